@@ -1,0 +1,35 @@
+"""A point in time that work must not outlast, by the clock that nobody can turn back."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Self
+
+
+class Deadline:
+    """`Deadline.never()` has infinitely many seconds left."""
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+
+    @classmethod
+    def after(cls, seconds: float | None) -> Self:
+        return cls(math.inf if seconds is None else time.monotonic() + seconds)
+
+    @classmethod
+    def never(cls) -> Self:
+        return cls(math.inf)
+
+    @property
+    def seconds_left(self) -> float:
+        """Never below zero; may be infinite."""
+        return max(0.0, self._at - time.monotonic())
+
+    @property
+    def has_passed(self) -> bool:
+        return self.seconds_left <= 0
+
+    def sooner(self, seconds: float | None) -> Deadline:
+        """The earlier of this deadline and one so many seconds from now."""
+        return self if seconds is None else Deadline(min(self._at, time.monotonic() + seconds))

@@ -1,0 +1,344 @@
+"""Every error of bootstrapper, and the exit code each one stands for.
+
+    BootstrapperError
+    ├── ConfigError                      2
+    │   ├── InvalidFileError                every problem of the file at once, each with its place
+    │   ├── UnknownEnvironmentError         no environment named, or one that the file does not know
+    │   ├── UnsetVariablesError             variables that the pending changes need
+    │   ├── UsageError                      arguments that do not go together
+    │   └── PluginError
+    ├── StepError                        1
+    │   ├── StepFailedError                 the server or a program said no
+    │   ├── NotConvergedError               applied, and its check is still not yes
+    │   ├── UndecidedError                  a `when` that can not be answered at the step's turn
+    │   ├── CheckFailedError                the question itself is wrong
+    │   ├── MigrationError
+    │   ├── FixtureError
+    │   ├── BackupError
+    │   └── CommandFailedError
+    ├── UnreachableError                 5  worth another try
+    ├── RefusedError                     6  credentials, permission, no such database, TLS
+    ├── LockError                        7
+    │   ├── LockTimeoutError                worth another try
+    │   └── FencedOffError                  worth another try: somebody else holds the lock now
+    ├── CommitUnknownError               5  the connection died at COMMIT
+    ├── EmbeddedServerError              5
+    ├── GuardError                       9
+    ├── AheadError                       10
+    └── RunInterrupted                   130
+        └── RunTerminated                143
+
+Only leaves are raised. Each one takes facts, keeps them as attributes and builds its own message;
+`hint` says in one imperative sentence what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process answers; 5 and 7 are worth retrying."""
+
+    DONE = 0
+    FAILED = 1
+    CONFIG = 2
+    BUG = 3
+    PENDING = 4
+    UNREACHABLE = 5
+    REFUSED = 6
+    LOCKED = 7
+    STALE = 8
+    GUARDED = 9
+    AHEAD = 10
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a file."""
+
+    message: str
+    source: Source | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.source}: " if self.source else ""
+        return f"{place}{self.message}"
+
+
+class BootstrapperError(Exception):
+    """The root. Carries a message without secrets, a hint, and the exit code of its kind."""
+
+    exit_code: ClassVar[ExitCode]
+
+    def __init__(self, message: str, *, hint: str | None = None, source: Source | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.source = source
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}" if self.source else self.message
+
+    @property
+    def retryable(self) -> bool:
+        return self.exit_code in (ExitCode.UNREACHABLE, ExitCode.LOCKED)
+
+
+class ConfigError(BootstrapperError):
+    exit_code = ExitCode.CONFIG
+
+
+class InvalidFileError(ConfigError):
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=_place))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    source = problem.source
+    return (source.file, source.line, source.column) if source else ("", 0, 0)
+
+
+class UnknownEnvironmentError(ConfigError):
+    def __init__(self, name: str | None, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        listed = ", ".join(known) or "none"
+        if name is None:
+            message = f"the file declares environments ({listed}) and none was named"
+            hint = "Name one with -e, or set BOOTSTRAPPER_ENVIRONMENT."
+        else:
+            message = f"there is no environment {name!r}; the file declares: {listed}"
+            hint = "Name one of these with -e." if known else "Leave -e out, or declare it under environments:."
+        super().__init__(message, hint=hint)
+
+
+class UnsetVariablesError(ConfigError):
+    """Variables without a value that the pending changes need; nothing was written."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(dict.fromkeys(names))
+        listed = ", ".join(f"${name}" for name in self.names)
+        verb = "is" if len(self.names) == 1 else "are"
+        super().__init__(
+            f"{listed} {verb} not set here, and the pending changes need {'it' if verb == 'is' else 'them'}",
+            hint=f"Set {listed} and run again.",
+        )
+
+
+class UsageError(ConfigError):
+    pass
+
+
+class PluginError(ConfigError):
+    def __init__(self, plugin: str, reason: str, *, hint: str | None = None, source: Source | None = None) -> None:
+        self.plugin = plugin
+        self.reason = reason
+        super().__init__(f"plugin {plugin}: {reason}", hint=hint, source=source)
+
+
+class StepError(BootstrapperError):
+    exit_code = ExitCode.FAILED
+
+
+class StepFailedError(StepError):
+    def __init__(
+        self, reason: str, *, sqlstate: str | None = None, hint: str | None = None, source: Source | None = None
+    ) -> None:
+        self.reason = reason
+        self.sqlstate = sqlstate
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+        super().__init__(f"{reason}{code}", hint=hint, source=source)
+
+
+class NotConvergedError(StepError):
+    """A step's changes and its check contradict each other; a transactional step was rolled back."""
+
+    def __init__(self, step: str, check: str, reason: str, *, source: Source | None = None) -> None:
+        self.step = step
+        self.check = check
+        self.reason = reason
+        super().__init__(
+            f"step {step!r} did not bring about what its check asks: {check} answers {reason}",
+            hint="Make the check ask for what the step does, or the step do what the check asks.",
+            source=source,
+        )
+
+
+class UndecidedError(StepError):
+    def __init__(self, step: str, reason: str, *, source: Source | None = None) -> None:
+        self.step = step
+        self.reason = reason
+        super().__init__(f"`when` of step {step!r} can not be answered: {reason}", source=source)
+
+
+class CheckFailedError(StepError):
+    def __init__(
+        self, check: str, reason: str, *, sqlstate: str | None = None, source: Source | None = None
+    ) -> None:
+        self.check = check
+        self.reason = reason
+        self.sqlstate = sqlstate
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+        super().__init__(f"check {check} can not be asked: {reason}{code}", source=source)
+
+
+class MigrationError(StepError):
+    def __init__(
+        self,
+        reason: str,
+        *,
+        revision: str | None = None,
+        statement: str | None = None,
+        sqlstate: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.revision = revision
+        self.statement = statement
+        self.sqlstate = sqlstate
+        at = f"revision {revision}: " if revision else ""
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+        text = f"\n  statement: {statement}" if statement else ""
+        super().__init__(f"{at}{reason}{code}{text}", hint=hint)
+
+
+class FixtureError(StepError):
+    def __init__(
+        self,
+        reason: str,
+        *,
+        fixture: str,
+        label: str | None = None,
+        column: str | None = None,
+        sqlstate: str | None = None,
+        hint: str | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.reason = reason
+        self.fixture = fixture
+        self.label = label
+        self.column = column
+        self.sqlstate = sqlstate
+        where = ".".join(part for part in (fixture, label, column) if part)
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+        super().__init__(f"fixture {where}: {reason}{code}", hint=hint, source=source)
+
+
+class BackupError(StepError):
+    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(reason, hint=hint)
+
+
+class CommandFailedError(StepError):
+    def __init__(self, program: str, reason: str, *, source: Source | None = None) -> None:
+        self.program = program
+        self.reason = reason
+        super().__init__(f"{program}: {reason}", source=source)
+
+
+class UnreachableError(BootstrapperError):
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, where: str, reason: str, *, attempts: int = 1, seconds: float = 0.0) -> None:
+        self.where = where
+        self.reason = reason
+        self.attempts = attempts
+        self.seconds = seconds
+        tries = f" after {attempts} attempts in {seconds:.0f} s" if attempts > 1 else ""
+        super().__init__(
+            f"{where} can not be reached{tries}: {reason}",
+            hint="Start the server, or give it longer with --timeout.",
+        )
+
+
+class RefusedError(BootstrapperError):
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, where: str, reason: str, *, sqlstate: str | None = None, hint: str | None = None) -> None:
+        self.where = where
+        self.reason = reason
+        self.sqlstate = sqlstate
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+        super().__init__(f"{where} refused for good: {reason}{code}", hint=hint)
+
+
+class LockError(BootstrapperError):
+    exit_code = ExitCode.LOCKED
+
+
+class LockTimeoutError(LockError):
+    def __init__(self, holder: str, seconds: float) -> None:
+        self.holder = holder
+        self.seconds = seconds
+        super().__init__(f"the lock was not free within {seconds:.0f} s: {holder}", hint="Run again later.")
+
+
+class FencedOffError(LockError):
+    """Another run has the lock now; this one wrote nothing after losing it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"fenced off: {reason}; nothing was written", hint="Run again.")
+
+
+class CommitUnknownError(BootstrapperError):
+    """The connection died while a COMMIT was under way: only the ledger knows whether it happened."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"the connection was lost at COMMIT: {reason}",
+            hint="Run again: what was committed is recognised and not repeated.",
+        )
+
+
+class EmbeddedServerError(BootstrapperError):
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(f"embedded server: {reason}", hint=hint)
+
+
+class GuardError(BootstrapperError):
+    exit_code = ExitCode.GUARDED
+
+
+class AheadError(BootstrapperError):
+    exit_code = ExitCode.AHEAD
+
+
+class RunInterrupted(BootstrapperError):  # noqa: N818 - it reports a signal, not a fault
+    """A signal ended the run; what was committed stays, what was not is rolled back."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, signal_name: str) -> None:
+        self.signal_name = signal_name
+        super().__init__(f"interrupted by {signal_name}", hint="Run again to go on.")
+
+
+class RunTerminated(RunInterrupted):
+    exit_code = ExitCode.TERMINATED

@@ -1,0 +1,250 @@
+"""What would be done: pure data, the same on paper and in memory.
+
+A plan holds no secret: a change names the source of a secret value, never the value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Self
+
+JSONValue = None | bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"]
+
+FORMAT_VERSION = 1
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    RUN = "run"
+    NOOP = "noop"
+
+    @property
+    def glyph(self) -> str:
+        return {"create": "+", "update": "~", "delete": "-", "run": ">", "noop": "="}[self]
+
+
+class Verdict(StrEnum):
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a check found, and why; unknown when the question has no meaning yet."""
+
+    verdict: Verdict
+    reason: str = ""
+
+    @classmethod
+    def yes(cls, reason: str = "") -> Self:
+        return cls(Verdict.YES, reason)
+
+    @classmethod
+    def no(cls, reason: str = "") -> Self:
+        return cls(Verdict.NO, reason)
+
+    @classmethod
+    def unknown(cls, reason: str = "") -> Self:
+        return cls(Verdict.UNKNOWN, reason)
+
+    @property
+    def is_yes(self) -> bool:
+        return self.verdict is Verdict.YES
+
+    @property
+    def is_no(self) -> bool:
+        return self.verdict is Verdict.NO
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.verdict is Verdict.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between declared and actual.
+
+    `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
+    name of its source. `unset` names variables that applying this change needs and that have no value here.
+    """
+
+    action: Action
+    target: str
+    reason: str = ""
+    before: Mapping[str, str | None] = field(default_factory=dict)
+    after: Mapping[str, str | None] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+
+    @classmethod
+    def create(cls, target: str, *, reason: str = "", after: Mapping[str, str | None] | None = None) -> Self:
+        return cls(Action.CREATE, target, reason, after=after or {})
+
+    @classmethod
+    def update(
+        cls,
+        target: str,
+        *,
+        reason: str = "",
+        before: Mapping[str, str | None] | None = None,
+        after: Mapping[str, str | None] | None = None,
+    ) -> Self:
+        return cls(Action.UPDATE, target, reason, before or {}, after or {})
+
+    @classmethod
+    def delete(cls, target: str, *, reason: str = "", before: Mapping[str, str | None] | None = None) -> Self:
+        return cls(Action.DELETE, target, reason, before=before or {})
+
+    @classmethod
+    def run(cls, target: str, *, reason: str = "") -> Self:
+        return cls(Action.RUN, target, reason)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """Changes that can not be known yet, bounded by what they may at most be.
+
+    Attributes:
+        needs: What has to exist first, such as "table documents".
+        may: The actions that are possible; empty only where nothing is known.
+        at_most: The most changes there can be; None when there is no bound.
+    """
+
+    needs: str
+    reason: str = ""
+    may: frozenset[Action] = frozenset()
+    at_most: int | None = None
+    unset: tuple[str, ...] = ()
+
+
+class State(StrEnum):
+    """Where a step stands in a plan."""
+
+    DONE = "done"
+    PENDING = "pending"
+    DEFERRED = "deferred"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of the plan.
+
+    `when` and `check` are the answers to what the file declares, None where it declares nothing. A gate or a scope
+    has neither changes nor deferred ones: it is pending when the run will go through it.
+    """
+
+    name: str
+    uses: str
+    state: State
+    reason: str = ""
+    when: Answer | None = None
+    check: Answer | None = None
+    changes: tuple[Change, ...] = ()
+    deferred: tuple[Deferred, ...] = ()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything will or may be done."""
+        return bool(self.changes or self.deferred)
+
+    @property
+    def unset(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for item in (*self.changes, *self.deferred) for name in item.unset))
+
+
+@dataclass(frozen=True)
+class DatabaseIdentity:
+    """Which database a plan is about; the identifiers survive renames of host and database, but not a restore."""
+
+    server: str
+    database: str
+    server_version: str
+    system_identifier: str | None
+    oid: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps with their changes, and what they were worked out from.
+
+    Attributes:
+        inputs: SHA-256 over all inputs but the database's address.
+        serial: The ledger's count of runs; None where there is no ledger or it can not be read.
+    """
+
+    name: str
+    environment: str | None
+    inputs: str
+    database: DatabaseIdentity
+    serial: int | None
+    steps: tuple[PlannedStep, ...]
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def pending(self) -> tuple[PlannedStep, ...]:
+        return tuple(step for step in self.steps if step.has_changes)
+
+    @property
+    def unset(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for step in self.steps for name in step.unset))
+
+    def count(self, action: Action) -> int:
+        return sum(change.action is action for step in self.steps for change in step.changes)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=_json_default, ensure_ascii=False, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises ValueError where the text is no plan of this format version."""
+        raw = json.loads(text)
+        if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
+            raise ValueError(f"not a plan of format version {FORMAT_VERSION}")
+        try:
+            steps = tuple(_step(item) for item in raw.pop("steps"))
+            return cls(**{**raw, "database": DatabaseIdentity(**raw["database"]), "steps": steps})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a plan: {error}") from error
+
+
+def _json_default(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no place in a plan")
+
+
+def _step(raw: dict[str, object]) -> PlannedStep:
+    data = dict(raw)
+    data["state"] = State(str(data["state"]))
+    data["when"] = _answer(data["when"])
+    data["check"] = _answer(data["check"])
+    data["changes"] = tuple(_change(item) for item in _objects(data["changes"]))
+    data["deferred"] = tuple(_deferred(item) for item in _objects(data["deferred"]))
+    return PlannedStep(**data)  # type: ignore[arg-type]
+
+
+def _objects(raw: object) -> list[dict[str, object]]:
+    if not isinstance(raw, list):
+        raise TypeError("expected a list")
+    return raw
+
+
+def _answer(raw: object) -> Answer | None:
+    if not isinstance(raw, dict):
+        return None
+    return Answer(Verdict(raw["verdict"]), raw["reason"])
+
+
+def _change(raw: dict[str, object]) -> Change:
+    return Change(**{**raw, "action": Action(str(raw["action"])), "unset": tuple(raw["unset"])})  # type: ignore[arg-type]
+
+
+def _deferred(raw: dict[str, object]) -> Deferred:
+    may = frozenset(Action(item) for item in raw["may"])  # type: ignore[attr-defined]
+    return Deferred(**{**raw, "may": may, "unset": tuple(raw["unset"])})  # type: ignore[arg-type]

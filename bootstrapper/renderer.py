@@ -1,0 +1,18 @@
+"""The contract of what turns a plan into text for people or programs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from bootstrapper.plan import Plan
+
+
+class Renderer(ABC):
+    """One output format, named by `--format`."""
+
+    format: ClassVar[str]
+
+    @abstractmethod
+    def plan(self, plan: Plan) -> str:
+        """The plan as text, without a newline at its end. Holds no secret: plans hold none."""

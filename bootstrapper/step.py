@@ -1,0 +1,285 @@
+"""The contracts. Plugin authors start here.
+
+    Gate    opened before anything is planned        wait
+    Scope   put around the rest of the run           lock
+    Step    one idempotent unit of work              backup, migrate, seed, sql, command
+    Check   a read-only question: yes, no, unknown   revision, rows, table, sql, ...
+    Value   what `{$key: argument}` stands for       $password, $env, $file, ...
+
+A class of one's own is registered by a hook (hookspecs.py); one instance is made for each place of the file that
+uses it, after its options were validated. Instances keep no state between calls.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from logging import Logger
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import Source
+from bootstrapper.events import Emit, StepProgressed, StepReported
+from bootstrapper.masking import Masker
+from bootstrapper.plan import Action, Answer, Change, Deferred, Verdict
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.target import Target
+
+if TYPE_CHECKING:
+    from psycopg import Connection, sql
+    from sqlalchemy import Connection as SQLAlchemyConnection
+
+    from bootstrapper.config import FixtureConfig
+    from bootstrapper.document import Document
+
+__all__ = [
+    "Action",
+    "Answer",
+    "Change",
+    "Check",
+    "Context",
+    "Deferred",
+    "Gate",
+    "Probe",
+    "Project",
+    "Scope",
+    "Step",
+    "StepModel",
+    "Value",
+    "Verdict",
+]
+
+
+class StepModel(BaseModel):
+    """Base of every options model: unknown keys are errors, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What the file and the command line say; the same for the whole run.
+
+    Attributes:
+        directory: The file's folder; relative paths start here.
+        inputs: SHA-256 over all inputs but the database's address.
+        variables: The environment a value may come from: the process's own, then the env files.
+        environment: The named environment, None where the file declares none.
+        default_secrets: Whether a default may stand in for a secret variable (development only).
+        explicit: Steps that the command named itself, such as `backup FILE`; their `when` and `check` are not asked.
+    """
+
+    name: str
+    directory: Path
+    document: Document
+    environment: str | None
+    protected: bool
+    target: Target
+    ledger: LedgerNames
+    inputs: str
+    variables: Mapping[str, str]
+    default_secrets: bool
+    fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
+    steps: Mapping[str, Unit] = field(default_factory=dict)
+
+    def path(self, text: str | Path) -> Path:
+        """An absolute path; a relative one starts at the file's folder."""
+        return (self.directory / text).absolute()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a step, check or value may use; nothing in it is global.
+
+    Attributes:
+        session: The one connection of the run; `connection` is its psycopg connection, opened when first used.
+        hold: The lock that is held, None while planning.
+        options: The validated `with:` block of the step at hand.
+        pending: Tells for names of steps whether any of them has changes, or may have.
+        deadline: When the run, or this step of it, has to be finished.
+    """
+
+    project: Project
+    step: str
+    session: Session
+    emit: Emit
+    deadline: Deadline
+    logger: Logger
+    masker: Masker
+    options: StepModel | None = None
+    hold: Hold | None = None
+    pending: Callable[[Collection[str]], Answer] = lambda names: Answer.unknown("nothing is planned yet")
+
+    @property
+    def connection(self) -> Connection[Any]:
+        return self.session.connection
+
+    @property
+    def run_id(self) -> UUID | None:
+        return self.hold.fence.run_id if self.hold else None
+
+    def sqlalchemy(self) -> SQLAlchemyConnection:
+        """A SQLAlchemy Connection on the step's own backend.
+
+        Its begin, commit and rollback are inert, so that no code can leave the step's transaction and its fence.
+        """
+        from bootstrapper.postgres.sqlalchemy import borrow  # noqa: PLC0415 - SQLAlchemy stays off the fast path
+
+        return borrow(self.connection)
+
+    def progress(self, done: int, total: int | None, unit: str) -> None:
+        self.emit(StepProgressed(self.step, done, total, unit))
+
+    def report(self, line: str) -> None:
+        """Passes on a line that a tool printed, masked."""
+        self.emit(StepReported(self.step, self.masker.mask(line)))
+
+
+class Unit:
+    """What `uses:` names: a gate, a scope or a step."""
+
+    uses: ClassVar[str]
+
+    class With(StepModel):
+        """The `with:` block."""
+
+    def __init__(self, name: str, options: Any, source: Source | None = None) -> None:
+        self.name = name
+        self.options = options
+        self.source = source
+
+
+class Gate(Unit, ABC):
+    """Opened before planning, in the file's order."""
+
+    @abstractmethod
+    def open(self, context: Context) -> None:
+        """Returns when the way is free; raises UnreachableError or RefusedError otherwise. Writes nothing."""
+
+
+class Scope(Unit, ABC):
+    """Put around all later steps; entered only if one of them has changes."""
+
+    @abstractmethod
+    def enter(self, context: Context, pending: Callable[[], bool]) -> AbstractContextManager[Hold] | None:
+        """Takes hold.
+
+        Args:
+            context: Without a transaction; its session may be closed and opened again between tries.
+            pending: Asks the database whether there still is something to do.
+
+        Returns:
+            The hold, through which all later steps write; None where everything was done meanwhile.
+        """
+
+
+class Step(Unit, ABC):
+    """One idempotent unit of work.
+
+    Attributes:
+        transactional: Whether `apply` runs in one transaction with the fence, the check and the ledger row. Steps
+            that can not (a backup, a program) leave an intent row before and a result after.
+    """
+
+    transactional: ClassVar[bool] = True
+    needs_check: ClassVar[bool] = False
+    """Whether the file must declare a `check`, because the step can not compare by itself."""
+
+    @abstractmethod
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        """What would be done, read in a READ ONLY transaction; empty means done.
+
+        Never raises because something does not exist yet: that is a Deferred. Never empty because it could not look.
+        """
+
+    def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        """Slow work outside any transaction, such as hashing passwords, just before `apply`."""
+
+    @abstractmethod
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        """Makes the changes. Never commits; raises a leaf of StepError where it can not."""
+
+    def seeds(self, declared: Collection[str]) -> Collection[str]:
+        """Names of the declared fixtures that this step takes care of."""
+        return ()
+
+    def inputs(self, project: Project) -> Sequence[Path]:
+        """Files whose contents belong to the configuration's digest."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question in SQL, sent together with all others in one pipeline.
+
+    Attributes:
+        missing: The answer where a table, column or schema does not exist; None means unknown.
+    """
+
+    statement: str | sql.Composable
+    parameters: Sequence[object] = ()
+    missing: Answer | None = None
+
+
+class Check(ABC):
+    """A read-only question about the database or files. Overrides either `probe` and `answer`, or `ask`.
+
+    Attributes:
+        Argument: What the value beside the key has to be: a StepModel or any type pydantic validates. None allowed
+            by `type[None]` unions lets the bare key stand alone.
+        asked_after: Whether the answer must be yes after the step was applied.
+    """
+
+    key: ClassVar[str]
+    Argument: ClassVar[Any] = None
+    asked_after: ClassVar[bool] = True
+
+    def __init__(self, argument: Any, project: Project, step: str, source: Source | None = None) -> None:
+        self.argument = argument
+        self.project = project
+        self.step = step
+        self.source = source
+
+    def probe(self) -> Probe | None:
+        """The question as SQL; None where `ask` answers instead."""
+        return None
+
+    def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
+        """Reads the probe's rows."""
+        raise NotImplementedError
+
+    def ask(self, context: Context) -> Answer:
+        """Answers by other means; costs its own round trips."""
+        raise NotImplementedError
+
+    def marks(self) -> tuple[str, ...]:
+        """Ids that the ledger row of a success carries, for `once`."""
+        return ()
+
+
+class Value(ABC):
+    """A value function: what `{$key: argument}` stands for. Also the way secrets come in.
+
+    Attributes:
+        secret: The result is masked everywhere.
+        needs_database: Only usable in fixtures, where there is a connection.
+        create_only: The result is written when a row is created and never compared.
+    """
+
+    key: ClassVar[str]
+    secret: ClassVar[bool] = False
+    needs_database: ClassVar[bool] = False
+    create_only: ClassVar[bool] = False
+
+    @abstractmethod
+    def resolve(self, context: Context, argument: Any) -> object:
+        """The value; raises ValueError with a reason, and without the secret, where there is none."""

@@ -1,0 +1,54 @@
+"""Times and sizes as the file writes them: 250ms 5s 5m 1h, 64kB 10MB."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)\s*(B|kB|MB|GB)")
+_BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}  # as PostgreSQL counts them
+
+
+def parse_duration(text: object) -> float:
+    """Seconds in a text such as "5m"; raises ValueError otherwise."""
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a time; write it as 250ms, 5s, 5m, 1h or 7d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size(text: object) -> int:
+    """Bytes in a text such as "64kB"; raises ValueError otherwise."""
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write it as 512B, 64kB, 10MB or 1GB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+def show_seconds(seconds: float) -> str:
+    """The way people write a time: 350 ms, 1.2 s, 3 min 20 s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["5s"]}),
+]
+"""A time in the file, a number of seconds in the program."""
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(B|kB|MB|GB)$", "examples": ["10MB"]}),
+]
+"""A size in the file, a number of bytes in the program."""
