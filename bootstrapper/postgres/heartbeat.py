@@ -1,0 +1,69 @@
+"""Keeps a lease alive beside work that runs elsewhere, and notices when it is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection
+
+from bootstrapper.postgres.ledger import LedgerNames
+
+LEASE_SECONDS = 15.0
+BEAT_SECONDS = 3.0
+
+# One statement, so that it needs no transaction of its own. A row that is locked belongs to our own worker at work:
+# SKIP LOCKED sees no row then, and no row is no loss.
+_BEAT = """
+WITH seen AS (SELECT run_id, token FROM {lock} FOR UPDATE SKIP LOCKED),
+     renewed AS (UPDATE {lock} AS l SET expires_at = clock_timestamp() + %s * interval '1 second'
+                 FROM seen WHERE seen.run_id = %s AND seen.token = %s RETURNING 1)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM renewed)
+"""
+
+
+class Heartbeat:
+    """A thread that renews the lease until it is left."""
+
+    def __init__(self, connection: Connection[Any], names: LedgerNames, run_id: UUID, token: int) -> None:
+        self.on_loss: Callable[[], None] = lambda: None
+        self._connection = connection
+        self._statement = names.fill(_BEAT)
+        self._parameters = (LEASE_SECONDS, run_id, token)
+        self._ended = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="bootstrapper-heartbeat", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        return self._lost.is_set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            if not self._is_ours():
+                self._lost.set()
+                self.on_loss()
+                return
+
+    def _is_ours(self) -> bool:
+        try:
+            row = self._connection.execute(self._statement, self._parameters).fetchone()
+        except psycopg.Error:
+            return False
+        assert row is not None
+        seen, renewed = row
+        return not seen or bool(renewed)

@@ -1,0 +1,194 @@
+"""Our tables: who holds the lock, what was run, what was done.
+
+All writes here happen inside a transaction that the lock fenced; reading needs no lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, sql
+
+from bootstrapper.errors import AheadError, RefusedError
+from bootstrapper.plan import Action, Change
+
+DEFAULT_SCHEMA = "bootstrapper"
+LEDGER_VERSION = 1
+TABLES = ("lock", "runs", "steps", "digests", "meta")
+
+
+@dataclass(frozen=True)
+class LedgerNames:
+    """Where the ledger's tables are: own names in a schema of our own, prefixed in any other."""
+
+    schema: str = DEFAULT_SCHEMA
+    grant_to: tuple[str, ...] = ()
+
+    @property
+    def schema_identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema)
+
+    def table_name(self, name: str) -> str:
+        """The bare name of one of TABLES."""
+        return name if self.schema == DEFAULT_SCHEMA else f"bootstrapper_{name}"
+
+    def table(self, name: str) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.table_name(name))
+
+    def fill(self, statement: str) -> sql.Composed:
+        """The statement with every `{table}` in it named."""
+        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One row of `runs`; no outcome means that it did not finish."""
+
+    run_id: UUID
+    serial: int
+    command: str
+    environment: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+
+
+def exists(connection: Connection[Any], names: LedgerNames) -> bool:
+    """Whether the ledger is there; true even where the role may not read it."""
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s)"
+    )
+    row = connection.execute(query, (names.schema, names.table_name("lock"))).fetchone()
+    return row is not None and bool(row[0])
+
+
+def create(connection: Connection[Any], names: LedgerNames) -> None:
+    """Creates all tables, and the schema where it is missing.
+
+    The caller has a transaction open and is alone in it, by an advisory lock.
+    """
+    query = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s)"
+    row = connection.execute(query, (names.schema,)).fetchone()
+    if row is None or not row[0]:
+        _require_create_on_database(connection, names)
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(names.schema_identifier))
+    ddl = files("bootstrapper.postgres").joinpath("ledger.sql").read_text(encoding="utf-8")
+    connection.execute(names.fill(ddl))
+    for role in names.grant_to:
+        _grant(connection, names, role)
+
+
+def _require_create_on_database(connection: Connection[Any], names: LedgerNames) -> None:
+    query = (
+        "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),"
+        " current_user, pg_catalog.current_database()"
+    )
+    row = connection.execute(query).fetchone()
+    if row is not None and not row[0]:
+        raise RefusedError(
+            f"database {row[2]!r}",
+            f"role {row[1]!r} may not create the ledger's schema {names.schema!r}",
+            sqlstate="42501",
+            hint="Grant it CREATE on the database, or name a schema that exists: ledger: {schema: NAME}.",
+        )
+
+
+def _grant(connection: Connection[Any], names: LedgerNames, role: str) -> None:
+    tables = sql.SQL(", ").join(names.table(name) for name in TABLES)
+    to = sql.Identifier(role)
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(names.schema_identifier, to))
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, to))
+
+
+def require_known_version(connection: Connection[Any], names: LedgerNames) -> None:
+    """Raises AheadError where a later version of this program has been here."""
+    row = connection.execute(names.fill("SELECT value FROM {meta} WHERE key = 'ledger_version'")).fetchone()
+    if row is not None and int(row[0]) > LEDGER_VERSION:
+        raise AheadError(
+            f"the ledger has version {row[0]}, this program knows version {LEDGER_VERSION}",
+            hint="Use a newer bootstrapper.",
+        )
+
+
+def start_run(
+    connection: Connection[Any],
+    names: LedgerNames,
+    *,
+    run_id: UUID,
+    token: int,
+    command: str,
+    environment: str | None,
+    inputs: str,
+    version: str,
+    host: str,
+    pid: int,
+) -> None:
+    statement = names.fill(
+        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    )
+    connection.execute(statement, (run_id, token, command, environment, inputs, version, host, pid))
+
+
+def finish_run(
+    connection: Connection[Any], names: LedgerNames, run_id: UUID, outcome: str, error: str | None = None
+) -> None:
+    """Writes how a run ended; `error` is masked by the caller."""
+    statement = names.fill(
+        "UPDATE {runs} SET outcome = %s, error = %s, finished_at = pg_catalog.clock_timestamp() WHERE run_id = %s"
+    )
+    connection.execute(statement, (outcome, error, run_id))
+
+
+def record_step(
+    connection: Connection[Any],
+    names: LedgerNames,
+    *,
+    run_id: UUID,
+    step: str,
+    uses: str,
+    kind: str,
+    changes: Sequence[Change],
+    marks: Sequence[str] = (),
+) -> None:
+    """Appends to the chain: the row's hash covers its content and the hash of the row before."""
+    last = connection.execute(names.fill("SELECT hash FROM {steps} ORDER BY id DESC LIMIT 1")).fetchone()
+    previous = bytes(last[0]) if last else None
+    summary = json.dumps(_summary(changes), sort_keys=True)
+    recorded_at = datetime.now(UTC)
+    content = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.isoformat()]
+    digest = chain_hash(previous, content)
+    statement = names.fill(
+        "INSERT INTO {steps} (run_id, step, uses, kind, changes, marks, recorded_at, previous, hash)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    )
+    values = (run_id, step, uses, kind, summary, list(marks), recorded_at, previous, digest)
+    connection.execute(statement, values)
+
+
+def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
+    """SHA-256 over the hash before and the row's content as canonical JSON."""
+    text = json.dumps(list(content), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256((previous or b"") + text.encode()).digest()
+
+
+def _summary(changes: Sequence[Change]) -> dict[str, int]:
+    counts = {action.value: sum(change.action is action for change in changes) for action in Action}
+    return {action: count for action, count in counts.items() if count}
+
+
+def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
+    query = names.fill(
+        "SELECT run_id, serial, command, environment, started_at, finished_at, outcome"
+        " FROM {runs} ORDER BY serial DESC LIMIT 1"
+    )
+    row = connection.execute(query).fetchone()
+    return RunRecord(*row) if row else None

@@ -1,0 +1,74 @@
+-- The ledger, delivered whole in its first version. Names in braces are filled in: schema bootstrapper holds the
+-- tables under their own names, any other schema holds them with the prefix bootstrapper_.
+
+CREATE TABLE {meta} (
+    key   text PRIMARY KEY,
+    value text NOT NULL
+);
+COMMENT ON TABLE {meta} IS 'bootstrapper: version of the ledger, environment mark of the database';
+
+-- One row, always. The authority on who may write: a writer locks it and compares run_id and token.
+CREATE TABLE {lock} (
+    single               boolean PRIMARY KEY DEFAULT true CHECK (single),
+    run_id               uuid,
+    token                bigint NOT NULL DEFAULT 0,
+    mode                 text CHECK (mode IN ('direct', 'pooled')),
+    host                 text,
+    pid                  integer,
+    step                 text,
+    backend_pid          integer,
+    backend_start        timestamptz,
+    worker_backend_pid   integer,
+    worker_backend_start timestamptz,
+    acquired_at          timestamptz,
+    expires_at           timestamptz
+);
+COMMENT ON TABLE {lock} IS 'bootstrapper: who may write; expires_at counts only in pooled mode and beside a worker';
+
+CREATE TABLE {runs} (
+    run_id      uuid PRIMARY KEY,
+    serial      bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    token       bigint NOT NULL,
+    command     text NOT NULL,
+    environment text,
+    inputs      text NOT NULL,
+    plan        text,
+    version     text NOT NULL,
+    host        text NOT NULL,
+    pid         integer NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    outcome     text CHECK (outcome IN ('done', 'failed', 'interrupted')),
+    error       text
+);
+COMMENT ON TABLE {runs} IS 'bootstrapper: every run that took the lock; without an outcome it did not finish';
+
+CREATE TABLE {steps} (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id      uuid NOT NULL REFERENCES {runs},
+    step        text NOT NULL,
+    uses        text NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('intent', 'result')),
+    changes     jsonb NOT NULL,
+    marks       text[] NOT NULL DEFAULT ARRAY[]::text[],
+    recorded_at timestamptz NOT NULL,
+    previous    bytea,
+    hash        bytea NOT NULL
+);
+CREATE INDEX ON {steps} (run_id);
+CREATE INDEX ON {steps} USING gin (marks);
+COMMENT ON TABLE {steps} IS 'bootstrapper: what was done; each row carries the hash of the one before';
+
+CREATE TABLE {digests} (
+    fixture      text NOT NULL,
+    bucket       bigint NOT NULL,
+    columns      text[] NOT NULL,
+    digest       bytea NOT NULL,
+    server_major integer NOT NULL,
+    run_id       uuid NOT NULL,
+    PRIMARY KEY (fixture, bucket)
+);
+COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
+
+INSERT INTO {meta} VALUES ('ledger_version', '1');
+INSERT INTO {lock} DEFAULT VALUES;
