@@ -175,6 +175,7 @@ class Plan:
 
     Attributes:
         inputs: SHA-256 over all inputs but the database's address.
+        heads: Revisions that the migrations on disk lead to.
         serial: The ledger's count of runs; None where there is no ledger or it can not be read.
     """
 
@@ -184,6 +185,7 @@ class Plan:
     database: DatabaseIdentity
     serial: int | None
     steps: tuple[PlannedStep, ...]
+    heads: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
 
     @property
@@ -208,7 +210,8 @@ class Plan:
             raise ValueError(f"not a plan of format version {FORMAT_VERSION}")
         try:
             steps = tuple(_step(item) for item in raw.pop("steps"))
-            return cls(**{**raw, "database": DatabaseIdentity(**raw["database"]), "steps": steps})
+            database = DatabaseIdentity(**raw["database"])
+            return cls(**{**raw, "database": database, "steps": steps, "heads": tuple(raw["heads"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a plan: {error}") from error
 

@@ -69,15 +69,17 @@ class Project:
     """What the file and the command line say; the same for the whole run.
 
     Attributes:
+        command: The word on the command line, as the ledger notes it.
         directory: The file's folder; relative paths start here.
         inputs: SHA-256 over all inputs but the database's address.
         variables: The environment a value may come from: the process's own, then the env files.
         environment: The named environment, None where the file declares none.
         default_secrets: Whether a default may stand in for a secret variable (development only).
-        explicit: Steps that the command named itself, such as `backup FILE`; their `when` and `check` are not asked.
+        fixture_conditions: What the `when` of a fixture asks, by the fixture's name; none for those without one.
     """
 
     name: str
+    command: str
     directory: Path
     document: Document
     environment: str | None
@@ -90,6 +92,7 @@ class Project:
     fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)
+    fixture_conditions: Mapping[str, Callable[[Context], Answer]] = field(default_factory=dict)
 
     def path(self, text: str | Path) -> Path:
         """An absolute path; a relative one starts at the file's folder."""
@@ -106,6 +109,7 @@ class Context:
         options: The validated `with:` block of the step at hand.
         pending: Tells for names of steps whether any of them has changes, or may have.
         deadline: When the run, or this step of it, has to be finished.
+        scratch: Kept from a step's `prepare` to its `apply`; a new one for every turn.
     """
 
     project: Project
@@ -118,6 +122,7 @@ class Context:
     options: StepModel | None = None
     hold: Hold | None = None
     pending: Callable[[Collection[str]], Answer] = lambda names: Answer.unknown("nothing is planned yet")
+    scratch: dict[str, object] = field(default_factory=dict)
 
     @property
     def connection(self) -> Connection[Any]:
@@ -193,6 +198,9 @@ class Step(Unit, ABC):
     transactional: ClassVar[bool] = True
     needs_check: ClassVar[bool] = False
     """Whether the file must declare a `check`, because the step can not compare by itself."""
+    has_check: bool = False
+    """Whether the file declares a `check` for this step, which then decides instead of `changes`; set on the instance
+    by the resolver."""
 
     @abstractmethod
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
@@ -216,6 +224,10 @@ class Step(Unit, ABC):
         """Files whose contents belong to the configuration's digest."""
         return ()
 
+    def heads(self, project: Project) -> Sequence[str]:
+        """Revisions that the step's own files lead to; a plan notes them."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -237,11 +249,13 @@ class Check(ABC):
         Argument: What the value beside the key has to be: a StepModel or any type pydantic validates. None allowed
             by `type[None]` unions lets the bare key stand alone.
         asked_after: Whether the answer must be yes after the step was applied.
+        only_in_when: Whether the question is about this run, and so makes no sense as a `check`.
     """
 
     key: ClassVar[str]
     Argument: ClassVar[Any] = None
     asked_after: ClassVar[bool] = True
+    only_in_when: ClassVar[bool] = False
 
     def __init__(self, argument: Any, project: Project, step: str, source: Source | None = None) -> None:
         self.argument = argument
@@ -265,6 +279,10 @@ class Check(ABC):
         """Ids that the ledger row of a success carries, for `once`."""
         return ()
 
+    def about(self) -> tuple[str, ...]:
+        """Names of the steps that the question is about; each must exist, and none may ask back."""
+        return ()
+
 
 class Value(ABC):
     """A value function: what `{$key: argument}` stands for. Also the way secrets come in.
@@ -273,12 +291,22 @@ class Value(ABC):
         secret: The result is masked everywhere.
         needs_database: Only usable in fixtures, where there is a connection.
         create_only: The result is written when a row is created and never compared.
+        verbatim: The argument is handed over as the file wrote it, its own variables and functions untouched.
     """
 
     key: ClassVar[str]
     secret: ClassVar[bool] = False
     needs_database: ClassVar[bool] = False
     create_only: ClassVar[bool] = False
+    verbatim: ClassVar[bool] = False
+
+    def is_secret(self, argument: Any) -> bool:
+        """Whether the result is a secret for this argument, as the file wrote it."""
+        return self.secret
+
+    def variables(self, argument: Any) -> tuple[str, ...]:
+        """Names of the variables that it reads by itself for this argument, as the file wrote it."""
+        return ()
 
     @abstractmethod
     def resolve(self, context: Context, argument: Any) -> object:

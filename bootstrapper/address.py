@@ -1,0 +1,114 @@
+"""Where the file says the database is: on a server, or embedded in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrapper.config import Loaded
+from bootstrapper.document import Place, UnsetVariable
+from bootstrapper.errors import GuardError, InvalidFileError, Problem
+from bootstrapper.postgres.embedded import EmbeddedServer
+from bootstrapper.postgres.target import Target
+from bootstrapper.step import Context
+from bootstrapper.valuation import evaluate
+
+EMBEDDED_SCHEME = "embedded:"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Exactly one of the two is set."""
+
+    target: Target | None = None
+    embedded: EmbeddedServer | None = None
+
+    @property
+    def server(self) -> str:
+        """What to call the server before anything is connected."""
+        if self.embedded is not None:
+            return "embedded PostgreSQL"
+        assert self.target is not None
+        return self.target.where.rpartition("/")[0]
+
+    @property
+    def database(self) -> str:
+        if self.embedded is not None:
+            return self.embedded.database
+        assert self.target is not None
+        return self.target.dbname or self.target.user or "postgres"
+
+    @property
+    def is_local(self) -> bool:
+        """On this machine: embedded, or by a loopback address."""
+        return self.embedded is not None or (self.target is not None and self.target.is_loopback)
+
+    @contextmanager
+    def reached(self, *, writes: bool) -> Iterator[Target]:
+        """The address to connect to; starts the embedded server where it does not run.
+
+        Where nothing may last, an embedded server that was started is stopped again, and one that does not exist yet
+        is played by a throw-away one, which is as empty.
+        """
+        if self.target is not None:
+            yield self.target
+        elif self.embedded is not None and (writes or self.embedded.is_running):
+            yield self.embedded.start()
+        elif self.embedded is not None and self.embedded.exists:
+            try:
+                yield self.embedded.start()
+            finally:
+                self.embedded.stop()
+        else:
+            with EmbeddedServer.scratch() as target:
+                yield target
+
+
+def find_address(loaded: Loaded, context: Context) -> Address:
+    """Raises InvalidFileError with the place of a wrong address, GuardError for an embedded one that is protected."""
+    database = loaded.config.database
+    key = "direct_url" if database.direct_url is not None else "url"
+    raw = getattr(database, key)
+    if raw is None:
+        return Address(target=_from_parts(loaded, context))
+    place: Place = ("database", key)
+    text = str(_resolved(loaded, context, place, raw))
+    if not text.startswith(EMBEDDED_SCHEME):
+        return Address(target=_target(loaded, context, place, text))
+    if loaded.protected:
+        raise GuardError(
+            f"environment {loaded.environment!r} is protected, and its database is an embedded one",
+            hint="Set the variable that holds the address of the real database.",
+            source=loaded.document.source(place),
+        )
+    folder = text.removeprefix(EMBEDDED_SCHEME) or ".bootstrapper/postgres"
+    return Address(embedded=EmbeddedServer(Path(loaded.directory, folder).absolute()))
+
+
+def _target(loaded: Loaded, context: Context, place: Place, text: str) -> Target:
+    try:
+        target = Target.from_url(text)
+    except ValueError as error:
+        raise InvalidFileError([Problem(str(error), loaded.document.source(place))]) from error
+    context.masker.learn(target.password)
+    return target
+
+
+def _from_parts(loaded: Loaded, context: Context) -> Target:
+    parts = loaded.config.database.model_dump(exclude_none=True, exclude={"url", "direct_url"})
+    resolved = {key: _resolved(loaded, context, ("database", key), raw) for key, raw in parts.items()}
+    try:
+        target = Target.from_parameters({key: str(item) for key, item in resolved.items() if item not in (None, "")})
+    except ValueError as error:
+        raise InvalidFileError([Problem(str(error), loaded.document.source(("database",)))]) from error
+    context.masker.learn(target.password)
+    return target
+
+
+def _resolved(loaded: Loaded, context: Context, place: Place, raw: object) -> object:
+    try:
+        return evaluate(raw, context, database=False).value
+    except (UnsetVariable, ValueError) as error:
+        raise InvalidFileError([Problem(str(error), loaded.document.source(place))]) from error

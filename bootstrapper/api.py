@@ -1,0 +1,211 @@
+"""One function for each command. They return data, and never print, exit or read the process's environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, errors
+
+from bootstrapper import builtins, config
+from bootstrapper.config import Loaded
+from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
+from bootstrapper.events import RunFinished
+from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
+from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.plugins import PluginInfo
+from bootstrapper.postgres import ledger
+from bootstrapper.postgres.embedded import EmbeddedServer
+from bootstrapper.postgres.ledger import LedgerNames, RunRecord
+from bootstrapper.postgres.lock import Holder, read_holder
+from bootstrapper.renderer import Renderer
+from bootstrapper.step import Step
+
+__all__ = [
+    "Outcome",
+    "Request",
+    "Status",
+    "Validation",
+    "apply",
+    "config_schema",
+    "embedded_server",
+    "plan",
+    "plugins",
+    "renderer",
+    "status",
+    "validate",
+    "wait",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `apply` did.
+
+    Attributes:
+        plan: As it stood before the lock was taken.
+        applied: The steps that changed something, with what they changed.
+        run_id: None where nothing was to do, or another run did it meanwhile.
+    """
+
+    plan: Plan
+    applied: tuple[PlannedStep, ...]
+    run_id: UUID | None
+    seconds: float
+    embedded: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """How things stand. `last_run` and `holder` are None where there is none, or the ledger can not be read."""
+
+    plan: Plan
+    last_run: RunRecord | None
+    holder: Holder | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a file declares that was found right; `fixtures` counts rows, None for those in a file of their own."""
+
+    file: Path
+    environment: str | None
+    steps: tuple[str, ...]
+    fixtures: Mapping[str, int | None]
+
+
+def plan(request: Request) -> Plan:
+    """What `apply` would do. Leaves nothing behind, in the database or beside it."""
+    with opened(request, "plan", writes=False) as run:
+        run.executor.open_gates()
+        return _look(run)
+
+
+def apply(request: Request, command: str = "apply") -> Outcome:
+    """Does what there is to do, under the lock.
+
+    Raises the error of the first step that failed; what earlier steps committed stays.
+    """
+    started = time.monotonic()
+    outcome = "failed"
+    applied: tuple[PlannedStep, ...] = ()
+    try:
+        with opened(request, command, writes=True) as run:
+            run.executor.open_gates()
+            planned = _look(run)
+            if planned.unset:
+                raise UnsetVariablesError(planned.unset)
+            if planned.pending:
+                run.executor.apply()
+            applied = tuple(run.executor.applied)
+            outcome = "done" if applied else "unchanged"
+            run_id = run.executor.hold.fence.run_id if run.executor.hold else None
+            is_embedded = run.address.embedded is not None
+        return Outcome(planned, applied, run_id, time.monotonic() - started, is_embedded)
+    except BootstrapperError as error:
+        outcome = "interrupted" if error.exit_code >= 130 else "failed"
+        raise
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        request.emit(RunFinished(outcome, time.monotonic() - started, len(applied)))
+
+
+def wait(request: Request) -> None:
+    """Only opens the gates; a file without any still has to be answered by its database."""
+    with opened(request, "wait", writes=True) as run:
+        run.executor.open_gates()
+        run.session.open()
+
+
+def status(request: Request) -> Status:
+    """The plan, and what the ledger says of the last run and of the lock."""
+    with opened(request, "status", writes=False) as run:
+        run.executor.open_gates()
+        planned = _look(run)
+        with run.session.read_only() as connection:
+            holder = read_holder(connection, run.project.ledger)
+            last = _readable(connection, run.project.ledger)
+    return Status(planned, last, holder if holder.run_id is not None else None)
+
+
+def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
+    try:
+        with connection.transaction():
+            return ledger.last_run(connection, names)
+    except (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege):
+        return None
+
+
+def validate(request: Request) -> Validation:
+    """Reads the file, its overlay, its plugins and fixtures; connects to nothing."""
+    resolved = resolve(request, "validate")
+    rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
+    steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
+    return Validation(request.file, resolved.project.environment, steps, rows)
+
+
+def _row_count(rows: object) -> int | None:
+    return len(rows) if isinstance(rows, dict | list) else None
+
+
+def plugins(request: Request) -> tuple[PluginInfo, ...]:
+    """What is built in, what the file lists, and what is installed without being listed."""
+    return load_plugins(_load(request)).infos
+
+
+def renderer(request: Request, format_name: str) -> Renderer:
+    """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
+    found = {kind.format: kind for kind in builtins.bootstrapper_renderers()}
+    if format_name not in found:
+        found = dict(load_plugins(_load(request)).renderers)
+    if format_name not in found:
+        known = ", ".join(sorted(found))
+        raise UsageError(f"there is no format {format_name!r}", hint=f"Choose one of these: {known}.")
+    return found[format_name]()
+
+
+def embedded_server(request: Request) -> EmbeddedServer:
+    """The embedded server of the file. Raises UsageError where the database is on a server of its own."""
+    resolved: Resolved = resolve(request, "dev")
+    if resolved.address.embedded is None:
+        raise UsageError(
+            f"the database is on {resolved.address.server}, not embedded",
+            hint="Unset the variable that holds its address, or write `url: embedded:.bootstrapper/postgres`.",
+        )
+    return resolved.address.embedded
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of the file."""
+    return config.json_schema()
+
+
+def _load(request: Request) -> Loaded:
+    return config.load(request.file, request.environment, request.variables)
+
+
+def _look(run: Opened) -> Plan:
+    """The plan as pure data, with everything it was worked out from."""
+    server = run.session.server
+    steps = run.executor.look()
+    with run.session.read_only() as connection:
+        record = _readable(connection, run.project.ledger)
+    identity = DatabaseIdentity(
+        run.address.server, server.database, server.version, server.system_identifier, server.oid
+    )
+    heads = [head for entry in run.entries if isinstance(entry.unit, Step) for head in entry.unit.heads(run.project)]
+    return Plan(
+        name=run.project.name,
+        environment=run.project.environment,
+        inputs=run.project.inputs,
+        database=identity,
+        serial=record.serial if record else None,
+        steps=steps,
+        heads=tuple(heads),
+    )

@@ -1,0 +1,180 @@
+"""From a request to a run: the file read, the plugins loaded, the database's address known, the session ready."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bootstrapper import config, inputs, plugins
+from bootstrapper.address import Address, find_address
+from bootstrapper.config import Loaded
+from bootstrapper.deadline import Deadline
+from bootstrapper.events import Emit, Event, RunStarted
+from bootstrapper.executor import Executor
+from bootstrapper.masking import Masker
+from bootstrapper.plugins import Plugins
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.target import Target
+from bootstrapper.resolver import Entry, Resolver
+from bootstrapper.selection import select
+from bootstrapper.step import Context, Project, Step
+
+
+def _silent(_: Event) -> None:
+    """What a caller who wants no events listens with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What somebody asks for, from the command line or from a program.
+
+    Attributes:
+        variables: The environment that `${NAME}` is looked up in.
+        steps: Only these steps, by name; empty means all.
+        types: Only steps of these types, by `uses`; empty means all.
+        force: Asks no check beforehand. Rows and revisions are still never repeated.
+    """
+
+    file: Path = Path("bootstrap.yaml")
+    environment: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    timeout_seconds: float | None = None
+    force: bool = False
+    emit: Emit = _silent
+    masker: Masker = field(default_factory=Masker)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request whose file was read and found right."""
+
+    loaded: Loaded
+    plugins: Plugins
+    project: Project
+    entries: tuple[Entry, ...]
+    address: Address
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A request that can be run. The session connects when it is first used."""
+
+    project: Project
+    entries: tuple[Entry, ...]
+    session: Session
+    executor: Executor
+    address: Address
+
+
+def resolve(request: Request, command: str) -> Resolved:
+    """Reads and validates everything; connects to nothing and starts nothing."""
+    loaded = config.load(request.file, request.environment, request.variables)
+    found = load_plugins(loaded)
+    context = _first_context(request, loaded, found, command)
+    address = find_address(loaded, context)
+    default_secrets = not loaded.protected and (address.is_local or loaded.environment is not None)
+    project = replace(context.project, default_secrets=default_secrets)
+    if address.target is not None:
+        project = replace(project, target=address.target)
+    project, entries = Resolver(loaded, found, replace(context, project=project)).resolve()
+    files = [path for entry in entries if isinstance(entry.unit, Step) for path in entry.unit.inputs(project)]
+    digest = inputs.digest(
+        loaded.document.data,
+        [*files, *found.files],
+        environment=loaded.environment,
+        variables=loaded.variables,
+        values=found.values,
+    )
+    project = replace(project, inputs=digest)
+    selected = select(entries, only=request.steps, skip=request.skip, types=request.types)
+    return Resolved(loaded, found, project, selected, address)
+
+
+def load_plugins(loaded: Loaded) -> Plugins:
+    listed = [
+        (text, loaded.document.source(("plugins", position))) for position, text in enumerate(loaded.config.plugins)
+    ]
+    return plugins.load(listed, loaded.directory)
+
+
+@contextmanager
+def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
+    """A run about to begin. Where nothing may last (`writes` is false), nothing does: see Address.reached."""
+    resolved = resolve(request, command)
+    address = resolved.address
+    request.emit(RunStarted(command, address.server, address.database, resolved.project.environment))
+    with address.reached(writes=writes) as target:
+        request.masker.learn(target.password)
+        project, entries = resolved.project, resolved.entries
+        if address.embedded is not None:
+            project, entries = _resolved_again(request, resolved, target)
+        deadline = Deadline.after(request.timeout_seconds or resolved.loaded.config.limits.timeout)
+        session = Session(target, application_name=f"bootstrapper/{project.name}", deadline=deadline)
+
+        def make_context(entry: Entry) -> Context:
+            seconds = entry.timeout_seconds or resolved.loaded.config.limits.step_timeout
+            return Context(
+                project=project,
+                step=entry.name,
+                session=session,
+                emit=request.emit,
+                deadline=deadline.sooner(seconds),
+                logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
+                masker=request.masker,
+                options=entry.unit.options,
+            )
+
+        executor = Executor(entries, session, make_context, force=request.force)
+        try:
+            yield Opened(project, entries, session, executor, address)
+        finally:
+            session.close()
+
+
+def _resolved_again(request: Request, resolved: Resolved, target: Target) -> tuple[Project, tuple[Entry, ...]]:
+    """An embedded server's address is only known once it runs, and checks keep the project they were made with."""
+    project = replace(resolved.project, target=target, steps={})
+    context = _context(request, project)
+    project, entries = Resolver(resolved.loaded, resolved.plugins, context).resolve()
+    return project, select(entries, only=request.steps, skip=request.skip, types=request.types)
+
+
+def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> Context:
+    """Enough to read the file's values with: nothing to connect to is known yet."""
+    ledger = loaded.config.ledger
+    project = Project(
+        name=loaded.config.name or loaded.directory.resolve().name,
+        command=command,
+        directory=loaded.directory,
+        document=loaded.document,
+        environment=loaded.environment,
+        protected=loaded.protected,
+        target=Target({}),
+        ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to)),
+        inputs="",
+        variables=loaded.variables,
+        default_secrets=False,
+        fixtures=loaded.config.fixtures,
+        values={key: kind() for key, kind in found.values.items()},
+    )
+    return _context(request, project)
+
+
+def _context(request: Request, project: Project) -> Context:
+    session = Session(project.target, application_name="bootstrapper", deadline=Deadline.after(0))
+    return Context(
+        project=project,
+        step="",
+        session=session,
+        emit=request.emit,
+        deadline=Deadline.never(),
+        logger=logging.getLogger("bootstrapper"),
+        masker=request.masker,
+    )

@@ -1,0 +1,136 @@
+"""Works out what would be done: reads, and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from bootstrapper.asking import Answers, ask_probes
+from bootstrapper.condition import Condition
+from bootstrapper.errors import NotConvergedError, UndecidedError
+from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State
+from bootstrapper.resolver import Entry
+from bootstrapper.step import Check, Context, Gate, Scope, Step
+
+MakeContext = Callable[[Entry], Context]
+
+
+class Planner:
+    """One look at the database. What was answered once stays answered for as long as the object lives.
+
+    Its caller keeps the session inside one READ ONLY transaction.
+    """
+
+    def __init__(self, entries: Sequence[Entry], make_context: MakeContext, *, force: bool = False) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+        self._make_context = make_context
+        self._force = force
+        self._answers: Answers | None = None
+        self._planned: dict[str, PlannedStep] = {}
+
+    def plan(self) -> tuple[PlannedStep, ...]:
+        """All entries in order."""
+        return tuple(self.plan_entry(name) for name in self._entries)
+
+    def plan_entry(self, name: str) -> PlannedStep:
+        """What one gate, scope or step would do if its turn were now."""
+        if name not in self._planned:
+            self._planned[name] = self._plan(self._entries[name])
+        return self._planned[name]
+
+    def pending(self, names: Collection[str]) -> Answer:
+        """Whether any of these steps has changes, or may have; steps that are left out of the run have none."""
+        found = [name for name in names if name in self._entries and self.plan_entry(name).has_changes]
+        if found:
+            return Answer.yes(f"{', '.join(found)} {'has' if len(found) == 1 else 'have'} changes")
+        return Answer.no(f"nothing is pending in {', '.join(names)}")
+
+    def at_turn(self, name: str) -> PlannedStep:
+        """As `plan_entry`, at the step's own turn: an unanswered check counts as no, since the step may mend that.
+
+        Raises UndecidedError where `when` can not be answered even now.
+        """
+        entry = self._entries[name]
+        when = self._evaluate(entry, entry.when)
+        if when is not None and when.is_unknown:
+            raise UndecidedError(name, when.reason, source=entry.source)
+        return self._plan(entry, is_turn=True)
+
+    def _plan(self, entry: Entry, *, is_turn: bool = False) -> PlannedStep:
+        match entry.unit:
+            case Gate():
+                return PlannedStep(entry.name, entry.unit.uses, State.DONE, "open")
+            case Scope():
+                return self._plan_scope(entry)
+            case Step() as step:
+                return self._plan_step(entry, step, is_turn=is_turn)
+            case _:
+                raise TypeError(f"{entry.name} is neither gate, scope nor step")
+
+    def _plan_scope(self, entry: Entry) -> PlannedStep:
+        names = list(self._entries)
+        later = names[names.index(entry.name) + 1 :]
+        is_needed = any(self.plan_entry(name).has_changes for name in later)
+        state, reason = (State.PENDING, "will be taken") if is_needed else (State.DONE, "not needed")
+        return PlannedStep(entry.name, entry.unit.uses, state, reason)
+
+    def _plan_step(self, entry: Entry, step: Step, *, is_turn: bool) -> PlannedStep:
+        planned = PlannedStep(entry.name, step.uses, State.DONE, when=self._evaluate(entry, entry.when))
+        if planned.when is not None and planned.when.is_no:
+            return replace(planned, state=State.SKIPPED, reason=f"not needed: {planned.when.reason}")
+        if not self._force:
+            planned = replace(planned, check=self._evaluate(entry, entry.check))
+        if planned.check is not None and planned.check.is_yes:
+            return replace(planned, reason=planned.check.reason)
+        found = step.changes(self._context(entry))
+        changes = tuple(item for item in found if isinstance(item, Change))
+        deferred = tuple(item for item in found if isinstance(item, Deferred))
+        if not is_turn:
+            for answer in (planned.when, planned.check):
+                if answer is not None and answer.is_unknown:
+                    changes, deferred = (), _defer(answer, changes, deferred)
+        if not changes and not deferred and planned.check is not None and not planned.check.is_yes:
+            deferred = self._explain_contradiction(entry, planned.check)
+        state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
+        reason = planned.check.reason if planned.check is not None else "" if changes or deferred else "as declared"
+        return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
+
+    def _explain_contradiction(self, entry: Entry, answer: Answer) -> tuple[Deferred, ...]:
+        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it."""
+        names = list(self._entries)
+        earlier = [name for name in names[: names.index(entry.name)] if self.plan_entry(name).has_changes]
+        if not earlier:
+            raise NotConvergedError(
+                entry.name, f"check {entry.check}", f"{answer.verdict}: {answer.reason}", source=entry.source
+            )
+        return (Deferred(f"step {earlier[-1]}", f"{answer.reason}; nothing to do as far as can be seen now"),)
+
+    def _evaluate(self, entry: Entry, condition: Condition | None) -> Answer | None:
+        if condition is None:
+            return None
+        context = self._context(entry)
+        return condition.evaluate(lambda check: self._ask(check, context))
+
+    def _ask(self, check: Check, context: Context) -> Answer:
+        if self._answers is None:
+            self._answers = ask_probes(context.connection, self._all_checks())
+        if id(check) not in self._answers:
+            self._answers[id(check)] = check.ask(context)
+        return self._answers[id(check)]
+
+    def _all_checks(self) -> list[Check]:
+        conditions = [part for entry in self._entries.values() for part in (entry.when, entry.check) if part]
+        return [check for condition in conditions for check in condition.checks()]
+
+    def _context(self, entry: Entry) -> Context:
+        return replace(self._make_context(entry), pending=self.pending)
+
+
+def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]) -> tuple[Deferred, ...]:
+    """Changes that hang on a question without an answer, as one bound."""
+    may = frozenset(change.action for change in changes).union(*(item.may for item in deferred))
+    counts = [item.at_most for item in deferred]
+    known = [count for count in counts if count is not None]
+    at_most = len(changes) + sum(known) if len(known) == len(counts) else None
+    unset = tuple(dict.fromkeys(name for item in (*changes, *deferred) for name in item.unset))
+    return (Deferred(answer.reason, "not known before", may or frozenset({Action.RUN}), at_most, unset),)

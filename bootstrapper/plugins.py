@@ -1,0 +1,244 @@
+"""Finds plugins and asks them what they bring; the only caller of hooks.
+
+Built-ins come first, then what the file lists: folders of single files, and installed distributions by name. An
+installed distribution that the file does not list is shown by `plugins list`, and never imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from bootstrapper import builtins, hookspecs
+from bootstrapper.errors import PluginError, Source
+from bootstrapper.renderer import Renderer
+from bootstrapper.step import Check, Gate, Scope, Step, Unit, Value
+from bootstrapper.suggestions import did_you_mean
+
+ENTRY_POINT_GROUP = "bootstrapper"
+_HOOK_PREFIX = "bootstrapper_"
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """One plugin, and what it brings; an unlisted one was not imported and brings nothing."""
+
+    name: str
+    origin: str
+    listed: bool
+    steps: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    renderers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """Everything that `uses:`, checks, values and `--format` may name.
+
+    Attributes:
+        files: Files of local plugins; they belong to the configuration's digest.
+    """
+
+    steps: Mapping[str, type[Unit]]
+    checks: Mapping[str, type[Check]]
+    values: Mapping[str, type[Value]]
+    renderers: Mapping[str, type[Renderer]]
+    infos: tuple[PluginInfo, ...]
+    files: tuple[Path, ...] = ()
+
+
+@dataclass
+class _Registry:
+    """One kind of thing by name, and which plugin brought it."""
+
+    kind: str
+    attribute: str
+    base: tuple[type, ...]
+    found: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def add(self, thing: object, plugin: str, origin: str) -> str:
+        if not (inspect.isclass(thing) and issubclass(thing, self.base)):
+            names = " or ".join(base.__name__ for base in self.base)
+            raise PluginError(origin, f"{thing!r} is no subclass of {names}")
+        if inspect.isabstract(thing):
+            missing = ", ".join(sorted(thing.__abstractmethods__))
+            raise PluginError(origin, f"{thing.__name__} does not define {missing}")
+        name = getattr(thing, self.attribute, None)
+        if not isinstance(name, str) or not name:
+            raise PluginError(origin, f"{thing.__name__} has no `{self.attribute}`")
+        if name in self.found:
+            raise PluginError(
+                origin,
+                f"{self.kind} {name!r} is already brought by {self.origins[name]}",
+                hint=f"Give one of the two another `{self.attribute}`, or list only one of the plugins.",
+            )
+        self.found[name] = thing
+        self.origins[name] = origin
+        return name
+
+
+@dataclass(frozen=True)
+class _Found:
+    name: str
+    origin: str
+    plugin: object
+
+
+def load(listed: Sequence[tuple[str, Source | None]], directory: Path) -> Plugins:
+    """Imports what the file lists, in its order, after the built-ins.
+
+    Args:
+        listed: Folders and names of distributions, with their places in the file.
+        directory: Where relative folders start.
+    """
+    found = [_Found("built-in", "bootstrapper", builtins)]
+    files: list[Path] = []
+    for text, source in listed:
+        if _is_folder(text):
+            local = _local_plugins(directory / text, text, source)
+            files += [path for path, _ in local]
+            found += [plugin for _, plugin in local]
+        else:
+            found += _distribution_plugins(text, source)
+    return _collect(found, tuple(files), unlisted=_unlisted([text for text, _ in listed]))
+
+
+def _is_folder(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or "/" in text
+
+
+def _local_plugins(folder: Path, text: str, source: Source | None) -> list[tuple[Path, _Found]]:
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise PluginError(text, "there is no such folder", source=source)
+    paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return [(path, _Found(path.stem, str(path), _import_file(path))) for path in paths]
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"bootstrapper_local_plugins.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pydantic look their module up while it is being made
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise PluginError(str(path), _import_failure(error, path)) from error
+    return module
+
+
+def _import_failure(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"fails to import: line {error.lineno}: {error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    at = f"line {lines[-1]}: " if lines else ""
+    return f"fails to import: {at}{type(error).__name__}: {error}"
+
+
+def _distribution_plugins(name: str, source: Source | None) -> list[_Found]:
+    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if _normal(_dist(point)) == _normal(name)]
+    if not points:
+        known = [_dist(point) for point in entry_points(group=ENTRY_POINT_GROUP)]
+        hint = did_you_mean(name, known, "Install it beside bootstrapper, or write ./ before a folder.")
+        raise PluginError(name, "no installed distribution of this name brings plugins", hint=hint, source=source)
+    return [_Found(point.name, f"{name} ({point.value})", _load_point(name, point, source)) for point in points]
+
+
+def _load_point(name: str, point: EntryPoint, source: Source | None) -> object:
+    try:
+        return point.load()
+    except Exception as error:
+        reason = f"fails to import {point.value}: {type(error).__name__}: {error}"
+        raise PluginError(name, reason, source=source) from error
+
+
+def _dist(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.name
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _unlisted(listed: Iterable[str]) -> list[PluginInfo]:
+    names = {_normal(name) for name in listed}
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    return [
+        PluginInfo(point.name, f"{_dist(point)} ({point.value})", listed=False)
+        for point in points
+        if _normal(_dist(point)) not in names
+    ]
+
+
+def _collect(found: Sequence[_Found], files: tuple[Path, ...], *, unlisted: Sequence[PluginInfo]) -> Plugins:
+    manager = pluggy.PluginManager("bootstrapper")
+    manager.add_hookspecs(hookspecs)
+    for item in found:
+        _register(manager, item)
+    values = _Registry("value", "key", (Value,))
+    checks = _Registry("check", "key", (Check,))
+    steps = _Registry("step", "uses", (Gate, Scope, Step))
+    renderers = _Registry("renderer", "format", (Renderer,))
+    infos = []
+    for item in found:
+        infos.append(
+            PluginInfo(
+                item.name,
+                item.origin,
+                listed=True,
+                values=_brought(manager, found, item, "bootstrapper_values", values),
+                checks=_brought(manager, found, item, "bootstrapper_checks", checks),
+                steps=_brought(manager, found, item, "bootstrapper_steps", steps),
+                renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers),
+            )
+        )
+    return Plugins(steps.found, checks.found, values.found, renderers.found, (*infos, *unlisted), files)
+
+
+def _register(manager: pluggy.PluginManager, item: _Found) -> None:
+    for name in dir(item.plugin):
+        if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name)):
+            _require_known_hook(manager, item, name)
+    manager.register(item.plugin, name=f"{item.origin}:{item.name}")
+
+
+def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) -> None:
+    known = [hook for hook in dir(manager.hook) if hook.startswith(_HOOK_PREFIX)]
+    if name not in known:
+        raise PluginError(item.origin, f"there is no hook {name!r}", hint=did_you_mean(name, known))
+    if manager.parse_hookimpl_opts(item.plugin, name) is None:
+        raise PluginError(item.origin, f"{name} is not marked", hint="Write @bootstrapper.hookimpl above it.")
+
+
+def _brought(
+    manager: pluggy.PluginManager, found: Sequence[_Found], item: _Found, hook: str, registry: _Registry
+) -> tuple[str, ...]:
+    others = [other.plugin for other in found if other.plugin is not item.plugin]
+    caller = manager.subset_hook_caller(hook, remove_plugins=others)
+    try:
+        results = caller()
+    except Exception as error:
+        raise PluginError(item.origin, f"{hook} raised {type(error).__name__}: {error}") from error
+    things = [thing for result in results for thing in _listed_things(result, item, hook)]
+    return tuple(registry.add(thing, item.name, item.origin) for thing in things)
+
+
+def _listed_things(result: object, item: _Found, hook: str) -> list[object]:
+    if not isinstance(result, (list, tuple)):
+        raise PluginError(item.origin, f"{hook} has to return a list of classes, not {type(result).__name__}")
+    return list(result)

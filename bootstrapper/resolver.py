@@ -1,0 +1,179 @@
+"""Turns the file into what can be run: every step, check and fixture validated by its own model, at its own place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bootstrapper.condition import Condition
+from bootstrapper.conditions import ConditionReader
+from bootstrapper.config import Loaded, StepConfig, problems_of
+from bootstrapper.document import Place, UnsetVariable
+from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.plugins import Plugins
+from bootstrapper.step import Check, Context, Project, Scope, Step, Unit
+from bootstrapper.suggestions import did_you_mean
+from bootstrapper.valuation import evaluate
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of `steps:`, ready to run."""
+
+    name: str
+    unit: Unit
+    when: Condition | None
+    check: Condition | None
+    source: Source
+    timeout_seconds: float | None = None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Ids that the ledger notes when the step succeeds."""
+        checks = self.check.checks() if self.check is not None else ()
+        return tuple(mark for check in checks for mark in check.marks())
+
+
+class Resolver:
+    """Collects every problem of the file before it raises one InvalidFileError with all of them."""
+
+    def __init__(self, loaded: Loaded, plugins: Plugins, context: Context) -> None:
+        self._loaded = loaded
+        self._document = loaded.document
+        self._plugins = plugins
+        self._context = context
+        self._problems: list[Problem] = []
+
+    def resolve(self) -> tuple[Project, tuple[Entry, ...]]:
+        """The project, complete with its steps, and the entries in order."""
+        steps = self._loaded.config.steps
+        units = [self._unit(index, config) for index, config in enumerate(steps)]
+        named = {config.name: unit for config, unit in zip(steps, units, strict=True) if unit is not None}
+        project = replace(self._context.project, steps=named)
+        entries = [
+            self._entry(index, config, unit, project)
+            for index, (config, unit) in enumerate(zip(steps, units, strict=True))
+            if unit is not None
+        ]
+        self._require_locks(entries)
+        self._require_seeded(entries)
+        self._require_answerable(entries)
+        if self._problems:
+            raise InvalidFileError(self._problems)
+        return project, tuple(entries)
+
+    def _unit(self, index: int, config: StepConfig) -> Unit | None:
+        place: Place = ("steps", index)
+        kind = self._plugins.steps.get(config.uses)
+        if kind is None:
+            hint = did_you_mean(config.uses, self._plugins.steps)
+            self._problem((*place, "uses"), f"there is no step {config.uses!r}", hint)
+            return None
+        options = self._validated((*place, "with"), kind.With, config.with_)
+        return kind(config.name, options, self._document.source(place)) if options is not None else None
+
+    def _validated(self, place: Place, model: Any, raw: object) -> Any:
+        """The block below a place, interpolated, its value functions called, validated; None where it is wrong."""
+        try:
+            data = self._evaluated(place, raw)
+            return TypeAdapter(model).validate_python(data)
+        except ValidationError as error:
+            self._problems += problems_of(error, self._document, place, model)
+        except InvalidFileError as error:
+            self._problems += error.problems
+        return None
+
+    def _evaluated(self, place: Place, raw: object) -> Any:
+        if isinstance(raw, dict) and not self._is_value_function(raw):
+            return {key: self._evaluated((*place, key), item) for key, item in raw.items()}
+        if isinstance(raw, list):
+            return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
+        try:
+            return evaluate(raw, self._context, database=False).value
+        except (UnsetVariable, ValueError) as error:
+            raise InvalidFileError([Problem(str(error), self._document.source(place))]) from error
+
+    def _is_value_function(self, raw: Mapping[str, object]) -> bool:
+        return len(raw) == 1 and next(iter(raw)).startswith("$")
+
+    def _entry(self, index: int, config: StepConfig, unit: Unit, project: Project) -> Entry:
+        place: Place = ("steps", index)
+        when = self._reader(project, config.name, in_when=True).read((*place, "when"), config.when)
+        check = self._reader(project, config.name, in_when=False).read((*place, "check"), config.check)
+        if isinstance(unit, Step):
+            if unit.needs_check and config.check is None:
+                choices = ", ".join(sorted(self._plugins.checks))
+                hint = f"Choose one of {choices}; `check: never` lets it run every time."
+                self._problem(place, f"step {config.name!r} needs a `check`: what tells that it is done?", hint)
+        elif config.check is not None or config.when is not None:
+            self._problem(place, f"{config.uses} takes neither `when` nor `check`")
+        return Entry(config.name, unit, when, check, self._document.source(place), config.timeout)
+
+    def _reader(self, project: Project, step: str, *, in_when: bool) -> ConditionReader:
+        return ConditionReader(
+            self._document, self._plugins.checks, self._problems, self._validated, project, step, in_when
+        )
+
+    def _require_locks(self, entries: Sequence[Entry]) -> None:
+        is_locked = False
+        for entry in entries:
+            is_locked = is_locked or isinstance(entry.unit, Scope)
+            if isinstance(entry.unit, Step) and not is_locked:
+                message = f"step {entry.name!r} writes, and there is no lock above it"
+                self._problems.append(Problem(message, entry.source, "Put `- uses: lock` before it."))
+
+    def _require_seeded(self, entries: Sequence[Entry]) -> None:
+        declared = self._loaded.config.fixtures
+        steps = [entry.unit for entry in entries if isinstance(entry.unit, Step)]
+        seeded = {name for step in steps for name in step.seeds(list(declared))}
+        for name in declared:
+            if name not in seeded:
+                source = self._document.key_source(("fixtures", name))
+                hint = "Name it under `with: {fixtures: [...]}` of a seed step."
+                self._problems.append(Problem(f"fixture {name!r} is seeded by no step", source, hint))
+        for name in seeded - set(declared):
+            hint = did_you_mean(name, declared, "Declare it under fixtures:.")
+            self._problems.append(Problem(f"there is no fixture {name!r}", self._seeder(entries, name), hint))
+
+    def _seeder(self, entries: Sequence[Entry], fixture: str) -> Source | None:
+        for entry in entries:
+            if isinstance(entry.unit, Step) and fixture in entry.unit.seeds([]):
+                return entry.source
+        return None
+
+    def _require_answerable(self, entries: Sequence[Entry]) -> None:
+        """Questions about steps name steps that exist, and do not go round in a circle."""
+        names = {entry.name for entry in entries}
+        about = {entry.name: [(check, name) for check in _asked(entry) for name in check.about()] for entry in entries}
+        for questions in about.values():
+            for check, name in questions:
+                if name not in names:
+                    self._problems.append(
+                        Problem(f"there is no step {name!r}", check.source, did_you_mean(name, names))
+                    )
+        for entry in entries:
+            if _reaches(entry.name, entry.name, about):
+                self._problems.append(Problem(f"`when` of step {entry.name!r} asks about itself", entry.source))
+
+    def _problem(self, place: Place, message: str, hint: str | None = None) -> None:
+        self._problems.append(Problem(message, self._document.source(place), hint))
+
+
+def _asked(entry: Entry) -> list[Check]:
+    return list(entry.when.checks()) if entry.when is not None else []
+
+
+def _reaches(start: str, goal: str, about: Mapping[str, Sequence[tuple[Check, str]]]) -> bool:
+    seen: set[str] = set()
+    todo = [name for _, name in about.get(start, ())]
+    while todo:
+        name = todo.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            todo += [later for _, later in about.get(name, ())]
+    return False
