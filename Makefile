@@ -1,0 +1,52 @@
+# From a fresh clone: `make apply` brings up a database, `make test` runs every test. Both install what they need.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+ENVIRONMENT ?= development
+STAMPS := $(VENV)/.stamps
+INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: apply plan test lint format types layers schema check clean
+
+apply: $(STAMPS)/tool
+	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
+
+plan: $(STAMPS)/tool
+	"$(BIN)/bootstrapper" plan -e $(ENVIRONMENT)
+
+test: $(STAMPS)/dev
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal
+
+lint: $(STAMPS)/dev
+	"$(BIN)/ruff" check .
+
+format: $(STAMPS)/dev
+	"$(BIN)/ruff" format --check .
+
+types: $(STAMPS)/dev
+	"$(BIN)/mypy"
+
+layers: $(STAMPS)/dev
+	"$(BIN)/lint-imports"
+
+schema: $(STAMPS)/tool
+	"$(BIN)/bootstrapper" config schema > config/bootstrap.schema.json
+
+check: lint format types layers test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(STAMPS)/venv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bootstrapper needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/tool: $(STAMPS)/venv pyproject.toml constraints.txt
+	$(INSTALL) -e '.[embedded]'
+	touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
+	$(INSTALL) -e '.[embedded,dev]'
+	touch $(STAMPS)/tool $@
