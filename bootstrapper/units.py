@@ -39,6 +39,16 @@ def show_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
+def show_size(size: int) -> str:
+    """The way people write a number of bytes: 512 B, 64 kB, 1.2 GB."""
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1024, larger
+    return f"{number:.1f} {unit}" if number < 10 and unit != "B" else f"{number:.0f} {unit}"
+
+
 Seconds = Annotated[
     float,
     BeforeValidator(parse_duration),

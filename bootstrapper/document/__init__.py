@@ -1,0 +1,18 @@
+"""YAML files as plain data that knows where it stands, with variables and overlays."""
+
+from bootstrapper.document.interpolation import Expansion, MalformedExpression, UnsetVariable, expand
+from bootstrapper.document.overlay import merge
+from bootstrapper.document.reader import parse, read
+from bootstrapper.document.tree import Document, Place
+
+__all__ = [
+    "Document",
+    "Expansion",
+    "MalformedExpression",
+    "Place",
+    "UnsetVariable",
+    "expand",
+    "merge",
+    "parse",
+    "read",
+]

@@ -1,0 +1,112 @@
+"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# `\}` stands for a brace inside a default. The possessive quantifiers keep long texts linear, in time and in memory.
+_EXPRESSION = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?\}")
+_OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
+
+
+class UnsetVariable(ValueError):  # noqa: N818 - says what is the case; whoever catches it decides whether it is an error
+    """A variable has neither a value nor a default."""
+
+    def __init__(self, name: str, message: str = "") -> None:
+        self.name = name
+        self.message = message or f"variable {name} is not set"
+        super().__init__(self.message)
+
+
+class MalformedExpression(ValueError):  # noqa: N818 - reads as what it is
+    """A `${` that begins no expression; its message quotes nothing of the text."""
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A text with its variables replaced.
+
+    Attributes:
+        used: Every variable that the text names, in its order.
+        defaulted: Those of them whose default stood in.
+    """
+
+    text: str
+    used: tuple[str, ...] = ()
+    defaulted: tuple[str, ...] = ()
+
+
+def expand(text: str, variables: Mapping[str, str]) -> Expansion:
+    """Replaces variables as a shell does: `:-` and `:?` treat an empty variable like one that is not set.
+
+    `$${` gives a literal `${`, and `\\}` a brace inside a default. What was put in is not read again.
+
+    Raises:
+        UnsetVariable: For the first variable without a value and without a default.
+        MalformedExpression: Where a `${` begins no expression.
+    """
+    if "${" not in text:
+        return Expansion(text)
+    parts: list[str] = []
+    used: dict[str, None] = {}
+    defaulted: dict[str, None] = {}
+    end = 0
+    while opening := _OPENING.search(text, end):
+        parts.append(text[end : opening.start()])
+        if opening["literal"]:
+            parts.append("${")
+            end = opening.end()
+            continue
+        match = _expression(text, opening.start())
+        value = _value(match, variables)
+        used[match["name"]] = None
+        if value is None:
+            defaulted[match["name"]] = None
+        parts.append(_literal(match["rest"]) if value is None else value)
+        end = match.end()
+    return Expansion("".join((*parts, text[end:])), tuple(used), tuple(defaulted))
+
+
+def fault(text: str) -> str | None:
+    """What is malformed in a text, whatever the variables are; None where nothing is."""
+    end = 0
+    while opening := _OPENING.search(text, end):
+        try:
+            end = opening.end() if opening["literal"] else _expression(text, opening.start()).end()
+        except MalformedExpression as error:
+            return str(error)
+    return None
+
+
+def _expression(text: str, start: int) -> re.Match[str]:
+    match = _EXPRESSION.match(text, start)
+    if match is None:
+        raise MalformedExpression(_complaint(text, start))
+    if match["rest"] and "${" in match["rest"].replace("$${", ""):
+        raise MalformedExpression("a default can not hold another ${...}")
+    return match
+
+
+def _complaint(text: str, start: int) -> str:
+    if "}" not in text[start:]:
+        return "a ${ without its closing brace"
+    if re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:[-?]").match(text, start):
+        return "a ${ without its closing brace: \\} does not close it"
+    return "a ${ that is followed by no variable name, or by more than :-default or :?message"
+
+
+def _value(match: re.Match[str], variables: Mapping[str, str]) -> str | None:
+    """None means that the default stands in."""
+    name, kind = match["name"], match["kind"]
+    value = variables.get(name)
+    if value or (value is not None and kind is None):
+        return value
+    if kind == "-":
+        return None
+    raise UnsetVariable(name, _literal(match["rest"] or ""))
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\}", "}").replace("$${", "${")

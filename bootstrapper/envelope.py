@@ -1,0 +1,215 @@
+"""The models of the file's outer shape; they know no step, check or value.
+
+Whatever may hold variables or value functions that are resolved late stays here as the file writes it.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from bootstrapper.units import Seconds
+
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"
+
+
+def _name(value: str) -> str:
+    if re.fullmatch(_NAME, value) is None:
+        raise ValueError("a name is made of up to 63 letters, digits, blanks and _ . : -")
+    return value
+
+
+def _version(value: object) -> object:
+    if value != 1 or isinstance(value, bool | Decimal):
+        raise ValueError("this release reads version 1")
+    return value
+
+
+def _scalar(value: object) -> object:
+    """Text, a number, true or false, or a value function, which is a mapping of one key."""
+    is_function = isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$")
+    if isinstance(value, list) or (isinstance(value, dict) and not is_function):
+        raise ValueError("expected a single value, or one value function such as {$env: NAME}")
+    return value
+
+
+def _condition(value: object) -> object:
+    if isinstance(value, dict | list | str):
+        return value
+    raise ValueError("expected a check, or a list of checks")
+
+
+def _schema_name(value: str) -> str:
+    if len(value.encode()) > 63 or value.lower().startswith("pg_") or not value.isprintable():
+        raise ValueError("is no name that PostgreSQL takes for a schema")
+    return value
+
+
+_ONE_VALUE = {"type": ["string", "number", "boolean"]}
+_FUNCTION = {
+    "type": "object",
+    "description": "A value function, such as {$file: /run/secrets/password}.",
+    "patternProperties": {r"^\$": {}},
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
+
+Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"anyOf": [_ONE_VALUE, _FUNCTION]})]
+"""A single value as the file writes it; its variables and its value function are resolved by whoever uses it."""
+
+CheckText = Annotated[
+    Any,
+    AfterValidator(_condition),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "minProperties": 1, "maxProperties": 1},
+                {"type": "array", "items": {"type": ["object", "string"]}},
+            ]
+        }
+    ),
+]
+"""A check as the file writes it: a key, a key with its argument, or a list, which means all."""
+
+_ROWS = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "object"}},
+        {"type": "object", "additionalProperties": {"type": "object"}},
+    ]
+}
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are errors, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseConfig(Section):
+    """Where the database is: `url`, or its parts as separate keys, which are named as libpq names them."""
+
+    url: Scalar = Field(
+        None, description="A postgresql:// address, or embedded:FOLDER for a server that bootstrapper starts itself."
+    )
+    direct_url: Scalar = Field(None, description="The server's own address, where url is that of a pooler.")
+    host: Scalar = Field(None, description="Host name, address, or folder of a Unix socket.")
+    hostaddr: Scalar = Field(None, description="The host's address, where it is not to be looked up.")
+    port: Scalar = Field(None, description="Port, 5432 if left out.")
+    dbname: Scalar = Field(None, description="Name of the database.")
+    user: Scalar = Field(None, description="Role to log in as.")
+    password: Scalar = Field(None, description="Its password; any character may stand in it.")
+    passfile: Scalar = Field(None, description="A file of passwords, as psql reads it.")
+    service: Scalar = Field(None, description="A section of the connection service file.")
+    sslmode: Scalar = Field(None, description="disable, allow, prefer, require, verify-ca or verify-full.")
+    sslrootcert: Scalar = Field(None, description="Certificates to trust: a file, or system.")
+    sslcert: Scalar = Field(None, description="The client's certificate.")
+    sslkey: Scalar = Field(None, description="The client's key.")
+    sslpassword: Scalar = Field(None, description="The password of the client's key.")
+    channel_binding: Scalar = Field(None, description="disable, prefer or require.")
+    target_session_attrs: Scalar = Field(None, description="Which of several hosts to take, such as read-write.")
+    connect_timeout: Scalar = Field(None, description="Seconds that one attempt to connect may take.")
+
+
+class EnvironmentConfig(Section):
+    """One environment: what to lay over this file, and whether it has to be treated with care."""
+
+    file: str | None = Field(None, min_length=1, description="A file that is laid over this one.")
+    protected: bool = Field(
+        False, description="No embedded server, no env files, no default for a secret; saved plans have to be signed."
+    )
+
+
+class StepConfig(Section):
+    """One entry of `steps`."""
+
+    uses: str = Field(min_length=1, description="The type of the step: wait, lock, migrate, seed, or a plugin's.")
+    name: Name = Field("", description="The step's own name, unique in the file; `uses` if left out.")
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The options of the step.")
+    when: CheckText = Field(None, description="Is the step needed in this run? Asked before it only.")
+    check: CheckText = Field(None, description="Is its effect there? Asked before the step and again after it.")
+    timeout: Seconds | None = Field(None, description="How long the step may take.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("uses"), str) and "name" not in data:
+            return {**data, "name": data["uses"]}
+        return data
+
+
+class FixtureConfig(Section):
+    """Declared rows of one table."""
+
+    table: str | None = Field(None, min_length=1, description="table or schema.table; the fixture's name if left out.")
+    key: list[str] = Field(min_length=1, description="The natural key: columns that identify a row.")
+    mode: Literal["create", "update", "sync"] = Field(
+        "create",
+        description="create inserts what is missing; update also updates managed columns; sync also deletes.",
+    )
+    create_only: list[str] = Field(
+        default_factory=list, description="Columns that are written when a row is created, and never compared."
+    )
+    defaults: dict[str, Any] = Field(default_factory=dict, description="Values of columns that a row leaves out.")
+    on_deleted: Literal["recreate", "keep"] = Field(
+        "recreate", description="What to do about a row that was created and is gone: recreate it, or keep it deleted."
+    )
+    where: str | None = Field(
+        None, min_length=1, description="The rows that sync may delete, as an SQL condition; all for the whole table."
+    )
+    when: CheckText = Field(None, description="Is the fixture needed in this run?")
+    rows: Annotated[Any, WithJsonSchema(_ROWS)] = Field(None, description="A list of rows, or rows by their labels.")
+    file: str | None = Field(None, min_length=1, description="A file of rows instead of `rows`.")
+    null: str | None = Field(None, description="The text that means NULL in a CSV file.")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="What separates the columns of it.")
+    columns: list[str] | None = Field(None, min_length=1, description="Its columns, where it has no header line.")
+
+
+class LedgerConfig(Section):
+    """Where bootstrapper keeps its own tables."""
+
+    schema_: Annotated[str, AfterValidator(_schema_name)] = Field(
+        "bootstrapper", alias="schema", min_length=1, description="The schema of the tables."
+    )
+    grant_to: list[str] = Field(default_factory=list, description="Roles that may read them.")
+
+
+class LimitsConfig(Section):
+    """How long things may take."""
+
+    timeout: Seconds | None = Field(None, description="Of a whole run.")
+    step_timeout: Seconds | None = Field(None, description="Of a step that sets no timeout itself.")
+
+
+class Config(Section):
+    """The file `bootstrap.yaml`: the state that a PostgreSQL database is to be brought to, and the way there."""
+
+    version: Annotated[int, BeforeValidator(_version), WithJsonSchema({"const": 1})] = Field(
+        description="The version of this format."
+    )
+    name: Name = Field("", description="What the runs are called; the folder's name if left out.")
+    database: DatabaseConfig
+    plugins: list[str] = Field(
+        default_factory=list, description="Folders of single-file plugins, and names of installed plugin distributions."
+    )
+    environments: dict[str, EnvironmentConfig] = Field(
+        default_factory=dict, description="Where there are any, one has to be named with -e."
+    )
+    steps: list[StepConfig] = Field(min_length=1, description="What is done, from top to bottom.")
+    fixtures: dict[str, FixtureConfig] = Field(default_factory=dict, description="Declared rows, by name.")
+    ledger: LedgerConfig = Field(default_factory=LedgerConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    env_files: list[str] = Field(
+        default_factory=list,
+        description="Files of NAME=value lines; the process's own variables win. Ignored where protected.",
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
