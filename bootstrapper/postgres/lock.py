@@ -26,7 +26,6 @@ from bootstrapper.postgres.heartbeat import LEASE_SECONDS, Heartbeat
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Session
 
-
 FENCE_LOCK_TIMEOUT = "10s"
 IDLE_TIMEOUT = "5min"
 

@@ -13,6 +13,7 @@ from psycopg import Connection, errors
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.target import Target
 
 OLDEST_MAJOR = 14
@@ -88,9 +89,11 @@ class Session:
         """
         if self.is_open:
             return
-        connection = connect(self.target, deadline=deadline or self._deadline, application_name=self._application_name)
+        until = deadline or self._deadline
+        connection = connect(self.target, deadline=until, application_name=self._application_name)
         try:
-            self._server = introduce(connection)
+            with cut_off(connection, until):  # a pooler answers the login although its server may be gone
+                self._server = introduce(connection)
             if self._server.major < OLDEST_MAJOR:
                 reason = f"PostgreSQL {self._server.version} is too old; {OLDEST_MAJOR} is the oldest supported"
                 raise RefusedError(self.target.where, reason)

@@ -1,0 +1,142 @@
+"""SQLSTATEs by name, and what the ones of a failed connect mean for another try."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+PROTOCOL_VIOLATION = "08P01"
+FEATURE_NOT_SUPPORTED = "0A000"
+INVALID_AUTHORIZATION = "28000"
+INVALID_PASSWORD = "28P01"  # noqa: S105 - a code
+INVALID_CATALOG_NAME = "3D000"
+SERIALIZATION_FAILURE = "40001"
+DEADLOCK_DETECTED = "40P01"
+READ_ONLY_SQL_TRANSACTION = "25006"
+INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_OBJECT = "42704"
+INVALID_SCHEMA_NAME = "3F000"
+UNDEFINED_TABLE = "42P01"
+UNDEFINED_COLUMN = "42703"
+UNIQUE_VIOLATION = "23505"
+TOO_MANY_CONNECTIONS = "53300"
+OBJECT_NOT_IN_PREREQUISITE_STATE = "55000"
+OBJECT_IN_USE = "55006"
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+ADMIN_SHUTDOWN = "57P01"
+CRASH_SHUTDOWN = "57P02"
+CANNOT_CONNECT_NOW = "57P03"
+INTERNAL_ERROR = "XX000"
+
+RETRY_TRANSACTION = frozenset({LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLOCK_DETECTED, QUERY_CANCELED})
+"""Worth the whole transaction once more, a bounded number of times."""
+
+SHORT_PATIENCE_SECONDS = 10.0
+
+# A moment after a project was made or woken up; ten failed logins block the address, so only another one or two tries.
+_TENANT_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether another login is worth it.
+
+    Attributes:
+        reason: Why there is no way in, in our words: the server's may be in any language.
+        transient: False stops at once.
+        patience_seconds: For how long nothing but this is worth another try.
+        hint: An imperative sentence.
+    """
+
+    reason: str
+    transient: bool
+    patience_seconds: float = math.inf
+    hint: str | None = None
+
+
+def _retry(reason: str, patience_seconds: float = math.inf) -> Verdict:
+    return Verdict(reason, transient=True, patience_seconds=patience_seconds)
+
+
+def _stop(reason: str, hint: str | None = None) -> Verdict:
+    return Verdict(reason, transient=False, hint=hint)
+
+
+_WRONG_PASSWORD = _stop("the user name or the password is wrong", "Check the user and the password of database.url.")
+_NO_DATABASE = _stop("there is no such database", "Create the database, or name another one.")
+_CROWDED = _retry("all connections are taken")
+
+_BY_CODE = {
+    CANNOT_CONNECT_NOW: _retry("the server is starting up, shutting down or recovering"),
+    TOO_MANY_CONNECTIONS: _CROWDED,
+    READ_ONLY_SQL_TRANSACTION: _retry("the server takes no writes"),
+    OBJECT_NOT_IN_PREREQUISITE_STATE: _retry("the database accepts no connections", SHORT_PATIENCE_SECONDS),
+    OBJECT_IN_USE: _retry("the database is in use by a session that wants it alone"),
+    INVALID_PASSWORD: _WRONG_PASSWORD,
+    INVALID_AUTHORIZATION: _stop(
+        "the server does not let this user in from here",
+        "Check the role's LOGIN attribute, and the server's pg_hba.conf for this user, database, address and TLS.",
+    ),
+    INVALID_CATALOG_NAME: _NO_DATABASE,
+    INSUFFICIENT_PRIVILEGE: _stop(
+        "the user has no right to connect to the database", "Grant CONNECT on the database to the user."
+    ),
+    UNDEFINED_OBJECT: _stop("the server does not know one of the connection's settings"),
+}
+
+# Classes whose every code is about the server's condition, not about who asks.
+_BY_CLASS = {
+    "08": _retry("the connection failed"),
+    "53": _retry("the server is short of resources"),
+    "57": _retry("the server ended the connection"),
+    "58": _retry("the server has trouble with its system"),
+    "XX": _retry("the server had an internal error"),
+}
+
+# Poolers put everything under one code and write English; the first pattern that matches decides. The server's own
+# English is here for systems where no code is to be had.
+_BY_TEXT = (
+    (r"tenant or user not found|ENOTFOUND", _retry("the pooler knows no such tenant", _TENANT_PATIENCE_SECONDS)),
+    (
+        r"password authentication failed|auth(entication)? failed|no such user|role .* does not exist|SASL|EAUTH",
+        _WRONG_PASSWORD,
+    ),
+    (r"ECIRCUITBREAKER|too many authentication", _stop("the pooler blocks this address after failed logins")),
+    (r"no such database|database .* does not exist", _NO_DATABASE),
+    (
+        r"unsupported startup parameter",
+        _stop("the pooler does not take one of the connection's settings", "Leave out `options` behind a pooler."),
+    ),
+    (r"pg_hba\.conf|not permitted to log in", _BY_CODE[INVALID_AUTHORIZATION]),
+    (r"permission denied for database", _BY_CODE[INSUFFICIENT_PRIVILEGE]),
+    (r"not currently accepting connections", _BY_CODE[OBJECT_NOT_IN_PREREQUISITE_STATE]),
+    (r"max[ _]client|EMAXCLIENT|ECHECKOUTTIMEOUT|query_wait_timeout", _CROWDED),
+    (r"too many c|connection slots|no more connections", _CROWDED),
+    (
+        r"server.login|connect to server|login failed|server conn|starting up|shutting down|paus|EDB|timeout",
+        _retry("the server behind the pooler can not be reached"),
+    ),
+)
+_POOLER_CODES = (PROTOCOL_VIOLATION, INTERNAL_ERROR)
+
+
+def judge(sqlstate: str, message: str) -> Verdict:
+    """What the first error of a failed connect means.
+
+    Args:
+        sqlstate: Decides, except for the two codes under which poolers put everything.
+        message: The server's primary message, in whatever language.
+    """
+    by_text = judge_text(message) if sqlstate in _POOLER_CODES else None
+    if by_text is not None:
+        return by_text
+    if sqlstate == PROTOCOL_VIOLATION:
+        return _stop("the server or the pooler did not take what was sent")
+    return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2]) or _stop("the server turned the connection away")
+
+
+def judge_text(message: str) -> Verdict | None:
+    """What an English text means; None where it says nothing that is known."""
+    return next((verdict for pattern, verdict in _BY_TEXT if re.search(pattern, message, re.IGNORECASE)), None)

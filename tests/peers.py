@@ -1,0 +1,86 @@
+"""What else may be found behind a host and a port: nothing, silence, strangers, servers that are not ready."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers import SETTINGS, Server, create_cluster, free_port, stop, unprivileged, wheel_bin
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """A port that answers whatever comes with the same bytes and closes; at once if there are none."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_answer, args=(listener, answer), daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def _answer(listener: socket.socket, answer: bytes) -> None:
+    while True:
+        try:
+            caller, _ = listener.accept()
+        except OSError:
+            return
+        with caller:
+            if answer:
+                caller.recv(1024)
+                caller.sendall(answer)
+
+
+@contextmanager
+def standby(**settings: str) -> Iterator[tuple[Server, Callable[[], None]]]:
+    """A server in recovery that never ends, not waited for; calling the second part promotes it."""
+    folder = Path(tempfile.mkdtemp(prefix="bs-"))
+    server = Server(wheel_bin(), folder / "data", free_port())
+    options = {**SETTINGS, "port": str(server.port), "unix_socket_directories": str(folder), **settings}
+    options["max_connections"] = "100"  # not below the one that initdb wrote down for the primary
+    try:
+        create_cluster(server)
+        (server.data / "standby.signal").touch()
+        arguments = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
+        command = unprivileged([str(server.bin / "postgres"), "-D", str(server.data), *arguments])
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            yield server, lambda: _promote(server, process)
+        finally:
+            stop(process)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _promote(server: Server, process: subprocess.Popen[bytes]) -> None:
+    assert eventually(lambda: "entering standby mode" in log(server))  # before that the signal would end it
+    (server.data / "promote").touch()
+    process.send_signal(10)  # SIGUSR1, as pg_ctl promote does
+
+
+def log(server: Server) -> str:
+    return (server.data.parent / "log").read_text(errors="replace")
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
