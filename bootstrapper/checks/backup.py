@@ -1,0 +1,46 @@
+"""backup: is there a verified backup that is young enough?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bootstrapper.backups.catalogue import Backup, backups
+from bootstrapper.backups.settings import DEFAULT_DIRECTORY, BackupSettings
+from bootstrapper.step import Answer, Check, Context, StepModel
+from bootstrapper.units import Seconds, show_seconds
+
+
+class BackupAge(StepModel):
+    """How old the newest backup may be."""
+
+    newer_than: Seconds
+
+
+class BackupCheck(Check):
+    """`backup: {newer_than: 24h}`, looked for where the file's backup steps put theirs."""
+
+    key = "backup"
+    Argument = BackupAge
+
+    def ask(self, context: Context) -> Answer:
+        newest = self._newest(context)
+        if newest is None:
+            return Answer.no("there is no verified backup of this database")
+        age = max(0.0, (datetime.now(UTC) - newest.manifest.created_at).total_seconds())
+        found = f"the newest verified backup, {newest.path.name}, is {show_seconds(age)} old"
+        return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
+
+    def _newest(self, context: Context) -> Backup | None:
+        server = context.session.server
+        ours = [
+            backup
+            for folder in self._folders()
+            for backup in backups(folder)
+            if backup.verified and backup.manifest.is_of(server.database, server.system_identifier)
+        ]
+        return max(ours, key=lambda backup: backup.manifest.created_at, default=None)
+
+    def _folders(self) -> set[Path]:
+        settings = [unit.options for unit in self.project.steps.values() if isinstance(unit.options, BackupSettings)]
+        return {found.folder(self.project) for found in settings or [BackupSettings(directory=DEFAULT_DIRECTORY)]}

@@ -1,0 +1,24 @@
+"""environment: is the run in one of these environments?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from bootstrapper.step import Answer, Check, Context
+
+
+class EnvironmentCheck(Check):
+    """`environment: [development, staging]`."""
+
+    key = "environment"
+    Argument = Annotated[list[str], Field(min_length=1)]
+    only_in_when = True
+
+    def ask(self, context: Context) -> Answer:
+        environment = self.project.environment
+        if environment in self.argument:
+            return Answer.yes(f"the environment is {environment}")
+        here = f"the environment is {environment}" if environment else "no environment is named"
+        return Answer.no(f"{here}, not {' or '.join(self.argument)}")

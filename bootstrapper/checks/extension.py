@@ -1,0 +1,42 @@
+"""extension: is an extension installed in the database?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bootstrapper.step import Answer, Check, Probe, StepModel
+
+
+class ExtensionSettings(StepModel):
+    """What has to be installed.
+
+    Attributes:
+        version: Exactly this one; None takes any.
+    """
+
+    name: str
+    version: str | None = None
+
+
+class ExtensionCheck(Check):
+    """`extension: vector`, or `extension: {name: vector, version: "0.8.0"}`."""
+
+    key = "extension"
+    Argument = str | ExtensionSettings
+
+    @property
+    def _wanted(self) -> ExtensionSettings:
+        return ExtensionSettings(name=self.argument) if isinstance(self.argument, str) else self.argument
+
+    def probe(self) -> Probe:
+        return Probe("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %s", (self._wanted.name,))
+
+    def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
+        wanted = self._wanted
+        if not rows:
+            return Answer.no(f"extension {wanted.name} is not installed")
+        installed = rows[0][0]
+        if wanted.version is not None and installed != wanted.version:
+            return Answer.no(f"extension {wanted.name} has version {installed}, not {wanted.version}")
+        return Answer.yes(f"extension {wanted.name} {installed} is installed")

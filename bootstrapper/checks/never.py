@@ -1,0 +1,15 @@
+"""never: the step runs every time."""
+
+from __future__ import annotations
+
+from bootstrapper.step import Answer, Check, Context
+
+
+class NeverCheck(Check):
+    """`check: never`."""
+
+    key = "never"
+    asked_after = False
+
+    def ask(self, context: Context) -> Answer:
+        return Answer.no("always runs")

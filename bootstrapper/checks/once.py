@@ -1,0 +1,34 @@
+"""once: does the ledger hold a success of this id?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from bootstrapper.step import Answer, Check, Probe
+
+_STATEMENT = """
+SELECT recorded_at FROM {steps}
+WHERE kind = 'result' AND marks @> ARRAY[%s]::text[] ORDER BY id LIMIT 1
+"""
+
+
+class OnceCheck(Check):
+    """`once: ID`; the step's own success carries the id, so that it is asked after that row was written."""
+
+    key = "once"
+    Argument = Annotated[str, StringConstraints(min_length=1)]
+
+    def probe(self) -> Probe:
+        statement = self.project.ledger.fill(_STATEMENT)
+        return Probe(statement, (self.argument,), missing=Answer.no("the ledger does not exist yet"))
+
+    def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
+        if not rows:
+            return Answer.no(f"{self.argument} was never done")
+        return Answer.yes(f"{self.argument} was done on {rows[0][0]:%Y-%m-%d %H:%M:%S %Z}")
+
+    def marks(self) -> tuple[str, ...]:
+        return (self.argument,)

@@ -1,0 +1,28 @@
+"""`apply`: makes the changes."""
+
+from __future__ import annotations
+
+import click
+
+from bootstrapper.cli import options
+from bootstrapper.cli.applying import apply_all
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.planning import show_plan
+from bootstrapper.errors import ExitCode
+
+
+@click.command()
+@takes(
+    *options.SELECTION,
+    options.plan_format,
+    options.report,
+    *options.PRINTING,
+    click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing."),
+    click.option("--force", is_flag=True, help="Asks no check beforehand; never repeats rows or revisions."),
+)
+def apply(invocation: Invocation, *, dry_run: bool, force: bool) -> int:
+    """Bring the database to the declared state (also: setup)."""
+    if dry_run:
+        return show_plan(invocation, "apply", force=force)
+    apply_all(invocation, "apply", force=force)
+    return ExitCode.DONE

@@ -1,0 +1,58 @@
+"""Makes the changes and says what was done: `apply`, and the commands for steps of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bootstrapper import api
+from bootstrapper.api import Outcome
+from bootstrapper.cli.options import Invocation
+from bootstrapper.cli.planning import print_plan
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+
+
+def apply_all(
+    invocation: Invocation,
+    command: str,
+    *,
+    types: tuple[str, ...] = (),
+    explicit: Mapping[str, object] | None = None,
+    force: bool = False,
+    nothing: str | None = None,
+) -> None:
+    """Runs.
+
+    Args:
+        explicit: Options for the step of the type, from the command line.
+        nothing: What is said where nothing had to be done.
+    """
+    with Reporter(invocation, command) as reporter:
+        asked = request(invocation, reporter.emit, types=types, explicit=explicit, force=force)
+        render = api.renderer(asked, invocation.format) if invocation.format else None
+        outcome = api.apply(asked, command)
+        reporter.journal.plan = outcome.plan
+        reporter.journal.run_id = str(outcome.run_id) if outcome.run_id else None
+        reporter.say(_last_words(invocation, reporter, outcome, nothing))
+        if outcome.embedded:
+            reporter.say(connect(invocation))
+        if render:
+            print_plan(invocation, render.plan(outcome.plan))
+
+
+def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:
+    if outcome.applied:
+        return reporter.journal.summary(outcome.seconds)
+    if outcome.plan.pending:
+        return "nothing left to do: another run did it meanwhile"
+    if nothing:
+        return nothing
+    if invocation.step or invocation.skip:
+        return "nothing to do: the chosen steps are done"
+    return f"nothing to do: the database is as {invocation.file.name} declares"
+
+
+def connect(invocation: Invocation) -> str:
+    """How to get at a server that only this folder knows."""
+    again = invocation.again
+    return f"connect: bootstrapper dev psql{again} · URL: bootstrapper dev url{again}"

@@ -1,0 +1,29 @@
+"""Colours a text plan by the mark that each line begins with, so that the renderer itself knows no terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from bootstrapper.cli.options import Invocation
+from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW, paint, takes_colour
+
+_STEP = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": DIM, "=": DIM}
+_CHANGE = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": RED, "~": YELLOW}
+_MARKED = re.compile(r"( {4})?([+>?~=-]) (?=\S)")
+
+
+def coloured(text: str, invocation: Invocation) -> str:
+    """The text as it is where stdout is no terminal or takes no colour."""
+    if not takes_colour(sys.stdout, invocation.variables, no_color=invocation.no_color):
+        return text
+    return "\n".join(_line(line) for line in text.split("\n"))
+
+
+def _line(line: str) -> str:
+    marked = _MARKED.match(line)
+    if marked is None:
+        return paint(line, YELLOW, enabled=True) if line.endswith(" not set here") else line
+    colours = _CHANGE if marked[1] else _STEP
+    indent = marked[1] or ""
+    return indent + paint(line[len(indent) :], colours.get(marked[2]), enabled=True)

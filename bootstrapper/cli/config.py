@@ -1,0 +1,35 @@
+"""`config`: the configuration as it is understood, and the schema that editors check it with."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from bootstrapper import api
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+
+
+@click.group()
+def config() -> None:
+    """Show the configuration, or its schema."""
+
+
+@config.command()
+@takes(*options.WHERE, *options.PRINTING)
+def show(invocation: Invocation) -> int:
+    """Print the file with the environment's overlay merged in."""
+    print_data(api.config_text(request(invocation)).rstrip("\n"))
+    return ExitCode.DONE
+
+
+@config.command()
+@takes(*options.PRINTING)
+def schema(invocation: Invocation) -> int:
+    """Print the JSON Schema of the file."""
+    print_data(json.dumps(api.config_schema(), ensure_ascii=False, indent=2))
+    return ExitCode.DONE

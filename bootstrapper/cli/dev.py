@@ -1,0 +1,103 @@
+"""`dev`: the embedded server that `database.url: embedded:FOLDER` names."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from bootstrapper import api
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data, print_message
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import EmbeddedServerError, ExitCode, GuardError
+from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder
+from bootstrapper.postgres.target import Target
+
+_SHARED = (*options.WHERE, *options.PRINTING)
+
+
+@click.group()
+def dev() -> None:
+    """Handle the embedded server."""
+
+
+@dev.command()
+@takes(*_SHARED)
+def start(invocation: Invocation) -> int:
+    """Start the server; it stays up until `dev stop`."""
+    target = _server(invocation).start()
+    invocation.masker.learn(target.password)
+    _say(invocation, f"the server runs at {target.where}")
+    return ExitCode.DONE
+
+
+@dev.command()
+@takes(*_SHARED)
+def stop(invocation: Invocation) -> int:
+    """Stop the server; its data stays."""
+    server = _server(invocation)
+    was_running = server.is_running
+    server.stop()
+    _say(invocation, "the server is stopped" if was_running else "the server was not running")
+    return ExitCode.DONE
+
+
+@dev.command()
+@takes(*_SHARED)
+def url(invocation: Invocation) -> int:
+    """Print the URL, password included, and nothing else."""
+    print_data(_running(invocation).url())
+    return ExitCode.DONE
+
+
+@dev.command(context_settings={"ignore_unknown_options": True})
+@takes(*_SHARED, click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PSQL OPTIONS]"))
+def psql(invocation: Invocation, *, arguments: tuple[str, ...]) -> int:
+    """Open psql; whatever follows `--` is handed on to it."""
+    target = _running(invocation)
+    program = bin_folder() / "psql"
+    os.execvpe(program, [str(program), *arguments], {**invocation.variables, **target.client_environment()})  # noqa: S606
+
+
+@dev.command()
+@takes(*_SHARED, click.option("--yes", is_flag=True, help="Does not ask."))
+def reset(invocation: Invocation, *, yes: bool) -> int:
+    """Remove the server with all its data."""
+    server = _server(invocation)
+    if not server.exists:
+        _say(invocation, "there is nothing to remove")
+        return ExitCode.DONE
+    if not yes and not _confirmed(f"Remove {server.folder} with all its data?"):
+        raise GuardError("not confirmed: nothing was removed", hint="Answer yes, or pass --yes.")
+    server.reset()
+    _say(invocation, f"{server.folder} is removed")
+    return ExitCode.DONE
+
+
+def _server(invocation: Invocation) -> EmbeddedServer:
+    return api.embedded_server(request(invocation))
+
+
+def _running(invocation: Invocation) -> Target:
+    target = _server(invocation).target()
+    if target is None:
+        hint = f"Start it with `bootstrapper dev start{invocation.again}`."
+        raise EmbeddedServerError("it is not running", hint=hint)
+    invocation.masker.learn(target.password)
+    return target
+
+
+def _confirmed(question: str) -> bool:
+    """Only a person can confirm; without one the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    print_message(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _say(invocation: Invocation, text: str) -> None:
+    if not invocation.quiet and invocation.log_format == "text":
+        print_message(text)

@@ -1,0 +1,106 @@
+"""From an exception to an exit code and to words on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+
+import click
+
+from bootstrapper import __version__
+from bootstrapper.cli.output import RED, paint, print_message
+from bootstrapper.cli.signals import Terminated
+from bootstrapper.errors import (
+    BootstrapperError,
+    ExitCode,
+    InvalidFileError,
+    RunInterrupted,
+    RunTerminated,
+    UsageError,
+)
+from bootstrapper.masking import Masker
+from bootstrapper.plan import JSONValue
+
+
+def known(error: BaseException) -> BootstrapperError | None:
+    """The error as one of ours; None is a bug."""
+    if isinstance(error, click.Abort):
+        return known(error.__cause__ or KeyboardInterrupt())
+    if isinstance(error, Terminated):
+        return RunTerminated("SIGTERM")
+    if isinstance(error, KeyboardInterrupt | EOFError):
+        return RunInterrupted("SIGINT")
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "bootstrapper"
+        return UsageError(error.format_message(), hint=f"Try `{path} --help`.")
+    if isinstance(error, click.ClickException):
+        return UsageError(error.format_message())
+    return error if isinstance(error, BootstrapperError) else None
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    ours = known(error)
+    return ours.exit_code if ours else ExitCode.BUG
+
+
+def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
+    """The error for programs."""
+    ours = known(error)
+    source = ours.source if ours else None
+    head: dict[str, JSONValue] = {
+        "event": "error",
+        "message": masker.mask(ours.message if ours else _one_line(error)),
+        "hint": masker.mask(ours.hint) if ours and ours.hint else None,
+        "exit_code": int(exit_code(error)),
+        "retryable": ours.retryable if ours else False,
+        "source": str(source) if source else None,
+    }
+    if isinstance(ours, InvalidFileError):
+        problems = [
+            {
+                "message": masker.mask(each.message),
+                "hint": masker.mask(each.hint) if each.hint else None,
+                "source": str(each.source) if each.source else None,
+            }
+            for each in ours.problems
+        ]
+        return {**head, "problems": problems}
+    return head if ours else {**head, "traceback": masker.mask(_traceback(error))}
+
+
+def report(error: BaseException, masker: Masker, *, as_json: bool, colour: bool) -> ExitCode:
+    """Says what went wrong, without any secret that was learnt by now."""
+    if as_json:
+        print_message(json.dumps(facts(error, masker)))
+    else:
+        for line in _lines(error, colour=colour):
+            print_message(masker.mask(line), sys.stderr)
+    return exit_code(error)
+
+
+def _lines(error: BaseException, *, colour: bool) -> list[str]:
+    label = paint("error:", RED, enabled=colour)
+    ours = known(error)
+    if ours is None:
+        return [
+            _traceback(error),
+            f"{label} this is a bug in bootstrapper {__version__}: {_one_line(error)}",
+            "hint: Report it with the lines above; they show no secret that bootstrapper knows of.",
+        ]
+    if isinstance(ours, InvalidFileError):
+        problems = [line for each in ours.problems for line in (f"{label} {each}", *_hint(each.hint))]
+        return [*problems, *_hint(ours.hint)]
+    return [f"{label} {ours}", *_hint(ours.hint)]
+
+
+def _hint(hint: str | None) -> list[str]:
+    return [f"hint: {hint}"] if hint else []
+
+
+def _one_line(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()

@@ -1,0 +1,89 @@
+"""What happened in a run, kept from its events: for the last line and for `--report`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from bootstrapper.errors import ExitCode
+from bootstrapper.events import (
+    Event,
+    RunFinished,
+    RunStarted,
+    StepApplied,
+    StepFailed,
+    StepUnchanged,
+    Warned,
+)
+from bootstrapper.plan import JSONValue, Plan, State
+from bootstrapper.units import show_seconds
+from bootstrapper.wording import counted
+
+
+@dataclass
+class Journal:
+    """Filled by the events of one run.
+
+    Attributes:
+        error: What ended the run, as the JSON error line has it.
+    """
+
+    command: str
+    started: RunStarted | None = None
+    finished: RunFinished | None = None
+    steps: list[StepApplied | StepUnchanged | StepFailed] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    plan: Plan | None = None
+    run_id: str | None = None
+    error: dict[str, JSONValue] | None = None
+
+    def keep(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.started = event
+            case RunFinished():
+                self.finished = event
+            case StepApplied() | StepUnchanged() | StepFailed():
+                self.steps.append(event)
+            case Warned():
+                self.warnings.append(event)
+
+    def summary(self, seconds: float) -> str:
+        """`done: 3 steps applied, 1 unchanged, in 2.1 s`."""
+        applied = sum(isinstance(event, StepApplied) for event in self.steps)
+        quiet = [event for event in self.steps if isinstance(event, StepUnchanged)]
+        skipped = sum(event.result.state is State.SKIPPED for event in quiet)
+        parts = [f"{counted(applied, 'step')} applied"]
+        parts += [f"{len(quiet) - skipped} unchanged"] if len(quiet) > skipped else []
+        parts += [f"{skipped} not needed"] if skipped else []
+        return f"done: {', '.join(parts)}, in {show_seconds(seconds)}"
+
+    def write(self, file: TextIO, exit_code: ExitCode) -> None:
+        json.dump(self._report(exit_code), file, ensure_ascii=True, indent=2)
+        file.write("\n")
+
+    def _report(self, exit_code: ExitCode) -> dict[str, JSONValue]:
+        started, finished = self.started, self.finished
+        return {
+            "command": self.command,
+            "exit_code": int(exit_code),
+            "server": started.server if started else None,
+            "database": started.database if started else None,
+            "environment": started.environment if started else None,
+            "run_id": self.run_id,
+            "outcome": finished.outcome if finished else None,
+            "seconds": round(finished.seconds, 3) if finished else None,
+            "steps": [_result(event) for event in self.steps],
+            "warnings": [event.message for event in self.warnings],
+            "plan": json.loads(self.plan.to_json()) if self.plan else None,
+            "error": self.error,
+        }
+
+
+def _result(event: StepApplied | StepUnchanged | StepFailed) -> dict[str, JSONValue]:
+    if isinstance(event, StepUnchanged):
+        skipped = event.result.state is State.SKIPPED
+        return {"name": event.step, "result": "skipped" if skipped else "unchanged", "seconds": None}
+    result = "failed" if isinstance(event, StepFailed) else "applied"
+    return {"name": event.step, "result": result, "seconds": round(event.seconds, 3)}

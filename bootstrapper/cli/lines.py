@@ -1,0 +1,73 @@
+"""Plain lines, one an event: for logs, pipes and build servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from bootstrapper.cli.output import YELLOW, paint, print_message
+from bootstrapper.cli.phrases import headline, phrase
+from bootstrapper.events import Event, RunStarted, StepProgressed, StepReported, Warned
+from bootstrapper.wording import one_line
+
+_PROGRESS_SECONDS = 5.0  # often enough to show life, seldom enough to keep a log readable
+
+
+class Lines:
+    """Also what a terminal shows where a live view makes no sense."""
+
+    def __init__(
+        self, stream: TextIO, *, colour: bool = False, quiet: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._quiet = quiet
+        self._throttle = Throttle(_PROGRESS_SECONDS, clock)
+
+    def emit(self, event: Event) -> None:
+        for line in self._lines(event):
+            print_message(line, self._stream)
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            print_message(text, self._stream)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _lines(self, event: Event) -> list[str]:
+        if isinstance(event, Warned):
+            return warning(event, colour=self._colour)
+        if self._quiet or self._throttle.holds_back(event):
+            return []
+        if isinstance(event, RunStarted):
+            return [headline(event)]
+        if isinstance(event, StepReported):
+            return [f"{event.step} | {one_line(event.line)}"]
+        said = phrase(event)
+        return [f"{said.step}: {said.text}"] if said else []
+
+
+class Throttle:
+    """Lets a step's progress through once in a while, never in its first moments: short work needs no line."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._last: dict[str, float] = {}
+
+    def holds_back(self, event: Event) -> bool:
+        if not isinstance(event, StepProgressed):
+            return False
+        now = self._clock()
+        first = self._last.setdefault(event.step, now)
+        if first + self._seconds > now:
+            return True
+        self._last[event.step] = now
+        return False
+
+
+def warning(event: Warned, *, colour: bool) -> list[str]:
+    hint = [f"hint: {event.hint}"] if event.hint else []
+    return [f"{paint('warning:', YELLOW, enabled=colour)} {one_line(event.message)}", *hint]

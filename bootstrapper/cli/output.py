@@ -1,0 +1,67 @@
+"""Where words go: data to stdout, everything else to stderr; a reader that went away breaks no run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from io import TextIOWrapper
+from typing import TextIO
+
+from bootstrapper.errors import UsageError
+
+GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
+
+
+def prepare() -> None:
+    """Lets no character that the terminal's encoding lacks become an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_data(text: str) -> None:
+    """A command's result; raises UsageError where stdout takes no more, such as a full disk."""
+    try:
+        print(text, flush=True)  # noqa: T201 - the one place that prints data
+    except BrokenPipeError:
+        _silence(sys.stdout)
+    except OSError as error:
+        _silence(sys.stdout)
+        raise UsageError(f"stdout can not be written: {error.strerror}") from error
+
+
+def print_message(text: str, stream: TextIO | None = None) -> None:
+    """A line for people. Where nobody can read it any more, the work goes on all the same."""
+    stream = stream or sys.stderr
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        _silence(stream)
+    except ValueError:
+        return  # a stream that was closed
+
+
+def _silence(stream: TextIO) -> None:
+    """Whatever is still in the stream's buffer goes nowhere, also at the interpreter's own flush at exit."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def is_terminal(stream: TextIO, variables: Mapping[str, str]) -> bool:
+    """Whether a person looks at it; build servers often give a terminal that nobody looks at."""
+    return stream.isatty() and variables.get("TERM") != "dumb" and not variables.get("CI")
+
+
+def takes_colour(stream: TextIO, variables: Mapping[str, str], *, no_color: bool) -> bool:
+    """As https://no-color.org has it: any value but an empty one switches colours off."""
+    return is_terminal(stream, variables) and not no_color and not variables.get("NO_COLOR")
+
+
+def paint(text: str, colour: str | None, *, enabled: bool) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and text and enabled else text

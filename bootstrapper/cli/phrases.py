@@ -1,0 +1,118 @@
+"""What is said about each event, in plain lines and in the live view alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW
+from bootstrapper.events import (
+    AttemptFailed,
+    Event,
+    GateOpened,
+    LockAwaited,
+    RunStarted,
+    ScopeEntered,
+    ScopeLeft,
+    StepApplied,
+    StepFailed,
+    StepProgressed,
+    StepStarted,
+    StepUnchanged,
+)
+from bootstrapper.plan import Action, PlannedStep, State
+from bootstrapper.units import show_seconds
+from bootstrapper.wording import counted, one_line, with_reason
+
+NAME_WIDTH = 12
+"""Room for a step's name, so that what follows stands in one column for most files."""
+
+_PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
+_SIZES = (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024))
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What is said about a step.
+
+    Attributes:
+        mark: One character that says it at a glance.
+        lasting: Whether it is worth a line of its own in the live view, or passes.
+    """
+
+    step: str
+    mark: str
+    text: str
+    colour: str | None = None
+    lasting: bool = True
+
+
+def headline(event: RunStarted) -> str:
+    """The first line of every run."""
+    environment = f" · environment {event.environment}" if event.environment else ""
+    return one_line(f"{event.command} · {event.server} · database {event.database}{environment}")
+
+
+def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an event reads best
+    """None for events that are about no step, or that say nothing to people."""
+    match event:
+        case AttemptFailed():
+            again = f"next try in {show_seconds(event.next_try_seconds)}"
+            text = f"attempt {event.attempt} failed: {one_line(event.reason)}; {again}"
+            return Phrase(event.step, "!", text, YELLOW, lasting=False)
+        case GateOpened():
+            text = with_reason("ready", event.detail)
+            return Phrase(event.step, "=", f"{text} ({show_seconds(event.seconds)})", DIM)
+        case LockAwaited():
+            return Phrase(event.step, "!", f"waiting: {one_line(event.holder)}", YELLOW, lasting=False)
+        case ScopeEntered():
+            return Phrase(event.step, ">", with_reason("entered", event.detail), DIM)
+        case ScopeLeft():
+            return Phrase(event.step, "<", "left", DIM, lasting=False)
+        case StepStarted():
+            changes = f", {counted(event.changes, 'change')}" if event.changes else ""
+            return Phrase(event.step, ">", f"started{changes}", lasting=False)
+        case StepProgressed():
+            return Phrase(event.step, ">", progress(event.done, event.total, event.unit), lasting=False)
+        case StepApplied():
+            return Phrase(event.step, "+", f"{_done(event.result)} in {show_seconds(event.seconds)}", GREEN)
+        case StepUnchanged():
+            return _unchanged(event)
+        case StepFailed():
+            return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}", RED)
+    return None
+
+
+def progress(done: int, total: int | None, unit: str) -> str:
+    """`3 of 12 revisions`, `1.5 of 20.0 MB`, `7 seconds`."""
+    if unit == "bytes":
+        return _bytes(done, total)
+    if total is None:
+        return counted(done, unit.removesuffix("s"))
+    return f"{done:,} of {total:,} {unit if total != 1 else unit.removesuffix('s')}"
+
+
+def _bytes(done: int, total: int | None) -> str:
+    name, size = next((each for each in _SIZES if (total or done) >= each[1]), ("B", 1))
+    digits = 0 if size == 1 else 1
+    of = "" if total is None else f" of {total / size:.{digits}f}"
+    return f"{done / size:.{digits}f}{of} {name}"
+
+
+def _done(step: PlannedStep) -> str:
+    if len(step.changes) == 1:
+        change = step.changes[0]
+        return f"{_PAST.get(change.action, 'kept')} {one_line(change.target)}"
+    counts = {past: sum(change.action is action for change in step.changes) for action, past in _PAST.items()}
+    return ", ".join(f"{past} {count}" for past, count in counts.items() if count) or "applied"
+
+
+def _unchanged(event: StepUnchanged) -> Phrase:
+    result = event.result
+    if result.state is State.SKIPPED:
+        return Phrase(event.step, "-", with_reason("not needed", _why(result).removeprefix("not needed: ")), DIM)
+    return Phrase(event.step, "=", with_reason("unchanged", _why(result)), DIM)
+
+
+def _why(step: PlannedStep) -> str:
+    answers = (step.when, step.check) if step.state is State.SKIPPED else (step.check, step.when)
+    return step.reason or next((answer.reason for answer in answers if answer and answer.reason), "")

@@ -1,0 +1,43 @@
+"""Shows a plan: `plan` itself, and `--dry-run` of every command that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bootstrapper import api
+from bootstrapper.cli.colouring import coloured
+from bootstrapper.cli.options import Invocation
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+
+
+def show_plan(
+    invocation: Invocation,
+    command: str,
+    *,
+    types: tuple[str, ...] = (),
+    explicit: Mapping[str, object] | None = None,
+    force: bool = False,
+    pending: ExitCode = ExitCode.DONE,
+) -> ExitCode:
+    """Prints the plan to stdout.
+
+    Args:
+        explicit: Options for the step of the type, from the command line.
+        pending: The exit code where the plan has changes.
+    """
+    with Reporter(invocation, command) as reporter:
+        asked = request(invocation, reporter.emit, types=types, explicit=explicit, force=force)
+        render = api.renderer(asked, invocation.format or "text")
+        plan = api.plan(asked)
+        reporter.journal.plan = plan
+        reporter.exit_code = pending if plan.pending else ExitCode.DONE
+        reporter.make_way_for_data()
+        print_plan(invocation, render.plan(plan))
+    return reporter.exit_code
+
+
+def print_plan(invocation: Invocation, text: str) -> None:
+    print_data(coloured(text, invocation) if invocation.format in (None, "text") else text)

@@ -1,0 +1,43 @@
+"""`plugins`: what is installed, and what it brings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from bootstrapper import api
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+from bootstrapper.plugins import PluginInfo
+
+
+@click.group()
+def plugins() -> None:
+    """Show the plugins."""
+
+
+@plugins.command("list")
+@takes(*options.WHERE, options.data_format, *options.PRINTING)
+def list_plugins(invocation: Invocation) -> int:
+    """List plugins with the steps, checks, values and renderers that they bring."""
+    found = api.plugins(request(invocation))
+    if invocation.format == "json":
+        print_data(json.dumps([asdict(info) for info in found], ensure_ascii=False, indent=2))
+    else:
+        print_data("\n".join(line for info in found for line in _lines(info)))
+    return ExitCode.DONE
+
+
+def _lines(info: PluginInfo) -> Iterator[str]:
+    unlisted = "" if info.listed else ": installed, but not listed under plugins:, so not imported"
+    yield f"{info.name} ({info.origin}){unlisted}"
+    brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
+    for kind, names in brought.items():
+        if names:
+            yield f"    {kind:<10} {', '.join(names)}"

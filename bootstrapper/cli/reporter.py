@@ -1,0 +1,98 @@
+"""Puts a run's events before people and programs, and keeps them for the report."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from bootstrapper.cli import failures
+from bootstrapper.cli.journal import Journal
+from bootstrapper.cli.jsonlog import JsonLog
+from bootstrapper.cli.lines import Lines
+from bootstrapper.cli.options import Invocation
+from bootstrapper.cli.output import is_terminal, takes_colour
+from bootstrapper.cli.terminal import Terminal
+from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.events import Event
+
+
+class Voice(Protocol):
+    """One way to print events."""
+
+    def emit(self, event: Event) -> None: ...
+
+    def say(self, text: str) -> None:
+        """Words for people at the end of a run."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def voice(invocation: Invocation, stream: TextIO) -> Voice:
+    """A live view where a person looks on, plain or JSON lines elsewhere."""
+    colour = takes_colour(stream, invocation.variables, no_color=invocation.no_color)
+    if invocation.log_format == "json":
+        return JsonLog(stream, quiet=invocation.quiet)
+    if invocation.quiet or not is_terminal(stream, invocation.variables):
+        return Lines(stream, colour=colour, quiet=invocation.quiet)
+    return Terminal(stream, colour=colour)
+
+
+class Reporter:
+    """Around the one api call of a command. The report is written whatever the call's outcome is."""
+
+    def __init__(self, invocation: Invocation, command: str) -> None:
+        self._invocation = invocation
+        self._voice = voice(invocation, sys.stderr)
+        self._file: TextIO | None = None
+        self.journal = Journal(command)
+        self.exit_code = ExitCode.DONE
+
+    def emit(self, event: Event) -> None:
+        self.journal.keep(event)
+        self._voice.emit(event)
+
+    def close(self) -> None:
+        """Takes a live view away, before last words are said."""
+        self._voice.close()
+
+    def make_way_for_data(self) -> None:
+        """Where both go to one screen, an empty line keeps the run's lines and its data apart."""
+        self.close()
+        if isinstance(self._voice, Terminal) and is_terminal(sys.stdout, self._invocation.variables):
+            self._voice.say("")
+
+    def say(self, text: str) -> None:
+        self.close()
+        self._voice.say(text)
+
+    def __enter__(self) -> Self:
+        if self._invocation.report:
+            self._file = _opened(self._invocation)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if self._file is None:
+            return
+        if error is not None:
+            self.exit_code = failures.exit_code(error)
+            self.journal.error = failures.facts(error, self._invocation.masker)
+        try:
+            with self._file as file:
+                self.journal.write(file, self.exit_code)
+        except OSError as problem:
+            if error is None:
+                raise UsageError(f"the report can not be written: {problem.strerror}") from problem
+
+
+def _opened(invocation: Invocation) -> TextIO:
+    """Opened before the run: a path that can not be written to is found while nothing was done."""
+    assert invocation.report is not None
+    try:
+        return invocation.report.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report {invocation.report} can not be written: {error.strerror}") from error

@@ -1,0 +1,36 @@
+"""From the command line's options to the request that the api takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bootstrapper.api import Request
+from bootstrapper.cli.options import Invocation
+from bootstrapper.events import Emit, Event
+
+
+def silent(event: Event) -> None:
+    """For commands that are no run and tell nothing."""
+
+
+def request(
+    invocation: Invocation,
+    emit: Emit = silent,
+    *,
+    types: tuple[str, ...] = (),
+    explicit: Mapping[str, object] | None = None,
+    force: bool = False,
+) -> Request:
+    return Request(
+        file=invocation.file,
+        environment=invocation.environment,
+        variables=invocation.variables,
+        steps=invocation.step,
+        skip=invocation.skip,
+        types=types,
+        explicit=explicit,
+        timeout_seconds=invocation.timeout,
+        force=force,
+        emit=emit,
+        masker=invocation.masker,
+    )

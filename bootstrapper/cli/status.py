@@ -1,0 +1,54 @@
+"""`status`: how the database stands, who holds the lock, and what the last run did."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from bootstrapper import api, wording
+from bootstrapper.api import Status
+from bootstrapper.cli import options
+from bootstrapper.cli.colouring import coloured
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+from bootstrapper.postgres.ledger import RunRecord
+
+
+@click.command()
+@takes(*options.SELECTION, options.data_format, *options.PRINTING)
+def status(invocation: Invocation) -> int:
+    """Show how the database stands and what the last run did."""
+    with Reporter(invocation, "status") as reporter:
+        found = api.status(request(invocation, reporter.emit))
+        reporter.make_way_for_data()
+        print_data(_json(found) if invocation.format == "json" else coloured(_text(found), invocation))
+    return ExitCode.DONE
+
+
+def _text(found: Status) -> str:
+    plan = found.plan
+    width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
+    steps = [
+        f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}" for step in plan.steps
+    ]
+    facts = [f"last run: {_run(found.last_run)}", f"lock: {wording.one_line(str(found.holder or 'free'))}"]
+    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", *facts, wording.totals(plan)])
+
+
+def _run(record: RunRecord | None) -> str:
+    if record is None:
+        return "none"
+    started = f"{record.started_at:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+    return f"number {record.serial}, {record.command}, {record.outcome or 'not finished'}, started {started}"
+
+
+def _json(found: Status) -> str:
+    record = asdict(found.last_run) if found.last_run else None
+    holder = asdict(found.holder) if found.holder else None
+    data = {"plan": json.loads(found.plan.to_json()), "last_run": record, "holder": holder}
+    return json.dumps(data, default=str, ensure_ascii=False, indent=2)

@@ -1,0 +1,64 @@
+"""`wait`, `migrate`, `seed`, `backup`: only the steps of that type, with the file's wait and lock around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from bootstrapper import api
+from bootstrapper.cli import options
+from bootstrapper.cli.applying import apply_all
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.planning import show_plan
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+
+_SHARED = (*options.SELECTION, options.plan_format, options.report, *options.PRINTING)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing.")
+
+
+@click.command()
+@takes(*options.SELECTION, options.report, *options.PRINTING)
+def wait(invocation: Invocation) -> int:
+    """Wait until the database takes connections and writes."""
+    with Reporter(invocation, "wait") as reporter:
+        api.wait(request(invocation, reporter.emit))
+        reporter.say("ready: the database takes connections")
+    return ExitCode.DONE
+
+
+@click.command()
+@takes(*_SHARED, _DRY_RUN)
+def migrate(invocation: Invocation, *, dry_run: bool) -> int:
+    """Run only the migrations."""
+    return _run(invocation, "migrate", dry_run=dry_run)
+
+
+@click.command()
+@takes(*_SHARED, _DRY_RUN)
+def seed(invocation: Invocation, *, dry_run: bool) -> int:
+    """Write only the declared rows."""
+    return _run(invocation, "seed", dry_run=dry_run)
+
+
+@click.command()
+@click.argument("destination", metavar="[FILE]", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@takes(*_SHARED, _DRY_RUN)
+def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -> int:
+    """Take only the backup, if its conditions ask for one; into FILE in any case.
+
+    A name that ends in .sql asks for plain SQL.
+    """
+    explicit = {"file": str(destination.absolute())} if destination is not None else None
+    return _run(invocation, "backup", explicit=explicit, dry_run=dry_run)
+
+
+def _run(invocation: Invocation, command: str, *, explicit: Mapping[str, object] | None = None, dry_run: bool) -> int:
+    if dry_run:
+        return show_plan(invocation, command, types=(command,), explicit=explicit)
+    nothing = f"nothing to do: no step of type {command} has changes"
+    apply_all(invocation, command, types=(command,), explicit=explicit, nothing=nothing)
+    return ExitCode.DONE

@@ -1,0 +1,43 @@
+"""`validate`: reads the file and everything it names, without any database."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from bootstrapper import api
+from bootstrapper.api import Validation
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+from bootstrapper.wording import counted
+
+
+@click.command()
+@takes(*options.WHERE, options.data_format, *options.PRINTING)
+def validate(invocation: Invocation) -> int:
+    """Check the file without connecting to any database."""
+    found = api.validate(request(invocation))
+    print_data(_json(found) if invocation.format == "json" else _text(found))
+    return ExitCode.DONE
+
+
+def _text(found: Validation) -> str:
+    environment = f", environment {found.environment}" if found.environment else ""
+    rows = sum(count or 0 for count in found.fixtures.values())
+    more = "" if None not in found.fixtures.values() else " and those of data files"
+    seeds = f", {counted(len(found.fixtures), 'fixture')} with {counted(rows, 'row')}{more}" if found.fixtures else ""
+    return f"{found.file} is valid: {counted(len(found.steps), 'step')}{seeds}{environment}"
+
+
+def _json(found: Validation) -> str:
+    data = {
+        "file": str(found.file),
+        "environment": found.environment,
+        "steps": list(found.steps),
+        "fixtures": dict(found.fixtures),
+    }
+    return json.dumps(data, ensure_ascii=False, indent=2)

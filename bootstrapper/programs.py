@@ -1,0 +1,192 @@
+"""Runs other programs so that none of them outlives its reason.
+
+A program gets a process group of its own, which ends when the deadline passes, when the run is interrupted, and when
+this very process is killed: a backup or a command that went on alone would meet the next run's.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrapper.deadline import Deadline
+
+TAIL_LINES = 20
+TICK_SECONDS = 0.1
+GRACE_SECONDS = 3.0
+
+_LONGEST_LINE = 64 * 1024
+
+# Waits for the end of its parent, or for a byte that says that the program has ended by itself.
+_WATCHER = f"""
+import os, signal, sys, time
+group = int(sys.argv[1])
+if not os.read(0, 1):
+    try:
+        os.killpg(group, signal.SIGTERM)
+        time.sleep({GRACE_SECONDS})
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+
+
+class OutOfTimeError(Exception):
+    """The deadline passed; the program was killed. Never leaves the caller of `run`."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended: `code` as subprocess gives it, and the last lines it printed."""
+
+    code: int
+    last_lines: tuple[str, ...]
+
+    @property
+    def how(self) -> str:
+        if self.code < 0:
+            return f"was killed by signal {-self.code} ({signal.strsignal(-self.code)})"
+        return f"ended with exit code {self.code}"
+
+
+def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    deadline: Deadline,
+    folder: Path | None = None,
+    stdout: int | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+    on_tick: Callable[[], None] = lambda: None,
+) -> Ended:
+    """Runs a program to its end; its standard input is empty.
+
+    Args:
+        stdout: A file descriptor for its output; None reads the lines of output and errors together.
+        on_line: Told each line as it comes.
+        on_tick: Called about every TICK_SECONDS; what it raises ends the program.
+
+    Raises:
+        OutOfTimeError: The deadline passed.
+        OSError: The program can not be started.
+    """
+    into = (subprocess.PIPE, subprocess.STDOUT) if stdout is None else (stdout, subprocess.PIPE)
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=into[0],
+        stderr=into[1],
+        env=dict(environment),
+        cwd=folder,
+        start_new_session=True,
+    )
+    pipe = process.stdout if stdout is None else process.stderr
+    assert pipe is not None
+    with pipe, _ended_with_us(process):
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        lines = _Lines(tail, on_line)
+        for data in _output(process, pipe.fileno()):
+            lines.feed(data)
+            on_tick()
+            if deadline.has_passed:
+                raise OutOfTimeError
+        lines.end()
+    return Ended(process.returncode, tuple(tail))
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines; of a line rewritten by carriage returns only the last text counts."""
+
+    def __init__(self, tail: deque[str], tell: Callable[[str], None]) -> None:
+        self._tail = tail
+        self._tell = tell
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            self._pass_on(line)
+        if len(self._rest) > _LONGEST_LINE:
+            self.end()
+
+    def end(self) -> None:
+        if self._rest:
+            self._pass_on(self._rest)
+        self._rest = b""
+
+    def _pass_on(self, line: bytes) -> None:
+        text = line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
+        self._tail.append(text)
+        self._tell(text)
+
+
+def _output(process: subprocess.Popen[bytes], pipe: int) -> Iterator[bytes]:
+    """Pieces of output until the program has ended, empty ones while there is none.
+
+    Ends with the program even where a grandchild keeps the pipe open.
+    """
+    os.set_blocking(pipe, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while process.poll() is None:
+            if not selector.get_map():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(TICK_SECONDS)
+                yield b""
+                continue
+            data = _read(pipe) if selector.select(TICK_SECONDS) else b""
+            if data is None:
+                selector.unregister(pipe)
+            yield data or b""
+    while data := _read(pipe):
+        yield data
+
+
+def _read(pipe: int) -> bytes | None:
+    """What is there now; None at the end of the stream."""
+    try:
+        return os.read(pipe, 64 * 1024) or None
+    except BlockingIOError:
+        return b""
+
+
+@contextmanager
+def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends the program's group on any error here, and, through a watcher, when this process is killed."""
+    watcher = None
+    try:
+        watcher = _watch(process.pid)
+        yield
+    except BaseException:
+        _end_group(process)
+        raise
+    finally:
+        if watcher is not None:
+            watcher.communicate(b".")
+
+
+def _watch(group: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", "-c", _WATCHER, str(group)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Asks the group to end, then makes it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

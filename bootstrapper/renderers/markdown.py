@@ -1,0 +1,58 @@
+"""A plan for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bootstrapper import wording
+from bootstrapper.plan import Change, Deferred, Plan, PlannedStep
+from bootstrapper.renderer import Renderer
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@&])")
+_BACKTICKS = re.compile(r"`+")
+
+
+class MarkdownRenderer(Renderer):
+    format = "markdown"
+
+    def plan(self, plan: Plan) -> str:
+        head = [f"### {_escaped(wording.title(plan))}", "", _escaped(wording.where(plan)), ""]
+        table = ["| | step | state | why |", "|---|---|---|---|", *map(_row, plan.steps)]
+        details = [line for step in plan.pending for line in _details(step)]
+        return "\n".join([*head, *table, "", *details, f"**{wording.totals(plan)}**"])
+
+
+def _row(step: PlannedStep) -> str:
+    why = "<br>".join(_escaped(reason) for reason in wording.reasons(step))
+    name, headline = _escaped(wording.step_name(step)), _escaped(wording.headline(step))
+    return f"| `{wording.glyph(step)}` | {name} | {headline} | {why} |"
+
+
+def _details(step: PlannedStep) -> Iterator[str]:
+    """Changes in a block of the `diff` language: additions and deletions get their colours from it."""
+    lines = [line for change in step.changes for line in _change(change)]
+    lines += [line for deferred in step.deferred for line in _deferred(deferred)]
+    fence = "`" * max(3, 1 + max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0))
+    yield from (f"#### {_escaped(wording.step_name(step))}", "", f"{fence}diff", *lines, fence, "")
+
+
+def _change(change: Change) -> Iterator[str]:
+    head = f"{change.action.glyph} {wording.one_line(change.target)}"
+    yield wording.with_reason(head, change.reason)
+    yield from (f"    {line}" for line in wording.columns(change))
+    if change.unset:
+        yield f"    {wording.not_set(change.unset)}"
+
+
+def _deferred(deferred: Deferred) -> Iterator[str]:
+    head = f"? needs {wording.one_line(deferred.needs)}"
+    yield wording.with_reason(head, deferred.reason)
+    yield f"    {wording.bounds(deferred)}"
+    if deferred.unset:
+        yield f"    {wording.not_set(deferred.unset)}"
+
+
+def _escaped(text: str) -> str:
+    """Text in which nothing is markup, a mention of a person or a link."""
+    return _SPECIAL.sub(r"\\\1", text)

@@ -1,0 +1,63 @@
+"""A plan for a person at a terminal, read from top to bottom."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from bootstrapper import wording
+from bootstrapper.plan import Change, Deferred, Plan, PlannedStep
+from bootstrapper.renderer import Renderer
+
+_WIDTH = 80
+_STEP = " " * 4
+_CHANGE = " " * 8
+
+
+class TextRenderer(Renderer):
+    format = "text"
+
+    def plan(self, plan: Plan) -> str:
+        width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
+        steps = [line for step in plan.steps for line in _step(step, width)]
+        return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", wording.totals(plan)])
+
+
+def _step(step: PlannedStep, width: int) -> Iterator[str]:
+    head = f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}"
+    yield from _wrapped(head, "", hang=width + 4)
+    for reason in wording.reasons(step):
+        yield from _wrapped(reason, _STEP)
+    for change in step.changes:
+        yield from _change(change)
+    for deferred in step.deferred:
+        yield from _deferred(deferred)
+
+
+def _change(change: Change) -> Iterator[str]:
+    head = f"{change.action.glyph} {wording.one_line(change.target)}"
+    yield from _wrapped(wording.with_reason(head, change.reason), _STEP, hang=2)
+    for line in wording.columns(change):
+        yield _CHANGE + line  # never wrapped: the source of a secret or a long value stays in one piece
+    if change.unset:
+        yield from _wrapped(wording.not_set(change.unset), _CHANGE)
+
+
+def _deferred(deferred: Deferred) -> Iterator[str]:
+    head = f"? needs {wording.one_line(deferred.needs)}"
+    yield from _wrapped(wording.with_reason(head, deferred.reason), _STEP, hang=2)
+    yield _CHANGE + wording.bounds(deferred)
+    if deferred.unset:
+        yield from _wrapped(wording.not_set(deferred.unset), _CHANGE)
+
+
+def _wrapped(text: str, indent: str, hang: int = 0) -> list[str]:
+    """Lines of at most 80 columns where words allow that; a word is never cut."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + " " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

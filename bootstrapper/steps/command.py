@@ -1,0 +1,98 @@
+"""command: a program of one's own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from bootstrapper import programs
+from bootstrapper.errors import CommandFailedError
+from bootstrapper.step import Change, Context, Deferred, Step, StepModel
+from bootstrapper.units import Seconds
+
+_SHOWN_LINES = 10
+
+
+def _arguments(raw: Any) -> Any:
+    """A text is cut as a shell would cut it, and no more: no shell ever sees it."""
+    return shlex.split(raw) if isinstance(raw, str) else raw
+
+
+class Command(Step):
+    """Runs a program that finds the database through DATABASE_URL and libpq's own variables."""
+
+    uses = "command"
+    transactional = False
+    needs_check = True
+
+    class With(StepModel):
+        """The `with:` block of a command step.
+
+        Attributes:
+            run: The program and its arguments, as a list or as one text with quotes. No shell: no pipes, no wildcards.
+            cwd: Where it runs, relative to the file that names it; that file's folder where it is left out.
+            env: Variables besides those of this process, and before them.
+            timeout: When it is killed, with everything that it started.
+        """
+
+        run: Annotated[
+            list[str], Field(min_length=1), BeforeValidator(_arguments, json_schema_input_type=list[str] | str)
+        ]
+        cwd: str | None = None
+        env: dict[str, str] = Field(default_factory=dict)
+        timeout: Seconds | None = None
+
+    options: With
+
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        return [Change.run(context.masker.mask(shlex.join(self.options.run)))]
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        environment = self._environment(context)
+        folder = context.project.path(self.options.cwd or ".")
+        command = [self._program(folder, environment), *self.options.run[1:]]
+        try:
+            ended = programs.run(
+                command,
+                environment=environment,
+                folder=folder,
+                deadline=context.deadline.sooner(self.options.timeout),
+                on_line=context.report,
+                on_tick=lambda: context.hold.require() if context.hold is not None else None,
+            )
+        except programs.OutOfTimeError as error:
+            raise self._failure("did not finish in time and was killed") from error
+        except OSError as error:
+            raise self._failure(f"can not be started: {error.strerror or error}") from error
+        if ended.code != 0:
+            lines = [context.masker.mask(line) for line in ended.last_lines[-_SHOWN_LINES:]]
+            raise self._failure("\n  ".join([ended.how, *lines]))
+
+    def _environment(self, context: Context) -> dict[str, str]:
+        target = context.session.target
+        database = {"DATABASE_URL": target.url(), **target.client_environment()}
+        return {**context.project.variables, **database, **self.options.env}
+
+    def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
+        """Where the program is, by the PATH that it will have itself."""
+        if not folder.is_dir():
+            raise self._failure(f"there is no folder {folder} to run it in")
+        name = self.options.run[0]
+        if os.sep in name:
+            found = shutil.which(folder / name)
+            where = f"in {folder}"
+        else:
+            found = shutil.which(name, path=environment.get("PATH", os.defpath))
+            where = "on PATH"
+        if found is None:
+            raise self._failure(f"there is no such program {where}")
+        return found
+
+    def _failure(self, reason: str) -> CommandFailedError:
+        return CommandFailedError(Path(self.options.run[0]).name, reason, source=self.source)

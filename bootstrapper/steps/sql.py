@@ -1,0 +1,223 @@
+"""sql: statements of one's own, from the file or from one beside it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg import Connection, pq
+from pydantic import model_validator
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import FencedOffError, InvalidFileError, Problem, Source, StepFailedError
+from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.statements import Statement, line_and_column, split
+from bootstrapper.step import Change, Context, Deferred, Project, Step, StepModel
+
+_SHOWN = 70
+_SELF = "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()"
+_WORKER = """
+UPDATE {lock} SET worker_backend_pid = %s, worker_backend_start = %s WHERE run_id = %s AND token = %s
+"""
+
+
+class Sql(Step):
+    """Runs SQL text in the step's transaction, which the text itself can not leave."""
+
+    uses = "sql"
+    needs_check = True
+
+    class With(StepModel):
+        """The `with:` block of a sql step: either a statement or a file.
+
+        Attributes:
+            statement: One statement or several, in place; variables of the form ${NAME} are filled in.
+            file: A file in UTF-8, relative to the file that names it; taken as it is.
+            transaction: False sends the statements one by one outside a transaction, for what can not run in one.
+        """
+
+        statement: str | None = None
+        file: str | None = None
+        transaction: bool = True
+
+        @model_validator(mode="after")
+        def _one_source(self) -> Self:
+            if (self.statement is None) == (self.file is None):
+                raise ValueError("needs either statement or file")
+            if self.statement is not None:
+                problem = _first_problem(self.statement)
+                if problem is not None:
+                    raise ValueError(problem[0])
+            return self
+
+    options: With
+
+    def __init__(self, name: str, options: With, source: Source | None = None) -> None:
+        super().__init__(name, options, source)
+        self.transactional = options.transaction  # type: ignore[misc]  # here the file decides, not the class
+
+    def inputs(self, project: Project) -> Sequence[Path]:
+        return [project.path(self.options.file)] if self.options.file is not None else []
+
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        statements = split(self._text(context.project))
+        if self.options.file is not None:
+            count = f"{len(statements)} statement{'' if len(statements) == 1 else 's'}"
+            return [Change.run(f"{self.options.file} ({count})")]
+        return [Change.run(context.masker.mask(_headline(statements)))]
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        text = self._text(context.project)
+        if self.transactional:
+            self._execute_within_transaction(context, text)
+        else:
+            self._execute_one_by_one(context, text)
+
+    def _execute_within_transaction(self, context: Context, text: str) -> None:
+        connection = context.connection
+        before = _transaction(connection)
+        with _notices(context, connection), _cancelled_at(connection, context.deadline):
+            self._execute(context, connection, Statement(text, 0, ()), text)
+        if _transaction(connection) != before:
+            raise StepFailedError(f"{self._place} left the step's transaction", source=self.source)
+
+    def _execute_one_by_one(self, context: Context, text: str) -> None:
+        """On a connection of its own: the run's has to keep the lock's lease up meanwhile."""
+        target = context.session.target
+        with closing(connect(target, deadline=context.deadline, application_name="bootstrapper sql")) as connection:
+            if context.hold is not None:
+                _announce(context.hold, context, connection)
+            with _notices(context, connection), _cancelled_at(connection, context.deadline):
+                for statement in split(text):
+                    self._execute(context, connection, statement, text)
+
+    def _execute(self, context: Context, connection: Connection[Any], statement: Statement, whole: str) -> None:
+        """Sends text as it is; errors are told with their place in the whole."""
+        try:
+            connection.execute(statement.text.encode())
+        except psycopg.Error as error:
+            if context.hold is not None:
+                context.hold.require()
+            if connection.closed:
+                raise
+            raise self._failure(context, whole, statement.start, error) from error
+
+    def _failure(self, context: Context, whole: str, start: int, error: psycopg.Error) -> StepFailedError:
+        message = error.diag.message_primary or str(error).partition("\n")[0]
+        if error.sqlstate == "57014" and context.deadline.has_passed:
+            message = "it did not finish in time and was cancelled"
+        source, where = self.source, ""
+        if error.diag.statement_position:
+            line, column = line_and_column(whole, start + int(error.diag.statement_position) - 1)
+            if self.options.file is not None:
+                source = Source(self.options.file, line, column)
+            else:
+                where = f", line {line}, column {column}"
+        reason = f"{self._place}{where}: {context.masker.mask(message)}"
+        hint = context.masker.mask(error.diag.message_hint) if error.diag.message_hint else None
+        return StepFailedError(reason, sqlstate=error.sqlstate, hint=hint, source=source)
+
+    @property
+    def _place(self) -> str:
+        return self.options.file if self.options.file is not None else "the statement"
+
+    def _text(self, project: Project) -> str:
+        """The SQL; raises InvalidFileError where there is none, or where it would leave the step's transaction."""
+        if self.options.file is None:
+            return self.options.statement or ""
+        name = self.options.file
+        try:
+            text = project.path(name).read_bytes().decode("utf-8-sig")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InvalidFileError([Problem(f"{name} can not be read: {reason}", self.source)]) from error
+        except UnicodeDecodeError as error:
+            raise InvalidFileError([Problem(f"{name} is not UTF-8", self.source)]) from error
+        problem = _first_problem(text)
+        if problem is not None:
+            message, position = problem
+            raise InvalidFileError([Problem(message, Source(name, *line_and_column(text, position)))])
+        return text
+
+
+def _first_problem(text: str) -> tuple[str, int] | None:
+    """What speaks against sending this text, and where in it."""
+    if "\0" in text:
+        return "SQL can not contain a NUL character", text.index("\0")
+    statements = split(text)
+    if not statements:
+        return "there is no statement in it", 0
+    for statement in statements:
+        if statement.controls_transactions:
+            return f"{statement.words[0]} is refused: the step has its own transaction", statement.start
+        if statement.copies_with_client:
+            return "COPY has no STDIN or STDOUT here; let a fixture take the rows from a file", statement.start
+        if statement.text.startswith("\\"):
+            return "a backslash command belongs to psql; the server does not know it", statement.start
+    return None
+
+
+def _headline(statements: Sequence[Statement]) -> str:
+    """The first line of what is run, shortened."""
+    line = statements[0].text.partition("\n")[0].rstrip()
+    line = line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+    more = len(statements) - 1
+    return line if not more else f"{line} and {more} more"
+
+
+def _transaction(connection: Connection[Any]) -> object:
+    """What tells one transaction from the next: its id, or that there is none."""
+    if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+        return None
+    row = connection.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
+    return row[0] if row else None
+
+
+def _announce(hold: Hold, context: Context, connection: Connection[Any]) -> None:
+    """Notes in the lock's row who works, so that nobody takes the lock while the server still does; ends it on loss.
+
+    Not behind a pooler, where the backend outlives its work.
+    """
+    hold.on_loss(connection.cancel_safe)
+    if context.session.server.pooled:
+        return
+    row = connection.execute(_SELF).fetchone()
+    assert row is not None
+    fence = hold.fence
+    noted = context.connection.execute(fence.ledger.fill(_WORKER), (*row, fence.run_id, fence.token))
+    if not noted.rowcount:
+        raise FencedOffError("another run has taken the lock")
+
+
+@contextmanager
+def _notices(context: Context, connection: Connection[Any]) -> Iterator[None]:
+    """Passes on what the server says meanwhile, such as RAISE NOTICE."""
+
+    def report(diagnostic: psycopg.errors.Diagnostic) -> None:
+        context.report(f"{diagnostic.severity_nonlocalized or 'NOTICE'}: {diagnostic.message_primary}")
+
+    connection.add_notice_handler(report)
+    try:
+        yield
+    finally:
+        connection.remove_notice_handler(report)
+
+
+@contextmanager
+def _cancelled_at(connection: Connection[Any], deadline: Deadline) -> Iterator[None]:
+    """Cancels what the server is doing at the deadline; a setting would not do, since SQL text can change it."""
+    if deadline.seconds_left == float("inf"):
+        yield
+        return
+    timer = threading.Timer(deadline.seconds_left, connection.cancel_safe)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

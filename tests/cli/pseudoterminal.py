@@ -1,0 +1,37 @@
+"""The program at a terminal, as a person sees it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from collections.abc import Sequence
+
+from tests.cli.project import Project
+
+
+def on_terminal(project: Project, arguments: Sequence[str], typed: bytes = b"", **variables: str) -> tuple[str, int]:
+    """Everything the program wrote to its terminal, and its exit code; `typed` waits in the keyboard's buffer."""
+    master, slave = pty.openpty()
+    with open(master, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor, not a path
+        process = subprocess.Popen(
+            project.command(*arguments),
+            cwd=project.folder,
+            env=project.variables({"TERM": "xterm-256color", "COLUMNS": "100", **variables}),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        os.write(master, typed)
+        shown = b"".join(iter(lambda: _read(screen.fileno()), b""))
+        return shown.decode(), process.wait(60)
+
+
+def _read(descriptor: int) -> bytes:
+    """Nothing at the end, which Linux reports as an error of a terminal whose other side is closed."""
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""

@@ -1,0 +1,95 @@
+"""The embedded server through the command line: one server for all of it, since starting takes a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.cli.project import BOOTSTRAP, Project
+from tests.cli.pseudoterminal import on_terminal
+
+EMBEDDED = BOOTSTRAP.replace("${DATABASE_URL}", "embedded:server")
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose server is not started yet, in a folder with a space in its path."""
+    project = Project(tmp_path_factory.mktemp("a folder"), "")
+    project.write(EMBEDDED)
+    try:
+        yield project
+    finally:
+        project.run("dev", "stop")
+
+
+@pytest.fixture
+def started(embedded: Project) -> Project:
+    run = embedded.run("dev", "start")
+    assert run.returncode == 0, run.stderr
+    return embedded
+
+
+def test_url_prints_the_url_and_nothing_else(started: Project) -> None:
+    run = started.run("dev", "url")
+    assert run.returncode == 0, run.stderr
+    (url,) = run.stdout.splitlines()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_start_does_not_print_the_password(started: Project) -> None:
+    run = started.run("dev", "start")
+    password = psycopg.conninfo.conninfo_to_dict(started.run("dev", "url").stdout.strip())["password"]
+    assert "the server runs at 127.0.0.1:" in run.stderr
+    assert run.stdout == ""
+    assert str(password) not in run.stderr
+
+
+def test_psql_needs_no_password_and_takes_its_own_options(started: Project) -> None:
+    run = started.spawn("dev", "psql", "--", "-At", "-c", "SELECT 6 * 7")
+    assert (run.returncode, run.stdout) == (0, "42\n"), run.stderr
+
+
+def test_apply_says_how_to_connect(started: Project) -> None:
+    run = started.run("apply")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.splitlines()[-1] == "connect: bootstrapper dev psql · URL: bootstrapper dev url"
+
+
+def test_how_to_connect_names_file_and_environment_where_they_are_needed(started: Project) -> None:
+    started.write(EMBEDDED + "environments: {development: {}}\n", "other.yaml")
+    run = started.run("apply", "-f", "other.yaml", "-e", "development")
+    last = run.stderr.splitlines()[-1]
+    assert last.endswith("URL: bootstrapper dev url -e development -f other.yaml")
+    assert started.run("dev", "url", "-e", "development", "-f", "other.yaml").returncode == 0
+
+
+def test_url_of_a_stopped_server_is_an_error_with_a_hint(started: Project) -> None:
+    assert started.run("dev", "stop").stderr == "the server is stopped\n"
+    assert started.run("dev", "stop").stderr == "the server was not running\n"
+    run = started.run("dev", "url")
+    assert (run.returncode, run.stdout) == (5, "")
+    assert "hint: Start it with `bootstrapper dev start`." in run.stderr
+
+
+def test_reset_without_a_person_and_without_yes_is_refused(started: Project) -> None:
+    run = started.spawn("dev", "reset")
+    assert run.returncode == 9
+    assert "not confirmed" in run.stderr
+    assert (started.folder / "server" / "data" / "PG_VERSION").exists()
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 9), (b"\x04", 9), (b"y\n", 0)])
+def test_reset_asks_a_person_and_no_is_no(started: Project, answer: bytes, code: int) -> None:
+    shown, ended = on_terminal(started, ["dev", "reset"], answer)
+    assert "with all its data? [y/N]" in shown
+    assert ended == code
+    assert (started.folder / "server" / "data" / "PG_VERSION").exists() is (code != 0)
+
+
+def test_reset_with_yes_removes_the_data(started: Project) -> None:
+    assert started.run("dev", "reset", "--yes").returncode == 0
+    assert not (started.folder / "server" / "data" / "PG_VERSION").exists()
+    assert started.run("dev", "reset", "--yes").stderr == "there is nothing to remove\n"

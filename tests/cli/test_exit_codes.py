@@ -1,0 +1,191 @@
+"""One exit code for each kind of trouble, asked of the process itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.cli.project import BOOTSTRAP, Project
+
+SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT pg_sleep(60)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plna"], "there is no command 'plna'; did you mean 'plan'?"),
+        (["plan", "--exitcode"], "No such option"),
+        (["plan", "--timeout", "5"], "'5' is not a time; write it as"),
+        (["plan", "surplus"], "unexpected extra argument"),
+        (["dev", "strat"], "No such command"),
+        (["plan", "-f", "missing.yaml"], "missing.yaml"),
+        (["plan", "--step", "nots"], "the file has no step 'nots'"),
+    ],
+)
+def test_bad_usage_is_2_with_words_and_no_traceback(offline: Project, arguments: list[str], said: str) -> None:
+    run = offline.run(*arguments)
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert run.stderr.startswith("error: ")
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["apply", "--help"], ["--version"], ["dev", "psql", "-h"]])
+def test_help_and_version_are_0(offline: Project, arguments: list[str]) -> None:
+    run = offline.spawn(*arguments)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout
+
+
+def test_every_problem_of_the_file_is_said_at_once_with_its_place(offline: Project) -> None:
+    offline.write(BOOTSTRAP.replace("name: sample", "nmae: sample").replace("check: {table", "chekc: {table"))
+    run = offline.spawn("validate")
+    assert run.returncode == 2
+    assert "error: bootstrap.yaml:2:1: " in run.stderr
+    assert "error: bootstrap.yaml:12:5: " in run.stderr
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--log-format", "json"], ["plan", "--log-format=json", "--oops"]])
+def test_an_error_is_one_line_of_json_where_the_log_is(offline: Project, arguments: list[str]) -> None:
+    offline.write("version: 1\nsteps: 3\n")
+    run = offline.spawn(*arguments)
+    (line,) = run.stderr.splitlines()
+    assert run.returncode == json.loads(line)["exit_code"] == 2
+
+
+def test_an_unreachable_server_is_5_and_retryable(offline: Project) -> None:
+    run = offline.spawn("apply", "--log-format", "json", "--timeout", "300ms")
+    error = json.loads(run.stderr.splitlines()[-1])
+    assert run.returncode == error["exit_code"] == 5
+    assert error["retryable"] is True
+    assert "hunter2hunter2" not in run.stderr
+
+
+def test_a_wrong_password_is_6(project: Project) -> None:
+    wrong = project.url.replace("correct%20horse", "battery%20staple")
+    run = project.spawn("plan", DATABASE_URL=wrong)
+    assert run.returncode == 6, run.stderr
+    assert "staple" not in run.stderr
+
+
+def test_a_bug_in_a_plugin_is_3_with_traceback_and_without_the_password(project: Project) -> None:
+    plugin = """\
+from bootstrapper.hookspecs import hookimpl
+from bootstrapper.step import Step
+
+
+class Broken(Step):
+    uses = "broken"
+
+    def changes(self, context):
+        raise RuntimeError("no idea what to do with " + context.project.target.url())
+
+    def apply(self, context, changes):
+        pass
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Broken]
+"""
+    project.write(plugin, "plugins/broken.py")
+    project.write(BOOTSTRAP + "  - uses: broken\nplugins: [./plugins]\n")
+    run = project.spawn("plan")
+    assert run.returncode == 3
+    assert "Traceback" in run.stderr
+    assert "RuntimeError: no idea" in run.stderr
+    assert "Report it" in run.stderr
+    assert "correct%20horse" not in run.stderr
+    assert "correct horse" not in run.stderr
+
+
+def sleeping(project: Project, *options: str) -> subprocess.Popen[str]:
+    """An apply in the middle of its second step."""
+    project.write(SLEEPING)
+    process = subprocess.Popen(
+        project.command("apply", *options),
+        cwd=project.folder,
+        env=project.variables(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        while connection.execute(query).fetchone() is None:
+            if time.monotonic() > deadline or process.poll() is not None:
+                process.kill()
+                raise AssertionError(process.communicate()[1])
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_and_its_statement(project: Project, number: signal.Signals, code: int) -> None:
+    process = sleeping(project)
+    process.send_signal(number)
+    _, text = process.communicate(timeout=20)
+    assert process.returncode == code, text
+    assert f"error: interrupted by {number.name}" in text
+    assert "Traceback" not in text
+    with psycopg.connect(project.url) as connection:
+        left = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        assert left.fetchone() == (1,)
+
+
+def test_a_reader_that_goes_away_breaks_no_run(project: Project) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nowhere:  # noqa: PTH123 - a descriptor, not a path
+        run = subprocess.run(
+            project.command("apply"), cwd=project.folder, env=project.variables(), stdout=nowhere, stderr=nowhere
+        )
+    assert run.returncode == 0
+    with psycopg.connect(project.url) as connection:
+        assert connection.execute("SELECT count(*) FROM notes").fetchone() == (1,)
+
+
+def test_a_plan_into_a_closed_pipe_is_quiet(project: Project) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nowhere:  # noqa: PTH123 - a descriptor, not a path
+        run = subprocess.run(
+            project.command("plan"),
+            cwd=project.folder,
+            env=project.variables(),
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert run.returncode == 0
+    assert "Broken" not in run.stderr
+
+
+def test_a_full_disk_is_said(project: Project) -> None:
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(
+            project.command("plan"),
+            cwd=project.folder,
+            env=project.variables(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert run.returncode == 2
+    assert "stdout can not be written" in run.stderr
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_error(project: Project) -> None:
+    run = project.spawn("plan", PYTHONIOENCODING="ascii")
+    assert run.returncode == 0, run.stderr
+    assert "127.0.0.1" in run.stdout
+    assert " \\xb7 database " in run.stdout

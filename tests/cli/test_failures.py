@@ -1,0 +1,118 @@
+"""Which exit code and which words an exception becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+import pytest
+
+from bootstrapper import errors
+from bootstrapper.cli import failures
+from bootstrapper.cli.signals import Terminated
+from bootstrapper.errors import ExitCode, Problem, Source
+from bootstrapper.masking import Masker
+
+SECRET = "correct horse"
+
+
+def masker() -> Masker:
+    made = Masker()
+    made.learn(SECRET)
+    return made
+
+
+def caught(raising: Callable[[], object]) -> BaseException:
+    with pytest.raises(BaseException) as found:  # noqa: PT011 - any at all, KeyboardInterrupt included
+        raising()
+    return found.value
+
+
+def raise_(error: BaseException) -> None:
+    raise error
+
+
+def aborted(cause: BaseException) -> click.Abort:
+    """As click turns an interrupt into its own exception."""
+    abort = click.Abort()
+    abort.__cause__ = cause
+    return abort
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UsageError("no"), ExitCode.CONFIG),
+        (errors.StepFailedError("no"), ExitCode.FAILED),
+        (errors.LockTimeoutError("run 1", 3), ExitCode.LOCKED),
+        (errors.GuardError("no"), ExitCode.GUARDED),
+        (errors.AheadError("no"), ExitCode.AHEAD),
+        (errors.RunInterrupted("SIGINT"), ExitCode.INTERRUPTED),
+        (errors.RunTerminated("SIGTERM"), ExitCode.TERMINATED),
+        (click.UsageError("no"), ExitCode.CONFIG),
+        (click.FileError("x"), ExitCode.CONFIG),
+        (click.Abort(), ExitCode.INTERRUPTED),
+        (aborted(KeyboardInterrupt()), ExitCode.INTERRUPTED),
+        (aborted(Terminated()), ExitCode.TERMINATED),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+        (Terminated(), ExitCode.TERMINATED),
+        (ZeroDivisionError(), ExitCode.BUG),
+    ],
+)
+def test_every_exception_has_its_exit_code(error: BaseException, code: ExitCode) -> None:
+    assert failures.exit_code(error) == code
+
+
+def test_an_error_is_said_without_traceback_and_with_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    error = caught(lambda: raise_(errors.GuardError("it is protected", hint="Name another.")))
+    code = failures.report(error, Masker(), as_json=False, colour=False)
+    assert code == ExitCode.GUARDED
+    assert capsys.readouterr().err == "error: it is protected\nhint: Name another.\n"
+
+
+def test_every_problem_of_a_file_has_its_line_and_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = [
+        Problem("unknown key 'stps'", Source("bootstrap.yaml", 4, 1), "Did you mean 'steps'?"),
+        Problem("version is missing", Source("bootstrap.yaml", 1, 1)),
+    ]
+    failures.report(errors.InvalidFileError(problems), Masker(), as_json=False, colour=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "error: bootstrap.yaml:1:1: version is missing",
+        "error: bootstrap.yaml:4:1: unknown key 'stps'",
+        "hint: Did you mean 'steps'?",
+    ]
+
+
+def test_a_bug_comes_with_its_traceback_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    error = caught(lambda: raise_(ZeroDivisionError(f"password {SECRET} divided")))
+    assert failures.report(error, masker(), as_json=False, colour=False) == ExitCode.BUG
+    text = capsys.readouterr().err
+    assert text.startswith("Traceback")
+    assert "error: this is a bug in bootstrapper" in text
+    assert "Report it" in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("error", [errors.UnreachableError("db:1/app", f"{SECRET}?"), ZeroDivisionError(SECRET)])
+def test_a_json_error_is_one_line_without_secrets(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    failures.report(caught(lambda: raise_(error)), masker(), as_json=True, colour=False)
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert {"event", "message", "hint", "exit_code", "retryable", "source"} <= said.keys()
+    assert said["event"] == "error"
+    assert said["exit_code"] == failures.exit_code(error)
+    assert said["retryable"] is isinstance(error, errors.UnreachableError)
+    assert SECRET not in line
+
+
+def test_a_json_error_of_a_file_lists_its_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    error = errors.InvalidFileError([Problem("bad", Source("a.yaml", 2, 3), "Mend it.")])
+    failures.report(error, Masker(), as_json=True, colour=False)
+    said = json.loads(capsys.readouterr().err)
+    assert said["problems"] == [{"message": "bad", "hint": "Mend it.", "source": "a.yaml:2:3"}]
+
+
+def test_the_word_error_is_red_only_where_colours_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    failures.report(errors.UsageError("no"), Masker(), as_json=False, colour=True)
+    assert capsys.readouterr().err == "\x1b[31merror:\x1b[0m no\n"

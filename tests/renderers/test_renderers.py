@@ -1,0 +1,72 @@
+"""What a plan looks like; UPDATE_GOLDEN=1 writes the golden files anew, to be reviewed like code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.plan import Plan
+from bootstrapper.renderer import Renderer
+from bootstrapper.renderers.json import JSONRenderer
+from bootstrapper.renderers.markdown import MarkdownRenderer
+from bootstrapper.renderers.text import TextRenderer
+from tests.renderers.plans import EVERY_ACTION, FIRST_RUN, HOSTILE, NOTHING_TO_DO, PLANS
+
+GOLDEN = Path(__file__).parent / "golden"
+RENDERERS = {"text": (TextRenderer(), "txt"), "markdown": (MarkdownRenderer(), "md")}
+
+
+@pytest.mark.parametrize("format_name", RENDERERS)
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_is_rendered_as_its_golden_file_says(name: str, format_name: str) -> None:
+    renderer, ending = RENDERERS[format_name]
+    golden = GOLDEN / f"{name}.{ending}"
+    rendered = renderer.plan(PLANS[name]) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+
+
+def test_every_golden_file_belongs_to_a_plan() -> None:
+    expected = {f"{name}.{ending}" for name in PLANS for _, ending in RENDERERS.values()}
+    assert {file.name for file in GOLDEN.iterdir()} == expected
+
+
+@pytest.mark.parametrize("name", ["first_run", "nothing_to_do", "every_action"])
+def test_the_json_of_a_plan_reads_back_as_the_same_plan(name: str) -> None:
+    assert Plan.from_json(JSONRenderer().plan(PLANS[name])) == PLANS[name]
+
+
+@pytest.mark.parametrize("plan", [FIRST_RUN, NOTHING_TO_DO, EVERY_ACTION])
+def test_the_text_fits_in_80_columns(plan: Plan) -> None:
+    assert [line for line in TextRenderer().plan(plan).splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("renderer", [TextRenderer(), MarkdownRenderer()])
+def test_no_value_breaks_a_line_or_moves_the_cursor(renderer: Renderer) -> None:
+    text = renderer.plan(HOSTILE)
+    assert [c for c in text if c != "\n" and (ord(c) < 32 or c in "\x7f\u202e\udce9")] == []
+    assert not any(line.strip().startswith("- users.everyone") for line in text.splitlines())
+
+
+def test_the_source_of_a_secret_stays_in_one_piece() -> None:
+    source = "$env: A_VARIABLE_WITH_A_VERY_LONG_NAME of the machine that runs this plan"
+    assert any(line.endswith(source) for line in TextRenderer().plan(HOSTILE).splitlines())
+
+
+def test_a_null_and_the_text_null_are_told_apart() -> None:
+    assert 'NULL -> "NULL"' in TextRenderer().plan(EVERY_ACTION)
+
+
+def test_backticks_in_a_value_do_not_end_the_markdown_block() -> None:
+    lines = MarkdownRenderer().plan(HOSTILE).splitlines()
+    opened = lines.index("````diff")
+    assert "````" in lines[opened + 1 :]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_text_ends_without_a_newline_and_no_line_ends_in_blanks(name: str) -> None:
+    text = TextRenderer().plan(PLANS[name])
+    assert text == "\n".join(line.rstrip() for line in text.rstrip("\n").splitlines())

@@ -1,0 +1,174 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bootstrapper.backups.catalogue import backups
+from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.errors import BackupError
+from bootstrapper.plan import Action
+from bootstrapper.steps.backup import Backup
+from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
+from tests.servers import Server
+
+
+@pytest.fixture(scope="module")
+def module_database(server: Server) -> Iterator[str]:
+    with shared_database(server, "backup_steps") as url:
+        yield url
+
+
+@pytest.fixture
+def bench(module_database: str, tmp_path: Path) -> Iterator[Bench]:
+    made = make_bench(module_database, tmp_path)
+    made.execute("CREATE TABLE users (id int PRIMARY KEY)")
+    yield made
+    made.clean()
+
+
+def make_step(name: str = "backup", **options: object) -> Backup:
+    return Backup(name, Backup.With.model_validate(options))
+
+
+def test_a_plan_shows_what_is_backed_up_where_and_how_much(bench: Bench) -> None:
+    [change] = plan(make_step(), bench)
+    assert (change.action, change.target) == (Action.RUN, f"backup of {bench.target.dbname} to backups/")
+    assert "the database has" in change.reason
+    assert " MB" in change.reason
+
+
+def test_a_plan_creates_no_folder(bench: Bench, tmp_path: Path) -> None:
+    plan(make_step(), bench)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_of_this_run_is_enough_for_it(bench: Bench, tmp_path: Path) -> None:
+    step = make_step()
+    with bench.run() as hold:
+        step.apply(bench.context(step.name, hold), ())
+        assert plan(step, bench, hold) == []
+    [taken] = backups(tmp_path / "backups")
+    assert bench.lines[-1].startswith(f"{taken.path}: ")
+    assert f"{taken.path.name}".startswith(f"{bench.target.dbname}-2")
+
+
+def test_each_backup_step_takes_its_own(bench: Bench) -> None:
+    with bench.run() as hold:
+        make_step("before").apply(bench.context("before", hold), ())
+        assert plan(make_step("after"), bench, hold) != []
+
+
+def test_the_run_after_a_finished_one_takes_a_new_one(bench: Bench) -> None:
+    apply(make_step(), bench)
+    assert plan(make_step(), bench) != []
+
+
+@pytest.mark.parametrize("outcome", [None, "failed", "interrupted"])
+def test_one_of_an_unfinished_run_of_the_same_configuration_is_enough(bench: Bench, outcome: str | None) -> None:
+    with bench.run(outcome) as hold:
+        make_step().apply(bench.context("backup", hold), ())
+    with bench.run() as next_hold:
+        assert plan(make_step(), bench, next_hold) == []
+
+
+def test_one_of_an_unfinished_run_of_another_configuration_is_not_enough(bench: Bench, tmp_path: Path) -> None:
+    with bench.run("failed") as hold:
+        make_step().apply(bench.context("backup", hold), ())
+    changed = make_bench(bench.target.url(), tmp_path, inputs="another digest")
+    try:
+        assert plan(make_step(), changed) != []
+    finally:
+        changed.session.close()
+
+
+def test_one_taken_at_another_revision_is_not_enough(bench: Bench) -> None:
+    with bench.run("failed") as hold:
+        make_step().apply(bench.context("backup", hold), ())
+    bench.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+    bench.execute("INSERT INTO alembic_version VALUES ('002')")
+    assert plan(make_step(), bench) != []
+
+
+def test_one_from_before_a_finished_run_is_not_enough(bench: Bench) -> None:
+    with bench.run("failed") as hold:
+        make_step().apply(bench.context("backup", hold), ())
+    with bench.run("done"):
+        pass
+    assert plan(make_step(), bench) != []
+
+
+def test_one_that_lost_bytes_is_not_enough(bench: Bench, tmp_path: Path) -> None:
+    with bench.run("failed") as hold:
+        make_step().apply(bench.context("backup", hold), ())
+    [taken] = backups(tmp_path / "backups")
+    taken.path.write_bytes(b"")
+    assert plan(make_step(), bench) != []
+
+
+def test_where_the_ledger_may_not_be_read_a_new_one_is_planned(bench: Bench, tmp_path: Path) -> None:
+    with bench.run("failed") as hold:
+        make_step().apply(bench.context("backup", hold), ())
+    bench.execute("CREATE ROLE reader_of_backups LOGIN PASSWORD 'pw'")
+    reader = make_bench(bench.target.replacing(user="reader_of_backups", password="pw").url(), tmp_path)
+    try:
+        assert plan(make_step(), reader) != []
+    finally:
+        reader.session.close()
+        bench.execute("DROP ROLE reader_of_backups")
+
+
+def test_where_the_file_declares_a_check_that_alone_decides(bench: Bench) -> None:
+    step = make_step()
+    step.has_check = True
+    with bench.run() as hold:
+        step.apply(bench.context(step.name, hold), ())
+        assert plan(step, bench, hold) != []
+
+
+def test_old_ones_go_after_the_new_one_is_there(bench: Bench, tmp_path: Path) -> None:
+    for _ in range(3):
+        apply(make_step(keep=2), bench)
+    assert len(backups(tmp_path / "backups")) == 2
+    assert bench.lines[-1].endswith("removed, 2 newer ones are kept")
+
+
+def test_a_crash_loop_does_not_evict_the_good_one(bench: Bench, tmp_path: Path) -> None:
+    with bench.run("failed") as hold:
+        make_step(keep=1).apply(bench.context("backup", hold), ())
+    [good] = backups(tmp_path / "backups")
+    with bench.run("failed") as hold:
+        make_step(keep=1).apply(bench.context("backup", hold), ())
+    assert good.path.exists()
+
+
+def test_a_fixed_file_is_taken_anew_by_each_run(bench: Bench, tmp_path: Path) -> None:
+    step = make_step(file="before.dump")
+    for _ in range(2):
+        with bench.run("failed") as hold:
+            assert [change.target for change in plan(step, bench, hold)] == [
+                f"backup of {bench.target.dbname} to before.dump"
+            ]
+            step.apply(bench.context(step.name, hold), ())
+            assert plan(step, bench, hold) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"before.dump", "before.dump.json"}
+
+
+def test_leftovers_of_a_killed_run_are_removed(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / ".old.dump.bootstrapper-partial").write_bytes(b"half")
+    (tmp_path / "backups" / "of somebody else.partial").write_bytes(b"")
+    apply(make_step(), bench)
+    assert [path.name for path in (tmp_path / "backups").glob("*partial")] == ["of somebody else.partial"]
+
+
+def test_a_folder_that_can_not_be_made_is_a_backup_error(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "backups").write_text("a file")
+    with bench.run() as hold, pytest.raises(BackupError, match="backups can not be used"):
+        make_step().apply(bench.context("backup", hold), ())
+
+
+@pytest.mark.parametrize("options", [{"keep": 0}, {"keep": "many"}, {"retain": 3}])
+def test_settings_that_mean_nothing_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        BackupSettings.model_validate(options)

@@ -1,0 +1,111 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bootstrapper import programs
+from bootstrapper.deadline import Deadline
+
+
+def shell(script: str) -> list[str]:
+    return ["/bin/sh", "-c", script]
+
+
+def run(script: str, seconds: float = 30.0, **options: object) -> programs.Ended:
+    return programs.run(shell(script), environment=os.environ, deadline=Deadline.after(seconds), **options)  # type: ignore[arg-type]
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return is_so()
+
+
+def is_running(pid: int) -> bool:
+    """Not counting what has ended and waits for its parent to notice."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_lines_of_output_and_errors_are_told_as_they_come() -> None:
+    lines: list[str] = []
+    ended = run("echo one; echo two >&2; printf 'a\\rb\\r\\nlast'", on_line=lines.append)
+    assert (lines, ended.code, ended.last_lines) == (["one", "two", "b", "last"], 0, ("one", "two", "b", "last"))
+
+
+def test_the_exit_code_is_told() -> None:
+    assert run("exit 7").how == "ended with exit code 7"
+
+
+def test_a_signal_is_told() -> None:
+    assert run("kill -9 $$").how == "was killed by signal 9 (Killed)"
+
+
+def test_output_goes_to_a_descriptor_where_one_is_given(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as out:
+        ended = run("echo data; echo trouble >&2", stdout=out.fileno())
+    assert ((tmp_path / "out").read_text(), ended.last_lines) == ("data\n", ("trouble",))
+
+
+def test_a_line_without_end_does_not_gather_in_memory() -> None:
+    lines: list[str] = []
+    run("head -c 1000000 /dev/zero | tr '\\0' x", on_line=lines.append)
+    assert sum(map(len, lines)) == 1_000_000
+    assert max(map(len, lines)) < 200_000
+
+
+def test_a_grandchild_that_keeps_the_output_open_does_not_hold_the_run() -> None:
+    started = time.monotonic()
+    ended = run("sleep 20 & echo $!")
+    os.kill(int(ended.last_lines[0]), 9)
+    assert time.monotonic() - started < 10
+
+
+def test_the_deadline_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with pytest.raises(programs.OutOfTimeError):
+        run(f"sleep 600 & echo $! > {file}; wait", seconds=0.5)
+    assert eventually(lambda: not is_running(int(file.read_text())))
+
+
+def test_an_error_in_a_tick_ends_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+
+    def fail_once_started() -> None:
+        if file.exists() and file.read_text():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(f"echo $$ > {file}; exec sleep 600", on_tick=fail_once_started)
+    assert not is_running(int(file.read_text()))
+
+
+def test_a_killed_parent_takes_the_program_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    script = f"""
+import os
+from bootstrapper import programs
+from bootstrapper.deadline import Deadline
+command = ["/bin/sh", "-c", "echo $$ > {file}; sleep 600 & wait"]
+programs.run(command, environment=os.environ, deadline=Deadline.never())
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[1])
+    assert eventually(lambda: file.exists() and bool(file.read_text()))
+    pid = int(file.read_text())
+    assert is_running(pid)
+    parent.kill()
+    parent.wait()
+    assert eventually(lambda: not is_running(pid))
+
+
+def test_a_program_that_can_not_start_raises_oserror() -> None:
+    with pytest.raises(FileNotFoundError):
+        programs.run(["/no/such/program"], environment={}, deadline=Deadline.never())
