@@ -1,0 +1,143 @@
+"""Contexts for tests that need neither a file nor a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bootstrapper.asking import ask_probes
+from bootstrapper.deadline import Deadline
+from bootstrapper.document import parse
+from bootstrapper.events import Event, StepReported
+from bootstrapper.identifiers import uuid7
+from bootstrapper.masking import Masker
+from bootstrapper.plan import Answer
+from bootstrapper.postgres.ledger import LedgerNames, finish_run
+from bootstrapper.postgres.lock import Hold, RunDetails, try_take
+from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.target import Target
+from bootstrapper.step import Check, Context, Project, Step, Unit
+from tests.servers import Server
+
+
+@dataclass
+class Bench:
+    """One database and one project; contexts are made on it."""
+
+    target: Target
+    project: Project
+    session: Session
+    events: list[Event] = field(default_factory=list)
+    masker: Masker = field(default_factory=Masker)
+
+    @property
+    def lines(self) -> list[str]:
+        return [event.line for event in self.events if isinstance(event, StepReported)]
+
+    def context(self, step: str = "step", hold: Hold | None = None, deadline: Deadline | None = None) -> Context:
+        return Context(
+            project=self.project,
+            step=step,
+            session=self.session,
+            emit=self.events.append,
+            deadline=deadline or Deadline.after(60),
+            logger=logging.getLogger("tests"),
+            masker=self.masker,
+            hold=hold,
+        )
+
+    @contextmanager
+    def run(self, outcome: str | None = "done") -> Iterator[Hold]:
+        """A run that has the lock; None leaves it without an outcome, as a killed one does."""
+        details = RunDetails(uuid7(), "apply", self.project.environment, self.project.inputs, "0")
+        hold = try_take(self.session, self.project.ledger, details)
+        assert isinstance(hold, Hold)
+        try:
+            yield hold
+            if outcome is not None:
+                with hold.transaction() as connection:
+                    finish_run(connection, self.project.ledger, hold.fence.run_id, outcome)
+        finally:
+            hold.release()
+
+    def clean(self) -> None:
+        """Makes the database as good as new, and much sooner than a new one is made."""
+        self.session.close()
+        self.execute(
+            "DROP SCHEMA IF EXISTS bootstrapper, app CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+        )
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """On a connection of its own, committed."""
+        with psycopg.connect(self.target.conninfo(), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def shared_database(server: Server, name: str) -> Iterator[str]:
+    """One database for the tests of a module."""
+    server.execute(f"CREATE DATABASE {name}")
+    yield server.url(name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def make_bench(
+    url: str,
+    folder: Path,
+    *,
+    inputs: str = "digest",
+    environment: str | None = None,
+    schema: str = "bootstrapper",
+    variables: Mapping[str, str] | None = None,
+    steps: Mapping[str, Unit] | None = None,
+) -> Bench:
+    target = Target.from_url(url)
+    project = Project(
+        name="test",
+        command="apply",
+        directory=folder,
+        document=parse(b"version: 1\n", "bootstrap.yaml"),
+        environment=environment,
+        protected=False,
+        target=target,
+        ledger=LedgerNames(schema),
+        inputs=inputs,
+        variables={"PATH": os.environ["PATH"], **(variables or {})},
+        default_secrets=True,
+        steps=steps or {},
+    )
+    bench = Bench(target, project, Session(target, application_name="tests", deadline=Deadline.after(60)))
+    bench.masker.learn(target.password)
+    return bench
+
+
+def ask(check: Check, bench: Bench) -> Answer:
+    """As a plan asks it: in a READ ONLY transaction."""
+    context = bench.context(check.step)
+    with bench.session.read_only() as connection:
+        answers = ask_probes(connection, [check])
+        return answers[id(check)] if answers else check.ask(context)
+
+
+def plan(step: Step, bench: Bench, hold: Hold | None = None) -> list[Any]:
+    with bench.session.read_only():
+        return list(step.changes(bench.context(step.name, hold)))
+
+
+def apply(step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
+    """In a run of its own: a transactional step in a fenced transaction, any other outside of one."""
+    with bench.run() as hold:
+        context = bench.context(step.name, hold, deadline)
+        if not step.transactional:
+            step.apply(context, ())
+            return
+        with hold.transaction():
+            step.apply(context, ())

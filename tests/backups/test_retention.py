@@ -1,0 +1,119 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from bootstrapper.backups.catalogue import Backup, backups
+from bootstrapper.backups.manifest import Manifest, manifest_path
+from bootstrapper.backups.retention import dated_path, retire
+from bootstrapper.identifiers import uuid7
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def make_backup(folder: Path, hours: int, *, database: str = "app", run_id: UUID | None = None) -> Backup:
+    """A dump with its manifest, as if taken so many hours after START."""
+    run_id, now = run_id or uuid7(), START + timedelta(hours=hours)
+    path = dated_path(folder, database, run_id, now)
+    path.write_bytes(b"dump")
+    manifest = Manifest(
+        file=path.name,
+        format="custom",
+        sha256="",
+        size=4,
+        database_size=1,
+        database=database,
+        server="localhost:5432",
+        system_identifier="7",
+        server_version="18.6",
+        client_version="18.6",
+        revision=("001",),
+        inputs="digest",
+        step="backup",
+        run_id=run_id,
+        created_at=now,
+    )
+    manifest_path(path).write_text(manifest.to_json())
+    return Backup(path, manifest, verified=True)
+
+
+def retire_all(folder: Path, keep: int, unfinished: frozenset[UUID] | None = frozenset()) -> list[Path]:
+    return retire(folder, keep, database="app", system_identifier="7", unfinished=unfinished)
+
+
+def test_backups_are_listed_newest_first_as_they_were_written(tmp_path: Path) -> None:
+    made = [make_backup(tmp_path, hours) for hours in (2, 1, 3)]
+    assert backups(tmp_path) == [made[2], made[0], made[1]]
+
+
+def test_a_dump_without_manifest_is_no_backup(tmp_path: Path) -> None:
+    manifest_path(make_backup(tmp_path, 1).path).unlink()
+    assert backups(tmp_path) == []
+
+
+def test_a_dump_that_lost_bytes_is_not_verified(tmp_path: Path) -> None:
+    make_backup(tmp_path, 1).path.write_bytes(b"dum")
+    assert [backup.verified for backup in backups(tmp_path)] == [False]
+
+
+def test_other_json_files_are_no_manifests(tmp_path: Path) -> None:
+    for name, text in {"a.json": "[]", "b.json": "{", "c.json": '{"format_version": 1}', "d.json": "\udcff"}.items():
+        (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
+    assert backups(tmp_path) == []
+
+
+def test_the_newest_are_kept_and_the_others_removed_with_their_manifests(tmp_path: Path) -> None:
+    made = [make_backup(tmp_path, hours) for hours in (1, 2, 3)]
+    assert retire_all(tmp_path, 2) == [made[0].path]
+    assert backups(tmp_path) == [made[2], made[1]]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_one_of_an_unfinished_run_is_kept(tmp_path: Path) -> None:
+    made = [make_backup(tmp_path, hours) for hours in (1, 2, 3)]
+    unfinished = made[0].manifest.run_id
+    assert unfinished is not None
+    assert retire_all(tmp_path, 1, frozenset({unfinished})) == [made[1].path]
+
+
+def test_nothing_is_removed_where_the_ledger_can_not_be_read(tmp_path: Path) -> None:
+    made = [make_backup(tmp_path, hours) for hours in (1, 2)]
+    assert retire_all(tmp_path, 1, None) == []
+    assert backups(tmp_path) == [made[1], made[0]]
+
+
+def test_a_damaged_backup_takes_no_place_of_a_good_one(tmp_path: Path) -> None:
+    good, damaged = make_backup(tmp_path, 1), make_backup(tmp_path, 2)
+    damaged.path.write_bytes(b"")
+    assert retire_all(tmp_path, 1) == []
+    assert good.path.exists()
+
+
+def test_those_of_other_databases_and_servers_and_fixed_files_are_left_alone(tmp_path: Path) -> None:
+    other = make_backup(tmp_path, 1, database="other")
+    fixed = make_backup(tmp_path, 2).path
+    fixed.rename(tmp_path / "before-release.dump")
+    manifest_path(fixed).rename(tmp_path / "before-release.dump.json")
+    make_backup(tmp_path, 3)
+    assert retire_all(tmp_path, 1) == []
+    assert retire(tmp_path, 1, database="app", system_identifier="8", unfinished=frozenset()) == []
+    assert other.path.exists()
+    assert (tmp_path / "before-release.dump.json").exists()
+
+
+def test_a_manifest_whose_dump_is_gone_is_removed(tmp_path: Path) -> None:
+    make_backup(tmp_path, 1).path.unlink()
+    retire_all(tmp_path, 5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_sort_by_time_and_hold_nothing_that_a_path_could_not(tmp_path: Path) -> None:
+    run_id = UUID("01900000-0000-7000-8000-0000deadbeef")
+    name = dated_path(tmp_path, "../my db", run_id, START).name
+    assert name == "_._my_db-20260102T030405Z-deadbeef.dump"
+
+
+def test_two_in_one_second_of_one_run_get_two_names(tmp_path: Path) -> None:
+    run_id = uuid7()
+    first, second = (make_backup(tmp_path, 1, run_id=run_id) for _ in range(2))
+    assert first.path != second.path
+    assert retire_all(tmp_path, 1) != []

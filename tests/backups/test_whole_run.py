@@ -1,0 +1,123 @@
+"""Backups, statements and programs as steps of a real run."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.backups.catalogue import backups
+from bootstrapper.errors import NotConvergedError, StepFailedError
+from tests.projects import TrialProject
+
+
+def taken(project: TrialProject) -> list[Path]:
+    return [backup.path for backup in backups(project.folder / "backups") if backup.verified]
+
+
+def test_a_new_database_needs_no_backup_and_a_used_one_gets_one_before_its_changes(project: TrialProject) -> None:
+    text = """
+steps:
+  - uses: lock
+  - uses: backup
+    when: {all: [{pending: [sql]}, {not: {database: empty}}]}
+  - uses: sql
+    with: {statement: "CREATE TABLE IF NOT EXISTS users (id int); INSERT INTO users VALUES (1)"}
+    check: {sql: "SELECT count(*) >= %s FROM users"}
+"""
+    project.write(text.replace("%s", "1"))
+    assert [step.name for step in project.apply().applied] == ["sql"]
+    assert taken(project) == []
+    project.write(text.replace("%s", "2"))
+    assert [step.name for step in project.apply().applied] == ["backup", "sql"]
+    assert len(taken(project)) == 1
+    assert not project.apply().applied
+
+
+def test_a_run_that_failed_after_its_backup_does_not_take_another(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: backup
+  - uses: sql
+    with: {statement: INSERT INTO users VALUES (1)}
+    check: {table: users}
+""")
+    for _ in range(2):
+        with pytest.raises(StepFailedError, match="users"):
+            project.apply()
+    assert len(taken(project)) == 1
+
+
+def test_a_backup_that_is_young_enough_is_not_repeated(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: backup
+    check: {backup: {newer_than: 24h}}
+""")
+    assert [step.name for step in project.apply().applied] == ["backup"]
+    assert not project.apply().applied
+
+
+def test_a_statement_marked_once_is_run_once(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: sql
+    with: {statement: CREATE TABLE users (id int)}
+    check: {once: users-table}
+""")
+    assert project.apply().applied
+    assert not project.apply().applied
+
+
+def test_a_command_that_always_runs_writes_to_the_runs_database(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: sql
+    with: {statement: CREATE TABLE visits (n int)}
+    check: {table: visits}
+  - uses: command
+    with: {run: [python3, visit.py]}
+    check: never
+""")
+    project.write(
+        "import os, psycopg\n"
+        "with psycopg.connect(os.environ['DATABASE_URL']) as connection:\n"
+        "    connection.execute('INSERT INTO visits VALUES (1)')\n",
+        "visit.py",
+    )
+    project.variables["PATH"] = str(Path(sys.executable).parent)
+    for count in (1, 2):
+        assert project.apply().applied[-1].name == "command"
+        assert project.rows("SELECT count(*) FROM visits") == [(count,)]
+
+
+def test_a_command_that_does_not_do_what_its_check_asks_is_not_believed(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: command
+    with: {run: "true"}
+    check: {table: users}
+""")
+    project.variables["PATH"] = "/usr/bin:/bin"
+    with pytest.raises(NotConvergedError, match="there is no table users"):
+        project.apply()
+
+
+def test_an_index_built_outside_a_transaction_is_built_and_checked(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: sql
+    with: {statement: "CREATE TABLE users (id int)"}
+    check: {table: users}
+  - uses: sql
+    name: index
+    with: {statement: "CREATE INDEX CONCURRENTLY by_id ON users (id)", transaction: false}
+    check: {sql: "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('by_id')"}
+""")
+    assert [step.name for step in project.apply().applied] == ["sql", "index"]
+    assert not project.apply().applied
