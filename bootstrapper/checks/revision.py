@@ -1,0 +1,57 @@
+"""revision: whether the database has been through a revision of the project's Alembic history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import InvalidFileError, Problem
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.state import compare, read_declared
+from bootstrapper.migrations.versions import Versions, rows_query
+from bootstrapper.step import Answer, Check, Probe
+
+READING_SECONDS = 60.0
+"""How long Alembic may take where it has to read the revisions itself."""
+
+
+class RevisionCheck(Check):
+    """Yes at the revision or past it; `head` is the code's newest. No where the code does not know the database's."""
+
+    key = "revision"
+    Argument = str
+
+    def probe(self) -> Probe:
+        return Probe(rows_query(self._settings()), missing=Answer.no("no version table"))
+
+    def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
+        settings = self._settings().model_copy(update={"target": self.argument})
+        declared = read_declared(
+            settings,
+            self.project,
+            deadline=Deadline.after(READING_SECONDS),
+            report=lambda line: None,
+            source=self.source,
+        )
+        found = tuple(row[0] for row in rows)
+        state = compare(declared, Versions(found))
+        at = f"at {', '.join(found)}" if found else "at no revision"
+        if state.unknown:
+            return Answer.no(f"{at}, which the code does not have")
+        if state.pending:
+            return Answer.no(f"{at}, {len(state.pending)} pending")
+        return Answer.yes(at)
+
+    def _settings(self) -> MigrationSettings:
+        """Those of the step that declares the check, else of the only step that migrates."""
+        options = {name: unit.options for name, unit in self.project.steps.items()}
+        own = options.get(self.step)
+        if isinstance(own, MigrationSettings):
+            return own
+        found = [settings for settings in options.values() if isinstance(settings, MigrationSettings)]
+        if len(found) != 1:
+            steps = "no step migrates" if not found else "several steps migrate"
+            problem = f"check revision: {steps}, so it does not say which history is meant"
+            raise InvalidFileError([Problem(problem, self.source)])
+        return found[0]

@@ -1,0 +1,44 @@
+"""Turns what a worker says went wrong into errors without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bootstrapper.errors import FencedOffError, MigrationError
+from bootstrapper.postgres.sqlstates import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
+from bootstrapper.step import Context
+
+WORTH_ANOTHER_TRY = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZATION_FAILURE})
+
+_LONGEST_TEXT = 1000
+
+
+def failed(
+    failure: Mapping[str, Any], context: Context, *, is_partly_committed: bool
+) -> MigrationError | FencedOffError:
+    """The error that the worker's `failed` event stands for."""
+    match failure["kind"]:
+        case "fenced":
+            return FencedOffError(failure["reason"])
+        case "elsewhere":
+            ours = context.project.target.where
+            return MigrationError(
+                f"env.py connected to {failure['where']}, and the database to migrate is {ours}",
+                hint="Let env.py take its address from DATABASE_URL or sqlalchemy.url.",
+            )
+        case "version_table":
+            return MigrationError(failure["reason"], hint=f"Write {failure['option']} under with: as env.py has it.")
+    mask, statement = context.masker.mask, failure.get("statement")
+    return MigrationError(
+        mask(shorten(failure["reason"])),
+        revision=failure.get("revision"),
+        statement=mask(shorten(statement)) if statement else None,
+        sqlstate=failure.get("sqlstate"),
+        hint="Look at what the revision did: a part of it was committed." if is_partly_committed else None,
+    )
+
+
+def shorten(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} ..."

@@ -1,0 +1,102 @@
+"""What a worker is told: the project's configuration, the address, and the statements that fence it in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import sql
+
+from bootstrapper.migrations.layout import Layout, toml_options
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.postgres.lock import Fence
+from bootstrapper.postgres.target import Target
+from bootstrapper.step import Project
+
+DRIVERS = ("psycopg", "psycopg2", "psycopg_async", "asyncpg", "pg8000")
+
+_DATABASE_OID = "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
+_IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
+_FENCE = """
+SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity}
+FROM {lock} FOR UPDATE
+"""
+# Only where our own connection is direct too: through a pooler, that backend would seem to work for ever.
+_NOTE_WORKER = """
+UPDATE {lock} SET worker_backend_pid = pg_catalog.pg_backend_pid(), worker_backend_start = (
+    SELECT backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())
+WHERE run_id = {run_id} AND token = {token}
+"""
+
+
+def configuration_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+    """What every command of the worker needs to load the project."""
+    options = {"script_location": layout.script_location} if settings.script_location else {}
+    return {
+        "ini": str(layout.ini) if layout.ini else None,
+        "toml": str(layout.toml) if layout.toml else None,
+        "toml_options": _texts(toml_options(layout.toml)) if layout.toml else {},
+        "section": settings.section,
+        "options": options,
+        "x": list(settings.x),
+        "urls": {driver or "": target.url(driver) for driver in (None, *DRIVERS)},
+        "driver": target.driver or "",
+    }
+
+
+def _texts(options: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if isinstance(value, str)}
+
+
+def upgrade_request(settings: MigrationSettings, layout: Layout, target: Target, fence: Fence) -> dict[str, Any]:
+    """Migrates to the settings' target, fenced in."""
+    return {
+        **configuration_request(settings, layout, target),
+        "command": "upgrade",
+        "target": settings.target,
+        "version_table": settings.version_table,
+        "version_table_schema": settings.version_table_schema,
+        "run_id": str(fence.run_id),
+        "token": str(fence.token),
+        "system_identifier": fence.system_identifier,
+        "database_oid": str(fence.database_oid),
+        "asks": _statements(settings, fence, _IDENTIFIER),
+        "asks_without_identifier": _statements(settings, fence, "NULL"),
+    }
+
+
+def _statements(settings: MigrationSettings, fence: Fence, identifier: str) -> dict[str, str]:
+    identity = sql.SQL(", ").join([sql.SQL(_DATABASE_OID), sql.SQL(identifier)])
+    lock = fence.ledger.table("lock")
+    timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
+    limits = [
+        sql.SQL("pg_catalog.set_config({}, {}, true)").format(
+            sql.Literal(name), sql.Literal(str(round(seconds * 1000)))
+        )
+        for name, seconds in timeouts.items()
+        if seconds is not None
+    ]
+    note = sql.SQL(_NOTE_WORKER).format(
+        lock=lock, run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(fence.token)
+    )
+    statements = {
+        "identity": sql.SQL("SELECT {}").format(identity),
+        "limit_waiting": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits)),
+        "fence": sql.SQL(_FENCE).format(identity=identity, lock=lock),
+        "note_worker": note,
+    }
+    return {name: statement.as_string() for name, statement in statements.items()}
+
+
+def environment(settings: MigrationSettings, project: Project) -> dict[str, str]:
+    """The project's variables; DATABASE_URL in the spelling it already had, so that env.py finds its own driver."""
+    url = project.target.url(project.target.driver)
+    return {"PYTHONUNBUFFERED": "1", **project.variables, "DATABASE_URL": url, **settings.env}
+
+
+def interpreter(settings: MigrationSettings, project: Project) -> str:
+    """The named interpreter: a path starts at the file's folder, a bare name is looked up in PATH."""
+    if settings.python is None:
+        return sys.executable
+    return str(project.path(settings.python)) if "/" in settings.python else settings.python

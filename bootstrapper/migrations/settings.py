@@ -1,0 +1,61 @@
+"""The `with:` block of a step that migrates with Alembic."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from bootstrapper.step import StepModel
+from bootstrapper.units import Seconds
+
+DEFAULT_TABLE = "alembic_version"
+
+_RELATIVE = re.compile(r"(.*@)?\w*[+-]\d+")
+
+
+def _absolute_target(target: str) -> str:
+    """A relative target means another state at each run, so no run could ever find that it is reached."""
+    if _RELATIVE.fullmatch(target) or target == "base":
+        raise ValueError(f"{target!r} is not a state to reach; write head, heads, a revision or label@head")
+    return target
+
+
+class MigrationSettings(StepModel):
+    """How to run a project's Alembic; what is left out is what Alembic itself would take.
+
+    Attributes:
+        config: alembic.ini or pyproject.toml; without it both are looked for in `cwd`.
+        script_location: The folder with env.py, in place of the one that `config` names.
+        section: The section of alembic.ini.
+        x: Arguments that env.py reads with get_x_argument().
+        version_table: Where env.py gives Alembic another name than alembic_version.
+        python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
+        cwd: The folder the project is run in.
+        env: Variables added to the project's environment.
+        lock_timeout: How long a statement of a revision waits for a lock, with readers queueing behind it.
+        ddl_retries: How often a revision is tried again that got no lock in time, or was in a deadlock.
+        statement_timeout: The longest a statement of a revision may take.
+        timeout: The longest all revisions together may take.
+    """
+
+    config: Path | None = None
+    script_location: str | None = None
+    section: str = "alembic"
+    x: tuple[str, ...] = ()
+    target: Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)] = "head"
+    version_table: str = DEFAULT_TABLE
+    version_table_schema: str | None = None
+    python: str | None = None
+    cwd: Path = Path()
+    env: dict[str, str] = Field(default_factory=dict)
+    lock_timeout: Seconds = 3.0
+    ddl_retries: Annotated[int, Field(ge=0, le=100)] = 5
+    statement_timeout: Seconds | None = None
+    timeout: Seconds | None = None
+
+    def version_table_name(self) -> str:
+        """The version table, as people read it."""
+        return f"{self.version_table_schema}.{self.version_table}" if self.version_table_schema else self.version_table

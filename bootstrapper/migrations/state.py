@@ -1,0 +1,112 @@
+"""Where a database stands in a project's history: what the code declares beside what the version rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import InvalidFileError, MigrationError, Problem, Source
+from bootstrapper.migrations.history import BrokenHistory, History
+from bootstrapper.migrations.launch import conversation, start
+from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
+from bootstrapper.migrations.process import Reported
+from bootstrapper.migrations.request import configuration_request
+from bootstrapper.migrations.revisions import Revision, read_revision
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.versions import Versions, read_versions
+from bootstrapper.step import Project
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the project's files declare, and the revisions that the target stands for."""
+
+    layout: Layout
+    history: History
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """Attributes:
+    unknown: Version rows that no file declares; nothing is pending then, because nobody can tell.
+    """
+
+    declared: Declared
+    versions: Versions
+    unknown: tuple[str, ...]
+    pending: tuple[Revision, ...]
+
+
+def compare(declared: Declared, versions: Versions) -> State:
+    unknown = declared.history.unknown(versions.rows)
+    pending = () if unknown else declared.history.pending(versions.rows, declared.targets)
+    return State(declared, versions, unknown, pending)
+
+
+def look(connection: Connection[Any], declared: Declared, settings: MigrationSettings) -> State:
+    """Reads the version rows of our own database."""
+    return compare(declared, read_versions(connection, settings))
+
+
+def find_layout(settings: MigrationSettings, project: Project, source: Source | None = None) -> Layout:
+    """Raises InvalidFileError at the step's place where Alembic could not use the configuration."""
+    try:
+        return read(settings, project)
+    except BadConfiguration as error:
+        raise InvalidFileError([Problem(f"no Alembic project: {error}", source)]) from error
+
+
+def read_declared(
+    settings: MigrationSettings,
+    project: Project,
+    *,
+    deadline: Deadline,
+    report: Callable[[str], None],
+    source: Source | None = None,
+) -> Declared:
+    """Reads the files without importing them; where that does not tell, asks Alembic and says so.
+
+    Raises InvalidFileError, or MigrationError where the revisions do not fit together.
+    """
+    layout = find_layout(settings, project, source)
+    try:
+        revisions = [read_revision(file) for file in layout.revision_files()]
+    except DynamicProject as reason:
+        report(f"{reason}: Alembic reads the revisions, running the project's code")
+        revisions = _ask_alembic(settings, layout, project, deadline, report)
+    try:
+        history = History(revisions)
+        return Declared(layout, history, history.targets(settings.target))
+    except BrokenHistory as error:
+        raise MigrationError(str(error), hint=_hint(settings, str(error))) from error
+
+
+def _hint(settings: MigrationSettings, reason: str) -> str | None:
+    if settings.target == "head" and "heads" in reason:
+        return "Write target: heads, or merge them with: alembic merge heads."
+    return None
+
+
+def _ask_alembic(
+    settings: MigrationSettings, layout: Layout, project: Project, deadline: Deadline, report: Callable[[str], None]
+) -> list[Revision]:
+    asked = {**configuration_request(settings, layout, project.target), "command": "history"}
+    revisions: list[Revision] = []
+    with start(settings, project, asked) as worker:
+        try:
+            for message in conversation(worker, deadline):
+                match message:
+                    case str():
+                        report(message)
+                    case Reported("revision", facts):
+                        revisions.append(Revision.from_facts(facts))
+                    case Reported("failed", facts):
+                        raise MigrationError(facts["reason"])
+        except TimeoutError as error:
+            raise MigrationError("Alembic did not read the revisions in time") from error
+    return revisions

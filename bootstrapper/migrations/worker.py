@@ -1,0 +1,374 @@
+"""The program that runs a project's Alembic, in the project's own interpreter and folder.
+
+It needs Python 3.9 or newer, Alembic 1.13 or newer and nothing else: no module of this package can be imported here.
+The first line on the control pipe is the request, as JSON; the end of that pipe means that the parent is gone. What
+happens goes out on the event pipe, one JSON object a line. Standard output and errors belong to the project.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
+
+import importlib.util
+import json
+import os
+import threading
+import traceback
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+ORPHANED = 70
+FAILED = 1
+DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg")
+
+BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
+MAY_IDENTIFY = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
+
+
+class Stop(Exception):  # noqa: N818 - the parent turns it into an error
+    """Ends the work; `kind` tells the parent why."""
+
+    def __init__(self, kind: str, reason: str, **facts: Any) -> None:
+        super().__init__(reason)
+        self.report = {"kind": kind, "reason": reason, **facts}
+
+
+class Events:
+    """The way out to the parent."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def send(self, name: str, **facts: Any) -> None:
+        self._file.write(json.dumps({"event": name, **facts}) + "\n")
+        self._file.flush()
+
+
+def receive(descriptor: int) -> dict[str, Any]:
+    """Reads the request, and from then on watches for the end of the parent."""
+    os.set_inheritable(descriptor, False)
+    control = os.fdopen(descriptor, "rb")
+    request: dict[str, Any] = json.loads(control.readline())
+
+    def watch() -> None:
+        control.read()
+        os._exit(ORPHANED)  # in the middle of whatever runs: the server rolls it back
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    return request
+
+
+class Guard:
+    """Stands between Alembic and the database: the fence, the timeouts, and what is told of the progress.
+
+    `failure` remembers why it stopped the work, whatever env.py makes of the exception.
+    """
+
+    def __init__(self, request: dict[str, Any], events: Events) -> None:
+        self.request = request
+        self.events = events
+        self.revision: str | None = None
+        self.failure: dict[str, Any] | None = None
+        self.asks: dict[str, str] = {}
+
+    def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
+        stop = Stop(kind, reason, **facts)
+        self.failure = stop.report
+        return stop
+
+    def install(self) -> None:
+        """Replaces EnvironmentContext.configure in place: a subclass would break Alembic's module proxies."""
+        original = EnvironmentContext.configure
+        guard = self
+
+        def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+            if connection is None:
+                original(self, connection, *args, **options)
+                return
+            guard.require_version_table(options)
+            guard.connect(connection)
+            options["transaction_per_migration"] = True
+            options["on_version_apply"] = [*_several(options.get("on_version_apply")), guard.version_applied]
+            steps = self.context_opts.get("fn")
+            if steps is not None and not hasattr(steps, "is_fenced"):
+                self.context_opts["fn"] = guard.fenced(steps)
+            original(self, connection, *args, **options)
+            guard.fence_version_table(self.get_context())
+
+        EnvironmentContext.configure = configure  # type: ignore[method-assign]
+
+    def require_version_table(self, options: dict[str, Any]) -> None:
+        """The parent reads the version rows itself, so it has to know where env.py keeps them."""
+        for option, default in (("version_table", "alembic_version"), ("version_table_schema", None)):
+            used, expected = options.get(option) or default, self.request[option]
+            if used == expected:
+                continue
+            if options.get(option) is not None:
+                raise self.stop("version_table", f"env.py has {option} {used!r}, this step {expected!r}", option=option)
+            options[option] = expected
+
+    def connect(self, connection: Any) -> None:
+        """Compares the database before Alembic creates its table there; leaves no transaction open."""
+        if connection.in_transaction():
+            self.require_our_database(connection)
+            return
+        with connection.begin():
+            self.require_our_database(connection)
+            self.pass_fence(connection)
+            self.leave_address(connection)
+
+    def require_our_database(self, connection: Any) -> None:
+        """In another database there may be no lock to look at, so this is asked before the fence."""
+        self.asks = self.request["asks" if _one(connection, MAY_IDENTIFY)[0] else "asks_without_identifier"]
+        where = _where(connection)
+        self.events.send("connected", where=where)
+        self.compare_database(where, *_one(connection, self.asks["identity"]))
+
+    def compare_database(self, where: str, oid: str, identifier: str | None) -> None:
+        expected = self.request["system_identifier"]
+        is_same_server = expected is None or identifier is None or identifier == expected
+        if oid != self.request["database_oid"] or not is_same_server:
+            raise self.stop("elsewhere", f"env.py connected to {where}", where=where)
+
+    def leave_address(self, connection: Any) -> None:
+        """Notes this backend in the lock's row, so that the lock is not free while it still works.
+
+        Only on a direct connection: behind a pooler the backend goes on living for others.
+        """
+        if _client_side_pid(connection) == _one(connection, BACKEND)[1]:
+            connection.exec_driver_sql(self.asks["note_worker"])
+
+    def pass_fence(self, connection: Any) -> str:
+        """Locks the lock's row for this transaction and compares; gives the transaction's number."""
+        connection.exec_driver_sql(self.asks["limit_waiting"])
+        row = _one(connection, self.asks["fence"])
+        if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:
+            raise self.stop("fenced", "another run has taken the lock")
+        self.compare_database(_where(connection), row[3], row[4])
+        return str(row[2])
+
+    def fenced(self, steps: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Alembic's list of steps, each with the fence before its DDL."""
+
+        def iterate(heads: Any, context: Any) -> Any:
+            pending = list(steps(heads, context))
+            self.events.send("started", total=len(pending))
+            for done, step in enumerate(pending, 1):
+                if hasattr(step, "migration_fn") and context.connection is not None:
+                    step.migration_fn = self.migration(step, context.connection)
+                yield step
+                self.revision = None
+                self.events.send("applied", done=done, total=len(pending))  # after the COMMIT of its transaction
+
+        iterate.is_fenced = True  # type: ignore[attr-defined]
+        return iterate
+
+    def migration(self, step: Any, connection: Any) -> Callable[..., None]:
+        run = step.migration_fn
+
+        def migrate(**options: Any) -> None:
+            self.revision = step.revision.revision
+            number = self.pass_fence(connection)
+            self.events.send("began", revision=self.revision, transaction=number)
+            run(**options)
+
+        return migrate
+
+    def version_applied(self, ctx: Any, **_: Any) -> None:
+        """Alembic calls it in the transaction that holds the version row, just before the COMMIT."""
+        if ctx.connection is not None:
+            self.pass_fence(ctx.connection)
+
+    def fence_version_table(self, context: Any) -> None:
+        """Alembic creates its table outside the transactions of the revisions."""
+        create = getattr(context, "_ensure_version_table", None)
+        if create is None:
+            return
+
+        def ensure(*args: Any, **options: Any) -> None:
+            connection = context.connection
+            if connection.in_transaction():
+                self.pass_fence(connection)
+                create(*args, **options)
+                return
+            with connection.begin():
+                self.pass_fence(connection)
+                create(*args, **options)
+
+        context._ensure_version_table = ensure
+
+
+def _one(connection: Any, statement: str) -> Any:
+    return connection.exec_driver_sql(statement).fetchone()
+
+
+def _several(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _client_side_pid(connection: Any) -> int | None:
+    """The backend that let us in, as the driver remembers it; None where the driver does not tell."""
+    fairy = connection.connection
+    driver = getattr(fairy, "driver_connection", None) or getattr(fairy, "dbapi_connection", None) or fairy.connection
+    if hasattr(driver, "get_server_pid"):
+        return int(driver.get_server_pid())
+    pid = getattr(getattr(driver, "info", None), "backend_pid", None)
+    return None if pid is None else int(pid)
+
+
+def _where(connection: Any) -> str:
+    url = connection.engine.url
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"{host}:{url.port or url.query.get('port') or 5432}/{_one(connection, BACKEND)[0]}"
+
+
+def configuration(request: dict[str, Any]) -> Config:
+    """What Alembic's own command line would make of the project's files, with our address in it."""
+    arguments = Namespace(x=list(request["x"]), config=request["ini"], name=request["section"], quiet=False)
+    try:
+        config = Config(request["ini"], toml_file=request["toml"], ini_section=request["section"], cmd_opts=arguments)
+    except TypeError:  # before Alembic 1.16 there was no pyproject.toml
+        config = Config(request["ini"], ini_section=request["section"], cmd_opts=arguments)
+        request["options"] = {**request["toml_options"], **request["options"]}
+    for name, value in request["options"].items():
+        config.set_main_option(name, value.replace("%", "%%"))
+    url = request["urls"][driver(config, request)]
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def driver(config: Config, request: dict[str, Any]) -> str:
+    """The driver that the project's own settings name, else the first that is installed here."""
+    own = config.file_config.get(request["section"], "sqlalchemy.url", raw=True, fallback="")
+    named = own.partition("://")[0].partition("+")[2]
+    for name in (named, request["driver"], *DRIVERS):
+        if name in request["urls"] and importlib.util.find_spec(name) is not None and _is_dialect(name):
+            return str(name)
+    return ""
+
+
+def _is_dialect(name: str) -> bool:
+    try:
+        make_url(f"postgresql+{name}://").get_dialect()
+    except Exception:  # noqa: BLE001 - whatever it is, this driver is of no use
+        return False
+    return True
+
+
+def upgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
+    """Brings the database to the target; gives what stopped it, None where nothing did."""
+    guard = Guard(request, events)
+    guard.install()
+    failure = attempt(lambda: command.upgrade(configuration(request), request["target"]))
+    if guard.failure is not None or failure is None:
+        return guard.failure
+    return {"revision": guard.revision, **failure}
+
+
+def history(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
+    """Sends all revisions, in the order in which Alembic read them."""
+    return attempt(lambda: send_revisions(ScriptDirectory.from_config(configuration(request)), events))
+
+
+def send_revisions(scripts: Any, events: Events) -> None:
+    known = [script for script in scripts.revision_map._revision_map.values() if script is not None]
+    for script in {script.revision: script for script in known}.values():  # a branch label stands there again
+        events.send(
+            "revision",
+            id=script.revision,
+            down=_several(script.down_revision),
+            depends=_several(script.dependencies),
+            labels=_several(script._orig_branch_labels),
+            message=" ".join(script.doc.split()),
+            file=str(script.path),
+        )
+
+
+def attempt(work: Callable[[], None]) -> dict[str, Any] | None:
+    """Gives what went wrong, None where nothing did."""
+    try:
+        work()
+    except SystemExit as error:
+        return describe(error) if error.code else None
+    except Exception as error:  # noqa: BLE001 - any code of the project may fail in any way
+        return describe(error)
+    return None
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """What went wrong, without the parameters of a statement and the server's DETAIL, which hold data."""
+    database = _database_error(error)
+    if database is not None:
+        return {"kind": "database", **database}
+    name, text = type(error).__name__, str(error)
+    if name == "CommandError":
+        return {"kind": "alembic", "reason": text}
+    return {"kind": "project", "reason": f"{name}: {text}{_place(error)}"}
+
+
+def _database_error(error: BaseException) -> dict[str, Any] | None:
+    if isinstance(error, DBAPIError):
+        original: Any = error.orig
+        return {"reason": _message(original), "statement": error.statement, "sqlstate": _sqlstate(original)}
+    if _sqlstate(error) is not None:  # a migration that used the driver itself
+        return {"reason": _message(error), "sqlstate": _sqlstate(error)}
+    return None
+
+
+def _sqlstate(error: Any) -> str | None:
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return code if isinstance(code, str) else None
+
+
+def _message(error: Any) -> str:
+    """The server's first line."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    if primary:
+        return str(primary)
+    cause = error.__cause__ if error.__cause__ is not None and _sqlstate(error.__cause__) else error
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _place(error: BaseException) -> str:
+    """Where the project's own code was when it failed."""
+    here = f"{Path.cwd()}{os.sep}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.startswith(here) and "site-packages" not in frame.filename:
+            return f" ({frame.filename[len(here) :]}:{frame.lineno})"
+    return ""
+
+
+COMMANDS = {"upgrade": upgrade, "history": history}
+
+
+def main() -> int:
+    events = Events(int(sys.argv[2]))
+    request = receive(int(sys.argv[1]))
+    sys.argv[1:] = []  # code of the project may look at them
+    sys.path.append(str(Path.cwd()))  # last, so that a folder named alembic hides nothing
+    failure = COMMANDS[request["command"]](request, events)
+    if failure is not None:
+        events.send("failed", **failure)
+        return FAILED
+    events.send("finished")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

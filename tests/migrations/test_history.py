@@ -1,0 +1,208 @@
+"""The static reader against Alembic itself, which is the oracle."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.script.revision import Revision as OracleRevision
+from alembic.script.revision import RevisionMap
+
+from bootstrapper.migrations import layout
+from bootstrapper.migrations.history import BrokenHistory, History
+from bootstrapper.migrations.layout import DynamicProject
+from bootstrapper.migrations.revisions import Revision, read_revision
+from bootstrapper.migrations.settings import MigrationSettings
+from tests.migrations.contexts import make_project
+from tests.migrations.projects import write_env, write_revision
+
+URL = "postgresql://nobody@localhost/nowhere"
+
+LINEAR = [("a1", None), ("b2", "a1"), ("c3", "b2")]
+BRANCHES = [("root", None), ("left", "root"), ("right", "root"), ("right2", "right")]
+MERGED = [*BRANCHES, ("merge", ("right2", "left")), ("after", "merge")]
+
+
+def write(directory: Path, *revisions: tuple[object, ...]) -> None:
+    write_env(directory)
+    for name, down, *more in revisions:
+        write_revision(directory, str(name), down, **(more[0] if more else {}))  # type: ignore[arg-type]
+
+
+def ours(directory: Path, **options: object) -> History:
+    settings = MigrationSettings.model_validate({"script_location": "migrations", **options})
+    found = layout.read(settings, make_project(directory, URL))
+    return History(read_revision(file) for file in found.revision_files())
+
+
+def oracle(directory: Path) -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(directory / "migrations"))
+    return ScriptDirectory.from_config(config)
+
+
+def expected_pending(scripts: ScriptDirectory | RevisionMap, rows: tuple[str, ...], target: str) -> list[str]:
+    found = list(scripts.iterate_revisions(target, rows or "base", implicit_base=True))  # type: ignore[arg-type]
+    return [revision.revision for revision in reversed(found)]
+
+
+def pending(history: History, rows: tuple[str, ...], target: str) -> list[str]:
+    return [revision.id for revision in history.pending(rows, history.targets(target))]
+
+
+HISTORIES = {
+    "linear": LINEAR,
+    "branches": BRANCHES,
+    "merged": MERGED,
+    "several bases": [("one", None), ("two", None), ("three", "two")],
+    "labels": [("root", None, {"labels": ["main"]}), ("left", "root", {"labels": ["blue"]}), ("right", "root")],
+    "depends_on": [
+        ("users1", None, {"labels": ["users"]}),
+        ("users2", "users1"),
+        ("bills1", None, {"labels": ["bills"], "depends": ["users1"]}),
+        ("bills2", "bills1", {"depends": ["users2"]}),
+        ("users3", "users2"),
+    ],
+    "depends_on a label": [("core1", None, {"labels": ["core"]}), ("extra1", None, {"depends": ["core"]})],
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_heads_and_pending_order_are_alembics(tmp_path: Path, name: str) -> None:
+    write(tmp_path, *HISTORIES[name])
+    history, scripts = ours(tmp_path), oracle(tmp_path)
+    assert sorted(history.heads) == sorted(scripts.get_heads())
+    assert pending(history, (), "heads") == expected_pending(scripts, (), "heads")
+    for revision in history.revisions:
+        assert pending(history, (revision,), "heads") == expected_pending(scripts, (revision,), "heads")
+        assert pending(history, (), revision) == expected_pending(scripts, (), revision)
+
+
+def test_a_branch_label_narrows_the_heads_as_alembic_does(tmp_path: Path) -> None:
+    write(tmp_path, *HISTORIES["depends_on"])
+    history, scripts = ours(tmp_path), oracle(tmp_path)
+    for target in ("users@head", "bills@head", "users@heads", "users", "bills@bills1", "user", "users2"):
+        try:
+            expected = expected_pending(scripts, (), target)
+        except Exception:  # noqa: BLE001 - Alembic's own kinds of refusal
+            with pytest.raises(BrokenHistory):
+                history.targets(target)
+        else:
+            assert pending(history, (), target) == expected
+
+
+def random_history(rng: random.Random, dependencies: int) -> list[Revision]:
+    names = [f"r{number:03}" for number in range(rng.randint(1, 14))]
+    revisions = []
+    for position, name in enumerate(names):
+        down = rng.sample(names[:position], min(position, rng.choice([0, 1, 1, 1, 1, 2])))
+        others = [other for other in names[:position] if other not in down]
+        depends = rng.sample(others, min(len(others), rng.choice([0, 0, dependencies])))
+        revisions.append(Revision(name, tuple(down), tuple(depends)))
+    rng.shuffle(revisions)
+    return revisions
+
+
+def as_oracle(revisions: list[Revision]) -> RevisionMap:
+    return RevisionMap(
+        lambda: [OracleRevision(item.id, item.down or None, dependencies=item.depends or None) for item in revisions]
+    )
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_random_histories_come_out_as_alembics_do(seed: int) -> None:
+    rng = random.Random(seed)
+    revisions = random_history(rng, dependencies=1)
+    history, scripts = History(revisions), as_oracle(revisions)
+    drawn = rng.sample(sorted(history.revisions), min(len(revisions), rng.randint(0, 2)))
+    rows = tuple(row for row in drawn if not any(history.includes([other], row) for other in drawn if other != row))
+    assert set(history.heads) == set(scripts.heads)
+    assert pending(history, rows, "heads") == expected_pending(scripts, rows, "heads")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_with_several_dependencies_the_order_is_one_that_alembic_could_take(seed: int) -> None:
+    """Alembic itself takes them out of a set there, so that its order changes from process to process."""
+    rng = random.Random(seed)
+    revisions = random_history(rng, dependencies=3)
+    history, scripts = History(revisions), as_oracle(revisions)
+    found = pending(history, (), "heads")
+    assert sorted(found) == sorted(expected_pending(scripts, (), "heads"))
+    for revision in revisions:
+        assert all(found.index(other) < found.index(revision.id) for other in (*revision.down, *revision.depends))
+
+
+def test_two_heads_are_no_single_target() -> None:
+    history = History([Revision("a"), Revision("b")])
+    with pytest.raises(BrokenHistory, match="2 heads: a, b"):
+        history.targets("head")
+
+
+def test_a_missing_parent_is_named() -> None:
+    with pytest.raises(BrokenHistory, match="revision b follows a, which no file declares"):
+        History([Revision("b", ("a",))])
+
+
+def test_a_circle_is_refused() -> None:
+    with pytest.raises(BrokenHistory, match="circle"):
+        History([Revision("root"), Revision("a", ("b",)), Revision("b", ("a",))])
+
+
+def test_the_same_identifier_in_two_files_is_refused() -> None:
+    with pytest.raises(BrokenHistory, match="two files declare revision a"):
+        History([Revision("a"), Revision("a")])
+
+
+STYLES = {
+    "annotated": 'revision: str = "x1"\ndown_revision: "str | None" = None\nbranch_labels = None\ndepends_on = None\n',
+    "commented": "revision = 'x1'  # the first\ndown_revision = None\nbranch_labels = None\ndepends_on = None\n",
+    "short": 'revision = "x1"\ndown_revision = None\n',
+    "on several lines": 'revision = (\n    "x1"\n)\ndown_revision = None\nbranch_labels = (\n    "one",\n    "b",\n)\n',
+    "below the functions": "def upgrade():\n    pass\n\nrevision = 'x1'\ndown_revision = None\n",
+    "named again in SQL": 'revision = "x1"\ndown_revision = None\nSQL = """\ndown_revision = \'no\'\n"""\n',
+    "with windows line ends": "revision = 'x1'\r\ndown_revision = None\r\nbranch_labels = None\r\ndepends_on=None\r\n",
+    "a list": 'revision = "x1"\ndown_revision = []\nbranch_labels = ["one"]\ndepends_on = []\n',
+    "chained": 'revision = "x1"\ndown_revision = depends_on = None\n',
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_way_to_write_a_revision_is_read_as_alembic_reads_it(tmp_path: Path, style: str) -> None:
+    write_env(tmp_path)
+    file = tmp_path / "migrations/versions/x1_.py"
+    text = f'"""Title\nof it\n\nRevision ID: no\ndown_revision = "no"\n"""\n{STYLES[style]}'
+    if "def upgrade" not in text:
+        text += "\ndef upgrade():\n    revision = 'other'\n"
+    file.write_bytes(text.encode())
+    found, script = read_revision(file), oracle(tmp_path).get_revision("x1")
+    assert script is not None
+    assert (found.id, found.down, found.message) == ("x1", (), "Title of it")
+    assert set(found.labels) == script.branch_labels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'revision = "x" + "1"\ndown_revision = None\n',
+        "from names import revision\ndown_revision = None\n",
+        'from names import *\nrevision = "x1"\ndown_revision = None\n',
+        'revision = "x1"\nif True:\n    down_revision = "other"\nelse:\n    down_revision = None\n',
+        'revision = "x1"\ndown_revision = None\ndown_revision = "again"\n',
+        "down_revision = None\n",
+        "revision = \n",
+    ],
+)
+def test_what_only_running_the_file_would_tell_is_left_to_alembic(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x1_.py"
+    file.write_text(text)
+    with pytest.raises(DynamicProject):
+        read_revision(file)
+
+
+def test_an_old_file_without_a_revision_is_named_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "1a2b3c.py"
+    file.write_text("down_revision = None\n")
+    assert read_revision(file).id == "1a2b3c"

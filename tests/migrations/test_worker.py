@@ -1,0 +1,48 @@
+"""What the worker may rely on: nothing of ours, and no newer Python than projects have."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from bootstrapper.migrations import process
+
+WORKER = Path(process.__file__).with_name("worker.py")
+REPOSITORY = Path(__file__).parents[2]
+
+PLAN_ONLY = """
+import sys
+from pathlib import Path
+from bootstrapper.migrations.versions import Versions
+from bootstrapper.migrations.state import compare, read_declared
+from bootstrapper.steps.migrate import Migrate
+from bootstrapper.checks.revision import RevisionCheck
+from bootstrapper.deadline import Deadline
+from tests.migrations.contexts import make_project
+project = make_project(Path(sys.argv[1]), "postgresql://nobody@localhost/nowhere")
+settings = Migrate.With(script_location="migrations")
+declared = read_declared(settings, project, deadline=Deadline.never(), report=print)
+assert [revision.id for revision in compare(declared, Versions()).pending] == ["001_initial"]
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"alembic", "sqlalchemy", "mako", "migrations"}))
+"""
+
+
+def test_it_is_written_for_python_3_9() -> None:
+    ast.parse(WORKER.read_text(), feature_version=(3, 9))
+    assert "from __future__ import annotations" in WORKER.read_text()
+
+
+def test_it_imports_only_alembic_what_alembic_needs_and_the_standard_library() -> None:
+    nodes = list(ast.walk(ast.parse(WORKER.read_text())))
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    foreign = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    assert foreign == {"alembic", "sqlalchemy"}
+
+
+def test_planning_imports_neither_alembic_nor_sqlalchemy_nor_the_project() -> None:
+    command = [sys.executable, "-c", PLAN_ONLY, str(REPOSITORY)]
+    found = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
