@@ -10,7 +10,7 @@ from pathlib import Path
 from bootstrapper.config import Loaded
 from bootstrapper.document import Place, UnsetVariable
 from bootstrapper.errors import GuardError, InvalidFileError, Problem
-from bootstrapper.postgres.embedded import EmbeddedServer
+from bootstrapper.postgres.embedded import EmbeddedServer, scratch
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
 from bootstrapper.valuation import evaluate
@@ -42,8 +42,10 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """On this machine: embedded, or by a loopback address."""
-        return self.embedded is not None or (self.target is not None and self.target.is_loopback)
+        """On this machine: embedded, or by a loopback address. Without a host, PGHOST may point anywhere."""
+        return self.embedded is not None or (
+            self.target is not None and self.target.host is not None and self.target.is_loopback
+        )
 
     @contextmanager
     def reached(self, *, writes: bool) -> Iterator[Target]:
@@ -54,15 +56,13 @@ class Address:
         """
         if self.target is not None:
             yield self.target
-        elif self.embedded is not None and (writes or self.embedded.is_running):
+        elif self.embedded is not None and writes:
             yield self.embedded.start()
         elif self.embedded is not None and self.embedded.exists:
-            try:
-                yield self.embedded.start()
-            finally:
-                self.embedded.stop()
+            with self.embedded.borrowed() as target:
+                yield target
         else:
-            with EmbeddedServer.scratch() as target:
+            with scratch() as target:
                 yield target
 
 
@@ -92,7 +92,8 @@ def _target(loaded: Loaded, context: Context, place: Place, text: str) -> Target
         target = Target.from_url(text)
     except ValueError as error:
         raise InvalidFileError([Problem(str(error), loaded.document.source(place))]) from error
-    context.masker.learn(target.password)
+    for secret in target.secrets:
+        context.masker.learn(secret)
     return target
 
 
@@ -103,7 +104,8 @@ def _from_parts(loaded: Loaded, context: Context) -> Target:
         target = Target.from_parameters({key: str(item) for key, item in resolved.items() if item not in (None, "")})
     except ValueError as error:
         raise InvalidFileError([Problem(str(error), loaded.document.source(("database",)))]) from error
-    context.masker.learn(target.password)
+    for secret in target.secrets:
+        context.masker.learn(secret)
     return target
 
 

@@ -13,6 +13,7 @@ from psycopg import Connection, errors
 
 from bootstrapper import builtins, config
 from bootstrapper.config import Loaded
+from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
 from bootstrapper.events import RunFinished
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
@@ -32,6 +33,7 @@ __all__ = [
     "Validation",
     "apply",
     "config_schema",
+    "config_text",
     "embedded_server",
     "plan",
     "plugins",
@@ -179,6 +181,13 @@ def embedded_server(request: Request) -> EmbeddedServer:
             hint="Unset the variable that holds its address, or write `url: embedded:.bootstrapper/postgres`.",
         )
     return resolved.address.embedded
+
+
+def config_text(request: Request) -> str:
+    """The file as it is in effect, with the overlay laid over it, as YAML without any secret."""
+    loaded = _load(request)
+    secret = {key for key, kind in load_plugins(loaded).values.items() if kind.secret}
+    return disclose(loaded.document.data, secret)
 
 
 def config_schema() -> dict[str, Any]:

@@ -176,7 +176,7 @@ class Executor:
 
     def _require_converged(self, connection: psycopg.Connection[object], turn: Turn) -> None:
         """Asks the declared check again, or lets the step compare again; both inside a read-only window."""
-        connection.execute("SAVEPOINT window")
+        connection.execute("SAVEPOINT read_only_window")
         connection.execute("SET LOCAL transaction_read_only = on")
         if turn.entry.check is not None:
             name, answer = f"check {turn.entry.check}", _ask_after(turn.entry.check, turn.context)
@@ -184,7 +184,7 @@ class Executor:
             left = turn.step.changes(turn.context)
             name = "its own comparison"
             answer = Answer.no(f"{len(left)} changes still to make") if left else Answer.yes()
-        connection.execute("ROLLBACK TO SAVEPOINT window")
+        connection.execute("ROLLBACK TO SAVEPOINT read_only_window")
         if not answer.is_yes:
             reason = f"{answer.verdict}: {answer.reason}"
             raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)

@@ -20,7 +20,7 @@ from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
 from bootstrapper.resolver import Entry, Resolver
-from bootstrapper.selection import select
+from bootstrapper.selection import select, with_explicit
 from bootstrapper.step import Context, Project, Step
 
 
@@ -36,6 +36,8 @@ class Request:
         variables: The environment that `${NAME}` is looked up in.
         steps: Only these steps, by name; empty means all.
         types: Only steps of these types, by `uses`; empty means all.
+        explicit: Options that the command itself gives to the step of its type, over those of the file. Such a step
+            need not stand in the file, and neither its `when` nor its `check` is asked.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
     """
 
@@ -45,6 +47,7 @@ class Request:
     steps: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    explicit: Mapping[str, object] | None = None
     timeout_seconds: float | None = None
     force: bool = False
     emit: Emit = _silent
@@ -93,8 +96,7 @@ def resolve(request: Request, command: str) -> Resolved:
         values=found.values,
     )
     project = replace(project, inputs=digest)
-    selected = select(entries, only=request.steps, skip=request.skip, types=request.types)
-    return Resolved(loaded, found, project, selected, address)
+    return Resolved(loaded, found, project, _selected(request, entries, found), address)
 
 
 def load_plugins(loaded: Loaded) -> Plugins:
@@ -111,7 +113,7 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
     address = resolved.address
     request.emit(RunStarted(command, address.server, address.database, resolved.project.environment))
     with address.reached(writes=writes) as target:
-        request.masker.learn(target.password)
+        _learn(request, target)
         project, entries = resolved.project, resolved.entries
         if address.embedded is not None:
             project, entries = _resolved_again(request, resolved, target)
@@ -138,12 +140,23 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
             session.close()
 
 
+def _learn(request: Request, target: Target) -> None:
+    for secret in target.secrets:
+        request.masker.learn(secret)
+
+
 def _resolved_again(request: Request, resolved: Resolved, target: Target) -> tuple[Project, tuple[Entry, ...]]:
     """An embedded server's address is only known once it runs, and checks keep the project they were made with."""
     project = replace(resolved.project, target=target, steps={})
     context = _context(request, project)
     project, entries = Resolver(resolved.loaded, resolved.plugins, context).resolve()
-    return project, select(entries, only=request.steps, skip=request.skip, types=request.types)
+    return project, _selected(request, entries, resolved.plugins)
+
+
+def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> tuple[Entry, ...]:
+    if request.explicit is not None:
+        return with_explicit(entries, found.steps[request.types[0]], request.explicit)
+    return select(entries, only=request.steps, skip=request.skip, types=request.types)
 
 
 def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> Context:

@@ -6,7 +6,7 @@ A plan holds no secret: a change names the source of a secret value, never the v
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -122,6 +122,12 @@ class Deferred:
     unset: tuple[str, ...] = ()
 
 
+def unset_in(changes: Iterable[Change], deferred: Iterable[Deferred]) -> tuple[str, ...]:
+    """Every variable that is missing for them, named once."""
+    names = [name for change in changes for name in change.unset]
+    return tuple(dict.fromkeys([*names, *(name for item in deferred for name in item.unset)]))
+
+
 class State(StrEnum):
     """Where a step stands in a plan."""
 
@@ -155,7 +161,7 @@ class PlannedStep:
 
     @property
     def unset(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for item in (*self.changes, *self.deferred) for name in item.unset))
+        return unset_in(self.changes, self.deferred)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bootstrapper.asking import Answers, ask_probes
 from bootstrapper.condition import Condition
 from bootstrapper.errors import NotConvergedError, UndecidedError
-from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State
+from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, unset_in
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
 
@@ -132,5 +132,5 @@ def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred
     counts = [item.at_most for item in deferred]
     known = [count for count in counts if count is not None]
     at_most = len(changes) + sum(known) if len(known) == len(counts) else None
-    unset = tuple(dict.fromkeys(name for item in (*changes, *deferred) for name in item.unset))
-    return (Deferred(answer.reason, "not known before", may or frozenset({Action.RUN}), at_most, unset),)
+    unset = unset_in(changes, deferred)
+    return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset),)

@@ -73,7 +73,7 @@ class _Registry:
             names = " or ".join(base.__name__ for base in self.base)
             raise PluginError(origin, f"{thing!r} is no subclass of {names}")
         if inspect.isabstract(thing):
-            missing = ", ".join(sorted(thing.__abstractmethods__))
+            missing = ", ".join(sorted(getattr(thing, "__abstractmethods__", ())))
             raise PluginError(origin, f"{thing.__name__} does not define {missing}")
         name = getattr(thing, self.attribute, None)
         if not isinstance(name, str) or not name:

@@ -58,7 +58,7 @@ class Resolver:
             for index, (config, unit) in enumerate(zip(steps, units, strict=True))
             if unit is not None
         ]
-        self._require_locks(entries)
+        self._require_locks()
         self._require_seeded(entries)
         self._require_answerable(entries)
         if self._problems:
@@ -73,7 +73,12 @@ class Resolver:
             self._problem((*place, "uses"), f"there is no step {config.uses!r}", hint)
             return None
         options = self._validated((*place, "with"), kind.With, config.with_)
-        return kind(config.name, options, self._document.source(place)) if options is not None else None
+        if options is None:
+            return None
+        unit = kind(config.name, options, self._document.source(place))
+        if isinstance(unit, Step):
+            unit.has_check = config.check is not None
+        return unit
 
     def _validated(self, place: Place, model: Any, raw: object) -> Any:
         """The block below a place, interpolated, its value functions called, validated; None where it is wrong."""
@@ -105,7 +110,7 @@ class Resolver:
         check = self._reader(project, config.name, in_when=False).read((*place, "check"), config.check)
         if isinstance(unit, Step):
             if unit.needs_check and config.check is None:
-                choices = ", ".join(sorted(self._plugins.checks))
+                choices = ", ".join(sorted(key for key, kind in self._plugins.checks.items() if not kind.only_in_when))
                 hint = f"Choose one of {choices}; `check: never` lets it run every time."
                 self._problem(place, f"step {config.name!r} needs a `check`: what tells that it is done?", hint)
         elif config.check is not None or config.when is not None:
@@ -117,13 +122,15 @@ class Resolver:
             self._document, self._plugins.checks, self._problems, self._validated, project, step, in_when
         )
 
-    def _require_locks(self, entries: Sequence[Entry]) -> None:
+    def _require_locks(self) -> None:
+        """Looks at the declared types, since a lock whose options are wrong is a lock all the same."""
         is_locked = False
-        for entry in entries:
-            is_locked = is_locked or isinstance(entry.unit, Scope)
-            if isinstance(entry.unit, Step) and not is_locked:
-                message = f"step {entry.name!r} writes, and there is no lock above it"
-                self._problems.append(Problem(message, entry.source, "Put `- uses: lock` before it."))
+        for index, config in enumerate(self._loaded.config.steps):
+            kind = self._plugins.steps.get(config.uses)
+            is_locked = is_locked or (kind is not None and issubclass(kind, Scope))
+            if kind is not None and issubclass(kind, Step) and not is_locked:
+                message = f"step {config.name!r} writes, and there is no lock above it"
+                self._problem(("steps", index), message, "Put `- uses: lock` before it.")
 
     def _require_seeded(self, entries: Sequence[Entry]) -> None:
         declared = self._loaded.config.fixtures
@@ -132,8 +139,10 @@ class Resolver:
         for name in declared:
             if name not in seeded:
                 source = self._document.key_source(("fixtures", name))
-                hint = "Name it under `with: {fixtures: [...]}` of a seed step."
-                self._problems.append(Problem(f"fixture {name!r} is seeded by no step", source, hint))
+                message = f"fixture {name!r} is seeded by no step"
+                self._problems.append(
+                    Problem(message, source, "Name it under `with: {fixtures: [...]}` of a seed step.")
+                )
         for name in seeded - set(declared):
             hint = did_you_mean(name, declared, "Declare it under fixtures:.")
             self._problems.append(Problem(f"there is no fixture {name!r}", self._seeder(entries, name), hint))
@@ -146,7 +155,7 @@ class Resolver:
 
     def _require_answerable(self, entries: Sequence[Entry]) -> None:
         """Questions about steps name steps that exist, and do not go round in a circle."""
-        names = {entry.name for entry in entries}
+        names = {config.name for config in self._loaded.config.steps}
         about = {entry.name: [(check, name) for check in _asked(entry) for name in check.about()] for entry in entries}
         for questions in about.values():
             for check, name in questions:

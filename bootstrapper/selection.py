@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bootstrapper.errors import UsageError
+from bootstrapper.errors import Source, UsageError
 from bootstrapper.resolver import Entry
-from bootstrapper.step import Gate, Step
+from bootstrapper.step import Gate, Scope, Step, Unit
 from bootstrapper.suggestions import did_you_mean
 
 
@@ -31,3 +31,18 @@ def select(
         if not any(entry.unit.uses == kind for entry in chosen):
             raise UsageError(f"the file has no step that uses {kind!r}", hint=f"Add `- uses: {kind}` to steps:.")
     return tuple(entry for entry in chosen if "wait" not in types or isinstance(entry.unit, Gate))
+
+
+def with_explicit(entries: Sequence[Entry], kind: type[Unit], options: Mapping[str, object]) -> tuple[Entry, ...]:
+    """Gates, scopes and one step of a type, which has these options on top of its own, and asks nothing.
+
+    It is the first step of that type; a file without any gets one with nothing but these options.
+    """
+    found = next((entry for entry in entries if isinstance(entry.unit, kind)), None)
+    declared = found.unit.options.model_dump(exclude_unset=True) if found is not None else {}
+    name = found.name if found is not None else kind.uses
+    unit = kind(name, kind.With.model_construct(**{**declared, **options}))
+    around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))
+    if not any(isinstance(entry.unit, Scope) for entry in around):
+        raise UsageError(f"{kind.uses} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")
+    return (*around, Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)))

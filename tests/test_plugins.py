@@ -1,0 +1,155 @@
+"""Plugins from folders and distributions: what they bring, and what is said of one that does not work."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootstrapper import plugins
+from bootstrapper.errors import PluginError, Source
+
+PLACE = Source("bootstrap.yaml", 7, 10)
+
+STEP = """
+from bootstrapper import Step, hookimpl
+
+class Greet(Step):
+    uses = "{uses}"
+    def changes(self, context): return []
+    def apply(self, context, changes): pass
+
+@hookimpl
+def bootstrapper_steps(): return [Greet]
+"""
+
+
+def load(folder: Path, *more: str) -> plugins.Plugins:
+    return plugins.load([(text, PLACE) for text in ("./plugins", *more)], folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "plugins").mkdir()
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / "plugins" / name
+    path.write_text(text)
+    return path
+
+
+def test_a_file_in_a_listed_folder_brings_its_step(folder: Path) -> None:
+    write(folder, "greet.py", STEP.format(uses="greet"))
+    found = load(folder)
+    assert found.steps["greet"].__name__ == "Greet"
+    assert [info.steps for info in found.infos if info.name == "greet"] == [("greet",)]
+
+
+def test_built_ins_come_through_the_same_hooks(folder: Path) -> None:
+    assert {"wait", "lock", "backup", "migrate", "seed", "sql", "command"} <= set(load(folder).steps)
+    assert load(folder).infos[0].name == "built-in"
+
+
+def test_a_file_that_starts_with_an_underscore_is_no_plugin(folder: Path) -> None:
+    write(folder, "_shared.py", "raise RuntimeError")
+    assert load(folder).files == ()
+
+
+@pytest.mark.parametrize("uses", ["seed", "greet"])
+def test_two_steps_of_one_name_are_refused_with_both_origins(folder: Path, uses: str) -> None:
+    write(folder, "a.py", STEP.format(uses="greet"))
+    second = write(folder, "b.py", STEP.format(uses=uses))
+    with pytest.raises(PluginError, match=f"step '{uses}' is already brought by") as caught:
+        load(folder)
+    assert str(second) in str(caught.value)
+
+
+def test_a_plugin_that_fails_to_import_is_named_with_the_line(folder: Path) -> None:
+    path = write(folder, "broken.py", "x = 1\nraise OSError('no luck')\n")
+    with pytest.raises(PluginError) as caught:
+        load(folder)
+    assert f"plugin {path}: fails to import: line 2: OSError: no luck" in str(caught.value)
+
+
+def test_a_syntax_error_is_named_with_the_line(folder: Path) -> None:
+    write(folder, "broken.py", "x = 1\nx = = 2\n")
+    with pytest.raises(PluginError, match="line 2: invalid syntax"):
+        load(folder)
+
+
+def test_a_hook_of_an_unknown_name_is_refused_with_a_suggestion(folder: Path) -> None:
+    path = write(folder, "typo.py", STEP.format(uses="greet").replace("bootstrapper_steps", "bootstrapper_stepps"))
+    with pytest.raises(PluginError, match="no hook 'bootstrapper_stepps'") as caught:
+        load(folder)
+    assert caught.value.hint == "Did you mean 'bootstrapper_steps'?"
+    assert str(path) in str(caught.value)
+
+
+def test_a_hook_without_its_marker_is_refused(folder: Path) -> None:
+    write(folder, "bare.py", STEP.format(uses="greet").replace("@hookimpl\n", ""))
+    with pytest.raises(PluginError, match="bootstrapper_steps is not marked"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (STEP.format(uses="greet").replace("return [Greet]", "return Greet"), "has to return a list"),
+        (STEP.format(uses="greet").replace("return [Greet]", "return [int]"), "no subclass of Gate or Scope or Step"),
+        (STEP.format(uses="greet").replace("return [Greet]", "return [1 / 0]"), "raised ZeroDivisionError"),
+        (
+            STEP.format(uses="greet").replace("    def apply(self, context, changes): pass\n", ""),
+            "does not define apply",
+        ),
+        (STEP.format(uses=""), "has no `uses`"),
+    ],
+)
+def test_a_hook_that_brings_nonsense_is_refused(folder: Path, broken: str, reason: str) -> None:
+    write(folder, "nonsense.py", broken)
+    with pytest.raises(PluginError, match=reason):
+        load(folder)
+
+
+def test_a_missing_folder_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="there is no such folder") as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith("bootstrap.yaml:7:10: ")
+
+
+def test_a_distribution_that_is_not_installed_is_named_with_its_place(folder: Path) -> None:
+    with pytest.raises(PluginError, match="bootstrapper-nothing: no installed distribution") as caught:
+        load(folder, "bootstrapper-nothing")
+    assert caught.value.source == PLACE
+
+
+@pytest.fixture
+def distribution(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed distribution with an entry point, as an installer would leave it."""
+    site = folder / "site"
+    info = site / "bootstrapper_greetings-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bootstrapper-greetings\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[bootstrapper]\ngreetings = greetings_plugin\n")
+    (site / "greetings_plugin.py").write_text(STEP.format(uses="greet"))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "greetings_plugin", raising=False)
+    return site
+
+
+def test_a_listed_distribution_brings_its_step(folder: Path, distribution: Path) -> None:
+    assert "greet" in load(folder, "bootstrapper_greetings").steps
+
+
+def test_an_unlisted_distribution_is_shown_and_not_imported(folder: Path, distribution: Path) -> None:
+    (distribution / "greetings_plugin.py").write_text("raise RuntimeError('imported')")
+    shown = [info for info in load(folder).infos if info.name == "greetings"]
+    assert [(info.listed, info.steps) for info in shown] == [(False, ())]
+
+
+def test_a_distribution_that_fails_to_import_is_named(folder: Path, distribution: Path) -> None:
+    (distribution / "greetings_plugin.py").write_text("import nothing_of_this_name")
+    with pytest.raises(PluginError, match="fails to import greetings_plugin: ModuleNotFoundError"):
+        load(folder, "bootstrapper-greetings")
