@@ -12,7 +12,11 @@ from bootstrapper.units import Seconds, show_seconds
 
 
 class BackupAge(StepModel):
-    """How old the newest backup may be."""
+    """How old the newest backup may be.
+
+    Attributes:
+        newer_than: Its greatest age.
+    """
 
     newer_than: Seconds
 

@@ -12,6 +12,7 @@ class ExtensionSettings(StepModel):
     """What has to be installed.
 
     Attributes:
+        name: The extension's name.
         version: Exactly this one; None takes any.
     """
 

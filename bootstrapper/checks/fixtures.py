@@ -1,0 +1,30 @@
+"""`fixtures`: are the managed rows as they are declared?"""
+
+from __future__ import annotations
+
+from bootstrapper.fixtures import seeding
+from bootstrapper.plan import Action, Answer, Change, Deferred
+from bootstrapper.step import Check, Context
+
+
+class FixturesCheck(Check):
+    """`fixtures`, or `fixtures: [names]`. Compares as the seed step does, each fixture as its mode says."""
+
+    key = "fixtures"
+    Argument = list[str] | None
+
+    def ask(self, context: Context) -> Answer:
+        found = seeding.changes(context, self.argument, self.source)
+        deferred = [item for item in found if isinstance(item, Deferred)]
+        changes = [item for item in found if isinstance(item, Change)]
+        if changes:
+            return Answer.no(_count(changes))
+        if deferred:
+            return Answer.unknown(f"needs {deferred[0].needs}")
+        return Answer.yes("all rows are as declared")
+
+
+def _count(changes: list[Change]) -> str:
+    words = {Action.CREATE: "missing", Action.UPDATE: "different", Action.DELETE: "not declared"}
+    counts = {word: sum(change.action is action for change in changes) for action, word in words.items()}
+    return "rows: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)

@@ -1,0 +1,37 @@
+"""`uses: seed`: brings declared rows into their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from bootstrapper.fixtures import apply, seeding
+from bootstrapper.plan import Change, Deferred
+from bootstrapper.step import Context, Project, Step, StepModel
+
+
+class Seed(Step):
+    """Creates, updates and deletes rows as each fixture's mode allows, all in one transaction."""
+
+    uses = "seed"
+
+    class With(StepModel):
+        fixtures: list[str] | None = Field(None, description="Names of fixtures; all of them if left out.")
+
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        return seeding.changes(context, self.options.fixtures, self.source)
+
+    def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        apply.prepare(context, self.options.fixtures, changes, self.source)
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        apply.apply(context, self.options.fixtures, changes, self.source)
+
+    def seeds(self, declared: Collection[str]) -> Collection[str]:
+        return declared if self.options.fixtures is None else self.options.fixtures
+
+    def inputs(self, project: Project) -> Sequence[Path]:
+        fixtures = [project.fixtures[name] for name in self.seeds(list(project.fixtures)) if name in project.fixtures]
+        return [project.path(fixture.file) for fixture in fixtures if fixture.file is not None]

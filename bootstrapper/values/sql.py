@@ -1,0 +1,30 @@
+"""`$sql`: an expression that the server evaluates when the row is created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from bootstrapper.step import Context, Value
+
+
+class SqlValue(Value):
+    """`$sql: expression`, evaluated once for each row to create, inside the step's transaction."""
+
+    key = "$sql"
+    needs_database = True
+    create_only = True
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        if not isinstance(argument, str) or not argument.strip():
+            raise ValueError("$sql takes an SQL expression")
+        expression = sql.SQL(argument)  # the file's author may run any SQL
+        try:
+            # The line break ends a comment at the end of the expression.
+            row = context.connection.execute(sql.SQL("SELECT ({}\n)::text").format(expression)).fetchone()
+        except psycopg.Error as error:
+            reason = context.masker.mask(error.diag.message_primary or type(error).__name__)
+            raise ValueError(f"$sql: {reason} (SQLSTATE {error.sqlstate})") from None
+        return row[0] if row else None

@@ -1,0 +1,126 @@
+"""`seed` through a whole run: lock, fence, ledger and all."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.errors import FixtureError, InvalidFileError, UnsetVariablesError
+from bootstrapper.plan import Action, State
+from tests.projects import TrialProject
+from tests.servers import Server
+
+FILE = """
+steps:
+  - uses: lock
+  - uses: sql
+    name: tables
+    with:
+      statement: |
+        CREATE TABLE tenants (id serial PRIMARY KEY, slug text UNIQUE, name text);
+        CREATE TABLE users (id serial PRIMARY KEY, email text UNIQUE, tenant_id int REFERENCES tenants (id), hash text)
+    check: {table: users}
+  - uses: seed
+fixtures:
+  users:
+    key: [email]
+    rows:
+      admin: {email: a@b, tenant_id: {$ref: tenants.default}, hash: {$password: "${PASSWORD}"}}
+  tenants:
+    key: [slug]
+    rows: {default: {slug: default, name: Default Tenant}}
+"""
+
+
+@pytest.fixture(params=["server", "path_server"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> TrialProject:
+    server: Server = request.getfixturevalue(request.param)
+    name = f"seed_{request.param}"
+    server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    server.execute(f"CREATE DATABASE {name}")
+    return TrialProject(tmp_path, server.url(name), {"PASSWORD": "correct-horse"})
+
+
+def test_a_plan_on_an_empty_database_bounds_what_the_seed_may_do(project: TrialProject) -> None:
+    project.write(FILE)
+    seed = project.plan().steps[-1]
+    assert seed.state is State.DEFERRED
+    assert {(item.needs, item.may, item.at_most) for item in seed.deferred} == {
+        ("table tenants", frozenset({Action.CREATE}), 1),
+        ("table users", frozenset({Action.CREATE}), 1),
+    }
+
+
+def test_apply_seeds_in_order_and_has_nothing_to_do_afterwards(project: TrialProject) -> None:
+    project.write(FILE)
+    outcome = project.apply()
+    assert [change.target for change in outcome.applied[-1].changes] == ["tenants default", "users admin"]
+    assert project.rows("SELECT tenant_id, left(hash, 9) FROM users") == [(1, "$argon2id")]
+    before = project.rows("SELECT xmin FROM users")
+    assert project.apply().run_id is None
+    assert project.rows("SELECT xmin FROM users") == before
+
+
+def test_a_deleted_row_is_created_again_and_nothing_else(project: TrialProject) -> None:
+    project.write(FILE)
+    project.apply()
+    project.rows("DELETE FROM users; UPDATE tenants SET name = 'By hand'")
+    assert [change.target for change in project.plan().steps[-1].changes] == ["users admin"]
+    project.apply()
+    assert project.rows("SELECT name FROM tenants") == [("By hand",)]
+
+
+def test_a_row_that_fails_leaves_nothing_of_the_step(project: TrialProject) -> None:
+    project.write(FILE.replace("hash text)", "hash text CHECK (hash IS NULL))"))
+    with pytest.raises(FixtureError, match="check constraint users_hash_check refuses it"):
+        project.apply()
+    assert project.rows("SELECT count(*) FROM tenants") == [(0,)]
+
+
+def test_a_password_without_a_value_stops_the_run_before_anything_is_seeded(project: TrialProject) -> None:
+    project.write(FILE)
+    del project.variables["PASSWORD"]
+    assert project.plan().unset == ("PASSWORD",)
+    with pytest.raises(UnsetVariablesError):
+        project.apply()
+
+
+def test_a_password_is_not_needed_once_its_row_is_there(project: TrialProject) -> None:
+    project.write(FILE)
+    project.apply()
+    del project.variables["PASSWORD"]
+    assert project.plan().pending == ()
+
+
+def test_the_check_rows_seeds_only_a_table_without_rows(project: TrialProject) -> None:
+    project.write(FILE.replace("  - uses: seed\n", "  - uses: seed\n    check: {rows: {table: users, at_least: 1}}\n"))
+    project.apply()
+    project.rows("DELETE FROM users; INSERT INTO users (email) VALUES ('somebody@else')")
+    assert project.plan().pending == ()
+
+
+def test_a_data_file_belongs_to_the_inputs_of_the_plan(project: TrialProject) -> None:
+    project.write("slug\none\n", "tenants.csv")
+    project.write(FILE.split("fixtures:")[0] + "fixtures:\n  tenants: {key: [slug], file: tenants.csv}\n")
+    first = project.plan().inputs
+    project.write("slug\ntwo\n", "tenants.csv")
+    assert project.plan().inputs != first
+
+
+def test_an_unknown_fixture_is_an_error_of_the_file(project: TrialProject) -> None:
+    project.write(FILE.replace("  - uses: seed\n", "  - uses: seed\n    with: {fixtures: [tenant, users, tenants]}\n"))
+    with pytest.raises(InvalidFileError, match="there is no fixture 'tenant'"):
+        project.plan()
+
+
+def test_two_runs_at_once_seed_once(project: TrialProject) -> None:
+    project.write(FILE)
+    threads = [threading.Thread(target=project.apply) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert project.rows("SELECT count(*) FROM users") == [(1,)]
+    assert project.plan().pending == ()
