@@ -19,10 +19,11 @@ from bootstrapper.events import RunFinished
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugins import PluginInfo
-from bootstrapper.postgres import ledger
+from bootstrapper.postgres import ledger, lockstate
 from bootstrapper.postgres.embedded import EmbeddedServer
 from bootstrapper.postgres.ledger import LedgerNames, RunRecord
 from bootstrapper.postgres.lock import Holder, read_holder
+from bootstrapper.postgres.lockstate import LockState, read_state
 from bootstrapper.renderer import Renderer
 from bootstrapper.step import Step
 
@@ -32,9 +33,11 @@ __all__ = [
     "Status",
     "Validation",
     "apply",
+    "break_lock",
     "config_schema",
     "config_text",
     "embedded_server",
+    "lock_state",
     "plan",
     "plugins",
     "renderer",
@@ -136,6 +139,21 @@ def status(request: Request) -> Status:
     return Status(planned, last, holder if holder.run_id is not None else None)
 
 
+def lock_state(request: Request) -> LockState | None:
+    """Who holds the lock and who waits for it; None where it is free."""
+    with opened(request, "lock show", writes=False) as run, run.session.read_only() as connection:
+        return read_state(connection, run.project.ledger)
+
+
+def break_lock(request: Request, run_id: UUID) -> LockState:
+    """Takes the lock away from just that run, and gives the state that was ended.
+
+    Raises GuardError where another run holds it, or none does.
+    """
+    with opened(request, "lock break", writes=True) as run:
+        return lockstate.break_lock(run.session.connection, run.project.ledger, run_id)
+
+
 def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
     try:
         with connection.transaction():
@@ -192,7 +210,9 @@ def config_text(request: Request) -> str:
 
 def config_schema() -> dict[str, Any]:
     """The JSON Schema of the file."""
-    return config.json_schema()
+    from bootstrapper import schema  # noqa: PLC0415 - only this command needs it
+
+    return schema.json_schema()
 
 
 def _load(request: Request) -> Loaded:

@@ -21,6 +21,7 @@
     ├── RefusedError                     6  credentials, permission, no such database, TLS
     ├── LockError                        7
     │   ├── LockTimeoutError                worth another try
+    │   ├── LockBusyError                   its holder is in the middle of something
     │   └── FencedOffError                  worth another try: somebody else holds the lock now
     ├── CommitUnknownError               5  the connection died at COMMIT
     ├── EmbeddedServerError              5
@@ -330,6 +331,15 @@ class LockTimeoutError(LockError):
         self.holder = holder
         self.seconds = seconds
         super().__init__(f"the lock was not free within {seconds:.0f} s: {holder}", hint="Run again later.")
+
+
+class LockBusyError(LockError):
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(
+            f"run {run_id} is in the middle of a transaction that could not be ended",
+            hint="Try again, as a role that may end its backends (pg_signal_backend).",
+        )
 
 
 class FencedOffError(LockError):

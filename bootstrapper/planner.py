@@ -89,7 +89,7 @@ class Planner:
             for answer in (planned.when, planned.check):
                 if answer is not None and answer.is_unknown:
                     changes, deferred = (), _defer(answer, changes, deferred)
-        if not changes and not deferred and planned.check is not None and not planned.check.is_yes:
+        if not changes and not deferred and planned.check is not None and _decides(entry.check):
             deferred = self._explain_contradiction(entry, planned.check)
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
         reason = planned.check.reason if planned.check is not None else "" if changes or deferred else "as declared"
@@ -98,7 +98,8 @@ class Planner:
     def _explain_contradiction(self, entry: Entry, answer: Answer) -> tuple[Deferred, ...]:
         """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it."""
         names = list(self._entries)
-        earlier = [name for name in names[: names.index(entry.name)] if self.plan_entry(name).has_changes]
+        before = [name for name in names[: names.index(entry.name)] if isinstance(self._entries[name].unit, Step)]
+        earlier = [name for name in before if self.plan_entry(name).has_changes]
         if not earlier:
             raise NotConvergedError(
                 entry.name, f"check {entry.check}", f"{answer.verdict}: {answer.reason}", source=entry.source
@@ -134,3 +135,8 @@ def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred
     at_most = len(changes) + sum(known) if len(known) == len(counts) else None
     unset = unset_in(changes, deferred)
     return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset),)
+
+
+def _decides(condition: Condition | None) -> bool:
+    """Whether the answer tells if the step is done: `never` only says that it is to be looked at again."""
+    return condition is not None and any(check.asked_after for check in condition.checks())

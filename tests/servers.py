@@ -20,6 +20,7 @@ import psycopg
 from bootstrapper.postgres import namespace
 
 SETTINGS = {
+    "autovacuum": "off",  # it would write while a test looks whether anybody does
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",

@@ -365,3 +365,11 @@ def test_a_failing_plugin_leaves_nothing_although_it_committed(project: TrialPro
     with pytest.raises(ZeroDivisionError):
         project.apply()
     assert not project.has("note")
+
+
+def test_a_step_that_never_rests_and_has_nothing_to_do_is_done(project: TrialProject) -> None:
+    project.write(LOCAL_STEP, "plugins/note.py")
+    project.write(NOTE + "    check: never\n")
+    project.variables["NOTE_TEXT"] = "hello"
+    project.apply()
+    assert project.plan().steps[-1].state is State.DONE

@@ -27,6 +27,7 @@ _COMMANDS = {
     "validate": "bootstrapper.cli.validate:validate",
     "config": "bootstrapper.cli.config:config",
     "plugins": "bootstrapper.cli.plugins:plugins",
+    "lock": "bootstrapper.cli.lock:lock",
     "dev": "bootstrapper.cli.dev:dev",
 }
 

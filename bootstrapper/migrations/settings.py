@@ -31,7 +31,9 @@ class MigrationSettings(StepModel):
         script_location: The folder with env.py, in place of the one that `config` names.
         section: The section of alembic.ini.
         x: Arguments that env.py reads with get_x_argument().
+        target: The state to reach: head, heads, a revision, or label@head.
         version_table: Where env.py gives Alembic another name than alembic_version.
+        version_table_schema: Where env.py gives Alembic a schema for it.
         python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
         cwd: The folder the project is run in.
         env: Variables added to the project's environment.

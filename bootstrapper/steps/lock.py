@@ -26,7 +26,11 @@ class Lock(Scope):
     uses = "lock"
 
     class With(StepModel):
-        """How long to wait for another run."""
+        """How long to wait for another run.
+
+        Attributes:
+            timeout: When to give up, with exit code 7 and the name of the run that holds the lock.
+        """
 
         timeout: Seconds = 300.0
 

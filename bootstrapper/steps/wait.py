@@ -33,6 +33,7 @@ class Wait(Gate):
         """How long to wait, and for what.
 
         Attributes:
+            timeout: How long to wait at most.
             access: `read-write` wants a primary that takes writes, `read-only` a session that takes none, `any` either.
             interval: The longest first pause; it doubles with each try.
             max_interval: The longest pause of all.

@@ -1,0 +1,100 @@
+"""`lock show` and `lock break`, against a run that is in the middle of its work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from bootstrapper.identifiers import uuid7
+from tests.cli.project import Project
+
+SLOW = """\
+version: 1
+name: slow
+database: {url: "${DATABASE_URL}"}
+steps:
+  - uses: lock
+  - uses: sql
+    name: slow
+    with: {statement: "CREATE TABLE slow (); SELECT pg_sleep(60)"}
+    check: {table: slow}
+"""
+
+
+def holder_of(project: Project) -> dict[str, object] | None:
+    shown = project.run("lock", "show", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    holder = json.loads(shown.stdout)["holder"]
+    assert holder is None or isinstance(holder, dict)
+    return holder
+
+
+@pytest.fixture
+def running(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """An apply that sits in its slow step."""
+    project.write(SLOW)
+    process = subprocess.Popen(
+        project.command("apply"), cwd=project.folder, env=project.variables(), text=True, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 20
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        while not connection.execute("SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_slee[p]'").fetchone():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+    yield process
+    process.kill()
+    process.wait(10)
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+def test_a_free_lock_is_shown_as_free(project: Project) -> None:
+    project.write()
+    assert project.run("lock", "show").stdout == "free\n"
+    assert project.run("apply").returncode == 0
+    assert project.run("lock", "show").stdout == "free\n"
+
+
+def test_show_tells_who_holds_the_lock(project: Project, running: subprocess.Popen[str]) -> None:
+    holder = holder_of(project)
+    assert holder is not None
+    assert holder["pid"] == running.pid
+    assert holder["mode"] == "direct"
+    assert holder["connection"] == "active"
+
+
+def test_break_takes_the_lock_from_the_named_run_which_writes_nothing_more(
+    project: Project, running: subprocess.Popen[str]
+) -> None:
+    holder = holder_of(project)
+    assert holder is not None
+    broken = project.run("lock", "break", str(holder["run_id"]))
+    assert broken.returncode == 0, broken.stderr
+    assert running.wait(30) == 7
+    assert holder_of(project) is None
+    with psycopg.connect(project.url) as connection:
+        assert connection.execute("SELECT to_regclass('slow')").fetchone() == (None,)
+
+
+def test_break_refuses_any_other_run(project: Project, running: subprocess.Popen[str]) -> None:
+    refused = project.run("lock", "break", str(uuid7()))
+    assert refused.returncode == 9
+    assert "not by" in refused.stderr
+    assert running.poll() is None
+
+
+def test_break_of_a_free_lock_is_refused(project: Project) -> None:
+    project.write()
+    refused = project.run("lock", "break", str(uuid7()))
+    assert refused.returncode == 9
+    assert "the lock is free" in refused.stderr
+
+
+def test_break_wants_a_run_id(project: Project) -> None:
+    project.write()
+    assert project.run("lock", "break", "everything").returncode == 2

@@ -1,0 +1,83 @@
+"""Every built-in step, and the example plugin, keeps the contract; and a step that breaks it is told which sentence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.testing import assert_step_contract
+from tests.projects import TrialProject
+
+ROOT = Path(__file__).parents[1]
+
+STEPS = {
+    "sql": "{uses: sql, with: {statement: CREATE TABLE made ()}, check: {table: made}}",
+    "command": "{uses: command, with: {run: [touch, made]}, check: {once: touched}}",
+    "backup": "{uses: backup, with: {directory: backups}, check: {backup: {newer_than: 1h}}}",
+    "migrate": "{uses: migrate, with: {script_location: migrations}}",
+    "extension": "{uses: extension, with: {name: pg_trgm}}",
+    "seed": "{uses: seed}",
+}
+
+
+@pytest.fixture
+def sample(project: TrialProject) -> TrialProject:
+    for name in ("migrations", "plugins"):
+        shutil.copytree(ROOT / name, project.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return project
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_step_keeps_the_contract(sample: TrialProject, step: str) -> None:
+    fixtures = "fixtures: {words: {key: [word], rows: [{word: one}, {word: two}]}}" if step == "seed" else ""
+    sample.rows("CREATE TABLE words (word text PRIMARY KEY)")
+    sample.write(f"plugins: [./plugins]\nsteps:\n  - uses: lock\n  - {STEPS[step]}\n{fixtures}\n")
+    assert_step_contract(sample.request(), step)
+
+
+BROKEN = """
+from bootstrapper import Change, Step, hookimpl
+
+class Broken(Step):
+    uses = "broken"
+    {attributes}
+    def changes(self, context):
+        {changes}
+    def apply(self, context, changes):
+        {apply}
+
+@hookimpl
+def bootstrapper_steps():
+    return [Broken]
+"""
+MISSING = (
+    'return [] if context.connection.execute("SELECT to_regclass(\'made\')").fetchone()[0] else [Change.create("made")]'
+)
+MAKE = 'context.connection.execute("CREATE TABLE made ()")'
+
+
+@pytest.mark.parametrize(
+    ("changes", "apply", "sentence"),
+    [
+        ("return []", "pass", "nothing to do"),
+        (MISSING, f"{MAKE}; context.connection.execute('COMMIT')", "left something|no transaction"),
+    ],
+)
+def test_a_step_that_breaks_the_contract_is_told_how(
+    sample: TrialProject, changes: str, apply: str, sentence: str
+) -> None:
+    sample.write(BROKEN.format(attributes="", changes=changes, apply=apply), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken}]\n")
+    with pytest.raises(AssertionError, match=sentence):
+        assert_step_contract(sample.request(), "broken")
+
+
+def test_a_step_that_writes_its_own_rows_again_and_again_is_found(sample: TrialProject) -> None:
+    always = 'return [Change.run("again")]'
+    again = 'context.connection.execute("CREATE TABLE IF NOT EXISTS made ()")'
+    sample.write(BROKEN.format(attributes="", changes=always, apply=again), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken, check: never}]\n")
+    with pytest.raises(AssertionError, match=r"still has changes|wrote something"):
+        assert_step_contract(sample.request(), "broken")
