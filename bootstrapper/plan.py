@@ -113,6 +113,7 @@ class Deferred:
         needs: What has to exist first, such as "table documents".
         may: The actions that are possible; empty only where nothing is known.
         at_most: The most changes there can be; None when there is no bound.
+        targets: What the changes would be about, as far as that is declared; existing things may turn out to be done.
     """
 
     needs: str
@@ -120,6 +121,7 @@ class Deferred:
     may: frozenset[Action] = frozenset()
     at_most: int | None = None
     unset: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 def unset_in(changes: Iterable[Change], deferred: Iterable[Deferred]) -> tuple[str, ...]:
@@ -256,4 +258,5 @@ def _change(raw: dict[str, object]) -> Change:
 
 def _deferred(raw: dict[str, object]) -> Deferred:
     may = frozenset(Action(item) for item in raw["may"])  # type: ignore[attr-defined]
-    return Deferred(**{**raw, "may": may, "unset": tuple(raw["unset"])})  # type: ignore[arg-type]
+    names = {key: tuple(raw[key]) for key in ("unset", "targets")}  # type: ignore[arg-type]
+    return Deferred(**{**raw, "may": may, **names})  # type: ignore[arg-type]

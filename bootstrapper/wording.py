@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bootstrapper.plan import Action, Answer, Change, Deferred, Plan, PlannedStep, State
 
+_MOST_TARGETS = 20
 _LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
 
 # Cc: escape sequences and line breaks. Cs: lone surrogates, which no terminal takes. Zl, Zp: line breaks.
@@ -86,6 +87,14 @@ def bounds(deferred: Deferred) -> str:
     """What the deferred changes may at most be."""
     may = listed(sorted(deferred.may), "or") if deferred.may else "change anything"
     return f"may {may}" + ("" if deferred.at_most is None else f", at most {counted(deferred.at_most, 'change')}")
+
+
+def targets(deferred: Deferred) -> Iterator[str]:
+    """What the deferred changes would be about, a line each; the rest is counted."""
+    yield from (f"? {one_line(target)}" for target in deferred.targets[:_MOST_TARGETS])
+    left = (deferred.at_most or len(deferred.targets)) - _MOST_TARGETS
+    if left > 0 and len(deferred.targets) >= _MOST_TARGETS:
+        yield f"and {left} more"
 
 
 def glyph(step: PlannedStep) -> str:

@@ -74,8 +74,9 @@ def _folders(search_path: str, places: Iterable[str]) -> Iterator[Path]:
     """Existing folders, each once, in the order in which they are preferred."""
     seen = set()
     for folder in _candidates(search_path, places):
-        resolved = folder.resolve()
-        if folder.is_dir() and resolved not in seen:
+        resolved = os.path.realpath(folder)
+        # Unlike pathlib's, this answers no for a folder on PATH that lies behind one we may not enter.
+        if os.path.isdir(folder) and resolved not in seen:  # noqa: PTH112
             seen.add(resolved)
             yield folder
 

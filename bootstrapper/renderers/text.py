@@ -47,6 +47,7 @@ def _deferred(deferred: Deferred) -> Iterator[str]:
     head = f"? needs {wording.one_line(deferred.needs)}"
     yield from _wrapped(wording.with_reason(head, deferred.reason), _STEP, hang=2)
     yield _CHANGE + wording.bounds(deferred)
+    yield from (_CHANGE + line for line in wording.targets(deferred))
     if deferred.unset:
         yield from _wrapped(wording.not_set(deferred.unset), _CHANGE)
 

@@ -1,10 +1,13 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bootstrapper.errors import ClientToolsError, ExitCode
 from bootstrapper.postgres.clienttools import USUAL_PLACES, find_tools
+from tests.servers import unprivileged
 
 NAMES = ("pg_dump", "pg_restore")
 
@@ -74,3 +77,18 @@ def test_with_only_older_ones_the_error_names_versions_and_places(tmp_path: Path
 
 def test_the_places_of_the_packages_are_looked_in() -> None:
     assert {"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"} <= {*USUAL_PLACES}
+
+
+def test_a_folder_on_path_that_may_not_be_entered_is_passed_over(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    make_tools(closed / "bin", "17.1")
+    tools = make_tools(tmp_path / "open", "17.2")
+    closed.chmod(0)
+    code = "import sys; from bootstrapper.postgres.clienttools import find_tools; print(find_tools(*eval(sys.argv[1])))"
+    arguments = repr((NAMES, 17, f"{closed / 'bin'}{os.pathsep}{tools}", ()))
+    command = unprivileged([sys.executable, "-c", code, arguments])
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    finally:
+        closed.chmod(0o700)
+    assert "version=(17, 2)" in done.stdout, done.stderr
