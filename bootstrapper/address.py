@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.config import Loaded
-from bootstrapper.document import Place, UnsetVariable
+from bootstrapper.document import Place
 from bootstrapper.errors import GuardError, InvalidFileError, Problem
 from bootstrapper.postgres.embedded import EmbeddedServer, scratch
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
-from bootstrapper.valuation import evaluate
+from bootstrapper.valuation import evaluate, problem_with_value
 
 EMBEDDED_SCHEME = "embedded:"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Exactly one of the two is set."""
+    """Exactly one of the two is set; none for a command that needs no database."""
 
     target: Target | None = None
     embedded: EmbeddedServer | None = None
@@ -99,7 +99,15 @@ def _target(loaded: Loaded, context: Context, place: Place, text: str) -> Target
 
 def _from_parts(loaded: Loaded, context: Context) -> Target:
     parts = loaded.config.database.model_dump(exclude_none=True, exclude={"url", "direct_url"})
-    resolved = {key: _resolved(loaded, context, ("database", key), raw) for key, raw in parts.items()}
+    resolved: dict[str, object] = {}
+    problems: list[Problem] = []
+    for key, raw in parts.items():
+        try:
+            resolved[key] = _resolved(loaded, context, ("database", key), raw)
+        except InvalidFileError as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFileError(problems)
     try:
         target = Target.from_parameters({key: str(item) for key, item in resolved.items() if item not in (None, "")})
     except ValueError as error:
@@ -112,5 +120,5 @@ def _from_parts(loaded: Loaded, context: Context) -> Target:
 def _resolved(loaded: Loaded, context: Context, place: Place, raw: object) -> object:
     try:
         return evaluate(raw, context, database=False).value
-    except (UnsetVariable, ValueError) as error:
-        raise InvalidFileError([Problem(str(error), loaded.document.source(place))]) from error
+    except ValueError as error:
+        raise InvalidFileError([problem_with_value(error, loaded.document.source(place))]) from error

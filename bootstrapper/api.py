@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from psycopg import Connection, errors
+from psycopg import Connection
 
-from bootstrapper import builtins, config
+from bootstrapper import builtins, config, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.disclosure import disclose
-from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
+from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError, UsageError
 from bootstrapper.events import RunFinished
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -83,9 +83,9 @@ class Validation:
     fixtures: Mapping[str, int | None]
 
 
-def plan(request: Request) -> Plan:
+def plan(request: Request, command: str = "plan") -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it."""
-    with opened(request, "plan", writes=False) as run:
+    with opened(request, command, writes=False) as run:
         run.executor.open_gates()
         return _look(run)
 
@@ -97,20 +97,20 @@ def apply(request: Request, command: str = "apply") -> Outcome:
     """
     started = time.monotonic()
     outcome = "failed"
-    applied: tuple[PlannedStep, ...] = ()
+    applied: list[PlannedStep] = []
     try:
         with opened(request, command, writes=True) as run:
+            applied = run.executor.applied
             run.executor.open_gates()
             planned = _look(run)
             if planned.unset:
                 raise UnsetVariablesError(planned.unset)
             if planned.pending:
-                run.executor.apply()
-            applied = tuple(run.executor.applied)
+                recovery.apply(run.executor, run.deadline, request.emit)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None
             is_embedded = run.address.embedded is not None
-        return Outcome(planned, applied, run_id, time.monotonic() - started, is_embedded)
+        return Outcome(planned, tuple(applied), run_id, time.monotonic() - started, is_embedded)
     except BootstrapperError as error:
         outcome = "interrupted" if error.exit_code >= 130 else "failed"
         raise
@@ -158,13 +158,17 @@ def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | No
     try:
         with connection.transaction():
             return ledger.last_run(connection, names)
-    except (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege):
+    except ledger.UNREADABLE:
         return None
 
 
 def validate(request: Request) -> Validation:
     """Reads the file, its overlay, its plugins and fixtures; connects to nothing."""
-    resolved = resolve(request, "validate")
+    resolved = resolve(request, "validate", connects=False)
+    units = [entry.unit for entry in resolved.entries if isinstance(entry.unit, Step)]
+    problems = [problem for unit in units for problem in unit.problems(resolved.project)]
+    if problems:
+        raise InvalidFileError(dict.fromkeys(problems))
     rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
     return Validation(request.file, resolved.project.environment, steps, rows)
@@ -222,9 +226,9 @@ def _load(request: Request) -> Loaded:
 def _look(run: Opened) -> Plan:
     """The plan as pure data, with everything it was worked out from."""
     server = run.session.server
-    steps = run.executor.look()
-    with run.session.read_only() as connection:
+    with run.session.read_only() as connection:  # before the steps: a run in between makes the plan stale, not wrong
         record = _readable(connection, run.project.ledger)
+    steps = run.executor.look()
     identity = DatabaseIdentity(
         run.address.server, server.database, server.version, server.system_identifier, server.oid
     )

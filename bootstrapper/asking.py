@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection, errors
+from psycopg import Connection, Cursor, errors
 
+from bootstrapper.condition import Condition
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plan import Answer
-from bootstrapper.step import Check, Probe
+from bootstrapper.step import Check, Context, Probe
 
-Answers = dict[int, Answer]
-"""Answers by the identity of their check."""
+Answers = dict[int, Answer | CheckFailedError]
+"""Answers by the identity of their check. A wrong question is an error only for those who need its answer."""
 
 _MISSING = (
     errors.UndefinedTable,
@@ -28,17 +30,14 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
     """Answers every check that has a probe; the others are left out.
 
     The connection is inside a transaction, and still is afterwards, whatever failed.
-
-    Raises CheckFailedError where a probe's statement itself is wrong.
     """
     probes = [(check, probe) for check in checks if (probe := check.probe()) is not None]
     if not probes:
         return {}
     connection.execute("SAVEPOINT probes")
     try:
-        with connection.pipeline():
-            cursors = [connection.execute(_text(probe), probe.parameters or None) for _, probe in probes]
-        return {id(check): check.answer(cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
+        cursors = _send(connection, [probe for _, probe in probes])
+        return {id(check): _read(check, cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
     except psycopg.Error:
         if connection.closed:
             raise
@@ -46,11 +45,76 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
         return {id(check): _ask_one(connection, check, probe) for check, probe in probes}
 
 
-def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer:
+def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
+    """All probes in one round trip; raises the first error once the pipeline is in order again."""
+    with connection.pipeline() as pipeline:
+        cursors = [connection.execute(_text(probe), probe.parameters or None) for probe in probes]
+        failed: psycopg.Error | None = None
+        try:
+            pipeline.sync()
+        except psycopg.Error as error:
+            failed = error  # left inside the block it would be logged as one that was ignored
+    if failed is not None:
+        raise failed
+    return cursors
+
+
+def ask(check: Check, context: Context) -> Answer | CheckFailedError:
+    """Asks a check that has no probe. Where the server said no, the transaction is aborted afterwards."""
+    try:
+        return check.ask(context)
+    except CheckFailedError as error:
+        return error
+    except psycopg.Error as error:
+        if not context.session.is_open:
+            raise
+        return _answer_failure(check, Probe(""), error)
+
+
+def ask_in_savepoint(check: Check, context: Context) -> Answer | CheckFailedError:
+    """As `ask`, for a transaction that has to live on."""
+    context.connection.execute("SAVEPOINT question")
+    answer = ask(check, context)
+    context.connection.execute("ROLLBACK TO SAVEPOINT question")
+    return answer
+
+
+def decided(answer: Answer | CheckFailedError) -> Answer:
+    """The answer, for somebody who needs it."""
+    if isinstance(answer, CheckFailedError):
+        raise answer
+    return answer
+
+
+@dataclass(frozen=True)
+class FixtureCondition:
+    """The `when` of a fixture. It is asked once a turn: what the step does itself changes nothing about it."""
+
+    fixture: str
+    condition: Condition
+
+    def __call__(self, context: Context) -> Answer:
+        key = f"when of fixture {self.fixture}"
+        if key not in context.scratch:
+            context.scratch[key] = self._ask(context)
+        answer = context.scratch[key]
+        assert isinstance(answer, Answer)
+        return answer
+
+    def _ask(self, context: Context) -> Answer:
+        answers = ask_probes(context.connection, self.condition.checks())
+
+        def answer(check: Check) -> Answer:
+            return decided(answers[id(check)] if id(check) in answers else ask_in_savepoint(check, context))
+
+        return self.condition.evaluate(answer)
+
+
+def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer | CheckFailedError:
     connection.execute("SAVEPOINT probe")
     try:
         rows: Sequence[Sequence[Any]] = connection.execute(_text(probe), probe.parameters or None).fetchall()
-        answer = check.answer(rows)
+        answer = _read(check, rows)
     except psycopg.Error as error:
         if connection.closed:
             raise
@@ -60,13 +124,22 @@ def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer:
     return answer
 
 
-def _answer_failure(check: Check, probe: Probe, error: psycopg.Error) -> Answer:
-    message = error.diag.message_primary or type(error).__name__
+def _read(check: Check, rows: Sequence[Sequence[Any]]) -> Answer | CheckFailedError:
+    try:
+        return check.answer(rows)
+    except CheckFailedError as error:
+        return error
+
+
+def _answer_failure(check: Check, probe: Probe, error: psycopg.Error) -> Answer | CheckFailedError:
+    message = error.diag.message_primary or str(error).partition("\n")[0]
     if isinstance(error, _MISSING):
         return probe.missing or Answer.unknown(message)
     if isinstance(error, errors.InsufficientPrivilege):
         return Answer.unknown(message)
-    raise CheckFailedError(check.key, message, sqlstate=error.sqlstate, source=check.source) from error
+    failed = CheckFailedError(check.key, message, sqlstate=error.sqlstate, source=check.source)
+    failed.__cause__ = error
+    return failed
 
 
 def _text(probe: Probe) -> Any:

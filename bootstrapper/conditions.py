@@ -48,7 +48,7 @@ class ConditionReader:
         if key in ("all", "any"):
             return self._joined(All if key == "all" else AnyOf, place, argument)
         if key == "not":
-            part = self.read(place, argument)
+            part = self._part(place, argument)
             return Not(part) if part is not None else None
         return self._leaf(place, key, argument)
 
@@ -56,8 +56,14 @@ class ConditionReader:
         if not isinstance(raw, list) or not raw:
             self._note(place, "needs a list of checks")
             return None
-        parts = [self.read((*place, position), item) for position, item in enumerate(raw)]
+        parts = [self._part((*place, position), item) for position, item in enumerate(raw)]
         return kind(tuple(part for part in parts if part is not None))
+
+    def _part(self, place: Place, raw: object) -> Condition | None:
+        """Inside another condition nothing may be left out: what is not there would answer yes."""
+        if raw is None:
+            self._note(place, "a check is missing here")
+        return self.read(place, raw)
 
     def _leaf(self, place: Place, key: str, argument: object) -> Condition | None:
         kind = self.kinds.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ __all__ = [
     "json_schema",
     "load",
     "problems_of",
+    "read_all",
 ]
 
 _LATE = {"steps": ("with", "when", "check"), "fixtures": ("rows", "defaults", "when")}
@@ -53,6 +54,7 @@ class Loaded:
         directory: The file's folder, absolute; relative paths start here.
         files: Everything that was read: the file, its overlay, its env files.
         variables: The given ones over those of the env files.
+        problems: What is wrong although the shape could be made out; `load` lets none of these pass.
     """
 
     config: Config
@@ -62,13 +64,22 @@ class Loaded:
     environment: str | None
     protected: bool
     variables: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
 
 
 def load(file: Path, environment: str | None, variables: Mapping[str, str]) -> Loaded:
+    """As `read_all`, for callers who look no further: whatever is wrong is raised."""
+    loaded = read_all(file, environment, variables)
+    if loaded.problems:
+        raise InvalidFileError(loaded.problems)
+    return loaded
+
+
+def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) -> Loaded:
     """Reads the file and the overlay of the named environment.
 
     Raises:
-        InvalidFileError: With every problem of all the files at once; but one that is no YAML stops the reading.
+        InvalidFileError: The shape can not be made out. Smaller problems are left to the caller, who may find more.
         UnknownEnvironmentError: Where the file declares environments and none of them was named, or a wrong one.
     """
     main = read(file)
@@ -87,6 +98,7 @@ def load(file: Path, environment: str | None, variables: Mapping[str, str]) -> L
         environment,
         chosen.protected,
         reading.variables,
+        tuple(dict.fromkeys(reading.problems)),
     )
 
 
@@ -100,8 +112,9 @@ def _choose(document: Document, file: Path, name: str | None, variables: Mapping
     try:
         declared = TypeAdapter(dict[str, EnvironmentConfig]).validate_python(raw)
     except ValidationError:
-        _Reading(file, document, dict(variables)).config()  # says so, with everything else that is wrong
-        raise
+        reading = _Reading(file, document, dict(variables))
+        reading.config()
+        raise InvalidFileError(reading.problems) from None  # says so, with everything else that is wrong
     if name is None and not declared:
         return EnvironmentConfig()
     if name is None or name not in declared:
@@ -140,6 +153,8 @@ class _Reading:
             if not isinstance(name, str):
                 continue
             path = self.file.parent / self._from_here(place, name)
+            if not path.exists():
+                continue  # a developer's own file, which a fresh clone does not have
             try:
                 found |= read_variables(path)
                 self.files.append(path)
@@ -148,20 +163,21 @@ class _Reading:
         self.variables = {**found, **self.variables}
 
     def config(self) -> Config:
-        """The validated whole; raises InvalidFileError with all that was collected on the way."""
+        """The validated whole, without keys that nobody knows; raises InvalidFileError where its shape is wrong."""
         raw = self._raw()
         self.problems += self.document.malformed()
         self.problems += contradictions(raw, self.document)
         unset = {problem.source for problem in self.problems}
         try:
-            config = Config.model_validate(raw)
+            return Config.model_validate(raw)
         except ValidationError as error:
             found = validation.problems(error, Config, self.document, ())
             self.problems += [problem for problem in found if problem.source not in unset]
+            unknown = [details["loc"] for details in error.errors() if details["type"] == "extra_forbidden"]
+        try:
+            return Config.model_validate(_without(raw, unknown))
+        except ValidationError:
             raise InvalidFileError(dict.fromkeys(self.problems)) from None  # its text quotes values
-        if self.problems:
-            raise InvalidFileError(dict.fromkeys(self.problems))
-        return config
 
     def _raw(self) -> dict[str, Any]:
         """The data with variables replaced where they are needed now; a key without a value counts as absent."""
@@ -212,6 +228,18 @@ class _Reading:
         return f"./{os.path.relpath(folder / text, self.file.parent)}"
 
 
+def _without(raw: Any, places: Sequence[Place]) -> Any:
+    """The data without what stands at these places."""
+    if isinstance(raw, dict):
+        inner = {key: [place[1:] for place in places if place[:1] == (key,)] for key in raw}
+        return {key: _without(item, inner[key]) for key, item in raw.items() if () not in inner[key]}
+    if isinstance(raw, list):
+        return [
+            _without(item, [place[1:] for place in places if place[:1] == (number,)]) for number, item in enumerate(raw)
+        ]
+    return raw
+
+
 def _present(value: Any) -> Any:
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
@@ -219,7 +247,7 @@ def _present(value: Any) -> Any:
 def _environments(value: Any) -> Any:
     """An environment may be declared by its name alone."""
     if not isinstance(value, dict):
-        return {} if value is None else value
+        return {} if value in (None, "") else value
     return {name: {} if item is None else _present(item) for name, item in value.items()}
 
 

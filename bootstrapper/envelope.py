@@ -43,7 +43,7 @@ def _condition(value: object) -> object:
 
 
 def _schema_name(value: str) -> str:
-    if len(value.encode()) > 63 or value.lower().startswith("pg_") or not value.isprintable():
+    if len(value.encode()) > 63 or value.lower().startswith("pg_") or not value.isprintable() or "%" in value:
         raise ValueError("is no name that PostgreSQL takes for a schema")
     return value
 
@@ -120,9 +120,7 @@ class EnvironmentConfig(Section):
     """One environment: what to lay over this file, and whether it has to be treated with care."""
 
     file: str | None = Field(None, min_length=1, description="A file that is laid over this one.")
-    protected: bool = Field(
-        False, description="No embedded server, no env files, no default for a secret; saved plans have to be signed."
-    )
+    protected: bool = Field(False, description="No embedded server, no env files, no default for a secret.")
 
 
 class StepConfig(Section):

@@ -7,25 +7,24 @@ is asked once more after it was applied.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
 
-from bootstrapper.asking import ask_probes
+from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,
     NotConvergedError,
     RunInterrupted,
-    StepFailedError,
     UnreachableError,
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged
 from bootstrapper.plan import Answer, Change, Deferred, PlannedStep
-from bootstrapper.planner import MakeContext, Planner
+from bootstrapper.planner import MakeContext, Planner, explain
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.session import Session
@@ -58,6 +57,8 @@ class Executor:
         self._session = session
         self._make_context = make_context
         self._force = force
+        self._waiting_since: int | None = None
+        self._at_work: Step | None = None
         self.applied: list[PlannedStep] = []
         self.hold: Hold | None = None
 
@@ -69,11 +70,25 @@ class Executor:
     def look(self) -> tuple[PlannedStep, ...]:
         """The steps as they stand now, in one READ ONLY transaction."""
         with self._session.read_only():
-            return Planner(self._entries, self._context, force=self._force).plan()
+            return self._planner(self._context).plan()
 
     def apply(self) -> None:
         """Goes through everything behind the gates. Raises the error of the first step that fails."""
         self._go_through(self._entries)
+
+    @property
+    def may_begin_again(self) -> bool:
+        """Whether the step that was at work may be begun again although nobody knows how far it got."""
+        return self._at_work is None or self._at_work.repeatable
+
+    def come_back(self) -> None:
+        """Connects again after the connection was lost; raises FencedOffError where the lock was broken meanwhile."""
+        self._session.close()
+        self.open_gates()
+        if self.hold is not None:
+            self.hold.require_not_broken()
+        self.hold = None
+        self._at_work = None
 
     def _go_through(self, entries: Sequence[Entry]) -> None:
         for position, entry in enumerate(entries):
@@ -84,6 +99,8 @@ class Executor:
                 self._take_turn(entry, entry.unit)
 
     def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
+        if self._waiting_since is None:
+            self._waiting_since = self._last_serial(entry)
         manager = scope.enter(self._context(entry), lambda: self._any_pending(later))
         if manager is None:
             return
@@ -98,8 +115,34 @@ class Executor:
 
     def _any_pending(self, entries: Sequence[Entry]) -> bool:
         with self._session.read_only():
-            planner = Planner(self._entries, self._context, force=self._force)
-            return any(planner.plan_entry(entry.name).has_changes for entry in entries)
+            planner = self._planner(self._context)
+            try:
+                return any(planner.plan_entry(entry.name).has_changes for entry in entries)
+            except NotConvergedError:
+                return True  # the holder may be between two states; under the lock it is looked at again
+
+    def _planner(self, make_context: MakeContext) -> Planner:
+        return Planner(self._entries, make_context, force=self._force, served=self._served())
+
+    def _last_serial(self, entry: Entry) -> int | None:
+        project = self._make_context(entry).project
+        try:
+            with self._session.read_only() as connection:
+                return ledger.last_serial(connection, project.ledger)
+        except ledger.UNREADABLE:
+            return 0  # most likely there is none yet; whoever may not read it is told so at the lock
+
+    def _served(self) -> Collection[str]:
+        """What runs of the same configuration, begun after we began to wait, have done. Inside a look."""
+        if self._waiting_since is None:
+            return ()
+        project = self._make_context(self._entries[0]).project
+        connection = self._session.connection
+        try:
+            with connection.transaction():
+                return ledger.steps_done_since(connection, project.ledger, self._waiting_since, project.inputs)
+        except ledger.UNREADABLE:
+            return ()
 
     def _finish(self, hold: Hold, error: BaseException | None) -> None:
         """Writes the run's end where that is still possible; a run without an end says as much by itself."""
@@ -108,16 +151,32 @@ class Executor:
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
         text = masker.mask(str(error)) if error is not None else None
         try:
-            with hold.transaction() as connection:
-                ledger.finish_run(connection, hold.fence.ledger, hold.fence.run_id, outcome, text)
-        except (psycopg.Error, BootstrapperError):
+            self._note_end(hold, outcome, text)
+        except psycopg.Error as lost:
+            if error is None:
+                where = self._session.target.where
+                raise UnreachableError(where, "the connection was lost when all was done, at noting that") from lost
+        except BootstrapperError:
             if error is None:
                 raise
 
+    def _note_end(self, hold: Hold, outcome: str, text: str | None) -> None:
+        """Some databases know few letters, and none a NUL."""
+        storable = text.replace("\0", "").encode(errors="backslashreplace").decode() if text else None
+        try:
+            with hold.transaction() as connection:
+                ledger.finish_run(connection, hold.fence.ledger, hold.fence.run_id, outcome, storable)
+        except psycopg.errors.UntranslatableCharacter:
+            self._note_end(hold, outcome, ascii(storable))
+
     def _take_turn(self, entry: Entry, step: Step) -> None:
-        with self._session.read_only():
-            planned = Planner(self._entries, self._context, force=self._force).at_turn(entry.name)
         context = self._context(entry)
+
+        def of_turn(other: Entry) -> Context:
+            return context if other is entry else self._context(other)
+
+        with self._session.read_only():
+            planned = self._planner(of_turn).at_turn(entry.name)
         if not planned.has_changes:
             context.emit(StepUnchanged(entry.name, planned))
             return
@@ -129,25 +188,30 @@ class Executor:
 
     def _apply(self, turn: Turn) -> None:
         started = time.monotonic()
+        self._at_work = turn.step
         turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, len(turn.planned.changes)))
         try:
-            turn.step.prepare(turn.context, turn.items)
+            with turn.hold.lasting(turn.entry.name):
+                turn.step.prepare(turn.context, turn.items)
             if turn.step.transactional:
                 self._apply_in_transaction(turn)
             else:
                 self._apply_between_rows(turn)
         except BaseException as error:
-            failure = self._explain(turn, error)
-            turn.context.emit(StepFailed(turn.entry.name, str(failure), time.monotonic() - started))
+            failure = explain(turn.entry, turn.context, error)
+            message = turn.context.masker.mask(str(failure))
+            turn.context.emit(StepFailed(turn.entry.name, message, time.monotonic() - started))
             if failure is error:
                 raise
             raise failure from error
+        self._at_work = None
         self.applied.append(turn.planned)
         turn.context.emit(StepApplied(turn.entry.name, turn.planned, time.monotonic() - started))
 
     def _apply_in_transaction(self, turn: Turn) -> None:
         with turn.hold.transaction() as connection:
             turn.step.apply(turn.context, turn.items)
+            turn.hold.require_transaction()
             self._record(connection, turn, "result")
             self._require_converged(connection, turn)
 
@@ -157,6 +221,7 @@ class Executor:
             self._record(connection, turn, "intent")
         with turn.hold.beating(turn.entry.name):
             turn.step.apply(turn.context, turn.items)
+            turn.hold.require_no_transaction()
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "result")
             self._require_converged(connection, turn)
@@ -189,18 +254,6 @@ class Executor:
             reason = f"{answer.verdict}: {answer.reason}"
             raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)
 
-    def _explain(self, turn: Turn, error: BaseException) -> BaseException:
-        """Errors of the server that a step let through, as ours."""
-        if not isinstance(error, psycopg.Error):
-            return error
-        mask = turn.context.masker.mask
-        message = mask(error.diag.message_primary or type(error).__name__)
-        if turn.context.session.is_open:
-            return StepFailedError(
-                f"step {turn.entry.name!r}: {message}", sqlstate=error.sqlstate, source=turn.entry.source
-            )
-        return UnreachableError(turn.context.project.target.where, f"the connection was lost: {message}")
-
     def _context(self, entry: Entry) -> Context:
         return replace(self._make_context(entry), hold=self.hold)
 
@@ -213,6 +266,6 @@ def _ask_after(condition: Condition, context: Context) -> Answer:
     def ask(check: Check) -> Answer:
         if not check.asked_after:
             return Answer.yes()
-        return answers[id(check)] if id(check) in answers else check.ask(context)
+        return decided(answers[id(check)] if id(check) in answers else ask_in_savepoint(check, context))
 
     return condition.evaluate(ask)

@@ -27,34 +27,45 @@ def digest(
     """
     state = hashlib.sha256(f"{__version__}\0{environment}\0".encode())
     rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
-    for text in _texts(rest, variables, values):
-        state.update(text.encode() + b"\0")
-    for path in sorted(set(files)):
-        state.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"missing")
+    functions = {key: kind() for key, kind in values.items()}
+    for text in _texts(rest, variables, functions):
+        content = text.encode(errors="backslashreplace")
+        state.update(b"%d:%s" % (len(content), content))
+    for name, found in sorted((path.name, _content(path)) for path in set(files)):
+        state.update(f"{name}\0{found}\0".encode(errors="backslashreplace"))
     return state.hexdigest()
 
 
-def _texts(raw: object, variables: Mapping[str, str], values: Mapping[str, type[Value]]) -> Iterator[str]:
-    """Everything below a node in order, with brackets, so that no two structures read the same."""
+def _content(path: Path) -> str:
+    """What is in a file, wherever its folder is; whoever needs one that can not be read says so itself."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return type(error).__name__
+
+
+def _texts(raw: object, variables: Mapping[str, str], functions: Mapping[str, Value]) -> Iterator[str]:
+    """Everything below a node in order, each with its kind, so that no two structures read the same."""
     if isinstance(raw, Mapping):
-        yield "{"
+        yield f"mapping of {len(raw)}"
         for key, item in raw.items():
-            yield str(key)
-            kind = values.get(str(key))
-            yield from _texts(item, {} if kind is not None and kind.secret else variables, values)
-        yield "}"
+            yield f"key {key}"
+            function = functions.get(str(key))
+            is_secret = function is not None and function.is_secret(item)
+            if function is not None and not is_secret:
+                yield from (f"variable {variables.get(name)}" for name in function.variables(item))
+            yield from _texts(item, {} if is_secret else variables, functions)
     elif isinstance(raw, list):
-        yield "["
+        yield f"list of {len(raw)}"
         for item in raw:
-            yield from _texts(item, variables, values)
-        yield "]"
+            yield from _texts(item, variables, functions)
     else:
-        yield _expanded(raw, variables)
+        yield f"{type(raw).__name__} {_expanded(raw, variables)}"
 
 
 def _expanded(raw: object, variables: Mapping[str, str]) -> str:
     if not isinstance(raw, str):
-        return f"{type(raw).__name__} {raw}"
+        return str(raw)
     try:
         return expand(raw, variables).text
     except (UnsetVariable, ValueError):

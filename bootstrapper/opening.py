@@ -12,6 +12,7 @@ from bootstrapper import config, inputs, plugins
 from bootstrapper.address import Address, find_address
 from bootstrapper.config import Loaded
 from bootstrapper.deadline import Deadline
+from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.events import Emit, Event, RunStarted
 from bootstrapper.executor import Executor
 from bootstrapper.masking import Masker
@@ -19,9 +20,11 @@ from bootstrapper.plugins import Plugins
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.turnstile import Turnstile
 from bootstrapper.resolver import Entry, Resolver
 from bootstrapper.selection import select, with_explicit
 from bootstrapper.step import Context, Project, Step
+from bootstrapper.valuation import needs
 
 
 def _silent(_: Event) -> None:
@@ -74,19 +77,29 @@ class Opened:
     session: Session
     executor: Executor
     address: Address
+    deadline: Deadline
 
 
-def resolve(request: Request, command: str) -> Resolved:
-    """Reads and validates everything; connects to nothing and starts nothing."""
-    loaded = config.load(request.file, request.environment, request.variables)
+def resolve(request: Request, command: str, *, connects: bool = True) -> Resolved:
+    """Reads and validates everything; connects to nothing and starts nothing.
+
+    Args:
+        connects: Whether the database's address is needed; else its variables may be missing here.
+    """
+    loaded = config.read_all(request.file, request.environment, request.variables)
     found = load_plugins(loaded)
     context = _first_context(request, loaded, found, command)
-    address = find_address(loaded, context)
-    default_secrets = not loaded.protected and (address.is_local or loaded.environment is not None)
-    project = replace(context.project, default_secrets=default_secrets)
+    problems: list[Problem] = []
+    address = Address()
+    if connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
+        try:
+            address = find_address(loaded, context)
+        except InvalidFileError as error:
+            problems += error.problems
+    project = replace(context.project, default_secrets=_allows_default_secrets(loaded, address))
     if address.target is not None:
         project = replace(project, target=address.target)
-    project, entries = Resolver(loaded, found, replace(context, project=project)).resolve()
+    project, entries = Resolver(loaded, found, replace(context, project=project), problems).resolve()
     files = [path for entry in entries if isinstance(entry.unit, Step) for path in entry.unit.inputs(project)]
     digest = inputs.digest(
         loaded.document.data,
@@ -97,6 +110,10 @@ def resolve(request: Request, command: str) -> Resolved:
     )
     project = replace(project, inputs=digest)
     return Resolved(loaded, found, project, _selected(request, entries, found), address)
+
+
+def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
+    return not loaded.protected and (address.is_local or loaded.environment is not None)
 
 
 def load_plugins(loaded: Loaded) -> Plugins:
@@ -117,11 +134,15 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
         project, entries = resolved.project, resolved.entries
         if address.embedded is not None:
             project, entries = _resolved_again(request, resolved, target)
-        deadline = Deadline.after(request.timeout_seconds or resolved.loaded.config.limits.timeout)
-        session = Session(target, application_name=f"bootstrapper/{project.name}", deadline=deadline)
+        limits = resolved.loaded.config.limits
+        seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
+        deadline = Deadline.after(seconds)
+        turnstile = Turnstile(target.where) if writes else None
+        name = f"bootstrapper/{project.name}"
+        session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile)
 
         def make_context(entry: Entry) -> Context:
-            seconds = entry.timeout_seconds or resolved.loaded.config.limits.step_timeout
+            seconds = entry.timeout_seconds if entry.timeout_seconds is not None else limits.step_timeout
             return Context(
                 project=project,
                 step=entry.name,
@@ -135,9 +156,10 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
 
         executor = Executor(entries, session, make_context, force=request.force)
         try:
-            yield Opened(project, entries, session, executor, address)
+            yield Opened(project, entries, session, executor, address, deadline)
         finally:
             session.close()
+            session.make_way()
 
 
 def _learn(request: Request, target: Target) -> None:

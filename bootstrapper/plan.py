@@ -258,5 +258,5 @@ def _change(raw: dict[str, object]) -> Change:
 
 def _deferred(raw: dict[str, object]) -> Deferred:
     may = frozenset(Action(item) for item in raw["may"])  # type: ignore[attr-defined]
-    names = {key: tuple(raw[key]) for key in ("unset", "targets")}  # type: ignore[arg-type]
-    return Deferred(**{**raw, "may": may, **names})  # type: ignore[arg-type]
+    unset, targets = tuple(raw["unset"]), tuple(raw["targets"])  # type: ignore[arg-type,var-annotated]
+    return Deferred(**{**raw, "may": may, "unset": unset, "targets": targets})  # type: ignore[arg-type]

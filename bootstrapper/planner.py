@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from bootstrapper.asking import Answers, ask_probes
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from bootstrapper.asking import Answers, ask, ask_probes, decided
 from bootstrapper.condition import Condition
-from bootstrapper.errors import NotConvergedError, UndecidedError
+from bootstrapper.errors import NotConvergedError, StepFailedError, UndecidedError, UnreachableError
 from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, unset_in
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
@@ -19,14 +22,26 @@ class Planner:
     """One look at the database. What was answered once stays answered for as long as the object lives.
 
     Its caller keeps the session inside one READ ONLY transaction.
+
+    Args:
+        served: Names of steps that another run did on our behalf while we waited for it; counts for `never`.
     """
 
-    def __init__(self, entries: Sequence[Entry], make_context: MakeContext, *, force: bool = False) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        make_context: MakeContext,
+        *,
+        force: bool = False,
+        served: Collection[str] = (),
+    ) -> None:
         self._entries = {entry.name: entry for entry in entries}
         self._make_context = make_context
         self._force = force
+        self._served = served
         self._answers: Answers | None = None
         self._planned: dict[str, PlannedStep] = {}
+        self._under_way: list[str] = []
 
     def plan(self) -> tuple[PlannedStep, ...]:
         """All entries in order."""
@@ -35,7 +50,9 @@ class Planner:
     def plan_entry(self, name: str) -> PlannedStep:
         """What one gate, scope or step would do if its turn were now."""
         if name not in self._planned:
+            self._under_way.append(name)
             self._planned[name] = self._plan(self._entries[name])
+            self._under_way.remove(name)
         return self._planned[name]
 
     def pending(self, names: Collection[str]) -> Answer:
@@ -48,13 +65,13 @@ class Planner:
     def at_turn(self, name: str) -> PlannedStep:
         """As `plan_entry`, at the step's own turn: an unanswered check counts as no, since the step may mend that.
 
-        Raises UndecidedError where `when` can not be answered even now.
+        Raises UndecidedError where `when` can not be answered even now, and it matters.
         """
         entry = self._entries[name]
-        when = self._evaluate(entry, entry.when)
-        if when is not None and when.is_unknown:
-            raise UndecidedError(name, when.reason, source=entry.source)
-        return self._plan(entry, is_turn=True)
+        planned = self._plan(entry, is_turn=True)
+        if planned.has_changes and planned.when is not None and planned.when.is_unknown:
+            raise UndecidedError(name, planned.when.reason, source=entry.source)
+        return planned
 
     def _plan(self, entry: Entry, *, is_turn: bool = False) -> PlannedStep:
         match entry.unit:
@@ -82,24 +99,38 @@ class Planner:
             planned = replace(planned, check=self._evaluate(entry, entry.check))
         if planned.check is not None and planned.check.is_yes:
             return replace(planned, reason=planned.check.reason)
-        found = step.changes(self._context(entry))
+        if planned.check is not None and entry.name in self._served and not _decides(entry.check):
+            return replace(planned, reason="another run did it meanwhile")
+        found = self._changes(entry, step)
         changes = tuple(item for item in found if isinstance(item, Change))
         deferred = tuple(item for item in found if isinstance(item, Deferred))
         if not is_turn:
-            for answer in (planned.when, planned.check):
-                if answer is not None and answer.is_unknown:
-                    changes, deferred = (), _defer(answer, changes, deferred)
+            changes, deferred = _bounded(planned, changes, deferred)
         if not changes and not deferred and planned.check is not None and _decides(entry.check):
-            deferred = self._explain_contradiction(entry, planned.check)
+            deferred = self._explain_contradiction(entry, planned.check, is_turn=is_turn)
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
         reason = planned.check.reason if planned.check is not None else "" if changes or deferred else "as declared"
         return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
 
-    def _explain_contradiction(self, entry: Entry, answer: Answer) -> tuple[Deferred, ...]:
-        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it."""
+    def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
+        context = self._context(entry)
+        try:
+            return step.changes(context)
+        except Exception as error:
+            failure = explain(entry, context, error)
+            if failure is error:
+                raise
+            raise failure from error
+
+    def _explain_contradiction(self, entry: Entry, answer: Answer, *, is_turn: bool) -> tuple[Deferred, ...]:
+        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it.
+
+        Steps whose own planning asks about this one can not be counted on: that would go round in a circle.
+        """
         names = list(self._entries)
         before = [name for name in names[: names.index(entry.name)] if isinstance(self._entries[name].unit, Step)]
-        earlier = [name for name in before if self.plan_entry(name).has_changes]
+        asked = [name for name in before if name not in self._under_way]
+        earlier = [name for name in asked if self.plan_entry(name).has_changes] if not is_turn else []
         if not earlier:
             raise NotConvergedError(
                 entry.name, f"check {entry.check}", f"{answer.verdict}: {answer.reason}", source=entry.source
@@ -116,8 +147,10 @@ class Planner:
         if self._answers is None:
             self._answers = ask_probes(context.connection, self._all_checks())
         if id(check) not in self._answers:
-            self._answers[id(check)] = check.ask(context)
-        return self._answers[id(check)]
+            self._answers[id(check)] = ask(check, context)
+            if context.connection.info.transaction_status == TransactionStatus.INERROR:
+                context.connection.execute("ROLLBACK AND CHAIN")  # a new READ ONLY transaction: nothing was written
+        return decided(self._answers[id(check)])
 
     def _all_checks(self) -> list[Check]:
         conditions = [part for entry in self._entries.values() for part in (entry.when, entry.check) if part]
@@ -127,14 +160,37 @@ class Planner:
         return replace(self._make_context(entry), pending=self.pending)
 
 
+def explain(entry: Entry, context: Context, error: BaseException) -> BaseException:
+    """An error of the server that a step let through, as ours; any other error as it is."""
+    server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
+    if not isinstance(server, psycopg.Error):
+        return error
+    message = context.masker.mask(server.diag.message_primary or str(server).partition("\n")[0])
+    if context.session.is_open:
+        return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
+    return UnreachableError(context.project.target.where, f"the connection was lost: {message}")
+
+
+def _bounded(
+    planned: PlannedStep, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]
+) -> tuple[tuple[Change, ...], tuple[Deferred, ...]]:
+    """An unknown `when` makes of changes what may be done; an unknown check does so even where none are seen."""
+    if planned.when is not None and planned.when.is_unknown and (changes or deferred):
+        changes, deferred = (), _defer(planned.when, changes, deferred)
+    if planned.check is not None and planned.check.is_unknown:
+        changes, deferred = (), _defer(planned.check, changes, deferred)
+    return changes, deferred
+
+
 def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]) -> tuple[Deferred, ...]:
     """Changes that hang on a question without an answer, as one bound."""
     may = frozenset(change.action for change in changes).union(*(item.may for item in deferred))
     counts = [item.at_most for item in deferred]
     known = [count for count in counts if count is not None]
-    at_most = len(changes) + sum(known) if len(known) == len(counts) else None
+    at_most = (len(changes) + sum(known) or None) if len(known) == len(counts) else None
     unset = unset_in(changes, deferred)
-    return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset),)
+    targets = (*(change.target for change in changes), *(target for item in deferred for target in item.targets))
+    return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),)
 
 
 def _decides(condition: Condition | None) -> bool:

@@ -6,6 +6,7 @@ installed distribution that the file does not list is shown by `plugins list`, a
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -107,7 +108,7 @@ def load(listed: Sequence[tuple[str, Source | None]], directory: Path) -> Plugin
     files: list[Path] = []
     for text, source in listed:
         if _is_folder(text):
-            local = _local_plugins(directory / text, text, source)
+            local = _local_plugins(directory / _expanded(text), text, source)
             files += [path for path, _ in local]
             found += [plugin for _, plugin in local]
         else:
@@ -119,8 +120,14 @@ def _is_folder(text: str) -> bool:
     return text.startswith((".", "/", "~")) or "/" in text
 
 
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody has this name; the folder is not found then
+        return Path(text)
+
+
 def _local_plugins(folder: Path, text: str, source: Source | None) -> list[tuple[Path, _Found]]:
-    folder = folder.expanduser()
     if not folder.is_dir():
         raise PluginError(text, "there is no such folder", source=source)
     paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
@@ -128,7 +135,8 @@ def _local_plugins(folder: Path, text: str, source: Source | None) -> list[tuple
 
 
 def _import_file(path: Path) -> ModuleType:
-    name = f"bootstrapper_local_plugins.{path.stem}"
+    folder = hashlib.sha256(bytes(path.parent)).hexdigest()[:12]  # two folders may hold files of one name
+    name = f"bootstrapper_local_plugins.{folder}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -136,7 +144,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pydantic look their module up while it is being made
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(str(path), _import_failure(error, path)) from error
     return module
@@ -162,7 +170,7 @@ def _distribution_plugins(name: str, source: Source | None) -> list[_Found]:
 def _load_point(name: str, point: EntryPoint, source: Source | None) -> object:
     try:
         return point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"fails to import {point.value}: {type(error).__name__}: {error}"
         raise PluginError(name, reason, source=source) from error
 
@@ -214,7 +222,14 @@ def _register(manager: pluggy.PluginManager, item: _Found) -> None:
     for name in dir(item.plugin):
         if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name)):
             _require_known_hook(manager, item, name)
-    manager.register(item.plugin, name=f"{item.origin}:{item.name}")
+    name = f"{item.origin}:{item.name}"
+    if manager.has_plugin(name) or manager.is_registered(item.plugin):
+        raise PluginError(item.origin, "is listed twice")
+    try:
+        manager.register(item.plugin, name=name)
+    except pluggy.PluginValidationError as error:
+        reason = str(error).replace("\n", " ")
+        raise PluginError(item.origin, reason, hint="Write the hook as hookspecs.py has it.") from error
 
 
 def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) -> None:

@@ -8,15 +8,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from bootstrapper.asking import FixtureCondition
 from bootstrapper.condition import Condition
 from bootstrapper.conditions import ConditionReader
 from bootstrapper.config import Loaded, StepConfig, problems_of
-from bootstrapper.document import Place, UnsetVariable
+from bootstrapper.document import Place
 from bootstrapper.errors import InvalidFileError, Problem, Source
 from bootstrapper.plugins import Plugins
 from bootstrapper.step import Check, Context, Project, Scope, Step, Unit
-from bootstrapper.suggestions import did_you_mean
-from bootstrapper.valuation import evaluate
+from bootstrapper.suggestions import did_you_mean, nearest
+from bootstrapper.valuation import evaluate, problem_with_value
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,23 @@ class Entry:
 class Resolver:
     """Collects every problem of the file before it raises one InvalidFileError with all of them."""
 
-    def __init__(self, loaded: Loaded, plugins: Plugins, context: Context) -> None:
+    def __init__(self, loaded: Loaded, plugins: Plugins, context: Context, problems: Sequence[Problem] = ()) -> None:
+        """Takes problems that are known already, to report them with those it finds."""
         self._loaded = loaded
         self._document = loaded.document
         self._plugins = plugins
         self._context = context
-        self._problems: list[Problem] = []
+        self._problems: list[Problem] = [*loaded.problems, *problems]
+        self._units: list[Unit | None] = []
 
     def resolve(self) -> tuple[Project, tuple[Entry, ...]]:
         """The project, complete with its steps, and the entries in order."""
         steps = self._loaded.config.steps
-        units = [self._unit(index, config) for index, config in enumerate(steps)]
+        units = self._units = [self._unit(index, config) for index, config in enumerate(steps)]
         named = {config.name: unit for config, unit in zip(steps, units, strict=True) if unit is not None}
         project = replace(self._context.project, steps=named)
+        conditions = self._fixture_conditions(project)
+        project = replace(project, fixture_conditions=conditions)
         entries = [
             self._entry(index, config, unit, project)
             for index, (config, unit) in enumerate(zip(steps, units, strict=True))
@@ -60,9 +65,9 @@ class Resolver:
         ]
         self._require_locks()
         self._require_seeded(entries)
-        self._require_answerable(entries)
+        self._require_answerable(entries, conditions)
         if self._problems:
-            raise InvalidFileError(self._problems)
+            raise InvalidFileError(dict.fromkeys(self._problems))
         return project, tuple(entries)
 
     def _unit(self, index: int, config: StepConfig) -> Unit | None:
@@ -98,8 +103,8 @@ class Resolver:
             return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
         try:
             return evaluate(raw, self._context, database=False).value
-        except (UnsetVariable, ValueError) as error:
-            raise InvalidFileError([Problem(str(error), self._document.source(place))]) from error
+        except ValueError as error:
+            raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
 
     def _is_value_function(self, raw: Mapping[str, object]) -> bool:
         return len(raw) == 1 and next(iter(raw)).startswith("$")
@@ -117,6 +122,14 @@ class Resolver:
             self._problem(place, f"{config.uses} takes neither `when` nor `check`")
         return Entry(config.name, unit, when, check, self._document.source(place), config.timeout)
 
+    def _fixture_conditions(self, project: Project) -> dict[str, FixtureCondition]:
+        found = {}
+        for name, fixture in self._loaded.config.fixtures.items():
+            condition = self._reader(project, "", in_when=True).read(("fixtures", name, "when"), fixture.when)
+            if condition is not None:
+                found[name] = FixtureCondition(name, condition)
+        return found
+
     def _reader(self, project: Project, step: str, *, in_when: bool) -> ConditionReader:
         return ConditionReader(
             self._document, self._plugins.checks, self._problems, self._validated, project, step, in_when
@@ -124,16 +137,21 @@ class Resolver:
 
     def _require_locks(self) -> None:
         """Looks at the declared types, since a lock whose options are wrong is a lock all the same."""
-        is_locked = False
+        scopes: set[str] = set()
         for index, config in enumerate(self._loaded.config.steps):
             kind = self._plugins.steps.get(config.uses)
-            is_locked = is_locked or (kind is not None and issubclass(kind, Scope))
-            if kind is not None and issubclass(kind, Step) and not is_locked:
+            if kind is not None and issubclass(kind, Scope):
+                if config.uses in scopes:
+                    self._problem(("steps", index), f"a second {config.uses} would shut out the first one's run")
+                scopes.add(config.uses)
+            if kind is not None and issubclass(kind, Step) and not scopes:
                 message = f"step {config.name!r} writes, and there is no lock above it"
                 self._problem(("steps", index), message, "Put `- uses: lock` before it.")
 
     def _require_seeded(self, entries: Sequence[Entry]) -> None:
         declared = self._loaded.config.fixtures
+        if self._has_wrong_seeder():
+            return  # what it would have seeded is not known
         steps = [entry.unit for entry in entries if isinstance(entry.unit, Step)]
         seeded = {name for step in steps for name in step.seeds(list(declared))}
         for name in declared:
@@ -147,22 +165,34 @@ class Resolver:
             hint = did_you_mean(name, declared, "Declare it under fixtures:.")
             self._problems.append(Problem(f"there is no fixture {name!r}", self._seeder(entries, name), hint))
 
+    def _has_wrong_seeder(self) -> bool:
+        kinds = [self._plugins.steps.get(config.uses) for config in self._loaded.config.steps]
+        seeders = [
+            kind for kind in kinds if kind is not None and issubclass(kind, Step) and kind.seeds is not Step.seeds
+        ]
+        return len(seeders) > sum(isinstance(unit, tuple(seeders)) for unit in self._units)
+
     def _seeder(self, entries: Sequence[Entry], fixture: str) -> Source | None:
         for entry in entries:
             if isinstance(entry.unit, Step) and fixture in entry.unit.seeds([]):
                 return entry.source
         return None
 
-    def _require_answerable(self, entries: Sequence[Entry]) -> None:
+    def _require_answerable(self, entries: Sequence[Entry], conditions: Mapping[str, FixtureCondition]) -> None:
         """Questions about steps name steps that exist, and do not go round in a circle."""
-        names = {config.name for config in self._loaded.config.steps}
-        about = {entry.name: [(check, name) for check in _asked(entry) for name in check.about()] for entry in entries}
-        for questions in about.values():
-            for check, name in questions:
-                if name not in names:
-                    self._problems.append(
-                        Problem(f"there is no step {name!r}", check.source, did_you_mean(name, names))
-                    )
+        kinds = {config.name: self._plugins.steps.get(config.uses) for config in self._loaded.config.steps}
+        asked = {entry.name: _asked(entry, conditions) for entry in entries}
+        about = {step: [(check, name) for check in checks for name in check.about()] for step, checks in asked.items()}
+        for check, name in {
+            (id(check), name): (check, name) for found in about.values() for check, name in found
+        }.values():
+            kind = kinds.get(name)
+            if name not in kinds and nearest(name, [each for each, found in kinds.items() if found is None]):
+                continue  # the misspelt `uses` of that step is said already
+            if name not in kinds:
+                self._problems.append(Problem(f"there is no step {name!r}", check.source, did_you_mean(name, kinds)))
+            elif kind is not None and not issubclass(kind, Step):
+                self._problems.append(Problem(f"{name!r} changes nothing itself", check.source, "Name the steps."))
         for entry in entries:
             if _reaches(entry.name, entry.name, about):
                 self._problems.append(Problem(f"`when` of step {entry.name!r} asks about itself", entry.source))
@@ -171,8 +201,11 @@ class Resolver:
         self._problems.append(Problem(message, self._document.source(place), hint))
 
 
-def _asked(entry: Entry) -> list[Check]:
-    return list(entry.when.checks()) if entry.when is not None else []
+def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:
+    """What is asked before the step is planned: by its own `when`, and by those of its fixtures."""
+    own = list(entry.when.checks()) if entry.when is not None else []
+    seeded = entry.unit.seeds(list(conditions)) if isinstance(entry.unit, Step) else ()
+    return [*own, *(check for name in seeded if name in conditions for check in conditions[name].condition.checks())]
 
 
 def _reaches(start: str, goal: str, about: Mapping[str, Sequence[tuple[Check, str]]]) -> bool:

@@ -45,6 +45,10 @@ def json_schema() -> Schema:
         definitions[f"with.{step.uses}"]["description"] = summary(step)
     _complete(definitions, steps)
     schema["properties"] |= _KEPT
+    for key, model in (("database", "DatabaseConfig"), ("ledger", "LedgerConfig"), ("limits", "LimitsConfig")):
+        schema["properties"][key]["description"] = definitions[model]["description"]
+    environment = _optional({"$ref": "#/$defs/EnvironmentConfig"}, {})
+    schema["properties"]["environments"]["anyOf"][0]["additionalProperties"] = environment
     return schema
 
 

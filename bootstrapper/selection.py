@@ -18,6 +18,9 @@ def select(
     for name in (*only, *skip):
         if name not in names:
             raise UsageError(f"the file has no step {name!r}", hint=did_you_mean(name, names))
+    for entry in entries:
+        if entry.name in skip and isinstance(entry.unit, Scope):
+            raise UsageError(f"{entry.name!r} can not be skipped: steps write only inside it")
     chosen = [
         entry
         for entry in entries

@@ -24,7 +24,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import Source
+from bootstrapper.errors import Problem, Source
 from bootstrapper.events import Emit, StepProgressed, StepReported
 from bootstrapper.masking import Masker
 from bootstrapper.plan import Action, Answer, Change, Deferred, Verdict
@@ -126,7 +126,8 @@ class Context:
 
     @property
     def connection(self) -> Connection[Any]:
-        return self.session.connection
+        """Under a hold only the connection that has it: a new one would write without the fence."""
+        return self.hold.connection if self.hold is not None else self.session.connection
 
     @property
     def run_id(self) -> UUID | None:
@@ -196,6 +197,8 @@ class Step(Unit, ABC):
     """
 
     transactional: ClassVar[bool] = True
+    repeatable: ClassVar[bool] = True
+    """Whether the step may be begun again after it was cut off somewhere; else the run ends with the error."""
     needs_check: ClassVar[bool] = False
     """Whether the file must declare a `check`, because the step can not compare by itself."""
     has_check: bool = False
@@ -218,6 +221,10 @@ class Step(Unit, ABC):
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         """Names of the declared fixtures that this step takes care of."""
+        return ()
+
+    def problems(self, project: Project) -> Sequence[Problem]:
+        """What is wrong with what the step was given, as far as that shows without a database; for `validate`."""
         return ()
 
     def inputs(self, project: Project) -> Sequence[Path]:

@@ -116,7 +116,7 @@ def _fail_at_the_end(request: Request, step: str) -> bool:
             original(*arguments)
             raise _InjectedError
 
-        unit.apply = failing  # type: ignore[method-assign]
+        unit.apply = failing  # type: ignore[method-assign, assignment]
         run.executor.open_gates()
         try:
             run.executor.apply()

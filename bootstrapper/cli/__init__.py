@@ -63,5 +63,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     """Read by hand, because an error in the arguments themselves is printed as asked, too."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     return any(first == "--log-format=json" or (first, second) == ("--log-format", "json") for first, second in pairs)

@@ -80,6 +80,8 @@ def report(error: BaseException, masker: Masker, *, as_json: bool, colour: bool)
 
 
 def _lines(error: BaseException, *, colour: bool) -> list[str]:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return [error.format_message()]
     label = paint("error:", RED, enabled=colour)
     ours = known(error)
     if ours is None:

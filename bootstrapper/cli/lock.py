@@ -25,9 +25,9 @@ def lock() -> None:
 
 
 @lock.command()
-@takes(*options.SELECTION, options.data_format, *options.PRINTING)
+@takes(*options.WHERE, options.timeout, options.data_format, *options.PRINTING)
 def show(invocation: Invocation) -> int:
-    """Show who holds the lock, since when, and who waits for it."""
+    """Show who holds the lock, since when, and which queries wait for it."""
     with Reporter(invocation, "lock show") as reporter:
         state = api.lock_state(request(invocation, reporter.emit))
         reporter.make_way_for_data()
@@ -37,7 +37,7 @@ def show(invocation: Invocation) -> int:
 
 @lock.command(name="break")
 @click.argument("run_id", type=click.UUID)
-@takes(*options.SELECTION, *options.PRINTING)
+@takes(*options.WHERE, options.timeout, *options.PRINTING)
 def break_(invocation: Invocation, *, run_id: UUID) -> int:
     """Take the lock away from run RUN_ID.
 

@@ -31,7 +31,7 @@ def show_plan(
     with Reporter(invocation, command) as reporter:
         asked = request(invocation, reporter.emit, types=types, explicit=explicit, force=force)
         render = api.renderer(asked, invocation.format or "text")
-        plan = api.plan(asked)
+        plan = api.plan(asked, command)
         reporter.journal.plan = plan
         reporter.exit_code = pending if plan.pending else ExitCode.DONE
         reporter.make_way_for_data()

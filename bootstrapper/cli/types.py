@@ -48,9 +48,9 @@ def seed(invocation: Invocation, *, dry_run: bool) -> int:
 @click.argument("destination", metavar="[FILE]", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @takes(*_SHARED, _DRY_RUN)
 def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -> int:
-    """Take only the backup, if its conditions ask for one; into FILE in any case.
+    """Take only the backup.
 
-    A name that ends in .sql asks for plain SQL.
+    Without FILE it is taken if its conditions ask for one; with FILE in any case, as plain SQL if that ends in .sql.
     """
     explicit = {"file": str(destination.absolute())} if destination is not None else None
     return _run(invocation, "backup", explicit=explicit, dry_run=dry_run)

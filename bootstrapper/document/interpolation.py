@@ -17,6 +17,7 @@ class UnsetVariable(ValueError):  # noqa: N818 - says what is the case; whoever 
     def __init__(self, name: str, message: str = "") -> None:
         self.name = name
         self.message = message or f"variable {name} is not set"
+        self.hint = None if message else f"Set {name}, or write a default: ${{{name}:-default}}."
         super().__init__(self.message)
 
 

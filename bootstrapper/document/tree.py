@@ -167,8 +167,7 @@ class _Expander:
         try:
             return expand(raw, self.variables).text
         except UnsetVariable as error:
-            hint = f"Set {error.name}, or write a default: ${{{error.name}:-default}}."
-            self.problems.append(Problem(error.message, self.document.source(place), hint))
+            self.problems.append(Problem(error.message, self.document.source(place), error.hint))
         except MalformedExpression as error:
             self.problems.append(Problem(str(error), self.document.source(place), "Write $${ for a literal ${."))
         return raw

@@ -18,7 +18,8 @@ import os
 import threading
 import traceback
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,7 @@ class Guard:
                 self.context_opts["fn"] = guard.fenced(steps)
             original(self, connection, *args, **options)
             guard.fence_version_table(self.get_context())
+            guard.fence_after_autocommit(self.get_context())
 
         EnvironmentContext.configure = configure  # type: ignore[method-assign]
 
@@ -209,6 +211,21 @@ class Guard:
                 create(*args, **options)
 
         context._ensure_version_table = ensure
+
+    def fence_after_autocommit(self, context: Any) -> None:
+        """An autocommit block gives up the row's lock; what follows it starts behind the fence again."""
+        block = getattr(context, "autocommit_block", None)
+        if block is None:
+            return
+
+        @contextmanager
+        def fenced_block() -> Iterator[None]:
+            with block():
+                yield
+            if context.connection is not None:
+                self.pass_fence(context.connection)
+
+        context.autocommit_block = fenced_block
 
 
 def _one(connection: Any, statement: str) -> Any:

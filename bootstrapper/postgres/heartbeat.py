@@ -30,7 +30,7 @@ class Heartbeat:
     """A thread that renews the lease until it is left."""
 
     def __init__(self, connection: Connection[Any], names: LedgerNames, run_id: UUID, token: int) -> None:
-        self.on_loss: Callable[[], None] = lambda: None
+        self._on_loss: Callable[[], None] = lambda: None
         self._connection = connection
         self._statement = names.fill(_BEAT)
         self._parameters = (LEASE_SECONDS, run_id, token)
@@ -41,6 +41,12 @@ class Heartbeat:
     @property
     def is_lost(self) -> bool:
         return self._lost.is_set()
+
+    def on_loss(self, callback: Callable[[], None]) -> None:
+        """Calls back once it is lost, at once where it is already; maybe twice."""
+        self._on_loss = callback
+        if self.is_lost:
+            callback()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,7 +62,7 @@ class Heartbeat:
         while not self._ended.wait(BEAT_SECONDS):
             if not self._is_ours():
                 self._lost.set()
-                self.on_loss()
+                self._on_loss()
                 return
 
     def _is_ours(self) -> bool:

@@ -14,14 +14,19 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from psycopg import Connection, sql
+from psycopg import Connection, errors, sql
 
-from bootstrapper.errors import AheadError, RefusedError
+from bootstrapper.errors import AheadError, InvalidFileError, Problem, RefusedError
 from bootstrapper.plan import Action, Change
 
 DEFAULT_SCHEMA = "bootstrapper"
 LEDGER_VERSION = 1
+BROKEN = "broken"
+"""The outcome of a run whose lock somebody broke; it is noted for it."""
+UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.InsufficientPrivilege)
+"""What the server answers where the ledger does not exist, is somebody else's, or is not for this role to read."""
 TABLES = ("lock", "runs", "steps", "digests", "meta")
+_INDEXES = ("steps_run_id_idx", "steps_marks_idx")
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class LedgerNames:
 
     def fill(self, statement: str) -> sql.Composed:
         """The statement with every `{table}` in it named."""
-        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES})
+        indexes = {name: sql.Identifier(self.table_name(name)) for name in _INDEXES}
+        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES}, **indexes)
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,18 @@ class RunRecord:
 
 
 def exists(connection: Connection[Any], names: LedgerNames) -> bool:
-    """Whether the ledger is there; true even where the role may not read it."""
+    """Whether the whole ledger is there; true even where the role may not read it."""
     query = (
-        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c"
-        " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s)"
+        "SELECT count(*) FROM pg_catalog.pg_class AS c"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = ANY (%s) AND c.relkind IN ('r', 'p')"
     )
-    row = connection.execute(query, (names.schema, names.table_name("lock"))).fetchone()
-    return row is not None and bool(row[0])
+    row = connection.execute(query, (names.schema, [names.table_name(name) for name in TABLES])).fetchone()
+    return row is not None and row[0] == len(TABLES)
 
 
 def create(connection: Connection[Any], names: LedgerNames) -> None:
-    """Creates all tables, and the schema where it is missing.
+    """Creates what is missing: a restored dump brings the ledger without its lock.
 
     The caller has a transaction open and is alone in it, by an advisory lock.
     """
@@ -104,6 +111,9 @@ def _require_create_on_database(connection: Connection[Any], names: LedgerNames)
 def _grant(connection: Connection[Any], names: LedgerNames, role: str) -> None:
     tables = sql.SQL(", ").join(names.table(name) for name in TABLES)
     to = sql.Identifier(role)
+    known = connection.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", (role,)).fetchone()
+    if not known and role != "public":
+        raise InvalidFileError([Problem(f"ledger: grant_to names the role {role!r}, which the server does not have")])
     connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(names.schema_identifier, to))
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, to))
 
@@ -185,10 +195,25 @@ def _summary(changes: Sequence[Change]) -> dict[str, int]:
     return {action: count for action, count in counts.items() if count}
 
 
+def last_serial(connection: Connection[Any], names: LedgerNames) -> int:
+    """Of the latest run; zero before the first one."""
+    row = connection.execute(names.fill("SELECT coalesce(max(serial), 0) FROM {runs}")).fetchone()
+    return int(row[0]) if row else 0
+
+
+def steps_done_since(connection: Connection[Any], names: LedgerNames, serial: int, inputs: str) -> frozenset[str]:
+    """Names of the steps that runs of the same inputs, begun after that serial, went through with success."""
+    query = names.fill(
+        "SELECT s.step FROM {steps} AS s JOIN {runs} AS r ON r.run_id = s.run_id"
+        " WHERE r.serial > %s AND r.inputs = %s AND s.kind = 'result'"
+    )
+    return frozenset(row[0] for row in connection.execute(query, (serial, inputs)).fetchall())
+
+
 def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
     query = names.fill(
         "SELECT run_id, serial, command, environment, started_at, finished_at, outcome"
         " FROM {runs} ORDER BY serial DESC LIMIT 1"
     )
-    row = connection.execute(query).fetchone()
+    row = connection.execute(query, binary=True).fetchone()  # as text it hangs on the role's DateStyle
     return RunRecord(*row) if row else None

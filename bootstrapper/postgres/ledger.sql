@@ -1,14 +1,14 @@
--- The ledger, delivered whole in its first version. Names in braces are filled in: schema bootstrapper holds the
--- tables under their own names, any other schema holds them with the prefix bootstrapper_.
+-- The ledger, delivered whole in its first version; creates only what is missing. Names in braces are filled in: schema
+-- bootstrapper holds the tables under their own names, any other schema holds them with the prefix bootstrapper_.
 
-CREATE TABLE {meta} (
+CREATE TABLE IF NOT EXISTS {meta} (
     key   text PRIMARY KEY,
     value text NOT NULL
 );
 COMMENT ON TABLE {meta} IS 'bootstrapper: version of the ledger, environment mark of the database';
 
 -- One row, always. The authority on who may write: a writer locks it and compares run_id and token.
-CREATE TABLE {lock} (
+CREATE TABLE IF NOT EXISTS {lock} (
     single               boolean PRIMARY KEY DEFAULT true CHECK (single),
     run_id               uuid,
     token                bigint NOT NULL DEFAULT 0,
@@ -25,7 +25,7 @@ CREATE TABLE {lock} (
 );
 COMMENT ON TABLE {lock} IS 'bootstrapper: who may write; expires_at counts only in pooled mode and beside a worker';
 
-CREATE TABLE {runs} (
+CREATE TABLE IF NOT EXISTS {runs} (
     run_id      uuid PRIMARY KEY,
     serial      bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     token       bigint NOT NULL,
@@ -38,12 +38,12 @@ CREATE TABLE {runs} (
     pid         integer NOT NULL,
     started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
-    outcome     text CHECK (outcome IN ('done', 'failed', 'interrupted')),
+    outcome     text CHECK (outcome IN ('done', 'failed', 'interrupted', 'broken')),
     error       text
 );
 COMMENT ON TABLE {runs} IS 'bootstrapper: every run that took the lock; without an outcome it did not finish';
 
-CREATE TABLE {steps} (
+CREATE TABLE IF NOT EXISTS {steps} (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id      uuid NOT NULL REFERENCES {runs},
     step        text NOT NULL,
@@ -55,11 +55,11 @@ CREATE TABLE {steps} (
     previous    bytea,
     hash        bytea NOT NULL
 );
-CREATE INDEX ON {steps} (run_id);
-CREATE INDEX ON {steps} USING gin (marks);
+CREATE INDEX IF NOT EXISTS {steps_run_id_idx} ON {steps} (run_id);
+CREATE INDEX IF NOT EXISTS {steps_marks_idx} ON {steps} USING gin (marks);
 COMMENT ON TABLE {steps} IS 'bootstrapper: what was done; each row carries the hash of the one before';
 
-CREATE TABLE {digests} (
+CREATE TABLE IF NOT EXISTS {digests} (
     fixture      text NOT NULL,
     bucket       bigint NOT NULL,
     columns      text[] NOT NULL,
@@ -70,5 +70,6 @@ CREATE TABLE {digests} (
 );
 COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
 
-INSERT INTO {meta} VALUES ('ledger_version', '1');
-INSERT INTO {lock} DEFAULT VALUES;
+INSERT INTO {meta} VALUES ('ledger_version', '1') ON CONFLICT DO NOTHING;
+-- Above every token that was ever given out, also where a restored dump brought the runs without their lock.
+INSERT INTO {lock} (token) SELECT coalesce(max(token), 0) FROM {runs} ON CONFLICT DO NOTHING;

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,19 +18,22 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, errors
 
-from bootstrapper.errors import CommitUnknownError, FencedOffError
+from bootstrapper.errors import RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres import ledger
-from bootstrapper.postgres.heartbeat import LEASE_SECONDS, Heartbeat
+from bootstrapper.postgres.heartbeat import LEASE_SECONDS
+from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, Fence, Hold
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.sqlstates import RETRY_TRANSACTION
 
-FENCE_LOCK_TIMEOUT = "10s"
-IDLE_TIMEOUT = "5min"
+__all__ = ["Fence", "Hold", "Holder", "RunDetails", "advisory_key", "read_holder", "try_take"]
 
+# The start of another role's backend is hidden from us: then the pid alone has to do, on the safe side.
 _TAKE = """
 SELECT run_id, host, pid, step, acquired_at, expires_at > clock_timestamp(),
        EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS a
-               WHERE a.pid = worker_backend_pid AND a.backend_start = worker_backend_start), token
+               WHERE a.pid = worker_backend_pid
+                 AND (a.backend_start = worker_backend_start OR a.backend_start IS NULL))
 FROM {lock} FOR UPDATE SKIP LOCKED
 """
 _OWN = """
@@ -43,20 +44,7 @@ UPDATE {lock} SET run_id = %s, token = token + 1, mode = %s, host = %s, pid = %s
     acquired_at = clock_timestamp(), expires_at = clock_timestamp() + %s * interval '1 second'
 RETURNING token
 """
-# The advisory lock is looked up by our own backend: after a reconnect there is none, whatever the row says.
-_FENCE = """
-SELECT %s OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks
-    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND objsubid = 1
-      AND (classid::bigint << 32 | objid::bigint) = %s
-      AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-FROM {lock} WHERE run_id = %s AND token = %s FOR UPDATE
-"""
 _HOLDER = "SELECT run_id, host, pid, step, acquired_at FROM {lock} WHERE run_id IS NOT NULL"
-_RELEASE = """
-UPDATE {lock} SET run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL,
-    backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
-WHERE run_id = %s AND token = %s
-"""
 
 
 @dataclass(frozen=True)
@@ -88,17 +76,6 @@ class RunDetails:
     version: str
 
 
-@dataclass(frozen=True)
-class Fence:
-    """What a writing transaction compares, on this connection or in a worker's."""
-
-    run_id: UUID
-    token: int
-    system_identifier: str | None
-    database_oid: int
-    ledger: LedgerNames
-
-
 def advisory_key(names: LedgerNames) -> int:
     """A positive 63-bit key of our own; advisory locks belong to a database, so its name is not in it."""
     digest = hashlib.sha256(f"bootstrapper lock of ledger {names.schema}".encode()).digest()
@@ -111,17 +88,49 @@ def try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold 
     Returns:
         The hold, or who has it. After a Holder the session should be closed while waiting.
     """
+    with session.limited(session.connection):
+        return _try_take(session, names, details)
+
+
+def _try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold | Holder:
     connection, key, pooled = session.connection, advisory_key(names), session.server.pooled
     if not pooled and not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s)", key):
         return read_holder(connection, names)
     try:
         taken = _take_row(session, names, details, key)
+    except psycopg.Error as error:
+        is_lost = connection.closed
+        session.close()
+        return _judge(error, session.target.where, names, is_lost=is_lost)
     except BaseException:
         session.close()  # frees the advisory lock, whatever state the connection is in
         raise
     if isinstance(taken, Holder) and not pooled:
         connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
     return taken
+
+
+def _judge(error: psycopg.Error, where: str, names: LedgerNames, *, is_lost: bool) -> Holder:
+    """A server's no to taking the lock: somebody who is in the way, or the reason why it can not be had."""
+    if error.sqlstate in RETRY_TRANSACTION:
+        return Holder()
+    message = error.diag.message_primary or str(error).partition("\n")[0]
+    if is_lost:
+        raise UnreachableError(
+            where, "the connection was lost while the lock was taken", sqlstate=error.sqlstate
+        ) from error
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        raise UnreachableError(where, "the server takes no writes here", sqlstate=error.sqlstate) from error
+    if isinstance(error, psycopg.ProgrammingError):
+        is_right = isinstance(error, errors.InsufficientPrivilege)
+        hint = "Grant the role what it needs there" if is_right else "Name a schema that no other program uses"
+        raise RefusedError(
+            where,
+            f"the lock in the ledger's schema {names.schema!r} can not be taken: {message}",
+            sqlstate=error.sqlstate,
+            hint=f"{hint}, or another schema: ledger: {{schema: NAME}}.",
+        ) from error
+    raise StepFailedError(f"the lock can not be taken: {message}", sqlstate=error.sqlstate) from error
 
 
 def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: int) -> Hold | Holder:
@@ -133,10 +142,13 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         if not ledger.exists(connection, names):
             ledger.create(connection, names)
         ledger.require_known_version(connection, names)
-        row = connection.execute(names.fill(_TAKE)).fetchone()
+        row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # as text it hangs on the role's DateStyle
+        if row is None and not connection.execute(names.fill("SELECT 1 FROM {lock}")).fetchone():
+            ledger.create(connection, names)  # a restored dump brought the table without its row
+            row = connection.execute(names.fill(_TAKE), binary=True).fetchone()
         if row is None:
             return read_holder(connection, names)
-        run_id, host, pid, step, since, lease_lives, worker_lives, _ = row
+        run_id, host, pid, step, since, lease_lives, worker_lives = row
         if run_id is not None and (lease_lives or worker_lives):
             return Holder(host, pid, run_id, step, since)
         token = _own(connection, names, details, pooled)
@@ -169,107 +181,13 @@ def read_holder(connection: Connection[Any], names: LedgerNames) -> Holder:
     """Who holds the lock; an empty Holder where that can not be read."""
     try:
         with connection.transaction():
-            row = connection.execute(names.fill(_HOLDER)).fetchone()
-    except (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege):
+            row = connection.execute(names.fill(_HOLDER), binary=True).fetchone()
+    except ledger.UNREADABLE:
         return Holder()
     if row is None:
         return Holder()
     run_id, host, pid, step, since = row
     return Holder(host, pid, run_id, step, since)
-
-
-class Hold:
-    """The lock, held. All writing of a run goes through `transaction`."""
-
-    def __init__(self, session: Session, fence: Fence, key: int) -> None:
-        self.fence = fence
-        self._session = session
-        self._key = key
-        self._connection = session.connection
-        self._pooled = session.server.pooled
-        self._heartbeat: Heartbeat | None = None
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the heartbeat saw that another run took over, or that the connection died."""
-        return self._heartbeat is not None and self._heartbeat.is_lost
-
-    def require(self) -> None:
-        """Raises FencedOffError once the hold is known to be lost."""
-        if self.is_lost:
-            raise FencedOffError("another run has the lock, or the connection to it died")
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection[Any]]:
-        """A writing transaction that passed the fence; committed at the end, rolled back on any error.
-
-        Raises:
-            FencedOffError: The lock is not ours any more.
-            CommitUnknownError: The connection died at COMMIT.
-        """
-        connection = self._connection
-        if connection.closed:
-            raise FencedOffError("the connection that held the lock is gone")
-        connection.execute("BEGIN")
-        try:
-            self._pass_fence(connection)
-            yield connection
-        except BaseException:
-            if not connection.closed:
-                connection.execute("ROLLBACK")
-            raise
-        try:
-            connection.execute("COMMIT")
-        except psycopg.OperationalError as error:
-            if connection.closed:
-                raise CommitUnknownError("the server closed it") from error
-            raise
-
-    def _pass_fence(self, connection: Connection[Any]) -> None:
-        settings = (
-            "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)"
-        )
-        connection.execute(settings, (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT))
-        names, fence = self.fence.ledger, self.fence
-        statement = names.fill(_FENCE)
-        row = connection.execute(statement, (self._pooled, self._key, fence.run_id, fence.token)).fetchone()
-        if row is None:
-            raise FencedOffError("another run has taken the lock")
-        if not row[0]:
-            raise FencedOffError("this connection does not hold the lock")
-
-    @contextmanager
-    def beating(self, step: str) -> Iterator[None]:
-        """Keeps the lease up while work runs off this connection, such as a program or a worker."""
-        statement = self.fence.ledger.fill(
-            "UPDATE {lock} SET step = %s, expires_at = clock_timestamp() + %s * interval '1 second'"
-        )
-        with self.transaction() as connection:
-            connection.execute(statement, (step, LEASE_SECONDS))
-        heartbeat = self._heartbeat = Heartbeat(
-            self._connection, self.fence.ledger, self.fence.run_id, self.fence.token
-        )
-        with heartbeat:
-            yield
-        self.require()
-        with self.transaction() as connection:
-            connection.execute(statement, (None, LEASE_SECONDS if self._pooled else None))
-
-    def on_loss(self, callback: Callable[[], None]) -> None:
-        """Calls back from the heartbeat's thread once the hold is lost, to stop what runs off this connection."""
-        if self._heartbeat is not None:
-            self._heartbeat.on_loss = callback
-
-    def release(self) -> None:
-        """Gives the lock back; closes the connection where that does not work, which frees it too."""
-        try:
-            with self.transaction() as connection:
-                connection.execute(self.fence.ledger.fill(_RELEASE), (self.fence.run_id, self.fence.token))
-            unlock = "SELECT pg_catalog.pg_advisory_unlock(%s)"
-            if not self._pooled and not _scalar(self._connection, unlock, self._key):
-                self._session.close()
-        except (psycopg.Error, FencedOffError, CommitUnknownError):
-            self._session.close()
 
 
 def _scalar(connection: Connection[Any], statement: str, parameter: object) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg import Connection, errors
 
 from bootstrapper.errors import GuardError, LockBusyError
+from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
 
 _BREAK_LOCK_TIMEOUT = "10s"
@@ -26,7 +27,8 @@ WHERE l.run_id IS NOT NULL
 _BLOCKED = """
 SELECT pid, application_name, coalesce(left(query, %s), ''), extract(epoch FROM clock_timestamp() - query_start)::float8
 FROM pg_catalog.pg_stat_activity
-WHERE cardinality(pg_catalog.pg_blocking_pids(pid)) > 0 AND pg_catalog.pg_blocking_pids(pid) && %s::int[] ORDER BY query_start
+WHERE cardinality(pg_catalog.pg_blocking_pids(pid)) > 0 AND pg_catalog.pg_blocking_pids(pid) && %s::int[]
+ORDER BY query_start
 """
 # Backends are ended only where pid and start agree: a pid alone may belong to somebody else by now.
 _END_BACKENDS = """
@@ -82,7 +84,7 @@ def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | N
     """The lock's state; None where it is free, or there is no ledger."""
     try:
         with connection.transaction():
-            row = connection.execute(names.fill(_STATE)).fetchone()
+            row = connection.execute(names.fill(_STATE), binary=True).fetchone()  # as text it hangs on DateStyle
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return None
     if row is None:
@@ -122,6 +124,7 @@ def break_lock(connection: Connection[Any], names: LedgerNames, run_id: UUID) ->
         with connection.transaction():
             connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_BREAK_LOCK_TIMEOUT,))
             connection.execute(names.fill(_CLEAR), (run_id,))
+            ledger.finish_run(connection, names, run_id, ledger.BROKEN, "the lock was broken")
     except errors.LockNotAvailable as error:
         raise LockBusyError(str(run_id)) from error
     return state

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection, errors
+from psycopg import Connection, IsolationLevel, errors
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.turnstile import Turnstile
 
 OLDEST_MAJOR = 14
+_TIDYING_SECONDS = 2.0
+_STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
+_STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
 
 _INTRODUCTION = """
 SELECT pg_catalog.pg_backend_pid(),
@@ -58,12 +62,21 @@ class Server:
 class Session:
     """Opens on demand; everything that reads or writes in a run goes through this one connection."""
 
-    def __init__(self, target: Target, *, application_name: str, deadline: Deadline) -> None:
+    def __init__(
+        self, target: Target, *, application_name: str, deadline: Deadline, turnstile: Turnstile | None = None
+    ) -> None:
+        """Takes where to connect, and what to pass before.
+
+        Args:
+            turnstile: Passed before the first connection; None for a run that is nobody's replica.
+        """
         self.target = target
+        self._turnstile = turnstile
         self._application_name = application_name
         self._deadline = deadline
         self._connection: Connection[Any] | None = None
         self._server: Server | None = None
+        self._is_looking = False
 
     @property
     def connection(self) -> Connection[Any]:
@@ -89,7 +102,11 @@ class Session:
         """
         if self.is_open:
             return
+        if self._is_looking:  # a new connection would not be inside the READ ONLY transaction
+            raise UnreachableError(self.target.where, "the connection was lost")
         until = deadline or self._deadline
+        if self._turnstile is not None:
+            self._turnstile.enter(until.seconds_left)
         connection = connect(self.target, deadline=until, application_name=self._application_name)
         try:
             with cut_off(connection, until):  # a pooler answers the login although its server may be gone
@@ -103,7 +120,18 @@ class Session:
         except BaseException:
             connection.close()
             raise
+        connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
         self._connection = connection
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether this process has one of its host's places at the turnstile, while others may queue behind it."""
+        return self._turnstile is not None and self._turnstile.has_place
+
+    def make_way(self) -> None:
+        """Lets the next process of this host pass the turnstile: this one does not compete for the lock any more."""
+        if self._turnstile is not None:
+            self._turnstile.leave()
 
     def close(self) -> None:
         """Ends the connection and with it everything that it held."""
@@ -114,13 +142,46 @@ class Session:
     @contextmanager
     def read_only(self) -> Iterator[Connection[Any]]:
         """The connection inside a READ ONLY transaction with one view of the data, rolled back at the end."""
-        connection = self.connection
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        where, connection = self.target.where, self.connection
+        if self._deadline.has_passed:
+            raise UnreachableError(where, "the time for it is over")
+        self._is_looking = True
         try:
-            yield connection
-        finally:
+            with cut_off(connection, self._deadline), rolled_back(connection):
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield connection
+        except psycopg.Error as error:
+            if _STATEMENT_POOLING in str(error):
+                raise RefusedError(
+                    where, "its pooler is in statement mode, which takes no transactions", hint=_STATEMENT_POOLING_HINT
+                ) from error
             if not connection.closed:
-                connection.execute("ROLLBACK")
+                raise
+            reason = "the connection was lost" if self._deadline.seconds_left else "no answer in time"
+            raise UnreachableError(where, reason) from error
+        finally:
+            self._is_looking = False
+
+    def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
+        """Within it the connection ends when the run's time is over; tidying up then gets a moment more."""
+        return cut_off(connection, Deadline.after(max(self._deadline.seconds_left, _TIDYING_SECONDS)))
+
+
+@contextmanager
+def rolled_back(connection: Connection[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        roll_back(connection)
+
+
+def roll_back(connection: Connection[Any]) -> None:
+    """Ends whatever is open; closes a connection that does not obey. Never raises, so that it hides no error."""
+    try:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+    except psycopg.Error:
+        connection.close()
 
 
 def introduce(connection: Connection[Any]) -> Server:

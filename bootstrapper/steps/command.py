@@ -29,6 +29,7 @@ class Command(Step):
 
     uses = "command"
     transactional = False
+    repeatable = False  # what a program did before it was cut off, only its author knows
     needs_check = True
 
     class With(StepModel):

@@ -13,11 +13,13 @@ from bootstrapper.errors import LockTimeoutError, UnreachableError
 from bootstrapper.events import LockAwaited, ScopeEntered, ScopeLeft
 from bootstrapper.identifiers import uuid7
 from bootstrapper.postgres.lock import Hold, Holder, RunDetails, try_take
+from bootstrapper.postgres.sqlstates import READ_ONLY_SQL_TRANSACTION
 from bootstrapper.step import Context, Scope, StepModel
 from bootstrapper.units import Seconds
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_IN_FRONT_SECONDS = 0.8
 
 
 class Lock(Scope):
@@ -41,37 +43,47 @@ class Lock(Scope):
         """
         started = time.monotonic()
         deadline = context.deadline.sooner(self.options.timeout)
-        details = self._details(context)
         pause = _FIRST_PAUSE_SECONDS
-        holder: Holder | None = None
+        busy: Holder | None = None
+        said = ""
         while True:
-            taken = self._try(context, details, deadline)
+            taken = self._try(context, deadline)
             if isinstance(taken, Hold):
+                context.session.make_way()
                 return self._holding(context, taken)
-            if taken != holder:
-                context.emit(LockAwaited(self.name, str(taken)))
-                holder = taken
+            if str(taken) != said and not deadline.has_passed:
+                said = str(taken)
+                context.emit(LockAwaited(self.name, said))
+            busy = taken if isinstance(taken, Holder) else busy
             context.session.close()
+            self._pause(context, pause, deadline)
+            pause *= 1.5
+            if deadline.has_passed and isinstance(taken, UnreachableError) and busy is None:
+                raise taken
             if deadline.has_passed:
-                raise LockTimeoutError(str(taken), time.monotonic() - started)
-            time.sleep(min(random.uniform(0.05, pause), deadline.seconds_left))  # noqa: S311 - jitter is no secret
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+                raise LockTimeoutError(str(busy or taken), time.monotonic() - started)
             if self._is_done_meanwhile(context, pending, deadline):
                 return None
 
+    def _pause(self, context: Context, seconds: float, deadline: Deadline) -> None:
+        """Those who passed the turnstile look often, on behalf of all who queue behind them on this host."""
+        longest = _LONGEST_PAUSE_IN_FRONT_SECONDS if context.session.is_in_front else _LONGEST_PAUSE_SECONDS
+        time.sleep(min(random.uniform(0.05, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
+
     def _details(self, context: Context) -> RunDetails:
+        """A run id of its own for each try: whether the one before was committed may be unknown."""
         project = context.project
         return RunDetails(uuid7(), project.command, project.environment, project.inputs, __version__)
 
-    def _try(self, context: Context, details: RunDetails, deadline: Deadline) -> Hold | Holder:
-        """A server without a free connection is as busy as a lock that is held."""
+    def _try(self, context: Context, deadline: Deadline) -> Hold | Holder | UnreachableError:
+        """A server without a free connection is as busy as a lock that is held; one that takes no writes is not."""
         try:
             context.session.open(deadline)
-            return try_take(context.session, context.project.ledger, details)
-        except UnreachableError:
-            if deadline.has_passed:
+            return try_take(context.session, context.project.ledger, self._details(context))
+        except UnreachableError as error:
+            if error.sqlstate == READ_ONLY_SQL_TRANSACTION:
                 raise
-            return Holder()
+            return error
 
     def _is_done_meanwhile(self, context: Context, pending: Callable[[], bool], deadline: Deadline) -> bool:
         try:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.fixtures import apply, seeding
+from bootstrapper.fixtures.declared import declare
 from bootstrapper.plan import Change, Deferred
 from bootstrapper.step import Context, Project, Step, StepModel
 
@@ -31,6 +33,13 @@ class Seed(Step):
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         return declared if self.options.fixtures is None else self.options.fixtures
+
+    def problems(self, project: Project) -> Sequence[Problem]:
+        try:
+            declare(project)
+        except InvalidFileError as error:
+            return error.problems
+        return ()
 
     def inputs(self, project: Project) -> Sequence[Path]:
         fixtures = [project.fixtures[name] for name in self.seeds(list(project.fixtures)) if name in project.fixtures]

@@ -186,7 +186,7 @@ def _announce(hold: Hold, context: Context, connection: Connection[Any]) -> None
     hold.on_loss(connection.cancel_safe)
     if context.session.server.pooled:
         return
-    row = connection.execute(_SELF).fetchone()
+    row = connection.execute(_SELF, binary=True).fetchone()  # as text it hangs on DateStyle
     assert row is not None
     fence = hold.fence
     noted = context.connection.execute(fence.ledger.fill(_WORKER), (*row, fence.run_id, fence.token))

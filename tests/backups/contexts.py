@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from bootstrapper.asking import ask_probes
+from bootstrapper.asking import ask_probes, decided
 from bootstrapper.deadline import Deadline
 from bootstrapper.document import parse
 from bootstrapper.events import Event, StepReported
@@ -124,7 +124,7 @@ def ask(check: Check, bench: Bench) -> Answer:
     context = bench.context(check.step)
     with bench.session.read_only() as connection:
         answers = ask_probes(connection, [check])
-        return answers[id(check)] if answers else check.ask(context)
+        return decided(answers[id(check)]) if answers else check.ask(context)
 
 
 def plan(step: Step, bench: Bench, hold: Hold | None = None) -> list[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.asking import ask_probes
+from bootstrapper.asking import ask_probes, decided
 from bootstrapper.checks.revision import RevisionCheck
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.plan import Answer, Verdict
@@ -35,7 +35,7 @@ def ask(project: Project, target: str = "head", step: str = "migrate") -> Answer
     check = RevisionCheck(target, project, step)
     with psycopg.connect(project.target.conninfo(), autocommit=True) as connection:
         connection.execute("BEGIN READ ONLY")
-        return ask_probes(connection, [check])[id(check)]
+        return decided(ask_probes(connection, [check])[id(check)])
 
 
 def mark(project: Project, *revisions: str, table: str = "alembic_version") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.asking import ask_probes
+from bootstrapper.asking import ask_probes, decided
 from bootstrapper.checks.rows import RowsArgument, RowsCheck
 from bootstrapper.plan import Answer
 from tests.fixtures.contexts import Bench
@@ -30,7 +30,7 @@ def bench(database: str, tmp_path: Path) -> Iterator[Bench]:
 def ask(bench: Bench, **argument: Any) -> Answer:
     check = RowsCheck(TypeAdapter(RowsArgument).validate_python(argument), bench.context().project, "seed")
     with bench.session.read_only() as connection:
-        return ask_probes(connection, [check])[id(check)]
+        return decided(ask_probes(connection, [check])[id(check)])
 
 
 @pytest.mark.parametrize(

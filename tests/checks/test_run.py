@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.asking import ask_probes
+from bootstrapper.asking import ask_probes, decided
 from bootstrapper.backups.dump import take
 from bootstrapper.checks.backup import BackupCheck
 from bootstrapper.checks.environment import EnvironmentCheck
@@ -87,7 +87,7 @@ def test_once_is_answered_inside_the_transaction_that_wrote_the_row(bench: Bench
             changes=(),
             marks=check.marks(),
         )
-        assert ask_probes(connection, [check])[id(check)].is_yes
+        assert decided(ask_probes(connection, [check])[id(check)]).is_yes
 
 
 def test_once_is_unknown_to_a_role_that_may_not_read_the_ledger(bench: Bench, tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ def test_help_and_version_are_0(offline: Project, arguments: list[str]) -> None:
     assert run.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["dev"]])
+def test_without_a_command_the_help_is_printed(offline: Project, arguments: list[str]) -> None:
+    run = offline.spawn(*arguments)
+    assert run.returncode == 2
+    assert run.stderr.startswith("Usage: bootstrapper")
+    assert "Commands:" in run.stderr
+
+
 def test_every_problem_of_the_file_is_said_at_once_with_its_place(offline: Project) -> None:
     offline.write(BOOTSTRAP.replace("name: sample", "nmae: sample").replace("check: {table", "chekc: {table"))
     run = offline.spawn("validate")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import FencedOffError
+from bootstrapper.errors import FencedOffError, UnreachableError
 from bootstrapper.identifiers import uuid7
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
@@ -81,7 +81,7 @@ def test_a_holder_whose_lease_lives_keeps_the_lock_after_its_death(new_session: 
     dying = new_session()
     hold = try_take(dying, NAMES, details())
     assert isinstance(hold, Hold)
-    with pytest.raises(FencedOffError), hold.beating("migrate"):
+    with pytest.raises(UnreachableError), hold.beating("migrate"):
         dying.close()
         busy = try_take(new_session(), NAMES, details())
     assert isinstance(busy, Holder)

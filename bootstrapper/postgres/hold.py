@@ -1,0 +1,223 @@
+"""The lock, held: the fence that every writing transaction passes, and what keeps the hold alive meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection
+from psycopg.pq import TransactionStatus
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import CommitUnknownError, FencedOffError, StepFailedError, UnreachableError
+from bootstrapper.postgres.heartbeat import LEASE_SECONDS, Heartbeat
+from bootstrapper.postgres.ledger import BROKEN, LedgerNames
+from bootstrapper.postgres.session import Session, roll_back
+
+FENCE_LOCK_TIMEOUT = "10s"
+IDLE_TIMEOUT = "5min"
+VERDICT_SECONDS = 1.0
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the role's default is: the fence has to see the latest row
+_PREPARE = """
+SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config('lock_timeout', %s, true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)
+"""
+# The advisory lock is looked up by our own backend: after a reconnect there is none, whatever the row says.
+_FENCE = """
+SELECT %s OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND objsubid = 1
+      AND (classid::bigint << 32 | objid::bigint) = %s
+      AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+FROM {lock} WHERE run_id = %s AND token = %s FOR UPDATE
+"""
+_RENEW = "UPDATE {lock} SET expires_at = clock_timestamp() + %s * interval '1 second'"
+_VERDICT = "SELECT r.outcome, l.token FROM {lock} AS l LEFT JOIN {runs} AS r ON r.run_id = %s"
+_TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
+_RELEASE = """
+UPDATE {lock} SET run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL,
+    backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
+WHERE run_id = %s AND token = %s
+"""
+_UNLOCK = "SELECT pg_catalog.pg_advisory_unlock(%s)"
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What a writing transaction compares, on this connection or in a worker's."""
+
+    run_id: UUID
+    token: int
+    system_identifier: str | None
+    database_oid: int
+    ledger: LedgerNames
+
+
+class Hold:
+    """The lock, held. All writing of a run goes through `transaction`."""
+
+    def __init__(self, session: Session, fence: Fence, key: int) -> None:
+        self.fence = fence
+        self._session = session
+        self._key = key
+        self._connection = session.connection
+        self._pooled = session.server.pooled
+        self._heartbeat: Heartbeat | None = None
+        self._transaction: str | None = None
+
+    @property
+    def connection(self) -> Connection[Any]:
+        """The connection that holds the lock; raises UnreachableError once it is gone, since no other one does."""
+        if self._connection.closed:
+            raise UnreachableError(self._session.target.where, "the connection that held the lock is gone")
+        return self._connection
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the heartbeat saw that another run took over, or that the connection died."""
+        return self._heartbeat is not None and self._heartbeat.is_lost
+
+    def require(self) -> None:
+        """Raises FencedOffError once the heartbeat saw another run, UnreachableError once the connection died."""
+        if self.is_lost and not self.connection.closed:
+            raise FencedOffError("another run has the lock")
+
+    def require_not_broken(self) -> None:
+        """Asks anew, after the connection died; raises FencedOffError where somebody broke the lock.
+
+        Whoever breaks a lock ends its holder first, and notes it a moment later. The session is open afterwards.
+        """
+        verdict = Deadline.after(VERDICT_SECONDS)
+        while True:
+            with self._session.read_only() as connection:
+                row = connection.execute(self.fence.ledger.fill(_VERDICT), (self.fence.run_id,)).fetchone()
+            if row is not None and row[0] == BROKEN:
+                raise FencedOffError("the lock was broken")
+            if verdict.has_passed or row is None or row[1] != self.fence.token:
+                return
+            time.sleep(0.1)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection[Any]]:
+        """A writing transaction that passed the fence; committed at the end, rolled back on any error.
+
+        What somebody left open on the connection is rolled back first, lest it is committed with it.
+
+        Raises:
+            FencedOffError: The lock is not ours any more.
+            UnreachableError: The connection that held it is gone.
+            StepFailedError: The transaction is not the same any more, or aborted.
+            CommitUnknownError: The connection died at COMMIT.
+        """
+        connection = self.connection
+        if self._transaction is not None:
+            raise RuntimeError("a transaction of the hold is open already")
+        with self._session.limited(connection):
+            try:
+                if connection.info.transaction_status != TransactionStatus.IDLE:
+                    connection.execute("ROLLBACK")
+                self._begin(connection)
+                self._pass_fence(connection)
+                yield connection
+                self.require_transaction()
+            except BaseException:
+                roll_back(connection)
+                raise
+            finally:
+                self._transaction = None
+            _commit(connection)
+
+    def require_transaction(self) -> None:
+        """Raises StepFailedError where the code inside `transaction` ended it, or swallowed what aborted it."""
+        status = self.connection.info.transaction_status
+        if status == TransactionStatus.INERROR:
+            raise StepFailedError("the transaction is aborted: an error of the server was swallowed")
+        row = self.connection.execute(_TRANSACTION).fetchone()
+        if row is None or row[0] != self._transaction:
+            raise StepFailedError(
+                "the step ended its transaction, and what it did before is committed",
+                hint="Leave BEGIN, COMMIT and ROLLBACK to bootstrapper, or set transactional = False.",
+            )
+
+    def require_no_transaction(self) -> None:
+        """Raises StepFailedError where work outside transactions left one open; it is rolled back."""
+        if self.connection.info.transaction_status != TransactionStatus.IDLE:
+            roll_back(self._connection)
+            raise StepFailedError("a transaction was left open, and is rolled back", hint="Commit it in the step.")
+
+    def _begin(self, connection: Connection[Any]) -> None:
+        connection.execute(_BEGIN)
+        row = connection.execute(_PREPARE, (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT)).fetchone()
+        assert row is not None
+        self._transaction = row[0]
+
+    def _pass_fence(self, connection: Connection[Any]) -> None:
+        names, fence = self.fence.ledger, self.fence
+        statement = names.fill(_FENCE)
+        row = connection.execute(statement, (self._pooled, self._key, fence.run_id, fence.token)).fetchone()
+        if row is None:
+            raise FencedOffError("another run has taken the lock")
+        if not row[0]:
+            raise FencedOffError("this connection does not hold the lock")
+        if self._pooled:
+            connection.execute(names.fill(_RENEW), (LEASE_SECONDS,))
+
+    @contextmanager
+    def lasting(self, step: str) -> Iterator[None]:
+        """Around slow work between transactions: behind a pooler the lease would run out meanwhile."""
+        if not self._pooled:
+            yield
+            return
+        with self.beating(step):
+            yield
+
+    @contextmanager
+    def beating(self, step: str) -> Iterator[None]:
+        """Keeps the lease up while work runs off this connection, such as a program or a worker."""
+        statement = self.fence.ledger.fill(
+            "UPDATE {lock} SET step = %s, expires_at = clock_timestamp() + %s * interval '1 second'"
+        )
+        with self.transaction() as connection:
+            connection.execute(statement, (step, LEASE_SECONDS))
+        heartbeat = self._heartbeat = Heartbeat(
+            self._connection, self.fence.ledger, self.fence.run_id, self.fence.token
+        )
+        with self._session.limited(self._connection), heartbeat:
+            yield
+        self.require()
+        with self.transaction() as connection:
+            connection.execute(statement, (None, LEASE_SECONDS if self._pooled else None))
+
+    def on_loss(self, callback: Callable[[], None]) -> None:
+        """Calls back from the heartbeat's thread once the hold is lost, to stop what runs off this connection."""
+        if self._heartbeat is not None:
+            self._heartbeat.on_loss(callback)
+
+    def release(self) -> None:
+        """Gives the lock back; closes the connection where that does not work, which frees it too."""
+        try:
+            with self.transaction() as connection:
+                connection.execute(self.fence.ledger.fill(_RELEASE), (self.fence.run_id, self.fence.token))
+            if self._pooled:
+                return
+            with self._session.limited(self._connection):
+                row = self._connection.execute(_UNLOCK, (self._key,)).fetchone()
+            if row is None or not row[0]:
+                self._session.close()
+        except (psycopg.Error, FencedOffError, StepFailedError, UnreachableError, CommitUnknownError):
+            self._session.close()
+
+
+def _commit(connection: Connection[Any]) -> None:
+    try:
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        if connection.closed:
+            raise CommitUnknownError("the server closed it") from error
+        roll_back(connection)
+        raise

@@ -1,0 +1,43 @@
+"""Goes on after the connection was lost in the middle of a run.
+
+Nobody knows what the server still did then, a COMMIT included. So nothing is concluded from what was tried: the
+database is looked at again, under a new hold, and what is done by now is not done again.
+"""
+
+from __future__ import annotations
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BootstrapperError, CommitUnknownError, MigrationError, UnreachableError
+from bootstrapper.events import Emit, Warned
+from bootstrapper.executor import Executor
+from bootstrapper.postgres.sqlstates import CONNECTION_LOST
+
+MOST_COMEBACKS = 5
+
+
+def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
+    """Applies, and comes back a bounded number of times where the connection was lost under the lock.
+
+    Raises the error as it is where coming back is not safe: the step that was cut off is one that can not be begun
+    again without knowing how far it got (`repeatable`), or its time is over.
+    """
+    for _ in range(MOST_COMEBACKS):
+        try:
+            executor.apply()
+        except BootstrapperError as error:
+            if not _is_loss(error, executor) or not executor.may_begin_again or deadline.has_passed:
+                raise
+            emit(Warned(f"{error}; looking again at what is done"))
+            executor.come_back()
+        else:
+            return
+    executor.apply()
+
+
+def _is_loss(error: BootstrapperError, executor: Executor) -> bool:
+    """Whether the lock's own connection is gone, or that of the worker that migrated beside it."""
+    if executor.hold is None:
+        return False
+    if isinstance(error, MigrationError):
+        return error.sqlstate in CONNECTION_LOST
+    return isinstance(error, UnreachableError | CommitUnknownError)

@@ -1,0 +1,347 @@
+"""Writes docs/reference from the code: what commands, steps, checks, values and hooks there are, and what they take.
+
+    python docs/generate.py
+
+A test compares the pages with what this writes, so none of them is edited by hand.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bootstrapper import builtins, hookspecs, step
+from bootstrapper.cli import group
+from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.renderer import Renderer
+from bootstrapper.schema import json_schema, summary
+
+FOLDER = Path(__file__).parent / "reference"
+GAP = "\n\n"
+NOTICE = "<!-- Written by docs/generate.py from the code. Do not edit it by hand. -->"
+SCHEMA = json_schema()
+DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
+
+STEP_EXAMPLES = {
+    "wait": "- uses: wait\n  with: {timeout: 60s}",
+    "lock": "- uses: lock\n  with: {timeout: 5m}",
+    "backup": (
+        "- uses: lock\n- uses: backup\n  with: {directory: backups, keep: 7}\n"
+        "  when: {all: [{pending: [migrate]}, {not: {database: empty}}]}\n- uses: migrate"
+    ),
+    "migrate": "- uses: lock\n- uses: migrate\n  with: {script_location: migrations}\n  check: {revision: head}",
+    "seed": "- uses: lock\n- uses: seed\n  with: {fixtures: [tenants, users]}\n  check: {rows: {table: users}}",
+    "sql": (
+        "- uses: lock\n- uses: sql\n  name: admins\n"
+        "  with: {statement: CREATE VIEW admins AS SELECT * FROM users WHERE role = 'superadmin'}\n"
+        "  check: {table: admins}"
+    ),
+    "command": (
+        "- uses: lock\n- uses: command\n  name: import-countries\n  with:\n    run: [python, import_countries.py]\n"
+        "    timeout: 10m\n  check: {rows: {table: countries, at_least: 190}}"
+    ),
+}
+CHECK_EXAMPLES = {
+    "backup": "backup: {newer_than: 24h}",
+    "database": "database: empty",
+    "environment": "environment: [development, staging]",
+    "extension": 'extension: {name: vector, version: "0.8.0"}',
+    "fixtures": "fixtures: [tenants, users]",
+    "never": "never",
+    "once": "once: import-2026-01",
+    "pending": "pending: [migrate]",
+    "revision": "revision: head",
+    "rows": "rows: {table: users, where: {role: superadmin}, at_least: 1}",
+    "sql": "sql: SELECT count(*) > 10 FROM users",
+    "table": "table: public.users",
+}
+VALUE_EXAMPLES = {
+    "$env": "{$env: {name: API_TOKEN, secret: true}}",
+    "$file": "{$file: /run/secrets/token}",
+    "$literal": '{$literal: "${NAME} stays as it is"}',
+    "$now": "{$now: }",
+    "$password": '{$password: "${ADMIN_PASSWORD}"}',
+    "$sql": "{$sql: gen_random_uuid()}",
+    "$uuid": "{$uuid: tenants/default}",
+}
+EXIT_CODES = {
+    ExitCode.DONE: "Done, or nothing to do.",
+    ExitCode.FAILED: "A step failed. What earlier steps committed stays.",
+    ExitCode.CONFIG: "Wrong usage or a wrong configuration. Nothing was changed.",
+    ExitCode.BUG: "A bug in bootstrapper, with its traceback.",
+    ExitCode.PENDING: "Changes are pending (`plan --exit-code`).",
+    ExitCode.UNREACHABLE: "The database could not be reached in time.",
+    ExitCode.REFUSED: "The server refused for good: credentials, permission, no such database, TLS.",
+    ExitCode.LOCKED: "The lock was not free in time, or another run took it over.",
+    ExitCode.STALE: "Reserved: nothing answers with it in this release.",
+    ExitCode.GUARDED: "A guard refused, or a question was not confirmed.",
+    ExitCode.AHEAD: "The database or its ledger is ahead of this code.",
+    ExitCode.INTERRUPTED: "Interrupted (SIGINT).",
+    ExitCode.TERMINATED: "Terminated (SIGTERM).",
+}
+SECTIONS = {
+    "Top level": SCHEMA,
+    "database": DEFINITIONS["DatabaseConfig"],
+    "environments": DEFINITIONS["EnvironmentConfig"],
+    "steps": DEFINITIONS["StepConfig"],
+    "fixtures": DEFINITIONS["FixtureConfig"],
+    "ledger": DEFINITIONS["LedgerConfig"],
+    "limits": DEFINITIONS["LimitsConfig"],
+}
+CONTRACTS = (step.Step, step.Gate, step.Scope, step.Check, step.Probe, step.Value, step.Context, step.Project, Renderer)
+
+
+def pages() -> dict[str, str]:
+    """Every page by the name of its file."""
+    made = {
+        "commands.md": commands(),
+        "file.md": file(),
+        "steps.md": steps(),
+        "checks.md": checks(),
+        "values.md": values(),
+        "hooks.md": hooks(),
+        "exit-codes.md": exit_codes(),
+    }
+    return {name: f"{GAP.join((NOTICE, *parts))}\n" for name, parts in made.items()}
+
+
+def commands() -> Iterator[str]:
+    yield "# Commands"
+    yield (
+        "Data goes to stdout, everything else to stderr. A command without `--file` reads `bootstrap.yaml` in the "
+        "working directory."
+    )
+    yield from _command(group, click.Context(group, info_name="bootstrapper"), level=1)
+
+
+def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
+    if level > 1:
+        yield f"{'#' * min(level, 3)} {context.command_path.removeprefix('bootstrapper ')}"
+        yield inspect.cleandoc(command.help or "")
+        if not isinstance(command, click.Group):
+            yield f"```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    records = [record for option in options if (record := option.get_help_record(context))]
+    if records:
+        yield table(("option", "meaning"), ((f"`{names}`", meaning) for names, meaning in records))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _command(child, click.Context(child, info_name=name, parent=context), level + 1)
+
+
+def file() -> Iterator[str]:
+    yield "# The file"
+    yield (
+        "`bootstrap.yaml` has these sections. [Interpolation](interpolation.md) and [overlays](overlays.md) have pages "
+        "of their own. Unknown keys are errors. Times are written `250ms`, `5s`, `5m`, `1h` or `7d`. Relative paths "
+        "start at the folder of the file that names them."
+    )
+    for name, definition in SECTIONS.items():
+        yield f"## {name}"
+        yield definition["description"]
+        yield _options(definition)
+
+
+def steps() -> Iterator[str]:
+    yield "# Steps"
+    yield "The steps that are built in. Every entry of `steps:` also takes the keys of [the file](file.md#steps)."
+    for kind in builtins.bootstrapper_steps():
+        yield f"## {kind.uses}"
+        yield summary(kind)
+        yield _docstring(kind)
+        yield _nature(kind)
+        yield _options(DEFINITIONS[f"with.{kind.uses}"])
+        yield f"```yaml\n{STEP_EXAMPLES[kind.uses]}\n```"
+
+
+def _nature(kind: type[step.Unit]) -> str:
+    if issubclass(kind, step.Gate):
+        return "A gate: opened before anything is planned. It takes neither `when` nor `check`."
+    if issubclass(kind, step.Scope):
+        return "A scope: put around all later steps, if one of them has changes. It takes neither `when` nor `check`."
+    assert issubclass(kind, step.Step)
+    check = " It must have a `check`." if kind.needs_check else ""
+    if kind.transactional:
+        return f"A step that runs in one transaction with its row in the ledger.{check}"
+    return f"A step that does not run in one transaction: the ledger has a row before it and one after it.{check}"
+
+
+def checks() -> Iterator[str]:
+    yield "# Checks"
+    yield (
+        "A check asks a read-only question about the database or about files. The answer is yes, no or unknown. A "
+        "check is one key with its argument. `all`, `any` and `not` join checks; a list means `all`. `not` leaves "
+        "unknown as it is."
+    )
+    for kind in builtins.bootstrapper_checks():
+        yield f"## {kind.key}"
+        yield summary(kind)
+        yield _docstring(kind)
+        if kind.only_in_when:
+            yield "Only under `when`."
+        model = _model(kind)
+        if model:
+            yield _options(model)
+        yield f"```yaml check\n{CHECK_EXAMPLES[kind.key]}\n```"
+
+
+def _model(kind: type[step.Check]) -> dict[str, Any] | None:
+    """The definition with keys of its own that a check's argument may be."""
+    found = [
+        each for name, each in DEFINITIONS.items() if name.startswith(f"check.{kind.key}") and "properties" in each
+    ]
+    return found[0] if found else None
+
+
+def values() -> Iterator[str]:
+    yield "# Value functions"
+    yield (
+        "A value function is a mapping of one key that starts with `$`. It stands in the place of a single value. "
+        "Arguments nest: `{$password: {$file: /run/secrets/admin}}`. In a fixture, `$ref` names a row of another "
+        "fixture: `fixture.label`, `fixture.label.column`, or `{fixture: {key: value}}`."
+    )
+    for kind in builtins.bootstrapper_values():
+        yield f"## {kind.key}"
+        yield summary(kind)
+        yield _docstring(kind)
+        traits = [
+            (kind.secret, "The result is a secret: it is never shown."),
+            (kind.create_only, "It is written when a row is created, and never compared."),
+            (kind.needs_database, "Only in fixtures."),
+        ]
+        if said := " ".join(text for is_so, text in traits if is_so):
+            yield said
+        yield f"```yaml value\n{VALUE_EXAMPLES[kind.key]}\n```"
+
+
+def hooks() -> Iterator[str]:
+    yield "# Hooks and contracts"
+    yield (
+        "A plugin is a module with functions that are marked `@bootstrapper.hookimpl`. "
+        "[Write a plugin](../how-to/write-a-plugin.md) shows one from beginning to end."
+    )
+    yield "## Hooks"
+    for name, hook in vars(hookspecs).items():
+        if name.startswith("bootstrapper_"):
+            yield f"### {name}"
+            yield f"```python\ndef {name}{_signature(hook)}\n```"
+            yield inspect.getdoc(hook) or ""
+    yield "## Contracts"
+    yield "What the classes that hooks return have to be, and what they are given."
+    for kind in CONTRACTS:
+        yield f"### {kind.__name__}"
+        yield _docstring(kind)
+        members = list(_members(kind))
+        if members:
+            yield f"```python\n{GAP.join(members)}\n```"
+
+
+def _members(kind: type) -> Iterator[str]:
+    """Fields, then public methods and properties, each with its docstring as a comment."""
+    fields = [f"{name}: {text}" for name, text in inspect.get_annotations(kind).items() if not name.startswith("_")]
+    if fields:
+        yield "\n".join(fields)
+    for name, member in vars(kind).items():
+        function = member.fget if isinstance(member, property) else member
+        if name.startswith("_") or not inspect.isfunction(function) or function.__name__ != name:
+            continue
+        decorator = "@property\n" if isinstance(member, property) else ""
+        text = (inspect.getdoc(function) or "").splitlines()
+        comment = "\n".join(f"    # {line}".rstrip() for line in text)
+        yield f"{decorator}def {name}{_signature(function)}" + (f"\n{comment}" if comment else "")
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """Annotations stand as text in the code, so that they come in quotes."""
+    return str(inspect.signature(function)).replace("'", "")
+
+
+def exit_codes() -> Iterator[str]:
+    yield "# Exit codes"
+    yield "5 and 7 are worth another try; `--log-format json` and `--report` say `retryable`."
+    raised: dict[ExitCode, list[str]] = {}
+    for kind in _leaves(BootstrapperError):
+        raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
+    rows = ((str(int(code)), EXIT_CODES[code], ", ".join(sorted(raised.get(code, [])))) for code in ExitCode)
+    yield table(("code", "meaning", "errors"), rows)
+
+
+def _leaves(kind: type[BootstrapperError]) -> Iterator[type[BootstrapperError]]:
+    below = kind.__subclasses__()
+    if not below or kind.__name__ == "RunInterrupted":
+        yield kind
+    for each in below:
+        yield from _leaves(each)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def _docstring(kind: type) -> str:
+    """The class docstring; attributes as a list."""
+    lines = []
+    for line in (inspect.getdoc(kind) or "").splitlines():
+        name, colon, text = line.strip().partition(":")
+        if line.strip() == "Attributes:":
+            continue
+        is_entry = line.startswith("    ") and not line.startswith("     ") and colon
+        lines.append(f"- `{name}`:{text}" if is_entry else f"  {line.strip()}" if line.startswith(" ") else line)
+    return "\n".join(lines)
+
+
+def _options(definition: dict[str, Any]) -> str:
+    required = definition.get("required", [])
+    rows = [
+        (f"`{name}`", "needed" if name in required else _default(node), _kind(node), node.get("description", ""))
+        for name, node in definition.get("properties", {}).items()
+        if node is not False
+    ]
+    return table(("key", "default", "takes", "meaning"), rows) if rows else "It takes no options."
+
+
+def _default(node: dict[str, Any]) -> str:
+    default = node.get("default")
+    return "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _kind(node: dict[str, Any]) -> str:
+    kinds = [_one_kind(each) for each in node.get("anyOf", [node])]
+    return " or ".join(dict.fromkeys(kind for kind in kinds if kind))
+
+
+def _one_kind(node: dict[str, Any]) -> str:
+    if "$ref" in node:
+        name = node["$ref"].rpartition("/")[2]
+        known = {"When": "a check", "Check": "a check", "Row": "values by column", "ValueFunction": ""}
+        return known.get(name, "" if name == "Interpolated" else "a mapping")
+    if "enum" in node or "const" in node:
+        return " or ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
+    if "pattern" in node and "(ms|s" in node["pattern"]:
+        return "a time"
+    types = node.get("type", "")
+    if isinstance(types, list):
+        return "a single value"
+    if types == "array":
+        return "a list"
+    return {"string": "text", "integer": "a number", "boolean": "true or false", "object": "a mapping"}.get(types, "")
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

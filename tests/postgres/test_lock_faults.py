@@ -1,0 +1,196 @@
+"""What goes wrong around the lock and its connection."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from os import dup, getpid
+
+import psycopg
+import pytest
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import StepFailedError, UnreachableError
+from bootstrapper.identifiers import uuid7
+from bootstrapper.postgres.heartbeat import Heartbeat
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.lock import Hold, Holder, RunDetails, try_take
+from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.target import Target
+from tests.peers import eventually
+from tests.servers import Server
+
+NAMES = LedgerNames()
+
+
+@pytest.fixture
+def session(database: str) -> Iterator[Session]:
+    session = Session(Target.from_url(database), application_name="test", deadline=Deadline.after(20))
+    yield session
+    session.close()
+
+
+def take(session: Session) -> Hold:
+    taken = try_take(session, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0"))
+    assert isinstance(taken, Hold)
+    return taken
+
+
+def take_as_pooled(session: Session) -> Hold:
+    """As behind a pooler, where the lease is all there is."""
+    session._server = replace(session.server, pooled=True)
+    return take(session)
+
+
+def cut(session: Session) -> None:
+    with socket.socket(fileno=dup(session.connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def lease(database: str) -> float:
+    with psycopg.connect(database) as other:
+        row = other.execute("SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 FROM bootstrapper.lock")
+        found = row.fetchone()
+    assert found is not None
+    return float(found[0])
+
+
+def test_what_was_left_open_on_the_connection_is_not_committed_by_the_next_transaction(session: Session) -> None:
+    hold = take(session)
+    session.connection.execute("BEGIN")
+    session.connection.execute("CREATE TABLE left_open ()")
+    with hold.transaction() as connection:
+        connection.execute("CREATE TABLE meant ()")
+    row = session.connection.execute("SELECT to_regclass('left_open'), to_regclass('meant')::text").fetchone()
+    assert row == (None, "meant")
+
+
+def test_a_transaction_inside_a_transaction_is_refused_and_nothing_is_written(session: Session) -> None:
+    hold = take(session)
+    with pytest.raises(RuntimeError, match="open already"), hold.transaction() as connection:
+        connection.execute("CREATE TABLE outer_one ()")
+        with hold.transaction():
+            pass
+    with hold.transaction() as connection:
+        assert connection.execute("SELECT to_regclass('outer_one')").fetchone() == (None,)
+
+
+def test_a_transaction_that_was_aborted_behind_its_back_is_no_success(session: Session) -> None:
+    hold = take(session)
+    with pytest.raises(StepFailedError, match="aborted"), hold.transaction() as connection:
+        connection.execute("CREATE TABLE half ()")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.execute("SELECT 1/0")
+
+
+def test_an_error_inside_a_transaction_is_not_hidden_by_a_connection_that_died(session: Session) -> None:
+    hold = take(session)
+    with pytest.raises(ZeroDivisionError), hold.transaction():
+        cut(session)
+        raise ZeroDivisionError
+    assert not session.is_open
+
+
+def test_an_error_inside_a_look_is_not_hidden_by_a_connection_that_died(session: Session) -> None:
+    with pytest.raises(ZeroDivisionError), session.read_only():
+        cut(session)
+        raise ZeroDivisionError
+
+
+def test_a_look_whose_connection_died_gets_no_new_one_that_could_write(session: Session) -> None:
+    with pytest.raises(UnreachableError), session.read_only() as connection:
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        session.connection.execute("CREATE TABLE written_by_a_look ()")
+    assert session.connection.execute("SELECT to_regclass('written_by_a_look')").fetchone() == (None,)
+
+
+def test_the_connection_of_a_hold_is_the_one_that_has_the_lock(session: Session) -> None:
+    hold = take(session)
+    assert hold.connection is session.connection
+    session.close()
+    with pytest.raises(UnreachableError):
+        _ = hold.connection
+
+
+def test_who_asks_to_be_told_of_the_loss_after_it_is_told_at_once(session: Session) -> None:
+    hold = take(session)
+    beating = hold.beating("migrate")
+    beating.__enter__()
+    session.close()
+    assert eventually(lambda: hold.is_lost)
+    told: list[bool] = []
+    hold.on_loss(lambda: told.append(True))
+    assert told
+    with pytest.raises(UnreachableError):
+        beating.__exit__(None, None, None)
+
+
+def test_behind_a_pooler_every_transaction_renews_the_lease(session: Session, database: str) -> None:
+    hold = take_as_pooled(session)
+    session.connection.execute("UPDATE bootstrapper.lock SET expires_at = clock_timestamp()")
+    with hold.transaction():
+        pass
+    assert lease(database) > 10
+
+
+def test_behind_a_pooler_slow_preparations_keep_the_lease(
+    session: Session, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    hold = take_as_pooled(session)
+    with hold.lasting("seed"):
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("UPDATE bootstrapper.lock SET expires_at = clock_timestamp()")
+        assert eventually(lambda: lease(database) > 10)
+    hold.release()
+
+
+def test_a_direct_hold_has_no_lease_that_could_outlive_it(session: Session, database: str) -> None:
+    hold = take(session)
+    with hold.lasting("seed"), psycopg.connect(database) as other:
+        assert other.execute("SELECT expires_at FROM bootstrapper.lock").fetchone() == (None,)
+
+
+def test_a_worker_of_another_role_is_seen_to_be_at_work(session: Session, database: str, server: Server) -> None:
+    hold = take(session)
+    hold.release()
+    role = f"taker_{getpid()}"
+    server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
+    try:
+        with psycopg.connect(database, autocommit=True) as worker:
+            worker.execute(f"GRANT USAGE ON SCHEMA bootstrapper TO {role}".encode())
+            worker.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA bootstrapper TO {role}".encode())
+            worker.execute(
+                "UPDATE bootstrapper.lock SET run_id = gen_random_uuid(), worker_backend_pid = pg_backend_pid(),"
+                " worker_backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
+            )
+            url = f"postgresql://{role}:p@127.0.0.1:{server.port}/{database.rpartition('/')[2]}"
+            taker = Session(Target.from_url(url), application_name="test", deadline=Deadline.after(20))
+            assert isinstance(try_take(taker, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
+            taker.close()
+            worker.execute(f"DROP OWNED BY {role}".encode())
+    finally:
+        server.execute(f"DROP ROLE {role}")
+
+
+def test_a_statement_in_the_way_is_somebody_who_holds_the_lock(session: Session, database: str) -> None:
+    take(session).release()
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE bootstrapper.lock IN ACCESS EXCLUSIVE MODE")
+        session.connection.execute("SET lock_timeout = '50ms'")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bootstrapper.postgres.lock.FENCE_LOCK_TIMEOUT", "50ms")
+            assert isinstance(try_take(session, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
+
+
+def test_a_heartbeat_that_can_not_beat_is_a_loss(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    hold = take(session)
+    told: list[bool] = []
+    heartbeat = Heartbeat(session.connection, NAMES, hold.fence.run_id, hold.fence.token)
+    heartbeat.on_loss(lambda: told.append(True))
+    with heartbeat:
+        session.connection.execute("DROP TABLE bootstrapper.lock")
+        assert eventually(lambda: heartbeat.is_lost and bool(told))

@@ -1,0 +1,238 @@
+"""The documentation stays true: pages that the code writes, outputs, examples, commands and links."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import pytest
+
+from bootstrapper import builtins, cli, config, document, hookspecs, plugins
+from bootstrapper.schema import json_schema
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+SAMPLE = ("bootstrap.yaml", "pyproject.toml", "config", "migrations", "plugins")
+VARIABLES = {
+    "DATABASE_URL": "postgresql://app@db.example.com/app",
+    "DIRECT_URL": "postgresql://app@db.example.com:6432/app",
+    "DB_HOST": "db.example.com",
+    "DB_NAME": "app",
+    "DB_USER": "app",
+}
+EMBEDDED: dict[str, Any] = {
+    "version": 1,
+    "database": {"url": "embedded:.bootstrapper/postgres"},
+    "steps": [{"uses": "wait"}, {"uses": "lock"}, {"uses": "migrate"}, {"uses": "seed"}],
+}
+
+
+def blocks(kind: str) -> list[Any]:
+    """Fenced blocks whose info string is exactly this, each named by its page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(pytest.param(match[1], id=f"{page.relative_to(ROOT)}:{line}"))
+    return found
+
+
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def generated() -> dict[str, str]:
+    pages: dict[str, str] = script("generate").pages()
+    return pages
+
+
+@pytest.mark.parametrize("name", generated())
+def test_a_reference_page_is_as_the_code_writes_it(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert page == generated()[name], "run python docs/generate.py"
+
+
+def test_every_builtin_and_every_hook_has_its_heading() -> None:
+    reference = ROOT / "docs" / "reference"
+    for page, level, names in (
+        ("steps.md", "##", [kind.uses for kind in builtins.bootstrapper_steps()]),
+        ("checks.md", "##", [kind.key for kind in builtins.bootstrapper_checks()]),
+        ("values.md", "##", [kind.key for kind in builtins.bootstrapper_values()]),
+        ("hooks.md", "###", [name for name in vars(hookspecs) if name.startswith("bootstrapper_")]),
+    ):
+        lines = (reference / page).read_text(encoding="utf-8").splitlines()
+        assert [name for name in names if f"{level} {name}" not in lines] == []
+
+
+def test_no_page_of_the_reference_leaves_a_cell_without_meaning() -> None:
+    for name, text in generated().items():
+        empty = [line for line in text.splitlines() if re.match(r"\| `.*\|\s*\|$", line)]
+        assert empty == [], name
+
+
+def completed(fragment: Any) -> dict[str, Any]:
+    """A part of a file as a whole one: what it leaves out is embedded, and seeded by what it declares."""
+    data = {"steps": fragment} if isinstance(fragment, list) else dict(fragment)
+    data = {**EMBEDDED, **data}
+    named = [name for step in data["steps"] for name in (step.get("with") or {}).get("fixtures", [])]
+    if named:
+        data["fixtures"] = {name: {"key": ["id"], "rows": []} for name in named} | data.get("fixtures", {})
+    return data
+
+
+def whole(text: str) -> dict[str, Any]:
+    return completed(
+        json.loads(json.dumps(document.parse(text.encode(), "example", any_root=True).data, default=float))
+    )
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_an_example_fits_the_schema(text: str) -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(whole(text))] == []
+
+
+@pytest.mark.parametrize("text", blocks("yaml check"))
+def test_a_check_fits_the_schema(text: str) -> None:
+    bare = re.fullmatch(r"(\w+)\n", text)
+    check = bare[1] if bare else document.parse(text.encode(), "example").data
+    data = {**EMBEDDED, "steps": [{"uses": "lock"}, {"uses": "migrate", "when": check}]}
+    assert [error.message for error in VALIDATOR.iter_errors(json.loads(json.dumps(data, default=float)))] == []
+
+
+@pytest.mark.parametrize("text", blocks("yaml value"))
+def test_a_value_fits_the_schema(text: str) -> None:
+    column = document.parse(b"value: " + text.encode(), "example").data["value"]
+    data = {**EMBEDDED, "fixtures": {"users": {"key": ["id"], "rows": [{"id": 1, "column": column}]}}}
+    assert [error.message for error in VALIDATOR.iter_errors(data)] == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the sample, with everything that examples name."""
+    copy_sample(tmp_path)
+    (tmp_path / "staging.yaml").write_text(only(blocks("yaml overlay"), "overlays.md"), encoding="utf-8")
+    (tmp_path / "plugins" / "grant.py").write_text(only(blocks("python"), 'uses = "grant"'), encoding="utf-8")
+    (tmp_path / "countries.csv").write_text("code;name\nde;Germany\n", encoding="utf-8")
+    (tmp_path / "db_password").write_text("secret\n", encoding="utf-8")
+    for name in [name for name in os.environ if name.startswith(("PG", "BOOTSTRAPPER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def copy_sample(folder: Path) -> None:
+    for name in SAMPLE:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+
+
+def only(found: list[Any], having: str) -> str:
+    chosen = [str(each.values[0]) for each in found if having in str(each.id) or having in str(each.values[0])]
+    assert len(chosen) == 1
+    return chosen[0]
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_an_example_is_valid_for_the_tool(
+    text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = text.replace("/run/secrets/", f"{folder}/")
+    data = whole(text)
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    (folder / "bootstrap.yaml").write_text(json.dumps(data), encoding="utf-8")
+    environments = [part for name in data.get("environments", {}) for part in ("-e", name)][:2]
+    code = cli.main(["validate", *environments])
+    assert (code, capsys.readouterr().err) == (0, "")
+
+
+def test_the_overlay_of_the_example_makes_what_the_page_says(folder: Path) -> None:
+    (folder / "bootstrap.yaml").write_text(only(blocks("yaml"), "overlays.md"), encoding="utf-8")
+    loaded = config.load(folder / "bootstrap.yaml", "staging", {})
+    assert [step.uses for step in loaded.config.steps] == ["wait", "lock", "backup", "migrate", "seed"]
+    assert loaded.config.steps[0].with_ == {"timeout": "2m"}
+    assert list(loaded.config.fixtures["books"].rows) == ["second"]
+
+
+@pytest.mark.parametrize("code", [each for each in blocks("python") if "@hookimpl" in str(each.values[0])])
+def test_a_plugin_of_the_documentation_loads(code: str, tmp_path: Path) -> None:
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    found = plugins.load([(f"{tmp_path}/", None)], tmp_path)
+    info = found.infos[1]
+    assert info.steps + info.checks + info.values
+
+
+def test_the_readme_shows_the_sample_file_as_it_is() -> None:
+    assert (ROOT / "bootstrap.yaml").read_text(encoding="utf-8") in [
+        each.values[0] for each in blocks("yaml") if str(each.id).startswith("README")
+    ]
+
+
+def test_the_readme_shows_what_plan_and_apply_print() -> None:
+    outputs = script("outputs")
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(outputs.BLOCK.findall(page)) == 4
+    assert normal(page) == normal(outputs.refreshed(page)), "run python docs/outputs.py"
+
+
+def normal(text: str) -> str:
+    """Without what differs from run to run."""
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN", text)
+    text = re.sub(r"\b\d+(\.\d+)? (ms|s)\b", "TIME", text)
+    return re.sub(r"PostgreSQL 18\.\d+", "PostgreSQL 18", text)
+
+
+def commands() -> Iterator[Any]:
+    for kind in ("console", "sh"):
+        for block in blocks(kind):
+            for line in str(block.values[0]).splitlines():
+                if match := re.match(r"(?:\$ )?(bootstrapper .*)", line):
+                    yield pytest.param(match[1], id=f"{block.id} {match[1]}")
+    for block in blocks("yaml workflow"):
+        for number, words in enumerate(re.findall(r"run: (bootstrapper .*)", str(block.values[0]))):
+            yield pytest.param(words.partition(" >>")[0], id=f"{block.id} {number}")
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_command_that_is_shown_can_be_given(line: str) -> None:
+    words = shlex.split(line)[1:]
+    context = click.Context(cli.group, info_name="bootstrapper")
+    command: click.Command = cli.group
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    command.make_context("bootstrapper", words)
+
+
+def links() -> Iterator[Any]:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                yield pytest.param(page, target, id=f"{page.relative_to(ROOT)} {target}")
+
+
+@pytest.mark.parametrize(("page", "target"), list(links()))
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    name, _, anchor = target.partition("#")
+    file = (page.parent / name).resolve() if name else page
+    assert file.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]

@@ -1,0 +1,75 @@
+"""What `validate` finds without a database, and that nothing hides anything else."""
+
+from __future__ import annotations
+
+import pytest
+
+from bootstrapper import api
+from bootstrapper.errors import InvalidFileError
+from tests.projects import TrialProject
+
+STEPS = """
+steps:
+  - uses: lock
+  - uses: seed
+"""
+
+
+def problems(project: TrialProject, **variables: str) -> list[tuple[int, str]]:
+    project.variables = variables
+    with pytest.raises(InvalidFileError) as caught:
+        api.validate(project.request())
+    return [(found.source.line if found.source else 0, found.message) for found in caught.value.problems]
+
+
+def test_an_unknown_key_hides_nothing_in_the_steps(project: TrialProject) -> None:
+    project.write("stepz: []\nsteps:\n  - uses: lock\n    with: {timout: 5s}\n  - uses: migrat\n    chekc: never\n")
+    found = problems(project)
+    assert [line for line, _ in found] == [5, 8, 9, 10], found
+
+
+def test_all_unset_variables_of_the_address_are_named(project: TrialProject) -> None:
+    project.write(
+        "version: 1\ndatabase: {host: '${DB_HOST}', dbname: '${DB_NAME}', user: '${DB_USER}'}\nsteps: [{uses: lock}]\n"
+    )
+    with pytest.raises(InvalidFileError) as caught:
+        project.plan()
+    assert [found.message for found in caught.value.problems] == [
+        f"variable {name} is not set" for name in ("DB_HOST", "DB_NAME", "DB_USER")
+    ]
+    assert caught.value.problems[0].hint == "Set DB_HOST, or write a default: ${DB_HOST:-default}."
+
+
+def test_validate_needs_no_variable_of_the_address(project: TrialProject) -> None:
+    project.write("version: 1\ndatabase: {url: '${NOT_SET_HERE}'}\nsteps: [{uses: lock}]\n")
+    assert api.validate(project.request()).steps == ("lock (lock)",)
+
+
+def test_validate_finds_an_address_that_is_none(project: TrialProject) -> None:
+    project.write("version: 1\ndatabase: {url: 'mysql://x'}\nsteps: [{uses: lock}]\n")
+    assert [line for line, _ in problems(project)] == [2]
+
+
+def test_validate_looks_into_fixtures(project: TrialProject) -> None:
+    project.write(STEPS + "fixtures:\n  words: {key: [word], on_deleted: keep, rows: [{word: a}, {}]}\n")
+    found = problems(project)
+    assert [message for _, message in found] == [
+        "on_deleted: keep is not supported yet",
+        "the row lacks word, which is in the key",
+    ]
+
+
+def test_a_misspelt_step_is_complained_of_once(project: TrialProject) -> None:
+    project.write(
+        "steps:\n  - uses: lock\n"
+        "  - {uses: sql, with: {statement: SELECT 1}, check: never, when: {pending: [migrate]}}\n"
+        "  - uses: migrat\n"
+    )
+    assert [message for _, message in problems(project)] == ["there is no step 'migrat'"]
+
+
+def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: TrialProject) -> None:
+    project.write("env_files: [.env]\nsteps: [{uses: lock}]\n")
+    assert project.plan().pending == ()
+    project.write("DATABASE_URL=postgresql://nowhere\n", ".env")
+    assert project.plan().pending == ()  # the process wins
