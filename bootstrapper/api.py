@@ -102,7 +102,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         with opened(request, command, writes=True) as run:
             applied = run.executor.applied
             run.executor.open_gates()
-            planned = _look(run)
+            planned = _look(run, is_result=False)
             if planned.unset:
                 raise UnsetVariablesError(planned.unset)
             if planned.pending:
@@ -223,22 +223,30 @@ def _load(request: Request) -> Loaded:
     return config.load(request.file, request.environment, request.variables)
 
 
-def _look(run: Opened) -> Plan:
-    """The plan as pure data, with everything it was worked out from."""
+def _look(run: Opened, *, is_result: bool = True) -> Plan:
+    """The plan as pure data.
+
+    Args:
+        is_result: Whether somebody will read it: then it also tells what it was worked out from, the ledger's serial
+            and the heads of the migrations. A run that only asks whether something is to do does without.
+    """
     server = run.session.server
-    with run.session.read_only() as connection:  # before the steps: a run in between makes the plan stale, not wrong
-        record = _readable(connection, run.project.ledger)
+    record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
     steps = run.executor.look()
-    identity = DatabaseIdentity(
-        run.address.server, server.database, server.version, server.system_identifier, server.oid
-    )
-    heads = [head for entry in run.entries if isinstance(entry.unit, Step) for head in entry.unit.heads(run.project)]
+    units = [entry.unit for entry in run.entries if isinstance(entry.unit, Step)] if is_result else []
     return Plan(
         name=run.project.name,
         environment=run.project.environment,
         inputs=run.project.inputs,
-        database=identity,
+        database=DatabaseIdentity(
+            run.address.server, server.database, server.version, server.system_identifier, server.oid
+        ),
         serial=record.serial if record else None,
         steps=steps,
-        heads=tuple(heads),
+        heads=tuple(head for unit in units for head in unit.heads(run.project)),
     )
+
+
+def _last_run(run: Opened) -> RunRecord | None:
+    with run.session.read_only() as connection:
+        return _readable(connection, run.project.ledger)

@@ -33,3 +33,7 @@ class Deadline:
     def sooner(self, seconds: float | None) -> Deadline:
         """The earlier of this deadline and one so many seconds from now."""
         return self if seconds is None else Deadline(min(self._at, time.monotonic() + seconds))
+
+    def later(self, seconds: float) -> Deadline:
+        """A deadline so much later; infinite stays infinite."""
+        return Deadline(self._at + seconds)

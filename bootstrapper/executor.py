@@ -6,6 +6,7 @@ is asked once more after it was applied.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -19,17 +20,23 @@ from bootstrapper.errors import (
     FencedOffError,
     NotConvergedError,
     RunInterrupted,
+    StepFailedError,
     UnreachableError,
     UnsetVariablesError,
 )
-from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged
+from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
 from bootstrapper.plan import Answer, Change, Deferred, PlannedStep
 from bootstrapper.planner import MakeContext, Planner, explain
 from bootstrapper.postgres import ledger
+from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
+
+_RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
+_GRACE_SECONDS = 2.0  # the server's own clock ends a statement first, and leaves the connection usable
 
 
 @dataclass(frozen=True)
@@ -191,14 +198,10 @@ class Executor:
         self._at_work = turn.step
         turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, len(turn.planned.changes)))
         try:
-            with turn.hold.lasting(turn.entry.name):
-                turn.step.prepare(turn.context, turn.items)
-            if turn.step.transactional:
-                self._apply_in_transaction(turn)
-            else:
-                self._apply_between_rows(turn)
+            with cut_off(turn.hold.connection, turn.context.deadline.later(_GRACE_SECONDS)):
+                self._do(turn)
         except BaseException as error:
-            failure = explain(turn.entry, turn.context, error)
+            failure = _judge(turn, error)
             message = turn.context.masker.mask(str(failure))
             turn.context.emit(StepFailed(turn.entry.name, message, time.monotonic() - started))
             if failure is error:
@@ -208,8 +211,26 @@ class Executor:
         self.applied.append(turn.planned)
         turn.context.emit(StepApplied(turn.entry.name, turn.planned, time.monotonic() - started))
 
+    def _do(self, turn: Turn) -> None:
+        with turn.hold.lasting(turn.entry.name):
+            turn.step.prepare(turn.context, turn.items)
+        if not turn.step.transactional:
+            self._apply_between_rows(turn)
+            return
+        for pause in _RETRY_PAUSES:
+            try:
+                self._apply_in_transaction(turn)
+            except (psycopg.Error, BootstrapperError) as error:
+                if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
+                    raise
+                turn.context.emit(Warned(f"step {turn.entry.name!r}: {_short(turn, error)}; rolled back, trying again"))
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
+            else:
+                return
+        self._apply_in_transaction(turn)
+
     def _apply_in_transaction(self, turn: Turn) -> None:
-        with turn.hold.transaction() as connection:
+        with turn.hold.transaction(turn.context.deadline) as connection:
             turn.step.apply(turn.context, turn.items)
             turn.hold.require_transaction()
             self._record(connection, turn, "result")
@@ -256,6 +277,24 @@ class Executor:
 
     def _context(self, entry: Entry) -> Context:
         return replace(self._make_context(entry), hold=self.hold)
+
+
+def _judge(turn: Turn, error: BaseException) -> BaseException:
+    """The error as ours; what the deadline cut off is told as that."""
+    failure = explain(turn.entry, turn.context, error)
+    is_cut = isinstance(failure, UnreachableError) or getattr(failure, "sqlstate", None) == QUERY_CANCELED
+    if is_cut and turn.context.deadline.has_passed:
+        return StepFailedError(
+            f"step {turn.entry.name!r} was not done within its time",
+            hint="Give it longer, by its `timeout`, by limits:, or by --timeout.",
+            source=turn.entry.source,
+        )
+    return failure
+
+
+def _short(turn: Turn, error: BaseException) -> str:
+    failure = explain(turn.entry, turn.context, error)
+    return turn.context.masker.mask(failure.message if isinstance(failure, BootstrapperError) else str(failure))
 
 
 def _ask_after(condition: Condition, context: Context) -> Answer:

@@ -45,6 +45,8 @@ def with_explicit(entries: Sequence[Entry], kind: type[Unit], options: Mapping[s
     declared = found.unit.options.model_dump(exclude_unset=True) if found is not None else {}
     name = found.name if found is not None else kind.uses
     unit = kind(name, kind.With.model_construct(**{**declared, **options}))
+    if isinstance(unit, Gate):
+        return (Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)),)
     around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))
     if not any(isinstance(entry.unit, Scope) for entry in around):
         raise UsageError(f"{kind.uses} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")

@@ -744,3 +744,71 @@ def test_a_file_that_is_renamed_changes_the_digest(tmp_path: Path) -> None:
     (tmp_path / "one.sql").write_text("x")
     (tmp_path / "two.sql").write_text("x")
     assert digest({}, (tmp_path / "one.sql",)) != digest({}, (tmp_path / "two.sql",))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "statement_timeout = '200ms'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '100ms'",
+        "idle_session_timeout = '300ms'",
+        "transaction_timeout = '300ms'",
+    ],
+)
+def test_timeouts_of_a_role_cut_nothing_short(project: TrialProject, role: Callable[..., None], setting: str) -> None:
+    note(
+        project,
+        apply="import time; time.sleep(0.4)\n"
+        "        context.connection.execute('CREATE TABLE public.note (); SELECT pg_sleep(0.4)')",
+    )
+    project.write(
+        (project.folder / "bootstrap.yaml").read_text()
+        + "  - {uses: command, with: {run: [sleep, '0.6']}, check: {once: slept}}\n"
+    )
+    database = project.database.rpartition("/")[2]
+    role(
+        "GRANT ALL ON SCHEMA public TO {role}",
+        f'GRANT ALL ON DATABASE "{database}" TO {{role}}',
+        f"ALTER ROLE {{role}} SET {setting}",
+    )
+    assert [step.name for step in project.apply().applied] == ["note", "command"]
+
+
+def test_a_step_that_is_not_done_in_its_time_says_so_and_leaves_nothing(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: sql
+    timeout: 500ms
+    with: {statement: "CREATE TABLE late (); SELECT pg_sleep(30)"}
+    check: {table: late}
+""")
+    with pytest.raises(StepFailedError, match="was not done within its time"):
+        project.apply()
+    assert not project.has("late")
+    assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("failed",)]
+
+
+def test_a_step_that_meets_somebody_elses_lock_is_tried_again(project: TrialProject) -> None:
+    project.rows("CREATE TABLE busy (n int)")
+    note(
+        project,
+        apply="from pathlib import Path\n"
+        "        path = Path(context.project.path('met'))\n"
+        "        if not path.exists():\n"
+        "            path.touch()\n"
+        "            code = \"DO $$ BEGIN RAISE EXCEPTION 'met' USING ERRCODE = '40P01'; END $$\"\n"
+        "            context.connection.execute(code)\n"
+        "        context.connection.execute('CREATE TABLE note ()')",
+    )
+    assert [step.name for step in project.apply().applied] == ["note"]
+    assert [event for event in project.events if isinstance(event, Warned)]
+
+
+def test_a_run_is_named_in_the_servers_list_of_sessions(project: TrialProject) -> None:
+    note(
+        project, apply="context.connection.execute(\"CREATE TABLE note AS SELECT current_setting('application_name')\")"
+    )
+    run_id = project.apply().run_id
+    assert project.rows("SELECT * FROM note") == [(f"bootstrapper/trial/{run_id}",)]

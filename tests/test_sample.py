@@ -168,6 +168,7 @@ def test_a_new_revision_is_planned_backed_up_and_applied(sample: Sample) -> None
         'def downgrade() -> None:\n    op.execute("DROP TABLE notes")\n'
     )
     planned = sample.run("plan", "--format", "json")
+    assert json.loads(planned.stdout)["heads"] == ["002_notes"]
     steps = {step["name"]: step for step in json.loads(planned.stdout)["steps"]}
     assert [change["target"] for change in steps["migrate"]["changes"]] == ["revision 002_notes"]
     assert steps["backup"]["state"] == "pending"

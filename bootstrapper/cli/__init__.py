@@ -13,7 +13,7 @@ from bootstrapper import __version__
 from bootstrapper.cli import failures
 from bootstrapper.cli.lazy import LazyGroup
 from bootstrapper.cli.output import prepare, takes_colour
-from bootstrapper.cli.signals import termination_raises
+from bootstrapper.cli.signals import interruption_raises
 from bootstrapper.masking import Masker
 
 _COMMANDS = {
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     masker = Masker()
     prepare()
     try:
-        with termination_raises():
+        with interruption_raises():
             code = group.main(given, prog_name="bootstrapper", standalone_mode=False, obj=masker)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug gets its traceback, and exit code 3
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)

@@ -21,11 +21,18 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and cha
 
 
 @click.command()
-@takes(*options.SELECTION, options.report, *options.PRINTING)
-def wait(invocation: Invocation) -> int:
+@click.option(
+    "--for",
+    "access",
+    type=click.Choice(["read-write", "read-only", "any"]),
+    help="What the database has to take; as the file says if left out.",
+)
+@takes(*options.WHERE, options.timeout, options.report, *options.PRINTING)
+def wait(invocation: Invocation, *, access: str | None) -> int:
     """Wait until the database takes connections and writes."""
+    explicit = {"access": access} if access else None
     with Reporter(invocation, "wait") as reporter:
-        api.wait(request(invocation, reporter.emit))
+        api.wait(request(invocation, reporter.emit, types=("wait",) if explicit else (), explicit=explicit))
         reporter.say("ready: the database takes connections")
     return ExitCode.DONE
 

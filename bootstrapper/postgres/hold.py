@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ VERDICT_SECONDS = 1.0
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the role's default is: the fence has to see the latest row
 _PREPARE = """
 SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config('lock_timeout', %s, true),
-       pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)
+       pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),
+       pg_catalog.set_config('statement_timeout', %s, true)
 """
 # The advisory lock is looked up by our own backend: after a reconnect there is none, whatever the row says.
 _FENCE = """
@@ -69,6 +71,9 @@ class Hold:
         self._pooled = session.server.pooled
         self._heartbeat: Heartbeat | None = None
         self._transaction: str | None = None
+        if not self._pooled:
+            session.name_run(fence.run_id, local=False)
+            session.connection.execute("SET idle_session_timeout = 0")  # it idles while a worker or program is at work
 
     @property
     def connection(self) -> Connection[Any]:
@@ -103,7 +108,7 @@ class Hold:
             time.sleep(0.1)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection[Any]]:
+    def transaction(self, deadline: Deadline | None = None) -> Iterator[Connection[Any]]:
         """A writing transaction that passed the fence; committed at the end, rolled back on any error.
 
         What somebody left open on the connection is rolled back first, lest it is committed with it.
@@ -121,7 +126,7 @@ class Hold:
             try:
                 if connection.info.transaction_status != TransactionStatus.IDLE:
                     connection.execute("ROLLBACK")
-                self._begin(connection)
+                self._begin(connection, deadline or Deadline.never())
                 self._pass_fence(connection)
                 yield connection
                 self.require_transaction()
@@ -150,11 +155,15 @@ class Hold:
             roll_back(self._connection)
             raise StepFailedError("a transaction was left open, and is rolled back", hint="Commit it in the step.")
 
-    def _begin(self, connection: Connection[Any]) -> None:
+    def _begin(self, connection: Connection[Any], deadline: Deadline) -> None:
         connection.execute(_BEGIN)
-        row = connection.execute(_PREPARE, (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT)).fetchone()
+        row = connection.execute(_PREPARE, (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT, _milliseconds(deadline))).fetchone()
         assert row is not None
         self._transaction = row[0]
+        if b"transaction_timeout" in self._session.timeouts:
+            connection.execute("SET LOCAL transaction_timeout = 0")
+        if self._pooled:
+            self._session.name_run(self.fence.run_id, local=True)
 
     def _pass_fence(self, connection: Connection[Any]) -> None:
         names, fence = self.fence.ledger, self.fence
@@ -211,6 +220,12 @@ class Hold:
                 self._session.close()
         except (psycopg.Error, FencedOffError, StepFailedError, UnreachableError, CommitUnknownError):
             self._session.close()
+
+
+def _milliseconds(deadline: Deadline) -> str:
+    """For the server's clock: 0 stands for no limit there."""
+    left = deadline.seconds_left
+    return "0" if math.isinf(left) else str(max(1, round(left * 1000)))
 
 
 def _commit(connection: Connection[Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg import Connection, IsolationLevel, errors
@@ -18,6 +19,11 @@ from bootstrapper.postgres.target import Target
 from bootstrapper.postgres.turnstile import Turnstile
 
 OLDEST_MAJOR = 14
+
+_BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_session_timeout")
+_TRANSACTION_TIMEOUT_SINCE = 17
+_LONGEST_NAME = 26  # the server keeps 63 bytes of a name, and the run's id needs 36 of them
 _TIDYING_SECONDS = 2.0
 _STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
 _STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
@@ -148,7 +154,7 @@ class Session:
         self._is_looking = True
         try:
             with cut_off(connection, self._deadline), rolled_back(connection):
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                connection.execute(self._begin_look())
                 yield connection
         except psycopg.Error as error:
             if _STATEMENT_POOLING in str(error):
@@ -161,6 +167,20 @@ class Session:
             raise UnreachableError(where, reason) from error
         finally:
             self._is_looking = False
+
+    def _begin_look(self) -> bytes:
+        """One round trip. What the role's settings would cut short is ours to limit, by the deadline."""
+        return b"; ".join([_BEGIN_LOOK, *(b"SET LOCAL " + name + b" = 0" for name in self.timeouts)])
+
+    @property
+    def timeouts(self) -> tuple[bytes, ...]:
+        """The server's settings that end a transaction or a statement by their own clock."""
+        return (*_TIMEOUTS, *([b"transaction_timeout"] if self.server.major >= _TRANSACTION_TIMEOUT_SINCE else []))
+
+    def name_run(self, run_id: UUID, *, local: bool) -> None:
+        """Shows the run in pg_stat_activity; through a pooler only for the open transaction."""
+        name = f"{self._application_name[:_LONGEST_NAME]}/{run_id}"
+        self.connection.execute("SELECT pg_catalog.set_config('application_name', %s, %s)", (name, local))
 
     def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Within it the connection ends when the run's time is over; tidying up then gets a moment more."""

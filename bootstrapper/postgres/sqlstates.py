@@ -33,6 +33,9 @@ INTERNAL_ERROR = "XX000"
 RETRY_TRANSACTION = frozenset({LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLOCK_DETECTED, QUERY_CANCELED})
 """Worth the whole transaction once more, a bounded number of times."""
 
+RETRY_AT_ONCE = RETRY_TRANSACTION - {QUERY_CANCELED}
+"""Somebody was in the way, and nothing of ours was kept."""
+
 CONNECTION_LOST = frozenset({ADMIN_SHUTDOWN, "57P02", "57P03", "08000", "08003", "08006"})
 """What those see whose backend or server was ended under them."""
 

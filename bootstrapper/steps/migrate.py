@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bootstrapper.errors import AheadError, FencedOffError, MigrationError
+from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
-from bootstrapper.migrations.revisions import Revision
+from bootstrapper.migrations.revisions import Revision, read_revision
 from bootstrapper.migrations.runner import Progress, Upgrade
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, find_layout, look, read_declared
@@ -53,6 +54,14 @@ class Migrate(Step):
             return [*layout.configuration, layout.folder / "env.py", *layout.revision_files()]
         except DynamicProject:
             return layout.configuration
+
+    def heads(self, project: Project) -> Sequence[str]:
+        """As the files say without running any of them; none where only running them would tell."""
+        layout = find_layout(self.options, project, self.source)
+        try:
+            return History(read_revision(file) for file in layout.revision_files()).heads
+        except (DynamicProject, BrokenHistory):
+            return ()
 
     def _declared(self, context: Context) -> Declared:
         return read_declared(

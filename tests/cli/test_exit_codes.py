@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.cli.project import BOOTSTRAP, Project
+from tests.cli.project import BOOTSTRAP, ROOT, Project
 
 SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT pg_sleep(60)")
 
@@ -197,3 +198,22 @@ def test_a_terminal_that_knows_only_ascii_is_no_error(project: Project) -> None:
     assert run.returncode == 0, run.stderr
     assert "127.0.0.1" in run.stdout
     assert " \\xb7 database " in run.stdout
+
+
+TWICE = """
+import os, signal, time
+from bootstrapper.cli.signals import interruption_raises
+with interruption_raises():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    except KeyboardInterrupt:
+        os.kill(os.getpid(), signal.{second})
+        time.sleep(5)
+"""
+
+
+@pytest.mark.parametrize(("second", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_second_signal_ends_the_process_at_once(offline: Project, second: str, code: int) -> None:
+    command = [sys.executable, "-c", TWICE.format(second=second)]
+    assert subprocess.run(command, cwd=ROOT, env=offline.variables(), timeout=20, check=False).returncode == code
