@@ -68,7 +68,8 @@ def zombie(
 ) -> list[str]:
     """A run stops, loses its lock to another one, which finishes, and wakes up again: it must write nothing.
 
-    Through a pooler its lease runs out; on a direct connection its backend is terminated.
+    Through a pooler its lease runs out; on a direct connection its backend is terminated. What it says that it applied
+    must be what it did before it stopped.
     """
     url = pooler.url(trial.url) if pooler else trial.url
     options: dict[str, Any] = {"url": url, "mutants": mutants}
@@ -93,9 +94,19 @@ def zombie(
         sleeper.go_on()
         sleeper.wait()
         found += [f"the zombie wrote: {line}" for line in before.differences(snapshot(trial.url))]
-        if sleeper.exit_code == 0 and sleeper.facts.get("applied"):
-            found.append(f"the zombie says that it applied {sleeper.facts['applied']}")
+        claimed = sleeper.facts.get("applied") or []
+        if sleeper.exit_code == 0 and not set(claimed) <= noted_for(trial, sleeper.pid):
+            found.append(f"the zombie says that it applied {claimed}")
         return found + untruths([sleeper]) + trial.verdict(expected=expected)
+
+
+def noted_for(trial: Trial, pid: int) -> set[str]:
+    """The steps whose results the ledger ascribes to a process."""
+    query = (
+        "SELECT step FROM bootstrapper.steps JOIN bootstrapper.runs USING (run_id) WHERE kind = 'result' AND pid = %s"
+    )
+    with psycopg.connect(trial.url) as connection:
+        return {step for (step,) in connection.execute(query, (pid,))}
 
 
 def terminate(trial: Trial) -> int:
