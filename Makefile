@@ -1,4 +1,5 @@
-# From a fresh clone: `make apply` brings up a database, `make test` runs every test. Both install what they need.
+# From a fresh clone: `make apply` brings up a database, `make test` runs the tests. Both install what they need.
+# `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -6,7 +7,7 @@ ENVIRONMENT ?= development
 STAMPS := $(VENV)/.stamps
 INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: apply plan test lint format types layers schema check clean
+.PHONY: apply plan test faults lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -15,7 +16,10 @@ plan: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" plan -e $(ENVIRONMENT)
 
 test: $(STAMPS)/dev
-	"$(BIN)/python" -m pytest -n 2 --dist worksteal
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults'
+
+faults: $(STAMPS)/dev
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m faults
 
 lint: $(STAMPS)/dev
 	"$(BIN)/ruff" check .
@@ -32,7 +36,7 @@ layers: $(STAMPS)/dev
 schema: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" config schema > config/bootstrap.schema.json
 
-check: lint format types layers test
+check: lint format types layers test faults
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -18,7 +18,7 @@ from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariab
 from bootstrapper.events import RunFinished
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
-from bootstrapper.plugins import PluginInfo
+from bootstrapper.plugins import PluginInfo, unlisted
 from bootstrapper.postgres import ledger, lockstate
 from bootstrapper.postgres.embedded import EmbeddedServer
 from bootstrapper.postgres.ledger import LedgerNames, RunRecord
@@ -180,7 +180,8 @@ def _row_count(rows: object) -> int | None:
 
 def plugins(request: Request) -> tuple[PluginInfo, ...]:
     """What is built in, what the file lists, and what is installed without being listed."""
-    return load_plugins(_load(request)).infos
+    loaded = _load(request)
+    return (*load_plugins(loaded).infos, *unlisted(loaded.config.plugins))
 
 
 def renderer(request: Request, format_name: str) -> Renderer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +48,16 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
 
 def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
     """All probes in one round trip; raises the first error once the pipeline is in order again."""
+    cursors: list[Cursor[Any]] = []
+    failed: psycopg.Error | None = None
     with connection.pipeline() as pipeline:
-        cursors = [connection.execute(_text(probe), probe.parameters or None) for probe in probes]
-        failed: psycopg.Error | None = None
         try:
+            cursors += [connection.execute(_text(probe), probe.parameters or None) for probe in probes]
             pipeline.sync()
         except psycopg.Error as error:
-            failed = error  # left inside the block it would be logged as one that was ignored
+            failed = error  # let out of the block it would come with a warning about the pipeline's own end
+            with suppress(psycopg.Error):
+                pipeline.sync()
     if failed is not None:
         raise failed
     return cursors

@@ -32,7 +32,7 @@ _HOOK_PREFIX = "bootstrapper_"
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """One plugin, and what it brings; an unlisted one was not imported and brings nothing."""
+    """One plugin, and what it brings; an unlisted one was not imported and brings nothing that is known."""
 
     name: str
     origin: str
@@ -113,7 +113,7 @@ def load(listed: Sequence[tuple[str, Source | None]], directory: Path) -> Plugin
             found += [plugin for _, plugin in local]
         else:
             found += _distribution_plugins(text, source)
-    return _collect(found, tuple(files), unlisted=_unlisted([text for text, _ in listed]))
+    return _collect(found, tuple(files))
 
 
 def _is_folder(text: str) -> bool:
@@ -183,7 +183,8 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _unlisted(listed: Iterable[str]) -> list[PluginInfo]:
+def unlisted(listed: Iterable[str]) -> list[PluginInfo]:
+    """Installed distributions with plugins that the file does not list; none of them is imported."""
     names = {_normal(name) for name in listed}
     points = entry_points(group=ENTRY_POINT_GROUP)
     return [
@@ -193,7 +194,7 @@ def _unlisted(listed: Iterable[str]) -> list[PluginInfo]:
     ]
 
 
-def _collect(found: Sequence[_Found], files: tuple[Path, ...], *, unlisted: Sequence[PluginInfo]) -> Plugins:
+def _collect(found: Sequence[_Found], files: tuple[Path, ...]) -> Plugins:
     manager = pluggy.PluginManager("bootstrapper")
     manager.add_hookspecs(hookspecs)
     for item in found:
@@ -215,7 +216,7 @@ def _collect(found: Sequence[_Found], files: tuple[Path, ...], *, unlisted: Sequ
                 renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers),
             )
         )
-    return Plugins(steps.found, checks.found, values.found, renderers.found, (*infos, *unlisted), files)
+    return Plugins(steps.found, checks.found, values.found, renderers.found, tuple(infos), files)
 
 
 def _register(manager: pluggy.PluginManager, item: _Found) -> None:

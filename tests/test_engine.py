@@ -373,3 +373,14 @@ def test_a_step_that_never_rests_and_has_nothing_to_do_is_done(project: TrialPro
     project.variables["NOTE_TEXT"] = "hello"
     project.apply()
     assert project.plan().steps[-1].state is State.DONE
+
+
+def test_a_probe_that_fails_is_no_noise_in_the_log(project: TrialProject, caplog: pytest.LogCaptureFixture) -> None:
+    checks = ["{sql: SELECT true FROM absent}", "{sql: SELECT true}", "{rows: {table: absent, at_least: 1}}"]
+    steps = [
+        f"  - {{uses: sql, name: s{number}, with: {{statement: SELECT 1}}, check: {check}}}\n"
+        for number, check in enumerate(checks)
+    ]
+    project.write("steps:\n  - uses: lock\n" + "".join(steps))
+    assert [step.state for step in project.plan().steps[1:]] == [State.DEFERRED, State.DONE, State.DEFERRED]
+    assert caplog.records == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +24,11 @@ def site(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with running_server(wheel_bin(), synchronous_commit="on", max_connections="60") as server:
         server.execute("CREATE ROLE deployer LOGIN PASSWORD 'deploys'")  # no superuser: reserved slots stay reserved
         yield Site(server, nursery, tmp_path_factory.mktemp("site"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder is the campaign of faults: `make faults` runs it, `make test` leaves it out."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("faults")
