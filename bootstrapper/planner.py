@@ -39,7 +39,8 @@ class Planner:
         self._make_context = make_context
         self._force = force
         self._served = served
-        self._answers: Answers | None = None
+        self._answers: Answers = {}
+        self._batches = self._batch()
         self._planned: dict[str, PlannedStep] = {}
         self._under_way: list[str] = []
 
@@ -144,17 +145,26 @@ class Planner:
         return condition.evaluate(lambda check: self._ask(check, context))
 
     def _ask(self, check: Check, context: Context) -> Answer:
-        if self._answers is None:
-            self._answers = ask_probes(context.connection, self._all_checks())
+        """Probes go out together; those that hang on another kind of question wait until they are needed."""
+        for batch in self._batches:
+            if id(check) in self._answers or not any(check is other for other in batch):
+                continue
+            self._answers |= ask_probes(context.connection, batch)
+            batch.clear()
         if id(check) not in self._answers:
             self._answers[id(check)] = ask(check, context)
             if context.connection.info.transaction_status == TransactionStatus.INERROR:
                 context.connection.execute("ROLLBACK AND CHAIN")  # a new READ ONLY transaction: nothing was written
         return decided(self._answers[id(check)])
 
-    def _all_checks(self) -> list[Check]:
+    def _batch(self) -> tuple[list[Check], list[Check]]:
+        """All checks of conditions that are nothing but probes, and all others."""
         conditions = [part for entry in self._entries.values() for part in (entry.when, entry.check) if part]
-        return [check for condition in conditions for check in condition.checks()]
+        found: tuple[list[Check], list[Check]] = ([], [])
+        for condition in conditions:
+            checks = list(condition.checks())
+            found[any(check.probe() is None for check in checks)].extend(checks)
+        return found
 
     def _context(self, entry: Entry) -> Context:
         return replace(self._make_context(entry), pending=self.pending)

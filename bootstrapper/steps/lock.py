@@ -19,7 +19,7 @@ from bootstrapper.units import Seconds
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
-_LONGEST_PAUSE_IN_FRONT_SECONDS = 0.8
+_LONGEST_PAUSE_IN_FRONT_SECONDS = 0.5
 
 
 class Lock(Scope):
