@@ -135,7 +135,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(
 def test_a_flipped_bit_in_the_data_is_found(bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]) -> None:
     flip = "import sys; d = bytearray(sys.stdin.buffer.read()); d[-3000] ^= 4; sys.stdout.buffer.write(d)"
     bench.execute("INSERT INTO users SELECT n, md5(n::text) FROM generate_series(1001, 3000) AS n")
-    path = fake_dump(f'"$REAL" "$@" | {sys.executable} -c "{flip}"')
+    path = fake_dump(f'"$REAL" "$@" | "{sys.executable}" -c "{flip}"')
     broken = make_bench(bench.target.url(), tmp_path, variables={"PATH": path})
     try:
         with pytest.raises(BackupError, match="can not be read back"):
