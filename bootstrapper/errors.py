@@ -296,6 +296,7 @@ class UnreachableError(BootstrapperError):
         seconds: float = 0.0,
         sqlstate: str | None = None,
         patience_seconds: float = math.inf,
+        hint: str = "Start the server, or give it longer with --timeout.",
     ) -> None:
         self.where = where
         self.reason = reason
@@ -307,7 +308,7 @@ class UnreachableError(BootstrapperError):
         tries = f" after {attempts} attempts in {seconds:.0f} s" if attempts > 1 else ""
         super().__init__(
             f"{where} can not be reached{tries}: {reason}{code}",
-            hint="Start the server, or give it longer with --timeout.",
+            hint=hint,
         )
 
 
@@ -347,7 +348,7 @@ class FencedOffError(LockError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"fenced off: {reason}; nothing was written", hint="Run again.")
+        super().__init__(f"fenced off: {reason}; nothing was written since", hint="Run again.")
 
 
 class CommitUnknownError(BootstrapperError):

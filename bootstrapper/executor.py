@@ -92,10 +92,14 @@ class Executor:
         """Connects again after the connection was lost; raises FencedOffError where the lock was broken meanwhile."""
         self._session.close()
         self.open_gates()
-        if self.hold is not None:
-            self.hold.require_not_broken()
+        self.require_not_broken()
         self.hold = None
         self._at_work = None
+
+    def require_not_broken(self) -> None:
+        """Raises FencedOffError where somebody broke the lock of this run."""
+        if self.hold is not None:
+            self.hold.require_not_broken()
 
     def _go_through(self, entries: Sequence[Entry]) -> None:
         for position, entry in enumerate(entries):
@@ -198,6 +202,7 @@ class Executor:
         self._at_work = turn.step
         turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, len(turn.planned.changes)))
         try:
+            turn.hold.note_step(turn.entry.name)
             with cut_off(turn.hold.connection, turn.context.deadline.later(_GRACE_SECONDS)):
                 self._do(turn)
         except BaseException as error:

@@ -6,8 +6,16 @@ database is looked at again, under a new hold, and what is done by now is not do
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BootstrapperError, CommitUnknownError, MigrationError, UnreachableError
+from bootstrapper.errors import (
+    BootstrapperError,
+    CommitUnknownError,
+    MigrationError,
+    RefusedError,
+    UnreachableError,
+)
 from bootstrapper.events import Emit, Warned
 from bootstrapper.executor import Executor
 from bootstrapper.postgres.sqlstates import CONNECTION_LOST
@@ -25,7 +33,11 @@ def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
         try:
             executor.apply()
         except BootstrapperError as error:
-            if not _is_loss(error, executor) or not executor.may_begin_again or deadline.has_passed:
+            if not _is_loss(error, executor) or deadline.has_passed:
+                raise
+            if not executor.may_begin_again:
+                with suppress(UnreachableError, RefusedError):  # then nobody can tell
+                    executor.require_not_broken()
                 raise
             emit(Warned(f"{error}; looking again at what is done"))
             executor.come_back()

@@ -80,12 +80,15 @@ def _text(state: LockState | None) -> str:
 def _connection(state: LockState) -> str:
     if state.mode == "pooled":
         return "through a pooler, not to be seen from here"
-    return state.connection or "gone: the next run takes over"
+    if state.connection is not None:
+        return state.connection
+    has_lease = state.lease_seconds is not None and state.lease_seconds > 0
+    return "gone: the next run takes over" + (" when its lease is over" if has_lease else "")
 
 
 def _lease(state: LockState) -> str:
     if state.lease_seconds is None:
         return "none needed: the connection holds the lock"
     if state.lease_seconds < 0:
-        return f"over for {show_seconds(-state.lease_seconds)}: the next run takes over"
+        return f"over for {show_seconds(-state.lease_seconds)}: the next run takes over between two transactions of it"
     return f"{show_seconds(state.lease_seconds)} left"

@@ -69,7 +69,11 @@ def upgrade_request(settings: MigrationSettings, layout: Layout, target: Target,
 def _statements(settings: MigrationSettings, fence: Fence, identifier: str) -> dict[str, str]:
     identity = sql.SQL(", ").join([sql.SQL(_DATABASE_OID), sql.SQL(identifier)])
     lock = fence.ledger.table("lock")
-    timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
+    timeouts = {
+        "lock_timeout": settings.lock_timeout,
+        "statement_timeout": settings.statement_timeout,
+        "client_connection_check_interval": 1.0 if fence.watches_client else None,
+    }
     limits = [
         sql.SQL("pg_catalog.set_config({}, {}, true)").format(
             sql.Literal(name), sql.Literal(str(round(seconds * 1000)))

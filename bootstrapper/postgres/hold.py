@@ -39,6 +39,7 @@ SELECT %s OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks
 FROM {lock} WHERE run_id = %s AND token = %s FOR UPDATE
 """
 _RENEW = "UPDATE {lock} SET expires_at = clock_timestamp() + %s * interval '1 second'"
+_NOTE_STEP = "UPDATE {lock} SET step = %s WHERE run_id = %s AND token = %s"
 _VERDICT = "SELECT r.outcome, l.token FROM {lock} AS l LEFT JOIN {runs} AS r ON r.run_id = %s"
 _TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
 _RELEASE = """
@@ -58,6 +59,8 @@ class Fence:
     system_identifier: str | None
     database_oid: int
     ledger: LedgerNames
+    watches_client: bool = False
+    """Whether the server can be told to end a statement soon after its client is gone."""
 
 
 class Hold:
@@ -106,6 +109,12 @@ class Hold:
             if verdict.has_passed or row is None or row[1] != self.fence.token:
                 return
             time.sleep(0.1)
+
+    def note_step(self, step: str) -> None:
+        """Says in the row what is at work, for those who wait; one statement, which compares as the fence does."""
+        statement = self.fence.ledger.fill(_NOTE_STEP)
+        if not self.connection.execute(statement, (step, self.fence.run_id, self.fence.token)).rowcount:
+            raise FencedOffError("another run has taken the lock")
 
     @contextmanager
     def transaction(self, deadline: Deadline | None = None) -> Iterator[Connection[Any]]:
@@ -200,7 +209,7 @@ class Hold:
             yield
         self.require()
         with self.transaction() as connection:
-            connection.execute(statement, (None, LEASE_SECONDS if self._pooled else None))
+            connection.execute(statement, (step, LEASE_SECONDS if self._pooled else None))
 
     def on_loss(self, callback: Callable[[], None]) -> None:
         """Calls back from the heartbeat's thread once the hold is lost, to stop what runs off this connection."""

@@ -153,8 +153,18 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
             return Holder(host, pid, run_id, step, since)
         token = _own(connection, names, details, pooled)
     server = session.server
-    fence = Fence(details.run_id, token, server.system_identifier, server.oid, names)
+    watches = not pooled and _is_told_to_watch(connection)
+    fence = Fence(details.run_id, token, server.system_identifier, server.oid, names, watches)
     return Hold(session, fence, key)
+
+
+def _is_told_to_watch(connection: Connection[Any]) -> bool:
+    """A killed holder would keep the lock until its statement ends; some operating systems can not watch a socket."""
+    try:
+        connection.execute("SET client_connection_check_interval = '1s'")
+    except (errors.FeatureNotSupported, errors.InvalidParameterValue):
+        return False
+    return True
 
 
 def _own(connection: Connection[Any], names: LedgerNames, details: RunDetails, pooled: bool) -> int:

@@ -128,11 +128,14 @@ class Session:
             raise
         connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
         self._connection = connection
+        if self._server.pooled:
+            with self.read_only():  # a pooler that takes no transactions is known before anything hangs on it
+                pass
 
     @property
     def is_in_front(self) -> bool:
-        """Whether this process has one of its host's places at the turnstile, while others may queue behind it."""
-        return self._turnstile is not None and self._turnstile.has_place
+        """Whether others of this host queue at the turnstile behind this process."""
+        return self._turnstile is not None and self._turnstile.has_followers
 
     def make_way(self) -> None:
         """Lets the next process of this host pass the turnstile: this one does not compete for the lock any more."""

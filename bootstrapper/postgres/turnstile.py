@@ -14,11 +14,13 @@ import random
 import stat
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PLACES = 4
-SHORTEST_PATIENCE_SECONDS = 5.0
-LONGEST_PATIENCE_SECONDS = 10.0
+SHORTEST_PATIENCE_SECONDS = 15.0
+LONGEST_PATIENCE_SECONDS = 30.0
 
 
 class Turnstile:
@@ -31,26 +33,42 @@ class Turnstile:
             where: The server and database.
             folder: For tests; else one of this user's under the system's temporary folder.
         """
-        digest = hashlib.sha256(where.encode()).hexdigest()[:32]
         self._folder = folder or Path(tempfile.gettempdir(), f"bootstrapper-{os.getuid()}")
-        self._name = digest
+        self._name = hashlib.sha256(where.encode()).hexdigest()[:32]
         self._place: int | None = None
-        self._is_through = False
+        self._is_past = False
 
     @property
     def has_place(self) -> bool:
         return self._place is not None
 
+    @property
+    def has_followers(self) -> bool:
+        """Whether others of this host queue while this process has a place."""
+        if self._place is None:
+            return False
+        try:
+            crowd = _open(self._folder / f"{self._name}.crowd")
+        except OSError:
+            return False
+        try:
+            fcntl.flock(crowd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(crowd)
+        return False
+
     def enter(self, seconds_left: float) -> None:
-        """Waits for a place, at most for a while; once through, further calls do nothing."""
-        if self._is_through:
+        """Waits for a place, at most for a while and for half of the time that is left; then goes on without one."""
+        if self._is_past or self._place is not None:
             return
-        self._is_through = True
         patience = random.uniform(SHORTEST_PATIENCE_SECONDS, LONGEST_PATIENCE_SECONDS)  # noqa: S311 - jitter
-        self._place = _Queue(self._folder, self._name).wait(min(patience, seconds_left))
+        self._place = _Queue(self._folder, self._name).wait(min(patience, seconds_left / 2))
 
     def leave(self) -> None:
-        """Gives the place to the next; the way stays open for this process."""
+        """Gives the place to the next, for good: this process does not queue again."""
+        self._is_past = True
         if self._place is not None:
             os.close(self._place)
             self._place = None
@@ -61,6 +79,7 @@ class _Queue:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._path = folder / f"{name}.{random.randrange(PLACES)}"  # noqa: S311 - any place is as good
+        self._crowd = folder / f"{name}.crowd"
         self._lock = threading.Lock()
         self._is_over = False
         self._place: int | None = None
@@ -81,10 +100,26 @@ class _Queue:
         """The kernel wakes the next in line at once, which no polling could do; but it knows no time limit."""
         thread = threading.Thread(target=self._block, args=[descriptor], name="bootstrapper-turnstile", daemon=True)
         thread.start()
-        thread.join(seconds)
+        with self._counted():
+            thread.join(seconds)
         with self._lock:
             self._is_over = True
             return self._place
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Shows those in front that somebody queues, by a lock that all who queue share."""
+        try:
+            crowd = _open(self._crowd)
+        except OSError:
+            yield
+            return
+        try:
+            with suppress(OSError):  # one in front is looking at this very moment
+                fcntl.flock(crowd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(crowd)
 
     def _block(self, descriptor: int) -> None:
         try:

@@ -85,11 +85,14 @@ class Wait(Gate):
         session.close()
         if access == "read-only":
             reason = "the server takes writes, and a read-only one is wanted"
+            hint = "Connect to a standby, or wait for what the server is."
         elif server.in_recovery:
             reason = "the server is a standby and takes no writes"
+            hint = "Connect to the primary, or promote this one."
         else:
             reason = "the server takes no writes (default_transaction_read_only is on)"
-        raise UnreachableError(session.target.where, reason, sqlstate=READ_ONLY_SQL_TRANSACTION)
+            hint = "Turn the setting off for this role or database, or connect as another role."
+        raise UnreachableError(session.target.where, reason, sqlstate=READ_ONLY_SQL_TRANSACTION, hint=hint)
 
     def _pause(self, attempt: int, deadline: Deadline) -> float:
         """Full jitter; towards the deadline shorter and shorter, so that the last try comes close to it."""
@@ -123,6 +126,7 @@ def _final(error: UnreachableError, attempts: int, seconds: float) -> Unreachabl
         seconds=seconds,
         sqlstate=error.sqlstate,
         patience_seconds=error.patience_seconds,
+        hint=error.hint or "",
     )
 
 

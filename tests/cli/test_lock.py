@@ -98,3 +98,47 @@ def test_break_of_a_free_lock_is_refused(project: Project) -> None:
 def test_break_wants_a_run_id(project: Project) -> None:
     project.write()
     assert project.run("lock", "break", "everything").returncode == 2
+
+
+COMMAND = SLOW.replace(
+    """  - uses: sql
+    name: slow
+    with: {statement: "CREATE TABLE slow (); SELECT pg_sleep(60)"}
+    check: {table: slow}
+""",
+    """  - uses: command
+    name: slow
+    with: {run: [sleep, "60"]}
+    check: never
+""",
+)
+
+
+def test_a_run_whose_lock_is_broken_while_its_program_is_at_work_is_fenced_off_too(project: Project) -> None:
+    project.write(COMMAND)
+    process = subprocess.Popen(project.command("apply", "--quiet"), cwd=project.folder, env=project.variables())
+    try:
+        deadline = time.monotonic() + 20
+        while (holder := holder_of(project)) is None or holder["step"] != "slow":
+            assert time.monotonic() < deadline
+        assert project.run("lock", "break", str(holder["run_id"])).returncode == 0
+        assert process.wait(30) == 7
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_show_names_the_step_at_work(project: Project, running: subprocess.Popen[str]) -> None:
+    holder = holder_of(project)
+    assert holder is not None
+    assert holder["step"] == "slow"
+
+
+def test_a_killed_holder_frees_the_lock_although_its_statement_would_go_on(
+    project: Project, running: subprocess.Popen[str]
+) -> None:
+    running.kill()
+    running.wait(10)
+    project.write(SLOW.replace("SELECT pg_sleep(60)", "SELECT 1"))
+    done = project.run("apply", "--timeout", "20s")
+    assert done.returncode == 0, done.stderr

@@ -76,3 +76,34 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path) -> None:
 def test_a_folder_that_can_not_be_made_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert not through(tmp_path / "file").has_place
+
+
+@pytest.mark.usefixtures("one_place")
+def test_one_in_front_knows_whether_others_queue_behind(tmp_path: Path) -> None:
+    first = through(tmp_path)
+    assert not first.has_followers
+    second = Turnstile("server/database", tmp_path)
+    waiting = threading.Thread(target=second.enter, args=[10.0])
+    waiting.start()
+    assert eventually(lambda: first.has_followers)
+    first.leave()
+    waiting.join(5)
+    assert not second.has_followers
+
+
+@pytest.mark.usefixtures("one_place")
+def test_whoever_lost_patience_queues_again_the_next_time(tmp_path: Path) -> None:
+    first = through(tmp_path)
+    second = through(tmp_path, seconds=0.05)
+    assert not second.has_place
+    first.leave()
+    second.enter(1.0)
+    assert second.has_place
+
+
+@pytest.mark.usefixtures("one_place")
+def test_whoever_left_for_good_does_not_queue_again(tmp_path: Path) -> None:
+    first = through(tmp_path)
+    first.leave()
+    first.enter(1.0)
+    assert not first.has_place
