@@ -1,7 +1,5 @@
 """`python -m bootstrapper`."""
 
-import sys
+from bootstrapper.cli import run
 
-from bootstrapper.cli import main
-
-sys.exit(main())
+run()

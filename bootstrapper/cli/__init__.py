@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -43,6 +46,19 @@ def group() -> None:
     5 database unreachable, 6 refused for good, 7 lock not free, 9 refused by a guard, 10 database ahead of this code,
     130 or 143 interrupted. 5 and 7 are worth another try.
     """
+
+
+def run() -> NoReturn:
+    """The program. Ends the process without taking the interpreter apart, which would cost as much as a quick run."""
+    code = main()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
