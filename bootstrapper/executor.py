@@ -26,7 +26,7 @@ from bootstrapper.errors import (
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
 from bootstrapper.plan import Answer, Change, Deferred, PlannedStep
-from bootstrapper.planner import MakeContext, Planner, explain
+from bootstrapper.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.lock import Hold
@@ -64,7 +64,6 @@ class Executor:
         self._session = session
         self._make_context = make_context
         self._force = force
-        self._waiting_since: int | None = None
         self._at_work: Step | None = None
         self.applied: list[PlannedStep] = []
         self.hold: Hold | None = None
@@ -110,8 +109,6 @@ class Executor:
                 self._take_turn(entry, entry.unit)
 
     def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
-        if self._waiting_since is None:
-            self._waiting_since = self._last_serial(entry)
         manager = scope.enter(self._context(entry), lambda: self._any_pending(later))
         if manager is None:
             return
@@ -135,23 +132,15 @@ class Executor:
     def _planner(self, make_context: MakeContext) -> Planner:
         return Planner(self._entries, make_context, force=self._force, served=self._served())
 
-    def _last_serial(self, entry: Entry) -> int | None:
-        project = self._make_context(entry).project
-        try:
-            with self._session.read_only() as connection:
-                return ledger.last_serial(connection, project.ledger)
-        except ledger.UNREADABLE:
-            return 0  # most likely there is none yet; whoever may not read it is told so at the lock
-
     def _served(self) -> Collection[str]:
-        """What runs of the same configuration, begun after we began to wait, have done. Inside a look."""
-        if self._waiting_since is None:
+        """What runs of the same configuration have done that took the lock after this one began. Inside a look."""
+        if not any(runs_always(entry.check) for entry in self._entries):
             return ()
         project = self._make_context(self._entries[0]).project
         connection = self._session.connection
         try:
             with connection.transaction():
-                return ledger.steps_done_since(connection, project.ledger, self._waiting_since, project.inputs)
+                return ledger.steps_done_since(connection, project.ledger, self._session.began_at, project.inputs)
         except ledger.UNREADABLE:
             return ()
 

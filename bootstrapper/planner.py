@@ -203,6 +203,11 @@ def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred
     return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),)
 
 
+def runs_always(condition: Condition | None) -> bool:
+    """Whether there is a check, and none in it that tells if the step is done: only another run may have served us."""
+    return condition is not None and not _decides(condition)
+
+
 def _decides(condition: Condition | None) -> bool:
     """Whether the answer tells if the step is done: `never` only says that it is to be looked at again."""
     return condition is not None and any(check.asked_after for check in condition.checks())

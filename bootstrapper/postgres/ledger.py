@@ -195,19 +195,16 @@ def _summary(changes: Sequence[Change]) -> dict[str, int]:
     return {action: count for action, count in counts.items() if count}
 
 
-def last_serial(connection: Connection[Any], names: LedgerNames) -> int:
-    """Of the latest run; zero before the first one."""
-    row = connection.execute(names.fill("SELECT coalesce(max(serial), 0) FROM {runs}")).fetchone()
-    return int(row[0]) if row else 0
+def steps_done_since(connection: Connection[Any], names: LedgerNames, since: float, inputs: str) -> frozenset[str]:
+    """Names of the steps that runs of the same inputs went through with success, if they took the lock after that.
 
-
-def steps_done_since(connection: Connection[Any], names: LedgerNames, serial: int, inputs: str) -> frozenset[str]:
-    """Names of the steps that runs of the same inputs, begun after that serial, went through with success."""
+    `since` is in seconds since 1970, by the server's clock.
+    """
     query = names.fill(
         "SELECT s.step FROM {steps} AS s JOIN {runs} AS r ON r.run_id = s.run_id"
-        " WHERE r.serial > %s AND r.inputs = %s AND s.kind = 'result'"
+        " WHERE r.started_at > pg_catalog.to_timestamp(%s::float8) AND r.inputs = %s AND s.kind = 'result'"
     )
-    return frozenset(row[0] for row in connection.execute(query, (serial, inputs)).fetchall())
+    return frozenset(row[0] for row in connection.execute(query, (repr(since), inputs)).fetchall())
 
 
 def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:

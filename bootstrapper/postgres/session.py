@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ SELECT pg_catalog.pg_backend_pid(),
        (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
        {identifier},
        pg_catalog.pg_is_in_recovery(),
-       pg_catalog.current_setting('transaction_read_only')::bool
+       pg_catalog.current_setting('transaction_read_only')::bool,
+       extract(epoch FROM pg_catalog.clock_timestamp())::text
 """
 _IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
 
@@ -49,6 +51,7 @@ class Server:
         system_identifier: None where the role may not ask.
         pooled: Whether a pooler stands between: the backend that answered is not the one that let us in.
         read_only: Whether new transactions are read-only, on a standby or by default.
+        clock: Its seconds since 1970 when it said so.
     """
 
     version_num: int
@@ -59,6 +62,7 @@ class Server:
     in_recovery: bool
     read_only: bool
     pooled: bool
+    clock: float
 
     @property
     def major(self) -> int:
@@ -77,6 +81,8 @@ class Session:
             turnstile: Passed before the first connection; None for a run that is nobody's replica.
         """
         self.target = target
+        self._made_at = time.monotonic()
+        self._began_at: float | None = None
         self._turnstile = turnstile
         self._application_name = application_name
         self._deadline = deadline
@@ -115,6 +121,7 @@ class Session:
             self._turnstile.enter(until.seconds_left)
         connection = connect(self.target, deadline=until, application_name=self._application_name)
         try:
+            elapsed = time.monotonic() - self._made_at
             with cut_off(connection, until):  # a pooler answers the login although its server may be gone
                 self._server = introduce(connection)
             if self._server.major < OLDEST_MAJOR:
@@ -128,9 +135,18 @@ class Session:
             raise
         connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
         self._connection = connection
+        if self._began_at is None:
+            self._began_at = self._server.clock - elapsed
         if self._server.pooled:
             with self.read_only():  # a pooler that takes no transactions is known before anything hangs on it
                 pass
+
+    @property
+    def began_at(self) -> float:
+        """When this run began, before it queued or waited, by the server's clock; in seconds since 1970."""
+        self.open()
+        assert self._began_at is not None
+        return self._began_at
 
     @property
     def is_in_front(self) -> bool:
@@ -214,6 +230,6 @@ def introduce(connection: Connection[Any]) -> Server:
     except errors.InsufficientPrivilege:
         row = connection.execute(_INTRODUCTION.format(identifier="NULL").encode()).fetchone()
     assert row is not None
-    backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only = row
+    backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only, clock = row
     pooled = connection.info.backend_pid != backend_pid
-    return Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled)
+    return Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled, float(clock))
