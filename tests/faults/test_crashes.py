@@ -13,11 +13,13 @@ from tests.faults.workload import WORKER_PLACES
 SHARDS = 6
 # One of so many boundaries is tried here, another one for each shard; the long form tries them all.
 STRIDE = 3 * SHARDS
+# A run takes a few exchanges more or less from one time to the next: the last places of one may lie past another's end.
+LEEWAY = 10
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_a_run_killed_between_two_exchanges_is_completed_by_the_next(site: Site, shard: int) -> None:
-    places = [place for place in site.places("quick") if place.startswith("before")]
+    places = [place for place in site.places("quick") if place.startswith("before")][:-LEEWAY]
     wrong = {}
     for place in places[shard * 3 :: STRIDE]:
         trial = site.trial("quick")
