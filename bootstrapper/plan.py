@@ -124,6 +124,20 @@ class Deferred:
     targets: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something a reader of the plan should know, and that its changes do not mend by themselves.
+
+    Attributes:
+        target: What it is about, such as "index public.users_email_idx" or "revision 4f1c".
+        remedy: What to do about it: a statement to run, or an imperative sentence; empty where nothing is.
+    """
+
+    target: str
+    message: str
+    remedy: str = ""
+
+
 def unset_in(changes: Iterable[Change], deferred: Iterable[Deferred]) -> tuple[str, ...]:
     """Every variable that is missing for them, named once."""
     names = [name for change in changes for name in change.unset]
@@ -155,6 +169,7 @@ class PlannedStep:
     check: Answer | None = None
     changes: tuple[Change, ...] = ()
     deferred: tuple[Deferred, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -237,6 +252,7 @@ def _step(raw: dict[str, object]) -> PlannedStep:
     data["check"] = _answer(data["check"])
     data["changes"] = tuple(_change(item) for item in _objects(data["changes"]))
     data["deferred"] = tuple(_deferred(item) for item in _objects(data["deferred"]))
+    data["findings"] = tuple(Finding(**item) for item in _objects(data["findings"]))  # type: ignore[arg-type]
     return PlannedStep(**data)  # type: ignore[arg-type]
 
 
