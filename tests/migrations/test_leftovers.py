@@ -1,0 +1,211 @@
+"""What cut off migrations leave in a real database: found, told and mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from bootstrapper.errors import MigrationError
+from bootstrapper.migrations.leftovers import Leftover, find_leftovers, repair
+from bootstrapper.plan import Finding
+from bootstrapper.postgres import ledger
+from bootstrapper.postgres.ledger import LedgerNames
+from tests.servers import Server
+
+NAMES = LedgerNames()
+USERS = "CREATE TABLE users (id int PRIMARY KEY, email text); INSERT INTO users VALUES (1, 'a'), (2, 'a')"
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    with psycopg.connect(database, autocommit=True) as opened:
+        yield opened
+
+
+def fail_to_build(connection: Connection, definition: str) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {definition}".encode())
+
+
+def found(connection: Connection) -> list[Leftover]:
+    return find_leftovers(connection, NAMES)
+
+
+def test_a_database_where_all_went_well_has_no_leftovers(connection: Connection) -> None:
+    connection.execute("CREATE TABLE a (id int PRIMARY KEY, b int UNIQUE CHECK (b > 0) REFERENCES a)")
+    assert found(connection) == []
+
+
+def test_an_index_whose_build_failed_is_found_with_both_statements(connection: Connection) -> None:
+    connection.execute(USERS)
+    fail_to_build(connection, "users_email_idx ON users (email)")
+    (leftover,) = found(connection)
+    assert leftover.table == "public.users"
+    assert leftover.drop == "DROP INDEX CONCURRENTLY public.users_email_idx"
+    assert leftover.finding == Finding(
+        "index public.users_email_idx",
+        "is invalid: a concurrent build was cut off; no query uses it",
+        "REINDEX INDEX CONCURRENTLY public.users_email_idx",
+    )
+
+
+def test_names_that_need_quotes_come_quoted(connection: Connection) -> None:
+    connection.execute('CREATE SCHEMA "My App"')
+    connection.execute('CREATE TABLE "My App"."a.b" (x int); INSERT INTO "My App"."a.b" VALUES (1), (1)')
+    fail_to_build(connection, '"50%" ON "My App"."a.b" (x)')
+    (leftover,) = found(connection)
+    assert (leftover.name, leftover.table) == ('"My App"."50%"', '"My App"."a.b"')
+    connection.execute('DELETE FROM "My App"."a.b"')
+    repair(connection, [leftover], lock_timeout_seconds=5)
+    assert found(connection) == []
+
+
+def test_an_index_is_valid_again_once_the_duplicates_are_gone(connection: Connection) -> None:
+    connection.execute(USERS)
+    fail_to_build(connection, "users_email_idx ON users (email)")
+    connection.execute("DELETE FROM users WHERE id = 2")
+    repair(connection, found(connection), lock_timeout_seconds=5)
+    assert found(connection) == []
+    assert connection.execute("SELECT to_regclass('users_email_idx') IS NOT NULL").fetchone() == (True,)
+
+
+def test_a_repair_that_fails_says_why_and_what_it_leaves_goes_with_the_next_one(connection: Connection) -> None:
+    connection.execute(USERS)
+    fail_to_build(connection, "users_email_idx ON users (email)")
+    with pytest.raises(MigrationError) as refused:
+        repair(connection, found(connection), lock_timeout_seconds=5)
+    assert refused.value.sqlstate == "23505"
+    assert refused.value.statement == "REINDEX INDEX CONCURRENTLY public.users_email_idx"
+    assert refused.value.hint is not None
+    assert "(a)" not in str(refused.value)
+    first, second = found(connection)
+    assert first.repair == first.drop == "DROP INDEX CONCURRENTLY public.users_email_idx_ccnew"
+    assert second.name == "public.users_email_idx"
+    connection.execute("DELETE FROM users WHERE id = 2")
+    repair(connection, [first, second], lock_timeout_seconds=5)
+    assert found(connection) == []
+
+
+def test_the_timeout_for_locks_holds_for_the_repair_only(connection: Connection, database: str) -> None:
+    connection.execute(USERS)
+    connection.execute("ALTER TABLE users ADD CONSTRAINT has_email CHECK (email <> '') NOT VALID")
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE users")
+        with pytest.raises(MigrationError) as refused:
+            repair(connection, found(connection), lock_timeout_seconds=0.05)
+    assert refused.value.sqlstate == "55P03"
+    assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
+
+
+def test_a_build_under_way_is_no_leftover_even_for_a_role_without_rights(
+    server: Server, connection: Connection, database: str
+) -> None:
+    connection.execute(USERS)
+    connection.execute("DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN PASSWORD 'x'")
+    as_looker = psycopg.conninfo.make_conninfo(database, user="looker", password="x")
+    with psycopg.connect(database) as blocker, psycopg.connect(as_looker) as looker:
+        blocker.execute("UPDATE users SET email = 'b' WHERE id = 2")
+        building = psycopg.connect(database, autocommit=True)
+        building.pgconn.send_query(b"CREATE INDEX CONCURRENTLY slow ON users (email)")
+        invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+        deadline = time.monotonic() + 15
+        while connection.execute(invalid).fetchone() != (1,):
+            assert time.monotonic() < deadline, "the build did not begin"
+            time.sleep(0.02)
+        while_building = found(looker)
+        looker.rollback()
+        connection.execute("SELECT pg_terminate_backend(%s)", (building.info.backend_pid,))
+        while not found(looker):
+            looker.rollback()
+            assert time.monotonic() < deadline, "the killed build was not found"
+            time.sleep(0.02)
+        looker.rollback()
+        blocker.rollback()
+        building.close()
+    assert while_building == []
+    assert [leftover.name for leftover in found(connection)] == ["public.slow"]
+
+
+def test_a_partitioned_index_without_all_partitions_is_told_without_a_repair(connection: Connection) -> None:
+    connection.execute("CREATE TABLE p (x int) PARTITION BY LIST (x)")
+    connection.execute("CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)")
+    connection.execute("CREATE INDEX p_x ON ONLY p (x)")
+    (leftover,) = found(connection)
+    assert (leftover.name, leftover.repair, leftover.drop) == ("public.p_x", "", "")
+    repair(connection, [leftover], lock_timeout_seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("declare", "name", "statement"),
+    [
+        (
+            "ALTER TABLE users ADD CONSTRAINT c CHECK (id > 0) NOT VALID",
+            "public.users.c",
+            "ALTER TABLE public.users VALIDATE CONSTRAINT c",
+        ),
+        (
+            "ALTER TABLE users ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES users NOT VALID",
+            "public.users.f",
+            "ALTER TABLE public.users VALIDATE CONSTRAINT f",
+        ),
+        (
+            "ALTER TABLE users ADD CONSTRAINT n NOT NULL email NOT VALID",
+            "public.users.n",
+            "ALTER TABLE public.users VALIDATE CONSTRAINT n",
+        ),
+        (
+            "CREATE DOMAIN d AS text; ALTER DOMAIN d ADD CONSTRAINT full_ CHECK (VALUE <> '') NOT VALID",
+            "public.d.full_",
+            "ALTER DOMAIN public.d VALIDATE CONSTRAINT full_",
+        ),
+    ],
+)
+def test_a_constraint_that_is_not_validated_is_found_and_validated(
+    connection: Connection, declare: str, name: str, statement: str
+) -> None:
+    connection.execute(USERS)
+    connection.execute(declare.encode())
+    (leftover,) = found(connection)
+    assert (leftover.kind, leftover.name, leftover.repair) == ("constraint", name, statement)
+    repair(connection, [leftover], lock_timeout_seconds=5)
+    assert found(connection) == []
+
+
+def test_a_constraint_that_shall_not_be_enforced_is_no_leftover(connection: Connection) -> None:
+    connection.execute("CREATE TABLE a (x int CHECK (x > 0) NOT ENFORCED)")
+    assert found(connection) == []
+
+
+def test_an_inherited_constraint_is_told_once_at_its_parent(connection: Connection) -> None:
+    connection.execute("CREATE TABLE p (x int) PARTITION BY LIST (x)")
+    connection.execute("CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)")
+    connection.execute("ALTER TABLE p ADD CONSTRAINT c CHECK (x > 0) NOT VALID")
+    assert [leftover.name for leftover in found(connection)] == ["public.p.c"]
+
+
+def test_the_ledgers_and_the_extensions_tables_and_temporary_ones_are_left_out(connection: Connection) -> None:
+    with connection.transaction():
+        ledger.create(connection, NAMES)
+    connection.execute("ALTER TABLE bootstrapper.runs ADD CONSTRAINT c CHECK (serial > 0) NOT VALID")
+    connection.execute("CREATE TABLE member (x int); CREATE EXTENSION hstore")
+    connection.execute("ALTER TABLE member ADD CONSTRAINT c CHECK (x > 0) NOT VALID")
+    connection.execute("ALTER EXTENSION hstore ADD TABLE member")
+    connection.execute("CREATE TEMPORARY TABLE passing (x int)")
+    connection.execute("ALTER TABLE passing ADD CONSTRAINT c CHECK (x > 0) NOT VALID")
+    assert found(connection) == []
+    assert [leftover.table for leftover in find_leftovers(connection, LedgerNames("other"))] == ["bootstrapper.runs"]
+
+
+def test_the_server_on_the_path_is_understood_too(path_server: Server) -> None:
+    path_server.execute("CREATE DATABASE leftovers")
+    with psycopg.connect(path_server.url("leftovers"), autocommit=True) as connection:
+        connection.execute(USERS)
+        connection.execute("ALTER TABLE users ADD CONSTRAINT c CHECK (id > 0) NOT VALID")
+        fail_to_build(connection, "users_email_idx ON users (email)")
+        names = [leftover.name for leftover in found(connection)]
+    path_server.execute("DROP DATABASE leftovers WITH (FORCE)")
+    assert names == ["public.users_email_idx", "public.users.c"]
