@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bootstrapper.plan import Answer as Answer
     from bootstrapper.plan import Change as Change
     from bootstrapper.plan import Deferred as Deferred
+    from bootstrapper.plan import Finding as Finding
     from bootstrapper.plan import Plan as Plan
     from bootstrapper.renderer import Renderer as Renderer
     from bootstrapper.step import Check as Check
@@ -34,6 +35,7 @@ _HOMES = {
     "Check": "step",
     "Context": "step",
     "Deferred": "plan",
+    "Finding": "plan",
     "Gate": "step",
     "Plan": "plan",
     "Probe": "step",
@@ -52,6 +54,7 @@ __all__ = [
     "Check",
     "Context",
     "Deferred",
+    "Finding",
     "Gate",
     "Plan",
     "Probe",

@@ -11,11 +11,12 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from bootstrapper import builtins, config, recovery
+from bootstrapper import builtins, config, following, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError, UsageError
 from bootstrapper.events import RunFinished
+from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugins import PluginInfo, unlisted
@@ -24,6 +25,7 @@ from bootstrapper.postgres.embedded import EmbeddedServer
 from bootstrapper.postgres.ledger import LedgerNames, RunRecord
 from bootstrapper.postgres.lock import Holder, read_holder
 from bootstrapper.postgres.lockstate import LockState, read_state
+from bootstrapper.postgres.records import RunHistory, read_history
 from bootstrapper.renderer import Renderer
 from bootstrapper.step import Step
 
@@ -37,9 +39,13 @@ __all__ = [
     "config_schema",
     "config_text",
     "embedded_server",
+    "follow",
+    "history",
+    "is_protected",
     "lock_state",
     "plan",
     "plugins",
+    "relative_target",
     "renderer",
     "status",
     "validate",
@@ -87,7 +93,7 @@ def plan(request: Request, command: str = "plan") -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it."""
     with opened(request, command, writes=False) as run:
         run.executor.open_gates()
-        return _look(run)
+        return _look(run, sql=request.sql)
 
 
 def apply(request: Request, command: str = "apply") -> Outcome:
@@ -119,6 +125,45 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         raise
     finally:
         request.emit(RunFinished(outcome, time.monotonic() - started, len(applied)))
+
+
+def follow(request: Request) -> bool:
+    """Waits until others have reached the declared state; takes no lock, writes nothing.
+
+    Returns:
+        False where the database is ahead of this code, which will do unless the file says `ahead: refuse`.
+
+    Raises PendingError at the deadline.
+    """
+    with opened(request, "apply", writes=False) as run:
+        return following.follow(run.executor, run.session, run.deadline, request.emit)
+
+
+def history(request: Request, most: int) -> list[RunHistory] | None:
+    """The latest runs with their revisions, newest first; None where there is no ledger that can be read."""
+    with opened(request, "history", writes=False) as run:
+        run.executor.open_gates()
+        with run.session.read_only() as connection:
+            try:
+                return read_history(connection, run.project.ledger, most)
+            except ledger.UNREADABLE:
+                return None
+
+
+def relative_target(request: Request, text: str) -> str:
+    """The revision that `+1` or `-2` stands for in the database as it is now; any other text as it is."""
+    if not RELATIVE.fullmatch(text):
+        return text
+    with opened(request, "plan", writes=False) as run:
+        run.executor.open_gates()
+        with run.session.read_only() as connection:
+            unit = next(entry.unit for entry in run.entries if isinstance(entry.unit, Step))
+            return resolve_relative(connection, unit.options, run.project, run.deadline, text)
+
+
+def is_protected(request: Request) -> bool:
+    """Whether the environment is one in which nothing is dropped without its name being typed."""
+    return _load(request).protected
 
 
 def wait(request: Request) -> None:
@@ -224,16 +269,18 @@ def _load(request: Request) -> Loaded:
     return config.load(request.file, request.environment, request.variables)
 
 
-def _look(run: Opened, *, is_result: bool = True) -> Plan:
+def _look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
     """The plan as pure data.
 
     Args:
         is_result: Whether somebody will read it: then it also tells what it was worked out from, the ledger's serial
-            and the heads of the migrations. A run that only asks whether something is to do does without.
+            and the heads of the migrations, and what the steps found besides. A run that only asks whether something
+            is to do does without.
+        sql: Whether the changes show their statements.
     """
     server = run.session.server
     record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
-    steps = run.executor.look()
+    steps = run.executor.look(for_reader=is_result, sql=sql)
     units = [entry.unit for entry in run.entries if isinstance(entry.unit, Step)] if is_result else []
     return Plan(
         name=run.project.name,

@@ -27,6 +27,7 @@
     ├── EmbeddedServerError              5
     ├── GuardError                       9
     ├── AheadError                       10
+    ├── PendingError                     4   others did not reach the declared state in time
     └── RunInterrupted                   130
         └── RunTerminated                143
 
@@ -377,7 +378,38 @@ class GuardError(BootstrapperError):
 
 
 class AheadError(BootstrapperError):
+    """The database is ahead of this code.
+
+    Attributes:
+        is_acceptable: Whether who only waits for the database, and writes nothing, may go on with it.
+    """
+
     exit_code = ExitCode.AHEAD
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_acceptable: bool = False,
+        hint: str | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.is_acceptable = is_acceptable
+        super().__init__(message, hint=hint, source=source)
+
+
+class PendingError(BootstrapperError):
+    """The declared state was not reached in time by whoever makes the changes."""
+
+    exit_code = ExitCode.PENDING
+
+    def __init__(self, steps: Sequence[str], seconds: float) -> None:
+        self.steps = tuple(steps)
+        self.seconds = seconds
+        super().__init__(
+            f"after {seconds:.0f} s there are still changes to make in {', '.join(steps)}",
+            hint="Look at the run that should make them: `bootstrapper status`, `bootstrapper lock show`.",
+        )
 
 
 class RunInterrupted(BootstrapperError):  # noqa: N818 - it reports a signal, not a fault

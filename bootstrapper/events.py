@@ -71,12 +71,16 @@ class StepStarted(Event):
 
 @dataclass(frozen=True)
 class StepProgressed(Event):
-    """How far a step is; `total` is None where nobody knows. Units: rows, bytes, revisions, seconds."""
+    """How far a step is; `total` is None where nobody knows. Units: rows, bytes, revisions, seconds.
+
+    Where `detail` names what was just done, each of these is worth a line.
+    """
 
     step: str
     done: int
     total: int | None
     unit: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)

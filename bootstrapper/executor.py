@@ -73,10 +73,28 @@ class Executor:
             if isinstance(entry.unit, Gate):
                 entry.unit.open(self._make_context(entry))
 
-    def look(self) -> tuple[PlannedStep, ...]:
-        """The steps as they stand now, in one READ ONLY transaction."""
+    def look(self, *, for_reader: bool = False, sql: bool = False) -> tuple[PlannedStep, ...]:
+        """The steps as they stand now, in one READ ONLY transaction.
+
+        Args:
+            for_reader: Whether the findings are wanted as well.
+            sql: Whether changes are to show their statements, which may run code of the project.
+        """
         with self._session.read_only():
-            return self._planner(self._context).plan()
+            planned = self._planner(self._context).plan()
+            pairs = zip(self._entries, planned, strict=True)
+            return tuple(self._reviewed(entry, step, sql=sql) for entry, step in pairs) if for_reader else planned
+
+    def _reviewed(self, entry: Entry, planned: PlannedStep, *, sql: bool) -> PlannedStep:
+        if not isinstance(entry.unit, Step):
+            return planned
+        context = self._context(entry)
+        items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
+        if sql and items:
+            items = entry.unit.with_sql(context, items)
+        changes = tuple(item for item in items if isinstance(item, Change))
+        deferred = tuple(item for item in items if isinstance(item, Deferred))
+        return replace(planned, changes=changes, deferred=deferred, findings=tuple(entry.unit.findings(context, items)))
 
     def apply(self) -> None:
         """Goes through everything behind the gates. Raises the error of the first step that fails."""

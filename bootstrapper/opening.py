@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,8 +22,8 @@ from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
 from bootstrapper.postgres.turnstile import Turnstile
 from bootstrapper.resolver import Entry, Resolver
-from bootstrapper.selection import select, with_explicit
-from bootstrapper.step import Context, Project, Step
+from bootstrapper.selection import select, with_explicit, with_operation
+from bootstrapper.step import Context, Project, Step, Unit
 from bootstrapper.valuation import needs
 
 
@@ -41,6 +41,9 @@ class Request:
         types: Only steps of these types, by `uses`; empty means all.
         explicit: Options that the command itself gives to the step of its type, over those of the file. Such a step
             need not stand in the file, and neither its `when` nor its `check` is asked.
+        operation: Makes what a command does from the only step of the type that `types` names; that step's `when`
+            and `check` are not asked.
+        sql: Whether a plan shows the statements of its changes, which may run code of the project.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
     """
 
@@ -51,7 +54,9 @@ class Request:
     skip: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     explicit: Mapping[str, object] | None = None
+    operation: Callable[[Unit], Unit] | None = None
     timeout_seconds: float | None = None
+    sql: bool = False
     force: bool = False
     emit: Emit = _silent
     masker: Masker = field(default_factory=Masker)
@@ -176,6 +181,8 @@ def _resolved_again(request: Request, resolved: Resolved, target: Target) -> tup
 
 
 def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> tuple[Entry, ...]:
+    if request.operation is not None:
+        return with_operation(entries, found.steps[request.types[0]], request.operation, request.steps)
     if request.explicit is not None:
         return with_explicit(entries, found.steps[request.types[0]], request.explicit)
     return select(entries, only=request.steps, skip=request.skip, types=request.types)

@@ -14,6 +14,8 @@ from typing import Self
 JSONValue = None | bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"]
 
 FORMAT_VERSION = 1
+SQL = "sql"
+"""The name under which `after` holds the statements of a change; several lines."""
 
 
 class Action(StrEnum):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bootstrapper.errors import Source, UsageError
 from bootstrapper.resolver import Entry
@@ -34,6 +35,25 @@ def select(
         if not any(entry.unit.uses == kind for entry in chosen):
             raise UsageError(f"the file has no step that uses {kind!r}", hint=f"Add `- uses: {kind}` to steps:.")
     return tuple(entry for entry in chosen if "wait" not in types or isinstance(entry.unit, Gate))
+
+
+def with_operation(
+    entries: Sequence[Entry], kind: type[Unit], make: Callable[[Unit], Unit], only: Sequence[str] = ()
+) -> tuple[Entry, ...]:
+    """Gates, scopes and one operation of a command, made from the step of a type that it is about.
+
+    Raises UsageError where it is not clear which step is meant.
+    """
+    select(entries, only=only)
+    found = [entry for entry in entries if isinstance(entry.unit, kind) and (not only or entry.name in only)]
+    if not found:
+        raise UsageError(f"the file has no step that uses {kind.uses!r}", hint=f"Add `- uses: {kind.uses}` to steps:.")
+    if len(found) > 1:
+        names = ", ".join(entry.name for entry in found)
+        raise UsageError(f"the file has several steps that use {kind.uses!r}: {names}", hint="Name one with --step.")
+    around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))
+    (entry,) = found
+    return (*around, replace(entry, unit=make(entry.unit), when=None, check=None))
 
 
 def with_explicit(entries: Sequence[Entry], kind: type[Unit], options: Mapping[str, object]) -> tuple[Entry, ...]:

@@ -27,7 +27,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import Problem, Source
 from bootstrapper.events import Emit, StepProgressed, StepReported
 from bootstrapper.masking import Masker
-from bootstrapper.plan import Action, Answer, Change, Deferred, Verdict
+from bootstrapper.plan import Action, Answer, Change, Deferred, Finding, Verdict
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.session import Session
@@ -47,6 +47,7 @@ __all__ = [
     "Check",
     "Context",
     "Deferred",
+    "Finding",
     "Gate",
     "Probe",
     "Project",
@@ -142,8 +143,8 @@ class Context:
 
         return borrow(self.connection)
 
-    def progress(self, done: int, total: int | None, unit: str) -> None:
-        self.emit(StepProgressed(self.step, done, total, unit))
+    def progress(self, done: int, total: int | None, unit: str, detail: str = "") -> None:
+        self.emit(StepProgressed(self.step, done, total, unit, self.masker.mask(detail)))
 
     def report(self, line: str) -> None:
         """Passes on a line that a tool printed, masked."""
@@ -219,6 +220,14 @@ class Step(Unit, ABC):
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Makes the changes. Never commits; raises a leaf of StepError where it can not."""
 
+    def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        """What a reader of the plan should know besides; read in the READ ONLY transaction, whatever a check said."""
+        return ()
+
+    def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
+        """The changes, each with its statements under the name SQL of `after`, as far as they can be known."""
+        return changes
+
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         """Names of the declared fixtures that this step takes care of."""
         return ()
@@ -245,7 +254,7 @@ class Probe:
     """
 
     statement: str | sql.Composable
-    parameters: Sequence[object] = ()
+    parameters: Sequence[object] | Mapping[str, object] = ()
     missing: Answer | None = None
 
 

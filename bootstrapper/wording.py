@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
-from bootstrapper.plan import Action, Answer, Change, Deferred, Plan, PlannedStep, State
+from bootstrapper.plan import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State
 
 _MOST_TARGETS = 20
 _LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
@@ -67,9 +67,14 @@ def answer(question: str, given: Answer) -> str:
     return f"{question}: {given.verdict}{f', {one_line(given.reason)}' if given.reason else ''}"
 
 
+def finding(found: Finding) -> str:
+    """`! index public.a: is invalid`."""
+    return f"! {one_line(found.target)}: {one_line(found.message)}"
+
+
 def columns(change: Change) -> Iterator[str]:
     """One line a column: its value, or what it is and what it will be."""
-    names = list(dict.fromkeys((*change.before, *change.after)))
+    names = [name for name in dict.fromkeys((*change.before, *change.after)) if name != SQL]
     width = max((len(one_line(name)) for name in names), default=0)
     for name in names:
         yield f"{one_line(name):<{width}}  {_column(name, change.before, change.after)}"
@@ -81,6 +86,12 @@ def _column(name: str, before: Mapping[str, str | None], after: Mapping[str, str
     if name not in after:
         return value(before[name])
     return f"{value(before[name])} -> {value(after[name])}"
+
+
+def sql_lines(change: Change) -> Iterator[str]:
+    """The statements that a change stands for, where the plan was asked for them."""
+    for line in (change.after.get(SQL) or "").splitlines():
+        yield one_line(line.rstrip())
 
 
 def bounds(deferred: Deferred) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from psycopg import sql
+
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem
+from bootstrapper.migrations.leftovers import leftovers_parameters, leftovers_query
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import compare, read_declared
 from bootstrapper.migrations.versions import Versions, rows_query
 from bootstrapper.step import Answer, Check, Probe
+
+_WITH_LEFTOVERS = """
+SELECT versions.*, (SELECT count(*) FROM ({leftovers}) AS l WHERE l.repair <> '') FROM ({rows}) AS versions
+"""
 
 READING_SECONDS = 60.0
 """How long Alembic may take where it has to read the revisions itself."""
@@ -23,7 +30,12 @@ class RevisionCheck(Check):
     Argument = str
 
     def probe(self) -> Probe:
-        return Probe(rows_query(self._settings()), missing=Answer.no("no version table"))
+        settings = self._settings()
+        missing = Answer.no("no version table")
+        if not settings.repair:
+            return Probe(rows_query(settings), missing=missing)
+        statement = sql.SQL(_WITH_LEFTOVERS).format(rows=rows_query(settings), leftovers=leftovers_query())
+        return Probe(statement, leftovers_parameters(self.project.ledger), missing=missing)
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         settings = self._settings().model_copy(update={"target": self.argument})
@@ -41,6 +53,8 @@ class RevisionCheck(Check):
             return Answer.no(f"{at}, which the code does not have")
         if state.pending:
             return Answer.no(f"{at}, {len(state.pending)} pending")
+        if settings.repair and rows and rows[0][1]:
+            return Answer.no(f"{at}, {rows[0][1]} to repair")
         return Answer.yes(at)
 
     def _settings(self) -> MigrationSettings:

@@ -23,6 +23,11 @@ _COMMANDS = {
     "plan": "bootstrapper.cli.plan:plan",
     "apply": "bootstrapper.cli.apply:apply",
     "status": "bootstrapper.cli.status:status",
+    "upgrade": "bootstrapper.cli.revisions:upgrade",
+    "downgrade": "bootstrapper.cli.revisions:downgrade",
+    "stamp": "bootstrapper.cli.revisions:stamp",
+    "revision": "bootstrapper.cli.revisions:revision",
+    "history": "bootstrapper.cli.history:history",
     "wait": "bootstrapper.cli.types:wait",
     "migrate": "bootstrapper.cli.types:migrate",
     "seed": "bootstrapper.cli.types:seed",
@@ -36,7 +41,10 @@ _COMMANDS = {
 
 
 @click.group(
-    cls=LazyGroup, lazy=_COMMANDS, aliases={"setup": "apply"}, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    aliases={"setup": "apply", "migration": "revision"},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="bootstrapper", message="%(prog)s %(version)s")
 def group() -> None:

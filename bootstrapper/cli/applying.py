@@ -10,6 +10,8 @@ from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.planning import print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+from bootstrapper.operations import Operation
 
 
 def apply_all(
@@ -18,6 +20,7 @@ def apply_all(
     *,
     types: tuple[str, ...] = (),
     explicit: Mapping[str, object] | None = None,
+    operation: Operation | None = None,
     force: bool = False,
     nothing: str | None = None,
 ) -> None:
@@ -25,10 +28,11 @@ def apply_all(
 
     Args:
         explicit: Options for the step of the type, from the command line.
+        operation: What the command makes of the step of the type.
         nothing: What is said where nothing had to be done.
     """
     with Reporter(invocation, command) as reporter:
-        asked = request(invocation, reporter.emit, types=types, explicit=explicit, force=force)
+        asked = request(invocation, reporter.emit, types=types, explicit=explicit, operation=operation, force=force)
         render = api.renderer(asked, invocation.format) if invocation.format else None
         outcome = api.apply(asked, command)
         reporter.journal.plan = outcome.plan
@@ -38,6 +42,14 @@ def apply_all(
             reporter.say(connect(invocation))
         if render:
             print_plan(invocation, render.plan(outcome.plan))
+
+
+def follow_others(invocation: Invocation) -> int:
+    """Waits until the declared state is reached by others."""
+    with Reporter(invocation, "apply") as reporter:
+        is_reached = api.follow(request(invocation, reporter.emit))
+        reporter.say(f"reached: the database is as {invocation.file.name} declares" if is_reached else "went on")
+    return ExitCode.DONE
 
 
 def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:

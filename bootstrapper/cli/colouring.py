@@ -9,8 +9,8 @@ from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW, paint, takes_colour
 
 _STEP = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": DIM, "=": DIM}
-_CHANGE = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": RED, "~": YELLOW}
-_MARKED = re.compile(r"( {4})?([+>?~=-]) (?=\S)")
+_CHANGE = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": RED, "~": YELLOW, "!": YELLOW}
+_MARKED = re.compile(r"( {4})?([+>?~=!-]) (?=\S)")
 
 
 def coloured(text: str, invocation: Invocation) -> str:

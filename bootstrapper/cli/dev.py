@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
 from bootstrapper import api
 from bootstrapper.cli import options
+from bootstrapper.cli.confirming import require_yes
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, print_message
 from bootstrapper.cli.requests import request
-from bootstrapper.errors import EmbeddedServerError, ExitCode, GuardError
+from bootstrapper.errors import EmbeddedServerError, ExitCode
 from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder
 from bootstrapper.postgres.target import Target
 
@@ -70,8 +70,7 @@ def reset(invocation: Invocation, *, yes: bool) -> int:
     if not server.exists:
         _say(invocation, "there is nothing to remove")
         return ExitCode.DONE
-    if not yes and not _confirmed(f"Remove {server.folder} with all its data?"):
-        raise GuardError("not confirmed: nothing was removed", hint="Answer yes, or pass --yes.")
+    require_yes(f"Remove {server.folder} with all its data?", yes=yes, nothing="nothing was removed")
     server.reset()
     _say(invocation, f"{server.folder} is removed")
     return ExitCode.DONE
@@ -88,14 +87,6 @@ def _running(invocation: Invocation) -> Target:
         raise EmbeddedServerError("it is not running", hint=hint)
     invocation.masker.learn(target.password)
     return target
-
-
-def _confirmed(question: str) -> bool:
-    """Only a person can confirm; without one the answer is no."""
-    if not sys.stdin.isatty():
-        return False
-    print_message(f"{question} [y/N]")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _say(invocation: Invocation, text: str) -> None:

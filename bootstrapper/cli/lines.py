@@ -50,7 +50,10 @@ class Lines:
 
 
 class Throttle:
-    """Lets a step's progress through once in a while, never in its first moments: short work needs no line."""
+    """Lets a step's progress through once in a while, never in its first moments: short work needs no line.
+
+    Progress that names what was done is let through always.
+    """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -58,7 +61,7 @@ class Throttle:
         self._last: dict[str, float] = {}
 
     def holds_back(self, event: Event) -> bool:
-        if not isinstance(event, StepProgressed):
+        if not isinstance(event, StepProgressed) or event.detail:
             return False
         now = self._clock()
         first = self._last.setdefault(event.step, now)

@@ -16,7 +16,7 @@ from rich.text import Text
 from bootstrapper.cli.phrases import NAME_WIDTH, progress
 from bootstrapper.events import StepProgressed
 from bootstrapper.units import show_seconds
-from bootstrapper.wording import one_line
+from bootstrapper.wording import one_line, with_reason
 
 _BAR_WIDTH = 24
 _REFRESHES_A_SECOND = 10
@@ -47,7 +47,7 @@ class LiveView:
         self._progress.update(self._row(step), detail=text)
 
     def progress(self, event: StepProgressed) -> None:
-        shown = progress(event.done, event.total, event.unit)
+        shown = with_reason(progress(event.done, event.total, event.unit), event.detail)
         row = self._row(event.step)
         self._progress.update(row, completed=event.done, total=event.total, shown=shown)
 

@@ -72,7 +72,8 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an even
             changes = f", {counted(event.changes, 'change')}" if event.changes else ""
             return Phrase(event.step, ">", f"started{changes}", lasting=False)
         case StepProgressed():
-            return Phrase(event.step, ">", progress(event.done, event.total, event.unit), lasting=False)
+            text = with_reason(progress(event.done, event.total, event.unit), event.detail)
+            return Phrase(event.step, ">", text, lasting=False)
         case StepApplied():
             return Phrase(event.step, "+", f"{_done(event.result)} in {show_seconds(event.seconds)}", GREEN)
         case StepUnchanged():

@@ -16,8 +16,9 @@ from bootstrapper.errors import ExitCode
     options.plan_format,
     options.report,
     *options.PRINTING,
+    click.option("--sql", is_flag=True, help="Also shows the SQL of each revision and what it locks; runs env.py."),
     click.option("--exit-code", is_flag=True, help="Answers 4 where changes are pending, 0 where none are."),
 )
-def plan(invocation: Invocation, *, exit_code: bool) -> int:
+def plan(invocation: Invocation, *, sql: bool, exit_code: bool) -> int:
     """Show what apply would do, and change nothing."""
-    return show_plan(invocation, "plan", pending=ExitCode.PENDING if exit_code else ExitCode.DONE)
+    return show_plan(invocation, "plan", sql=sql, pending=ExitCode.PENDING if exit_code else ExitCode.DONE)

@@ -11,6 +11,7 @@ from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
+from bootstrapper.operations import Operation
 
 
 def show_plan(
@@ -19,6 +20,8 @@ def show_plan(
     *,
     types: tuple[str, ...] = (),
     explicit: Mapping[str, object] | None = None,
+    operation: Operation | None = None,
+    sql: bool = False,
     force: bool = False,
     pending: ExitCode = ExitCode.DONE,
 ) -> ExitCode:
@@ -26,10 +29,14 @@ def show_plan(
 
     Args:
         explicit: Options for the step of the type, from the command line.
+        operation: What the command makes of the step of the type.
+        sql: Whether changes show their statements.
         pending: The exit code where the plan has changes.
     """
     with Reporter(invocation, command) as reporter:
-        asked = request(invocation, reporter.emit, types=types, explicit=explicit, force=force)
+        asked = request(
+            invocation, reporter.emit, types=types, explicit=explicit, operation=operation, sql=sql, force=force
+        )
         render = api.renderer(asked, invocation.format or "text")
         plan = api.plan(asked, command)
         reporter.journal.plan = plan

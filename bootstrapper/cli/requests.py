@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bootstrapper.api import Request
 from bootstrapper.cli.options import Invocation
 from bootstrapper.events import Emit, Event
+from bootstrapper.operations import Operation
 
 
 def silent(event: Event) -> None:
@@ -19,6 +20,8 @@ def request(
     *,
     types: tuple[str, ...] = (),
     explicit: Mapping[str, object] | None = None,
+    operation: Operation | None = None,
+    sql: bool = False,
     force: bool = False,
 ) -> Request:
     return Request(
@@ -30,6 +33,8 @@ def request(
         types=types,
         explicit=explicit,
         timeout_seconds=invocation.timeout,
+        operation=operation,
+        sql=sql,
         force=force,
         emit=emit,
         masker=invocation.masker,

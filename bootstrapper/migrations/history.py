@@ -107,6 +107,47 @@ class History:
         """Whether a database with these version rows has been through a revision."""
         return name in self._closure(rows, self._parents)
 
+    def rows_after(self, rows: Collection[str], targets: Sequence[str]) -> tuple[str, ...]:
+        """The version rows of a database with these rows once it was brought to the targets."""
+        reached = self._closure((*rows, *targets), self._parents)
+        followed = {parent for name in reached for parent in self._parents(name)}
+        return tuple(name for name in self.revisions if name in reached and name not in followed)
+
+    def undone(self, rows: Collection[str], target: str | None) -> tuple[Revision, ...]:
+        """What a downgrade to the target takes back, in order; None stands for the base, so for everything.
+
+        Raises BrokenHistory where a database with these rows has not been through the target.
+        """
+        reached = self._closure(rows, self._parents)
+        if target is not None and target not in reached:
+            raise BrokenHistory(f"the database has not been through revision {target}")
+        above = {name for name in reached if target is None or (name != target and target in self._lineage(name))}
+        return tuple(self.revisions[name] for name in self._sorted(above, rows))
+
+    def below(self, rows: Collection[str], steps: int) -> str | None:
+        """The revision so many steps below these rows, None for the base.
+
+        Raises BrokenHistory where that is not one place, or where there are not so many.
+        """
+        names: tuple[str, ...] = tuple(rows)
+        for _ in range(steps):
+            if len(names) != 1:
+                raise BrokenHistory("it is not one line of revisions there; name the revision to go down to")
+            names = self._parents(names[0])
+        if len(names) > 1:
+            raise BrokenHistory("it is not one line of revisions there; name the revision to go down to")
+        return names[0] if names else None
+
+    def above(self, rows: Collection[str], steps: int) -> str:
+        """The revision so many steps above these rows; raises BrokenHistory as `below` does."""
+        line = self.pending(rows, self._tips)[:steps]
+        follows = zip([*rows, *(revision.id for revision in line)][-steps - 1 :], line, strict=False)
+        if len(line) < steps:
+            raise BrokenHistory(f"there are only {len(line)} revisions above")
+        if len(rows) > 1 or any(revision.down not in ((name,), ()) for name, revision in follows):
+            raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
+        return line[-1].id
+
     def pending(self, rows: Collection[str], targets: Sequence[str]) -> tuple[Revision, ...]:
         """What to apply to a database with these version rows, in Alembic's own order; the rows must be known."""
         needed = self._closure(targets, self._parents) - self._closure(rows, self._parents)
@@ -123,6 +164,10 @@ class History:
         for ancestor in self._line(name) - {name}:
             depends.difference_update(self._depends[ancestor])
         return tuple(dict.fromkeys((*self.revisions[name].down, *(d for d in self._depends[name] if d in depends))))
+
+    def _lineage(self, name: str) -> set[str]:
+        """The revision and all that it needs."""
+        return self._closure([name], self._parents)
 
     def _line(self, name: str) -> set[str]:
         """The revision and all that it follows, without dependencies."""

@@ -64,12 +64,21 @@ def find_leftovers(connection: Connection[Any], ledger: LedgerNames) -> list[Lef
     One round trip that reads the catalogues only. Indexes come before constraints, and what only has to be dropped
     before what is built again. A constraint declared NOT ENFORCED is no leftover.
     """
-    query = files("bootstrapper.migrations").joinpath("leftovers.sql").read_bytes()
-    prefix = "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"
-    rows = connection.execute(query, {"ledger": ledger.schema, "prefix": prefix}).fetchall()
+    rows = connection.execute(leftovers_query(), leftovers_parameters(ledger)).fetchall()
     return [
         Leftover(kind, name, table, _REASONS[cause], repair, drop) for kind, name, table, cause, repair, drop in rows
     ]
+
+
+def leftovers_query() -> sql.SQL:
+    """Rows of kind, name, table, cause, repair and drop."""
+    text = files("bootstrapper.migrations").joinpath("leftovers.sql").read_text(encoding="utf-8")
+    return sql.SQL(text)
+
+
+def leftovers_parameters(ledger: LedgerNames) -> dict[str, object]:
+    """What the query is to leave out."""
+    return {"ledger": ledger.schema, "prefix": "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"}
 
 
 def repair(connection: Connection[Any], leftovers: Iterable[Leftover], *, lock_timeout_seconds: float) -> None:

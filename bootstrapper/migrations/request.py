@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from psycopg import sql
 
 from bootstrapper.migrations.layout import Layout, toml_options
 from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES
 from bootstrapper.postgres.lock import Fence
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Project
@@ -27,6 +28,18 @@ _NOTE_WORKER = """
 UPDATE {lock} SET worker_backend_pid = pg_catalog.pg_backend_pid(), worker_backend_start = (
     SELECT backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())
 WHERE run_id = {run_id} AND token = {token}
+"""
+# The names in doubled braces are filled in by the worker, which says there how.
+_NOTE_REVISION = """
+INSERT INTO {revisions} (run_id, step, revision, action, seconds)
+VALUES ({run_id}, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}})
+"""
+_NO_FENCE = "SELECT {run_id}::text, {token}::text, pg_catalog.pg_current_xact_id()::text, {identity}"
+_MAY = """
+SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
+       EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = {schema} AND c.relname = {table}
+                 AND pg_catalog.has_table_privilege(c.oid, 'INSERT'))
 """
 
 
@@ -49,24 +62,81 @@ def _texts(options: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in options.items() if isinstance(value, str)}
 
 
-def upgrade_request(settings: MigrationSettings, layout: Layout, target: Target, fence: Fence) -> dict[str, Any]:
-    """Migrates to the settings' target, fenced in."""
+def render_request(
+    settings: MigrationSettings,
+    layout: Layout,
+    target: Target,
+    walks: Sequence[tuple[Sequence[str], str]],
+    direction: Literal["upgrade", "downgrade"] = "upgrade",
+) -> dict[str, Any]:
+    """Asks for the SQL between version rows and a target, for each of these pairs."""
     return {
         **configuration_request(settings, layout, target),
-        "command": "upgrade",
-        "target": settings.target,
+        "command": "render",
+        "direction": direction,
+        "walks": [[list(rows), text] for rows, text in walks],
+    }
+
+
+def fenced_request(
+    settings: MigrationSettings,
+    layout: Layout,
+    target: Target,
+    fence: Fence,
+    *,
+    command: Literal["upgrade", "downgrade", "revision"],
+    step: str,
+    targets: Sequence[str] = (),
+    arguments: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Work in the database, fenced in."""
+    own_schema = fence.ledger.schema == DEFAULT_SCHEMA
+    return {
+        **configuration_request(settings, layout, target),
+        "command": command,
+        "targets": list(targets),
+        "arguments": dict(arguments or {}),
+        "hidden_schema": None if own_schema else fence.ledger.schema,
+        "hidden_tables": [[fence.ledger.schema, fence.ledger.table_name(name)] for name in TABLES],
         "version_table": settings.version_table,
         "version_table_schema": settings.version_table_schema,
         "run_id": str(fence.run_id),
         "token": str(fence.token),
         "system_identifier": fence.system_identifier,
         "database_oid": str(fence.database_oid),
-        "asks": _statements(settings, fence, _IDENTIFIER),
-        "asks_without_identifier": _statements(settings, fence, "NULL"),
+        "may": _text(
+            sql.SQL(_MAY).format(
+                schema=sql.Literal(fence.ledger.schema), table=sql.Literal(fence.ledger.table_name("revisions"))
+            )
+        ),
+        "asks": _statements(settings, fence, _IDENTIFIER, step),
+        "asks_without_identifier": _statements(settings, fence, "NULL", step),
     }
 
 
-def _statements(settings: MigrationSettings, fence: Fence, identifier: str) -> dict[str, str]:
+def scratch_request(
+    settings: MigrationSettings, layout: Layout, target: Target, fence: Fence, *, goal: str
+) -> dict[str, Any]:
+    """Migrates a scratch database, which has no ledger: only that it is the one meant is asked there.
+
+    Args:
+        fence: The run's own, with the scratch database's oid.
+    """
+    asked = fenced_request(settings, layout, target, fence, command="upgrade", step="", targets=[goal])
+    for name, identifier in (("asks", _IDENTIFIER), ("asks_without_identifier", "NULL")):
+        identity = sql.SQL(", ").join([sql.SQL(_DATABASE_OID), sql.SQL(identifier)])
+        passing = sql.SQL(_NO_FENCE).format(
+            run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(str(fence.token)), identity=identity
+        )
+        asked[name] |= {"fence": _text(passing), "note_worker": "SELECT 1", "note_revision": ""}
+    return asked
+
+
+def _text(composed: sql.Composable) -> str:
+    return composed.as_string()
+
+
+def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step: str) -> dict[str, str]:
     identity = sql.SQL(", ").join([sql.SQL(_DATABASE_OID), sql.SQL(identifier)])
     lock = fence.ledger.table("lock")
     timeouts = {
@@ -84,13 +154,17 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str) -> d
     note = sql.SQL(_NOTE_WORKER).format(
         lock=lock, run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(fence.token)
     )
+    revisions = sql.SQL(_NOTE_REVISION).format(
+        revisions=fence.ledger.table("revisions"), run_id=sql.Literal(str(fence.run_id)), step=sql.Literal(step)
+    )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
         "limit_waiting": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits)),
         "fence": sql.SQL(_FENCE).format(identity=identity, lock=lock),
         "note_worker": note,
+        "note_revision": revisions,
     }
-    return {name: statement.as_string() for name, statement in statements.items()}
+    return {name: _text(statement) for name, statement in statements.items()}
 
 
 def environment(settings: MigrationSettings, project: Project) -> dict[str, str]:

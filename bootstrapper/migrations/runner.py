@@ -1,20 +1,20 @@
-"""Runs a project's Alembic through the worker, and turns what comes back into events and errors."""
+"""Runs a project's Alembic through the worker, fenced in; turns what comes back into events and errors."""
 
 from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from bootstrapper.errors import BootstrapperError, MigrationError
-from bootstrapper.migrations import request
 from bootstrapper.migrations.failures import WORTH_ANOTHER_TRY, failed
 from bootstrapper.migrations.launch import conversation, start
-from bootstrapper.migrations.layout import Layout
 from bootstrapper.migrations.process import Message, Reported
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.lock import Hold
@@ -43,19 +43,23 @@ class Progress:
     transaction: str | None = None
 
 
-class Upgrade:
+class Operation:
     """One step's work: the worker, started again where a lock was not free in time."""
 
-    def __init__(self, settings: MigrationSettings, layout: Layout, context: Context, hold: Hold) -> None:
+    def __init__(
+        self, settings: MigrationSettings, asked: Mapping[str, Any], context: Context, hold: Hold, *, total: int = 0
+    ) -> None:
+        """Takes what the worker is asked to do, and how many revisions that is as far as is known."""
         self._settings = settings
-        self._layout = layout
+        self._asked = asked
         self._context = context
         self._hold = hold
         self._deadline = context.deadline.sooner(settings.timeout)
-        self.progress = Progress()
+        self.progress = Progress(total=total)
+        self.written: list[Path] = []
 
     def run(self) -> None:
-        """Brings the database to the target, one transaction a revision.
+        """Does the work, one transaction a revision.
 
         Raises:
             MigrationError: A revision, env.py or Alembic failed; earlier revisions stay.
@@ -71,11 +75,9 @@ class Upgrade:
 
     def _run_worker(self) -> dict[str, Any] | None:
         """One worker from start to end; gives what it says went wrong, None where nothing did."""
-        project, settings = self._context.project, self._settings
         done_before = self.progress.done
-        asked = request.upgrade_request(settings, self._layout, project.target, self._hold.fence)
         failure: dict[str, Any] | None = None
-        with start(settings, project, asked) as worker:
+        with start(self._settings, self._context.project, self._asked) as worker:
             self._hold.on_loss(worker.stop)
             try:
                 for message in conversation(worker, self._deadline):
@@ -98,20 +100,22 @@ class Upgrade:
             case Reported("connected", facts):
                 progress.where = facts["where"]
             case Reported("started", facts):
-                progress.total = done_before + facts["total"]
+                progress.total = max(progress.total, done_before + facts["total"])
                 self._show_progress()
             case Reported("began", facts):
                 progress.revision, progress.transaction = facts["revision"], facts["transaction"]
             case Reported("applied", facts):
                 progress.revision = progress.transaction = None
                 progress.done = done_before + facts["done"]
-                self._show_progress()
+                self._show_progress(facts["revision"])
+            case Reported("written", facts):
+                self.written.append(Path(facts["file"]))
             case Reported("failed", facts):
                 return dict(facts)
         return None
 
-    def _show_progress(self) -> None:
-        self._context.progress(self.progress.done, self.progress.total, "revisions")
+    def _show_progress(self, revision: str | None = None) -> None:
+        self._context.progress(self.progress.done, self.progress.total, "revisions", revision or "")
 
     def _is_worth_another_try(self, failure: dict[str, Any], tries: int) -> bool:
         """Pauses, so that those who waited behind our statement get through, and looks whether anything is left."""

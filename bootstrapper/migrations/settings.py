@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -23,6 +23,15 @@ def _absolute_target(target: str) -> str:
     return target
 
 
+def _one_state(target: str) -> str:
+    if target == "heads":
+        raise ValueError("name one revision, or head")
+    return target
+
+
+Target = Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)]
+
+
 class MigrationSettings(StepModel):
     """How to run a project's Alembic; what is left out is what Alembic itself would take.
 
@@ -31,7 +40,7 @@ class MigrationSettings(StepModel):
         script_location: The folder with env.py, in place of the one that `config` names.
         section: The section of alembic.ini.
         x: Arguments that env.py reads with get_x_argument().
-        target: The state to reach: head, heads, a revision, or label@head.
+        target: The state to reach: head, heads, a revision, or label@head; or several of these, reached in turn.
         version_table: Where env.py gives Alembic another name than alembic_version.
         version_table_schema: Where env.py gives Alembic a schema for it.
         python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
@@ -41,13 +50,18 @@ class MigrationSettings(StepModel):
         ddl_retries: How often a revision is tried again that got no lock in time, or was in a deadlock.
         statement_timeout: The longest a statement of a revision may take.
         timeout: The longest all revisions together may take.
+        repair: Whether invalid indexes and constraints that were never validated are mended, not only reported.
+        adopt: Where a database with tables but without a version stands; compared with what the revisions up to it
+            build in a scratch database before anything is noted.
+        ahead: Whether a start-up and `apply --follow` accept a database that is ahead of the code, and write nothing;
+            `apply` never does.
     """
 
     config: Path | None = None
     script_location: str | None = None
     section: str = "alembic"
     x: tuple[str, ...] = ()
-    target: Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)] = "head"
+    target: Target | Annotated[tuple[Target, ...], Field(min_length=1)] = "head"
     version_table: str = DEFAULT_TABLE
     version_table_schema: str | None = None
     python: str | None = None
@@ -57,6 +71,13 @@ class MigrationSettings(StepModel):
     ddl_retries: Annotated[int, Field(ge=0, le=100)] = 5
     statement_timeout: Seconds | None = None
     timeout: Seconds | None = None
+    repair: bool = False
+    adopt: Annotated[Target, AfterValidator(_one_state)] | None = None
+    ahead: Literal["accept", "refuse"] = "accept"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     def version_table_name(self) -> str:
         """The version table, as people read it."""

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import InvalidFileError, MigrationError, Problem, Source
+from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
@@ -18,39 +18,72 @@ from bootstrapper.migrations.request import configuration_request
 from bootstrapper.migrations.revisions import Revision, read_revision
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.versions import Versions, read_versions
-from bootstrapper.step import Project
+from bootstrapper.step import Context, Project
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What the project's files declare, and the revisions that the target stands for."""
+    """What the project's files declare.
+
+    Attributes:
+        goals: The targets in turn: as the settings name them, and the revisions that each stands for.
+    """
 
     layout: Layout
     history: History
-    targets: tuple[str, ...]
+    goals: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
 class State:
     """Attributes:
     unknown: Version rows that no file declares; nothing is pending then, because nobody can tell.
+    walks: The targets that have revisions pending, each with the version rows it is reached from.
     """
 
     declared: Declared
     versions: Versions
     unknown: tuple[str, ...]
-    pending: tuple[Revision, ...]
+    pending: tuple[Revision, ...] = ()
+    walks: tuple[tuple[tuple[str, ...], str], ...] = ()
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return self.versions.rows
 
 
 def compare(declared: Declared, versions: Versions) -> State:
     unknown = declared.history.unknown(versions.rows)
-    pending = () if unknown else declared.history.pending(versions.rows, declared.targets)
-    return State(declared, versions, unknown, pending)
+    if unknown:
+        return State(declared, versions, unknown)
+    history, rows = declared.history, versions.rows
+    pending: list[Revision] = []
+    walks = []
+    for text, revisions in declared.goals:
+        found = history.pending(rows, revisions)
+        if found:
+            pending += found
+            walks.append((rows, text))
+            rows = history.rows_after(rows, revisions)
+    return State(declared, versions, (), tuple(pending), tuple(walks))
 
 
 def look(connection: Connection[Any], declared: Declared, settings: MigrationSettings) -> State:
     """Reads the version rows of our own database."""
     return compare(declared, read_versions(connection, settings))
+
+
+def find_known(context: Context, declared: Declared, settings: MigrationSettings) -> State:
+    """As `look`; raises AheadError where the database is at a revision that the code lacks."""
+    state = look(context.connection, declared, settings)
+    if state.unknown:
+        raise AheadError(
+            f"{context.project.target.where} is at revision {', '.join(state.unknown)},"
+            f" which {state.declared.layout.script_location} does not have",
+            is_acceptable=settings.ahead == "accept",
+            hint="Deploy the code that has it, or a newer one.",
+        )
+    return state
 
 
 def find_layout(settings: MigrationSettings, project: Project, source: Source | None = None) -> Layout:
@@ -81,13 +114,13 @@ def read_declared(
         revisions = _ask_alembic(settings, layout, project, deadline, report)
     try:
         history = History(revisions)
-        return Declared(layout, history, history.targets(settings.target))
+        return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
     except BrokenHistory as error:
         raise MigrationError(str(error), hint=_hint(settings, str(error))) from error
 
 
 def _hint(settings: MigrationSettings, reason: str) -> str | None:
-    if settings.target == "head" and "heads" in reason:
+    if "head" in settings.targets and "heads" in reason:
         return "Write target: heads, or merge them with: alembic merge heads."
     return None
 

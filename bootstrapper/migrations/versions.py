@@ -24,10 +24,16 @@ class Versions:
     """Attributes:
     rows: The revisions the database is at; empty where there is no version table.
     is_readable: False where the table is there and the role may not read it.
+    schema: Where the table was found; None where there is none.
     """
 
     rows: tuple[str, ...] = ()
     is_readable: bool = True
+    schema: str | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        return self.schema is None
 
 
 def rows_query(settings: MigrationSettings, schema: str | None = None) -> sql.Composed:
@@ -45,6 +51,6 @@ def read_versions(connection: Connection[Any], settings: MigrationSettings) -> V
         return Versions()
     schema, is_readable = found
     if not is_readable:
-        return Versions(is_readable=False)
+        return Versions(is_readable=False, schema=schema)
     rows = connection.execute(rows_query(settings, schema)).fetchall()
-    return Versions(tuple(row[0] for row in rows))
+    return Versions(tuple(row[0] for row in rows), schema=schema)

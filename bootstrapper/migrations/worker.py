@@ -13,9 +13,11 @@ if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
 import importlib.util
+import io
 import json
 import os
 import threading
+import time
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -27,7 +29,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 ORPHANED = 70
@@ -35,7 +38,9 @@ FAILED = 1
 DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg")
 
 BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
-MAY_IDENTIFY = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
+REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION and SECONDS
+ACTION = "{{action}}"
+SECONDS = "{{seconds}}"
 
 
 class Stop(Exception):  # noqa: N818 - the parent turns it into an error
@@ -84,6 +89,8 @@ class Guard:
         self.revision: str | None = None
         self.failure: dict[str, Any] | None = None
         self.asks: dict[str, str] = {}
+        self.done = 0
+        self.began = 0.0
 
     def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
         stop = Stop(kind, reason, **facts)
@@ -103,6 +110,7 @@ class Guard:
             guard.connect(connection)
             options["transaction_per_migration"] = True
             options["on_version_apply"] = [*_several(options.get("on_version_apply")), guard.version_applied]
+            options["include_object"] = guard.without_ledger(options.get("include_object"))
             steps = self.context_opts.get("fn")
             if steps is not None and not hasattr(steps, "is_fenced"):
                 self.context_opts["fn"] = guard.fenced(steps)
@@ -134,7 +142,10 @@ class Guard:
 
     def require_our_database(self, connection: Any) -> None:
         """In another database there may be no lock to look at, so this is asked before the fence."""
-        self.asks = self.request["asks" if _one(connection, MAY_IDENTIFY)[0] else "asks_without_identifier"]
+        may_identify, may_note = _one(connection, self.request["may"])
+        self.asks = dict(self.request["asks" if may_identify else "asks_without_identifier"])
+        if not may_note:
+            self.asks["note_revision"] = ""
         where = _where(connection)
         self.events.send("connected", where=where)
         self.compare_database(where, *_one(connection, self.asks["identity"]))
@@ -167,13 +178,14 @@ class Guard:
 
         def iterate(heads: Any, context: Any) -> Any:
             pending = list(steps(heads, context))
-            self.events.send("started", total=len(pending))
-            for done, step in enumerate(pending, 1):
+            self.events.send("started", total=self.done + len(pending))
+            for step in pending:
                 if hasattr(step, "migration_fn") and context.connection is not None:
                     step.migration_fn = self.migration(step, context.connection)
                 yield step
+                self.done += 1
+                self.events.send("applied", done=self.done, revision=self.revision)  # after its COMMIT
                 self.revision = None
-                self.events.send("applied", done=done, total=len(pending))  # after the COMMIT of its transaction
 
         iterate.is_fenced = True  # type: ignore[attr-defined]
         return iterate
@@ -185,6 +197,7 @@ class Guard:
             self.revision = step.revision.revision
             number = self.pass_fence(connection)
             self.events.send("began", revision=self.revision, transaction=number)
+            self.began = time.monotonic()
             run(**options)
 
         return migrate
@@ -193,6 +206,29 @@ class Guard:
         """Alembic calls it in the transaction that holds the version row, just before the COMMIT."""
         if ctx.connection is not None:
             self.pass_fence(ctx.connection)
+            self.note(ctx.connection, self.request["command"])
+
+    def note(self, connection: Any, action: str) -> None:
+        """Writes into the ledger, in the open transaction, what became of the revision at hand."""
+        statement = self.asks["note_revision"]
+        if self.revision is None or not statement:
+            return
+        seconds = f"{time.monotonic() - self.began:.6f}"
+        for place, value in ((REVISION, literal(self.revision)), (ACTION, literal(action)), (SECONDS, seconds)):
+            statement = statement.replace(place, value)
+        connection.exec_driver_sql(statement)
+
+    def without_ledger(self, include: Callable[..., bool] | None) -> Callable[..., bool]:
+        """Autogenerate would drop our tables, since no model knows them."""
+        hidden = {(schema, name) for schema, name in self.request["hidden_tables"]}
+
+        def include_object(item: Any, name: str | None, kind: str, *more: Any) -> bool:
+            table = item if kind == "table" else getattr(item, "table", None)
+            if table is not None and (table.schema or self.request["hidden_schema"], table.name) in hidden:
+                return False
+            return True if include is None else bool(include(item, name, kind, *more))
+
+        return include_object
 
     def fence_version_table(self, context: Any) -> None:
         """Alembic creates its table outside the transactions of the revisions."""
@@ -220,12 +256,20 @@ class Guard:
 
         @contextmanager
         def fenced_block() -> Iterator[None]:
+            if context.connection is not None:  # the block commits this together with what came before it
+                self.pass_fence(context.connection)
+                self.note(context.connection, "autocommit")
             with block():
                 yield
             if context.connection is not None:
                 self.pass_fence(context.connection)
 
         context.autocommit_block = fenced_block
+
+
+def literal(text: str) -> str:
+    """A text as SQL, whatever the role's settings and the driver's placeholders are."""
+    return "E'" + "".join(c if c.isascii() and c.isalnum() else f"\\U{ord(c):08x}" for c in text) + "'"
 
 
 def _one(connection: Any, statement: str) -> Any:
@@ -291,10 +335,100 @@ def upgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Brings the database to the target; gives what stopped it, None where nothing did."""
     guard = Guard(request, events)
     guard.install()
-    failure = attempt(lambda: command.upgrade(configuration(request), request["target"]))
+
+    def work() -> None:
+        for target in request["targets"]:
+            command.upgrade(configuration(request), target)
+
+    return guarded(guard, work)
+
+
+def downgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
+    """Takes revisions back, down to the target."""
+    guard = Guard(request, events)
+    guard.install()
+    return guarded(guard, lambda: command.downgrade(configuration(request), request["targets"][0]))
+
+
+def revision(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
+    """Writes a new revision file and tells its path."""
+    guard = Guard(request, events)
+    guard.install()
+
+    def work() -> None:
+        made = command.revision(configuration(request), **request["arguments"])
+        for script in made if isinstance(made, list) else [made]:
+            if script is not None:
+                events.send("written", revision=script.revision, file=str(script.path))
+
+    return guarded(guard, work)
+
+
+def guarded(guard: Guard, work: Callable[[], None]) -> dict[str, Any] | None:
+    """What stopped the work; what the guard stopped counts, whatever env.py made of that exception."""
+    failure = attempt(work)
     if guard.failure is not None or failure is None:
         return guard.failure
     return {"revision": guard.revision, **failure}
+
+
+def render(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
+    """Sends the SQL of each pending revision, or of each that a downgrade would take back; connects to nothing."""
+
+    @event.listens_for(Engine, "do_connect")
+    def refuse(*_: Any) -> None:
+        raise Stop("project", "env.py connects to the database even where it is only asked for SQL")
+
+    def work() -> None:
+        for rows, target in request["walks"]:
+            Rendering(configuration(request), request["direction"], target, events).run(tuple(rows))
+
+    return attempt(work)
+
+
+class Rendering:
+    """One walk of Alembic's offline mode."""
+
+    def __init__(self, config: Config, direction: str, target: str, events: Events) -> None:
+        self.buffer = io.StringIO()
+        self.config = config
+        config.output_buffer = self.buffer
+        self.scripts = ScriptDirectory.from_config(config)
+        self.direction = direction
+        self.target = target
+        self.events = events
+
+    def run(self, rows: tuple[str, ...]) -> None:
+        """Renders what a database with these version rows would go through."""
+        find = self.scripts._upgrade_revs if self.direction == "upgrade" else self.scripts._downgrade_revs
+        steps = list(find(self.target, rows))  # type: ignore[arg-type]
+        for step in steps:
+            script = step.revision
+            self.events.send("step", id=script.revision, message=" ".join(script.doc.split()), file=str(script.path))
+            step.migration_fn = self.cutting(script.revision, step.migration_fn)
+        if steps:
+            with EnvironmentContext(
+                self.config,
+                self.scripts,
+                fn=lambda rev, context: steps,
+                as_sql=True,
+                starting_rev=rows or "base",
+                destination_rev=self.target,
+            ):
+                self.scripts.run_env()
+
+    def cutting(self, revision: str, run: Callable[..., None]) -> Callable[..., None]:
+        """What a revision writes into the buffer is its SQL; one that needs a database does not keep others back."""
+
+        def migrate(**options: Any) -> None:
+            start = self.buffer.tell()
+            failure = attempt(lambda: run(**options))
+            if failure is not None:
+                self.events.send("unrendered", revision=revision, reason=failure["reason"])
+                return
+            self.events.send("rendered", revision=revision, sql=self.buffer.getvalue()[start:])
+
+        return migrate
 
 
 def history(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
@@ -371,7 +505,13 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-COMMANDS = {"upgrade": upgrade, "history": history}
+COMMANDS = {
+    "upgrade": upgrade,
+    "downgrade": downgrade,
+    "revision": revision,
+    "render": render,
+    "history": history,
+}
 
 
 def main() -> int:

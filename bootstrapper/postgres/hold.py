@@ -47,6 +47,10 @@ UPDATE {lock} SET run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NU
     backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
 WHERE run_id = %s AND token = %s
 """
+_SELF = "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()"
+_NOTE_WORKER = """
+UPDATE {lock} SET worker_backend_pid = %s, worker_backend_start = %s WHERE run_id = %s AND token = %s
+"""
 _UNLOCK = "SELECT pg_catalog.pg_advisory_unlock(%s)"
 
 
@@ -215,6 +219,21 @@ class Hold:
         """Calls back from the heartbeat's thread once the hold is lost, to stop what runs off this connection."""
         if self._heartbeat is not None:
             self._heartbeat.on_loss(callback)
+
+    def announce(self, worker: Connection[Any]) -> None:
+        """Notes in the row which other connection works, so that nobody takes the lock while the server still does.
+
+        Its statement is cancelled once the hold is lost. Behind a pooler, where the backend outlives its work, that is
+        all. Raises FencedOffError where the lock is not ours any more.
+        """
+        self.on_loss(worker.cancel_safe)
+        if self._pooled:
+            return
+        row = worker.execute(_SELF, binary=True).fetchone()  # as text it hangs on DateStyle
+        assert row is not None
+        statement = self.fence.ledger.fill(_NOTE_WORKER)
+        if not self.connection.execute(statement, (*row, self.fence.run_id, self.fence.token)).rowcount:
+            raise FencedOffError("another run has taken the lock")
 
     def release(self) -> None:
         """Gives the lock back; closes the connection where that does not work, which frees it too."""

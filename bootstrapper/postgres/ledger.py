@@ -20,12 +20,12 @@ from bootstrapper.errors import AheadError, InvalidFileError, Problem, RefusedEr
 from bootstrapper.plan import Action, Change
 
 DEFAULT_SCHEMA = "bootstrapper"
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 BROKEN = "broken"
 """The outcome of a run whose lock somebody broke; it is noted for it."""
 UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.InsufficientPrivilege)
 """What the server answers where the ledger does not exist, is somebody else's, or is not for this role to read."""
-TABLES = ("lock", "runs", "steps", "digests", "meta")
+TABLES = ("lock", "runs", "steps", "revisions", "digests", "meta")
 _INDEXES = ("steps_run_id_idx", "steps_marks_idx")
 
 

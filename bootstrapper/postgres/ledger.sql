@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS {runs} (
     outcome     text CHECK (outcome IN ('done', 'failed', 'interrupted', 'broken')),
     error       text
 );
+-- Since version 2 of the ledger; in two statements, so that nobody is said to have made the runs before it.
+ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS role text;
+ALTER TABLE {runs} ALTER COLUMN role SET DEFAULT session_user;
 COMMENT ON TABLE {runs} IS 'bootstrapper: every run that took the lock; without an outcome it did not finish';
 
 CREATE TABLE IF NOT EXISTS {steps} (
@@ -59,6 +62,19 @@ CREATE INDEX IF NOT EXISTS {steps_run_id_idx} ON {steps} (run_id);
 CREATE INDEX IF NOT EXISTS {steps_marks_idx} ON {steps} USING gin (marks);
 COMMENT ON TABLE {steps} IS 'bootstrapper: what was done; each row carries the hash of the one before';
 
+-- Written in the transaction that makes the change; autocommit: in the one that an autocommit block commits first, so
+-- that a later upgrade of the same revision is missing where the block was cut off.
+CREATE TABLE IF NOT EXISTS {revisions} (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id   uuid NOT NULL REFERENCES {runs},
+    step     text NOT NULL,
+    revision text NOT NULL,
+    action   text NOT NULL CHECK (action IN ('upgrade', 'downgrade', 'stamp', 'autocommit')),
+    seconds  double precision,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE {revisions} IS 'bootstrapper: revisions of migrations, each with the run that applied it';
+
 CREATE TABLE IF NOT EXISTS {digests} (
     fixture      text NOT NULL,
     bucket       bigint NOT NULL,
@@ -70,6 +86,7 @@ CREATE TABLE IF NOT EXISTS {digests} (
 );
 COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
 
-INSERT INTO {meta} VALUES ('ledger_version', '1') ON CONFLICT DO NOTHING;
+INSERT INTO {meta} AS known VALUES ('ledger_version', '2')
+ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE known.value::integer < excluded.value::integer;
 -- Above every token that was ever given out, also where a restored dump brought the runs without their lock.
 INSERT INTO {lock} (token) SELECT coalesce(max(token), 0) FROM {runs} ON CONFLICT DO NOTHING;

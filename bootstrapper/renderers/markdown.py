@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bootstrapper import wording
-from bootstrapper.plan import Change, Deferred, Plan, PlannedStep
+from bootstrapper.plan import Change, Deferred, Finding, Plan, PlannedStep
 from bootstrapper.renderer import Renderer
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@&])")
@@ -19,7 +19,7 @@ class MarkdownRenderer(Renderer):
     def plan(self, plan: Plan) -> str:
         head = [f"### {_escaped(wording.title(plan))}", "", _escaped(wording.where(plan)), ""]
         table = ["| | step | state | why |", "|---|---|---|---|", *map(_row, plan.steps)]
-        details = [line for step in plan.pending for line in _details(step)]
+        details = [line for step in plan.steps if step.has_changes or step.findings for line in _details(step)]
         return "\n".join([*head, *table, "", *details, f"**{wording.totals(plan)}**"])
 
 
@@ -33,6 +33,7 @@ def _details(step: PlannedStep) -> Iterator[str]:
     """Changes in a block of the `diff` language: additions and deletions get their colours from it."""
     lines = [line for change in step.changes for line in _change(change)]
     lines += [line for deferred in step.deferred for line in _deferred(deferred)]
+    lines += [line for finding in step.findings for line in _finding(finding)]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0))
     yield from (f"#### {_escaped(wording.step_name(step))}", "", f"{fence}diff", *lines, fence, "")
 
@@ -40,7 +41,7 @@ def _details(step: PlannedStep) -> Iterator[str]:
 def _change(change: Change) -> Iterator[str]:
     head = f"{change.action.glyph} {wording.one_line(change.target)}"
     yield wording.with_reason(head, change.reason)
-    yield from (f"    {line}" for line in wording.columns(change))
+    yield from (f"    {line}".rstrip() for line in (*wording.columns(change), *wording.sql_lines(change)))
     if change.unset:
         yield f"    {wording.not_set(change.unset)}"
 
@@ -52,6 +53,12 @@ def _deferred(deferred: Deferred) -> Iterator[str]:
     yield from (f"    {line}" for line in wording.targets(deferred))
     if deferred.unset:
         yield f"    {wording.not_set(deferred.unset)}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield wording.finding(finding)
+    if finding.remedy:
+        yield f"    {wording.one_line(finding.remedy)}"
 
 
 def _escaped(text: str) -> str:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from bootstrapper import wording
-from bootstrapper.plan import Change, Deferred, Plan, PlannedStep
+from bootstrapper.plan import Change, Deferred, Finding, Plan, PlannedStep
 from bootstrapper.renderer import Renderer
 
 _WIDTH = 80
@@ -32,6 +32,8 @@ def _step(step: PlannedStep, width: int) -> Iterator[str]:
         yield from _change(change)
     for deferred in step.deferred:
         yield from _deferred(deferred)
+    for finding in step.findings:
+        yield from _finding(finding)
 
 
 def _change(change: Change) -> Iterator[str]:
@@ -39,6 +41,7 @@ def _change(change: Change) -> Iterator[str]:
     yield from _wrapped(wording.with_reason(head, change.reason), _STEP, hang=2)
     for line in wording.columns(change):
         yield _CHANGE + line  # never wrapped: the source of a secret or a long value stays in one piece
+    yield from ((_CHANGE + line).rstrip() for line in wording.sql_lines(change))
     if change.unset:
         yield from _wrapped(wording.not_set(change.unset), _CHANGE)
 
@@ -50,6 +53,12 @@ def _deferred(deferred: Deferred) -> Iterator[str]:
     yield from (_CHANGE + line for line in wording.targets(deferred))
     if deferred.unset:
         yield from _wrapped(wording.not_set(deferred.unset), _CHANGE)
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield from _wrapped(wording.finding(finding), _STEP, hang=2)
+    if finding.remedy:
+        yield _CHANGE + wording.one_line(finding.remedy)  # in one piece, to be copied
 
 
 def _wrapped(text: str, indent: str, hang: int = 0) -> list[str]:

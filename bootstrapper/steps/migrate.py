@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrapper.errors import AheadError, FencedOffError, MigrationError
+from bootstrapper.errors import FencedOffError, GuardError, MigrationError
+from bootstrapper.events import Warned
+from bootstrapper.migrations import describe, remains
+from bootstrapper.migrations.adoption import Adoption, revision_to_adopt
+from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
-from bootstrapper.migrations.revisions import Revision, read_revision
-from bootstrapper.migrations.runner import Progress, Upgrade
+from bootstrapper.migrations.lint import lint
+from bootstrapper.migrations.rendering import render
+from bootstrapper.migrations.request import fenced_request
+from bootstrapper.migrations.revisions import read_revision
+from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import Declared, State, find_layout, look, read_declared
-from bootstrapper.step import Action, Change, Context, Deferred, Project, Step
+from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, read_declared
+from bootstrapper.migrations.versions import Versions
+from bootstrapper.postgres.lock import Hold
+from bootstrapper.step import Action, Change, Context, Deferred, Finding, Project, Step
 
 
 class Migrate(Step):
@@ -26,26 +35,91 @@ class Migrate(Step):
         """The `with:` block."""
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """The pending revisions in order; raises AheadError where the database is at one that the code lacks."""
+        """What is to be mended, a revision to adopt, and the pending revisions in order.
+
+        Raises AheadError where the database is at a revision that the code lacks, and GuardError where it has tables,
+        no version, and nothing to adopt.
+        """
         declared = self._declared(context)
-        state = look(context.connection, declared, self.options)
+        state = find_known(context, declared, self.options)
         if not state.versions.is_readable:
             needs = f"the right to read {self.options.version_table_name()}"
             return [Deferred(needs, "no telling what is pending", frozenset({Action.RUN}))]
-        self._require_known(state, context)
-        return [_change(revision, context.project) for revision in state.pending]
+        repairs = remains.repairs(context, state) if self.options.repair else []
+        adopted, state = self._after_adoption(context, state)
+        revisions = [describe.change(revision, context.project) for revision in state.pending]
+        return [*repairs, *adopted, *revisions]
+
+    def _after_adoption(self, context: Context, state: State) -> tuple[list[Change], State]:
+        """What is adopted at first contact, and how the database stands then."""
+        if state.rows or not state.pending:
+            return [], state
+        found = stranger(context.connection, self.options, context.project)
+        if found is None:
+            return [], state
+        if self.options.adopt is None:
+            raise GuardError(
+                f"{context.project.target.where} has tables ({found}) and no version: nobody can tell what is pending",
+                hint="Say where it stands: `bootstrapper stamp REVISION` (base where no revision was run), or"
+                " `adopt: REVISION` under with:, which compares the schema first.",
+                source=self.source,
+            )
+        revision = revision_to_adopt(self.options, state.declared)
+        rows = state.declared.history.rows_after((), (revision,))
+        reason = "if the schema is what the revisions up to it build in a scratch database"
+        return [Change.run(f"adopt revision {revision}", reason=reason)], compare(state.declared, Versions(rows))
+
+    def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
+        declared = self._declared(context)
+        _, state = self._after_adoption(context, find_known(context, declared, self.options))
+        return describe.with_sql(changes, render(self.options, declared.layout, context, state.walks))
+
+    def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        """What the statements would lock or drop where they are shown, and what a killed run left behind."""
+        state = find_known(context, self._declared(context), self.options)
+        left = [] if self.options.repair else remains.findings(context, state)
+        return [*left, *lint(context.connection, describe.sql_by_revision(changes))]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
-        if context.hold is None:
+        hold = context.hold
+        if hold is None:
             raise FencedOffError("no lock is held")
         declared = self._declared(context)
-        upgrade = Upgrade(self.options, declared.layout, context, context.hold)
-        upgrade.run()
-        state = look(context.connection, declared, self.options)
-        self._require_known(state, context)
+        state = find_known(context, declared, self.options)
+        if self.options.repair:
+            remains.repair(context, hold, state, self.options.lock_timeout)
+        if not state.rows and state.pending and stranger(context.connection, self.options, context.project):
+            Adoption(self.options, declared, context, hold, revision_to_adopt(self.options, declared)).run()
+            state = find_known(context, declared, self.options)
         if state.pending or not state.versions.is_readable:
-            raise MigrationError(_shortfall(state, upgrade.progress, context), hint=_HINT)
+            self._upgrade(context, hold, state)
+        self._look_back(context, hold, declared)
+
+    def _upgrade(self, context: Context, hold: Hold, state: State) -> None:
+        asked = fenced_request(
+            self.options,
+            state.declared.layout,
+            context.project.target,
+            hold.fence,
+            command="upgrade",
+            step=self.name,
+            targets=self.options.targets,
+        )
+        operation = Operation(self.options, asked, context, hold, total=len(state.pending))
+        operation.run()
+        state = find_known(context, state.declared, self.options)
+        if state.pending or not state.versions.is_readable:
+            raise MigrationError(_shortfall(state, operation.progress, context), hint=_HINT)
+
+    def _look_back(self, context: Context, hold: Hold, declared: Declared) -> None:
+        """What the revisions themselves left unfinished, such as a constraint that nobody validated."""
+        state = find_known(context, declared, self.options)
+        if self.options.repair:
+            remains.repair(context, hold, state, self.options.lock_timeout)
+            return
+        for finding in remains.findings(context, state):
+            context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
 
     def inputs(self, project: Project) -> Sequence[Path]:
         """The configuration, env.py, and the revisions as far as they can be found without running code."""
@@ -68,29 +142,8 @@ class Migrate(Step):
             self.options, context.project, deadline=context.deadline, report=context.report, source=self.source
         )
 
-    def _require_known(self, state: State, context: Context) -> None:
-        if state.unknown:
-            raise AheadError(
-                f"{context.project.target.where} is at revision {', '.join(state.unknown)},"
-                f" which {state.declared.layout.script_location} does not have",
-                hint="Deploy the code that has it, or a newer one.",
-                source=self.source,
-            )
-
 
 _HINT = "Look for an env.py that does not commit, or that does not call context.run_migrations()."
-
-
-def _change(revision: Revision, project: Project) -> Change:
-    file = {} if revision.file is None else {"file": _relative(revision.file, project.directory)}
-    return Change(Action.RUN, f"revision {revision.id}", revision.message, after=file)
-
-
-def _relative(file: Path, directory: Path) -> str:
-    try:
-        return str(file.relative_to(directory.resolve()))
-    except ValueError:
-        return str(file)
 
 
 def _shortfall(state: State, progress: Progress, context: Context) -> str:

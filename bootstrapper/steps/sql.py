@@ -13,17 +13,12 @@ from psycopg import Connection, pq
 from pydantic import model_validator
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import FencedOffError, InvalidFileError, Problem, Source, StepFailedError
+from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
 from bootstrapper.postgres.connect import connect
-from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.statements import Statement, line_and_column, split
 from bootstrapper.step import Change, Context, Deferred, Project, Step, StepModel
 
 _SHOWN = 70
-_SELF = "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()"
-_WORKER = """
-UPDATE {lock} SET worker_backend_pid = %s, worker_backend_start = %s WHERE run_id = %s AND token = %s
-"""
 
 
 class Sql(Step):
@@ -91,7 +86,7 @@ class Sql(Step):
         target = context.session.target
         with closing(connect(target, deadline=context.deadline, application_name="bootstrapper sql")) as connection:
             if context.hold is not None:
-                _announce(context.hold, context, connection)
+                context.hold.announce(connection)
             with _notices(context, connection), _cancelled_at(connection, context.deadline):
                 for statement in split(text):
                     self._execute(context, connection, statement, text)
@@ -176,22 +171,6 @@ def _transaction(connection: Connection[Any]) -> object:
         return None
     row = connection.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
     return row[0] if row else None
-
-
-def _announce(hold: Hold, context: Context, connection: Connection[Any]) -> None:
-    """Notes in the lock's row who works, so that nobody takes the lock while the server still does; ends it on loss.
-
-    Not behind a pooler, where the backend outlives its work.
-    """
-    hold.on_loss(connection.cancel_safe)
-    if context.session.server.pooled:
-        return
-    row = connection.execute(_SELF, binary=True).fetchone()  # as text it hangs on DateStyle
-    assert row is not None
-    fence = hold.fence
-    noted = context.connection.execute(fence.ledger.fill(_WORKER), (*row, fence.run_id, fence.token))
-    if not noted.rowcount:
-        raise FencedOffError("another run has taken the lock")
 
 
 @contextmanager

@@ -1,0 +1,29 @@
+"""Asks a person before something is lost; without one, and without the flag for it, the answer is no."""
+
+from __future__ import annotations
+
+import sys
+
+from bootstrapper.cli.output import print_message
+from bootstrapper.errors import GuardError
+
+
+def require_yes(question: str, *, yes: bool, nothing: str) -> None:
+    """Raises GuardError where nobody said yes; `nothing` tells what was left alone."""
+    if not yes and _answer(f"{question} [y/N]") not in ("y", "yes"):
+        raise GuardError(f"not confirmed: {nothing}", hint="Answer yes, or pass --yes.")
+
+
+def require_name(question: str, name: str, *, given: str | None, nothing: str) -> None:
+    """Raises GuardError where the name was neither given nor typed, letter by letter."""
+    answer = given if given is not None else _answer(f"{question} Type {name} to confirm:", fold=False)
+    if answer != name:
+        raise GuardError(f"not confirmed: {nothing}", hint=f"Pass --confirm {name}.")
+
+
+def _answer(question: str, *, fold: bool = True) -> str:
+    if not sys.stdin.isatty():
+        return ""
+    print_message(question)
+    answer = sys.stdin.readline().strip()
+    return answer.lower() if fold else answer

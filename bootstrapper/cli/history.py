@@ -1,0 +1,72 @@
+"""`history`: which runs there were, and which revisions each of them applied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+
+from bootstrapper import api
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+from bootstrapper.postgres.records import RevisionRecord, RunHistory
+from bootstrapper.units import show_seconds
+from bootstrapper.wording import one_line
+
+_PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
+
+
+@click.command()
+@takes(
+    *options.WHERE,
+    options.timeout,
+    options.data_format,
+    *options.PRINTING,
+    click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs are shown."),
+)
+def history(invocation: Invocation, *, most: int) -> int:
+    """Show the latest runs with their revisions: when, how long, by whom."""
+    with Reporter(invocation, "history") as reporter:
+        found = api.history(request(invocation, reporter.emit), most)
+        reporter.make_way_for_data()
+        print_data(_json(found) if invocation.format == "json" else "\n".join(_text(found)))
+    return ExitCode.DONE
+
+
+def _text(found: list[RunHistory] | None) -> Iterator[str]:
+    if not found:
+        yield "no runs" if found is not None else "no runs: there is no ledger that this role can read"
+    for run in found or ():
+        yield _run(run)
+        yield from (f"    {_revision(each)}" for each in run.revisions)
+        if run.error:
+            yield f"    error: {one_line(run.error)}"
+
+
+def _run(run: RunHistory) -> str:
+    seconds = f" in {show_seconds(run.seconds)}" if run.seconds is not None else ""
+    environment = f" · {run.environment}" if run.environment else ""
+    who = f"{run.role or 'unknown role'} on {run.host}"
+    outcome = run.outcome or "not finished"
+    what = f"{run.command}{environment}  {outcome}{seconds}"
+    return one_line(f"{run.serial:>4}  {_time(run.started_at)}  {what}  by {who}")
+
+
+def _revision(each: RevisionRecord) -> str:
+    seconds = f" in {show_seconds(each.seconds)}" if each.seconds is not None else ""
+    return one_line(f"{_PAST[each.action]} {_time(each.noted_at)}  {each.action} {each.revision}{seconds}")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+
+
+def _json(found: list[RunHistory] | None) -> str:
+    return json.dumps([asdict(run) for run in found or ()], default=str, ensure_ascii=False, indent=2)

@@ -1,0 +1,129 @@
+"""`upgrade`, `downgrade`, `stamp`, `revision`: Alembic's commands, under the lock and through the worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from bootstrapper import api, operations
+from bootstrapper.cli import options
+from bootstrapper.cli.applying import apply_all
+from bootstrapper.cli.confirming import require_name, require_yes
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.planning import print_plan, show_plan
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode
+from bootstrapper.operations import Operation
+from bootstrapper.plan import Plan
+
+_TYPES = ("migrate",)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows what would be done, and changes nothing.")
+_SHARED = (
+    *options.WHERE,
+    options.step,
+    options.timeout,
+    options.plan_format,
+    options.report,
+    *options.PRINTING,
+    _DRY_RUN,
+)
+_NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, and no option
+
+
+@click.command(context_settings=_NEGATIVE)
+@click.argument("target", default="head")
+@takes(*_SHARED)
+def upgrade(invocation: Invocation, *, target: str, dry_run: bool) -> int:
+    """Apply the revisions up to TARGET: head, heads, a revision, label@head or +N."""
+    operation = operations.upgrade(_absolute(invocation, target))
+    return _run(invocation, "upgrade", operation, dry_run=dry_run, nothing=f"nothing to do: {target} is reached")
+
+
+@click.command(context_settings=_NEGATIVE)
+@click.argument("target")
+@takes(
+    *_SHARED,
+    click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
+    click.option("--confirm", metavar="DATABASE", help="The database's name, in place of typing it."),
+)
+def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, confirm: str | None) -> int:
+    """Take revisions back down to TARGET: a revision, base or -N.
+
+    Shows first what would be dropped, and asks. In a protected environment the database's name has to be typed, or
+    given with --confirm.
+    """
+    target = _absolute(invocation, target)
+    shown = _shown(invocation, operations.downgrade(target))
+    if dry_run or not shown.pending:
+        return ExitCode.DONE
+    question = f"Take back {len(_revisions(shown))} of the revisions of database {shown.database.database}?"
+    nothing = "nothing was taken back"
+    if api.is_protected(request(invocation)):
+        require_name(question, shown.database.database, given=confirm, nothing=nothing)
+    else:
+        require_yes(question, yes=yes or confirm == shown.database.database, nothing=nothing)
+    operation = operations.downgrade(target, _revisions(shown))
+    apply_all(replace(invocation, format=None), "downgrade", types=_TYPES, operation=operation)
+    return ExitCode.DONE
+
+
+@click.command()
+@click.argument("target")
+@takes(*_SHARED)
+def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
+    """Note that the database is at TARGET (base, head, heads, a revision), and run nothing."""
+    nothing = f"nothing to do: the database is stamped {target}"
+    return _run(invocation, "stamp", operations.stamp(target), dry_run=dry_run, nothing=nothing)
+
+
+@click.command()
+@click.argument("message")
+@takes(
+    *_SHARED,
+    click.option("--autogenerate", is_flag=True, help="Fills it with what the models have and the database lacks."),
+    click.option("--head", default="head", show_default=True, help="The revision that it follows, or base."),
+    click.option("--splice", is_flag=True, help="Lets it follow one that is no head."),
+    click.option("--branch-label", metavar="LABEL", help="A label for the branch that it begins."),
+    click.option("--depends-on", metavar="REVISION", multiple=True, help="A revision that it needs; may be repeated."),
+    click.option("--rev-id", metavar="ID", help="Its identifier, in place of a random one."),
+    click.option("--version-path", metavar="FOLDER", help="Which of several version folders it goes to."),
+)
+def revision(invocation: Invocation, *, message: str, dry_run: bool, **given: object) -> int:
+    """Write a new revision file from the project's template (also: migration)."""
+    arguments = {"message": message, **given, "depends_on": list(given["depends_on"]) or None}  # type: ignore[call-overload]
+    written: list[Path] = []
+    code = _run(invocation, "revision", operations.revision(arguments, written), dry_run=dry_run, nothing=None)
+    for path in written:
+        print_data(str(path))
+    return code
+
+
+def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run: bool, nothing: str | None) -> int:
+    if dry_run:
+        return show_plan(invocation, command, types=_TYPES, operation=operation, sql=True)
+    apply_all(invocation, command, types=_TYPES, operation=operation, nothing=nothing)
+    return ExitCode.DONE
+
+
+def _shown(invocation: Invocation, operation: Operation) -> Plan:
+    """Prints what a downgrade would do, and gives it."""
+    with Reporter(invocation, "downgrade") as reporter:
+        asked = request(invocation, reporter.emit, types=_TYPES, operation=operation, sql=True)
+        render = api.renderer(asked, invocation.format or "text")
+        plan = api.plan(asked, "downgrade")
+        reporter.journal.plan = plan
+        reporter.make_way_for_data()
+        print_plan(invocation, render.plan(plan))
+    return plan
+
+
+def _revisions(plan: Plan) -> list[str]:
+    return [change.target.removeprefix("revision ") for step in plan.steps for change in step.changes]
+
+
+def _absolute(invocation: Invocation, target: str) -> str:
+    return api.relative_target(request(invocation, types=_TYPES), target)

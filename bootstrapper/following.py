@@ -1,0 +1,52 @@
+"""Waits until somebody else has reached the declared state: no lock, no write, no connection between looks."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import AheadError, NotConvergedError, PendingError, UnreachableError
+from bootstrapper.events import Emit, Warned
+from bootstrapper.executor import Executor
+from bootstrapper.postgres.session import Session
+
+LONGEST_SECONDS = 300.0
+"""Where neither the command nor the file sets a limit."""
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit) -> bool:
+    """Whether the declared state was reached; false where the database is ahead of the code and that will do.
+
+    Raises PendingError at the deadline, AheadError where the file does not accept that.
+    """
+    started, until, longest = time.monotonic(), deadline.sooner(LONGEST_SECONDS), _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            pending = _pending(executor)
+        except AheadError as error:
+            if not error.is_acceptable:
+                raise
+            emit(Warned(f"{error.message}; going on with it, nothing is written", error.hint))
+            return False
+        if not pending:
+            return True
+        session.close()
+        if until.has_passed:
+            raise PendingError(pending, time.monotonic() - started)
+        time.sleep(min(random.uniform(0.1, longest), until.seconds_left))  # noqa: S311 - no secret
+        longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _pending(executor: Executor) -> list[str]:
+    """Names of the steps that still have changes; what can not be seen just now counts as one."""
+    executor.open_gates()
+    try:
+        return [step.name for step in executor.look() if step.has_changes]
+    except NotConvergedError as error:
+        return [error.step]  # whoever is at work may be between two states
+    except UnreachableError as error:
+        return [f"{error.where}, which went away"]

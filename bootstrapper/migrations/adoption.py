@@ -1,0 +1,81 @@
+"""Adopts a database that has tables and no version, once its schema was found equal to what the revisions build."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.errors import GuardError
+from bootstrapper.migrations.comparison import describe, differences
+from bootstrapper.migrations.history import BrokenHistory
+from bootstrapper.migrations.request import scratch_request
+from bootstrapper.migrations.runner import Operation
+from bootstrapper.migrations.scratch import scratch_database
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.stamp import write_versions
+from bootstrapper.migrations.state import Declared
+from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.target import Target
+from bootstrapper.step import Context
+
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """One first contact that ends well: the schema built, compared, and the version noted."""
+
+    settings: MigrationSettings
+    declared: Declared
+    context: Context
+    hold: Hold
+    revision: str
+
+    def run(self) -> None:
+        """Raises GuardError with the differences where there are any; then nothing was written."""
+        connection, target = self.context.connection, self.context.project.target
+        names = self.hold.fence.ledger
+        table = (self.settings.version_table_schema, self.settings.version_table)
+        self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
+        with scratch_database(connection, target) as scratch:
+            with closing(self._connect(scratch)) as other:
+                self._migrate(scratch, _oid(other))
+                expected = describe(other, names, table)
+        found = differences(expected, describe(connection, names, table))
+        if found:
+            more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
+            raise GuardError(
+                "\n  ".join([f"{target.where} is not at revision {self.revision}:", *found[:_MOST_SHOWN], *more]),
+                hint="Adopt the revision that it is at, or mend the differences; nothing was written.",
+            )
+        rows = self.declared.history.rows_after((), (self.revision,))
+        with self.hold.transaction() as writing:
+            write_versions(writing, self.settings, rows, self.hold.fence, self.context.step)
+
+    def _migrate(self, scratch: Target, oid: int) -> None:
+        fence = replace(self.hold.fence, database_oid=oid)
+        elsewhere = replace(self.context, project=replace(self.context.project, target=scratch))
+        asked = scratch_request(self.settings, self.declared.layout, scratch, fence, goal=self.revision)
+        Operation(self.settings, asked, elsewhere, self.hold).run()
+
+    def _connect(self, scratch: Target) -> Connection[Any]:
+        return connect(scratch, deadline=self.context.deadline, application_name="bootstrapper adopt")
+
+
+def _oid(connection: Connection[Any]) -> int:
+    query = "SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def revision_to_adopt(settings: MigrationSettings, declared: Declared) -> str:
+    """Raises GuardError where the files have no such revision."""
+    try:
+        return declared.history.targets(settings.adopt or "head")[0]
+    except BrokenHistory as error:
+        raise GuardError(f"adopt: {error}") from error

@@ -1,0 +1,73 @@
+"""First contact: a database that has tables, and no version that would tell how they came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.versions import read_versions
+from bootstrapper.postgres import ledger
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.step import Project
+
+# Only the schema that the revisions work in: hosted databases come with schemas full of their host's tables.
+_TABLES = """
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname = coalesce(%(schema)s, pg_catalog.current_schema())
+  AND NOT (n.nspname = %(ledger)s AND c.relname = ANY (%(ledger_tables)s))
+  AND c.relname <> ALL (%(version_tables)s)
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1
+"""
+_KNOWN = "SELECT EXISTS (SELECT 1 FROM {steps} WHERE kind = 'result')"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A database that this project has not been to before; `tables` are those in the schema of its revisions."""
+
+    tables: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = f" and {len(self.tables) - 1} more" if len(self.tables) > 1 else ""
+        return f"{self.tables[0]}{more}"
+
+
+def stranger(connection: Connection[Any], settings: MigrationSettings, project: Project) -> Stranger | None:
+    """None where there are no tables, or where the ledger or another history knows how they came about.
+
+    To be asked where the version table has no rows.
+    """
+    others = [other for other in _histories(project) if other.version_table_name() != settings.version_table_name()]
+    if _is_known(connection, project.ledger) or any(read_versions(connection, other).rows for other in others):
+        return None
+    found = connection.execute(
+        _TABLES,
+        {
+            "schema": settings.version_table_schema,
+            "ledger": project.ledger.schema,
+            "ledger_tables": [project.ledger.table_name(name) for name in ledger.TABLES],
+            "version_tables": [settings.version_table, *(other.version_table for other in others)],
+        },
+    ).fetchall()
+    return Stranger(tuple(row[0] for row in found)) if found else None
+
+
+def _histories(project: Project) -> list[MigrationSettings]:
+    return [unit.options for unit in project.steps.values() if isinstance(unit.options, MigrationSettings)]
+
+
+def _is_known(connection: Connection[Any], names: LedgerNames) -> bool:
+    """Whether a run of ours has done a step here; a ledger that can not be read knows nothing."""
+    try:
+        with connection.transaction():
+            row = connection.execute(names.fill(_KNOWN)).fetchone()
+    except ledger.UNREADABLE:
+        return False
+    return row is not None and bool(row[0])

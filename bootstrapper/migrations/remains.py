@@ -1,0 +1,137 @@
+"""What is left in the database of revisions that were cut off, and mending it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from bootstrapper.migrations import leftovers
+from bootstrapper.migrations.leftovers import Leftover, find_leftovers
+from bootstrapper.migrations.revisions import Revision
+from bootstrapper.migrations.state import State
+from bootstrapper.plan import SQL, Change, Finding
+from bootstrapper.postgres import ledger
+from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.lock import Hold
+from bootstrapper.step import Context
+
+# A block's row is followed by that of the upgrade, once the revision is whole.
+_CUT_OFF = """
+SELECT DISTINCT ON (r.revision) r.revision, r.run_id, r.noted_at FROM {revisions} AS r
+WHERE r.revision = ANY (%s) AND r.action = 'autocommit'
+  AND NOT EXISTS (SELECT 1 FROM {revisions} AS later
+                  WHERE later.revision = r.revision AND later.id > r.id AND later.action <> 'autocommit')
+ORDER BY r.revision, r.id
+"""
+# The last write to an index's own row is the one that made it valid; that of the block came before.
+_BUILT_SINCE = """
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.oid::pg_catalog.regclass::text, c.relname
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE i.indisvalid AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint AS o WHERE o.conindid = c.oid)
+  AND pg_catalog.age(i.xmin) <= (SELECT pg_catalog.max(pg_catalog.age(r.xmin)) FROM {revisions} AS r
+                                 WHERE r.revision = %s AND r.action = 'autocommit' AND r.run_id = %s)
+"""
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """A revision whose autocommit block began and that was never finished."""
+
+    revision: Revision
+    run_id: UUID
+    since: datetime
+
+    @property
+    def finding(self) -> Finding:
+        return Finding(
+            f"revision {self.revision.id}",
+            f"was cut off in an autocommit block by run {self.run_id} at {self.since:%Y-%m-%d %H:%M:%S %Z}: what it did"
+            " until then is committed, and it begins again from its top",
+            "Let its statements be able to run twice, or take back what they did.",
+        )
+
+    def names(self, index: str) -> bool:
+        """Whether the revision's file has this word in it."""
+        text = self.revision.file.read_text(encoding="utf-8", errors="replace") if self.revision.file else ""
+        return re.search(rf"(?<!\w){re.escape(index)}(?!\w)", text) is not None
+
+
+def findings(context: Context, state: State) -> list[Finding]:
+    """What to tell, each with the statement that mends it."""
+    cut = _cut_off(context, state)
+    return [*(each.finding for each in cut), *(each.finding for each in _to_mend(context, cut))]
+
+
+def repairs(context: Context, state: State) -> list[Change]:
+    """The same as changes; what no statement mends is left out."""
+    return [_change(each) for each in _to_mend(context, _cut_off(context, state)) if each.repair]
+
+
+def _change(leftover: Leftover) -> Change:
+    change = Change.run(f"repair {leftover.kind} {leftover.name}", reason=leftover.reason)
+    return replace(change, after={SQL: f"{leftover.repair};"})
+
+
+def repair(context: Context, hold: Hold, state: State, lock_timeout_seconds: float) -> None:
+    """Runs the statements on a connection of their own: the run's has to keep the lock's lease up meanwhile.
+
+    Raises MigrationError where the server refuses one.
+    """
+    found = [each for each in _to_mend(context, _cut_off(context, state)) if each.repair]
+    if not found:
+        return
+    target, name = context.session.target, "bootstrapper repair"
+    with closing(connect(target, deadline=context.deadline, application_name=name)) as connection:
+        hold.announce(connection)
+        for each in found:
+            hold.require()
+            context.report(each.repair)
+            leftovers.repair(connection, [each], lock_timeout_seconds=lock_timeout_seconds)
+    hold.require()
+
+
+def _to_mend(context: Context, cut: list[CutOff]) -> list[Leftover]:
+    """An index that a revision will build once more has to go; others are built anew."""
+    found = find_leftovers(context.connection, context.project.ledger)
+    mended = [replace(each, repair=each.drop) if each.drop and _is_made_by(cut, each) else each for each in found]
+    return [*_built_since(context.connection, context.project.ledger, cut), *mended]
+
+
+def _is_made_by(cut: list[CutOff], leftover: Leftover) -> bool:
+    index = leftover.name.rpartition(".")[2].strip('"')
+    return leftover.kind == "index" and any(each.names(index) for each in cut)
+
+
+def _built_since(connection: Connection[Any], names: LedgerNames, cut: list[CutOff]) -> Iterator[Leftover]:
+    for each in cut:
+        rows = connection.execute(names.fill(_BUILT_SINCE), (each.revision.id, each.run_id)).fetchall()
+        for name, table, index in rows:
+            if each.names(index):
+                reason = f"was built by revision {each.revision.id} before it was cut off, and will be built again"
+                yield Leftover("index", name, table, reason, f"DROP INDEX CONCURRENTLY {name}")
+
+
+def _cut_off(context: Context, state: State) -> list[CutOff]:
+    """Of the pending revisions; none where the ledger can not be read."""
+    pending = {revision.id: revision for revision in state.pending}
+    if not pending:
+        return []
+    names = context.project.ledger
+    try:
+        with context.connection.transaction():
+            rows = context.connection.execute(names.fill(_CUT_OFF), (list(pending),), binary=True).fetchall()
+    except ledger.UNREADABLE:
+        return []
+    return [CutOff(pending[revision], run_id, since) for revision, run_id, since in rows]

@@ -1,0 +1,87 @@
+"""Notes the revision that a database is at, without running anything; a command, and no step of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection, sql
+
+from bootstrapper.errors import FencedOffError, MigrationError, Source
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.state import read_declared
+from bootstrapper.migrations.versions import read_versions
+from bootstrapper.postgres.lock import Fence
+from bootstrapper.step import Change, Context, Deferred, Step
+
+BASE = "base"
+
+# As Alembic makes it.
+_CREATE = """
+CREATE TABLE IF NOT EXISTS {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
+"""
+_NOTE = "INSERT INTO {revisions} (run_id, step, revision, action) VALUES (%s, %s, %s, 'stamp')"
+
+
+class Stamp(Step):
+    """Writes the version rows in one transaction: Alembic's own stamp deletes and inserts in several.
+
+    Args:
+        target: base, head, heads, a revision, or label@head.
+    """
+
+    uses = "stamp"
+    options: MigrationSettings
+
+    class With(MigrationSettings):
+        """That of the step whose history it is."""
+
+    def __init__(self, name: str, options: MigrationSettings, source: Source | None, target: str) -> None:
+        super().__init__(name, options, source)
+        self.target = target
+
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        """The version rows before and after; unknown rows are replaced like any other."""
+        versions = read_versions(context.connection, self.options)
+        if not versions.is_readable:
+            raise MigrationError(f"the right to read {self.options.version_table_name()} is missing")
+        rows = self._rows(context)
+        if set(versions.rows) == set(rows) and (rows or not versions.is_missing):
+            return []
+        if versions.is_missing and not rows:
+            return [Change.create(f"table {self.options.version_table_name()}", reason="no revision was run")]
+        before, after = ({"version_num": ", ".join(found) or None} for found in (versions.rows, rows))
+        return [Change.update(self.options.version_table_name(), before=before, after=after)]
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        if context.hold is None:
+            raise FencedOffError("no lock is held")
+        write_versions(context.connection, self.options, self._rows(context), context.hold.fence, self.name)
+
+    def _rows(self, context: Context) -> tuple[str, ...]:
+        if self.target == BASE:
+            return ()
+        declared = read_declared(
+            self.options.model_copy(update={"target": self.target}),
+            context.project,
+            deadline=context.deadline,
+            report=context.report,
+            source=self.source,
+        )
+        (_, revisions) = declared.goals[0]
+        return declared.history.rows_after((), revisions)
+
+
+def write_versions(
+    connection: Connection[Any], settings: MigrationSettings, rows: Sequence[str], fence: Fence, step: str
+) -> None:
+    """Replaces the version rows, inside a transaction that passed the fence; creates the table where there is none."""
+    schema, name = settings.version_table_schema, settings.version_table
+    found = read_versions(connection, settings).schema or schema
+    table = sql.Identifier(found, name) if found else sql.Identifier(name)
+    key = sql.Identifier(f"{name}_pkc")
+    connection.execute(sql.SQL(_CREATE).format(table=table, key=key))
+    connection.execute(sql.SQL("DELETE FROM {}").format(table))
+    for row in rows:
+        connection.execute(sql.SQL("INSERT INTO {} (version_num) VALUES (%s)").format(table), (row,))
+        connection.execute(fence.ledger.fill(_NOTE), (fence.run_id, step, row))

@@ -1,0 +1,66 @@
+"""Reads back what the ledger tells of runs and of the revisions that they applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from bootstrapper.postgres.ledger import LedgerNames
+
+# A row of a ledger before version 2 has no role.
+_RUNS = """
+SELECT r.run_id, r.serial, r.command, r.environment, r.started_at, r.finished_at, r.outcome, r.error,
+       pg_catalog.to_jsonb(r) ->> 'role', r.host, r.pid
+FROM {runs} AS r ORDER BY r.serial DESC LIMIT %s
+"""
+_REVISIONS = """
+SELECT run_id, step, revision, action, seconds, noted_at FROM {revisions}
+WHERE run_id = ANY (%s) AND action <> 'autocommit' ORDER BY id
+"""
+
+
+@dataclass(frozen=True)
+class RevisionRecord:
+    """One revision that a run applied, took back or stamped."""
+
+    step: str
+    revision: str
+    action: str
+    seconds: float | None
+    noted_at: datetime
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """One run with its revisions; no outcome means that it did not finish."""
+
+    run_id: UUID
+    serial: int
+    command: str
+    environment: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error: str | None
+    role: str | None
+    host: str
+    pid: int
+    revisions: tuple[RevisionRecord, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
+
+
+def read_history(connection: Connection[Any], names: LedgerNames, most: int) -> list[RunHistory]:
+    """The latest runs, newest first. Raises one of ledger.UNREADABLE where there is nothing to read."""
+    runs = connection.execute(names.fill(_RUNS), (most,), binary=True).fetchall()
+    ids = [row[0] for row in runs]
+    found: dict[UUID, list[RevisionRecord]] = {run_id: [] for run_id in ids}
+    for run_id, *facts in connection.execute(names.fill(_REVISIONS), (ids,), binary=True).fetchall():
+        found[run_id].append(RevisionRecord(*facts))
+    return [replace(RunHistory(*row), revisions=tuple(found[row[0]])) for row in runs]
