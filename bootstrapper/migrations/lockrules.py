@@ -111,7 +111,6 @@ STATEMENTS = _rules(
     (r"CREATE .*?TABLE {exists}{qualified} PARTITION OF {table}", Lock.ACCESS_EXCLUSIVE),
     ("COMMENT ON TABLE {table}", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"COMMENT ON COLUMN (?P<table>{qualified})\.{name} IS", Lock.SHARE_UPDATE_EXCLUSIVE),
-    ("ALTER INDEX {exists}{qualified} RENAME", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"ALTER (?P<kind>TYPE) {objects} (?:ADD|DROP|ALTER) ATTRIBUTE", Lock.ACCESS_EXCLUSIVE, Hazard.TYPE),
     ("ALTER (?P<kind>TYPE) {objects} (?:RENAME|SET SCHEMA)", Lock.ACCESS_EXCLUSIVE, Hazard.RENAME),
     ("ALTER (?P<kind>VIEW|SEQUENCE) {exists}{objects} (?:RENAME|SET SCHEMA)", Lock.ACCESS_EXCLUSIVE, Hazard.RENAME),

@@ -33,9 +33,10 @@ ANALYZE users, events;
 Reading = psycopg.Connection[tuple[Any, ...]]
 
 
-@pytest.fixture(scope="module")
-def shared(server: Server) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["server", "path_server"])
+def shared(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database with SCHEMA that no test changes."""
+    server: Server = request.getfixturevalue(request.param)
     server.execute("CREATE DATABASE test_lint")
     server.execute(SCHEMA, "test_lint")
     yield server.url("test_lint")

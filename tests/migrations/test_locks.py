@@ -13,6 +13,7 @@ from alembic.operations import Operations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bootstrapper.migrations import lockrules
 from bootstrapper.migrations.hazards import Hazard, Lock
 from bootstrapper.migrations.locks import annotate, effects
 from bootstrapper.postgres.statements import split
@@ -130,9 +131,10 @@ TRANSACTIONAL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def shared(server: Server) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+@pytest.fixture(scope="module", params=["server", "path_server"])
+def shared(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """A connection to a database with SCHEMA; each test rolls back."""
+    server: Server = request.getfixturevalue(request.param)
     server.execute("CREATE DATABASE test_locks")
     with psycopg.connect(server.url("test_locks")) as connection:
         connection.execute(SCHEMA)
@@ -197,6 +199,11 @@ def test_what_runs_in_no_transaction_waits_for_what_its_lock_conflicts_with(
         other.rollback()
 
 
+def test_every_pattern_names_what_the_lock_is_taken_on() -> None:
+    for rule in lockrules.STATEMENTS:
+        assert rule.pattern.groupindex.keys() & {"table", "tables", "index", "objects"}, rule.pattern.pattern
+
+
 @pytest.mark.parametrize(
     ("statement", "hazard"),
     [
@@ -245,6 +252,7 @@ def test_a_rewrite_is_foretold_where_the_server_writes_a_new_file(
         ("DROP TYPE IF EXISTS mood", [Hazard.DROP]),
         ("DROP SCHEMA old CASCADE", [Hazard.DROP]),
         ("DROP FUNCTION f(integer, text)", [Hazard.DROP]),
+        ("ALTER INDEX i RENAME TO j", []),
         ("DO $$ BEGIN DROP TABLE t; END $$", []),
         ("SELECT 'DROP TABLE t'", []),
     ],
