@@ -65,7 +65,7 @@ def split(text: str) -> list[Statement]:
     statements = []
     start = end = None
     depth, words = _Depth(), list[str]()
-    for kind, value, position in _tokens(text):
+    for kind, value, position in tokens(text):
         if kind == "end" and depth.is_outside:
             if start is not None:
                 statements.append(Statement(text[start:end], start, tuple(words)))
@@ -106,7 +106,7 @@ class _Depth:
             self._blocks -= 1
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
+def tokens(text: str) -> Iterator[tuple[str, str, int]]:
     """Kind, text and position of everything but space and comments."""
     position = 0
     while position < len(text):

@@ -1,0 +1,151 @@
+"""Reads SQL for the strongest lock of each statement, and for what it does under that lock; asks no server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bootstrapper.migrations import lockrules
+from bootstrapper.migrations.canonical import actions, canonical, each, folded
+from bootstrapper.migrations.hazards import Hazard, Lock
+from bootstrapper.migrations.known import Known, Relation
+from bootstrapper.postgres.statements import Statement, split
+from bootstrapper.wording import listed
+
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+_HEAD = 1000  # the name of the table stands there; the rows of an INSERT may be many
+_CREATES_TABLE = re.compile(r"CREATE [\w ]*TABLE\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one statement does.
+
+    Attributes:
+        taken: The locks, the strongest first; none on what the same SQL created.
+        hazards: The worst first.
+        subjects: The relations that the hazards are about.
+    """
+
+    statement: Statement
+    taken: tuple[tuple[Lock, Relation], ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    subjects: tuple[Relation, ...] = ()
+
+    @property
+    def lock(self) -> Lock | None:
+        return self.taken[0][0] if self.taken else None
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """Those that the strongest lock is taken on."""
+        return tuple(relation for lock, relation in self.taken if lock is self.lock)
+
+    @property
+    def blocks(self) -> str:
+        """What others can not do meanwhile."""
+        if self.lock is None:
+            return ""
+        return self.lock.blocks if any(relation.has_rows for relation in self.relations) else "blocks its use"
+
+
+def effects(text: str, known: Known | None = None) -> list[Effect]:
+    """What each statement of the text does, in its order; `known` carries over from one text to the next."""
+    return effects_of(split(text), known)
+
+
+def effects_of(statements: Iterable[Statement], known: Known | None = None) -> list[Effect]:
+    known = Known() if known is None else known
+    return [_effect(statement, known) for statement in statements]
+
+
+def annotate(text: str, known: Known | None = None) -> str:
+    """The text with a comment above each statement whose lock is stronger than that of an ordinary write."""
+    pieces, position = [], 0
+    for effect in effects(text, known):
+        if effect.lock is None or effect.lock <= Lock.ROW_EXCLUSIVE:
+            continue
+        start = effect.statement.start
+        begins_line = not text[text.rfind("\n", 0, start) + 1 : start].strip()
+        comment = f"-- takes {effect.lock.label} on {listed(map(str, effect.relations))}: {effect.blocks}\n"
+        pieces += [text[position:start], "" if begins_line else "\n", comment]
+        position = start
+    return "".join([*pieces, text[position:]])
+
+
+def _effect(statement: Statement, known: Known) -> Effect:
+    is_write = statement.words[:1] and statement.words[0] in _WRITES
+    text = canonical(statement.text[:_HEAD] if is_write else statement.text)
+    draft = _Draft(known)
+    if altered := lockrules.ALTER_TABLE.match(text):
+        draft.read_alteration(Relation.read(altered["table"]), altered["actions"])
+        effect = draft.effect(statement)
+        known.learn_alteration(altered)
+        return effect
+    draft.read(text)
+    effect = draft.effect(statement)
+    known.learn(text)
+    return effect
+
+
+class _Draft:
+    """Gathers what a statement takes of what was there before."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._locks: dict[Relation, Lock] = {}
+        self._subjects: dict[Relation, None] = {}
+        self._hazards: set[Hazard] = set()
+
+    def effect(self, statement: Statement) -> Effect:
+        taken = sorted(((lock, relation) for relation, lock in self._locks.items()), key=lambda pair: -pair[0])
+        hazards = tuple(hazard for hazard in Hazard if hazard in self._hazards) if self._subjects else ()
+        return Effect(statement, tuple(taken), hazards, tuple(self._subjects))
+
+    def read_alteration(self, table: Relation, text: str) -> None:
+        for action in actions(text):
+            if attached := lockrules.ATTACH.match(action):
+                self._take(Lock.ACCESS_EXCLUSIVE, Relation.read(attached["other"]))
+                self._take(Lock.SHARE_UPDATE_EXCLUSIVE, table, is_subject=False)
+                self._hazards.add(Hazard.PARTITION_SCAN)
+                continue
+            rule, found = next(fit for fit in _fitting(lockrules.ACTIONS, action))
+            self._take(rule.lock, table)
+            self._hazards.update(self._hazards_of(action, rule, found, table))
+            self._take_referenced(action)
+
+    def _hazards_of(self, action: str, rule: lockrules.Rule, found: re.Match[str], table: Relation) -> Iterable[Hazard]:
+        if column := lockrules.ADD_COLUMN.match(action):
+            return lockrules.hazards_of_column(column["definition"])
+        existing = self._known.existing(table)
+        if rule.hazard is Hazard.NULL_SCAN and (existing, folded(found["column"])) in self._known.proven:
+            return ()
+        return (rule.hazard,) if rule.hazard else ()
+
+    def read(self, text: str) -> None:
+        if _CREATES_TABLE.match(text):
+            self._take_referenced(text)
+        for rule, match in _fitting(lockrules.STATEMENTS, text)[:1]:
+            names = match.groupdict()
+            kind = names.get("kind") or ("index" if names.get("index") else "table")
+            named = next(names[group] for group in ("table", "tables", "index", "objects") if names.get(group))
+            for name in each(named):
+                self._take(rule.lock, Relation.read(name, kind.lower()))
+            self._hazards.update((rule.hazard,) if rule.hazard else ())
+
+    def _take(self, lock: Lock, named: Relation, *, is_subject: bool = True) -> None:
+        relation = self._known.existing(named)
+        if relation is None:
+            return
+        self._locks[relation] = max(lock, self._locks.get(relation, lock))
+        if is_subject:
+            self._subjects[relation] = None
+
+    def _take_referenced(self, text: str) -> None:
+        for found in lockrules.REFERENCES.finditer(text):
+            self._take(Lock.SHARE_ROW_EXCLUSIVE, Relation.read(found["other"]), is_subject=False)
+
+
+def _fitting(rules: Iterable[lockrules.Rule], text: str) -> list[tuple[lockrules.Rule, re.Match[str]]]:
+    return [(rule, match) for rule in rules if (match := rule.pattern.match(text))]

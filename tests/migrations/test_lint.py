@@ -1,0 +1,166 @@
+"""Findings about the tables that a real server has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from bootstrapper.migrations import lint as linter
+from bootstrapper.migrations.lint import lint
+from bootstrapper.plan import Finding
+from tests.servers import Server
+
+SCHEMA = """
+CREATE TABLE users (id bigint PRIMARY KEY, age integer, email text, nick text NOT NULL, phone text);
+INSERT INTO users SELECT n, 1, 'x', 'x', 'x' FROM generate_series(1, 45000) AS n;
+ALTER TABLE users ADD CONSTRAINT email_there CHECK (email IS NOT NULL);
+ALTER TABLE users ADD CONSTRAINT phone_there CHECK (phone IS NOT NULL) NOT VALID;
+CREATE INDEX users_age ON users (age);
+CREATE TABLE empty (id bigint PRIMARY KEY, name text);
+CREATE TABLE events (at integer) PARTITION BY RANGE (at);
+CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10000);
+INSERT INTO events SELECT n FROM generate_series(1, 2000) AS n;
+CREATE SCHEMA hidden;
+CREATE TABLE hidden.things (id integer);
+INSERT INTO hidden.things VALUES (1);
+ANALYZE users, events;
+"""
+
+Reading = psycopg.Connection[tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module", params=["server", "path_server"])
+def shared(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database with SCHEMA that no test changes."""
+    server: Server = request.getfixturevalue(request.param)
+    server.execute("CREATE DATABASE test_lint")
+    server.execute(SCHEMA, "test_lint")
+    yield server.url("test_lint")
+    server.execute("DROP DATABASE test_lint WITH (FORCE)")
+
+
+@pytest.fixture
+def connection(shared: str) -> Iterator[Reading]:
+    """In a read-only transaction that is rolled back."""
+    with psycopg.connect(shared) as connection:
+        connection.read_only = True
+        yield connection
+        connection.rollback()
+
+
+def messages(connection: Reading, *texts: str) -> list[str]:
+    return [finding.message for finding in lint(connection, {str(n): text for n, text in enumerate(texts)})]
+
+
+def test_a_finding_names_the_lock_the_table_its_size_and_what_to_do(connection: Reading) -> None:
+    found = lint(connection, {"4f1c": "ALTER TABLE users\n  ALTER COLUMN age TYPE bigint;"})
+    size = found[0].message.partition("rows, ")[2].partition(")")[0]
+    assert size.endswith(" MB")
+    assert found == [
+        Finding(
+            "revision 4f1c",
+            "ALTER TABLE users ALTER COLUMN age TYPE bigint takes ACCESS EXCLUSIVE on users "
+            f"(about 45,000 rows, {size}): blocks reads and writes "
+            "while the table is rewritten, unless the server can keep the stored values",
+            "Add a column of the new type, fill it in batches, then switch to it.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "part"),
+    [
+        ("CREATE INDEX i ON users (age)", "takes SHARE on users (about 45,000 rows"),
+        ("DROP INDEX users_age", "takes ACCESS EXCLUSIVE on users (about 45,000 rows"),
+        ("ALTER TABLE users ADD c int NOT NULL", "fails where the table has rows"),
+        ("ALTER TABLE public.users ADD CHECK (age > 0)", "on public.users (about 45,000 rows"),
+        ("ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES empty", "and empty (empty): blocks writes while all rows"),
+        ("ALTER TABLE events ADD c int DEFAULT random()", "on events (about 2,000 rows"),
+        ("ALTER TABLE hidden.things ALTER id SET NOT NULL", "on hidden.things (rows never counted, 8.0 kB)"),
+        ("ALTER TABLE users ALTER phone SET NOT NULL", "while all rows are checked"),
+        ("DROP TYPE mood", "takes ACCESS EXCLUSIVE on type mood: blocks its use, and what it drops is gone"),
+        ("DROP TABLE empty", "on empty (empty): blocks reads and writes, and what it drops is gone"),
+        ("ALTER TABLE empty DROP COLUMN name", "what it drops is gone"),
+        ("ALTER TABLE users RENAME TO people; ALTER TABLE people DROP COLUMN age", "code that uses the old name"),
+    ],
+)
+def test_what_is_dangerous_is_said(connection: Reading, statement: str, part: str) -> None:
+    assert part in messages(connection, statement)[0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE users ADD c int",
+        "ALTER TABLE users ALTER email SET NOT NULL",
+        "ALTER TABLE users ALTER nick SET NOT NULL",
+        "ALTER TABLE users VALIDATE CONSTRAINT phone_there; ALTER TABLE users ALTER phone SET NOT NULL",
+        "ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES empty NOT VALID",
+        "CREATE INDEX CONCURRENTLY i ON users (age)",
+        "CREATE INDEX i ON empty (name)",
+        "ALTER TABLE empty ADD c int NOT NULL",
+        "ALTER TABLE empty ALTER name TYPE varchar(5)",
+        "DROP TABLE IF EXISTS nowhere",
+        "ALTER TABLE things ADD c int NOT NULL",
+        "BEGIN; INSERT INTO users VALUES (1); COMMIT",
+    ],
+)
+def test_what_is_harmless_here_is_not_said(connection: Reading, statement: str) -> None:
+    assert messages(connection, statement) == []
+
+
+def test_a_schema_that_may_not_be_used_is_no_obstacle(connection: Reading) -> None:
+    connection.read_only = False
+    connection.execute("CREATE ROLE lint_nobody")
+    try:
+        connection.execute("SET ROLE lint_nobody")
+        assert "hidden.things" in messages(connection, "ALTER TABLE hidden.things ADD c int NOT NULL")[0]
+    finally:
+        connection.rollback()
+
+
+def test_a_revision_knows_what_the_one_before_it_created(connection: Reading) -> None:
+    assert messages(connection, "CREATE TABLE users2 (id int)", "ALTER TABLE users2 DROP COLUMN id") == []
+    swapped = "ALTER TABLE users RENAME TO old; ALTER TABLE fresh RENAME TO users"
+    found = messages(connection, "CREATE TABLE fresh (id int)", swapped, "ALTER TABLE users DROP id; DROP TABLE old")
+    assert [text.partition(" takes")[0] for text in found] == ["ALTER TABLE users RENAME TO old", "DROP TABLE old"]
+
+
+def test_a_brief_lock_is_said_on_a_big_table_only(connection: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+    statement = "ALTER TABLE users ADD c int"
+    monkeypatch.setattr(linter, "BIG_TABLE_ROWS", 45_000)
+    found = lint(connection, {"1": statement})
+    assert found[0].message.endswith(": blocks reads and writes, if only briefly")
+    assert "lock_timeout" in found[0].remedy
+    monkeypatch.setattr(linter, "BIG_TABLE_ROWS", 45_001)
+    assert lint(connection, {"1": statement}) == []
+    monkeypatch.setattr(linter, "BIG_TABLE_BYTES", 1_000_000)
+    assert len(lint(connection, {"1": statement})) == 1
+
+
+def test_the_text_is_one_line_of_bounded_length_whatever_the_names(connection: Reading) -> None:
+    name = "odd\n\x1b[31m\u202e%s"
+    connection.rollback()
+    connection.read_only = False
+    connection.execute(sql.SQL("CREATE TABLE {} (id int)").format(sql.Identifier(name)))
+    lists = ", ".join(f"table_{number}" for number in range(1000))
+    for text in (f'DROP TABLE "{name}"', f"DROP TABLE users, {lists}"):
+        [finding] = lint(connection, {"1": text})
+        assert len(finding.message) < 600
+        assert finding.message.isprintable()
+
+
+def test_the_server_is_asked_once_and_not_at_all_without_a_table(
+    connection: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    execute = connection.execute
+    monkeypatch.setattr(connection, "execute", lambda *given: asked.append(given[0]) or execute(*given))
+    lint(connection, {"1": "DROP TABLE users; DROP TABLE empty", "2": "TRUNCATE events"})
+    assert len(asked) == 1
+    lint(connection, {"1": "SELECT 1"})
+    assert len(asked) == 1
