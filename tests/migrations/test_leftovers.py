@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
@@ -101,33 +102,75 @@ def test_the_timeout_for_locks_holds_for_the_repair_only(connection: Connection,
     assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
+def until(is_so: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def held_up(connection: Connection, statement: str) -> Iterator[None]:
+    """Runs the statement against an open transaction on users, and kills it afterwards at the place where it waits."""
+    url = connection.info.dsn + f" password='{connection.info.password}'"
+    with psycopg.connect(url) as blocker:
+        blocker.execute("UPDATE users SET email = 'b' WHERE id = 2")
+        with closing(psycopg.connect(url, autocommit=True)) as working:
+            pid = working.info.backend_pid
+            working.pgconn.send_query(statement.encode())
+            invalid = "SELECT count(*) > 0 FROM pg_index WHERE NOT indisvalid"
+            until(lambda: connection.execute(invalid).fetchone() == (True,))
+            yield
+            connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+            until(lambda: connection.execute(alive, (pid,)).fetchone() == (0,))
+
+
 def test_a_build_under_way_is_no_leftover_even_for_a_role_without_rights(
     server: Server, connection: Connection, database: str
 ) -> None:
     connection.execute(USERS)
-    connection.execute("DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN PASSWORD 'x'")
-    as_looker = psycopg.conninfo.make_conninfo(database, user="looker", password="x")
-    with psycopg.connect(database) as blocker, psycopg.connect(as_looker) as looker:
-        blocker.execute("UPDATE users SET email = 'b' WHERE id = 2")
-        building = psycopg.connect(database, autocommit=True)
-        building.pgconn.send_query(b"CREATE INDEX CONCURRENTLY slow ON users (email)")
-        invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
-        deadline = time.monotonic() + 15
-        while connection.execute(invalid).fetchone() != (1,):
-            assert time.monotonic() < deadline, "the build did not begin"
-            time.sleep(0.02)
-        while_building = found(looker)
-        looker.rollback()
-        connection.execute("SELECT pg_terminate_backend(%s)", (building.info.backend_pid,))
-        while not found(looker):
-            looker.rollback()
-            assert time.monotonic() < deadline, "the killed build was not found"
-            time.sleep(0.02)
-        looker.rollback()
-        blocker.rollback()
-        building.close()
-    assert while_building == []
+    server.execute("DROP ROLE IF EXISTS looker")
+    server.execute("CREATE ROLE looker LOGIN PASSWORD 'x'")
+    looker = psycopg.conninfo.make_conninfo(database, user="looker", password="x")
+    with psycopg.connect(looker, autocommit=True) as as_looker:
+        with held_up(connection, "CREATE INDEX CONCURRENTLY slow ON users (email)"):
+            assert found(as_looker) == []
+        assert [leftover.name for leftover in found(as_looker)] == ["public.slow"]
+
+
+def test_a_drop_under_way_is_no_leftover(connection: Connection) -> None:
+    connection.execute(USERS)
+    connection.execute("CREATE INDEX slow ON users (email)")
+    with held_up(connection, "DROP INDEX CONCURRENTLY slow"):
+        assert found(connection) == []
     assert [leftover.name for leftover in found(connection)] == ["public.slow"]
+
+
+def test_a_drop_that_was_cut_off_is_finished(connection: Connection) -> None:
+    connection.execute(USERS)
+    connection.execute("CREATE INDEX slow ON users (email)")
+    dead = (
+        "UPDATE pg_index SET indislive = false, indisready = false, indisvalid = false WHERE indexrelid = %s::regclass"
+    )
+    connection.execute(dead, ("slow",))
+    (leftover,) = found(connection)
+    assert leftover.repair == "DROP INDEX CONCURRENTLY public.slow"
+    repair(connection, [leftover], lock_timeout_seconds=5)
+    assert found(connection) == []
+
+
+def test_what_a_rebuild_of_a_table_leaves_is_dropped_down_to_what_stores_its_long_values(
+    connection: Connection,
+) -> None:
+    connection.execute(USERS)
+    with held_up(connection, "REINDEX TABLE CONCURRENTLY users"):
+        assert found(connection) == []
+    left = found(connection)
+    assert [leftover.table for leftover in left] == ["public.users"] * 2
+    assert all(leftover.repair == f"DROP INDEX CONCURRENTLY {leftover.name}" for leftover in left)
+    repair(connection, left, lock_timeout_seconds=5)
+    assert found(connection) == []
 
 
 def test_a_partitioned_index_without_all_partitions_is_told_without_a_repair(connection: Connection) -> None:
