@@ -41,10 +41,9 @@ class Adoption:
         names = self.hold.fence.ledger
         table = (self.settings.version_table_schema, self.settings.version_table)
         self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
-        with scratch_database(connection, target) as scratch:
-            with closing(self._connect(scratch)) as other:
-                self._migrate(scratch, _oid(other))
-                expected = describe(other, names, table)
+        with scratch_database(connection, target) as scratch, closing(self._connect(scratch)) as other:
+            self._migrate(scratch, _oid(other))
+            expected = describe(other, names, table)
         found = differences(expected, describe(connection, names, table))
         if found:
             more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []

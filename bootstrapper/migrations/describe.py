@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bootstrapper.migrations.known import Known
 from bootstrapper.migrations.locks import annotate
 from bootstrapper.migrations.rendering import Rendered
 from bootstrapper.migrations.revisions import Revision
@@ -31,12 +32,13 @@ def revision_of(item: Change | Deferred) -> str | None:
 def with_sql(items: Sequence[Change | Deferred], rendered: Rendered) -> list[Change | Deferred]:
     """The changes with their statements, each with what it locks."""
     found: list[Change | Deferred] = []
+    known = Known()
     for item in items:
         revision = revision_of(item)
         if revision is None or not isinstance(item, Change):
             found.append(item)
             continue
-        found.append(replace(item, after={**item.after, SQL: annotate(rendered.text(revision))}))
+        found.append(replace(item, after={**item.after, SQL: annotate(rendered.text(revision), known)}))
     return found
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Source
 from bootstrapper.migrations import describe
 from bootstrapper.migrations.history import BrokenHistory
-from bootstrapper.migrations.lint import lint
 from bootstrapper.migrations.rendering import render
 from bootstrapper.migrations.request import fenced_request
+from bootstrapper.migrations.review import review
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.migrations.runner import Operation
 from bootstrapper.migrations.settings import MigrationSettings
@@ -47,7 +47,7 @@ class Downgrade(Step):
         self.confirmed = confirmed
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """The revisions to take back, newest first; raises MigrationError where the target is not below the database."""
+        """The revisions to take back, newest first; raises MigrationError where the target is not below."""
         _, undone = self._look(context)
         return [describe.change(revision, context.project, Action.DELETE) for revision in undone]
 
@@ -59,7 +59,7 @@ class Downgrade(Step):
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What the statements would drop and lock."""
-        return lint(context.connection, describe.sql_by_revision(changes))
+        return review(context, describe.sql_by_revision(changes))
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if context.hold is None:

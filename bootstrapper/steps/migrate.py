@@ -12,9 +12,9 @@ from bootstrapper.migrations.adoption import Adoption, revision_to_adopt
 from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
-from bootstrapper.migrations.lint import lint
 from bootstrapper.migrations.rendering import render
 from bootstrapper.migrations.request import fenced_request
+from bootstrapper.migrations.review import review
 from bootstrapper.migrations.revisions import read_revision
 from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings
@@ -78,7 +78,7 @@ class Migrate(Step):
         """What the statements would lock or drop where they are shown, and what a killed run left behind."""
         state = find_known(context, self._declared(context), self.options)
         left = [] if self.options.repair else remains.findings(context, state)
-        return [*left, *lint(context.connection, describe.sql_by_revision(changes))]
+        return [*left, *review(context, describe.sql_by_revision(changes))]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""

@@ -1,0 +1,34 @@
+"""What a reviewer should know of SQL that is about to run, by our own table of locks and by Squawk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg import errors
+
+from bootstrapper.migrations import squawk
+from bootstrapper.migrations.lint import lint
+from bootstrapper.plan import Finding
+from bootstrapper.step import Context
+
+
+def review(context: Context, sql_by_revision: Mapping[str, str]) -> list[Finding]:
+    """Findings on the statements; none where there are no statements. Only reads."""
+    if not sql_by_revision:
+        return []
+    major = context.session.server.major
+    return [
+        *_locks(context, sql_by_revision),
+        *squawk.lint(sql_by_revision, server_major=major, folder=context.project.directory),
+    ]
+
+
+def _locks(context: Context, sql_by_revision: Mapping[str, str]) -> list[Finding]:
+    """Asking for a table's size waits for whoever has it all to itself; a plan does not."""
+    connection = context.connection
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL lock_timeout = '2s'")
+            return lint(connection, sql_by_revision)
+    except errors.LockNotAvailable:
+        return [Finding("tables", "are locked just now, so nothing is said of their sizes and of what waits for them")]
