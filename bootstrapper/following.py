@@ -24,7 +24,10 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
     Raises PendingError at the deadline, AheadError where the file does not accept that.
     """
     started, until, longest = time.monotonic(), deadline.sooner(LONGEST_SECONDS), _FIRST_PAUSE_SECONDS
+    pending: list[str] = []
     while True:
+        if pending and until.has_passed:
+            raise PendingError(pending, time.monotonic() - started)
         try:
             pending = _pending(executor)
         except AheadError as error:
@@ -35,8 +38,6 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
         if not pending:
             return True
         session.close()
-        if until.has_passed:
-            raise PendingError(pending, time.monotonic() - started)
         time.sleep(min(random.uniform(0.1, longest), until.seconds_left))  # noqa: S311 - no secret
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
 

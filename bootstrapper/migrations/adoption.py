@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.errors import GuardError
+from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.comparison import describe, differences
 from bootstrapper.migrations.history import BrokenHistory
 from bootstrapper.migrations.request import scratch_request
@@ -23,6 +24,7 @@ from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
 
 _MOST_SHOWN = 20
+_ALREADY_THERE = frozenset({"42710", "42P06"})  # duplicate_object, duplicate_schema
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,11 @@ class Adoption:
     def run(self) -> None:
         """Raises GuardError with the differences where there are any; then nothing was written."""
         connection, target = self.context.connection, self.context.project.target
-        names = self.hold.fence.ledger
+        if self.context.session.server.pooled:
+            raise GuardError("adopt needs the server itself, not a pooler", hint="Give its address as direct_url.")
         table = (self.settings.version_table_schema, self.settings.version_table)
         self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
-        with scratch_database(connection, target) as scratch, closing(self._connect(scratch)) as other:
-            self._migrate(scratch, _oid(other))
-            expected = describe(other, names, table)
-        found = differences(expected, describe(connection, names, table))
+        found = differences(self._expected(table), describe(connection, self.hold.fence.ledger, table))
         if found:
             more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
             raise GuardError(
@@ -54,6 +54,24 @@ class Adoption:
         rows = self.declared.history.rows_after((), (self.revision,))
         with self.hold.transaction() as writing:
             write_versions(writing, self.settings, rows, self.hold.fence, self.context.step)
+
+    def _expected(self, table: tuple[str | None, str]) -> Mapping[str, str]:
+        """What the revisions build; extensions and schemas that they create themselves may not be there before."""
+        try:
+            return self._built(table, with_extensions=True)
+        except MigrationError as error:
+            if error.sqlstate not in _ALREADY_THERE:
+                raise
+            return self._built(table, with_extensions=False)
+
+    def _built(self, table: tuple[str | None, str], *, with_extensions: bool) -> Mapping[str, str]:
+        own, target = self.context.connection, self.context.project.target
+        with (
+            scratch_database(own, target, with_extensions=with_extensions) as scratch,
+            closing(self._connect(scratch)) as other,
+        ):
+            self._migrate(scratch, _oid(other))
+            return describe(other, self.hold.fence.ledger, table)
 
     def _migrate(self, scratch: Target, oid: int) -> None:
         fence = replace(self.hold.fence, database_oid=oid)

@@ -116,12 +116,16 @@ class History:
     def undone(self, rows: Collection[str], target: str | None) -> tuple[Revision, ...]:
         """What a downgrade to the target takes back, in order; None stands for the base, so for everything.
 
-        Raises BrokenHistory where a database with these rows has not been through the target.
+        As Alembic has it: what follows the target on its own branch, and all that needs any of that. Raises
+        BrokenHistory where a database with these rows has not been through the target, or nothing follows it there.
         """
         reached = self._closure(rows, self._parents)
         if target is not None and target not in reached:
             raise BrokenHistory(f"the database has not been through revision {target}")
-        above = {name for name in reached if target is None or (name != target and target in self._lineage(name))}
+        following = {name for name in reached if target is None or target in self.revisions[name].down}
+        above = {name for name in reached if not following.isdisjoint(self._closure([name], self._parents))}
+        if not above and target is not None and target not in rows:
+            raise BrokenHistory(f"nothing follows revision {target} on its own branch")
         return tuple(self.revisions[name] for name in self._sorted(above, rows))
 
     def below(self, rows: Collection[str], steps: int) -> str | None:
@@ -164,10 +168,6 @@ class History:
         for ancestor in self._line(name) - {name}:
             depends.difference_update(self._depends[ancestor])
         return tuple(dict.fromkeys((*self.revisions[name].down, *(d for d in self._depends[name] if d in depends))))
-
-    def _lineage(self, name: str) -> set[str]:
-        """The revision and all that it needs."""
-        return self._closure([name], self._parents)
 
     def _line(self, name: str) -> set[str]:
         """The revision and all that it follows, without dependencies."""

@@ -81,14 +81,15 @@ def leftovers_parameters(ledger: LedgerNames) -> dict[str, object]:
     return {"ledger": ledger.schema, "prefix": "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"}
 
 
-def repair(connection: Connection[Any], leftovers: Iterable[Leftover], *, lock_timeout_seconds: float) -> None:
+def repair(connection: Connection[Any], leftovers: Iterable[Leftover], *, lock_timeout_seconds: float | None) -> None:
     """Runs the repairing statements one by one; those before a failing one stay done.
 
     A REINDEX that fails leaves an index named *_ccnew, which the next search finds and the next repair drops.
 
     Args:
         connection: In autocommit mode and outside a transaction.
-        lock_timeout_seconds: How long a statement may wait for each lock; 0 waits for ever.
+        lock_timeout_seconds: How long a statement may wait for each lock; 0 waits for ever. None leaves the settings
+            alone, as behind a pooler, where they would be left to others.
 
     Raises:
         MigrationError: The server refused a statement.
@@ -116,11 +117,16 @@ def _refused(error: psycopg.Error, statement: str) -> MigrationError:
 
 
 @contextmanager
-def _lock_timeout(connection: Connection[Any], seconds: float) -> Iterator[None]:
+def _lock_timeout(connection: Connection[Any], seconds: float | None) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
     milliseconds = max(1, round(seconds * 1000)) if seconds else 0
     connection.execute(sql.SQL("SET lock_timeout = {}").format(milliseconds))
+    connection.execute("SET statement_timeout = 0")  # a rebuild takes as long as it takes
     try:
         yield
     finally:
         if not connection.closed:
             connection.execute("RESET lock_timeout")
+            connection.execute("RESET statement_timeout")

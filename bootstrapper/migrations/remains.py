@@ -93,12 +93,13 @@ def repair(context: Context, hold: Hold, state: State, lock_timeout_seconds: flo
     if not found:
         return
     target, name = context.session.target, "bootstrapper repair"
+    timeout = None if context.session.server.pooled else lock_timeout_seconds
     with closing(connect(target, deadline=context.deadline, application_name=name)) as connection:
         hold.announce(connection)
         for each in found:
             hold.require()
             context.report(each.repair)
-            leftovers.repair(connection, [each], lock_timeout_seconds=lock_timeout_seconds)
+            leftovers.repair(connection, [each], lock_timeout_seconds=timeout)
     hold.require()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RangeNotAncestorError, RevisionMap
 from alembic.script.revision import Revision as OracleRevision
-from alembic.script.revision import RevisionMap
 
 from bootstrapper.migrations import layout
 from bootstrapper.migrations.history import BrokenHistory, History
@@ -133,6 +133,41 @@ def test_with_several_dependencies_the_order_is_one_that_alembic_could_take(seed
     assert sorted(found) == sorted(expected_pending(scripts, (), "heads"))
     for revision in revisions:
         assert all(found.index(other) < found.index(revision.id) for other in (*revision.down, *revision.depends))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_downgrade_takes_back_what_alembic_would(seed: int) -> None:
+    rng = random.Random(seed)
+    revisions = random_history(rng, dependencies=1)
+    history, scripts = History(revisions), as_oracle(revisions)
+    rows = history.rows_after((), history.heads)
+    target = rng.choice([None, *history.revisions])
+    try:
+        expected = list(scripts.iterate_revisions(rows, target or "base", select_for_downgrade=True))
+    except RangeNotAncestorError:
+        with pytest.raises(BrokenHistory, match="nothing follows"):
+            history.undone(rows, target)
+        return
+    found = [revision.id for revision in history.undone(rows, target)]
+    assert found == [revision.revision for revision in expected]
+
+
+def test_steps_are_counted_along_one_line_only(tmp_path: Path) -> None:
+    write(tmp_path, *MERGED)
+    history = ours(tmp_path)
+    assert history.below(("right2",), 2) == "root"
+    assert history.below(("right2",), 3) is None
+    assert history.above(("merge",), 1) == "after"
+    for wrong in (lambda: history.below(("after",), 2), lambda: history.above(("root",), 2)):
+        with pytest.raises(BrokenHistory, match="name the revision"):
+            wrong()
+
+
+def test_rows_after_are_the_ends_that_nothing_follows() -> None:
+    history = History([Revision("a"), Revision("b", ("a",)), Revision("c", ("a",)), Revision("d", depends=("b",))])
+    assert history.rows_after((), ("b",)) == ("b",)
+    assert history.rows_after(("b",), ("c",)) == ("b", "c")
+    assert history.rows_after(("b", "c"), ("d",)) == ("c", "d")
 
 
 def test_two_heads_are_no_single_target() -> None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from bootstrapper.plan import Action, Answer, Change, DatabaseIdentity, Deferred, Plan, PlannedStep, State
+from bootstrapper.plan import (
+    SQL,
+    Action,
+    Answer,
+    Change,
+    DatabaseIdentity,
+    Deferred,
+    Finding,
+    Plan,
+    PlannedStep,
+    State,
+)
 
 DATABASE = DatabaseIdentity("127.0.0.1:5432", "app", "18.6", "7412345678901234567", 16384)
 
@@ -45,6 +56,41 @@ FIRST_RUN = plan(
             ),
             Deferred("an answer of the check", ""),
         ),
+    ),
+)
+
+WITH_FINDINGS = plan(
+    PlannedStep("lock", "lock", State.PENDING, "will be taken"),
+    PlannedStep(
+        "migrate",
+        "migrate",
+        State.PENDING,
+        check=Answer.no("at 001_initial, 1 pending"),
+        changes=(
+            Change(
+                Action.RUN,
+                "revision 002_email",
+                "Index users by email",
+                after={
+                    "file": "migrations/versions/002_email.py",
+                    SQL: "-- takes SHARE on users: blocks writes\nCREATE INDEX a ON users (email);\n\nSELECT 1;",
+                },
+            ),
+        ),
+        findings=(
+            Finding(
+                "revision 002_email",
+                "CREATE INDEX users_email ON users (email) takes SHARE on users (about 1.2 million rows, 340 MB)",
+                "Build it CONCURRENTLY, in an autocommit block.",
+            ),
+        ),
+    ),
+    PlannedStep(
+        "others",
+        "migrate",
+        State.DONE,
+        check=Answer.yes("at 4f1c"),
+        findings=(Finding("index public.a_b", "is invalid", "REINDEX INDEX CONCURRENTLY public.a_b"),),
     ),
 )
 
@@ -130,6 +176,7 @@ HOSTILE = plan(
 PLANS = {
     "first_run": FIRST_RUN,
     "nothing_to_do": NOTHING_TO_DO,
+    "with_findings": WITH_FINDINGS,
     "every_action": EVERY_ACTION,
     "hostile": HOSTILE,
 }

@@ -34,7 +34,7 @@ def test_every_golden_file_belongs_to_a_plan() -> None:
     assert {file.name for file in GOLDEN.iterdir()} == expected
 
 
-@pytest.mark.parametrize("name", ["first_run", "nothing_to_do", "every_action"])
+@pytest.mark.parametrize("name", ["first_run", "nothing_to_do", "every_action", "with_findings"])
 def test_the_json_of_a_plan_reads_back_as_the_same_plan(name: str) -> None:
     assert Plan.from_json(JSONRenderer().plan(PLANS[name])) == PLANS[name]
 

@@ -1,0 +1,134 @@
+"""First contact: a database with tables and no version is refused, stamped or adopted, never guessed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bootstrapper.errors import GuardError
+from bootstrapper.plan import Change
+from tests.migrations.contexts import trial
+from tests.migrations.projects import create_table, write_env, write_revision
+
+FIRST = "op.create_table('users', sa.Column('id', sa.Integer, primary_key=True), sa.Column('email', sa.String(50)))"
+
+
+def write_history(directory: Path) -> None:
+    write_env(directory)
+    write_revision(directory, "first", upgrade=FIRST)
+    write_revision(directory, "second", "first", upgrade=create_table("later"))
+
+
+def execute(url: str, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def scratch_databases(url: str) -> list[tuple[object, ...]]:
+    return execute(url, "SELECT datname FROM pg_database WHERE datname LIKE 'bootstrapper_scratch%'")
+
+
+def test_tables_without_a_version_are_refused_with_both_ways_out(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id int)")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with pytest.raises(GuardError, match=r"has tables \(public.users\) and no version") as caught:
+            migrate.changes()
+        assert caught.value.hint is not None
+        assert "stamp" in caught.value.hint
+        assert "adopt" in caught.value.hint
+
+
+def test_an_empty_version_table_is_no_version(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id int); CREATE TABLE alembic_version (version_num varchar(32))")
+    with trial(tmp_path, database, script_location="migrations") as migrate, pytest.raises(GuardError):
+        migrate.changes()
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "CREATE SCHEMA auth; CREATE TABLE auth.users (id int)",
+        "CREATE VIEW one AS SELECT 1",
+        "CREATE TABLE alembic_version (version_num varchar(32))",
+    ],
+)
+def test_what_is_no_table_of_this_schema_is_no_reason_to_refuse(tmp_path: Path, database: str, there: str) -> None:
+    write_history(tmp_path)
+    execute(database, there)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        assert migrate.pending() == ["revision first", "revision second"]
+
+
+def test_a_ledger_that_knows_the_database_is_enough(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with migrate.held() as hold:
+            migrate.query(
+                "INSERT INTO bootstrapper.steps (run_id, step, uses, kind, changes, recorded_at, hash)"
+                f" VALUES ('{hold.fence.run_id}', 'notes', 'sql', 'result', '{{}}', now(), '')"
+            )
+        execute(database, "CREATE TABLE notes (id int)")
+        assert migrate.pending() == ["revision first", "revision second"]
+
+
+def test_a_schema_that_the_revisions_would_build_is_adopted_and_migrated_on(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
+    execute(database, "INSERT INTO users VALUES (7, 'a')")
+    with trial(tmp_path, database, script_location="migrations", adopt="first") as migrate:
+        assert migrate.pending() == ["adopt revision first", "revision second"]
+        migrate.apply()
+        assert migrate.changes() == []
+        assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
+        assert migrate.query("SELECT id FROM users") == [(7,)]
+    assert scratch_databases(database) == []
+
+
+def test_a_schema_that_differs_is_not_adopted_and_the_differences_are_named(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email text)")
+    with trial(tmp_path, database, script_location="migrations", adopt="first") as migrate:
+        with pytest.raises(GuardError, match=r"(?s)not at revision first.*public\.users\.email.*varying\(50\).*text"):
+            migrate.apply()
+        assert migrate.query("SELECT to_regclass('alembic_version'), to_regclass('later')") == [(None, None)]
+    assert scratch_databases(database) == []
+
+
+def test_a_revision_that_creates_its_extension_itself_is_adopted_too(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade='op.execute("CREATE EXTENSION pg_trgm")\n' + create_table("a"))
+    execute(database, "CREATE EXTENSION pg_trgm")
+    execute(database, "CREATE TABLE a (id integer)")
+    with trial(tmp_path, database, script_location="migrations", adopt="head") as migrate:
+        migrate.apply()
+        assert migrate.query("SELECT version_num FROM alembic_version") == [("first",)]
+
+
+def test_adopt_says_nothing_once_there_is_a_version(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+    with trial(tmp_path, database, script_location="migrations", adopt="first") as migrate:
+        assert migrate.changes() == []
+
+
+def test_a_second_history_beside_a_known_one_is_no_first_contact(
+    tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    url = new_database()
+    write_history(tmp_path)
+    with trial(tmp_path, url, script_location="migrations") as first:
+        first.apply()
+        execute(url, "DROP SCHEMA bootstrapper CASCADE")
+        options = type(first.step).With.model_validate({"script_location": "migrations", "version_table": "other"})
+        first.context.project.steps["second"] = type(first.step)("second", options)  # type: ignore[index]
+        second = type(first.step)("second", options)
+        with first.context.session.read_only():
+            found = second.changes(first.context)
+        assert [item.target for item in found if isinstance(item, Change)] == ["revision first", "revision second"]

@@ -1,0 +1,140 @@
+"""What a revision leaves behind that is cut off at its autocommit block: told, and mended where the file says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.errors import MigrationError
+from bootstrapper.plan import Change, Finding
+from tests.migrations.contexts import Trial, trial
+from tests.migrations.projects import create_table, write_env, write_revision
+
+BUILDS = """
+with op.get_context().autocommit_block():
+    op.execute("CREATE INDEX CONCURRENTLY a_id ON a (id)")
+import pathlib
+if pathlib.Path("die").exists():
+    import os
+    os._exit(9)
+"""
+
+
+def write_history(directory: Path, upgrade: str = BUILDS) -> None:
+    write_env(directory)
+    write_revision(directory, "first", upgrade=create_table("a"))
+    write_revision(directory, "second", "first", upgrade=upgrade)
+
+
+def cut_off(migrate: Trial) -> None:
+    """The worker dies after the index was built and before the revision's version row."""
+    marker = migrate.context.project.directory / "die"
+    marker.touch()
+    with pytest.raises(MigrationError):
+        migrate.apply()
+    marker.unlink()
+
+
+def findings(migrate: Trial) -> list[Finding]:
+    with migrate.context.session.read_only():
+        return list(migrate.step.findings(migrate.context, migrate.step.changes(migrate.context)))
+
+
+def test_a_revision_cut_off_after_its_block_is_told_with_the_statement_that_takes_it_back(
+    tmp_path: Path, database: str
+) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        cut_off(migrate)
+        told, index = findings(migrate)
+        assert told.target == "revision second"
+        assert "was cut off in an autocommit block by run" in told.message
+        assert index == Finding(
+            "index public.a_id",
+            "was built by revision second before it was cut off, and will be built again",
+            "DROP INDEX CONCURRENTLY public.a_id",
+        )
+        with pytest.raises(MigrationError, match="already exists"):
+            migrate.apply()
+        migrate.query("DROP INDEX CONCURRENTLY public.a_id")
+        migrate.apply()
+        assert findings(migrate) == []
+
+
+def test_with_repair_the_next_run_takes_it_back_and_goes_on(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        cut_off(migrate)
+        assert migrate.pending() == ["repair index public.a_id", "revision second"]
+        migrate.apply()
+        assert migrate.changes() == []
+        assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
+        assert migrate.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_id'::regclass") == [(True,)]
+
+
+def test_an_index_that_the_revision_does_not_name_is_left_alone(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        cut_off(migrate)
+        migrate.query("CREATE INDEX theirs ON a (id)")
+        migrate.apply()
+        assert migrate.query("SELECT count(*) FROM pg_index WHERE indexrelid = 'theirs'::regclass") == [(1,)]
+
+
+def test_a_revision_that_went_through_its_block_leaves_nothing_to_tell(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert findings(migrate) == []
+        noted = migrate.query("SELECT revision, action FROM bootstrapper.revisions ORDER BY id")
+        assert noted == [("first", "upgrade"), ("second", "autocommit"), ("second", "upgrade")]
+
+
+def test_an_invalid_index_is_told_at_the_next_plan_and_repaired_where_the_file_says_so(
+    tmp_path: Path, database: str
+) -> None:
+    write_history(tmp_path, upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        migrate.query("CREATE INDEX broken ON a (id)")
+        migrate.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass")
+        (told,) = findings(migrate)
+        assert (told.target, told.remedy) == ("index public.broken", "REINDEX INDEX CONCURRENTLY public.broken")
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        assert migrate.pending() == ["repair index public.broken"]
+        migrate.apply()
+        assert migrate.changes() == []
+        assert migrate.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'broken'::regclass") == [(True,)]
+
+
+def test_a_constraint_that_a_revision_leaves_unvalidated_is_validated_in_the_same_run_with_repair(
+    tmp_path: Path, database: str
+) -> None:
+    write_history(tmp_path, upgrade='op.execute("ALTER TABLE a ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")')
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        migrate.apply()
+        assert migrate.query("SELECT convalidated FROM pg_constraint WHERE conname = 'positive'") == [(True,)]
+
+
+def test_a_repair_that_the_server_refuses_is_an_error_with_its_statement(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path, upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        migrate.apply()
+        migrate.query("INSERT INTO a VALUES (-1)")
+        migrate.query("ALTER TABLE a ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
+        with pytest.raises(MigrationError) as caught:
+            migrate.apply()
+        assert caught.value.sqlstate == "23514"
+        assert caught.value.statement == "ALTER TABLE public.a VALIDATE CONSTRAINT positive"
+
+
+def test_repairs_are_shown_as_changes_with_their_statement(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path, upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        migrate.apply()
+        migrate.query("ALTER TABLE a ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
+        (change,) = migrate.changes()
+        assert isinstance(change, Change)
+        assert change.target == "repair constraint public.a.positive"
+        assert change.after == {"sql": "ALTER TABLE public.a VALIDATE CONSTRAINT positive;"}

@@ -1,0 +1,101 @@
+"""The SQL of pending revisions: each one's own, without a connection, and a reason where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+
+from bootstrapper.plan import SQL, Change, Finding
+from tests.migrations.contexts import Trial, trial
+from tests.migrations.projects import ENV, create_table, write_env, write_revision
+
+OFFLINE = ENV.replace(
+    "engine =",
+    """if context.is_offline_mode():
+    context.configure(url=context.config.get_main_option("sqlalchemy.url"), literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    raise SystemExit(0)
+engine =""",
+)
+
+
+def shown(migrate: Trial) -> tuple[dict[str, str], list[Finding]]:
+    with migrate.context.session.read_only():
+        items = migrate.step.with_sql(migrate.context, migrate.step.changes(migrate.context))
+        findings = migrate.step.findings(migrate.context, items)
+    return {item.target: item.after[SQL] or "" for item in items if isinstance(item, Change)}, list(findings)
+
+
+def test_each_revision_shows_its_own_statements(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="op.add_column('a', sa.Column('n', sa.Integer))")
+    write_revision(tmp_path, "third", "second")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        found, _ = shown(migrate)
+    assert found == {
+        "revision first": "CREATE TABLE a (id integer);",
+        "revision second": "ALTER TABLE a ADD COLUMN n INTEGER;",
+        "revision third": "-- nothing",
+    }
+
+
+def test_only_what_is_pending_is_rendered(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+        assert list(shown(migrate)[0]) == ["revision second"]
+
+
+def test_a_revision_that_needs_the_database_says_so_and_keeps_no_other_back(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade="op.get_bind().execute(sa.text('SELECT 1')).fetchall()")
+    write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        found, _ = shown(migrate)
+    assert found["revision first"].startswith("-- can not be rendered: ")
+    assert found["revision second"] == "CREATE TABLE b (id integer);"
+
+
+def test_an_env_py_that_connects_all_the_same_is_kept_from_it(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, ENV.replace("with engine", "print('connecting')\nwith engine"))
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        found, _ = shown(migrate)
+        assert "connecting" in migrate.lines
+    assert "connects to the database even where it is only asked for SQL" in found["revision first"]
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
+
+
+def test_what_the_statements_lock_is_said_with_the_tables_size(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade="op.create_table('a', sa.Column('n', sa.Integer))")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        migrate.query("INSERT INTO a SELECT generate_series(1, 1000)")
+        migrate.query("ANALYZE a")
+        write_revision(tmp_path, "second", "first", upgrade="op.create_index('a_n', 'a', ['n'])")
+        found, findings = shown(migrate)
+    assert found["revision second"].startswith("-- takes SHARE on a: blocks writes\nCREATE INDEX a_n")
+    (finding, *_) = findings
+    assert finding.target == "revision second"
+    assert "takes SHARE on a" in finding.message
+    assert "1,000 rows" in finding.message
+    assert "CONCURRENTLY" in finding.remedy
+
+
+def test_a_table_that_is_locked_just_now_keeps_no_plan_waiting(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade="op.create_table('a', sa.Column('n', sa.Integer))")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        write_revision(tmp_path, "second", "first", upgrade="op.create_index('a_n', 'a', ['n'])")
+        with psycopg.connect(database) as other:
+            other.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+            _, findings = shown(migrate)
+    assert findings[0].target == "tables"

@@ -1,0 +1,81 @@
+"""apply --follow: waits for others, takes no lock, writes nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from bootstrapper import api
+from bootstrapper.errors import AheadError, PendingError
+from bootstrapper.events import Warned
+from tests.cli.project import Project
+from tests.migrations.projects import create_table, write_env, write_revision
+from tests.projects import TrialProject
+
+STEPS = "steps:\n  - uses: lock\n  - uses: migrate\n    with: {script_location: migrations%s}\n"
+
+
+def write(project: TrialProject, more: str = "") -> None:
+    project.write(STEPS % more)
+    write_env(project.folder)
+    write_revision(project.folder, "first", upgrade=create_table("a"))
+
+
+def test_a_state_that_is_reached_is_enough(project: TrialProject) -> None:
+    write(project)
+    project.apply()
+    assert api.follow(project.request()) is True
+
+
+def test_nobody_reaches_it_in_time_and_nothing_was_written(project: TrialProject) -> None:
+    write(project)
+    with pytest.raises(PendingError) as caught:
+        api.follow(project.request(timeout_seconds=1.0))
+    assert (caught.value.steps, caught.value.exit_code) == (("migrate",), 4)
+    assert not project.has("bootstrapper.lock")
+
+
+def test_a_follower_goes_on_as_soon_as_another_run_is_done(project: TrialProject) -> None:
+    write(project)
+    reached: list[bool] = []
+    follower = threading.Thread(target=lambda: reached.append(api.follow(project.request())))
+    follower.start()
+    project.apply()
+    follower.join(30)
+    assert reached == [True]
+    assert project.rows("SELECT count(*) FROM bootstrapper.runs") == [(1,)]
+
+
+def test_a_database_ahead_of_the_code_will_do_with_a_warning(project: TrialProject) -> None:
+    write(project)
+    project.apply()
+    (project.folder / "migrations/versions/first_.py").unlink()
+    write_revision(project.folder, "other")
+    assert api.follow(project.request()) is False
+    assert any(isinstance(event, Warned) and "is at revision first" in event.message for event in project.events)
+    with pytest.raises(AheadError):
+        project.apply()
+
+
+def test_the_strict_refuse_a_database_ahead_of_the_code(project: TrialProject) -> None:
+    write(project)
+    project.apply()
+    (project.folder / "migrations/versions/first_.py").unlink()
+    write(project, ", ahead: refuse")
+    (project.folder / "migrations/versions/first_.py").unlink()
+    write_revision(project.folder, "other")
+    with pytest.raises(AheadError):
+        api.follow(project.request())
+
+
+def test_the_command_says_when_it_is_reached_and_answers_4_when_not(
+    project: TrialProject, new_database: Callable[[], str]
+) -> None:
+    write(project)
+    command = Project(project.folder, project.database)
+    waited = command.run("apply", "--follow", "--timeout", "1s")
+    assert (waited.returncode, "there are still changes to make in migrate" in waited.stderr) == (4, True)
+    project.apply()
+    assert "reached: the database is as bootstrap.yaml declares" in command.run("apply", "--follow").stderr
