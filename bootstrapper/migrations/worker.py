@@ -12,6 +12,7 @@ import sys
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
+import functools
 import importlib.util
 import json
 import os
@@ -181,6 +182,7 @@ class Guard:
     def migration(self, step: Any, connection: Any) -> Callable[..., None]:
         run = step.migration_fn
 
+        @functools.wraps(run)  # Alembic logs the function's name
         def migrate(**options: Any) -> None:
             self.revision = step.revision.revision
             number = self.pass_fence(connection)

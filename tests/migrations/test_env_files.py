@@ -203,6 +203,15 @@ def test_an_error_comes_where_an_ini_silences_all_loggers(tmp_path: Path, databa
     assert (caught.value.revision, caught.value.sqlstate) == ("first", "22012")
 
 
+def test_what_alembic_logs_is_reported_as_the_ini_formats_it(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, CONFIGURES_LOGGING)
+    (tmp_path / "alembic.ini").write_text(INI + LOGGING.format(root="WARNING", alembic="INFO"))
+    write_revision(tmp_path, "first")
+    with trial(tmp_path, database) as migrate:
+        migrate.apply()
+        assert "INFO  [alembic.runtime.migration] Running upgrade  -> first, Step first" in migrate.lines
+
+
 def test_a_printed_line_is_reported_while_env_py_still_runs(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, WAITS_FOR_AN_ANSWER + ENV)
     write_revision(tmp_path, "first")
