@@ -174,7 +174,8 @@ class Guard:
                     step.migration_fn = self.migration(step, context.connection)
                 yield step
                 self.revision = None
-                self.events.send("applied", done=done, total=len(pending))  # after the COMMIT of its transaction
+                if context.connection is None or not context.connection.in_transaction():  # it has been committed
+                    self.events.send("applied", done=done, total=len(pending))
 
         iterate.is_fenced = True  # type: ignore[attr-defined]
         return iterate

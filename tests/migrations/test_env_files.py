@@ -230,6 +230,18 @@ def test_an_env_py_with_one_transaction_around_all_revisions_is_as_good(tmp_path
         assert migrate.changes() == []
 
 
+def test_a_revision_that_is_not_committed_yet_does_not_count_as_done(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, ONE_TRANSACTION)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with pytest.raises(MigrationError) as caught:
+            migrate.apply()
+        assert caught.value.revision == "second"
+        assert migrate.pending() == ["revision first", "revision second"]
+        assert migrate.progress == [(0, 2)]
+
+
 def test_two_histories_with_a_version_table_each_are_migrated_in_one_run(tmp_path: Path, database: str) -> None:
     write_env(tmp_path / "accounts")
     write_env(tmp_path / "billing", ENV.replace("=connection)", "=connection, version_table='billing_version')"))
