@@ -1,4 +1,5 @@
 # From a fresh clone: `make apply` brings up a database, `make test` runs the tests. Both install what they need.
+# `make environments` migrates with other releases of Alembic and other drivers, each installed on its own.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ ENVIRONMENT ?= development
 STAMPS := $(VENV)/.stamps
 INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: apply plan test faults lint format types layers schema check clean
+.PHONY: apply plan test faults environments lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -16,10 +17,13 @@ plan: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" plan -e $(ENVIRONMENT)
 
 test: $(STAMPS)/dev
-	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults'
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults and not environments'
 
 faults: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m faults
+
+environments: $(STAMPS)/dev
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal tests/environments
 
 lint: $(STAMPS)/dev
 	"$(BIN)/ruff" check .
@@ -36,7 +40,7 @@ layers: $(STAMPS)/dev
 schema: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" config schema > config/bootstrap.schema.json
 
-check: lint format types layers test faults
+check: lint format types layers test environments faults
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

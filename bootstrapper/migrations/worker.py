@@ -12,6 +12,7 @@ import sys
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
+import functools
 import importlib.util
 import io
 import json
@@ -184,7 +185,8 @@ class Guard:
                     step.migration_fn = self.migration(step, context.connection)
                 yield step
                 self.done += 1
-                self.events.send("applied", done=self.done, revision=self.revision)  # after its COMMIT
+                if context.connection is None or not context.connection.in_transaction():  # it has been committed
+                    self.events.send("applied", done=self.done, revision=self.revision)
                 self.revision = None
 
         iterate.is_fenced = True  # type: ignore[attr-defined]
@@ -193,6 +195,7 @@ class Guard:
     def migration(self, step: Any, connection: Any) -> Callable[..., None]:
         run = step.migration_fn
 
+        @functools.wraps(run)  # Alembic logs the function's name
         def migrate(**options: Any) -> None:
             self.revision = step.revision.revision
             number = self.pass_fence(connection)

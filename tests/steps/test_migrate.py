@@ -18,6 +18,7 @@ from tests.servers import Server
 REPOSITORY = Path(__file__).parents[2]
 
 TOUCHES_NOTHING = "print('env.py was here')"
+IS_NOT_AWAITED = "async def main():\n    pass\n\n\nmain()\n"
 READS_FIRST = ENV.replace(
     "    context.configure(", "    connection.exec_driver_sql('SELECT 1')\n    context.configure("
 )
@@ -108,7 +109,14 @@ def test_an_env_py_with_another_database_is_stopped_before_it_writes_there(
     assert tables(theirs) == set()
 
 
-@pytest.mark.parametrize(("env", "said"), [(TOUCHES_NOTHING, "never asked Alembic"), (READS_FIRST, "connected to")])
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (TOUCHES_NOTHING, "never asked Alembic"),
+        (IS_NOT_AWAITED, "never asked Alembic"),
+        (READS_FIRST, "connected to"),
+    ],
+)
 def test_an_env_py_that_ends_well_and_did_nothing_is_an_error(
     tmp_path: Path, database: str, env: str, said: str
 ) -> None:
