@@ -1,5 +1,6 @@
 # From a fresh clone: `make apply` brings up a database, `make test` runs the tests. Both install what they need.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
+# `make real-projects` runs real projects through it and compares with plain Alembic; it downloads a lot.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -7,7 +8,7 @@ ENVIRONMENT ?= development
 STAMPS := $(VENV)/.stamps
 INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: apply plan test faults lint format types layers schema check clean
+.PHONY: apply plan test faults real-projects lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -20,6 +21,9 @@ test: $(STAMPS)/dev
 
 faults: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m faults
+
+real-projects: $(STAMPS)/dev
+	"$(BIN)/python" -m tests.real_projects
 
 lint: $(STAMPS)/dev
 	"$(BIN)/ruff" check .
