@@ -18,8 +18,9 @@ DRIVERS = ("psycopg", "psycopg2", "psycopg_async", "asyncpg", "pg8000")
 
 _DATABASE_OID = "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 _IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
+# What it limits holds for its own waiting too: FOR UPDATE locks after the list was worked out.
 _FENCE = """
-SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity}
+SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity_and_limits}
 FROM {lock} FOR UPDATE
 """
 # Only where our own connection is direct too: through a pooler, that backend would seem to work for ever.
@@ -86,8 +87,7 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str) -> d
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
-        "limit_waiting": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits)),
-        "fence": sql.SQL(_FENCE).format(identity=identity, lock=lock),
+        "fence": sql.SQL(_FENCE).format(identity_and_limits=sql.SQL(", ").join([identity, *limits]), lock=lock),
         "note_worker": note,
     }
     return {name: statement.as_string() for name, statement in statements.items()}

@@ -135,14 +135,14 @@ class Guard:
     def require_our_database(self, connection: Any) -> None:
         """In another database there may be no lock to look at, so this is asked before the fence."""
         self.asks = self.request["asks" if _one(connection, MAY_IDENTIFY)[0] else "asks_without_identifier"]
-        where = _where(connection)
-        self.events.send("connected", where=where)
-        self.compare_database(where, *_one(connection, self.asks["identity"]))
+        self.events.send("connected", where=_where(connection))
+        self.compare_database(connection, *_one(connection, self.asks["identity"]))
 
-    def compare_database(self, where: str, oid: str, identifier: str | None) -> None:
+    def compare_database(self, connection: Any, oid: str, identifier: str | None) -> None:
         expected = self.request["system_identifier"]
         is_same_server = expected is None or identifier is None or identifier == expected
         if oid != self.request["database_oid"] or not is_same_server:
+            where = _where(connection)
             raise self.stop("elsewhere", f"env.py connected to {where}", where=where)
 
     def leave_address(self, connection: Any) -> None:
@@ -154,12 +154,11 @@ class Guard:
             connection.exec_driver_sql(self.asks["note_worker"])
 
     def pass_fence(self, connection: Any) -> str:
-        """Locks the lock's row for this transaction and compares; gives the transaction's number."""
-        connection.exec_driver_sql(self.asks["limit_waiting"])
+        """Locks the lock's row for this transaction and compares, in one round trip; gives the transaction's number."""
         row = _one(connection, self.asks["fence"])
         if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:
             raise self.stop("fenced", "another run has taken the lock")
-        self.compare_database(_where(connection), row[3], row[4])
+        self.compare_database(connection, row[3], row[4])
         return str(row[2])
 
     def fenced(self, steps: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
