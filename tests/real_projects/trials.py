@@ -15,12 +15,14 @@ from pathlib import Path
 
 from tests.faults.replicas import children
 from tests.real_projects.projects import RealProject
-from tests.real_projects.truth import Truth, read_truth
+from tests.real_projects.truth import Truth, read_truth, read_versions
 from tests.servers import Server
 
 LONGEST_SECONDS = 1800
 WORKER_ENDS_WITHIN_SECONDS = 10
 SHOWN_LINES = 15
+MIGRATING_SECONDS = 1.0
+"""For so long at least each project's revisions take."""
 
 APPLY = [sys.executable, "-m", "bootstrapper", "apply"]
 
@@ -107,8 +109,8 @@ class Trials:
         self._empty()
         faults: list[str] = []
         midway = 0
-        for _ in range(rounds):
-            faults += self._kill()
+        for number in range(rounds):
+            faults += self._kill(is_migrating=number % 2 == 1)
             now = read_truth(self._server, self._project.name)
             if now.versions != self._truth.versions:
                 midway += bool(now.versions)
@@ -118,9 +120,14 @@ class Trials:
         faults += self._apply()[1]
         return self._compared(faults, f"{midway} times between the first revision and the last")
 
-    def _kill(self) -> list[str]:
+    def _kill(self, *, is_migrating: bool) -> list[str]:
+        """Most of a run is spent on importing the project: half of the kills wait until it applied a revision."""
+        before = read_versions(self._url)
         process = self._start(APPLY, self._new_log())
-        time.sleep(self._chance.uniform(0, self._longest))
+        if is_migrating:
+            while process.poll() is None and read_versions(self._url) == before:
+                time.sleep(0.02)
+        time.sleep(self._chance.uniform(0, MIGRATING_SECONDS if is_migrating else self._longest))
         workers = [] if process.poll() is not None else children(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -42,10 +42,10 @@ def read_truth(server: Server, database: str) -> Truth:
     found = subprocess.run(dump, check=True, capture_output=True)
     lines = [line for line in found.stdout.splitlines() if not _NOISE.match(line)]
     tables = sum(line.startswith(b"CREATE TABLE ") for line in lines)
-    return Truth(hashlib.sha256(b"\n".join(lines)).hexdigest(), tables, _versions(server.url(database)))
+    return Truth(hashlib.sha256(b"\n".join(lines)).hexdigest(), tables, read_versions(server.url(database)))
 
 
-def _versions(url: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def read_versions(url: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     with psycopg.connect(url) as connection:
         found = []
         for schema, table in connection.execute(_VERSION_TABLES.encode()).fetchall():
