@@ -7,8 +7,11 @@ happens goes out on the event pipe, one JSON object a line. Standard output and 
 
 from __future__ import annotations
 
+import gc
 import sys
 
+if gc.isenabled():
+    gc.disable()  # until everything is loaded: looking through modules for garbage is a fifth of loading them
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
@@ -374,6 +377,8 @@ COMMANDS = {"upgrade": upgrade, "history": history}
 
 
 def main() -> int:
+    gc.freeze()
+    gc.enable()
     events = Events(int(sys.argv[2]))
     request = receive(int(sys.argv[1]))
     sys.argv[1:] = []  # code of the project may look at them

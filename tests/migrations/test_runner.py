@@ -184,6 +184,14 @@ def test_each_revision_costs_two_exchanges_more_than_with_alembic_alone(tmp_path
     assert [after - before for before, after in pairwise(asked)] == [4, 4], "the DDL, the version row, two fences"
 
 
+def test_the_projects_code_runs_with_the_garbage_collector_on(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, "import gc\nprint('collects', gc.isenabled())\n" + ENV)
+    write_revision(tmp_path, "first")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert migrate.lines == ["collects True"]
+
+
 def test_the_fence_itself_waits_no_longer_than_a_statement_of_a_revision_may(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=create_table("first"))
