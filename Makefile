@@ -1,6 +1,7 @@
 # From a fresh clone: `make apply` brings up a database, `make test` runs the tests. Both install what they need.
 # `make environments` migrates with other releases of Alembic and other drivers, each installed on its own.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
+# `make real-projects` runs real projects through it and compares with plain Alembic; it downloads a lot.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -8,7 +9,7 @@ ENVIRONMENT ?= development
 STAMPS := $(VENV)/.stamps
 INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: apply plan test faults environments lint format types layers schema check clean
+.PHONY: apply plan test faults environments real-projects lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -24,6 +25,9 @@ faults: $(STAMPS)/dev
 
 environments: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal tests/environments
+
+real-projects: $(STAMPS)/dev
+	"$(BIN)/python" -m tests.real_projects
 
 lint: $(STAMPS)/dev
 	"$(BIN)/ruff" check .

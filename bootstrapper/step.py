@@ -77,6 +77,7 @@ class Project:
         environment: The named environment, None where the file declares none.
         default_secrets: Whether a default may stand in for a secret variable (development only).
         fixture_conditions: What the `when` of a fixture asks, by the fixture's name; none for those without one.
+        remembered: What took long to find out and holds for the whole run, by whatever it depends on.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Project:
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)
     fixture_conditions: Mapping[str, Callable[[Context], Answer]] = field(default_factory=dict)
+    remembered: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, text: str | Path) -> Path:
         """An absolute path; a relative one starts at the file's folder."""

@@ -63,7 +63,7 @@ class Layout:
             raise DynamicProject("revisions may be compiled files (sourceless)")
         places = [self._path(text) for text in self.version_locations] or [self.folder / "versions"]
         found = [path for place in places for path in _python_files(place, recursive=self.recursive)]
-        return list(dict.fromkeys(path.resolve() for path in found))
+        return list(dict.fromkeys(found))
 
     def _path(self, text: str) -> Path:
         if ":" in text and not Path(text).is_absolute():
@@ -72,13 +72,19 @@ class Layout:
 
 
 def _python_files(place: Path, *, recursive: bool) -> list[Path]:
-    if not recursive:
-        files = sorted(entry.name for entry in place.iterdir() if not entry.is_dir()) if place.is_dir() else []
-        return [place / name for name in files if _REVISION_FILE.fullmatch(name)]
+    """Resolved, since two places may lead to the same file; links are looked up, the rest goes by its folder."""
+    place = place.resolve()
     found: list[Path] = []
-    for root, folders, names in os.walk(place):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        found += [Path(root, name) for name in sorted(names) if _REVISION_FILE.fullmatch(name)]
+    folders = [place] if place.is_dir() else []
+    while folders:
+        folder = folders.pop()
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+        files = [entry for entry in entries if _REVISION_FILE.fullmatch(entry.name) and not entry.is_dir()]
+        found += [Path(entry.path).resolve() if entry.is_symlink() else Path(entry.path) for entry in files]
+        if recursive:
+            below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+            folders += [Path(entry.path) for entry in reversed(below) if entry.name != "__pycache__"]
     return found
 
 

@@ -19,8 +19,9 @@ DRIVERS = ("psycopg", "psycopg2", "psycopg_async", "asyncpg", "pg8000")
 
 _DATABASE_OID = "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 _IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
+# What it limits holds for its own waiting too: FOR UPDATE locks after the list was worked out.
 _FENCE = """
-SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity}
+SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity_and_limits}
 FROM {lock} FOR UPDATE
 """
 # Only where our own connection is direct too: through a pooler, that backend would seem to work for ever.
@@ -144,13 +145,16 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
         "statement_timeout": settings.statement_timeout,
         "client_connection_check_interval": 1.0 if fence.watches_client else None,
     }
-    limits = [
-        sql.SQL("pg_catalog.set_config({}, {}, true)").format(
-            sql.Literal(name), sql.Literal(str(round(seconds * 1000)))
-        )
-        for name, seconds in timeouts.items()
-        if seconds is not None
-    ]
+    limits, limits_of_session = (
+        [
+            sql.SQL("pg_catalog.set_config({}, {}, {})").format(
+                sql.Literal(name), sql.Literal(str(round(seconds * 1000))), sql.Literal(is_local)
+            )
+            for name, seconds in timeouts.items()
+            if seconds is not None
+        ]
+        for is_local in (True, False)
+    )
     note = sql.SQL(_NOTE_WORKER).format(
         lock=lock, run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(fence.token)
     )
@@ -159,8 +163,8 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
-        "limit_waiting": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits)),
-        "fence": sql.SQL(_FENCE).format(identity=identity, lock=lock),
+        "fence": sql.SQL(_FENCE).format(identity_and_limits=sql.SQL(", ").join([identity, *limits]), lock=lock),
+        "limits_of_session": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits_of_session)),
         "note_worker": note,
         "note_revision": revisions,
     }

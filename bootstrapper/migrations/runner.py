@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from bootstrapper.errors import BootstrapperError, MigrationError
+from bootstrapper.events import Warned
 from bootstrapper.migrations.failures import WORTH_ANOTHER_TRY, failed
 from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.process import Message, Reported
@@ -21,6 +22,10 @@ from bootstrapper.postgres.lock import Hold
 from bootstrapper.step import Context
 from bootstrapper.units import show_seconds
 
+_AUTOCOMMIT = (
+    "env.py connects with AUTOCOMMIT: a revision that is cut off stays half done, and no fence holds within it"
+)
+_AUTOCOMMIT_HINT = "Let env.py connect without isolation_level, and use autocommit_block() where a statement needs it."
 SHORTEST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 15.0
 
@@ -99,6 +104,8 @@ class Operation:
                 self._context.report(message)
             case Reported("connected", facts):
                 progress.where = facts["where"]
+            case Reported("autocommit"):
+                self._context.emit(Warned(_AUTOCOMMIT, _AUTOCOMMIT_HINT))
             case Reported("started", facts):
                 progress.total = max(progress.total, done_before + facts["total"])
                 self._show_progress()

@@ -110,8 +110,11 @@ def read_declared(
     try:
         revisions = [read_revision(file) for file in layout.revision_files()]
     except DynamicProject as reason:
-        report(f"{reason}: Alembic reads the revisions, running the project's code")
-        revisions = _ask_alembic(settings, layout, project, deadline, report)
+        revisions = _remembered(settings, layout, project)
+        if not revisions:
+            report(f"{reason}: Alembic reads the revisions, running the project's code")
+            revisions = _ask_alembic(settings, layout, project, deadline, report)
+            project.remembered[_question(settings, layout)] = (revisions, _files_beside(revisions))
     try:
         history = History(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
@@ -123,6 +126,25 @@ def _hint(settings: MigrationSettings, reason: str) -> str | None:
     if "head" in settings.targets and "heads" in reason:
         return "Write target: heads, or merge them with: alembic merge heads."
     return None
+
+
+def _remembered(settings: MigrationSettings, layout: Layout, project: Project) -> list[Revision]:
+    """What Alembic told earlier in this run, since asking imports the project; empty where its files are others now."""
+    revisions, files = project.remembered.get(_question(settings, layout), ([], {}))
+    return revisions if _files_beside(revisions) == files else []
+
+
+def _question(settings: MigrationSettings, layout: Layout) -> tuple[Any, ...]:
+    variables = tuple(sorted(settings.env.items()))
+    return (_ask_alembic, layout, settings.python, settings.section, settings.x, settings.cwd, variables)
+
+
+def _files_beside(revisions: list[Revision]) -> dict[str, tuple[int, int]]:
+    """The files in all folders that hold revisions, each with its size and when it was written."""
+    folders = {revision.file.parent for revision in revisions if revision.file is not None}
+    entries = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.is_file()]
+    stats = [(str(entry), entry.stat()) for entry in entries]
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats}
 
 
 def _ask_alembic(

@@ -7,8 +7,11 @@ happens goes out on the event pipe, one JSON object a line. Standard output and 
 
 from __future__ import annotations
 
+import gc
 import sys
 
+if gc.isenabled():
+    gc.disable()  # until everything is loaded: looking through modules for garbage is a fifth of loading them
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
@@ -39,6 +42,7 @@ FAILED = 1
 DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg")
 
 BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
+TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
 REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION and SECONDS
 ACTION = "{{action}}"
 SECONDS = "{{seconds}}"
@@ -138,8 +142,11 @@ class Guard:
             return
         with connection.begin():
             self.require_our_database(connection)
-            self.pass_fence(connection)
+            number = self.pass_fence(connection)
             self.leave_address(connection)
+            if _one(connection, TRANSACTION)[0] != number:  # AUTOCOMMIT: what holds for a transaction holds for nothing
+                connection.exec_driver_sql(self.asks["limits_of_session"])
+                self.events.send("autocommit")
 
     def require_our_database(self, connection: Any) -> None:
         """In another database there may be no lock to look at, so this is asked before the fence."""
@@ -147,14 +154,14 @@ class Guard:
         self.asks = dict(self.request["asks" if may_identify else "asks_without_identifier"])
         if not may_note:
             self.asks["note_revision"] = ""
-        where = _where(connection)
-        self.events.send("connected", where=where)
-        self.compare_database(where, *_one(connection, self.asks["identity"]))
+        self.events.send("connected", where=_where(connection))
+        self.compare_database(connection, *_one(connection, self.asks["identity"]))
 
-    def compare_database(self, where: str, oid: str, identifier: str | None) -> None:
+    def compare_database(self, connection: Any, oid: str, identifier: str | None) -> None:
         expected = self.request["system_identifier"]
         is_same_server = expected is None or identifier is None or identifier == expected
         if oid != self.request["database_oid"] or not is_same_server:
+            where = _where(connection)
             raise self.stop("elsewhere", f"env.py connected to {where}", where=where)
 
     def leave_address(self, connection: Any) -> None:
@@ -166,12 +173,11 @@ class Guard:
             connection.exec_driver_sql(self.asks["note_worker"])
 
     def pass_fence(self, connection: Any) -> str:
-        """Locks the lock's row for this transaction and compares; gives the transaction's number."""
-        connection.exec_driver_sql(self.asks["limit_waiting"])
+        """Locks the lock's row for this transaction and compares, in one round trip; gives the transaction's number."""
         row = _one(connection, self.asks["fence"])
         if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:
             raise self.stop("fenced", "another run has taken the lock")
-        self.compare_database(_where(connection), row[3], row[4])
+        self.compare_database(connection, row[3], row[4])
         return str(row[2])
 
     def fenced(self, steps: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -518,6 +524,8 @@ COMMANDS = {
 
 
 def main() -> int:
+    gc.freeze()
+    gc.enable()
     events = Events(int(sys.argv[2]))
     request = receive(int(sys.argv[1]))
     sys.argv[1:] = []  # code of the project may look at them

@@ -58,6 +58,20 @@ def test_several_recursive_locations_give_the_files_in_alembics_order(tmp_path: 
     assert len(expected) == 4
 
 
+def test_a_file_that_two_places_lead_to_is_read_once(tmp_path: Path) -> None:
+    write_env(tmp_path)
+    file = write_revision(tmp_path, "a", folder="one")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three" / file.name).symlink_to(file)
+    (tmp_path / "three" / "folder.py").mkdir()
+    (tmp_path / "alembic.ini").write_text(
+        "[alembic]\nscript_location = %(here)s/migrations\npath_separator = os\n"
+        "version_locations = %(here)s/one:%(here)s/two:%(here)s/three\n"
+    )
+    assert read(tmp_path).revision_files() == [file.resolve()]
+
+
 def test_a_package_is_left_to_alembic(tmp_path: Path) -> None:
     with pytest.raises(DynamicProject):
         read(tmp_path, script_location="package:migrations").revision_files()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -164,6 +165,43 @@ def test_each_revision_is_limited_and_its_backend_is_noted_in_the_lock(tmp_path:
     with trial(tmp_path, database, **options) as migrate:
         migrate.apply()
         assert migrate.lines == ["1500ms 7s True", "1500ms 7s True"]
+
+
+def test_each_revision_costs_two_exchanges_more_than_with_alembic_alone(tmp_path: Path, database: str) -> None:
+    counted = "asked = []\nevent.listen(engine, 'after_cursor_execute', lambda *_: asked.append(1))\n"
+    told = "context.configure(on_version_apply=lambda **_: print(len(asked)), "
+    env = ENV.replace("import create_engine", "import event, create_engine").replace(
+        "with engine", f"{counted}with engine"
+    )
+    write_env(tmp_path, env.replace("context.configure(", told))
+    down = None
+    for name in ("first", "second", "third"):
+        write_revision(tmp_path, name, down, upgrade=create_table(name))
+        down = name
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        asked = [int(line) for line in migrate.lines]
+    assert [after - before for before, after in pairwise(asked)] == [4, 4], "the DDL, the version row, two fences"
+
+
+def test_the_projects_code_runs_with_the_garbage_collector_on(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, "import gc\nprint('collects', gc.isenabled())\n" + ENV)
+    write_revision(tmp_path, "first")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert migrate.lines == ["collects True"]
+
+
+def test_the_fence_itself_waits_no_longer_than_a_statement_of_a_revision_may(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=create_table("first"))
+    options = {"script_location": "migrations", "lock_timeout": "100ms", "ddl_retries": 0}
+    with trial(tmp_path, database, **options) as migrate, migrate.held() as hold, psycopg.connect(database) as other:
+        other.execute("SELECT * FROM bootstrapper.lock FOR UPDATE")
+        with pytest.raises(MigrationError) as caught:
+            apply_directly(migrate, hold)
+        other.rollback()
+    assert caught.value.sqlstate == "55P03"
 
 
 ALTER = "op.execute('ALTER TABLE busy ADD COLUMN more integer')"

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError
+from bootstrapper.events import Warned
 from bootstrapper.plan import Action, Deferred
 from bootstrapper.postgres.target import Target
 from tests.migrations.contexts import trial
@@ -256,3 +257,54 @@ def test_the_server_on_path_is_as_good(path_server: Server) -> None:
         migrate.apply()
         assert migrate.changes() == []
     path_server.execute("DROP DATABASE migrated WITH (FORCE)")
+
+
+def test_an_env_py_in_autocommit_is_warned_about_and_waits_no_longer_for_locks(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, ENV.replace("poolclass", "isolation_level='AUTOCOMMIT', poolclass"))
+    shows = "print('waits', op.get_bind().exec_driver_sql('SHOW lock_timeout').scalar())"
+    write_revision(tmp_path, "first", upgrade=shows)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert "waits 3s" in migrate.lines
+        assert [event for event in migrate.events if isinstance(event, Warned) and "AUTOCOMMIT" in event.message]
+
+
+def test_several_targets_are_reached_in_turn(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    for name in ("left", "right"):
+        write_revision(tmp_path, f"{name}1", labels=[name], upgrade=create_table(f"{name}1"))
+        write_revision(tmp_path, f"{name}2", f"{name}1", upgrade=create_table(f"{name}2"))
+    with trial(tmp_path, database, script_location="migrations", target=["right@head", "left1"]) as migrate:
+        assert migrate.pending() == ["revision right1", "revision right2", "revision left1"]
+        migrate.apply()
+        assert migrate.changes() == []
+        assert migrate.progress[-1] == (3, 3)
+        assert migrate.query("SELECT version_num FROM alembic_version ORDER BY 1") == [("left1",), ("right2",)]
+
+
+def test_the_ledger_notes_each_revision_in_the_transaction_of_its_version_row(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "it's \\ %d", upgrade=create_table("a"))
+    broken = "op.execute('SELECT 1/0')"
+    write_revision(tmp_path, "second", "it's \\ %d", upgrade=broken)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with pytest.raises(MigrationError):
+            migrate.apply()
+        noted = migrate.query("SELECT step, revision, action, seconds >= 0 FROM bootstrapper.revisions")
+        assert noted == [("migrate", "it's \\ %d", "upgrade", True)]
+
+
+def test_a_ledger_of_the_first_version_is_completed_by_the_next_run(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        migrate.query("DROP TABLE bootstrapper.revisions")
+        migrate.query("ALTER TABLE bootstrapper.runs DROP COLUMN role")
+        migrate.query("UPDATE bootstrapper.meta SET value = '1' WHERE key = 'ledger_version'")
+        write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+        migrate.apply()
+        assert migrate.query("SELECT revision FROM bootstrapper.revisions") == [("second",)]
+        roles = migrate.query("SELECT role = session_user FROM bootstrapper.runs ORDER BY serial")
+        assert roles == [(None,), (True,)]
+        assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("2",)]

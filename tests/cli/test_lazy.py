@@ -1,0 +1,34 @@
+"""Loading a command: no time for garbage then, and as before afterwards."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import click
+
+from bootstrapper.cli import group
+
+COLLECTIONS = """
+import gc
+from bootstrapper.cli import group
+seen = []
+gc.callbacks.append(lambda phase, about: seen.append(phase))
+group.get_command(None, "apply")
+print(len(seen), gc.isenabled())
+"""
+
+
+def test_a_command_is_loaded_without_collecting_garbage() -> None:
+    found = subprocess.run([sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, check=True)
+    assert found.stdout == "0 True\n"
+
+
+def test_a_process_that_collects_no_garbage_goes_on_without() -> None:
+    gc.disable()
+    try:
+        group.get_command(click.Context(group), "plan")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -1,0 +1,55 @@
+"""How often a project's code is run to find out what its history is: never where it can be read, else once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.migrations.contexts import trial
+from tests.migrations.projects import create_table, write_env, write_revision
+
+NOTE_THE_IMPORT = """
+
+with open("imported", "a") as note:
+    note.write(__file__ + "\\n")
+"""
+
+
+def write_noting_revision(folder: Path, name: str, down: str | None, place: str = "migrations/versions") -> None:
+    file = write_revision(folder, name, down, upgrade=create_table(name), folder=place)
+    file.write_text(file.read_text() + NOTE_THE_IMPORT)
+
+
+def imports(folder: Path) -> int:
+    """How often a revision file was imported."""
+    note = folder / "imported"
+    return len(note.read_text().splitlines()) if note.is_file() else 0
+
+
+def test_nothing_to_do_imports_no_revision_file_however_many_there_are(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    names = [f"r{number:04}" for number in range(1000)]
+    for down, name in zip([None, *names], names, strict=False):
+        write_noting_revision(tmp_path, name, down)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.query("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        migrate.query("INSERT INTO alembic_version VALUES ('r0998')")
+        assert migrate.pending() == ["revision r0999"]
+        migrate.query("UPDATE alembic_version SET version_num = 'r0999'")
+        assert migrate.pending() == []
+    assert imports(tmp_path) == 0
+
+
+def test_a_package_is_asked_once_in_a_run_and_again_when_a_file_came(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    (tmp_path / "migrations" / "__init__.py").touch()
+    (tmp_path / "__init__.py").touch()
+    write_noting_revision(tmp_path, "first", None)
+    (tmp_path / "library").symlink_to(tmp_path)
+    with trial(tmp_path, database, script_location="library:migrations") as migrate:
+        assert migrate.pending() == ["revision first"]
+        assert imports(tmp_path) == 1
+        migrate.apply()
+        assert migrate.pending() == []
+        assert imports(tmp_path) == 2, "once to be read, once to be applied"
+        write_noting_revision(tmp_path, "second", "first")
+        assert migrate.pending() == ["revision second"]
