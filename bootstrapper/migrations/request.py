@@ -30,10 +30,13 @@ UPDATE {lock} SET worker_backend_pid = pg_catalog.pg_backend_pid(), worker_backe
     SELECT backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())
 WHERE run_id = {run_id} AND token = {token}
 """
-# The names in doubled braces are filled in by the worker, which says there how.
-_NOTE_REVISION = """
-INSERT INTO {revisions} (run_id, step, revision, action, seconds)
-VALUES ({run_id}, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}})
+# The fence, and in the same round trip the revision's row. The names in doubled braces are filled in by the worker.
+_NOTING_FENCE = """
+WITH noted AS (
+    INSERT INTO {revisions} (run_id, step, revision, action, seconds)
+    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}
+    FROM {lock} WHERE run_id = {run_id} AND token = {token}
+) {fence}
 """
 _NO_FENCE = "SELECT {run_id}::text, {token}::text, pg_catalog.pg_current_xact_id()::text, {identity}"
 _MAY = """
@@ -129,7 +132,7 @@ def scratch_request(
         passing = sql.SQL(_NO_FENCE).format(
             run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(str(fence.token)), identity=identity
         )
-        asked[name] |= {"fence": _text(passing), "note_worker": "SELECT 1", "note_revision": ""}
+        asked[name] |= {"fence": _text(passing), "noting_fence": "", "note_worker": "SELECT 1"}
     return asked
 
 
@@ -158,15 +161,21 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
     note = sql.SQL(_NOTE_WORKER).format(
         lock=lock, run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(fence.token)
     )
-    revisions = sql.SQL(_NOTE_REVISION).format(
-        revisions=fence.ledger.table("revisions"), run_id=sql.Literal(str(fence.run_id)), step=sql.Literal(step)
+    comparing = sql.SQL(_FENCE).format(identity_and_limits=sql.SQL(", ").join([identity, *limits]), lock=lock)
+    noting = sql.SQL(_NOTING_FENCE).format(
+        revisions=fence.ledger.table("revisions"),
+        lock=lock,
+        step=sql.Literal(step),
+        run_id=sql.Literal(str(fence.run_id)),
+        token=sql.Literal(fence.token),
+        fence=comparing,
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
-        "fence": sql.SQL(_FENCE).format(identity_and_limits=sql.SQL(", ").join([identity, *limits]), lock=lock),
+        "fence": comparing,
+        "noting_fence": noting,
         "limits_of_session": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits_of_session)),
         "note_worker": note,
-        "note_revision": revisions,
     }
     return {name: _text(statement) for name, statement in statements.items()}
 

@@ -153,7 +153,7 @@ class Guard:
         may_identify, may_note = _one(connection, self.request["may"])
         self.asks = dict(self.request["asks" if may_identify else "asks_without_identifier"])
         if not may_note:
-            self.asks["note_revision"] = ""
+            self.asks["noting_fence"] = ""
         self.events.send("connected", where=_where(connection))
         self.compare_database(connection, *_one(connection, self.asks["identity"]))
 
@@ -172,13 +172,27 @@ class Guard:
         if _client_side_pid(connection) == _one(connection, BACKEND)[1]:
             connection.exec_driver_sql(self.asks["note_worker"])
 
-    def pass_fence(self, connection: Any) -> str:
-        """Locks the lock's row for this transaction and compares, in one round trip; gives the transaction's number."""
-        row = _one(connection, self.asks["fence"])
+    def pass_fence(self, connection: Any, noting: str | None = None) -> str:
+        """Locks the lock's row for this transaction and compares, in one round trip; gives the transaction's number.
+
+        Args:
+            noting: What becomes of the revision at hand, written into the ledger on the way.
+        """
+        row = _one(connection, self.asks["fence"] if noting is None else self.noting_fence(noting))
         if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:
             raise self.stop("fenced", "another run has taken the lock")
         self.compare_database(connection, row[3], row[4])
         return str(row[2])
+
+    def noting_fence(self, action: str) -> str:
+        """The fence alone where no revision is at hand, as for a stamp, or where the role may not write the row."""
+        if self.revision is None or not self.asks["noting_fence"]:
+            return self.asks["fence"]
+        seconds = f"{time.monotonic() - self.began:.6f}"
+        statement = self.asks["noting_fence"]
+        for place, value in ((REVISION, literal(self.revision)), (ACTION, literal(action)), (SECONDS, seconds)):
+            statement = statement.replace(place, value)
+        return statement
 
     def fenced(self, steps: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Alembic's list of steps, each with the fence before its DDL."""
@@ -214,18 +228,7 @@ class Guard:
     def version_applied(self, ctx: Any, **_: Any) -> None:
         """Alembic calls it in the transaction that holds the version row, just before the COMMIT."""
         if ctx.connection is not None:
-            self.pass_fence(ctx.connection)
-            self.note(ctx.connection, self.request["command"])
-
-    def note(self, connection: Any, action: str) -> None:
-        """Writes into the ledger, in the open transaction, what became of the revision at hand."""
-        statement = self.asks["note_revision"]
-        if self.revision is None or not statement:
-            return
-        seconds = f"{time.monotonic() - self.began:.6f}"
-        for place, value in ((REVISION, literal(self.revision)), (ACTION, literal(action)), (SECONDS, seconds)):
-            statement = statement.replace(place, value)
-        connection.exec_driver_sql(statement)
+            self.pass_fence(ctx.connection, noting=self.request["command"])
 
     def without_ledger(self, include: Callable[..., bool] | None) -> Callable[..., bool]:
         """Autogenerate would drop our tables, since no model knows them."""
@@ -266,8 +269,7 @@ class Guard:
         @contextmanager
         def fenced_block() -> Iterator[None]:
             if context.connection is not None:  # the block commits this together with what came before it
-                self.pass_fence(context.connection)
-                self.note(context.connection, "autocommit")
+                self.pass_fence(context.connection, noting="autocommit")
             with block():
                 yield
             if context.connection is not None:

@@ -205,6 +205,7 @@ def test_the_fence_itself_waits_no_longer_than_a_statement_of_a_revision_may(tmp
 
 
 ALTER = "op.execute('ALTER TABLE busy ADD COLUMN more integer')"
+ALTER_OTHER = ALTER.replace("busy", "other.busy")  # a table beside the revisions' own makes no first contact
 
 
 def test_a_revision_that_got_no_lock_in_time_is_tried_again(tmp_path: Path, database: str) -> None:
@@ -224,12 +225,12 @@ def test_a_revision_that_got_no_lock_in_time_is_tried_again(tmp_path: Path, data
 
 def test_without_retries_a_lock_that_is_not_free_is_an_error(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
-    write_revision(tmp_path, "first", upgrade=ALTER)
+    write_revision(tmp_path, "first", upgrade=ALTER_OTHER)
     options = {"script_location": "migrations", "lock_timeout": "100ms", "ddl_retries": 0}
     with psycopg.connect(database) as reader, trial(tmp_path, database, **options) as migrate:
-        reader.execute("CREATE TABLE busy (id integer)")
+        reader.execute("CREATE SCHEMA other CREATE TABLE busy (id integer)")
         reader.commit()
-        reader.execute("SELECT * FROM busy")
+        reader.execute("SELECT * FROM other.busy")
         with pytest.raises(MigrationError) as caught:
             migrate.apply()
         assert caught.value.sqlstate == "55P03"
@@ -239,11 +240,13 @@ def test_without_retries_a_lock_that_is_not_free_is_an_error(tmp_path: Path, dat
 def test_a_revision_that_committed_a_part_is_not_tried_again(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     committed = "with op.get_context().autocommit_block():\n    op.execute('CREATE TABLE part (id integer)')\n"
-    write_revision(tmp_path, "first", upgrade=committed + "op.execute(\"SET LOCAL lock_timeout = '100ms'\")\n" + ALTER)
+    write_revision(
+        tmp_path, "first", upgrade=committed + "op.execute(\"SET LOCAL lock_timeout = '100ms'\")\n" + ALTER_OTHER
+    )
     with psycopg.connect(database) as reader, trial(tmp_path, database, script_location="migrations") as migrate:
-        reader.execute("CREATE TABLE busy (id integer)")
+        reader.execute("CREATE SCHEMA other CREATE TABLE busy (id integer)")
         reader.commit()
-        reader.execute("SELECT * FROM busy")
+        reader.execute("SELECT * FROM other.busy")
         with pytest.raises(MigrationError) as caught:
             migrate.apply()
         assert caught.value.sqlstate == "55P03"
