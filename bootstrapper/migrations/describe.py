@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bootstrapper.migrations.known import Known
-from bootstrapper.migrations.locks import annotate
+from bootstrapper.migrations.linting.known import Known
+from bootstrapper.migrations.linting.locks import annotate
 from bootstrapper.migrations.rendering import Rendered
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.plan import SQL

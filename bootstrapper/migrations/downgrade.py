@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Source
 from bootstrapper.migrations import describe
 from bootstrapper.migrations.history import BrokenHistory
+from bootstrapper.migrations.linting.review import review
 from bootstrapper.migrations.rendering import render
 from bootstrapper.migrations.request import fenced_request
-from bootstrapper.migrations.review import review
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.migrations.runner import Operation
 from bootstrapper.migrations.settings import MigrationSettings

@@ -12,9 +12,9 @@ from bootstrapper.migrations.adoption import Adoption, revision_to_adopt
 from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
+from bootstrapper.migrations.linting.review import review
 from bootstrapper.migrations.rendering import render
 from bootstrapper.migrations.request import fenced_request
-from bootstrapper.migrations.review import review
 from bootstrapper.migrations.revisions import read_revision
 from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings

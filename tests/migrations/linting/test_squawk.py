@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.migrations import squawk
+from bootstrapper.migrations.linting import squawk
 
 SQL = {"1a": "SELECT 1;", "2b": "ALTER TABLE users ALTER COLUMN age DROP NOT NULL;\nTRUNCATE users CASCADE;"}
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from psycopg import errors
 
-from bootstrapper.migrations import squawk
-from bootstrapper.migrations.lint import lint
+from bootstrapper.migrations.linting import squawk
+from bootstrapper.migrations.linting.lint import lint
 from bootstrapper.plan import Finding
 from bootstrapper.step import Context
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrapper.migrations import lint as linter
-from bootstrapper.migrations.lint import lint
+from bootstrapper.migrations.linting import lint as linter
+from bootstrapper.migrations.linting.lint import lint
 from bootstrapper.plan import Finding
 from tests.servers import Server
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bootstrapper.migrations import lockrules
-from bootstrapper.migrations.canonical import actions, canonical, each, folded
-from bootstrapper.migrations.hazards import Hazard, Lock
-from bootstrapper.migrations.known import Known, Relation
+from bootstrapper.migrations.linting import lockrules
+from bootstrapper.migrations.linting.canonical import actions, canonical, each, folded
+from bootstrapper.migrations.linting.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.postgres.statements import Statement, split
 from bootstrapper.wording import listed
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.migrations.known import Known, Relation
+from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.units import show_size
 
 # The catalogues may be read by anybody; to_regclass would fail on a schema that the role may not use. A size needs no

@@ -13,9 +13,9 @@ from alembic.operations import Operations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootstrapper.migrations import lockrules
-from bootstrapper.migrations.hazards import Hazard, Lock
-from bootstrapper.migrations.locks import annotate, effects
+from bootstrapper.migrations.linting import lockrules
+from bootstrapper.migrations.linting.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.locks import annotate, effects
 from bootstrapper.postgres.statements import split
 from tests.servers import Server
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.migrations import tables
-from bootstrapper.migrations.hazards import Hazard, Lock
-from bootstrapper.migrations.known import Known, Relation
-from bootstrapper.migrations.locks import Effect, effects_of
-from bootstrapper.migrations.tables import Table
+from bootstrapper.migrations.linting import tables
+from bootstrapper.migrations.linting.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.known import Known, Relation
+from bootstrapper.migrations.linting.locks import Effect, effects_of
+from bootstrapper.migrations.linting.tables import Table
 from bootstrapper.plan import Finding
 from bootstrapper.postgres.statements import Statement, split
 from bootstrapper.wording import listed, one_line

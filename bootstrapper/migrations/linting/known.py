@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from bootstrapper.migrations import lockrules
-from bootstrapper.migrations.canonical import actions, each, folded, schema_and_name
+from bootstrapper.migrations.linting import lockrules
+from bootstrapper.migrations.linting.canonical import actions, each, folded, schema_and_name
 from bootstrapper.wording import one_line
 
 _CREATED = lockrules.compiled(

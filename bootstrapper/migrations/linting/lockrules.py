@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bootstrapper.migrations.canonical import NAME, QUALIFIED, without_parentheses
-from bootstrapper.migrations.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.canonical import NAME, QUALIFIED, without_parentheses
+from bootstrapper.migrations.linting.hazards import Hazard, Lock
 
 _MANY = rf"{QUALIFIED}(?: \*)?(?: , (?:ONLY )?{QUALIFIED}(?: \*)?)*"
 _PLACES = {
