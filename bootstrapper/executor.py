@@ -25,7 +25,7 @@ from bootstrapper.errors import (
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
-from bootstrapper.plan import Answer, Change, Deferred, PlannedStep
+from bootstrapper.plan import Answer, Change, Deferred, PlannedStep, State
 from bootstrapper.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.cutoff import cut_off
@@ -86,7 +86,7 @@ class Executor:
             return tuple(self._reviewed(entry, step, sql=sql) for entry, step in pairs) if for_reader else planned
 
     def _reviewed(self, entry: Entry, planned: PlannedStep, *, sql: bool) -> PlannedStep:
-        if not isinstance(entry.unit, Step):
+        if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:
             return planned
         context = self._context(entry)
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
@@ -158,9 +158,10 @@ class Executor:
         connection = self._session.connection
         try:
             with connection.transaction():
-                return ledger.steps_done_since(connection, project.ledger, self._session.began_at, project.inputs)
+                done = ledger.steps_done_since(connection, project.ledger, self._session.began_at, project.inputs)
         except ledger.UNREADABLE:
             return ()
+        return {entry.name for entry in self._entries if (entry.name, entry.unit.uses) in done}
 
     def _finish(self, hold: Hold, error: BaseException | None) -> None:
         """Writes the run's end where that is still possible; a run without an end says as much by itself."""

@@ -29,14 +29,19 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
         if pending and until.has_passed:
             raise PendingError(pending, time.monotonic() - started)
         try:
+            executor.open_gates()
             pending = _pending(executor)
+        except UnreachableError:
+            if not pending:
+                raise
         except AheadError as error:
             if not error.is_acceptable:
                 raise
             emit(Warned(f"{error.message}; going on with it, nothing is written", error.hint))
             return False
-        if not pending:
-            return True
+        else:
+            if not pending:
+                return True
         session.close()
         time.sleep(min(random.uniform(0.1, longest), until.seconds_left))  # noqa: S311 - no secret
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
@@ -44,10 +49,7 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
 
 def _pending(executor: Executor) -> list[str]:
     """Names of the steps that still have changes; what can not be seen just now counts as one."""
-    executor.open_gates()
     try:
         return [step.name for step in executor.look() if step.has_changes]
     except NotConvergedError as error:
         return [error.step]  # whoever is at work may be between two states
-    except UnreachableError as error:
-        return [f"{error.where}, which went away"]

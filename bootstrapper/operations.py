@@ -19,17 +19,18 @@ from bootstrapper.steps.migrate import Migrate
 Operation = Callable[[Unit], Unit]
 
 
-def upgrade(target: str) -> Operation:
-    """The step as the file has it, with another target."""
+def upgrade(target: str | None) -> Operation:
+    """The step as the file has it, with another target where one is named."""
 
     def make(unit: Unit) -> Unit:
-        declared = _settings(unit).model_dump(exclude_unset=True)
+        if target is None:
+            return unit
         try:
-            options = Migrate.With.model_validate({**declared, "target": target})
+            checked = Migrate.With(target=target).target
         except ValidationError as error:
             reason = str(error.errors()[0].get("ctx", {}).get("error", error.errors()[0]["msg"]))
             raise UsageError(reason) from error
-        return Migrate(unit.name, options, unit.source)
+        return Migrate(unit.name, unit.options.model_copy(update={"target": checked}), unit.source)
 
     return make
 

@@ -16,7 +16,8 @@ from bootstrapper.cli.output import print_data
 from bootstrapper.cli.planning import print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
-from bootstrapper.errors import ExitCode
+from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.migrations.relative import RELATIVE
 from bootstrapper.operations import Operation
 from bootstrapper.plan import Plan
 
@@ -35,12 +36,13 @@ _NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, and no option
 
 
 @click.command(context_settings=_NEGATIVE)
-@click.argument("target", default="head")
+@click.argument("target", required=False)
 @takes(*_SHARED)
-def upgrade(invocation: Invocation, *, target: str, dry_run: bool) -> int:
-    """Apply the revisions up to TARGET: head, heads, a revision, label@head or +N."""
-    operation = operations.upgrade(_absolute(invocation, target))
-    return _run(invocation, "upgrade", operation, dry_run=dry_run, nothing=f"nothing to do: {target} is reached")
+def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int:
+    """Apply the revisions up to TARGET: head, heads, a revision, label@head or +N; the file's own if left out."""
+    operation = operations.upgrade(None if target is None else _absolute(invocation, target))
+    nothing = f"nothing to do: {target or 'the target'} is reached"
+    return _run(invocation, "upgrade", operation, dry_run=dry_run, nothing=nothing)
 
 
 @click.command(context_settings=_NEGATIVE)
@@ -126,4 +128,6 @@ def _revisions(plan: Plan) -> list[str]:
 
 
 def _absolute(invocation: Invocation, target: str) -> str:
+    if target.startswith("-") and not RELATIVE.fullmatch(target):
+        raise UsageError(f"there is no option {target}", hint="A target below is written as -1, -2 and so on.")
     return api.relative_target(request(invocation, types=_TYPES), target)

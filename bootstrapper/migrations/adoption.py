@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from bootstrapper.errors import GuardError, MigrationError
-from bootstrapper.migrations.comparison import describe, differences
+from bootstrapper.migrations.comparison import UNEXPECTED, describe, differences
 from bootstrapper.migrations.history import BrokenHistory
 from bootstrapper.migrations.request import scratch_request
 from bootstrapper.migrations.runner import Operation
@@ -44,7 +44,9 @@ class Adoption:
             raise GuardError("adopt needs the server itself, not a pooler", hint="Give its address as direct_url.")
         table = (self.settings.version_table_schema, self.settings.version_table)
         self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
-        found = differences(self._expected(table), describe(connection, self.hold.fence.ledger, table))
+        expected, schemas = self._expected(table)
+        found = differences(expected, describe(connection, self.hold.fence.ledger, table))
+        found = [line for line in found if self._counts(line, schemas)]
         if found:
             more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
             raise GuardError(
@@ -55,8 +57,20 @@ class Adoption:
         with self.hold.transaction() as writing:
             write_versions(writing, self.settings, rows, self.hold.fence, self.context.step)
 
-    def _expected(self, table: tuple[str | None, str]) -> Mapping[str, str]:
-        """What the revisions build; extensions and schemas that they create themselves may not be there before."""
+    def _counts(self, line: str, schemas: Sequence[str]) -> bool:
+        """What is there besides may be another history's, or that of a host with schemas of its own."""
+        if not line.endswith(UNEXPECTED):
+            return True
+        histories = [
+            unit for unit in self.context.project.steps.values() if isinstance(unit.options, MigrationSettings)
+        ]
+        return len(histories) < 2 and any(f" {schema}." in line for schema in schemas)
+
+    def _expected(self, table: tuple[str | None, str]) -> tuple[Mapping[str, str], Sequence[str]]:
+        """What the revisions build, and the schemas that there are then.
+
+        Extensions and schemas that the revisions create themselves may not be there before.
+        """
         try:
             return self._built(table, with_extensions=True)
         except MigrationError as error:
@@ -64,14 +78,17 @@ class Adoption:
                 raise
             return self._built(table, with_extensions=False)
 
-    def _built(self, table: tuple[str | None, str], *, with_extensions: bool) -> Mapping[str, str]:
+    def _built(
+        self, table: tuple[str | None, str], *, with_extensions: bool
+    ) -> tuple[Mapping[str, str], Sequence[str]]:
         own, target = self.context.connection, self.context.project.target
         with (
             scratch_database(own, target, with_extensions=with_extensions) as scratch,
             closing(self._connect(scratch)) as other,
         ):
             self._migrate(scratch, _oid(other))
-            return describe(other, self.hold.fence.ledger, table)
+            schemas = [row[0] for row in other.execute("SELECT pg_catalog.quote_ident(nspname) FROM pg_namespace")]
+            return describe(other, self.hold.fence.ledger, table), schemas
 
     def _migrate(self, scratch: Target, oid: int) -> None:
         fence = replace(self.hold.fence, database_oid=oid)
@@ -90,9 +107,9 @@ def _oid(connection: Connection[Any]) -> int:
     return int(row[0])
 
 
-def revision_to_adopt(settings: MigrationSettings, declared: Declared) -> str:
+def revision_to_adopt(revision: str, declared: Declared) -> str:
     """Raises GuardError where the files have no such revision."""
     try:
-        return declared.history.targets(settings.adopt or "head")[0]
+        return declared.history.targets(revision)[0]
     except BrokenHistory as error:
         raise GuardError(f"adopt: {error}") from error

@@ -25,6 +25,9 @@ _RENDER = """
 SELECT pg_catalog.set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)
 """
 
+UNEXPECTED = ": not expected"
+"""How a line ends about an object that only the database at hand has."""
+
 # Asked before search_path is emptied.
 _FIND_VERSION_TABLE = """
 SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -74,7 +77,7 @@ def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[
         for name, definition in expected.items()
         if name in actual and definition != actual[name]
     ]
-    return lines + [f"{name}: not expected" for name in unexpected]
+    return lines + [f"{name}{UNEXPECTED}" for name in unexpected]
 
 
 def _only_in(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

@@ -13,19 +13,23 @@ from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.step import Project
 
-# Only the schema that the revisions work in: hosted databases come with schemas full of their host's tables.
+# Only the schemas that the revisions work in: hosted databases come with schemas full of their host's tables. A table
+# that came after our ledger, as its number tells, is none of a stranger's: a step of ours made it, or a revision that
+# was cut off.
 _TABLES = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-  AND n.nspname = coalesce(%(schema)s, pg_catalog.current_schema())
+  AND n.nspname IN (pg_catalog.current_schema(), %(schema)s)
   AND NOT (n.nspname = %(ledger)s AND c.relname = ANY (%(ledger_tables)s))
   AND c.relname <> ALL (%(version_tables)s)
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS l JOIN pg_catalog.pg_namespace AS m ON m.oid = l.relnamespace
+                  WHERE m.nspname = %(ledger)s AND l.relname = %(runs)s AND l.oid < c.oid)
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1
 """
-_KNOWN = "SELECT EXISTS (SELECT 1 FROM {steps} WHERE kind = 'result')"
+_KNOWN = "SELECT EXISTS (SELECT 1 FROM {revisions} WHERE step = %s)"
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,22 @@ class Stranger:
         return f"{self.tables[0]}{more}"
 
 
-def stranger(connection: Connection[Any], settings: MigrationSettings, project: Project) -> Stranger | None:
+def stranger(connection: Connection[Any], settings: MigrationSettings, project: Project, step: str) -> Stranger | None:
     """None where there are no tables, or where the ledger or another history knows how they came about.
 
-    To be asked where the version table has no rows.
+    To be asked where the version table has no rows. Where a revision is to be adopted, other histories excuse nothing.
     """
     others = [other for other in _histories(project) if other.version_table_name() != settings.version_table_name()]
-    if _is_known(connection, project.ledger) or any(read_versions(connection, other).rows for other in others):
+    if _is_known(connection, project.ledger, step):
+        return None
+    if settings.adopt is None and any(read_versions(connection, other).rows for other in others):
         return None
     found = connection.execute(
         _TABLES,
         {
             "schema": settings.version_table_schema,
             "ledger": project.ledger.schema,
+            "runs": project.ledger.table_name("runs"),
             "ledger_tables": [project.ledger.table_name(name) for name in ledger.TABLES],
             "version_tables": [settings.version_table, *(other.version_table for other in others)],
         },
@@ -63,11 +70,11 @@ def _histories(project: Project) -> list[MigrationSettings]:
     return [unit.options for unit in project.steps.values() if isinstance(unit.options, MigrationSettings)]
 
 
-def _is_known(connection: Connection[Any], names: LedgerNames) -> bool:
-    """Whether a run of ours has done a step here; a ledger that can not be read knows nothing."""
+def _is_known(connection: Connection[Any], names: LedgerNames, step: str) -> bool:
+    """Whether a run of ours was at this history before; a ledger that can not be read knows nothing."""
     try:
         with connection.transaction():
-            row = connection.execute(names.fill(_KNOWN)).fetchone()
+            row = connection.execute(names.fill(_KNOWN), (step,)).fetchone()
     except ledger.UNREADABLE:
         return False
     return row is not None and bool(row[0])

@@ -128,6 +128,15 @@ class History:
             raise BrokenHistory(f"nothing follows revision {target} on its own branch")
         return tuple(self.revisions[name] for name in self._sorted(above, rows))
 
+    def beside(self, rows: Collection[str], names: Collection[str]) -> tuple[str, ...]:
+        """Those version rows that are neither on the way to these revisions nor above them; unknown ones are not."""
+        lines = [self._line(name) for name in names]
+        return tuple(
+            row
+            for row in rows
+            if row in self.revisions and not any(row in line for line in lines) and self._line(row).isdisjoint(names)
+        )
+
     def below(self, rows: Collection[str], steps: int) -> str | None:
         """The revision so many steps below these rows, None for the base.
 
@@ -144,13 +153,20 @@ class History:
 
     def above(self, rows: Collection[str], steps: int) -> str:
         """The revision so many steps above these rows; raises BrokenHistory as `below` does."""
-        line = self.pending(rows, self._tips)[:steps]
-        follows = zip([*rows, *(revision.id for revision in line)][-steps - 1 :], line, strict=False)
-        if len(line) < steps:
-            raise BrokenHistory(f"there are only {len(line)} revisions above")
-        if len(rows) > 1 or any(revision.down not in ((name,), ()) for name, revision in follows):
+        if len(rows) > 1:
             raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
-        return line[-1].id
+        name = next(iter(rows), None)
+        for step in range(steps):
+            following = [
+                other.id for other in self.revisions.values() if (name in other.down if name else not other.down)
+            ]
+            if not following:
+                raise BrokenHistory(f"there are only {step} revisions above")
+            if len(following) > 1:
+                raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
+            name = following[0]
+        assert name is not None
+        return name
 
     def pending(self, rows: Collection[str], targets: Sequence[str]) -> tuple[Revision, ...]:
         """What to apply to a database with these version rows, in Alembic's own order; the rows must be known."""

@@ -13,6 +13,8 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import find_layout
 from bootstrapper.step import Change, Context, Deferred, Step
 
+_ASKED = "Alembic was asked for a revision"
+
 
 class NewRevision(Step):
     """Lets Alembic write a file from its template, compared with the database where `autogenerate` says so.
@@ -43,8 +45,8 @@ class NewRevision(Step):
         self.written = written
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """The file that is missing, until it was written."""
-        return [] if self.written else [Change.create(f"revision file {self.arguments['message']!r}")]
+        """The file that is missing, until Alembic was asked for it; with nothing to autogenerate it may write none."""
+        return [] if _ASKED in context.scratch else [Change.create(f"revision file {self.arguments['message']!r}")]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if context.hold is None:
@@ -60,4 +62,5 @@ class NewRevision(Step):
         )
         operation = Operation(self.options, asked, context, context.hold)
         operation.run()
+        context.scratch[_ASKED] = True
         self.written += operation.written

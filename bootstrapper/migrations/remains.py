@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.deadline import Deadline
 from bootstrapper.migrations import leftovers
 from bootstrapper.migrations.leftovers import Leftover, find_leftovers
 from bootstrapper.migrations.revisions import Revision
@@ -19,39 +20,44 @@ from bootstrapper.migrations.state import State
 from bootstrapper.plan import SQL, Change, Finding
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.step import Context
 
 # A block's row is followed by that of the upgrade, once the revision is whole.
 _CUT_OFF = """
-SELECT DISTINCT ON (r.revision) r.revision, r.run_id, r.noted_at FROM {revisions} AS r
-WHERE r.revision = ANY (%s) AND r.action = 'autocommit'
+SELECT DISTINCT ON (r.revision) r.revision, r.run_id, r.noted_at, r.indexes FROM {revisions} AS r
+WHERE r.revision = ANY (%s) AND r.step = %s AND r.action = 'autocommit'
   AND NOT EXISTS (SELECT 1 FROM {revisions} AS later
-                  WHERE later.revision = r.revision AND later.id > r.id AND later.action <> 'autocommit')
+                  WHERE later.step = r.step AND later.id > r.id
+                    AND (later.action = 'stamp' OR later.action <> 'autocommit' AND later.revision = r.revision))
 ORDER BY r.revision, r.id
 """
-# The last write to an index's own row is the one that made it valid; that of the block came before.
 _BUILT_SINCE = """
-SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.oid::pg_catalog.regclass::text, c.relname
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.relname, c.relname
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE i.indisvalid AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint AS o WHERE o.conindid = c.oid)
-  AND pg_catalog.age(i.xmin) <= (SELECT pg_catalog.max(pg_catalog.age(r.xmin)) FROM {revisions} AS r
-                                 WHERE r.revision = %s AND r.action = 'autocommit' AND r.run_id = %s)
+  AND pg_catalog.format('%%I.%%I', n.nspname, c.relname) <> ALL (%s)
 """
 
 
 @dataclass(frozen=True)
 class CutOff:
-    """A revision whose autocommit block began and that was never finished."""
+    """A revision whose autocommit block began and that was never finished.
+
+    Attributes:
+        indexes: Names of all that were there when the block began.
+    """
 
     revision: Revision
     run_id: UUID
     since: datetime
+    indexes: tuple[str, ...]
 
     @property
     def finding(self) -> Finding:
@@ -62,15 +68,18 @@ class CutOff:
             "Let its statements be able to run twice, or take back what they did.",
         )
 
-    def names(self, index: str) -> bool:
-        """Whether the revision's file has this word in it."""
+    def builds(self, index: str, table: str) -> bool:
+        """Whether the revision's file creates an index of this name, and has the table's name in it."""
         text = self.revision.file.read_text(encoding="utf-8", errors="replace") if self.revision.file else ""
-        return re.search(rf"(?<!\w){re.escape(index)}(?!\w)", text) is not None
+        name = re.escape(index)
+        creates = rf"""create_index\(\s*(?:op\.f\()?\s*["']{name}["']|INDEX\s+(?:\w+\s+)*["'\\]*{name}(?!\w)"""
+        is_created = re.search(creates, re.sub(r"(?i)\b(?:RE|DROP\s+)INDEX\b", "", text), re.IGNORECASE)
+        return is_created is not None and re.search(rf"(?<!\w){re.escape(table)}(?!\w)", text) is not None
 
 
-def findings(context: Context, state: State) -> list[Finding]:
-    """What to tell, each with the statement that mends it."""
-    cut = _cut_off(context, state)
+def findings(context: Context, state: State | None) -> list[Finding]:
+    """What to tell, each with the statement that mends it; without a state, where nothing is pending."""
+    cut = _cut_off(context, state) if state is not None else []
     return [*(each.finding for each in cut), *(each.finding for each in _to_mend(context, cut))]
 
 
@@ -84,7 +93,7 @@ def _change(leftover: Leftover) -> Change:
     return replace(change, after={SQL: f"{leftover.repair};"})
 
 
-def repair(context: Context, hold: Hold, state: State, lock_timeout_seconds: float) -> None:
+def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> None:
     """Runs the statements on a connection of their own: the run's has to keep the lock's lease up meanwhile.
 
     Raises MigrationError where the server refuses one.
@@ -93,8 +102,11 @@ def repair(context: Context, hold: Hold, state: State, lock_timeout_seconds: flo
     if not found:
         return
     target, name = context.session.target, "bootstrapper repair"
-    timeout = None if context.session.server.pooled else lock_timeout_seconds
-    with closing(connect(target, deadline=context.deadline, application_name=name)) as connection:
+    timeout = None if context.session.server.pooled else 0  # they wait in nobody's way, and are cut off in time
+    with (
+        closing(connect(target, deadline=deadline, application_name=name)) as connection,
+        cut_off(connection, deadline),
+    ):
         hold.announce(connection)
         for each in found:
             hold.require()
@@ -111,15 +123,25 @@ def _to_mend(context: Context, cut: list[CutOff]) -> list[Leftover]:
 
 
 def _is_made_by(cut: list[CutOff], leftover: Leftover) -> bool:
-    index = leftover.name.rpartition(".")[2].strip('"')
-    return leftover.kind == "index" and any(each.names(index) for each in cut)
+    (*_, index), (*_, table) = _parts(leftover.name), _parts(leftover.table)
+    return leftover.kind == "index" and any(
+        leftover.name not in each.indexes and each.builds(index, table) for each in cut
+    )
+
+
+def _parts(name: str) -> list[str]:
+    """The names in a qualified one, as they are without quotes."""
+    return [
+        part[1:-1].replace('""', '"') if part.startswith('"') else part
+        for part in re.findall(r'"(?:[^"]|"")+"|[^."]+', name) or [""]
+    ]
 
 
 def _built_since(connection: Connection[Any], names: LedgerNames, cut: list[CutOff]) -> Iterator[Leftover]:
     for each in cut:
-        rows = connection.execute(names.fill(_BUILT_SINCE), (each.revision.id, each.run_id)).fetchall()
+        rows = connection.execute(names.fill(_BUILT_SINCE), (list(each.indexes),)).fetchall()
         for name, table, index in rows:
-            if each.names(index):
+            if each.builds(index, table):
                 reason = f"was built by revision {each.revision.id} before it was cut off, and will be built again"
                 yield Leftover("index", name, table, reason, f"DROP INDEX CONCURRENTLY {name}")
 
@@ -132,7 +154,9 @@ def _cut_off(context: Context, state: State) -> list[CutOff]:
     names = context.project.ledger
     try:
         with context.connection.transaction():
-            rows = context.connection.execute(names.fill(_CUT_OFF), (list(pending),), binary=True).fetchall()
+            rows = context.connection.execute(
+                names.fill(_CUT_OFF), (list(pending), context.step), binary=True
+            ).fetchall()
     except ledger.UNREADABLE:
         return []
-    return [CutOff(pending[revision], run_id, since) for revision, run_id, since in rows]
+    return [CutOff(pending[revision], run_id, since, tuple(there or ())) for revision, run_id, since, there in rows]

@@ -33,8 +33,13 @@ WHERE run_id = {run_id} AND token = {token}
 # The fence, and in the same round trip the revision's row. The names in doubled braces are filled in by the worker.
 _NOTING_FENCE = """
 WITH noted AS (
-    INSERT INTO {revisions} (run_id, step, revision, action, seconds)
-    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}
+    INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes)
+    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}},
+           CASE {{{{action}}}} WHEN 'autocommit' THEN (
+               SELECT pg_catalog.array_agg(
+                   pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
+               FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE c.relkind IN ('i', 'I')) END
     FROM {lock} WHERE run_id = {run_id} AND token = {token}
 ) {fence}
 """

@@ -29,6 +29,14 @@ def _one_state(target: str) -> str:
     return target
 
 
+def _without_placeholder(name: str) -> str:
+    """Drivers would take the rest of the name for the kind of a parameter."""
+    if "%" in name:
+        raise ValueError("can not have a % in it")
+    return name
+
+
+TableName = Annotated[str, Field(min_length=1), AfterValidator(_without_placeholder)]
 Target = Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)]
 
 
@@ -62,8 +70,8 @@ class MigrationSettings(StepModel):
     section: str = "alembic"
     x: tuple[str, ...] = ()
     target: Target | Annotated[tuple[Target, ...], Field(min_length=1)] = "head"
-    version_table: str = DEFAULT_TABLE
-    version_table_schema: str | None = None
+    version_table: TableName = DEFAULT_TABLE
+    version_table_schema: TableName | None = None
     python: str | None = None
     cwd: Path = Path()
     env: dict[str, str] = Field(default_factory=dict)

@@ -45,7 +45,7 @@ class Stamp(Step):
         versions = read_versions(context.connection, self.options)
         if not versions.is_readable:
             raise MigrationError(f"the right to read {self.options.version_table_name()} is missing")
-        rows = self._rows(context)
+        rows = self._rows(context, versions.rows)
         if set(versions.rows) == set(rows) and (rows or not versions.is_missing):
             return []
         if versions.is_missing and not rows:
@@ -56,9 +56,11 @@ class Stamp(Step):
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if context.hold is None:
             raise FencedOffError("no lock is held")
-        write_versions(context.connection, self.options, self._rows(context), context.hold.fence, self.name)
+        rows = self._rows(context, read_versions(context.connection, self.options).rows)
+        write_versions(context.connection, self.options, rows, context.hold.fence, self.name)
 
-    def _rows(self, context: Context) -> tuple[str, ...]:
+    def _rows(self, context: Context, before: Sequence[str]) -> tuple[str, ...]:
+        """A revision leaves the rows of other branches alone, as Alembic's own stamp does."""
         if self.target == BASE:
             return ()
         declared = read_declared(
@@ -69,7 +71,8 @@ class Stamp(Step):
             source=self.source,
         )
         (_, revisions) = declared.goals[0]
-        return declared.history.rows_after((), revisions)
+        kept = () if self.target in ("head", "heads") else declared.history.beside(before, revisions)
+        return declared.history.rows_after((), (*kept, *revisions))
 
 
 def write_versions(
@@ -82,6 +85,6 @@ def write_versions(
     key = sql.Identifier(f"{name}_pkc")
     connection.execute(sql.SQL(_CREATE).format(table=table, key=key))
     connection.execute(sql.SQL("DELETE FROM {}").format(table))
+    connection.execute(fence.ledger.fill(_NOTE), (fence.run_id, step, ", ".join(rows) or BASE))
     for row in rows:
         connection.execute(sql.SQL("INSERT INTO {} (version_num) VALUES (%s)").format(table), (row,))
-        connection.execute(fence.ledger.fill(_NOTE), (fence.run_id, step, row))

@@ -36,6 +36,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import Pool
 
 ORPHANED = 70
 FAILED = 1
@@ -387,6 +388,7 @@ def render(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Sends the SQL of each pending revision, or of each that a downgrade would take back; connects to nothing."""
 
     @event.listens_for(Engine, "do_connect")
+    @event.listens_for(Pool, "connect")  # an engine with a creator of its own asks nobody before
     def refuse(*_: Any) -> None:
         raise Stop("project", "env.py connects to the database even where it is only asked for SQL")
 

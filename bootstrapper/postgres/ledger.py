@@ -195,16 +195,19 @@ def _summary(changes: Sequence[Change]) -> dict[str, int]:
     return {action: count for action, count in counts.items() if count}
 
 
-def steps_done_since(connection: Connection[Any], names: LedgerNames, since: float, inputs: str) -> frozenset[str]:
-    """Names of the steps that runs of the same inputs went through with success, if they took the lock after that.
+def steps_done_since(
+    connection: Connection[Any], names: LedgerNames, since: float, inputs: str
+) -> frozenset[tuple[str, str]]:
+    """Name and `uses` of the steps that runs of the same inputs went through with success, if they took the lock after that.
 
     `since` is in seconds since 1970, by the server's clock.
     """
     query = names.fill(
-        "SELECT s.step FROM {steps} AS s JOIN {runs} AS r ON r.run_id = s.run_id"
+        "SELECT s.step, s.uses FROM {steps} AS s JOIN {runs} AS r ON r.run_id = s.run_id"
         " WHERE r.started_at > pg_catalog.to_timestamp(%s::float8) AND r.inputs = %s AND s.kind = 'result'"
     )
-    return frozenset(row[0] for row in connection.execute(query, (repr(since), inputs)).fetchall())
+    rows = connection.execute(query, (repr(since), inputs)).fetchall()
+    return frozenset((step, uses) for step, uses in rows)
 
 
 def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:

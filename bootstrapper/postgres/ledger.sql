@@ -63,7 +63,7 @@ CREATE INDEX IF NOT EXISTS {steps_marks_idx} ON {steps} USING gin (marks);
 COMMENT ON TABLE {steps} IS 'bootstrapper: what was done; each row carries the hash of the one before';
 
 -- Written in the transaction that makes the change; autocommit: in the one that an autocommit block commits first, so
--- that a later upgrade of the same revision is missing where the block was cut off.
+-- that a later upgrade of the same revision is missing where the block was cut off; with all indexes that there were, so that new ones can be told from them.
 CREATE TABLE IF NOT EXISTS {revisions} (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id   uuid NOT NULL REFERENCES {runs},
@@ -71,6 +71,7 @@ CREATE TABLE IF NOT EXISTS {revisions} (
     revision text NOT NULL,
     action   text NOT NULL CHECK (action IN ('upgrade', 'downgrade', 'stamp', 'autocommit')),
     seconds  double precision,
+    indexes  text[],
     noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE {revisions} IS 'bootstrapper: revisions of migrations, each with the run that applied it';

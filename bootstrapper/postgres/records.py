@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.ledger import UNREADABLE, LedgerNames
 
 # A row of a ledger before version 2 has no role.
 _RUNS = """
@@ -61,6 +61,15 @@ def read_history(connection: Connection[Any], names: LedgerNames, most: int) -> 
     runs = connection.execute(names.fill(_RUNS), (most,), binary=True).fetchall()
     ids = [row[0] for row in runs]
     found: dict[UUID, list[RevisionRecord]] = {run_id: [] for run_id in ids}
-    for run_id, *facts in connection.execute(names.fill(_REVISIONS), (ids,), binary=True).fetchall():
+    for run_id, *facts in _revisions(connection, names, ids):
         found[run_id].append(RevisionRecord(*facts))
     return [replace(RunHistory(*row), revisions=tuple(found[row[0]])) for row in runs]
+
+
+def _revisions(connection: Connection[Any], names: LedgerNames, ids: list[UUID]) -> list[tuple[Any, ...]]:
+    """None in a ledger before version 2."""
+    try:
+        with connection.transaction():
+            return connection.execute(names.fill(_REVISIONS), (ids,), binary=True).fetchall()
+    except UNREADABLE:
+        return []

@@ -45,16 +45,16 @@ class Migrate(Step):
         if not state.versions.is_readable:
             needs = f"the right to read {self.options.version_table_name()}"
             return [Deferred(needs, "no telling what is pending", frozenset({Action.RUN}))]
+        adopted, later = self._after_adoption(context, state)
         repairs = remains.repairs(context, state) if self.options.repair else []
-        adopted, state = self._after_adoption(context, state)
-        revisions = [describe.change(revision, context.project) for revision in state.pending]
-        return [*repairs, *adopted, *revisions]
+        revisions = [describe.change(revision, context.project) for revision in later.pending]
+        return [*adopted, *repairs, *revisions]
 
     def _after_adoption(self, context: Context, state: State) -> tuple[list[Change], State]:
         """What is adopted at first contact, and how the database stands then."""
-        if state.rows or not state.pending:
+        if state.rows or not state.pending or not state.versions.is_readable:
             return [], state
-        found = stranger(context.connection, self.options, context.project)
+        found = stranger(context.connection, self.options, context.project, self.name)
         if found is None:
             return [], state
         if self.options.adopt is None:
@@ -64,7 +64,7 @@ class Migrate(Step):
                 " `adopt: REVISION` under with:, which compares the schema first.",
                 source=self.source,
             )
-        revision = revision_to_adopt(self.options, state.declared)
+        revision = revision_to_adopt(self.options.adopt, state.declared)
         rows = state.declared.history.rows_after((), (revision,))
         reason = "if the schema is what the revisions up to it build in a scratch database"
         return [Change.run(f"adopt revision {revision}", reason=reason)], compare(state.declared, Versions(rows))
@@ -75,8 +75,11 @@ class Migrate(Step):
         return describe.with_sql(changes, render(self.options, declared.layout, context, state.walks))
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
-        """What the statements would lock or drop where they are shown, and what a killed run left behind."""
-        state = find_known(context, self._declared(context), self.options)
+        """What the statements would lock or drop where they are shown, and what a killed run left behind.
+
+        Where nothing is pending, no file is looked at, and a database ahead of them is none of the reader's trouble.
+        """
+        state = find_known(context, self._declared(context), self.options) if changes else None
         left = [] if self.options.repair else remains.findings(context, state)
         return [*left, *review(context, describe.sql_by_revision(changes))]
 
@@ -87,11 +90,11 @@ class Migrate(Step):
             raise FencedOffError("no lock is held")
         declared = self._declared(context)
         state = find_known(context, declared, self.options)
-        if self.options.repair:
-            remains.repair(context, hold, state, self.options.lock_timeout)
-        if not state.rows and state.pending and stranger(context.connection, self.options, context.project):
-            Adoption(self.options, declared, context, hold, revision_to_adopt(self.options, declared)).run()
+        adopted, _ = self._after_adoption(context, state)
+        if adopted and self.options.adopt is not None:
+            Adoption(self.options, declared, context, hold, revision_to_adopt(self.options.adopt, declared)).run()
             state = find_known(context, declared, self.options)
+        self._repair(context, hold, state)
         if state.pending or not state.versions.is_readable:
             self._upgrade(context, hold, state)
         self._look_back(context, hold, declared)
@@ -115,11 +118,13 @@ class Migrate(Step):
     def _look_back(self, context: Context, hold: Hold, declared: Declared) -> None:
         """What the revisions themselves left unfinished, such as a constraint that nobody validated."""
         state = find_known(context, declared, self.options)
-        if self.options.repair:
-            remains.repair(context, hold, state, self.options.lock_timeout)
-            return
-        for finding in remains.findings(context, state):
+        self._repair(context, hold, state)
+        for finding in [] if self.options.repair else remains.findings(context, state):
             context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
+
+    def _repair(self, context: Context, hold: Hold, state: State) -> None:
+        if self.options.repair:
+            remains.repair(context, hold, state, context.deadline.sooner(self.options.timeout))
 
     def inputs(self, project: Project) -> Sequence[Path]:
         """The configuration, env.py, and the revisions as far as they can be found without running code."""

@@ -58,7 +58,7 @@ def test_upgrade_goes_to_a_revision_and_from_there_to_head(project: Project) -> 
     assert project.run("upgrade", "-e", "here").returncode == 0
     assert versions(project) == ["third"]
     again = project.run("upgrade", "-e", "here")
-    assert (again.returncode, "nothing to do: head is reached" in again.stderr) == (0, True)
+    assert (again.returncode, "nothing to do: the target is reached" in again.stderr) == (0, True)
 
 
 def test_a_step_up_is_counted_from_where_the_database_is(project: Project) -> None:
@@ -224,3 +224,54 @@ def test_a_plan_shows_sql_only_where_it_is_asked_for(project: Project) -> None:
     assert "        CREATE TABLE a (id integer);\n" in shown.stdout
     plan = json.loads(project.run("plan", "--sql", "--format", "json", "-e", "here").stdout)
     assert plan["steps"][1]["changes"][0]["after"]["sql"] == "CREATE TABLE a (id integer);"
+
+
+def test_the_steps_own_limits_go_with_another_target(project: Project) -> None:
+    project.write(
+        BOOTSTRAP.replace("migrations}", "migrations, lock_timeout: 2s, timeout: 1m, statement_timeout: 30s}")
+    )
+    assert project.run("upgrade", "first", "-e", "here").returncode == 0
+    assert versions(project) == ["first"]
+
+
+def test_without_a_target_upgrade_goes_to_that_of_the_file(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("migrations}", "migrations, target: second}"))
+    assert project.run("upgrade", "-e", "here").returncode == 0
+    assert versions(project) == ["second"]
+
+
+def test_a_mistyped_option_is_no_target(project: Project) -> None:
+    refused = project.run("downgrade", "--yess", "-e", "here")
+    assert (refused.returncode, "there is no option --yess" in refused.stderr) == (2, True)
+
+
+def test_a_stamp_of_one_branch_leaves_the_others_alone(project: Project) -> None:
+    write_revision(project.folder, "apart", labels=["apart"])
+    project.run("stamp", "heads", "-e", "here")
+    assert versions(project) == ["apart", "third"]
+    assert project.run("stamp", "second", "-e", "here").returncode == 0
+    assert versions(project) == ["apart", "second"]
+
+
+def test_a_history_of_a_ledger_without_revisions_still_tells_the_runs(project: Project) -> None:
+    project.run("upgrade", "first", "-e", "here")
+    with psycopg.connect(project.url) as connection:
+        connection.execute("DROP TABLE bootstrapper.revisions")
+    shown = project.run("history", "-e", "here")
+    assert ("upgrade" in shown.stdout, "first" in shown.stdout) == (True, False)
+
+
+def test_a_plan_says_nothing_of_a_step_that_is_not_needed(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    (project.folder / "migrations/versions/third_.py").unlink()
+    project.write(BOOTSTRAP.replace("    check:", "    when: {environment: [live]}\n    check:"))
+    assert project.run("plan", "-e", "here").returncode == 0
+
+
+def test_an_autogenerate_that_finds_nothing_and_writes_nothing_is_no_error(project: Project) -> None:
+    empties = "connection=connection, process_revision_directives=lambda c, r, d: d.clear(), target_metadata=MetaData()"
+    write_env(project.folder, "from sqlalchemy import MetaData\n" + OFFLINE.replace("connection=connection", empties))
+    (project.folder / "migrations/script.py.mako").write_text("")
+    project.run("upgrade", "-e", "here")
+    made = project.run("revision", "nothing new", "--autogenerate", "-e", "here")
+    assert (made.returncode, made.stdout) == (0, ""), made.stderr

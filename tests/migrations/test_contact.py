@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.errors import GuardError
+from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.plan import Change
 from tests.migrations.contexts import trial
 from tests.migrations.projects import create_table, write_env, write_revision
@@ -65,16 +65,46 @@ def test_what_is_no_table_of_this_schema_is_no_reason_to_refuse(tmp_path: Path, 
         assert migrate.pending() == ["revision first", "revision second"]
 
 
-def test_a_ledger_that_knows_the_database_is_enough(tmp_path: Path, database: str) -> None:
+def test_tables_that_came_after_our_ledger_are_no_strangers(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:
-        with migrate.held() as hold:
-            migrate.query(
-                "INSERT INTO bootstrapper.steps (run_id, step, uses, kind, changes, recorded_at, hash)"
-                f" VALUES ('{hold.fence.run_id}', 'notes', 'sql', 'result', '{{}}', now(), '')"
-            )
-        execute(database, "CREATE TABLE notes (id int)")
+        with migrate.held():
+            pass
+        execute(database, "CREATE TABLE made_by_an_earlier_step (id int)")
         assert migrate.pending() == ["revision first", "revision second"]
+
+
+def test_a_ledger_that_came_after_the_tables_does_not_excuse_them(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id int)")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with migrate.held():
+            pass
+        with pytest.raises(GuardError):
+            migrate.changes()
+
+
+def test_tables_beside_a_version_table_of_another_schema_count(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE SCHEMA meta")
+    execute(database, "CREATE TABLE users (id int)")
+    options = {"script_location": "migrations", "version_table_schema": "meta"}
+    with trial(tmp_path, database, **options) as migrate, pytest.raises(GuardError):
+        migrate.changes()
+
+
+def test_a_first_revision_that_was_cut_off_is_begun_again(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    block = (
+        "with op.get_context().autocommit_block():\n    op.execute('CREATE TABLE IF NOT EXISTS part (id integer)')\n"
+    )
+    first = write_revision(tmp_path, "first", upgrade=f"{block}op.execute('SELECT 1/0')")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with pytest.raises(MigrationError):
+            migrate.apply()
+        first.write_text(first.read_text().replace("1/0", "1"))
+        migrate.apply()
+        assert migrate.changes() == []
 
 
 def test_a_schema_that_the_revisions_would_build_is_adopted_and_migrated_on(tmp_path: Path, database: str) -> None:
@@ -108,6 +138,36 @@ def test_a_revision_that_creates_its_extension_itself_is_adopted_too(tmp_path: P
     with trial(tmp_path, database, script_location="migrations", adopt="head") as migrate:
         migrate.apply()
         assert migrate.query("SELECT version_num FROM alembic_version") == [("first",)]
+
+
+def test_schemas_of_the_host_do_not_stand_in_the_way(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE SCHEMA auth CREATE TABLE accounts (id int)")
+    execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
+    with trial(tmp_path, database, script_location="migrations", adopt="first") as migrate:
+        migrate.apply()
+        assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
+
+
+def test_a_table_that_the_revisions_do_not_build_stands_in_the_way(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
+    execute(database, "CREATE TABLE more (id int)")
+    with (
+        trial(tmp_path, database, script_location="migrations", adopt="first") as migrate,
+        pytest.raises(GuardError, match=r"table public\.more: not expected"),
+    ):
+        migrate.apply()
+
+
+def test_nothing_is_repaired_before_the_schema_was_compared(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id int)")
+    execute(database, "ALTER TABLE users ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
+    with trial(tmp_path, database, script_location="migrations", adopt="first", repair=True) as migrate:
+        with pytest.raises(GuardError, match="is not at revision first"):
+            migrate.apply()
+        assert migrate.query("SELECT convalidated FROM pg_constraint WHERE conname = 'positive'") == [(False,)]
 
 
 def test_adopt_says_nothing_once_there_is_a_version(tmp_path: Path, database: str) -> None:

@@ -158,9 +158,18 @@ def test_steps_are_counted_along_one_line_only(tmp_path: Path) -> None:
     assert history.below(("right2",), 2) == "root"
     assert history.below(("right2",), 3) is None
     assert history.above(("merge",), 1) == "after"
-    for wrong in (lambda: history.below(("after",), 2), lambda: history.above(("root",), 2)):
+    line = History([Revision("a"), Revision("b", ("a",)), Revision("c", ("b",))])
+    assert [line.above((), steps) for steps in (1, 2, 3)] == ["a", "b", "c"]
+    for wrong in (lambda: history.below(("after",), 2), lambda: history.above(("root",), 1)):
         with pytest.raises(BrokenHistory, match="name the revision"):
             wrong()
+
+
+def test_rows_of_other_branches_are_beside_a_revision() -> None:
+    history = History([Revision("a"), Revision("b", ("a",)), Revision("c", ("a",)), Revision("d")])
+    assert history.beside(("b", "d", "gone"), ("c",)) == ("b", "d")
+    assert history.beside(("a", "d"), ("c",)) == ("d",)
+    assert history.beside(("c",), ("a",)) == ()
 
 
 def test_rows_after_are_the_ends_that_nothing_follows() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bootstrapper.errors import MigrationError
@@ -138,3 +140,53 @@ def test_repairs_are_shown_as_changes_with_their_statement(tmp_path: Path, datab
         assert isinstance(change, Change)
         assert change.target == "repair constraint public.a.positive"
         assert change.after == {"sql": "ALTER TABLE public.a VALIDATE CONSTRAINT positive;"}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        'op.execute("REINDEX INDEX CONCURRENTLY a_id")',
+        "op.execute(\"COMMENT ON INDEX a_id IS 'not CREATE INDEX'\")",
+    ],
+)
+def test_an_index_that_was_there_before_the_block_is_never_dropped(tmp_path: Path, database: str, block: str) -> None:
+    write_history(tmp_path, BUILDS.replace('op.execute("CREATE INDEX CONCURRENTLY a_id ON a (id)")', block))
+    first = create_table("a") + "\nop.execute('CREATE UNIQUE INDEX a_id ON a (id)')"
+    write_revision(tmp_path, "first", upgrade=first)
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        cut_off(migrate)
+        assert migrate.pending() == ["revision second"]
+
+
+def test_an_index_of_the_same_name_elsewhere_is_none_of_the_revisions(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        cut_off(migrate)
+        migrate.query("CREATE SCHEMA other CREATE TABLE theirs (id int)")
+        migrate.query("CREATE UNIQUE INDEX a_id ON other.theirs (id)")
+        assert migrate.pending() == ["repair index public.a_id", "revision second"]
+
+
+def test_a_stamp_ends_what_was_cut_off(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        cut_off(migrate)
+        migrate.query(
+            "INSERT INTO bootstrapper.revisions (run_id, step, revision, action)"
+            " SELECT run_id, 'migrate', 'first', 'stamp' FROM bootstrapper.runs LIMIT 1"
+        )
+        assert findings(migrate) == []
+
+
+def test_a_repair_ends_with_the_time_of_the_step(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path, upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations", repair=True, timeout="1s") as migrate:
+        with trial(tmp_path, database, script_location="migrations") as first:
+            first.apply()
+        migrate.query("ALTER TABLE a ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
+        with psycopg.connect(database) as other:
+            other.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+            started = time.monotonic()
+            with pytest.raises((MigrationError, psycopg.Error)):
+                migrate.apply()
+            assert time.monotonic() - started < 15

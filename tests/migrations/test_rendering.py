@@ -99,3 +99,19 @@ def test_a_table_that_is_locked_just_now_keeps_no_plan_waiting(tmp_path: Path, d
             other.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
             _, findings = shown(migrate)
     assert findings[0].target == "tables"
+
+
+def test_an_engine_with_a_creator_of_its_own_gets_no_statement_through(tmp_path: Path, database: str) -> None:
+    env = f"""
+import psycopg
+from sqlalchemy import create_engine
+
+engine = create_engine('postgresql+psycopg://', creator=lambda: psycopg.connect({database!r}))
+with engine.begin() as connection:
+    connection.exec_driver_sql('CREATE SCHEMA sneaked')
+"""
+    write_env(tmp_path, env)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        shown(migrate)
+        assert migrate.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'sneaked'") == [(0,)]

@@ -13,7 +13,7 @@ from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.postgres.statements import Statement, split
 from bootstrapper.wording import listed
 
-_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+_LONG = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _HEAD = 1000  # the name of the table stands there; the rows of an INSERT may be many
 _CREATES_TABLE = re.compile(r"CREATE [\w ]*TABLE\b", re.IGNORECASE)
 
@@ -75,8 +75,8 @@ def annotate(text: str, known: Known | None = None) -> str:
 
 
 def _effect(statement: Statement, known: Known) -> Effect:
-    is_write = statement.words[:1] and statement.words[0] in _WRITES
-    text = canonical(statement.text[:_HEAD] if is_write else statement.text)
+    is_long = statement.words[:1] and statement.words[0] in _LONG
+    text = canonical(statement.text[:_HEAD] if is_long else statement.text)
     draft = _Draft(known)
     if altered := lockrules.ALTER_TABLE.match(text):
         draft.read_alteration(Relation.read(altered["table"]), altered["actions"])

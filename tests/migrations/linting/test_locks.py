@@ -388,3 +388,8 @@ def test_whatever_the_text_is_only_comments_are_added(words: list[str]) -> None:
     text = " ".join(words)
     shown = split(annotate(text))
     assert [statement.text for statement in shown] == [statement.text for statement in split(text)]
+
+
+def test_a_long_query_takes_no_longer_than_a_short_one_twice_as_often() -> None:
+    text = "SELECT 1 FROM a UNION ALL " * 20_000 + "SELECT 1 FROM a"
+    assert [effect.lock for effect in effects(text)] == [Lock.ACCESS_SHARE]
