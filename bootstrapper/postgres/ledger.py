@@ -198,7 +198,7 @@ def _summary(changes: Sequence[Change]) -> dict[str, int]:
 def steps_done_since(
     connection: Connection[Any], names: LedgerNames, since: float, inputs: str
 ) -> frozenset[tuple[str, str]]:
-    """Name and `uses` of the steps that runs of the same inputs went through with success, if they took the lock after that.
+    """Name and `uses` of the steps that runs of the same inputs did, if they took the lock after that.
 
     `since` is in seconds since 1970, by the server's clock.
     """
