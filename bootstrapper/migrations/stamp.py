@@ -16,10 +16,11 @@ from bootstrapper.step import Change, Context, Deferred, Step
 
 BASE = "base"
 
-# As Alembic makes it.
+# As Alembic makes it, and wider for identifiers that have no room in it.
 _CREATE = """
-CREATE TABLE IF NOT EXISTS {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
+CREATE TABLE IF NOT EXISTS {table} (version_num varchar({width}) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
 """
+_WIDTH = 32
 _NOTE = "INSERT INTO {revisions} (run_id, step, revision, action) VALUES (%s, %s, %s, 'stamp')"
 
 
@@ -82,8 +83,8 @@ def write_versions(
     schema, name = settings.version_table_schema, settings.version_table
     found = read_versions(connection, settings).schema or schema
     table = sql.Identifier(found, name) if found else sql.Identifier(name)
-    key = sql.Identifier(f"{name}_pkc")
-    connection.execute(sql.SQL(_CREATE).format(table=table, key=key))
+    key, width = sql.Identifier(f"{name}_pkc"), max([_WIDTH, *(len(row) for row in rows)])
+    connection.execute(sql.SQL(_CREATE).format(table=table, key=key, width=sql.Literal(width)))
     connection.execute(sql.SQL("DELETE FROM {}").format(table))
     connection.execute(fence.ledger.fill(_NOTE), (fence.run_id, step, ", ".join(rows) or BASE))
     for row in rows:

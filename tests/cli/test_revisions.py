@@ -245,6 +245,13 @@ def test_a_mistyped_option_is_no_target(project: Project) -> None:
     assert (refused.returncode, "there is no option --yess" in refused.stderr) == (2, True)
 
 
+def test_a_long_identifier_has_room_in_the_table_that_a_stamp_makes(project: Project) -> None:
+    name = "a_name_that_is_longer_than_thirty_two_characters"
+    write_revision(project.folder, name, "third")
+    stamped = project.run("stamp", name, "-e", "here")
+    assert (stamped.returncode, versions(project)) == (0, [name]), stamped.stderr
+
+
 def test_a_stamp_of_one_branch_leaves_the_others_alone(project: Project) -> None:
     write_revision(project.folder, "apart", labels=["apart"])
     project.run("stamp", "heads", "-e", "here")
