@@ -31,8 +31,10 @@ def sample(project: TrialProject) -> TrialProject:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_step_keeps_the_contract(sample: TrialProject, step: str) -> None:
-    fixtures = "fixtures: {words: {key: [word], rows: [{word: one}, {word: two}]}}" if step == "seed" else ""
-    sample.rows("CREATE TABLE words (word text PRIMARY KEY)")
+    fixtures = ""
+    if step == "seed":
+        fixtures = "fixtures: {words: {key: [word], rows: [{word: one}, {word: two}]}}"
+        sample.rows("CREATE TABLE words (word text PRIMARY KEY)")
     sample.write(f"plugins: [./plugins]\nsteps:\n  - uses: lock\n  - {STEPS[step]}\n{fixtures}\n")
     assert_step_contract(sample.request(), step)
 
