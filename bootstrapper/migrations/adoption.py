@@ -11,7 +11,6 @@ from psycopg import Connection
 
 from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.comparison import UNEXPECTED, describe, differences
-from bootstrapper.migrations.history import BrokenHistory
 from bootstrapper.migrations.request import scratch_request
 from bootstrapper.migrations.runner import Operation
 from bootstrapper.migrations.scratch import scratch_database
@@ -105,11 +104,3 @@ def _oid(connection: Connection[Any]) -> int:
     row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def revision_to_adopt(revision: str, declared: Declared) -> str:
-    """Raises GuardError where the files have no such revision."""
-    try:
-        return declared.history.targets(revision)[0]
-    except BrokenHistory as error:
-        raise GuardError(f"adopt: {error}") from error

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Source
-from bootstrapper.migrations import describe
+from bootstrapper.migrations import describe, showing
 from bootstrapper.migrations.history import BrokenHistory
-from bootstrapper.migrations.linting.review import review
-from bootstrapper.migrations.rendering import render
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.migrations.runner import Operation
@@ -54,12 +52,11 @@ class Downgrade(Step):
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
         state, _ = self._look(context)
         walks = [(state.rows, self.target)]
-        rendered = render(self.options, state.declared.layout, context, walks, "downgrade")
-        return describe.with_sql(changes, rendered)
+        return showing.with_sql(changes, self.options, state.declared.layout, context, walks, direction="downgrade")
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What the statements would drop and lock."""
-        return review(context, describe.sql_by_revision(changes))
+        return showing.findings(changes, context)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if context.hold is None:

@@ -14,6 +14,7 @@ from bootstrapper.migrations.request import render_request
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Context
 
+Direction = Literal["upgrade", "downgrade"]
 Walk = tuple[Sequence[str], str]
 """The version rows that a database has, and the target to bring it to from there."""
 
@@ -45,7 +46,7 @@ def render(
     layout: Layout,
     context: Context,
     walks: Sequence[Walk],
-    direction: Literal["upgrade", "downgrade"] = "upgrade",
+    direction: Direction = "upgrade",
 ) -> Rendered:
     """Never raises for what the project does; the deadline of the context holds."""
     asked = render_request(settings, layout, context.project.target, walks, direction)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
@@ -108,7 +109,7 @@ def read_declared(
     """
     layout = find_layout(settings, project, source)
     try:
-        revisions = [read_revision(file) for file in layout.revision_files()]
+        revisions = [_read(file, project) for file in layout.revision_files()]
     except DynamicProject as reason:
         revisions = _remembered(settings, layout, project)
         if not revisions:
@@ -120,6 +121,16 @@ def read_declared(
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
     except BrokenHistory as error:
         raise MigrationError(str(error), hint=_hint(settings, str(error))) from error
+
+
+def _read(file: Path, project: Project) -> Revision:
+    """Once in a run, unless the file is another one meanwhile: each look at a long history would read all of it."""
+    found = file.stat()
+    state = (found.st_size, found.st_mtime_ns, found.st_ino)
+    known: tuple[object, Revision] | None = project.remembered.get((read_revision, file))
+    if known is None or known[0] != state:
+        known = project.remembered[read_revision, file] = (state, read_revision(file))
+    return known[1]
 
 
 def _hint(settings: MigrationSettings, reason: str) -> str | None:

@@ -8,18 +8,16 @@ from pathlib import Path
 from bootstrapper.errors import FencedOffError, GuardError, MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.migrations import describe, remains
-from bootstrapper.migrations.adoption import Adoption, revision_to_adopt
 from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
-from bootstrapper.migrations.linting.review import review
-from bootstrapper.migrations.rendering import render
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import read_revision
 from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, read_declared
 from bootstrapper.migrations.versions import Versions
+from bootstrapper.plan import SQL
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.step import Action, Change, Context, Deferred, Finding, Project, Step
 
@@ -64,7 +62,7 @@ class Migrate(Step):
                 " `adopt: REVISION` under with:, which compares the schema first.",
                 source=self.source,
             )
-        revision = revision_to_adopt(self.options.adopt, state.declared)
+        revision = _adopted(self.options.adopt, state.declared)
         rows = state.declared.history.rows_after((), (revision,))
         reason = "if the schema is what the revisions up to it build in a scratch database"
         return [Change.run(f"adopt revision {revision}", reason=reason)], compare(state.declared, Versions(rows))
@@ -72,7 +70,9 @@ class Migrate(Step):
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
         declared = self._declared(context)
         _, state = self._after_adoption(context, find_known(context, declared, self.options))
-        return describe.with_sql(changes, render(self.options, declared.layout, context, state.walks))
+        from bootstrapper.migrations import showing  # noqa: PLC0415 - the linter stays off the fast path
+
+        return showing.with_sql(changes, self.options, declared.layout, context, state.walks)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What the statements would lock or drop where they are shown, and what a killed run left behind.
@@ -81,7 +81,11 @@ class Migrate(Step):
         """
         state = find_known(context, self._declared(context), self.options) if changes else None
         left = [] if self.options.repair else remains.findings(context, state)
-        return [*left, *review(context, describe.sql_by_revision(changes))]
+        if not any(isinstance(item, Change) and SQL in item.after for item in changes):
+            return left
+        from bootstrapper.migrations import showing  # noqa: PLC0415 - the linter stays off the fast path
+
+        return [*left, *showing.findings(changes, context)]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
@@ -92,7 +96,9 @@ class Migrate(Step):
         state = find_known(context, declared, self.options)
         adopted, _ = self._after_adoption(context, state)
         if adopted and self.options.adopt is not None:
-            Adoption(self.options, declared, context, hold, revision_to_adopt(self.options.adopt, declared)).run()
+            from bootstrapper.migrations.adoption import Adoption  # noqa: PLC0415 - happens once in a database's life
+
+            Adoption(self.options, declared, context, hold, _adopted(self.options.adopt, declared)).run()
             state = find_known(context, declared, self.options)
         self._repair(context, hold, state)
         if state.pending or not state.versions.is_readable:
@@ -149,6 +155,14 @@ class Migrate(Step):
 
 
 _HINT = "Look for an env.py that does not commit, or that does not call context.run_migrations()."
+
+
+def _adopted(revision: str, declared: Declared) -> str:
+    """The revision that the file says is to be adopted; raises GuardError where the files have none such."""
+    try:
+        return declared.history.targets(revision)[0]
+    except BrokenHistory as error:
+        raise GuardError(f"adopt: {error}") from error
 
 
 def _shortfall(state: State, progress: Progress, context: Context) -> str:
