@@ -34,14 +34,14 @@ WHERE run_id = {run_id} AND token = {token}
 _NOTING_FENCE = """
 WITH noted AS (
     INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes)
-    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}},
-           CASE {{{{action}}}} WHEN 'autocommit' THEN (
-               SELECT pg_catalog.array_agg(
-                   pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
-               FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-               WHERE c.relkind IN ('i', 'I')) END
+    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}, {indexes}
     FROM {lock} WHERE run_id = {run_id} AND token = {token}
 ) {fence}
+"""
+_INDEXES = """(
+    SELECT pg_catalog.array_agg(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('i', 'I'))
 """
 _NO_FENCE = "SELECT {run_id}::text, {token}::text, pg_catalog.pg_current_xact_id()::text, {identity}"
 _MAY = """
@@ -167,18 +167,23 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
         lock=lock, run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(fence.token)
     )
     comparing = sql.SQL(_FENCE).format(identity_and_limits=sql.SQL(", ").join([identity, *limits]), lock=lock)
-    noting = sql.SQL(_NOTING_FENCE).format(
-        revisions=fence.ledger.table("revisions"),
-        lock=lock,
-        step=sql.Literal(step),
-        run_id=sql.Literal(str(fence.run_id)),
-        token=sql.Literal(fence.token),
-        fence=comparing,
+    noting, noting_block = (
+        sql.SQL(_NOTING_FENCE).format(
+            revisions=fence.ledger.table("revisions"),
+            lock=lock,
+            step=sql.Literal(step),
+            indexes=sql.SQL(indexes),
+            run_id=sql.Literal(str(fence.run_id)),
+            token=sql.Literal(fence.token),
+            fence=comparing,
+        )
+        for indexes in ("NULL::text[]", _INDEXES)
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
         "fence": comparing,
         "noting_fence": noting,
+        "noting_block": noting_block,
         "limits_of_session": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits_of_session)),
         "note_worker": note,
     }

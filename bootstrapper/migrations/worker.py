@@ -190,7 +190,7 @@ class Guard:
         if self.revision is None or not self.asks["noting_fence"]:
             return self.asks["fence"]
         seconds = f"{time.monotonic() - self.began:.6f}"
-        statement = self.asks["noting_fence"]
+        statement = self.asks["noting_block" if action == "autocommit" else "noting_fence"]
         for place, value in ((REVISION, literal(self.revision)), (ACTION, literal(action)), (SECONDS, seconds)):
             statement = statement.replace(place, value)
         return statement

@@ -62,11 +62,12 @@ CREATE INDEX IF NOT EXISTS {steps_run_id_idx} ON {steps} (run_id);
 CREATE INDEX IF NOT EXISTS {steps_marks_idx} ON {steps} USING gin (marks);
 COMMENT ON TABLE {steps} IS 'bootstrapper: what was done; each row carries the hash of the one before';
 
--- Written in the transaction that makes the change; autocommit: in the one that an autocommit block commits first, so
--- that a later upgrade of the same revision is missing where the block was cut off; with all indexes that there were, so that new ones can be told from them.
+-- A row is written in the transaction that makes the change. That of an autocommit block is in the one that the block
+-- commits first, with all indexes that there were: where no later row tells of the same revision, it was cut off there.
+-- No foreign key: its check costs as much as the row, and a long history is applied row by row.
 CREATE TABLE IF NOT EXISTS {revisions} (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run_id   uuid NOT NULL REFERENCES {runs},
+    run_id   uuid NOT NULL,
     step     text NOT NULL,
     revision text NOT NULL,
     action   text NOT NULL CHECK (action IN ('upgrade', 'downgrade', 'stamp', 'autocommit')),
