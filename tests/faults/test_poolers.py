@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import psycopg
 import pytest
 
+from tests.cli.project import Project
 from tests.faults.crowds import crowd, crowd_faults
 from tests.faults.pgbouncer import PgBouncer
 from tests.faults.scenarios import in_time, pooler_restarts
 from tests.faults.trials import Site
+from tests.migrations.projects import create_table, write_env, write_revision
+from tests.migrations.test_rendering import OFFLINE
 from tests.servers import Server, free_port
+
+REVISIONS = """
+version: 1
+name: revisions
+database: {url: "${DATABASE_URL}"}
+steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations, repair: true}}]
+"""
 
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
@@ -51,3 +65,24 @@ def test_the_deadline_holds_behind_a_pooler_whose_server_is_down(site: Site) -> 
         replica = trial.start(url=pooler.url(absent.url(trial.name)), timeout_seconds=3)
         assert in_time(replica, 3) == []
     assert replica.exit_code == 5, replica.error
+
+
+def test_the_commands_about_revisions_work_through_a_pooler(site: Site, tmp_path: Path) -> None:
+    site.server.execute("CREATE DATABASE revisions")
+    project = Project(tmp_path, site.server.url("revisions"))
+    project.write(REVISIONS)
+    write_env(tmp_path, OFFLINE)
+    block = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY a_id ON a (id)')"
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade=block)
+    with PgBouncer(site.server, "transaction") as pooler:
+        pooled = Project(tmp_path, pooler.url(project.url))
+        for arguments in (["upgrade"], ["downgrade", "first", "--yes"], ["stamp", "second"], ["plan", "--sql"]):
+            done = pooled.run(*arguments)
+            assert done.returncode == 0, done.stderr
+        history = json.loads(pooled.run("history", "--format", "json").stdout)
+        with psycopg.connect(pooler.url(project.url), autocommit=True, prepare_threshold=None) as application:
+            settings = application.execute("SELECT current_setting('lock_timeout')").fetchall()
+    noted = [(each["action"], each["revision"]) for run in reversed(history) for each in run["revisions"]]
+    assert noted == [("upgrade", "first"), ("upgrade", "second"), ("downgrade", "second"), ("stamp", "second")]
+    assert settings == [("0",)], "what a run sets is left to nobody behind the pooler"
