@@ -90,11 +90,18 @@ class Executor:
             return planned
         context = self._context(entry)
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
-        if sql and items:
-            items = entry.unit.with_sql(context, items)
+        try:
+            if sql and items:
+                items = entry.unit.with_sql(context, items)
+            findings = tuple(entry.unit.findings(context, items))
+        except Exception as error:
+            failure = explain(entry, context, error)
+            if failure is error:
+                raise
+            raise failure from error
         changes = tuple(item for item in items if isinstance(item, Change))
         deferred = tuple(item for item in items if isinstance(item, Deferred))
-        return replace(planned, changes=changes, deferred=deferred, findings=tuple(entry.unit.findings(context, items)))
+        return replace(planned, changes=changes, deferred=deferred, findings=findings)
 
     def apply(self) -> None:
         """Goes through everything behind the gates. Raises the error of the first step that fails."""

@@ -384,3 +384,18 @@ def test_a_probe_that_fails_is_no_noise_in_the_log(project: TrialProject, caplog
     project.write("steps:\n  - uses: lock\n" + "".join(steps))
     assert [step.state for step in project.plan().steps[1:]] == [State.DEFERRED, State.DONE, State.DEFERRED]
     assert caplog.records == []
+
+
+def test_a_finding_that_the_server_refuses_is_an_error_of_the_step(project: TrialProject) -> None:
+    project.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: curious}]\n")
+    project.write(
+        "from bootstrapper import Change, Step, hookimpl\n\n\n"
+        "class Curious(Step):\n    uses = 'curious'\n\n"
+        "    def changes(self, context):\n        return [Change.run('something')]\n\n"
+        "    def findings(self, context, changes):\n        context.connection.execute('SELECT 1/0')\n\n"
+        "    def apply(self, context, changes):\n        pass\n\n\n"
+        "@hookimpl\ndef bootstrapper_steps():\n    return [Curious]\n",
+        "plugins/curious.py",
+    )
+    with pytest.raises(StepFailedError, match="division by zero"):
+        project.plan()
