@@ -49,7 +49,7 @@ def stranger(connection: Connection[Any], settings: MigrationSettings, project: 
     To be asked where the version table has no rows. Where a revision is to be adopted, other histories excuse nothing.
     """
     others = [other for other in _histories(project) if other.version_table_name() != settings.version_table_name()]
-    if _is_known(connection, project.ledger, step):
+    if is_known(connection, project.ledger, step):
         return None
     if settings.adopt is None and any(read_versions(connection, other).rows for other in others):
         return None
@@ -70,7 +70,7 @@ def _histories(project: Project) -> list[MigrationSettings]:
     return [unit.options for unit in project.steps.values() if isinstance(unit.options, MigrationSettings)]
 
 
-def _is_known(connection: Connection[Any], names: LedgerNames, step: str) -> bool:
+def is_known(connection: Connection[Any], names: LedgerNames, step: str) -> bool:
     """Whether a run of ours was at this history before; a ledger that can not be read knows nothing."""
     try:
         with connection.transaction():

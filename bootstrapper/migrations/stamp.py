@@ -8,9 +8,10 @@ from typing import Any
 from psycopg import Connection, sql
 
 from bootstrapper.errors import FencedOffError, MigrationError, Source
+from bootstrapper.migrations.contact import is_known
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import read_declared
-from bootstrapper.migrations.versions import read_versions
+from bootstrapper.migrations.versions import Versions, read_versions
 from bootstrapper.postgres.lock import Fence
 from bootstrapper.step import Change, Context, Deferred, Step
 
@@ -47,12 +48,20 @@ class Stamp(Step):
         if not versions.is_readable:
             raise MigrationError(f"the right to read {self.options.version_table_name()} is missing")
         rows = self._rows(context, versions.rows)
-        if set(versions.rows) == set(rows) and (rows or not versions.is_missing):
+        if not versions.rows and not rows:
+            return self._note_of_base(context, versions)
+        if set(versions.rows) == set(rows):
             return []
-        if versions.is_missing and not rows:
-            return [Change.create(f"table {self.options.version_table_name()}", reason="no revision was run")]
         before, after = ({"version_num": ", ".join(found) or None} for found in (versions.rows, rows))
         return [Change.update(self.options.version_table_name(), before=before, after=after)]
+
+    def _note_of_base(self, context: Context, versions: Versions) -> list[Change]:
+        """Without a row, only the ledger can tell that the tables there are were accounted for."""
+        if versions.is_missing:
+            return [Change.create(f"table {self.options.version_table_name()}", reason="no revision was run")]
+        if is_known(context.connection, context.project.ledger, self.name):
+            return []
+        return [Change.run("note in the ledger", reason="no revision was run")]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if context.hold is None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from bootstrapper.postgres.ledger import UNREADABLE, LedgerNames
+from bootstrapper.postgres.ledger import UNREADABLE, LedgerNames, RunRecord
 
 # A row of a ledger before version 2 has no role.
 _RUNS = """
@@ -35,16 +35,9 @@ class RevisionRecord:
 
 
 @dataclass(frozen=True)
-class RunHistory:
-    """One run with its revisions; no outcome means that it did not finish."""
+class RunHistory(RunRecord):
+    """One run with who made it and what it did to the revisions."""
 
-    run_id: UUID
-    serial: int
-    command: str
-    environment: str | None
-    started_at: datetime
-    finished_at: datetime | None
-    outcome: str | None
     error: str | None
     role: str | None
     host: str

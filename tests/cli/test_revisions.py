@@ -148,9 +148,10 @@ def test_stamp_replaces_a_revision_that_the_code_does_not_have(project: Project)
     assert versions(project) == ["second"]
 
 
-def test_a_database_that_is_known_no_table_to_is_stamped_base_and_migrated(project: Project) -> None:
+@pytest.mark.parametrize("there", ["", "; CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)"])
+def test_a_database_with_tables_of_nobodys_is_stamped_base_and_migrated(project: Project, there: str) -> None:
     with psycopg.connect(project.url) as connection:
-        connection.execute("CREATE TABLE theirs (id int)")
+        connection.execute(f"CREATE TABLE theirs (id int){there}".encode())
     refused = project.run("apply", "-e", "here")
     assert (refused.returncode, "stamp REVISION" in refused.stderr) == (9, True)
     assert project.run("stamp", "base", "-e", "here").returncode == 0

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
 from bootstrapper.errors import GuardError, MigrationError
+from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plan import Change
 from tests.migrations.contexts import trial
 from tests.migrations.projects import create_table, write_env, write_revision
@@ -192,3 +194,20 @@ def test_a_second_history_beside_a_known_one_is_no_first_contact(
         with first.context.session.read_only():
             found = second.changes(first.context)
         assert [item.target for item in found if isinstance(item, Change)] == ["revision first", "revision second"]
+
+
+def test_with_another_history_in_the_file_its_tables_do_not_stand_in_the_way(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
+    execute(database, "CREATE TABLE of_the_other_history (id int)")
+    with trial(tmp_path, database, script_location="migrations", adopt="first") as migrate:
+        options = type(migrate.step).With.model_validate({"script_location": "others", "version_table": "other"})
+        migrate.context.project.steps["second"] = type(migrate.step)("second", options)  # type: ignore[index]
+        migrate.apply()
+        assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
+
+
+@pytest.mark.parametrize("option", ["version_table", "version_table_schema"])
+def test_a_percent_sign_in_the_name_of_the_version_table_is_refused_by_the_file(option: str) -> None:
+    with pytest.raises(ValidationError, match="can not have a % in it"):
+        MigrationSettings.model_validate({option: "a%b"})
