@@ -157,6 +157,10 @@ class FixtureConfig(Section):
     on_deleted: Literal["recreate", "keep"] = Field(
         "recreate", description="What to do about a row that was created and is gone: recreate it, or keep it deleted."
     )
+    on_conflict: Literal["overwrite", "keep", "fail"] = Field(
+        "overwrite",
+        description="What to do about a row whose declaration changed, and which somebody changed in the database.",
+    )
     where: str | None = Field(
         None, min_length=1, description="The rows that sync may delete, as an SQL condition; all for the whole table."
     )
@@ -165,7 +169,11 @@ class FixtureConfig(Section):
     file: str | None = Field(None, min_length=1, description="A file of rows instead of `rows`.")
     null: str | None = Field(None, description="The text that means NULL in a CSV file.")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="What separates the columns of it.")
-    columns: list[str] | None = Field(None, min_length=1, description="Its columns, where it has no header line.")
+    columns: Annotated[list[str] | dict[str, Any], Field(min_length=1)] | None = Field(
+        None,
+        description="Columns of a CSV file. A list names them where it has no header line; a mapping gives for each"
+        " column of the table the file's name of it, or a value function with {$field: NAME} in it.",
+    )
 
 
 class LedgerConfig(Section):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import psycopg
 
@@ -25,7 +26,7 @@ from bootstrapper.errors import (
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
-from bootstrapper.plan import Answer, Change, Deferred, PlannedStep, State
+from bootstrapper.plan import Answer, Change, Deferred, PlannedStep, State, total
 from bootstrapper.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.cutoff import cut_off
@@ -215,7 +216,7 @@ class Executor:
     def _apply(self, turn: Turn) -> None:
         started = time.monotonic()
         self._at_work = turn.step
-        turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, len(turn.planned.changes)))
+        turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, total(turn.planned.changes)))
         try:
             turn.hold.note_step(turn.entry.name)
             with cut_off(turn.hold.connection, turn.context.deadline.later(_GRACE_SECONDS)):
@@ -237,9 +238,17 @@ class Executor:
         if not turn.step.transactional:
             self._apply_between_rows(turn)
             return
+        parts = turn.step.parts(turn.context, turn.items)
+        if len(parts) == 1:
+            self._retry(turn, partial(self._apply_in_transaction, turn))
+        else:
+            self._apply_in_parts(turn, parts)
+
+    def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
+        """Tries again where the server rolled back for the sake of others."""
         for pause in _RETRY_PAUSES:
             try:
-                self._apply_in_transaction(turn)
+                attempt()
             except (psycopg.Error, BootstrapperError) as error:
                 if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
                     raise
@@ -247,7 +256,22 @@ class Executor:
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
             else:
                 return
-        self._apply_in_transaction(turn)
+        attempt()
+
+    def _apply_in_parts(self, turn: Turn, parts: Sequence[Sequence[Change | Deferred]]) -> None:
+        """An intent before, each part in a transaction of its own, a result after."""
+        with turn.hold.transaction() as connection:
+            self._record(connection, turn, "intent")
+        for part in parts:
+            self._retry(turn, partial(self._apply_part, turn, part))
+        with turn.hold.transaction(turn.context.deadline) as connection:
+            self._record(connection, turn, "result")
+            self._require_converged(connection, turn)
+
+    def _apply_part(self, turn: Turn, part: Sequence[Change | Deferred]) -> None:
+        with turn.hold.transaction(turn.context.deadline):
+            turn.step.apply(turn.context, part)
+            turn.hold.require_transaction()
 
     def _apply_in_transaction(self, turn: Turn) -> None:
         with turn.hold.transaction(turn.context.deadline) as connection:

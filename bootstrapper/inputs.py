@@ -39,7 +39,8 @@ def digest(
 def _content(path: Path) -> str:
     """What is in a file, wherever its folder is; whoever needs one that can not be read says so itself."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return type(error).__name__
 

@@ -73,7 +73,8 @@ class Change:
     """One difference between declared and actual.
 
     `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
-    name of its source. `unset` names variables that applying this change needs and that have no value here.
+    name of its source. `unset` names variables that applying this change needs and that have no value here. `count` is
+    above 1 where it stands for that many rows of a large fixture, which are not listed.
     """
 
     action: Action
@@ -82,6 +83,7 @@ class Change:
     before: Mapping[str, str | None] = field(default_factory=dict)
     after: Mapping[str, str | None] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
+    count: int = 1
 
     @classmethod
     def create(cls, target: str, *, reason: str = "", after: Mapping[str, str | None] | None = None) -> Self:
@@ -138,6 +140,11 @@ class Finding:
     target: str
     message: str
     remedy: str = ""
+
+
+def total(changes: Iterable[Change], action: Action | None = None) -> int:
+    """How many changes there are of this action, or at all."""
+    return sum(change.count for change in changes if action is None or change.action is action)
 
 
 def unset_in(changes: Iterable[Change], deferred: Iterable[Deferred]) -> tuple[str, ...]:
@@ -222,7 +229,7 @@ class Plan:
         return tuple(dict.fromkeys(name for step in self.steps for name in step.unset))
 
     def count(self, action: Action) -> int:
-        return sum(change.action is action for step in self.steps for change in step.changes)
+        return sum(total(step.changes, action) for step in self.steps)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=_json_default, ensure_ascii=False, indent=2)

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from bootstrapper.asking import Answers, ask, ask_probes, decided
 from bootstrapper.condition import Condition
 from bootstrapper.errors import NotConvergedError, StepFailedError, UndecidedError, UnreachableError
-from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, unset_in
+from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
 
@@ -197,7 +197,7 @@ def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred
     may = frozenset(change.action for change in changes).union(*(item.may for item in deferred))
     counts = [item.at_most for item in deferred]
     known = [count for count in counts if count is not None]
-    at_most = (len(changes) + sum(known) or None) if len(known) == len(counts) else None
+    at_most = (total(changes) + sum(known) or None) if len(known) == len(counts) else None
     unset = unset_in(changes, deferred)
     targets = (*(change.target for change in changes), *(target for item in deferred for target in item.targets))
     return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),)

@@ -218,6 +218,14 @@ class Step(Unit, ABC):
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Slow work outside any transaction, such as hashing passwords, just before `apply`."""
 
+    def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
+        """The changes of a transactional step, cut into parts that are applied and committed one after the other.
+
+        One part, as here, is the rule: all or nothing. Where a run is cut off between two parts, the next run finds
+        by `changes` what is left.
+        """
+        return (changes,)
+
     @abstractmethod
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Makes the changes. Never commits; raises a leaf of StepError where it can not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
-from bootstrapper.plan import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State
+from bootstrapper.plan import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State, total
 
 _MOST_TARGETS = 20
 _LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
@@ -119,7 +119,7 @@ def totals(plan: Plan) -> str:
     """The last line of every plan."""
     if not plan.pending:
         return "Nothing to do."
-    parts = [f"{plan.count(action)} {verb}" for action, verb in _VERBS.items()]
+    parts = [f"{plan.count(action):,} {verb}" for action, verb in _VERBS.items()]
     deferred = sum(len(step.deferred) for step in plan.steps)
     return f"Plan: {', '.join([*parts, *([f'{deferred} deferred'] if deferred else [])])}."
 
@@ -128,8 +128,8 @@ def headline(step: PlannedStep) -> str:
     """How many changes the step has, by action; where it has none, its state and why."""
     if not step.has_changes:
         return "; ".join([_settled(step), *_answers(step)])
-    counts = {action: sum(change.action is action for change in step.changes) for action in _VERBS}
-    parts = [f"{count} {_VERBS[action]}" for action, count in counts.items() if count]
+    counts = {action: total(step.changes, action) for action in _VERBS}
+    parts = [f"{count:,} {_VERBS[action]}" for action, count in counts.items() if count]
     return ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
 
 

@@ -51,10 +51,9 @@ def test_validate_finds_an_address_that_is_none(project: TrialProject) -> None:
 
 
 def test_validate_looks_into_fixtures(project: TrialProject) -> None:
-    project.write(STEPS + "fixtures:\n  words: {key: [word], on_deleted: keep, rows: [{word: a}, {}]}\n")
+    project.write(STEPS + "fixtures:\n  words: {key: [word], rows: [{word: a}, {word: a}, {}]}\n")
     found = problems(project)
     assert [message for _, message in found] == [
-        "on_deleted: keep is not supported yet",
         "the row lacks word, which is in the key",
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bootstrapper.fixtures import seeding
-from bootstrapper.plan import Action, Answer, Change, Deferred
+from bootstrapper.plan import Action, Answer, Change, Deferred, total
 from bootstrapper.step import Check, Context
 
 
@@ -26,5 +26,5 @@ class FixturesCheck(Check):
 
 def _count(changes: list[Change]) -> str:
     words = {Action.CREATE: "missing", Action.UPDATE: "different", Action.DELETE: "not declared"}
-    counts = {word: sum(change.action is action for change in changes) for action, word in words.items()}
-    return "rows: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    counts = {word: total(changes, action) for action, word in words.items()}
+    return "rows: " + ", ".join(f"{number} {word}" for word, number in counts.items() if number)

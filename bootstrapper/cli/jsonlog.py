@@ -12,7 +12,7 @@ from typing import TextIO
 from bootstrapper.cli.lines import Throttle
 from bootstrapper.cli.output import print_message
 from bootstrapper.events import Event, Warned
-from bootstrapper.plan import JSONValue, PlannedStep
+from bootstrapper.plan import JSONValue, PlannedStep, total
 
 _PROGRESS_SECONDS = 1.0
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -55,7 +55,7 @@ def _facts(event: Event) -> dict[str, JSONValue]:
 
 def _fact(value: object) -> JSONValue:
     if isinstance(value, PlannedStep):
-        return {"state": value.state, "changes": len(value.changes), "deferred": len(value.deferred)}
+        return {"state": value.state, "changes": total(value.changes), "deferred": len(value.deferred)}
     if isinstance(value, float):
         return round(value, 3)
     return value if value is None or isinstance(value, bool | int | str) else str(value)

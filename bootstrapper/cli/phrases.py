@@ -19,7 +19,7 @@ from bootstrapper.events import (
     StepStarted,
     StepUnchanged,
 )
-from bootstrapper.plan import Action, PlannedStep, State
+from bootstrapper.plan import Action, PlannedStep, State, total
 from bootstrapper.units import show_seconds
 from bootstrapper.wording import counted, one_line, with_reason
 
@@ -100,11 +100,11 @@ def _bytes(done: int, total: int | None) -> str:
 
 
 def _done(step: PlannedStep) -> str:
-    if len(step.changes) == 1:
-        change = step.changes[0]
+    change = step.changes[0] if step.changes else None
+    if change is not None and total(step.changes) == 1:
         return f"{_PAST.get(change.action, 'kept')} {one_line(change.target)}"
-    counts = {past: sum(change.action is action for change in step.changes) for action, past in _PAST.items()}
-    return ", ".join(f"{past} {count}" for past, count in counts.items() if count) or "applied"
+    counts = {past: total(step.changes, action) for action, past in _PAST.items()}
+    return ", ".join(f"{past} {count:,}" for past, count in counts.items() if count) or "applied"
 
 
 def _unchanged(event: StepUnchanged) -> Phrase:

@@ -2,10 +2,11 @@
 
 from bootstrapper.document.interpolation import Expansion, MalformedExpression, UnsetVariable, expand
 from bootstrapper.document.overlay import merge
-from bootstrapper.document.reader import parse, read
+from bootstrapper.document.reader import MAX_BYTES, parse, read
 from bootstrapper.document.tree import Document, Place
 
 __all__ = [
+    "MAX_BYTES",
     "Document",
     "Expansion",
     "MalformedExpression",

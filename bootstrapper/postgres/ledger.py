@@ -17,7 +17,7 @@ from uuid import UUID
 from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import AheadError, InvalidFileError, Problem, RefusedError
-from bootstrapper.plan import Action, Change
+from bootstrapper.plan import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
 LEDGER_VERSION = 2
@@ -191,8 +191,8 @@ def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
 
 
 def _summary(changes: Sequence[Change]) -> dict[str, int]:
-    counts = {action.value: sum(change.action is action for change in changes) for action in Action}
-    return {action: count for action, count in counts.items() if count}
+    counts = {action.value: total(changes, action) for action in Action}
+    return {action: number for action, number in counts.items() if number}
 
 
 def steps_done_since(

@@ -8,9 +8,10 @@ from pathlib import Path
 from pydantic import Field
 
 from bootstrapper.errors import InvalidFileError, Problem
-from bootstrapper.fixtures import apply, seeding
+from bootstrapper.fixtures import apply, reviewing, seeding
 from bootstrapper.fixtures.declared import declare
-from bootstrapper.plan import Change, Deferred
+from bootstrapper.fixtures.parts import parts
+from bootstrapper.plan import Change, Deferred, Finding
 from bootstrapper.step import Context, Project, Step, StepModel
 
 
@@ -21,12 +22,23 @@ class Seed(Step):
 
     class With(StepModel):
         fixtures: list[str] | None = Field(None, description="Names of fixtures; all of them if left out.")
+        batch: int | None = Field(
+            None, ge=1, description="Rows to commit at a time; all of the step in one transaction if left out."
+        )
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         return seeding.changes(context, self.options.fixtures, self.source)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         apply.prepare(context, self.options.fixtures, changes, self.source)
+
+    def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
+        if self.options.batch is None:
+            return (changes,)
+        return parts(context, self.options.fixtures, changes, self.options.batch, self.source)
+
+    def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        return reviewing.findings(context, self.options.fixtures, changes, self.source)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         apply.apply(context, self.options.fixtures, changes, self.source)
