@@ -14,7 +14,7 @@ from bootstrapper.masking import MASK
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)(?!\$\{)[^@\s]+(?=@)")
 _REFERENCE = re.compile(r"\$\{(\w+)(:-|:\?)?[^}]*\}")
 _SECRET_KEYS = frozenset({"password", "sslpassword"})
-_OPEN_KEYS = frozenset({"scheme"})  # beside a secret, and none itself
+_OPEN_KEYS = frozenset({"scheme", "rotate"})  # beside a secret, and none itself
 
 
 class _Dumper(yaml.SafeDumper):
