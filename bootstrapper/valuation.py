@@ -12,6 +12,7 @@ from typing import Any
 
 from bootstrapper.document import UnsetVariable, expand
 from bootstrapper.errors import GuardError, Problem, Source
+from bootstrapper.masking import MASK
 from bootstrapper.step import Context, Value
 from bootstrapper.suggestions import nearest
 
@@ -278,11 +279,11 @@ def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
     return found
 
 
-def shown(raw: object, context: Context) -> str:
-    """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`."""
+def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
+    """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
     calls = list(_calls(raw, context))
     variables: list[str] = []
-    for text, _ in _texts(raw, context, in_secret=False):
+    for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
         variables += _used(text)
     for key, argument in calls:
         function = context.project.values.get(key)
@@ -290,7 +291,7 @@ def shown(raw: object, context: Context) -> str:
     sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in dict.fromkeys(variables))]
     outer = calls[0][0] if calls else ""
     if not outer:
-        return f"from {', '.join(sources)}"
+        return f"from {', '.join(sources)}" if sources else MASK
     return f"{outer} from {', '.join(sources)}" if sources else outer
 
 

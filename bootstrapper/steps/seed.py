@@ -10,7 +10,8 @@ from pydantic import Field
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.fixtures import apply, seeding
 from bootstrapper.fixtures.declared import declare
-from bootstrapper.plan import Change, Deferred
+from bootstrapper.fixtures.plaintext import find_plain_text
+from bootstrapper.plan import Change, Deferred, Finding
 from bootstrapper.step import Context, Project, Step, StepModel
 
 
@@ -30,6 +31,10 @@ class Seed(Step):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         apply.apply(context, self.options.fixtures, changes, self.source)
+
+    def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        """Passwords in plain text, whether or not anything is to do."""
+        return find_plain_text(context, self.options.fixtures, self.source)
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         return declared if self.options.fixtures is None else self.options.fixtures
