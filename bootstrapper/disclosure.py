@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from bootstrapper.fixtures.hashes import is_hash_column, may_be_password
 from bootstrapper.masking import MASK
 
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)(?!\$\{)[^@\s]+(?=@)")
 _REFERENCE = re.compile(r"\$\{(\w+)(:-|:\?)?[^}]*\}")
 _SECRET_KEYS = frozenset({"password", "sslpassword"})
-_OPEN_KEYS = frozenset({"scheme"})  # beside a secret, and none itself
+_OPEN_KEYS = frozenset({"scheme", "rotate"})  # beside a secret, and none itself
 
 
 class _Dumper(yaml.SafeDumper):
@@ -37,10 +38,15 @@ def disclose(data: Any, secret_functions: Collection[str]) -> str:
 
 def _shown(raw: Any, secret: Collection[str]) -> Any:
     if isinstance(raw, Mapping):
-        return {key: _masked(item) if key in secret else _shown(item, secret) for key, item in raw.items()}
+        hidden = {key for key, item in raw.items() if key in secret or _is_plain_password(key, item)}
+        return {key: _masked(item) if key in hidden else _shown(item, secret) for key, item in raw.items()}
     if isinstance(raw, list):
         return [_shown(item, secret) for item in raw]
     return _URL_PASSWORD.sub(rf"\1{MASK}", raw) if isinstance(raw, str) else raw
+
+
+def _is_plain_password(key: Any, raw: Any) -> bool:
+    return not isinstance(raw, Mapping) and is_hash_column(str(key)) and may_be_password(raw, interpolated=True)
 
 
 def _masked(raw: Any) -> Any:

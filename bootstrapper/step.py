@@ -337,3 +337,19 @@ class Value(ABC):
     @abstractmethod
     def resolve(self, context: Context, argument: Any) -> object:
         """The value; raises ValueError with a reason, and without the secret, where there is none."""
+
+    def is_compared(self, argument: Any) -> bool:
+        """Whether `holds` judges existing rows for this argument, as the file wrote it.
+
+        Only of a `create_only` function, as the whole value of a column, in modes update and sync. Raises ValueError
+        for an argument that can not be right.
+        """
+        return False
+
+    def holds(self, context: Context, argument: Any, stored: str | None) -> bool:
+        """Whether the text in an existing row still stands for the argument; where not, `resolve` makes a new one.
+
+        Asked of many rows at once, in threads, and never of a row that is to be created. What the answer depends on
+        beside argument and text must not change within a run. Raises as `resolve` does.
+        """
+        raise NotImplementedError

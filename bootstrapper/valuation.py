@@ -12,6 +12,7 @@ from typing import Any
 
 from bootstrapper.document import UnsetVariable, expand
 from bootstrapper.errors import GuardError, Problem, Source
+from bootstrapper.masking import MASK
 from bootstrapper.step import Context, Value
 from bootstrapper.suggestions import nearest
 
@@ -118,9 +119,35 @@ class _Evaluation:
         secret = function.is_secret(argument)
         inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=in_secret or secret)
         value = function.resolve(self.context, inner.value)
+        if isinstance(value, str) and function.is_compared(argument):
+            self.context.project.remembered[_remembered(key, inner.value, value)] = True
         if secret and isinstance(value, str):
             self.context.masker.learn(value)
         return Evaluated(value, secret or inner.secret, function.create_only or inner.create_only)
+
+
+def holds(
+    raw: object, stored: str | None, context: Context, *, interpolate: bool = True, source: Source | None = None
+) -> bool:
+    """Whether a stored text is what the call `raw` stands for; arguments and errors as of `evaluate`.
+
+    The answer is remembered for the run: it takes long by design, and the step's comparison is made several times.
+    """
+    call = call_of(raw)
+    assert call is not None
+    function, seen = _function(call[0], context), _beside(context, source)
+    inner = call[1]
+    if not function.verbatim:
+        secret = function.is_secret(call[1])
+        inner = _Evaluation(seen, interpolate, database=True).of(call[1], in_secret=secret).value
+    place = _remembered(call[0], inner, stored)
+    if place not in context.project.remembered:
+        context.project.remembered[place] = function.holds(seen, inner, stored)
+    return bool(context.project.remembered[place])
+
+
+def _remembered(key: str, argument: object, stored: str | None) -> tuple[str, str, str | None]:
+    return f"holds {key}", repr(argument), stored
 
 
 def _joined(raw: Mapping[Any, Any] | list[Any], parts: Mapping[Any, Evaluated]) -> Evaluated:
@@ -157,17 +184,23 @@ class Traits:
     secret: bool = False
     create_only: bool = False
     needs_database: bool = False
+    compared: bool = False
+    """Whether `holds` tells of an existing row if it is as declared."""
 
 
 _PLAIN = Traits()
 
 
 def traits(raw: object, context: Context) -> Traits:
-    """Of all the functions in `raw` together; raises ValueError where one is unknown."""
+    """Of all the functions in `raw` together; raises ValueError where one is unknown, or compared inside another."""
     if not isinstance(raw, Mapping | list):
         return _PLAIN
     calls = [(_function(key, context), argument) for key, argument in _calls(raw, context)]
+    compared = [function.is_compared(argument) for function, argument in calls]
+    if any(compared[0 if call_of(raw) is None else 1 :]):
+        raise ValueError("what existing rows are compared by has to be the whole value of its column")
     return Traits(
+        compared=any(compared),
         secret=any(function.is_secret(argument) for function, argument in calls),
         create_only=any(function.create_only for function, _ in calls),
         needs_database=any(function.needs_database for function, _ in calls),
@@ -246,11 +279,11 @@ def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
     return found
 
 
-def shown(raw: object, context: Context) -> str:
-    """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`."""
+def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
+    """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
     calls = list(_calls(raw, context))
     variables: list[str] = []
-    for text, _ in _texts(raw, context, in_secret=False):
+    for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
         variables += _used(text)
     for key, argument in calls:
         function = context.project.values.get(key)
@@ -258,7 +291,7 @@ def shown(raw: object, context: Context) -> str:
     sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in dict.fromkeys(variables))]
     outer = calls[0][0] if calls else ""
     if not outer:
-        return f"from {', '.join(sources)}"
+        return f"from {', '.join(sources)}" if sources else MASK
     return f"{outer} from {', '.join(sources)}" if sources else outer
 
 

@@ -213,9 +213,11 @@ def values() -> Iterator[str]:
         yield f"## {kind.key}"
         yield summary(kind)
         yield _docstring(kind)
+        may_compare = kind.is_compared is not step.Value.is_compared
+        compared = "compared only where the argument asks for it" if may_compare else "never compared"
         traits = [
             (kind.secret, "The result is a secret: it is never shown."),
-            (kind.create_only, "It is written when a row is created, and never compared."),
+            (kind.create_only, f"It is written when a row is created, and {compared}."),
             (kind.needs_database, "Only in fixtures."),
         ]
         if said := " ".join(text for is_so, text in traits if is_so):

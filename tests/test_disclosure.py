@@ -23,6 +23,24 @@ def test_shared_parts_are_written_out() -> None:
     assert "&" not in disclose({"a": part, "b": part}, SECRET)
 
 
+def test_plain_text_in_a_column_named_like_a_hash_is_masked_and_a_hash_is_not() -> None:
+    row = {
+        "password_hash": "s3cret",
+        "pwd": "${PW:-s3cret}",
+        "token_digest": "$2b$12$abc",
+        "hash": {"$literal": "kept"},
+    }
+    text = disclose({"fixtures": {"users": {"rows": [row]}}}, SECRET)
+    assert "s3cret" not in text
+    assert "${PW:-***}" in text
+    assert "$2b$12$abc" in text
+    assert "kept" in text
+
+
+def test_rotate_is_no_secret() -> None:
+    assert "rotate: true" in disclose({"a": {"$password": {"value": "s3cret", "rotate": True}}}, SECRET)
+
+
 def test_passwords_of_the_file_are_masked_and_variables_stay() -> None:
     text = disclose(
         {

@@ -10,6 +10,7 @@ from pydantic import Field
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.fixtures import apply, reviewing, seeding
 from bootstrapper.fixtures.declared import declare
+from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.plan import Change, Deferred, Finding
 from bootstrapper.step import Context, Project, Step, StepModel
@@ -48,10 +49,10 @@ class Seed(Step):
 
     def problems(self, project: Project) -> Sequence[Problem]:
         try:
-            declare(project)
+            fixtures = declare(project)
         except InvalidFileError as error:
             return error.problems
-        return ()
+        return list(misplaced(fixtures.values(), project.values))
 
     def inputs(self, project: Project) -> Sequence[Path]:
         fixtures = [project.fixtures[name] for name in self.seeds(list(project.fixtures)) if name in project.fixtures]
