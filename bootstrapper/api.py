@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg import Connection
@@ -29,6 +29,9 @@ from bootstrapper.postgres.records import RunHistory, read_history
 from bootstrapper.renderer import Renderer
 from bootstrapper.step import Step
 
+if TYPE_CHECKING:  # loaded by the command alone
+    from bootstrapper.fixtures.pull.pulling import Pulled, Wanted
+
 __all__ = [
     "Outcome",
     "Request",
@@ -45,6 +48,7 @@ __all__ = [
     "lock_state",
     "plan",
     "plugins",
+    "pull",
     "relative_target",
     "renderer",
     "status",
@@ -148,6 +152,16 @@ def history(request: Request, most: int) -> list[RunHistory] | None:
                 return read_history(connection, run.project.ledger, most)
             except ledger.UNREADABLE:
                 return None
+
+
+def pull(request: Request, wanted: Wanted) -> Pulled:
+    """Fixtures from the rows that tables hold at this moment. Writes nothing to the database, and takes no lock."""
+    from bootstrapper.fixtures.pull import pulling  # noqa: PLC0415 - only this command needs it
+
+    with opened(request, "pull", writes=False) as run:
+        run.executor.open_gates()
+        with run.session.read_only() as connection:
+            return pulling.pull(connection, wanted, run.project.directory)
 
 
 def relative_target(request: Request, text: str) -> str:

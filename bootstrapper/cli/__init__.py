@@ -28,6 +28,7 @@ _COMMANDS = {
     "stamp": "bootstrapper.cli.revisions:stamp",
     "revision": "bootstrapper.cli.revisions:revision",
     "history": "bootstrapper.cli.history:history",
+    "pull": "bootstrapper.cli.pull:pull",
     "wait": "bootstrapper.cli.types:wait",
     "migrate": "bootstrapper.cli.types:migrate",
     "seed": "bootstrapper.cli.types:seed",

@@ -1,0 +1,65 @@
+"""`pull`: fixtures from the rows of a live database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bootstrapper import api, wording
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode, GuardError
+from bootstrapper.fixtures.pull.pulling import Wanted
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("tables", metavar="TABLE...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", type=_PATH, help="Writes the fixtures to FILE instead of stdout.")
+@click.option("--into", metavar="FOLDER", type=_PATH, help="Large tables go to FOLDER/TABLE.csv.")
+@click.option(
+    "--inline",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="With --into, the most rows of a table that stay in the YAML.",
+)
+@click.option(
+    "--mode", type=click.Choice(["create", "update"]), default="create", show_default=True, help="Mode of the fixtures."
+)
+@click.option("--force", is_flag=True, help="Overwrites files that exist.")
+@takes(*options.WHERE, options.timeout, *options.PRINTING)
+def pull(
+    invocation: Invocation,
+    *,
+    tables: tuple[str, ...],
+    output: Path | None,
+    into: Path | None,
+    inline: int,
+    mode: str,
+    force: bool,
+) -> int:
+    """Write fixtures from the rows that tables hold now.
+
+    A TABLE is a name, or SCHEMA.TABLE. Only reads, and takes no lock. Columns that the server fills, and those whose
+    names look like secrets, are left out; comments say which.
+    """
+    if output is not None and output.exists() and not force:  # before anything is connected
+        raise GuardError(f"{output} exists already", hint="Name another file, or overwrite it with --force.")
+    wanted = Wanted(tables=tables, mode=mode, inline=inline, into=into, output=output, force=force)
+    with Reporter(invocation, "pull") as reporter:
+        pulled = api.pull(request(invocation, reporter.emit), wanted)
+        if output is None:
+            reporter.make_way_for_data()
+            print_data(pulled.text.removesuffix("\n"))
+        written = [str(path) for path in (*([output] if output else []), *pulled.files)]
+        rows = wording.counted(sum(pulled.rows.values()), "row")
+        to = f" to {', '.join(written)}" if written else ""
+        reporter.say(f"pulled {rows} of {wording.counted(len(pulled.rows), 'fixture')}{to}")
+    return ExitCode.DONE

@@ -1,0 +1,131 @@
+"""`pull`: from a live database to a file that says the same."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.cli.project import Project
+
+HEAD = """\
+version: 1
+name: pulled
+database: {url: "${DATABASE_URL}"}
+steps: [{uses: wait}, {uses: lock}, {uses: seed}]
+"""
+SCHEMA = """
+CREATE TABLE tenants (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), slug text NOT NULL UNIQUE);
+CREATE TABLE users (id serial PRIMARY KEY, email text NOT NULL UNIQUE, tenant_id uuid REFERENCES tenants,
+    password_hash text NOT NULL, bio text);
+INSERT INTO tenants (slug) VALUES ('acme');
+INSERT INTO users (email, tenant_id, password_hash, bio)
+    SELECT 'a@x.org', id, 'hunter2hunter2', '${HOME} is no variable' FROM tenants;
+"""
+SHOWN = """\
+fixtures:
+  # id is left out: the server makes it.
+  tenants:
+    key: [slug]
+    rows:
+      acme:
+        slug: acme
+  # id is left out: the server makes it.
+  # password_hash looks like a secret: a row that exists keeps its own, new ones need $USERS_PASSWORD.
+  users:
+    key: [email]
+    defaults: {password_hash: {$password: '${USERS_PASSWORD}'}}
+    rows:
+      - email: a@x.org
+        tenant_id: {$ref: tenants.acme}
+        bio: '$${HOME} is no variable'
+"""
+
+
+@pytest.fixture
+def live(project: Project) -> Project:
+    project.write(HEAD)
+    with psycopg.connect(project.url) as connection:
+        connection.execute(SCHEMA.encode())
+    return project
+
+
+def test_the_fixtures_are_the_only_thing_on_stdout(live: Project) -> None:
+    run = live.run("pull", "users", "tenants")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == SHOWN
+    assert run.stderr.splitlines()[-1] == "pulled 2 rows of 2 fixtures"
+
+
+def test_what_was_pulled_leaves_nothing_to_do(live: Project) -> None:
+    for mode in ("create", "update"):
+        live.write(HEAD)
+        text = live.run("pull", "users", "tenants", "--mode", mode).stdout
+        live.write(HEAD + text)
+        plan = live.run("plan", "--exit-code")
+        assert plan.returncode == 0, plan.stdout + plan.stderr
+
+
+def test_the_fixtures_that_the_file_declares_do_not_matter(live: Project) -> None:
+    live.write(HEAD + "fixtures: {users: {key: [nothing], file: nowhere.csv}}\n")
+    assert live.run("pull", "users", "tenants").stdout == SHOWN
+
+
+def test_pull_leaves_no_trace_in_the_database(live: Project) -> None:
+    assert live.run("pull", "users", "tenants").returncode == 0
+    with psycopg.connect(live.url) as connection:
+        assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'bootstrapper'").fetchall() == []
+
+
+def test_a_file_is_written_once_and_overwritten_by_force_alone(live: Project) -> None:
+    first = live.run("pull", "tenants", "-o", "made/tenants.yaml")
+    assert (first.returncode, first.stdout) == (0, "")
+    assert first.stderr.splitlines()[-1] == "pulled 1 row of 1 fixture to made/tenants.yaml"
+    file = live.folder / "made" / "tenants.yaml"
+    file.write_text("mine")
+    refused = live.run("pull", "tenants", "-o", "made/tenants.yaml")
+    assert refused.returncode == 9
+    assert "error: made/tenants.yaml exists already" in refused.stderr
+    assert file.read_text() == "mine"
+    assert live.run("pull", "tenants", "-o", "made/tenants.yaml", "--force").returncode == 0
+    assert file.read_text().startswith("fixtures:\n")
+    assert [path.name for path in file.parent.iterdir()] == ["tenants.yaml"]
+
+
+def test_large_tables_go_into_the_folder(live: Project) -> None:
+    run = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
+    assert "file: seeds/tenants.csv" in run.stdout
+    assert (live.folder / "seeds" / "tenants.csv").read_text() == 'slug\n"acme"\n'
+    again = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
+    assert again.returncode == 9
+    assert again.stdout == ""
+
+
+def test_every_table_that_can_not_be_pulled_is_named_in_one_go(live: Project) -> None:
+    run = live.run("pull", "user", "tenant")
+    assert run.returncode == 2
+    assert [line for line in run.stderr.splitlines() if line.startswith(("error", "hint"))] == [
+        "error: there is no table user",
+        "hint: Did you mean users?",
+        "error: there is no table tenant",
+        "hint: Did you mean tenants?",
+    ]
+
+
+def test_pull_wants_a_table(offline: Project) -> None:
+    run = offline.run("pull")
+    assert run.returncode == 2
+    assert "TABLE..." in run.stderr
+
+
+def test_a_database_that_can_not_be_reached_is_told_as_by_any_command(offline: Project) -> None:
+    offline.write(HEAD.replace("{uses: wait}, ", ""))
+    run = offline.run("pull", "users", "--timeout", "1s")
+    assert run.returncode == 5
+    assert "hunter2" not in run.stderr
+
+
+def test_a_folder_that_can_not_be_written_to_is_an_error(live: Project) -> None:
+    live.write("a file", "seeds")
+    run = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
+    assert run.returncode == 2
+    assert "error: seeds/tenants.csv can not be written" in run.stderr
