@@ -1,0 +1,126 @@
+"""What the benchmarks share: whole processes timed and weighed, Django's own environment, the printed table."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+DATABASE = "benchmark"
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+_DJANGO = ROOT / ".venv" / "benchmarks" / "django"
+_DJANGO_PACKAGES = ("django>=5.2,<5.3", "psycopg[binary]", "pyyaml")
+# An installed tool is compiled; a checkout is only where Python may write down what it compiled.
+_COMPILING = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+_PEAK = re.compile(r"VmHWM:\s+(\d+)")
+_SAMPLE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process, and all that it started.
+
+    Attributes:
+        mebibytes: The sum of what each process held at its peak, pages that they share counted for each.
+    """
+
+    seconds: float
+    mebibytes: float
+
+
+@dataclass(frozen=True)
+class Tool:
+    """How to start it, and in which folder; a slow one is measured in one round only."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_slow: bool = False
+    exit_code: int = 0
+
+    def run(self) -> Run:
+        """Ends the benchmark where the exit code is not the expected one: a failure is quick and proves nothing."""
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            self.command,
+            cwd=self.folder,
+            env={**_COMPILING, **self.environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        peaks: dict[int, int] = {}
+        ended = threading.Event()
+        scale = threading.Thread(target=_weigh, args=(process.pid, peaks, ended))
+        scale.start()
+        _, errors = process.communicate()
+        seconds = time.perf_counter() - began
+        ended.set()
+        scale.join()
+        if process.returncode != self.exit_code:
+            raise SystemExit(f"{self.name} ended with {process.returncode}: {errors.decode(errors='replace')[-2000:]}")
+        return Run(seconds, sum(peaks.values()) / 1024)
+
+
+def _weigh(pid: int, peaks: dict[int, int], ended: threading.Event) -> None:
+    while not ended.wait(_SAMPLE_SECONDS):
+        _note_peaks(pid, peaks)
+
+
+def _note_peaks(pid: int, peaks: dict[int, int]) -> None:
+    """Notes what a process and all its children held at most so far, in KiB by pid.
+
+    The last reading counts, not the greatest: between fork and exec a child reports the peak of its parent.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return
+    peak = _PEAK.search(status)
+    if peak:
+        peaks[pid] = int(peak[1])
+    for child in children:
+        _note_peaks(int(child), peaks)
+
+
+def django_python() -> Path | None:
+    """The interpreter of an environment with Django, which is made where it is missing; None where that fails."""
+    python = _DJANGO / "bin" / "python"
+    installed = _DJANGO / "installed"
+    if installed.is_file() and installed.read_text().split() == list(_DJANGO_PACKAGES):
+        return python
+    with suppress(subprocess.CalledProcessError):
+        subprocess.run([sys.executable, "-m", "venv", str(_DJANGO)], check=True)
+        install = ["install", "--quiet", "--disable-pip-version-check", *_DJANGO_PACKAGES]
+        subprocess.run([str(python), "-m", "pip", *install], check=True)
+        installed.write_text("\n".join(_DJANGO_PACKAGES))
+        return python
+    return None
+
+
+def django_database(port: int, user: str, password: str) -> dict[str, str]:
+    """What Django's settings call the database."""
+    address = {"ENGINE": "django.db.backends.postgresql", "NAME": DATABASE, "HOST": "127.0.0.1", "PORT": str(port)}
+    return address | {"USER": user, "PASSWORD": password}
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        show("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
