@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="may be repeated")
     parser.add_argument("--commits-wait", action="store_true", help="fsync and synchronous_commit on")
     options = parser.parse_args()
-    table = [HEAD]
+    table: list[tuple[str, ...]] = [HEAD]
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(path_bin() or wheel_bin(), **(DURABLE if options.commits_wait else {})) as server,
@@ -129,7 +129,7 @@ def prepare(server: Server) -> None:
 
 
 def report(rows: int, found: Results) -> list[tuple[str, ...]]:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for work, yardstick in YARDSTICKS.items():
         one = found.get(yardstick)
         for (name, done), measured in found.items():
