@@ -1,4 +1,4 @@
-"""First load, and nothing to do, of generated rows: ours, beside psql, SQLAlchemy and Django. Prints a table.
+"""First load, and nothing to do, of generated rows: ours, beside psql, SQLAlchemy and Django. Prints tables.
 
 python benchmarks/seeds.py [--rows 10000,100000,1000000] [--rounds 3] [--only NAME] [--commits-wait]
 
@@ -74,7 +74,6 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="may be repeated")
     parser.add_argument("--commits-wait", action="store_true", help="fsync and synchronous_commit on")
     options = parser.parse_args()
-    table: list[tuple[str, ...]] = [HEAD]
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(path_bin() or wheel_bin(), **(DURABLE if options.commits_wait else {})) as server,
@@ -88,9 +87,8 @@ def main() -> None:
                 for contestant in find_contestants(place, rows, server)
                 if not options.only or contestant.is_yardstick or contestant.name.startswith(tuple(options.only))
             ]
-            table += report(rows, measure(server, contestants, rows, options.rounds))
+            print_table([HEAD, *report(rows, measure(server, contestants, rows, options.rounds))])
             shutil.rmtree(place)
-    print_table(table)
 
 
 def measure(server: Server, contestants: Sequence[Contestant], rows: int, rounds: int) -> Results:

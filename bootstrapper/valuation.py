@@ -43,6 +43,17 @@ def call_of(raw: object) -> tuple[str, Any] | None:
     return None
 
 
+def is_plain(raw: object, *, interpolate: bool) -> bool:
+    """Whether `raw` stands for itself: no variable and no function anywhere in it."""
+    if isinstance(raw, str):
+        return not (interpolate and "$" in raw)
+    if isinstance(raw, dict):
+        return call_of(raw) is None and all(is_plain(item, interpolate=interpolate) for item in raw.values())
+    if isinstance(raw, list):
+        return all(is_plain(item, interpolate=interpolate) for item in raw)
+    return not isinstance(raw, Mapping)
+
+
 def evaluate(
     raw: object,
     context: Context,
