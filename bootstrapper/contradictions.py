@@ -62,11 +62,27 @@ def _fixture(fixture: dict[str, Any], document: Document, place: Place) -> Itera
     if rows is not None and file is not None:
         hint = "Keep one of the two; an overlay takes a key away with null."
         yield Problem(f"{shown} has both rows and a file", document.key_source((*place, "file")), hint)
+    yield from _about_csv(fixture, document, place)
+    key = fixture.get("key")
+    twice = [name for name in key if key.count(name) > 1] if isinstance(key, list) else []
+    if twice:
+        yield Problem(f"{shown}: key names {show_key(twice[0])} twice", document.source((*place, "key")))
     if fixture.get("mode") == "sync" and fixture.get("where") is None:
         hint = "Say which rows it may delete; where: all for the whole table."
         yield Problem(f"{shown}: mode sync needs where", document.source((*place, "mode")), hint)
     if rows is not None:
         yield from _rows(rows, document, (*place, "rows"))
+
+
+def _about_csv(fixture: dict[str, Any], document: Document, place: Place) -> Iterator[Problem]:
+    """What only a CSV file has."""
+    file = fixture.get("file")
+    if isinstance(file, str) and file.removesuffix(".gz").endswith(".csv"):
+        return
+    for key in ("columns", "null", "delimiter"):
+        if fixture.get(key) is not None:
+            message = f"{validation.show_place((*place, key))} is for rows in a CSV file"
+            yield Problem(message, document.key_source((*place, key)), "Leave it out.")
 
 
 def _rows(rows: Any, document: Document, place: Place) -> Iterator[Problem]:

@@ -313,7 +313,8 @@ class Executor:
         else:
             left = turn.step.changes(turn.context)
             name = "its own comparison"
-            answer = Answer.no(f"{len(left)} changes still to make") if left else Answer.yes()
+            changes = f"{len(left)} change{'' if len(left) == 1 else 's'}"
+            answer = Answer.no(f"{changes} still to make") if left else Answer.yes()
         connection.execute("ROLLBACK TO SAVEPOINT read_only_window")
         if not answer.is_yes:
             reason = f"{answer.verdict}: {answer.reason}"

@@ -194,7 +194,10 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
             "fixtures: {t: {key: [a], rows: [], modus: x}}",
             '4:36: unknown key "modus" under fixtures.t; did you mean "mode"?',
         ),
-        ("fixtures: {t: {key: [a], file: b, delimiter: ab}}", "4:46: fixtures.t.delimiter: takes 1 characters at most"),
+        (
+            "fixtures: {t: {key: [a], file: b.csv, delimiter: ab}}",
+            "4:50: fixtures.t.delimiter: takes 1 characters at most",
+        ),
         ("name: '-x'", "4:7: name: a name is made of"),
     ],
 )

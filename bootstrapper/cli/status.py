@@ -37,7 +37,10 @@ def _text(found: Status) -> str:
         f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}" for step in plan.steps
     ]
     facts = [f"last run: {_run(found.last_run)}", f"lock: {wording.one_line(str(found.holder or 'free'))}"]
-    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", *facts, wording.totals(plan)])
+    found_besides = [wording.finding(item) for step in plan.steps for item in step.findings]
+    return "\n".join(
+        [wording.title(plan), wording.where(plan), "", *steps, *found_besides, "", *facts, wording.totals(plan)]
+    )
 
 
 def _run(record: RunRecord | None) -> str:
