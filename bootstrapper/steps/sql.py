@@ -19,6 +19,7 @@ from bootstrapper.postgres.statements import Statement, line_and_column, split
 from bootstrapper.step import Change, Context, Deferred, Project, Step, StepModel
 
 _SHOWN = 70
+_CANCEL_SECONDS = 5.0
 
 
 class Sql(Step):
@@ -193,10 +194,11 @@ def _cancelled_at(connection: Connection[Any], deadline: Deadline) -> Iterator[N
     if deadline.seconds_left == float("inf"):
         yield
         return
-    timer = threading.Timer(deadline.seconds_left, connection.cancel_safe)
+    timer = threading.Timer(deadline.seconds_left, connection.cancel_safe, kwargs={"timeout": _CANCEL_SECONDS})
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        timer.join()  # under way already it would hit the next statement, which notes how the run ended

@@ -1,6 +1,9 @@
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import ValidationError
 
@@ -172,3 +175,25 @@ def test_a_file_that_can_not_be_sent_is_a_configuration_error(
 def test_it_needs_either_a_statement_or_a_file(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         make_step(**options)
+
+
+def test_a_cancellation_that_is_under_way_does_not_hit_the_next_statement(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It notes how the run ended."""
+    original = psycopg.Connection.cancel_safe
+
+    def slow(connection: psycopg.Connection[object], *, timeout: float = 30.0) -> None:
+        time.sleep(0.3)
+        original(connection, timeout=timeout)
+
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", slow)
+    step = make_step(statement="SELECT pg_sleep(30)")
+    context = replace(bench.context(step), deadline=Deadline.after(0.2))
+    connection = context.connection
+    connection.execute("BEGIN")
+    connection.execute("SET LOCAL statement_timeout = '250ms'")
+    with pytest.raises(StepFailedError):
+        step.apply(context, step.changes(context))
+    connection.execute("ROLLBACK")
+    assert connection.execute("SELECT count(*) FROM pg_sleep(0.5)").fetchone() == (1,)
