@@ -74,7 +74,8 @@ class Change:
 
     `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
     name of its source. `unset` names variables that applying this change needs and that have no value here. `count` is
-    above 1 where it stands for that many rows of a large fixture, which are not listed.
+    above 1 where it stands for that many rows of a large fixture, which are not listed. `origin` names the declaration
+    that it comes from, where a step has several, such as a fixture.
     """
 
     action: Action
@@ -84,6 +85,7 @@ class Change:
     after: Mapping[str, str | None] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     count: int = 1
+    origin: str = ""
 
     @classmethod
     def create(cls, target: str, *, reason: str = "", after: Mapping[str, str | None] | None = None) -> Self:

@@ -28,6 +28,9 @@ class Seed(Step):
         )
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        if self.options.batch is not None and self.has_check:
+            message = "batch commits in parts, and a check could take the first ones for all"
+            raise InvalidFileError([Problem(message, self.source, "Leave out one of the two.")])
         return seeding.changes(context, self.options.fixtures, self.source)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
