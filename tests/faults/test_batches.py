@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.cli.project import Project
+from tests.faults.pgbouncer import PgBouncer
 from tests.faults.trials import Site
 
 ROWS = 60_000
@@ -89,3 +91,19 @@ def test_a_load_in_parts_that_is_killed_goes_on_where_it_was(project: Project) -
     assert 0 < left < ROWS
     assert left % 5000 == 0
     require_complete(project)
+
+
+@pytest.mark.parametrize("options", ["{}", "{batch: 25000}"])
+def test_a_large_file_is_loaded_compared_and_mended_through_a_pooler(
+    project: Project, site: Site, options: str
+) -> None:
+    project.write(FILE.replace("{OPTIONS}", options))
+    with PgBouncer(site.server, "transaction") as pooler:
+        pooled = replace(project, url=pooler.url(project.url))
+        require_complete(pooled)
+        with psycopg.connect(project.url, autocommit=True) as connection:
+            connection.execute("UPDATE items SET name = 'other' WHERE id = 41234; DELETE FROM items WHERE id = 7")
+        planned = pooled.spawn("plan")
+        assert "1 to create, 1 to update" in planned.stdout, planned.stderr
+        assert "changed in the database since it was seeded" in planned.stdout
+        require_complete(pooled)
