@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import Field
 
 from bootstrapper.errors import InvalidFileError, Problem
-from bootstrapper.fixtures import apply, reviewing, seeding
-from bootstrapper.fixtures.declared import declare
+from bootstrapper.fixtures import apply, preparing, reviewing, seeding
 from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.parts import parts
+from bootstrapper.fixtures.reader import declare
 from bootstrapper.plan import Change, Deferred, Finding
 from bootstrapper.step import Context, Project, Step, StepModel
 
@@ -34,7 +34,7 @@ class Seed(Step):
         return seeding.changes(context, self.options.fixtures, self.source)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        apply.prepare(context, self.options.fixtures, changes, self.source)
+        preparing.prepare(context, self.options.fixtures, changes, self.source)
 
     def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
         if self.options.batch is None:
