@@ -3,8 +3,9 @@ from pathlib import Path
 from uuid import UUID
 
 from bootstrapper.backups.catalogue import Backup, backups
+from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.manifest import Manifest, manifest_path
-from bootstrapper.backups.retention import dated_path, retire
+from bootstrapper.backups.retention import Keeping, dated_name, retire
 from bootstrapper.identifiers import uuid7
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -13,7 +14,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def make_backup(folder: Path, hours: int, *, database: str = "app", run_id: UUID | None = None) -> Backup:
     """A dump with its manifest, as if taken so many hours after START."""
     run_id, now = run_id or uuid7(), START + timedelta(hours=hours)
-    path = dated_path(folder, database, run_id, now)
+    path = folder / dated_name(Folder(folder), database, run_id, ".dump", now)
     path.write_bytes(b"dump")
     manifest = Manifest(
         file=path.name,
@@ -37,7 +38,8 @@ def make_backup(folder: Path, hours: int, *, database: str = "app", run_id: UUID
 
 
 def retire_all(folder: Path, keep: int, unfinished: frozenset[UUID] | None = frozenset()) -> list[Path]:
-    return retire(folder, keep, database="app", system_identifier="7", unfinished=unfinished)
+    retired = retire(Folder(folder), Keeping(keep), database="app", system_identifier="7", unfinished=unfinished)
+    return [backup.path for backup in retired]
 
 
 def test_backups_are_listed_newest_first_as_they_were_written(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_those_of_other_databases_and_servers_and_fixed_files_are_left_alone(tmp
     manifest_path(fixed).rename(tmp_path / "before-release.dump.json")
     make_backup(tmp_path, 3)
     assert retire_all(tmp_path, 1) == []
-    assert retire(tmp_path, 1, database="app", system_identifier="8", unfinished=frozenset()) == []
+    assert retire(Folder(tmp_path), Keeping(1), database="app", system_identifier="8", unfinished=()) == []
     assert other.path.exists()
     assert (tmp_path / "before-release.dump.json").exists()
 
@@ -108,7 +110,7 @@ def test_a_manifest_whose_dump_is_gone_is_removed(tmp_path: Path) -> None:
 
 def test_names_sort_by_time_and_hold_nothing_that_a_path_could_not(tmp_path: Path) -> None:
     run_id = UUID("01900000-0000-7000-8000-0000deadbeef")
-    name = dated_path(tmp_path, "../my db", run_id, START).name
+    name = dated_name(Folder(tmp_path), "../my db", run_id, ".dump", START)
     assert name == "_._my_db-20260102T030405Z-deadbeef.dump"
 
 
