@@ -17,13 +17,22 @@ _CGROUP_WORDS = ("docker", "kubepods", "containerd", "libpod", "lxc")
 
 
 def store_of(settings: BackupSettings, context: Context) -> Store:
-    """The place that the settings name; raises BackupError where a remote one can not be reached."""
+    """The place that the settings name; raises BackupError where a remote one can not be reached.
+
+    One connection to a remote place is enough for a run; the next run makes its own, as this one may have been lost.
+    """
     if not settings.is_remote:
         return Folder(settings.folder(context.project))
     context.masker.learn(password_of(settings.directory))
     server, project = context.session.server, context.project
     identifier = server.system_identifier or context.session.target.where
-    return Remote(settings.directory, settings.storage, owner_of(identifier, server.database, project.ledger.schema))
+    owner = owner_of(identifier, server.database, project.ledger.schema)
+    key = ("remote backups", settings.directory, *sorted(settings.storage.items()), owner)
+    if key not in project.remembered:
+        project.remembered[key] = Remote(settings.directory, settings.storage, owner)
+    store = project.remembered[key]
+    assert isinstance(store, Remote)
+    return store
 
 
 def goes_with_container(settings: BackupSettings, context: Context) -> Path | None:

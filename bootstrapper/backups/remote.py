@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from bootstrapper.backups import draft as local_draft
@@ -19,6 +19,8 @@ from bootstrapper.errors import BackupError
 
 _PIECE = 1024 * 1024
 _OWNER_LENGTH = 12
+# Where a folder is nothing but a part of names, and making the topmost one would make a bucket out of a typing error.
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "b2", "oci", "obs"})
 
 
 class FileSystem(Protocol):
@@ -49,13 +51,16 @@ class Remote(Store):
     def __init__(self, url: str, options: Mapping[str, object], owner: str) -> None:
         """Raises BackupError where fsspec or what it needs for this kind of URL is missing."""
         self.where = without_secrets(url).rstrip("/")
+        self._has_folders = urlsplit(url).scheme not in _OBJECT_STORES
         self._suffix = f".{owner}{local_draft.SUFFIX}"
         with self.told():
             self._files, self._path = _file_system(url, options)
 
     def prepare(self) -> None:
         with self.told():
-            self._files.makedirs(self._path, exist_ok=True)
+            if self._has_folders and not self._files.exists(self._path):
+                self._files.makedirs(self._path, exist_ok=True)
+                _close_to_others(self._files, self._path, 0o700)
             for name in self._sizes():
                 if name.startswith(".") and name.endswith(self._suffix):
                     self._files.rm_file(self._at(name))
@@ -201,8 +206,17 @@ class _RemoteDraft(Draft):
         """Closing would complete an upload, and discarding one ends it; not every file system knows the latter."""
         if not self._is_finished:
             with suppress(Exception):
-                getattr(self._file, "discard", self._file.close)()
+                _end(self._file)
         self._store.discard(self._name)
+
+
+def _end(file: Any) -> None:
+    if not hasattr(file, "discard"):
+        file.close()
+        return
+    file.discard()
+    with suppress(AttributeError):
+        file.closed = True  # its finalizer would send the rest all the same
 
 
 def without_secrets(url: str) -> str:
@@ -223,14 +237,14 @@ def _file_system(url: str, options: Mapping[str, object]) -> tuple[FileSystem, s
     except ImportError as error:
         raise BackupError("fsspec is not installed", hint="Install bootstrapper[remote].") from error
     try:
-        files, path = url_to_fs(url, **options)
+        files, path = url_to_fs(url, skip_instance_cache=True, **options)
     except ImportError as error:
         raise BackupError(f"{without_secrets(url)}: {error}", hint="Install what fsspec needs for it.") from error
     return cast(FileSystem, files), str(path).rstrip("/")
 
 
-def _close_to_others(files: FileSystem, path: str) -> None:
+def _close_to_others(files: FileSystem, path: str, mode: int = 0o600) -> None:
     """Object stores have no modes; SFTP follows the umask of the other side."""
     client = getattr(files, "ftp", None)
     if client is not None and hasattr(client, "chmod"):
-        client.chmod(path, 0o600)
+        client.chmod(path, mode)
