@@ -10,6 +10,8 @@ from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.store import Store
 from bootstrapper.step import Context
 
+ROOT = Path("/")
+
 # Docker, Podman; the other marks are a variable and a line of text.
 _MARKERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 _CGROUPS = Path("/proc/1/cgroup")
@@ -45,7 +47,7 @@ def goes_with_container(settings: BackupSettings, context: Context) -> Path | No
     if settings.is_remote or Path(written).is_absolute() or not _is_in_container(context):
         return None
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return folder if there.stat().st_dev == Path("/").stat().st_dev else None
+    return folder if there.stat().st_dev == ROOT.stat().st_dev else None
 
 
 def _is_in_container(context: Context) -> bool:

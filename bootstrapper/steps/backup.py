@@ -64,9 +64,7 @@ class Backup(Step):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if (folder := goes_with_container(self.options, context)) is not None:
-            context.emit(
-                Warned(f"the backup goes to {folder}, inside this container, and ends with it", _CONTAINER_HINT)
-            )
+            context.emit(Warned(f"{folder} is inside this container: the backup ends with it", _CONTAINER_HINT))
         store = store_of(self.options, context)
         store.prepare()
         taken = self._take(context, store)

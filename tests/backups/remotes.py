@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import paramiko
 
-T = TypeVar("T")
+_T = TypeVar("T")
 
 SFTP_PASSWORD = "sftp secret"
 
@@ -113,7 +113,7 @@ class _Files(paramiko.SFTPServerInterface):
         return _done(lambda: self._at(path).chmod(mode)) if mode is not None else paramiko.SFTP_OK
 
 
-def _answer(work: Callable[[], T]) -> T | int:
+def _answer(work: Callable[[], _T]) -> _T | int:
     try:
         return work()
     except OSError as error:
