@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,15 +37,22 @@ steps:
 """
 
 
-def command_lines() -> dict[int, bytes]:
-    """Of all processes there are at this moment, as the process list shows them to everybody."""
-    found = {}
+def command_lines(root: int) -> dict[int, bytes]:
+    """Of a process and all that it started, as the process list shows them to everybody at this moment."""
+    parents, lines = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            found[int(folder.name)] = (folder / "cmdline").read_bytes()
+            lines[int(folder.name)] = (folder / "cmdline").read_bytes()
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-    return found
+    return {number: line for number, line in lines.items() if root in ancestry(number, parents)}
+
+
+def ancestry(number: int, parents: dict[int, int]) -> Iterator[int]:
+    while number in parents:
+        yield number
+        number = parents[number]
 
 
 def program(arguments: bytes) -> str:
@@ -88,7 +95,7 @@ def sampled(
     """Looks at the list again and again, until the run has ended or there is what was waited for."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        lines = command_lines()
+        lines = command_lines(run.pid)
         for line in lines.values():
             seen.setdefault(program(line), []).append(line)
         if until(lines) or run.poll() is not None:
