@@ -96,7 +96,7 @@ class _Dump:
         return self._finish(draft)
 
     def _write_folder(self, draft: FolderDraft) -> str:
-        command = [*self.client.command, f"--file={draft.path}"]
+        command = [*self.client.command, "--no-sync", f"--file={draft.path}"]  # the draft syncs it all
         lock = (draft.descriptor,)
         self.runner.run(command, keep_open=lock, on_line=self.context.report, on_tick=self._watch(draft))
         return self._finish(draft)
