@@ -274,6 +274,18 @@ def test_a_run_that_is_told_to_end_leaves_nothing(
     assert not has_changed(tried)
 
 
+@pytest.mark.parametrize("shape", ["custom", "encrypted"])
+def test_a_run_does_not_wait_for_a_pg_restore_that_hangs_when_it_is_told_to_end(tried: Project, shape: str) -> None:
+    tried.write(STEPS % FORMATS[shape])
+    variables = tried.variables(wrapped(tried, "exec sleep 600", "pg_restore"))
+    run = subprocess.Popen(tried.command("apply"), cwd=tried.folder, env=variables, stderr=subprocess.DEVNULL)
+    eventually(lambda: process_of("sleep", tried.url) is not None)
+    run.terminate()
+    assert run.wait(10) == 143
+    assert names(tried) == []
+    assert process_of("sleep", tried.url) is None
+
+
 @pytest.mark.parametrize("shape", FORMATS)
 def test_a_run_whose_lock_is_broken_in_the_middle_names_nothing(tried: Project, shape: str) -> None:
     tried.write(STEPS % FORMATS[shape])
