@@ -179,7 +179,7 @@ def _begin(context: Context, settings: BackupSettings, format_: Format) -> _Dump
         began_at=time.monotonic(),
         total=database.size(context.connection),
         revision=database.revision(context.connection),
-        rows=database.row_estimates(context.connection) if settings.encrypt is None else {},
+        rows={} if settings.encrypt is not None else database.row_estimates(context.connection, context.project.ledger),
         left_out=(*left_out, *settings.extra_args),
     )
 
