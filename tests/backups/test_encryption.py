@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from bootstrapper.backups.dump import take
 from bootstrapper.backups.encryption import Encrypter, decrypt, identities
 from bootstrapper.backups.settings import BackupSettings, Encryption
 from bootstrapper.errors import BackupError
-from tests.backups.contexts import Bench, make_bench
+from tests.backups.contexts import Bench, make_bench, threads_left
 from tests.servers import wheel_bin
 
 RICH = Path(__file__).with_name("rich.sql").read_text()
@@ -146,7 +145,7 @@ def test_a_failing_pg_dump_is_told_with_its_own_words(
             take(broken.context(), tmp_path / "one.dump.age", settings(key))
     finally:
         broken.session.close()
-    assert threads_of_backups() == 0
+    assert threads_left() == []
 
 
 def test_an_error_of_the_writer_is_not_lost_inside_the_encryption(bench: Bench, tmp_path: Path, key: Key) -> None:
@@ -160,7 +159,3 @@ def test_an_error_of_the_writer_is_not_lost_inside_the_encryption(bench: Bench, 
 
 def void(result: object) -> None:
     """pyrage's writer takes no answer."""
-
-
-def threads_of_backups() -> int:
-    return sum(thread.name == "bootstrapper backup" for thread in threading.enumerate())

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.errors import BackupError, StepFailedError
 from bootstrapper.events import StepProgressed
-from tests.backups.contexts import Bench, make_bench
+from tests.backups.contexts import Bench, make_bench, threads_left
 from tests.backups.remotes import SFTP_PASSWORD, s3_server, sftp_server
 from tests.projects import TrialProject
 
@@ -273,3 +274,52 @@ steps:
 """)
     assert [step.name for step in project.apply().applied] == ["backup"]
     assert not project.apply().applied
+
+
+def test_a_place_that_is_gone_when_the_dump_begins_is_an_error_and_ends_all_programs(
+    bench: Bench, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with sftp_server(root) as port:
+        storage = {"port": port, "username": "backup", "password": SFTP_PASSWORD, "look_for_keys": False}
+        place = Place("sftp://127.0.0.1/srv", storage)
+        settings = place.settings()
+        context = bench.context()
+        store = store_of(settings, context)
+        store.prepare()
+    with pytest.raises(BackupError, match=r"sftp://127\.0\.0\.1/srv: "):
+        take_into(context, store, "one.dump", settings, "custom")
+    assert not list(root.rglob("*one*"))
+    assert threads_left() == []
+
+
+def test_a_place_that_takes_no_more_in_the_middle_is_an_error_and_ends_all_programs(bench: Bench) -> None:
+    fsspec.register_implementation("narrow", Narrow, clobber=True)
+    place = Place(f"narrow://{uuid4().hex}/backups", {})
+    bench.execute(RICH)
+    with pytest.raises(BackupError, match=r"narrow://.*: No space left on device"):
+        take(bench, place)
+    assert place.names() == []
+    assert threads_left() == []
+
+
+class Narrow(MemoryFileSystem):
+    """Has room for half of a dump."""
+
+    protocol = "narrow"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        file = super()._open(path, mode, **options)
+        if mode == "wb":
+            write = file.write
+
+            def fill(data: bytes) -> int:
+                if file.tell() + len(data) > 100_000:
+                    raise OSError(28, os.strerror(28))
+                return int(write(data))
+
+            file.write = fill
+        return file
