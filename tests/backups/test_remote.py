@@ -276,9 +276,7 @@ steps:
     assert not project.apply().applied
 
 
-def test_a_place_that_is_gone_when_the_dump_begins_is_an_error_and_ends_all_programs(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_place_that_is_gone_when_the_dump_begins_is_an_error(bench: Bench, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     with sftp_server(root) as port:
