@@ -63,13 +63,15 @@ def run(
     environment: Mapping[str, str],
     deadline: Deadline,
     folder: Path | None = None,
+    stdin: int | None = None,
     stdout: int | None = None,
     on_line: Callable[[str], None] = lambda line: None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> Ended:
-    """Runs a program to its end; its standard input is empty.
+    """Runs a program to its end.
 
     Args:
+        stdin: A file descriptor for its input; None leaves that empty.
         stdout: A file descriptor for its output; None reads the lines of output and errors together.
         on_line: Told each line as it comes.
         on_tick: Called about every TICK_SECONDS; what it raises ends the program.
@@ -81,7 +83,7 @@ def run(
     into = (subprocess.PIPE, subprocess.STDOUT) if stdout is None else (stdout, subprocess.PIPE)
     process = subprocess.Popen(
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=into[0],
         stderr=into[1],
         env=dict(environment),

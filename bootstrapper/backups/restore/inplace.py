@@ -1,0 +1,124 @@
+"""Restores into the database that there is, in one transaction, where no other one can be created."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrapper.backups.draft import sweep
+from bootstrapper.backups.dump import take
+from bootstrapper.backups.restore import clearing, ledgering, script, sessions
+from bootstrapper.backups.restore.choosing import Chosen, folders
+from bootstrapper.backups.restore.filling import known_settings
+from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.retention import dated_path
+from bootstrapper.errors import BackupError, FencedOffError, UsageError
+from bootstrapper.plan import Change
+from bootstrapper.postgres.hold import Hold
+from bootstrapper.step import Context
+
+_LOCK_TIMEOUT = "30s"
+
+
+def require_archive(chosen: Chosen) -> None:
+    """Raises UsageError for a plain dump, out of which the ledger's tables can not be left."""
+    if chosen.format == "plain":
+        raise UsageError(
+            "--in-place needs a dump in custom or directory format; this one is plain SQL",
+            hint="Leave --in-place out, or choose another backup.",
+        )
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """One restore under the lock: a fresh backup first, then all or nothing."""
+
+    context: Context
+    reader: Reader
+    changes: list[Change]
+    terminate: bool = False
+
+    def run(self) -> Path:
+        """Gives the path of the backup of what was there before."""
+        require_archive(self.reader.chosen)
+        context, hold = self.context, self._hold
+        self._require_alone()
+        try:
+            with hold.beating(context.step):
+                safety = self._back_up()
+                if self.terminate:
+                    sessions.terminate(context.connection, context.session.server.database, [self._own_pid])
+                self._replay()
+        except BackupError:
+            with hold.transaction():  # raises FencedOffError where that was the reason
+                pass
+            raise
+        with hold.transaction() as connection:
+            ledgering.record(connection, context.project.ledger, hold.fence, self.changes)
+        return safety
+
+    @property
+    def _hold(self) -> Hold:
+        if self.context.hold is None:
+            raise FencedOffError("no lock is held")
+        return self.context.hold
+
+    @property
+    def _own_pid(self) -> int:
+        return self.context.connection.info.backend_pid
+
+    def _require_alone(self) -> None:
+        connection, name = self.context.connection, self.context.session.server.database
+        found = sessions.others(connection, name, [self._own_pid])
+        if found and not self.terminate:
+            raise sessions.refusal(found, name)
+
+    def _back_up(self) -> Path:
+        folder = folders(self.context.project)[0]
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sweep(folder)
+        except OSError as error:
+            raise BackupError(f"{folder} can not be used: {error.strerror or error}") from error
+        name = self.context.session.server.database
+        taken = take(self.context, dated_path(folder, name, self.context.run_id))
+        self.context.report(f"{taken.path}: what was there before, read back whole")
+        return taken.path
+
+    def _replay(self) -> None:
+        context, names, fence = self.context, self.context.project.ledger, self._hold.fence
+        there = clearing.contents(context.connection, names)
+        before = [
+            f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
+            "SET LOCAL client_min_messages = warning",
+            clearing.fence(names, str(fence.run_id), fence.token),
+            "SELECT pg_catalog.set_config('search_path', '', true)",
+            *there.drops,
+        ]
+        dump = str(self.reader.chosen.path)
+        with tempfile.NamedTemporaryFile("w", prefix="bootstrapper-", suffix=".list", encoding="utf-8") as file:
+            file.write(clearing.wanted_entries(self._listing(dump), names, there))
+            file.flush()
+            command = [self._pg_restore, "--file=-", f"--use-list={file.name}", dump]
+            script.play(
+                script.of_program(command, self.reader.environment()),
+                self.reader,
+                context.project.target,
+                before=clearing.joined(before),
+                known=known_settings(context.connection),
+                on_tick=self._hold.require,
+            )
+
+    @property
+    def _pg_restore(self) -> str:
+        return str(self.reader.tools("pg_restore").program("pg_restore"))
+
+    def _listing(self, dump: str) -> str:
+        """The whole table of contents; what is kept of a program's end are its last lines."""
+        lines: list[str] = []
+        command = [self._pg_restore, "--list", dump]
+        ended = self.reader.run(command, on_line=lines.append)
+        if ended.code != 0:
+            raise self.reader.failure(command, ended)
+        return "\n".join(lines)
