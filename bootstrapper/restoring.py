@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psycopg
+
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.backups.restore import choosing, describing, kept, maintenance, verifying
 from bootstrapper.backups.restore.beside import Beside, require_may
@@ -16,7 +18,7 @@ from bootstrapper.backups.restore.inplace import InPlace, require_archive
 from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BootstrapperError, UsageError
+from bootstrapper.errors import BootstrapperError, StepFailedError, UnreachableError, UsageError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.opening import Opened, Request, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -61,7 +63,7 @@ class Verified:
 
 def preview(request: Request, wanted: Wanted, *, in_place: bool) -> tuple[Plan, Chosen]:
     """What would be replaced by what; the dump is proved first. Changes nothing."""
-    with opened(request, _STEP, writes=False) as run:
+    with opened(request, _STEP, writes=False) as run, _explained(run):
         chosen = _ready(request, run, wanted, in_place=in_place)
         with run.session.read_only() as connection:
             step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
@@ -78,7 +80,7 @@ def restore(
         with opened(request, _STEP, writes=True) as run:
             run.executor.open_gates()
             require_direct(run)
-            with run.executor.alone(_STEP) as context, _told(context, planned):
+            with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
                 changes = list(planned.changes)
                 reader = _reader(request, run, chosen)
                 if in_place:
@@ -97,7 +99,7 @@ def restore(
 
 def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
     """The database's name, and what earlier restores put aside of it, with sizes in bytes."""
-    with opened(request, _STEP, writes=False) as run:
+    with opened(request, _STEP, writes=False) as run, _explained(run):
         run.executor.open_gates()
         name = run.session.server.database
         with maintenance.outside(run.project.target, name, run.deadline) as connection:
@@ -106,7 +108,7 @@ def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
 
 def drop_kept(request: Request, names: list[str]) -> None:
     """Drops databases that `kept_databases` named."""
-    with opened(request, _STEP, writes=True) as run:
+    with opened(request, _STEP, writes=True) as run, _explained(run):
         run.executor.open_gates()
         target, name = run.project.target, run.session.server.database
         with maintenance.outside(target, name, run.deadline) as connection:
@@ -138,7 +140,7 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
         with verifying.own_server() as target:
             request.masker.learn(target.password)
             return verifying.verify(reader, target, is_own=True)
-    with opened(request, "backups verify", writes=False) as run:
+    with opened(request, "backups verify", writes=False) as run, _explained(run):
         run.executor.open_gates()
         require_direct(run)
         with verifying.borrowed_server(run.project.target, run.deadline) as target:
@@ -179,6 +181,23 @@ def require_direct(run: Opened) -> None:
             f"{run.project.target.where} is a pooler; restoring needs the server itself",
             hint="Give the server's own address as direct_url.",
         )
+
+
+@contextmanager
+def _explained(run: Opened) -> Iterator[None]:
+    """Turns what the server says unasked into an error of ours."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if error.sqlstate is not None and not error.sqlstate.startswith("57P"):
+            raise StepFailedError(_said(error), sqlstate=error.sqlstate) from error
+        raise UnreachableError(run.project.target.where, f"the connection was lost: {_said(error)}") from error
+    except psycopg.Error as error:
+        raise StepFailedError(_said(error), sqlstate=error.sqlstate) from error
+
+
+def _said(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).partition("\n")[0]
 
 
 @contextmanager

@@ -18,7 +18,8 @@ WITH schemas AS (
 ), single AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d JOIN schemas AS s ON s.oid = d.refobjid AND s.stays
     WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n'
-      AND d.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass
+      AND d.classid NOT IN (
+          'pg_catalog.pg_default_acl'::pg_catalog.regclass, 'pg_catalog.pg_extension'::pg_catalog.regclass)
     UNION ALL
     SELECT 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, oid FROM pg_catalog.pg_event_trigger
     UNION ALL
@@ -33,11 +34,38 @@ WITH schemas AS (
     WHERE NOT EXISTS (
         -- What belongs to an extension stays, what belongs to another object goes with that.
         SELECT FROM pg_catalog.pg_depend AS d
-        WHERE d.classid = o.classid AND d.objid = o.objid AND (d.deptype IN ('e', 'i')
+        WHERE d.classid = o.classid AND d.objid = o.objid AND d.refobjid <> o.objid AND (d.deptype IN ('e', 'i')
               OR (d.deptype = 'a' AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)))
       AND NOT (o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid IN (SELECT oid FROM ledger))
+), default_acls AS (
+    SELECT r.rolname, a.defaclrole, n.nspname, k.kind, a.defaclacl,
+           CASE WHEN n.nspname IS NULL THEN pg_catalog.acldefault(k.letter::"char", a.defaclrole) END AS builtin
+    FROM pg_catalog.pg_default_acl AS a
+    JOIN pg_catalog.pg_roles AS r ON r.oid = a.defaclrole AND pg_catalog.pg_has_role(r.oid, 'USAGE')
+    JOIN (VALUES ('r', 'r', 'TABLES'), ('S', 's', 'SEQUENCES'), ('f', 'f', 'FUNCTIONS'), ('T', 'T', 'TYPES'),
+                 ('n', 'n', 'SCHEMAS'), ('L', 'L', 'LARGE OBJECTS')) AS k (type, letter, kind)
+      ON k.type = a.defaclobjtype::text
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = a.defaclnamespace
+), default_privileges AS (
+    -- Given where the server would not give them by itself, and taken where it would.
+    SELECT 'REVOKE' AS verb, 'FROM' AS whom, d.*, a.grantee, a.privilege_type
+    FROM default_acls AS d CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) AS a
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.aclexplode(d.builtin) AS b
+        WHERE b.grantee = a.grantee AND b.privilege_type = a.privilege_type)
+    UNION ALL
+    SELECT 'GRANT', 'TO', d.*, b.grantee, b.privilege_type
+    FROM default_acls AS d CROSS JOIN LATERAL pg_catalog.aclexplode(d.builtin) AS b
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.aclexplode(d.defaclacl) AS a
+        WHERE b.grantee = a.grantee AND b.privilege_type = a.privilege_type)
 )
 SELECT kind, text FROM (
+    SELECT -1, 'drop', pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %%I%%s %%s %%s ON %%s %%s %%s', rolname,
+        ' IN SCHEMA ' || pg_catalog.quote_ident(nspname), verb, privilege_type, kind, whom,
+        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END)
+    FROM default_privileges
+    UNION ALL
     SELECT 0, 'drop', pg_catalog.format('DROP SCHEMA IF EXISTS %%I CASCADE', nspname) FROM schemas WHERE NOT stays
     UNION ALL
     SELECT 1, 'drop', pg_catalog.format('DROP %%s IF EXISTS %%s CASCADE',
