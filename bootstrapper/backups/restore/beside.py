@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
 
 _APPLICATION = "bootstrapper restore"
+_PATIENCE_SECONDS = 2.0
 _MAY = """
 SELECT current_user, r.rolsuper OR (r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE'))
 FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d WHERE r.rolname = current_user AND d.datname = %s
@@ -74,10 +76,16 @@ class Beside:
         return self.context.hold
 
     def _require_alone(self, connection: Connection[Any], name: str) -> None:
-        """Asked before the long work, and answered for good by the server when the name is taken."""
-        found = sessions.others(connection, name, [self.context.connection.info.backend_pid])
-        if found and not self.terminate:
-            raise sessions.refusal(found, name)
+        """Asked before the long work, and answered for good by the server when the name is taken.
+
+        Other runs look in now and then, for a moment.
+        """
+        patience = self.context.deadline.sooner(_PATIENCE_SECONDS)
+        own = [self.context.connection.info.backend_pid]
+        while (found := sessions.others(connection, name, own)) and not self.terminate:
+            if patience.has_passed:
+                raise sessions.refusal(found, name)
+            time.sleep(0.1)
 
     def _fill(self, connection: Connection[Any], new: str, like: Likeness) -> None:
         context, target = self.context, self._target.with_database(new)
@@ -86,7 +94,8 @@ class Beside:
             tick = growth(context, connection, new, manifest.database_size if manifest else None)
             fill(self.reader, target, connection, on_tick=tick, jobs=self.jobs)
             with connect(target, deadline=context.deadline, application_name=_APPLICATION) as inside:
-                ledgering.settle(inside, self._hold.fence, context.project, self.changes)
+                began = ledgering.started_at(context.connection, self._hold.fence)
+                ledgering.settle(inside, self._hold.fence, context.project, self.changes, began)
                 inside.execute("ANALYZE")  # a dump has no statistics, and the first queries are as urgent as any
             dress(connection, new, like)
 

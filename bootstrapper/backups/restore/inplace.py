@@ -14,6 +14,7 @@ from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.retention import dated_path
 from bootstrapper.errors import BackupError, FencedOffError, UsageError
+from bootstrapper.events import Warned
 from bootstrapper.plan import Change
 from bootstrapper.postgres.hold import Hold
 from bootstrapper.step import Context
@@ -43,7 +44,7 @@ class InPlace:
         """Gives the path of the backup of what was there before."""
         require_archive(self.reader.chosen)
         context, hold = self.context, self._hold
-        self._require_alone()
+        self._tell_of_others()
         try:
             with hold.beating(context.step):
                 safety = self._back_up()
@@ -68,11 +69,14 @@ class InPlace:
     def _own_pid(self) -> int:
         return self.context.connection.info.backend_pid
 
-    def _require_alone(self) -> None:
+    def _tell_of_others(self) -> None:
+        """They are no hindrance here: who has a table open is waited for, and meanwhile the others wait."""
         connection, name = self.context.connection, self.context.session.server.database
         found = sessions.others(connection, name, [self._own_pid])
         if found and not self.terminate:
-            raise sessions.refusal(found, name)
+            told = "; ".join(map(str, found))
+            hint = "Pass --terminate to end their sessions."
+            self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
 
     def _back_up(self) -> Path:
         folder = folders(self.context.project)[0]

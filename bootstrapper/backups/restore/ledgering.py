@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 
 from bootstrapper import __version__
+from bootstrapper.errors import FencedOffError
 from bootstrapper.plan import Change
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.hold import RELEASE, Fence
@@ -21,9 +23,20 @@ UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0
     worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
 RETURNING token
 """
+_BEGAN = "UPDATE {runs} SET started_at = %s WHERE run_id = %s"
 
 
-def settle(connection: Connection[Any], fence: Fence, project: Project, changes: list[Change]) -> int:
+def started_at(connection: Connection[Any], fence: Fence) -> datetime:
+    """When the run began, as the old database's ledger has it."""
+    query = fence.ledger.fill("SELECT started_at FROM {runs} WHERE run_id = %s")
+    row = connection.execute(query, (fence.run_id,), binary=True).fetchone()  # as text it hangs on DateStyle
+    if row is None:
+        raise FencedOffError("the ledger does not know this run any more")
+    began: datetime = row[0]
+    return began
+
+
+def settle(connection: Connection[Any], fence: Fence, project: Project, changes: list[Change], began: datetime) -> int:
     """Writes the restore into the new database's ledger as done, and gives the lock's token there.
 
     Nobody sees it before the database has its name, and it has that only if the restore is done. The token is above
@@ -31,6 +44,7 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
 
     Args:
         fence: That of the run in the old database.
+        began: When that run began.
     """
     names = fence.ledger
     with connection.transaction():
@@ -51,6 +65,7 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
             host=socket.gethostname(),
             pid=os.getpid(),
         )
+        connection.execute(names.fill(_BEGAN), (began, fence.run_id))
         record(connection, names, fence, changes)
         ledger.finish_run(connection, names, fence.run_id, "done")
     return token

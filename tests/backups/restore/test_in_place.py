@@ -92,6 +92,23 @@ def test_a_dump_that_breaks_off_in_the_middle_changes_nothing(shop: Shop) -> Non
     assert runs(shop)[-1] == ("restore", "failed")
 
 
+def test_who_is_connected_is_named_and_goes_on_in_the_restored_database(shop: Shop) -> None:
+    shop.back_up()
+    shop.execute("TRUNCATE track CASCADE")
+    with psycopg.connect(shop.project.url, application_name="till 7", autocommit=True) as connection:
+        connection.execute("SELECT 1")
+        done = shop.run("restore", "--latest", "--in-place", "--yes")
+        assert (done.returncode, "warning: others are connected" in done.stderr, "till 7" in done.stderr) == (
+            0,
+            True,
+            True,
+        )
+        assert connection.execute("SELECT count(*) FROM track").fetchone() == (200,)
+        assert shop.run("restore", "--latest", "--in-place", "--yes", "--terminate").returncode == 0
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
 def test_plain_sql_is_refused_because_the_ledger_could_not_be_left_out(shop: Shop) -> None:
     shop.run("backup", "one.sql")
     refused = shop.run("restore", "one.sql", "--in-place", "--yes")

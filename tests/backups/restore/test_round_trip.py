@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from tests.backups.restore.shops import CHANGES, Shop, opened_shop
 from tests.servers import Server
 
+ROOT = Path(__file__).parents[3]
+SAMPLE = ("bootstrap.yaml", "pyproject.toml", "config", "migrations", "plugins")
 DRESSED = """
 ALTER DATABASE "{name}" SET search_path TO "$user", stock, "odd, name", public;
 ALTER DATABASE "{name}" SET app.tenant TO 'it''s, "one"';
@@ -52,27 +55,50 @@ def test_owner_settings_grants_limit_and_comment_of_the_database_are_kept(shop: 
     assert shop.whole() == before
 
 
-@pytest.mark.parametrize(
-    ("place", "options"),
-    [
-        ("server", "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"),
-        ("server", "ENCODING 'LATIN1' LOCALE 'C'"),
-        ("path_server", "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' LOCALE 'C.UTF-8'"),
-    ],
-)
+def icu_or_libc(server: Server) -> str:
+    """Some PostgreSQL are built without ICU."""
+    has_icu = server.execute("SELECT 1 FROM pg_collation WHERE collname = 'de-x-icu'")
+    return "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' LOCALE 'C.UTF-8'" if has_icu else "LOCALE 'C.UTF-8'"
+
+
+@pytest.mark.parametrize("place", ["server", "path_server"])
 def test_encoding_and_locale_are_kept_whoever_provides_them(
-    request: pytest.FixtureRequest, tmp_path: Path, place: str, options: str
+    request: pytest.FixtureRequest, tmp_path: Path, place: str
 ) -> None:
     server: Server = request.getfixturevalue(place)
-    if "icu" in options and not server.execute("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1"):
-        pytest.skip("this PostgreSQL is built without ICU")
     content = "CREATE TABLE artist AS SELECT 'Björk' AS name"
-    with opened_shop(server, tmp_path, options=options, content=content) as shop:
+    for options in ("ENCODING 'LATIN1' LOCALE 'C'", f"ENCODING 'UTF8' {icu_or_libc(server)}"):
+        with opened_shop(server, tmp_path, options=options, content=content) as shop:
+            before = shop.whole()
+            taken = shop.back_up()
+            shop.execute("DROP TABLE artist")
+            restored(shop, str(taken))
+            assert shop.whole() == before
+
+
+def test_a_builtin_locale_is_kept(server: Server, tmp_path: Path) -> None:
+    options = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
+    with opened_shop(server, tmp_path, options=options, content="CREATE TABLE artist (name text)") as shop:
         before = shop.whole()
-        shop.back_up()
-        shop.execute("DROP TABLE artist")
-        restored(shop, "--latest")
+        restored(shop, str(shop.back_up()))
         assert shop.whole() == before
+
+
+def test_the_sample_application_is_as_it_was_and_goes_on(tmp_path: Path, server: Server) -> None:
+    with opened_shop(server, tmp_path, content="") as shop:
+        for name in SAMPLE:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, tmp_path / name)
+        applied = shop.run("apply", environment="development")
+        assert applied.returncode == 0, applied.stderr
+        before = shop.whole()
+        assert shop.run("backup", "before.dump", environment="development").returncode == 0
+        shop.execute("DELETE FROM users; ALTER TABLE tenants ADD COLUMN extra int; DELETE FROM alembic_version")
+        done = shop.run("restore", "before.dump", "--yes", environment="development")
+        assert done.returncode == 0, done.stderr
+        assert shop.whole() == before
+        again = shop.run("apply", environment="development")
+        assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
 
 
 def test_plain_sql_is_restored_like_an_archive(shop: Shop) -> None:
