@@ -212,3 +212,67 @@ def test_through_a_pooler_it_is_refused_and_direct_url_is_named(corner_shop: Sho
         url = corner_shop.project.url.replace(str(corner_shop.server.port), str(pooler.port))
         refused = corner_shop.run("restore", str(taken), "--yes", DATABASE_URL=url)
         assert (refused.returncode, "direct_url" in refused.stderr) == (2, True)
+
+
+def test_an_application_that_connects_again_and_again_is_kept_out_and_finds_the_restored_database(
+    corner_shop: Shop,
+) -> None:
+    """Its pool is back a moment after it was cut off."""
+    changed(corner_shop)
+    ended = threading.Event()
+    seen: list[int] = []
+
+    def work() -> None:
+        while not ended.is_set():
+            with (
+                suppress(psycopg.OperationalError),
+                psycopg.connect(corner_shop.project.url, autocommit=True) as connection,
+            ):
+                while not ended.is_set():
+                    seen.append(connection.execute("SELECT count(*) FROM artist").fetchone()[0])  # type: ignore[index]
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        done = corner_shop.run("restore", "--latest", "--yes", "--terminate")
+        assert done.returncode == 0, done.stderr
+        until = time.monotonic() + 10
+        while seen[-1] != 1 and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert seen[-1] == 1
+    assert set(seen) == {1, 2}
+
+
+def test_who_comes_while_the_dump_is_read_is_in_the_way_of_the_swap_only(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(corner_shop)
+    original = swapping.swap
+    with ExitStack() as stack:
+
+        def swap(*arguments: object, **options: object) -> None:
+            stack.enter_context(psycopg.connect(corner_shop.project.url, application_name="came late"))
+            original(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(beside.swapping, "swap", swap)
+        refused = corner_shop.run("restore", "--latest", "--yes")
+    assert (refused.returncode, "came late" in refused.stderr) == (9, True)
+    assert (corner_shop.half_made, corner_shop.kept) == ([], [])
+    query = "SELECT command, outcome FROM bootstrapper.runs ORDER BY serial DESC LIMIT 1"
+    assert corner_shop.execute(query) == [("restore", "failed")]
+    assert corner_shop.run("backup").returncode == 0
+
+
+def test_the_name_may_be_typed_at_a_terminal(corner_shop: Shop) -> None:
+    changed(corner_shop)
+    project = corner_shop.project
+    command = project.command("restore", "--latest", "-e", "live")
+    for typed, code in (("no\n", 9), (f"{corner_shop.name}\n", 0)):
+        done = on_terminal(command, project.folder, project.variables(), typed)
+        assert done == code
+    assert corner_shop.execute(NAMES) == [("AC/DC",)]
