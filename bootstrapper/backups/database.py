@@ -24,6 +24,13 @@ SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
+# A partitioned table counts the rows of its partitions, which are listed too.
+_ROWS = """
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), NULLIF(c.reltuples, -1)::bigint
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$)'
+ORDER BY n.nspname, c.relname
+"""
 _UNFINISHED = """
 SELECT run_id FROM {runs}
 WHERE outcome IS DISTINCT FROM 'done' AND (%(inputs)s::text IS NULL OR inputs = %(inputs)s)
@@ -49,6 +56,11 @@ def revision(connection: Connection[Any]) -> tuple[str, ...] | None:
     if not queries:
         return ()
     return tuple(sorted(row[0] for row in connection.execute(sql.SQL(" UNION ALL ").join(queries))))
+
+
+def row_estimates(connection: Connection[Any]) -> dict[str, int | None]:
+    """What the planner takes for the number of rows, by table; None where the table was never analysed."""
+    return dict(connection.execute(_ROWS).fetchall())
 
 
 def unfinished_runs(

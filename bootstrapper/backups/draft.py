@@ -1,11 +1,12 @@
-"""A file that gets its name only when it is whole."""
+"""Files and folders that get their names only when they are whole."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,21 +23,49 @@ def draft(final: Path) -> Iterator[tuple[Path, int]]:
     Yields:
         The temporary path and a descriptor open for reading and writing.
     """
-    path = final.with_name(f".{final.name}{SUFFIX}")
-    descriptor = _create(path)
+    with _draft(final, _create_file) as made:
+        yield made
+
+
+@contextmanager
+def draft_folder(final: Path) -> Iterator[tuple[Path, int]]:
+    """As `draft`, for a folder that only its owner can enter; the descriptor is only good for the lock."""
+    with _draft(final, _create_folder) as made:
+        yield made
+
+
+def draft_path(final: Path) -> Path:
+    return final.with_name(f".{final.name}{SUFFIX}")
+
+
+@contextmanager
+def _draft(final: Path, create: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    path = draft_path(final)
+    descriptor = _create(path, create)
     try:
         yield path, descriptor
     finally:
         with suppress(FileNotFoundError):
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                path.unlink()
+                _remove(path)
         os.close(descriptor)
 
 
-def _create(path: Path) -> int:
+def _create_file(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    return descriptor
+
+
+def _create_folder(path: Path) -> int:
+    path.mkdir(mode=0o700)
+    path.chmod(0o700)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _create(path: Path, create: Callable[[Path], int]) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.fchmod(descriptor, 0o600)  # whatever the umask took away
+        descriptor = create(path)
         _lock(descriptor)
         with suppress(FileNotFoundError):
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
@@ -56,22 +85,37 @@ def _lock(descriptor: int) -> bool:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Removes the drafts of killed runs; those that somebody still writes to stay."""
+    """Removes what killed runs did not finish; what somebody still writes to stays."""
     return [path for path in folder.glob(f".*{SUFFIX}") if _remove_if_abandoned(path)]
 
 
 def _remove_if_abandoned(path: Path) -> bool:
+    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR  # NFS locks only what is open for writing
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         if not _lock(descriptor):
             return False
-        path.unlink(missing_ok=True)
+        _remove(path)
         return True
     finally:
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """All of it: on a full disk one write takes what still fits, and only the next one fails."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,207 +2,182 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from bootstrapper import programs
 from bootstrapper.backups import database
 from bootstrapper.backups.catalogue import Backup
-from bootstrapper.backups.draft import draft, sync_folder
-from bootstrapper.backups.manifest import Manifest, manifest_path
-from bootstrapper.deadline import Deadline
+from bootstrapper.backups.client import Client, find_client
+from bootstrapper.backups.encryption import Encrypter
+from bootstrapper.backups.folder import FileDraft, Folder, FolderDraft
+from bootstrapper.backups.manifest import Format, Manifest
+from bootstrapper.backups.running import Runner, in_background
+from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.store import Draft, Store
+from bootstrapper.backups.streaming import Stream
+from bootstrapper.backups.verifying import checksum, verify
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.clienttools import ClientTools, find_tools
 from bootstrapper.step import Context
 
-Format = Literal["custom", "plain"]
+__all__ = ["checksum", "format_of", "take", "take_into", "verify"]
 
 PROGRESS_SECONDS = 0.5
 
-# -Z1 is as small as 6 on real data and much faster; it is understood by every pg_dump, unlike the names of methods.
-_FORMAT_OPTIONS: Mapping[Format, Sequence[str]] = {
-    "custom": ("--format=custom", "--compress=1"),
-    "plain": ("--format=plain",),
-}
-# Newer versions put a \unrestrict line after it.
-_END_MARKER = re.compile(rb"\n--\n-- PostgreSQL database dump complete\n--\n+(\\unrestrict \w+\n+)?\Z")
-_END_BYTES = 512
-_DISTORTING = ("PGCLIENTENCODING", "PGOPTIONS")  # a dump in the server's own encoding, under its own settings
-
 
 def format_of(file: Path) -> Format:
-    return "plain" if file.suffix == ".sql" else "custom"
+    """What the name alone says."""
+    return BackupSettings().format_of(file.name)
 
 
-def take(context: Context, final: Path) -> Backup:
-    """Backs the run's database up into `final`, which gets that name only when it is verified.
+def take(context: Context, final: Path, settings: BackupSettings | None = None) -> Backup:
+    """Backs the run's database up into `final`, as `take_into` does."""
+    settings = settings or BackupSettings()
+    return take_into(context, Folder(final.parent), final.name, settings, settings.format_of(final.name))
 
-    The caller is outside any transaction. The folder exists.
+
+def take_into(context: Context, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
+    """Backs the run's database up; the dump gets its name only when it is verified.
+
+    The caller is outside any transaction. The place exists.
 
     Raises:
-        BackupError: pg_dump failed, the file can not be written, or what was written can not be read back.
+        BackupError: pg_dump failed, the dump can not be written, or what was written can not be read back.
         ClientToolsError: There is no pg_dump for this server.
         FencedOffError: The lock was lost meanwhile.
     """
-    path_variable = context.project.variables.get("PATH", os.defpath)
-    tools = find_tools(("pg_dump", "pg_restore"), context.session.server.major, path_variable)
+    dump = _begin(context, settings, format_)
     try:
-        return _take(context, final, tools)
+        with _draft(store, name, format_) as draft:
+            digest = dump.write(draft)
+            manifest = dump.manifest(name, digest, draft.size)
+            dump.require_hold()
+            taken = draft.publish(manifest)
     except OSError as error:
-        raise BackupError(f"{final} can not be written: {error.strerror or error}") from error
+        raise BackupError(f"{store.where}/{name} can not be written: {error.strerror or error}") from error
+    context.progress(manifest.size, manifest.size, "bytes")
+    return taken
 
 
-def _take(context: Context, final: Path, tools: ClientTools) -> Backup:
-    total = database.size(context.connection)
-    revision = database.revision(context.connection)
-    with draft(final) as (path, descriptor):
-        _dump(context, tools, format_of(final), descriptor, total)
-        os.fsync(descriptor)
+@dataclass(frozen=True, kw_only=True)
+class _Dump:
+    """One dump under way, and what was known of the database when it was begun."""
+
+    context: Context
+    format: Format
+    client: Client
+    encrypter: Encrypter | None
+    runner: Runner
+    began_at: float
+    total: int
+    revision: tuple[str, ...] | None
+    rows: Mapping[str, int | None]
+    left_out: tuple[str, ...]
+
+    def write(self, draft: Draft) -> str:
+        """Fills the draft, makes it last, and gives the checksum of what was read back from it."""
+        if isinstance(draft, FolderDraft):
+            return self._write_folder(draft)
+        if isinstance(draft, FileDraft) and self.encrypter is None:
+            return self._write_file(draft)
+        stream = Stream(self.client, self.format, self.encrypter, self.runner)
+        digest = stream.send(draft, on_line=self.context.report, on_tick=self._watch(draft))
+        draft.finish()
+        stream.read_back(draft, digest)
+        return digest
+
+    def _write_file(self, draft: FileDraft) -> str:
+        """pg_dump writes the file itself, and notes at its end where each table begins."""
+        tick = self._watch(draft)
+        self.runner.run(self.client.command, stdout=draft.descriptor, on_line=self.context.report, on_tick=tick)
+        return self._finish(draft)
+
+    def _write_folder(self, draft: FolderDraft) -> str:
+        command = [*self.client.command, f"--file={draft.path}"]
+        lock = (draft.descriptor,)
+        self.runner.run(command, keep_open=lock, on_line=self.context.report, on_tick=self._watch(draft))
+        return self._finish(draft)
+
+    def _finish(self, draft: FileDraft | FolderDraft) -> str:
+        """Decodes and sums up at the same time, on two cores where there are two."""
+        draft.finish()
+        digest = in_background(lambda: checksum(draft.path, self.runner.deadline))
         verify(
-            path,
-            format_of(final),
-            tools,
-            environment=_environment(context),
-            deadline=context.deadline,
-            mask=context.masker.mask,
+            draft.path,
+            self.format,
+            self.client.tools,
+            environment=self.runner.environment,
+            deadline=self.runner.deadline,
+            mask=self.runner.mask,
         )
-        server = context.session.server
-        manifest = Manifest(
-            file=final.name,
-            format=format_of(final),
-            sha256=checksum(path, context.deadline),
-            size=os.fstat(descriptor).st_size,
-            database_size=total,
+        return digest.result()
+
+    def _watch(self, draft: Draft) -> Callable[[], None]:
+        """Tells how far the dump is, and stops it when the lock is lost."""
+        next_at = 0.0
+
+        def tick() -> None:
+            nonlocal next_at
+            self.require_hold()
+            if time.monotonic() >= next_at:
+                next_at = time.monotonic() + PROGRESS_SECONDS
+                written = draft.size
+                self.context.progress(written, max(self.total, written), "bytes")
+
+        return tick
+
+    def require_hold(self) -> None:
+        if self.context.hold is not None:
+            self.context.hold.require()
+
+    def manifest(self, name: str, digest: str, size: int) -> Manifest:
+        server = self.context.session.server
+        return Manifest(
+            file=name,
+            format=self.format,
+            sha256=digest,
+            size=size,
+            database_size=self.total,
             database=server.database,
-            server=context.session.target.where,
+            server=self.context.session.target.where,
             system_identifier=server.system_identifier,
             server_version=server.version,
-            client_version=tools.version_text,
-            revision=revision,
-            inputs=context.project.inputs,
-            step=context.step,
-            run_id=context.run_id,
+            client_version=self.client.tools.version_text,
+            revision=self.revision,
+            inputs=self.context.project.inputs,
+            step=self.context.step,
+            run_id=self.context.run_id,
             created_at=datetime.now(UTC),
+            seconds=round(time.monotonic() - self.began_at, 3),
+            rows=self.rows,
+            encryption="age" if self.encrypter is not None else None,
+            left_out=self.left_out,
         )
-        _publish(path, final, manifest)
-    context.progress(manifest.size, manifest.size, "bytes")
-    return Backup(final, manifest, verified=True)
 
 
-def _dump(context: Context, tools: ClientTools, format_: Format, descriptor: int, total: int) -> None:
-    lock_table = context.project.ledger.table("lock").as_string(None)
-    options = (*_FORMAT_OPTIONS[format_], "--no-password", f"--exclude-table={lock_table}")
-    _run(
-        [str(tools.program("pg_dump")), *options],
-        environment=_environment(context),
-        deadline=context.deadline,
-        mask=context.masker.mask,
-        stdout=descriptor,
-        on_line=context.report,
-        on_tick=_watch_growth(context, descriptor, total),
+def _begin(context: Context, settings: BackupSettings, format_: Format) -> _Dump:
+    names = ("schemas", "tables", "exclude")
+    left_out = [f"{name}: {pattern}" for name in names for pattern in getattr(settings, name)]
+    return _Dump(
+        context=context,
+        format=format_,
+        client=find_client(context, settings, format_),
+        encrypter=Encrypter(settings.encrypt, context.project) if settings.encrypt is not None else None,
+        runner=Runner.of(context),
+        began_at=time.monotonic(),
+        total=database.size(context.connection),
+        revision=database.revision(context.connection),
+        rows=database.row_estimates(context.connection) if settings.encrypt is None else {},
+        left_out=(*left_out, *settings.extra_args),
     )
 
 
-def _environment(context: Context) -> dict[str, str]:
-    """No password ever stands in an argument, where the process list shows it."""
-    kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
-    return {**kept, "PGAPPNAME": "bootstrapper backup", **context.session.target.client_environment()}
-
-
-def _watch_growth(context: Context, descriptor: int, total: int) -> Callable[[], None]:
-    """Tells how far the dump is, and stops it when the lock is lost."""
-    next_at = 0.0
-
-    def tick() -> None:
-        nonlocal next_at
-        if context.hold is not None:
-            context.hold.require()
-        if time.monotonic() >= next_at:
-            next_at = time.monotonic() + PROGRESS_SECONDS
-            written = os.fstat(descriptor).st_size
-            context.progress(written, max(total, written), "bytes")
-
-    return tick
-
-
-def verify(
-    path: Path,
-    format_: Format,
-    tools: ClientTools,
-    *,
-    environment: Mapping[str, str],
-    deadline: Deadline,
-    mask: Callable[[str], str],
-) -> None:
-    """Reads a dump back whole; raises BackupError where that does not work.
-
-    Only decoding finds what is cut off or flipped: `pg_restore --list` reads no data, and on a full disk pg_dump
-    itself answered that all went well.
-    """
-    if format_ == "plain":
-        _require_end_marker(path)
-        return
-    command = [str(tools.program("pg_restore")), "--file=/dev/null", str(path)]
-    try:
-        _run(command, environment=environment, deadline=deadline, mask=mask)
-    except BackupError as error:
-        raise BackupError(f"the dump can not be read back: {error.reason}", hint=error.hint) from error
-
-
-def _require_end_marker(path: Path) -> None:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _END_BYTES))
-        end = file.read()
-    if not _END_MARKER.search(end):
-        raise BackupError("the dump is cut off: it does not end as pg_dump ends a dump", hint="Look for a full disk.")
-
-
-def checksum(path: Path, deadline: Deadline) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1024 * 1024):
-            digest.update(piece)
-            if deadline.has_passed:
-                raise BackupError("there was no time left to compute the checksum")
-    return digest.hexdigest()
-
-
-def _run(
-    command: Sequence[str],
-    *,
-    environment: Mapping[str, str],
-    deadline: Deadline,
-    mask: Callable[[str], str],
-    stdout: int | None = None,
-    on_line: Callable[[str], None] = lambda line: None,
-    on_tick: Callable[[], None] = lambda: None,
-) -> None:
-    name = Path(command[0]).name
-    try:
-        ended = programs.run(
-            command, environment=environment, deadline=deadline, stdout=stdout, on_line=on_line, on_tick=on_tick
-        )
-    except programs.OutOfTimeError as error:
-        raise BackupError(f"{name} did not finish in time", hint="Give it longer with --timeout.") from error
-    except OSError as error:
-        raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
-    if ended.code != 0:
-        raise BackupError("\n  ".join([f"{name} {ended.how}", *map(mask, ended.last_lines)]))
-
-
-def _publish(path: Path, final: Path, manifest: Manifest) -> None:
-    """Names manifest and dump. The dump comes last: its name stands only for what is complete."""
-    beside = manifest_path(final)
-    with draft(beside) as (manifest_draft, descriptor):
-        os.write(descriptor, manifest.to_json().encode())
-        os.fsync(descriptor)
-        manifest_draft.replace(beside)
-    path.replace(final)
-    sync_folder(final.parent)
+def _draft(store: Store, name: str, format_: Format) -> AbstractContextManager[Draft]:
+    if format_ != "directory":
+        return store.draft(name)
+    if not isinstance(store, Folder):
+        raise BackupError("a directory can not be streamed to a URL", hint="Take format custom.")
+    return store.draft_folder(name)

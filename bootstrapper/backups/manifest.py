@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +13,8 @@ from uuid import UUID
 FORMAT_VERSION = 1
 SUFFIX = ".json"
 
+Format = Literal["custom", "plain", "directory"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
@@ -20,17 +22,23 @@ class Manifest:
 
     Attributes:
         file: The dump's name, without a folder: both may be moved together.
-        sha256: Of the dump as it lies there.
+        sha256: Of the dump as it lies there, encrypted or not. Of a directory: of the lines "HASH  NAME" of its files,
+            sorted by name.
         size: Bytes of the dump.
         database_size: Bytes of the database when the dump was begun.
         system_identifier: The server's, None where the role could not ask.
         revision: The rows of all tables named alembic_version, sorted; None where they could not be read.
         inputs: Digest of the configuration that the backup was taken under.
         run_id: None for a backup taken outside a run.
+        seconds: How long it took, verification included; None in those of older versions.
+        rows: By table, quoted where it needs that, what the planner took for its number of rows, None where nobody had
+            counted; empty where the dump is encrypted, which is to tell nothing, and in manifests of older versions.
+        encryption: "age", None where the dump is not encrypted.
+        left_out: The options that may have left something out; empty for the whole database.
     """
 
     file: str
-    format: Literal["custom", "plain"]
+    format: Format
     sha256: str
     size: int
     database_size: int
@@ -44,6 +52,10 @@ class Manifest:
     step: str
     run_id: UUID | None
     created_at: datetime
+    seconds: float | None = None
+    rows: Mapping[str, int | None] = field(default_factory=dict)
+    encryption: str | None = None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
@@ -67,9 +79,11 @@ class Manifest:
 
 
 def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {name: raw[name] for name in Manifest.__dataclass_fields__}
+    since_then = ("seconds", "rows", "encryption", "left_out")
+    fields = {name: raw[name] for name in Manifest.__dataclass_fields__ if name in raw or name not in since_then}
     fields["revision"] = None if raw["revision"] is None else tuple(raw["revision"])
     fields["run_id"] = UUID(raw["run_id"]) if raw["run_id"] else None
+    fields["left_out"] = tuple(raw.get("left_out", ()))
     fields["created_at"] = datetime.fromisoformat(raw["created_at"])
     return fields
 

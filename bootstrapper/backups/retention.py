@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from bootstrapper.backups.catalogue import Backup, backups
-from bootstrapper.backups.manifest import manifest_path
+from bootstrapper.backups.catalogue import Backup
+from bootstrapper.backups.store import Store
+from bootstrapper.errors import BackupError
 
 _UNSAFE = re.compile(r"[^\w.-]|^\.")
-_DATED = re.compile(r".+-\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?\.dump")
+_DATED = re.compile(r".+-\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?\.(dump|sql|dir)(\.age)?")
 
 
-def dated_path(folder: Path, database: str, run_id: UUID | None, now: datetime | None = None) -> Path:
+def dated_name(store: Store, database: str, run_id: UUID | None, suffix: str, now: datetime | None = None) -> str:
     """A new name that sorts by time: DATABASE-20260102T030405Z-RUN.dump.
 
     RUN is the end of the run's id: a UUIDv7 begins with the time, so that its beginning tells no two runs apart.
@@ -23,45 +24,72 @@ def dated_path(folder: Path, database: str, run_id: UUID | None, now: datetime |
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     run = (run_id.hex if run_id else "0" * 8)[-8:]
     stem = f"{_UNSAFE.sub('_', database)}-{stamp}-{run}"
-    path, number = folder / f"{stem}.dump", 1
-    while path.exists():
+    name, number = f"{stem}{suffix}", 1
+    while store.is_taken(name):
         number += 1
-        path = folder / f"{stem}-{number}.dump"
-    return path
+        name = f"{stem}-{number}{suffix}"
+    return name
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept: so many backups, or those of so many seconds; all where neither is said.
+
+    A backup stays that either of them keeps, and the newest always does.
+    """
+
+    count: int | None = None
+    seconds: float | None = None
+
+    def past(self, good: Sequence[Backup], now: datetime) -> list[Backup]:
+        """Those that have had their time, of verified ones, newest first."""
+        if self.count is None and self.seconds is None:
+            return []
+        later = good[max(self.count or 0, 1) :]
+        if self.seconds is None:
+            return list(later)
+        oldest = now - timedelta(seconds=self.seconds)
+        return [backup for backup in later if backup.manifest.created_at < oldest]
 
 
 def retire(
-    folder: Path,
-    keep: int,
+    store: Store,
+    keeping: Keeping,
     *,
     database: str,
     system_identifier: str | None,
     unfinished: Collection[UUID] | None,
-) -> list[Path]:
-    """Removes all but the newest `keep` dated backups of one database, and gives their paths.
+    now: datetime | None = None,
+) -> list[Backup]:
+    """Removes the dated backups of one database that have had their time, and gives them.
 
     Args:
         unfinished: Runs whose backups stay: a crash loop must not evict the good one. None where nobody knows, and
             then all stay.
     """
-    ours = [
-        backup
-        for backup in backups(folder)
-        if backup.manifest.is_of(database, system_identifier) and _DATED.fullmatch(backup.path.name)
-    ]
-    lost = [backup for backup in ours if not backup.path.exists()]
-    for backup in lost:  # killed between the two names, or removed by hand
-        _remove(backup)
+    ours = [backup for backup in store.backups() if backup.manifest.is_of(database, system_identifier)]
+    dated = [backup for backup in ours if _DATED.fullmatch(backup.path.name)]
+    _remove_lost(store, dated)
     if unfinished is None:
         return []
-    good = [backup for backup in ours if backup.verified]
-    old = [backup for backup in good[keep:] if backup.manifest.run_id not in unfinished]
+    good = [backup for backup in dated if backup.verified]
+    past = keeping.past(good, now or datetime.now(UTC))
+    old = [backup for backup in past if backup.manifest.run_id not in unfinished]
     for backup in old:
-        _remove(backup)
-    return [backup.path for backup in old]
+        _remove(store, backup)
+    return old
 
 
-def _remove(backup: Backup) -> None:
-    """The dump first: what is left after a kill in between is a manifest without dump, which the next run removes."""
-    backup.path.unlink(missing_ok=True)
-    manifest_path(backup.path).unlink(missing_ok=True)
+def _remove_lost(store: Store, dated: Sequence[Backup]) -> None:
+    """Manifests without a dump: of a run killed between the two names, or the dump was removed by hand."""
+    for backup in dated:
+        name = backup.path.name
+        if not backup.verified and not store.has_draft(name) and not store.is_taken(name):
+            _remove(store, backup)
+
+
+def _remove(store: Store, backup: Backup) -> None:
+    try:
+        store.remove(backup)
+    except OSError as error:
+        raise BackupError(f"{backup.where} can not be removed: {error.strerror or error}") from error

@@ -2,29 +2,169 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from bootstrapper.backups.arguments import refuse_argument
+from bootstrapper.backups.manifest import Format
 from bootstrapper.step import Project, StepModel
+from bootstrapper.units import Seconds
 
 DEFAULT_DIRECTORY = "backups"
+ENCRYPTED_SUFFIX = ".age"
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z0-9]+::", re.IGNORECASE)
+_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|(ssh-ed25519|ssh-rsa) [A-Za-z0-9+/=]+( .*)?")
+
+
+def is_url(text: str) -> bool:
+    """Whether it names a place of fsspec's and no local folder."""
+    return _URL.match(text) is not None and not text.startswith(("file://", "local://"))
+
+
+def _public_key(text: str) -> str:
+    if not _RECIPIENT.fullmatch(text):
+        raise ValueError("is no public key of age: these begin with age1, ssh-ed25519 or ssh-rsa")
+    return text
+
+
+def _local(text: str) -> str:
+    if is_url(text):
+        raise ValueError("takes a local file; a remote place goes under `directory`")
+    return text
+
+
+class Encryption(StepModel):
+    """For whom backups are encrypted with age.
+
+    Attributes:
+        recipients: Public keys, age1... or of SSH. Each of their owners can read the backups.
+        recipients_file: A file with one public key a line; # begins a comment.
+        identity_file: The private key of one of them. With it a backup is also decrypted and read back before it gets
+            its name; without it only what goes into the encryption is read back.
+    """
+
+    recipients: tuple[Annotated[str, AfterValidator(_public_key)], ...] = ()
+    recipients_file: str | None = None
+    identity_file: str | None = None
+
+    @model_validator(mode="after")
+    def _needs_somebody(self) -> Self:
+        if not self.recipients and self.recipients_file is None:
+            raise ValueError("nobody could read it: name recipients or a recipients_file")
+        return self
 
 
 class BackupSettings(StepModel):
     """The `with:` block of a backup step.
 
     Attributes:
-        directory: Where dated backups go, relative to the file that names it; created where it is missing.
+        directory: Where dated backups go, relative to the file that names it; created where it is missing. Or a URL
+            of fsspec, such as s3://bucket/prefix, with the extra `remote`.
+        storage: What the file system behind a URL needs, such as endpoint_url; secrets by value functions.
         keep: How many dated backups of this database stay there; older ones are removed after a new one is verified.
-            All of them if left out.
-        file: One fixed file instead of a dated name: always taken anew, replaced by rename only, never removed by
-            `keep`. A name that ends in .sql asks for a plain dump.
+        keep_for: How long dated backups stay there. Beside `keep`, one stays that either of them keeps; the newest
+            always does. All backups stay if both are left out.
+        file: One fixed local file instead of a dated name: always taken anew, replaced by rename only, never removed
+            by `keep`. A name that ends in .sql asks for a plain dump.
+        format: custom, plain, or directory, which several jobs write at once.
+        jobs: How many tables are dumped at once, each on a connection of its own; only with format directory.
+        compress: A level from 0 to 9, none, or a method of pg_dump 16 and newer, such as lz4 or zstd:3. Level 1 if
+            left out: nearly as small as the highest one and much faster. Plain dumps are not compressed.
+        schemas: Patterns of pg_dump; nothing outside of these schemas is dumped.
+        tables: Patterns of pg_dump; no other table is dumped.
+        exclude: Patterns of pg_dump for tables that are left out.
+        extra_args: More options of pg_dump, each written as --name or --name=value.
+        pg_dump: The program to use in place of the one that is found; its pg_restore lies beside it.
+        encrypt: For whom backups are encrypted, with the extra `encryption`.
     """
 
     directory: str = DEFAULT_DIRECTORY
+    storage: dict[str, bool | int | str] = Field(default_factory=dict)
     keep: int | None = Field(default=None, ge=1)
-    file: str | None = None
+    keep_for: Annotated[Seconds, Field(gt=0)] | None = None
+    file: Annotated[str, AfterValidator(_local)] | None = None
+    format: Format | None = None
+    jobs: int | None = Field(default=None, ge=1, le=64)
+    compress: (
+        Annotated[int, Field(ge=0, le=9)]
+        | Annotated[str, Field(pattern=r"^([0-9]|none|(gzip|lz4|zstd)(:[A-Za-z0-9=,]+)?)$")]
+        | None
+    ) = None
+    schemas: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    tables: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    exclude: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    extra_args: tuple[Annotated[str, AfterValidator(refuse_argument)], ...] = ()
+    pg_dump: str | None = None
+    encrypt: Encryption | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _fits_the_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        file = info.data.get("file")
+        if file is not None and value == "directory":
+            raise ValueError("a fixed file can not be a directory: no rename would replace one that is there")
+        if file is not None and value == "custom" and _is_plain(file):
+            raise ValueError("a name that ends in .sql stands for a plain dump")
+        if value == "directory" and is_url(info.data.get("directory", "")):
+            raise ValueError("a directory can not be streamed to a URL")
+        return value
+
+    @field_validator("jobs")
+    @classmethod
+    def _jobs_need_a_directory(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("format") != "directory":
+            raise ValueError("only goes with `format: directory`")
+        return value
+
+    @field_validator("compress")
+    @classmethod
+    def _plain_stays_plain(cls, value: int | str | None, info: ValidationInfo) -> int | str | None:
+        if value is not None and info.data.get("format") == "plain":
+            raise ValueError("a plain dump is not compressed")
+        return value
+
+    @field_validator("encrypt")
+    @classmethod
+    def _encrypts_one_file(cls, value: Encryption | None, info: ValidationInfo) -> Encryption | None:
+        if value is not None and info.data.get("format") == "directory":
+            raise ValueError("a directory can not be encrypted; take format custom")
+        return value
+
+    @property
+    def is_remote(self) -> bool:
+        return self.file is None and is_url(self.directory)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something may be left out of the dump, our lock table aside."""
+        return bool(self.schemas or self.tables or self.exclude or self.extra_args)
 
     def folder(self, project: Project) -> Path:
-        return project.path(self.file).parent if self.file else project.path(self.directory)
+        """Where local backups go; there is no such folder where `is_remote`."""
+        if self.file is not None:
+            return project.path(self.file).parent
+        return project.path(self.directory.removeprefix("file://").removeprefix("local://"))
+
+    def format_of(self, name: str) -> Format:
+        """The format of a file that somebody named: its name decides, then `format`."""
+        if _is_plain(name):
+            return "plain"
+        return "plain" if self.format == "plain" else "custom"
+
+    @property
+    def dated_format(self) -> Format:
+        return self.format or "custom"
+
+    @property
+    def dated_suffix(self) -> str:
+        """The end of a dated name."""
+        kinds: dict[Format, str] = {"custom": ".dump", "plain": ".sql", "directory": ".dir"}
+        return kinds[self.dated_format] + (ENCRYPTED_SUFFIX if self.encrypt else "")
+
+
+def _is_plain(name: str) -> bool:
+    return PurePath(name.removesuffix(ENCRYPTED_SUFFIX)).suffix == ".sql"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
-from bootstrapper.backups.catalogue import Backup, backups
-from bootstrapper.backups.settings import DEFAULT_DIRECTORY, BackupSettings
+from bootstrapper.backups.catalogue import Backup
+from bootstrapper.backups.places import store_of
+from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.step import Answer, Check, Context, StepModel
 from bootstrapper.units import Seconds, show_seconds
 
@@ -39,12 +39,13 @@ class BackupCheck(Check):
         server = context.session.server
         ours = [
             backup
-            for folder in self._folders()
-            for backup in backups(folder)
+            for settings in self._settings()
+            for backup in store_of(settings, context).backups()
             if backup.verified and backup.manifest.is_of(server.database, server.system_identifier)
         ]
         return max(ours, key=lambda backup: backup.manifest.created_at, default=None)
 
-    def _folders(self) -> set[Path]:
-        settings = [unit.options for unit in self.project.steps.values() if isinstance(unit.options, BackupSettings)]
-        return {found.folder(self.project) for found in settings or [BackupSettings(directory=DEFAULT_DIRECTORY)]}
+    def _settings(self) -> list[BackupSettings]:
+        """Of the file's backup steps; of one that says nothing where there is none."""
+        found = [unit.options for unit in self.project.steps.values() if isinstance(unit.options, BackupSettings)]
+        return found or [BackupSettings()]

@@ -6,20 +6,21 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrapper.errors import ClientToolsError
 
-# Where packages put the versions that are not on PATH: Debian, RPM, Homebrew on both kinds of Mac.
+# Where packages put the versions that are not on PATH: Debian, RPM, Homebrew on both kinds of Mac and on Linux.
 USUAL_PLACES = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/opt/homebrew/opt/libpq/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/usr/local/opt/libpq/bin",
+    *(
+        f"{prefix}/opt/{formula}/bin"
+        for prefix in ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
+        for formula in ("postgresql@*", "libpq")
+    ),
 )
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
@@ -32,21 +33,32 @@ class ClientTools:
 
     Attributes:
         version: Major and minor; the minor of a beta is 0.
+        renamed: Programs that do not have their usual name.
     """
 
     folder: Path
     version: tuple[int, int]
+    renamed: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def major(self) -> int:
+        return self.version[0]
 
     @property
     def version_text(self) -> str:
         return ".".join(str(number) for number in self.version)
 
     def program(self, name: str) -> Path:
-        return self.folder / name
+        return self.renamed.get(name, self.folder / name)
 
 
 def find_tools(
-    names: Sequence[str], server_major: int, search_path: str, places: Iterable[str] = USUAL_PLACES
+    names: Sequence[str],
+    server_major: int,
+    search_path: str,
+    places: Iterable[str] = USUAL_PLACES,
+    *,
+    only: Path | None = None,
 ) -> ClientTools:
     """The programs whose major is nearest to the server's and not below it, all from one folder.
 
@@ -57,12 +69,18 @@ def find_tools(
         server_major: Such as 17.
         search_path: The text of PATH.
         places: Patterns of folders to look in after PATH.
+        only: The one folder to look in, or the first program itself, in place of all others.
 
     Raises:
         ClientToolsError: No such folder; says what was found instead, and where it looked.
     """
-    looked_in = list(_folders(search_path, places))
-    found = [tools for folder in looked_in if (tools := _examine(folder, names)) is not None]
+    if only is not None:
+        looked_in = [only if only.is_dir() else only.parent]
+        examined = [_examine_named(only, names)]
+    else:
+        looked_in = list(_folders(search_path, places))
+        examined = [_examine(folder, names) for folder in looked_in]
+    found = [tools for tools in examined if tools is not None]
     fitting = [tools for tools in found if tools.version[0] >= server_major]
     if not fitting:
         listed = tuple(f"{tools.version_text} in {tools.folder}" for tools in found)
@@ -96,6 +114,15 @@ def _examine(folder: Path, names: Sequence[str]) -> ClientTools | None:
         return None
     version = _version(programs[0])
     return None if version is None else ClientTools(folder, version)
+
+
+def _examine_named(named: Path, names: Sequence[str]) -> ClientTools | None:
+    """What somebody chose, a wrapper too; the others have to lie beside it under their usual names."""
+    first, *others = [named / name for name in names] if named.is_dir() else [named, *map(named.with_name, names[1:])]
+    if not all(os.access(program, os.X_OK) and program.is_file() for program in (first, *others)):
+        return None
+    version = _version(first)
+    return None if version is None else ClientTools(first.parent, version, {names[0]: first})
 
 
 def _is_usable(program: Path) -> bool:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bootstrapper.backups import catalogue, database
 from bootstrapper.backups.catalogue import Backup as TakenBackup
-from bootstrapper.backups.draft import sweep
-from bootstrapper.backups.dump import take
-from bootstrapper.backups.retention import dated_path, retire
+from bootstrapper.backups.client import find_client
+from bootstrapper.backups.dump import take, take_into
+from bootstrapper.backups.encryption import Encrypter
+from bootstrapper.backups.expectation import expectation
+from bootstrapper.backups.places import goes_with_container, store_of
+from bootstrapper.backups.remote import without_secrets
+from bootstrapper.backups.retention import Keeping, dated_name, retire
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.errors import BackupError
-from bootstrapper.step import Change, Context, Deferred, Step
-from bootstrapper.units import show_size
+from bootstrapper.backups.store import Store
+from bootstrapper.errors import BackupError, ClientToolsError
+from bootstrapper.events import Warned
+from bootstrapper.step import Change, Context, Deferred, Finding, Step
+from bootstrapper.units import show_seconds, show_size
+
+_CONTAINER_HINT = "Mount a volume there, name an absolute folder of one, or a URL."
 
 
 class Backup(Step):
@@ -28,34 +36,65 @@ class Backup(Step):
     options: With
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        if not self.has_check and self._taken(context) is not None:
-            return []
-        size = show_size(database.size(context.connection))
-        reason = f"no verified backup by this run yet; the database has {size}"
+        """Also finds out whether a backup can be taken at all: what is wrong is to show before anything is changed.
+
+        Raises ClientToolsError where there is no pg_dump for this server, and BackupError where the settings ask for
+        what can not be had here.
+        """
+        with self._placed():
+            store = store_of(self.options, context)
+            known = store.backups()
+            if not self.has_check and self._taken(context, known) is not None:
+                return []
+            self._require_ready(context)
+        reason = f"no verified backup by this run yet; {expectation(context.connection, self._ours(context, known))}"
         return [Change.run(self._target(context), reason=reason)]
 
-    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        folder = self.options.folder(context.project)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sweep(folder)
-        except OSError as error:
-            raise BackupError(f"{folder} can not be used: {error.strerror or error}") from error
-        taken = take(context, self._path(context, folder))
-        context.report(f"{taken.path}: {show_size(taken.manifest.size)}, read back whole")
-        if self.options.keep is not None and self.options.file is None:
-            self._retire(context, folder, self.options.keep)
+    def done_reason(self, context: Context) -> str:
+        taken = self._taken(context, store_of(self.options, context).backups())
+        if taken is None or taken.manifest.run_id == context.run_id:
+            return super().done_reason(context)
+        return f"{taken.where} was taken by the unfinished run {taken.manifest.run_id} at the same revision"
 
-    def _taken(self, context: Context) -> TakenBackup | None:
+    def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        folder = goes_with_container(self.options, context) if changes else None
+        if folder is None:
+            return ()
+        return [Finding(f"folder {folder}", "is inside this container and ends with it", _CONTAINER_HINT)]
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        if (folder := goes_with_container(self.options, context)) is not None:
+            context.emit(Warned(f"{folder} is inside this container: the backup ends with it", _CONTAINER_HINT))
+        store = store_of(self.options, context)
+        store.prepare()
+        taken = self._take(context, store)
+        size, seconds = show_size(taken.manifest.size), show_seconds(taken.manifest.seconds or 0)
+        context.report(f"{taken.where}: {size}, read back whole, in {seconds}")
+        if self.options.file is None:
+            self._retire(context, store)
+
+    def _take(self, context: Context, store: Store) -> TakenBackup:
+        if self.options.file is not None:
+            return take(context, context.project.path(self.options.file), self.options)
+        name = dated_name(store, context.session.server.database, context.run_id, self.options.dated_suffix)
+        return take_into(context, store, name, self.options, self.options.dated_format)
+
+    def _require_ready(self, context: Context) -> None:
+        options = self.options
+        find_client(context, options, options.format_of(options.file) if options.file else options.dated_format)
+        if options.encrypt is not None:
+            Encrypter(options.encrypt, context.project)
+
+    def _taken(self, context: Context, known: Sequence[TakenBackup]) -> TakenBackup | None:
         """A verified backup that this run need not repeat."""
         if self.options.file is not None:
             fixed = catalogue.find(context.project.path(self.options.file))
             return fixed if fixed and fixed.verified and self._by_this_run(fixed, context) else None
-        found = [backup for backup in self._verified(context) if self._by_this_run(backup, context)]
-        return found[0] if found else self._taken_by_unfinished_run(context)
+        candidates = self._ours(context, known)
+        found = [backup for backup in candidates if self._by_this_run(backup, context)]
+        return found[0] if found else self._taken_by_unfinished_run(context, candidates)
 
-    def _taken_by_unfinished_run(self, context: Context) -> TakenBackup | None:
-        candidates = self._verified(context)
+    def _taken_by_unfinished_run(self, context: Context, candidates: Sequence[TakenBackup]) -> TakenBackup | None:
         if not candidates:
             return None
         runs = database.unfinished_runs(context.connection, context.project.ledger, context.project.inputs) or ()
@@ -65,11 +104,12 @@ class Backup(Step):
                 return backup
         return None
 
-    def _verified(self, context: Context) -> list[TakenBackup]:
+    def _ours(self, context: Context, known: Sequence[TakenBackup]) -> list[TakenBackup]:
+        """Verified ones that this step took of this database, newest first."""
         server = context.session.server
         return [
             backup
-            for backup in catalogue.backups(self.options.folder(context.project))
+            for backup in known
             if backup.verified
             and backup.manifest.step == self.name
             and backup.manifest.is_of(server.database, server.system_identifier)
@@ -80,23 +120,27 @@ class Backup(Step):
 
     def _target(self, context: Context) -> str:
         """Without time and run, so that a plan says the same when it is made again."""
-        name = context.session.server.database
-        return f"backup of {name} to {self.options.file or self.options.directory.rstrip('/') + '/'}"
+        name, options = context.session.server.database, self.options
+        directory = without_secrets(options.directory) if options.is_remote else options.directory
+        return f"backup of {name} to {options.file or directory.rstrip('/') + '/'}"
 
-    def _path(self, context: Context, folder: Path) -> Path:
-        if self.options.file is not None:
-            return context.project.path(self.options.file)
-        return dated_path(folder, context.session.server.database, context.run_id)
-
-    def _retire(self, context: Context, folder: Path, keep: int) -> None:
+    def _retire(self, context: Context, store: Store) -> None:
         server = context.session.server
-        unfinished = database.unfinished_runs(context.connection, context.project.ledger)
         retired = retire(
-            folder,
-            keep,
+            store,
+            Keeping(self.options.keep, self.options.keep_for),
             database=server.database,
             system_identifier=server.system_identifier,
-            unfinished=unfinished,
+            unfinished=database.unfinished_runs(context.connection, context.project.ledger),
         )
-        for path in retired:
-            context.report(f"{path}: removed, {keep} newer ones are kept")
+        for backup in retired:
+            context.report(f"{backup.where}: removed, newer ones are kept")
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """What is wrong with the settings is told with their place in the file."""
+        try:
+            yield
+        except (BackupError, ClientToolsError) as error:
+            error.source = error.source or self.source
+            raise

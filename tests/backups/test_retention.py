@@ -1,10 +1,13 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from bootstrapper.backups.catalogue import Backup, backups
+from bootstrapper.backups.draft import draft
+from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.manifest import Manifest, manifest_path
-from bootstrapper.backups.retention import dated_path, retire
+from bootstrapper.backups.retention import Keeping, dated_name, retire
 from bootstrapper.identifiers import uuid7
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -13,7 +16,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def make_backup(folder: Path, hours: int, *, database: str = "app", run_id: UUID | None = None) -> Backup:
     """A dump with its manifest, as if taken so many hours after START."""
     run_id, now = run_id or uuid7(), START + timedelta(hours=hours)
-    path = dated_path(folder, database, run_id, now)
+    path = folder / dated_name(Folder(folder), database, run_id, ".dump", now)
     path.write_bytes(b"dump")
     manifest = Manifest(
         file=path.name,
@@ -37,7 +40,8 @@ def make_backup(folder: Path, hours: int, *, database: str = "app", run_id: UUID
 
 
 def retire_all(folder: Path, keep: int, unfinished: frozenset[UUID] | None = frozenset()) -> list[Path]:
-    return retire(folder, keep, database="app", system_identifier="7", unfinished=unfinished)
+    retired = retire(Folder(folder), Keeping(keep), database="app", system_identifier="7", unfinished=unfinished)
+    return [backup.path for backup in retired]
 
 
 def test_backups_are_listed_newest_first_as_they_were_written(tmp_path: Path) -> None:
@@ -95,7 +99,7 @@ def test_those_of_other_databases_and_servers_and_fixed_files_are_left_alone(tmp
     manifest_path(fixed).rename(tmp_path / "before-release.dump.json")
     make_backup(tmp_path, 3)
     assert retire_all(tmp_path, 1) == []
-    assert retire(tmp_path, 1, database="app", system_identifier="8", unfinished=frozenset()) == []
+    assert retire(Folder(tmp_path), Keeping(1), database="app", system_identifier="8", unfinished=()) == []
     assert other.path.exists()
     assert (tmp_path / "before-release.dump.json").exists()
 
@@ -108,7 +112,7 @@ def test_a_manifest_whose_dump_is_gone_is_removed(tmp_path: Path) -> None:
 
 def test_names_sort_by_time_and_hold_nothing_that_a_path_could_not(tmp_path: Path) -> None:
     run_id = UUID("01900000-0000-7000-8000-0000deadbeef")
-    name = dated_path(tmp_path, "../my db", run_id, START).name
+    name = dated_name(Folder(tmp_path), "../my db", run_id, ".dump", START)
     assert name == "_._my_db-20260102T030405Z-deadbeef.dump"
 
 
@@ -117,3 +121,62 @@ def test_two_in_one_second_of_one_run_get_two_names(tmp_path: Path) -> None:
     first, second = (make_backup(tmp_path, 1, run_id=run_id) for _ in range(2))
     assert first.path != second.path
     assert retire_all(tmp_path, 1) != []
+
+
+def ages(folder: Path, keeping: Keeping, now_hours: int = 100) -> list[int]:
+    """Hours of those that stay, newest first."""
+    now = START + timedelta(hours=now_hours)
+    retire(Folder(folder), keeping, database="app", system_identifier="7", unfinished=(), now=now)
+    return [round((now - backup.manifest.created_at).total_seconds() / 3600) for backup in backups(folder)]
+
+
+def test_those_of_the_last_days_are_kept_and_older_ones_removed(tmp_path: Path) -> None:
+    for hours in (1, 50, 70, 99):
+        make_backup(tmp_path, hours)
+    assert ages(tmp_path, Keeping(seconds=48 * 3600)) == [1, 30]
+
+
+def test_the_newest_is_kept_however_old_it_is(tmp_path: Path) -> None:
+    for hours in (1, 2):
+        make_backup(tmp_path, hours)
+    assert ages(tmp_path, Keeping(seconds=3600)) == [98]
+
+
+def test_one_stays_that_either_number_or_age_keeps(tmp_path: Path) -> None:
+    for hours in (1, 50, 70, 99):
+        make_backup(tmp_path, hours)
+    assert ages(tmp_path, Keeping(3, 20 * 3600)) == [1, 30, 50]
+    assert ages(tmp_path, Keeping(1, 40 * 3600)) == [1, 30]
+
+
+def test_all_are_kept_where_nothing_is_said(tmp_path: Path) -> None:
+    for hours in (1, 50):
+        make_backup(tmp_path, hours)
+    assert ages(tmp_path, Keeping()) == [50, 99]
+
+
+def test_a_manifest_without_dump_stays_while_somebody_writes_the_dump(tmp_path: Path) -> None:
+    """Its turn to be named comes next."""
+    backup = make_backup(tmp_path, 1)
+    backup.path.unlink()
+    with draft(backup.path):
+        retire_all(tmp_path, 5)
+        assert manifest_path(backup.path).exists()
+    retire_all(tmp_path, 5)
+    assert not manifest_path(backup.path).exists()
+
+
+def test_directories_and_encrypted_dumps_are_removed_in_their_turn(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    old = make_backup(tmp_path, 1)
+    for suffix in (".dir", ".sql.age"):
+        path = tmp_path / dated_name(store, "app", uuid7(), suffix, START)
+        if suffix == ".dir":
+            path.mkdir()
+            (path / "toc.dat").write_bytes(b"dump")
+        else:
+            path.write_bytes(b"dump")
+        manifest_path(path).write_text(replace(old.manifest, file=path.name).to_json())
+    new = make_backup(tmp_path, 2)
+    assert len(retire_all(tmp_path, 1)) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {new.path.name, f"{new.path.name}.json"}

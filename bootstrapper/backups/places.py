@@ -1,0 +1,60 @@
+"""From what the file says to where backups lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bootstrapper.backups.folder import Folder
+from bootstrapper.backups.remote import Remote, owner_of, password_of
+from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.store import Store
+from bootstrapper.step import Context
+
+ROOT = Path("/")
+
+# Docker, Podman; the other marks are a variable and a line of text.
+_MARKERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+_CGROUPS = Path("/proc/1/cgroup")
+_CGROUP_WORDS = ("docker", "kubepods", "containerd", "libpod", "lxc")
+
+
+def store_of(settings: BackupSettings, context: Context) -> Store:
+    """The place that the settings name; raises BackupError where a remote one can not be reached.
+
+    One connection to a remote place is enough for a run; the next run makes its own, as this one may have been lost.
+    """
+    if not settings.is_remote:
+        return Folder(settings.folder(context.project))
+    context.masker.learn(password_of(settings.directory))
+    server, project = context.session.server, context.project
+    identifier = server.system_identifier or context.session.target.where
+    owner = owner_of(identifier, server.database, project.ledger.schema)
+    key = ("remote backups", settings.directory, *sorted(settings.storage.items()), owner)
+    if key not in project.remembered:
+        project.remembered[key] = Remote(settings.directory, settings.storage, owner)
+    store = project.remembered[key]
+    assert isinstance(store, Remote)
+    return store
+
+
+def goes_with_container(settings: BackupSettings, context: Context) -> Path | None:
+    """The folder that ends with the container it is in; None where backups outlive this machine's processes.
+
+    An absolute folder was chosen with care, and a folder on another file system than the root is a volume.
+    """
+    written = settings.file or settings.directory
+    folder = settings.folder(context.project)
+    if settings.is_remote or Path(written).is_absolute() or not _is_in_container(context):
+        return None
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return folder if there.stat().st_dev == ROOT.stat().st_dev else None
+
+
+def _is_in_container(context: Context) -> bool:
+    if "KUBERNETES_SERVICE_HOST" in context.project.variables or any(marker.exists() for marker in _MARKERS):
+        return True
+    try:
+        groups = _CGROUPS.read_text()
+    except OSError:
+        return False
+    return any(word in groups for word in _CGROUP_WORDS)
