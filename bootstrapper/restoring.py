@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 
 from bootstrapper.backups.catalogue import Backup
-from bootstrapper.backups.restore import choosing, describing, kept, maintenance, verifying
+from bootstrapper.backups.restore import choosing, describing, fetching, kept, maintenance, verifying
 from bootstrapper.backups.restore.beside import Beside, require_may
 from bootstrapper.backups.restore.choosing import Chosen, Wanted
 from bootstrapper.backups.restore.inplace import InPlace, require_archive
 from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.settings import is_url
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BootstrapperError, StepFailedError, UnreachableError, UsageError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.opening import Opened, Request, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
-from bootstrapper.step import Context
+from bootstrapper.step import Context, Project
 
 __all__ = [
     "Chosen",
@@ -56,18 +57,21 @@ class Restored:
 class Verified:
     """A backup that is good. `restored` is None where it was only read."""
 
-    backup: Path
+    backup: str
     has_manifest: bool
     restored: verifying.Restored | None
 
 
-def preview(request: Request, wanted: Wanted, *, in_place: bool) -> tuple[Plan, Chosen]:
-    """What would be replaced by what; the dump is proved first. Changes nothing."""
-    with opened(request, _STEP, writes=False) as run, _explained(run):
-        chosen = _ready(request, run, wanted, in_place=in_place)
-        with run.session.read_only() as connection:
-            step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
-        return _plan(run, step), chosen
+@contextmanager
+def preview(request: Request, wanted: Wanted, *, in_place: bool) -> Iterator[tuple[Plan, Chosen]]:
+    """What would be replaced by what; and the dump, found good, which is at hand within this. Changes nothing."""
+    with ExitStack() as stack:
+        with opened(request, _STEP, writes=False) as run, _explained(run):
+            chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place))
+            with run.session.read_only() as connection:
+                step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
+            plan = _plan(run, step)
+        yield plan, chosen
 
 
 def restore(
@@ -84,7 +88,7 @@ def restore(
                 changes = list(planned.changes)
                 reader = _reader(request, run, chosen)
                 if in_place:
-                    name = str(InPlace(context, reader, changes, terminate).run())
+                    name = InPlace(context, reader, changes, terminate).run()
                 else:
                     name = Beside(context, reader, changes, terminate, jobs).run()
         outcome = "done"
@@ -119,18 +123,41 @@ def drop_kept(request: Request, names: list[str]) -> None:
 
 
 def listed(request: Request) -> list[Backup]:
-    """The backups in the folders of the file's backup steps, newest first; connects to nothing."""
-    return choosing.listed(resolve(request, "backups list", connects=False).project)
+    """The backups in the places of the file's backup steps, newest first; connects to no database."""
+    project = resolve(request, "backups list", connects=False).project
+    return [backup for backup, _ in choosing.listed(project, request.masker)]
 
 
-def verify(request: Request, path: Path, *, needs_manifest: bool, by_restoring: bool) -> Verified:
-    """Reads a dump to its end, and restores it somewhere else if asked to. Reading needs no bootstrap.yaml."""
-    chosen = choosing.of_file(path, needs_manifest=needs_manifest)
+def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
+    """Reads a dump to its end, and restores it somewhere else if asked to.
+
+    A local file in the clear needs no bootstrap.yaml to be read.
+    """
     deadline = Deadline.after(request.timeout_seconds)
-    reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.mask)
-    prove(reader)
-    restored = _restored_elsewhere(request, reader) if by_restoring else None
-    return Verified(chosen.path, chosen.manifest is not None, restored)
+    assert wanted.file is not None
+    if is_url(wanted.file):
+        project = resolve(request, "backups verify", connects=False).project
+        found = choosing.of_url(project, wanted.file, request.masker)
+    else:
+        found = choosing.of_file(Path(wanted.file), needs_manifest=wanted.needs_manifest)
+    needs_key = found.is_encrypted and wanted.identity is None
+    keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
+    with fetching.at_hand(found, keys, deadline) as chosen:
+        reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.mask)
+        prove(reader)
+        restored = _restored_elsewhere(request, reader) if by_restoring else None
+    return Verified(chosen.where, chosen.manifest is not None, restored)
+
+
+def _given(wanted: Wanted) -> list[Path]:
+    return [wanted.identity] if wanted.identity is not None else []
+
+
+def _keys(project: Project, wanted: Wanted) -> list[Path]:
+    """The files of private keys: the one that was named, else those of the file's backup steps."""
+    encryptions = [each.encrypt for each in choosing.backup_settings(project)]
+    own = [each.identity_file for each in encryptions if each is not None and each.identity_file is not None]
+    return _given(wanted) or [project.path(text) for text in dict.fromkeys(own)]
 
 
 def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
@@ -147,21 +174,23 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
             return verifying.verify(reader, target, is_own=False)
 
 
-def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool) -> Chosen:
+@contextmanager
+def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool) -> Iterator[Chosen]:
     """The chosen dump, found good, and everything that would be in the way asked about."""
     run.executor.open_gates()
     require_direct(run)
     server, project = run.session.server, run.project
-    chosen = choosing.choose(project, server, wanted)
-    if chosen.manifest is None:
-        request.emit(Warned(f"{chosen.path} has no manifest: only that it can be read is known of it"))
-    if in_place:
-        require_archive(chosen)
-    else:
+    if not in_place:
         with maintenance.outside(project.target, server.database, run.deadline) as connection:
             require_may(connection, project.target.where, server.database)
-    prove(_reader(request, run, chosen))
-    return chosen
+    found = choosing.choose(project, server, wanted, request.masker)
+    if found.manifest is None:
+        request.emit(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
+    with fetching.at_hand(found, _keys(project, wanted), run.deadline) as chosen:
+        if in_place:
+            require_archive(chosen)
+        prove(_reader(request, run, chosen))
+        yield chosen
 
 
 def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import psycopg
 
@@ -24,7 +23,7 @@ def way_back(context: Context) -> str | None:
         server = context.session.server
         ours = [
             backup
-            for backup in listed(context.project)
+            for backup, _ in listed(context.project, context.masker)
             if backup.verified and backup.manifest.is_of(server.database, server.system_identifier)
         ]
         runs = {context.run_id}
@@ -33,13 +32,13 @@ def way_back(context: Context) -> str | None:
             runs |= database.unfinished_runs(context.connection, project.ledger, project.inputs) or set()
     except (psycopg.Error, BootstrapperError, OSError):
         return None
-    found = [backup.path for backup in ours if backup.manifest.run_id is not None and backup.manifest.run_id in runs]
+    found = [backup.where for backup in ours if backup.manifest.run_id is not None and backup.manifest.run_id in runs]
     return restore_command(context.project, found[0]) if found else None
 
 
-def restore_command(project: Project, backup: Path) -> str:
+def restore_command(project: Project, backup: str) -> str:
     """As somebody types it in a shell."""
-    words = ["bootstrapper", "restore", str(backup)]
+    words = ["bootstrapper", "restore", backup]
     words += ["-e", project.environment] if project.environment is not None else []
     words += ["-f", project.document.name] if project.document.name != _DEFAULT_FILE else []
     return shlex.join(words)

@@ -15,8 +15,10 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
+from bootstrapper.cli.restore import identity
 from bootstrapper.errors import ExitCode
-from bootstrapper.restoring import Verified
+from bootstrapper.events import Warned
+from bootstrapper.restoring import Verified, Wanted
 from bootstrapper.units import show_size
 from bootstrapper.wording import counted, one_line
 
@@ -43,31 +45,34 @@ def list_(invocation: Invocation) -> int:
 
 
 @backups.command()
-@click.argument("backup", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("backup", metavar="FILE")
 @takes(
     *options.WHERE,
     options.timeout,
     *options.PRINTING,
     click.option("--restore", is_flag=True, help="Also restores it, on a server to throw away, and counts the rows."),
+    identity,
     click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
 )
-def verify(invocation: Invocation, *, backup: Path, restore: bool, no_manifest: bool) -> int:
+def verify(invocation: Invocation, *, backup: str, restore: bool, identity: Path | None, no_manifest: bool) -> int:
     """Compare a backup with its checksum, and read it to its end."""
     with Reporter(invocation, "backups verify") as reporter:
         asked = request(invocation, reporter.emit)
-        done = restoring.verify(asked, backup, needs_manifest=not no_manifest, by_restoring=restore)
+        wanted = Wanted(file=backup, needs_manifest=not no_manifest, identity=identity)
+        done = restoring.verify(asked, wanted, by_restoring=restore)
+        for deviation in done.restored.deviations if done.restored is not None else ():
+            reporter.emit(Warned(deviation, "Compare with the database, if no one had analysed the table for long."))
         reporter.say(_verdict(done))
     return ExitCode.DONE
 
 
 def _verdict(done: Verified) -> str:
     read = "its checksum is right, and it" if done.has_manifest else "it"
-    said = f"good: {done.backup.name}: {read} can be read to its end"
+    said = f"good: {done.backup.rpartition('/')[2]}: {read} can be read to its end"
     if done.restored is None:
         return said
     tables, rows = len(done.restored.rows), sum(done.restored.rows.values())
-    compared = ", as its manifest says" if done.restored.is_compared else ""
-    arrived = f"{counted(rows, 'row')} in {counted(tables, 'table')}{compared}"
+    arrived = f"{counted(rows, 'row')} in {counted(tables, 'table')}"
     return f"{said}; restored on PostgreSQL {done.restored.server_version}: {arrived}"
 
 
@@ -85,7 +90,7 @@ def _row(backup: Backup) -> tuple[str, ...]:
     manifest = backup.manifest
     revision = "unknown" if manifest.revision is None else ", ".join(manifest.revision) or "none"
     return (
-        one_line(str(_shown(backup.path))),
+        one_line(_shown(backup)),
         f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}",
         show_size(manifest.size),
         one_line(revision),
@@ -95,12 +100,12 @@ def _row(backup: Backup) -> tuple[str, ...]:
     )
 
 
-def _shown(path: Path) -> Path:
+def _shown(backup: Backup) -> str:
     """From here, where it lies below."""
     here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return str(backup.path.relative_to(here)) if backup.path.is_relative_to(here) else backup.where
 
 
 def _json(found: list[Backup]) -> str:
-    items = [{**asdict(backup.manifest), "file": str(backup.path), "verified": backup.verified} for backup in found]
+    items = [{**asdict(backup.manifest), "file": backup.where, "verified": backup.verified} for backup in found]
     return json.dumps(items, default=str, ensure_ascii=False, indent=2)

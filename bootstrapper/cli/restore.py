@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,12 @@ from bootstrapper.restoring import Chosen, Wanted
 from bootstrapper.units import show_seconds, show_size
 from bootstrapper.wording import counted
 
+identity = click.option(
+    "--identity",
+    metavar="KEYFILE",
+    type=click.Path(path_type=Path),
+    help="A private key for an encrypted backup; that of the backup step if left out.",
+)
 _NOTHING = "nothing was restored"
 
 
@@ -39,7 +47,7 @@ class _Consent:
 
 
 @click.command()
-@click.argument("backup", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.argument("backup", metavar="[FILE]", required=False)
 @takes(
     *options.WHERE,
     options.timeout,
@@ -49,6 +57,7 @@ class _Consent:
     click.option("--run", metavar="ID", help="The backup that this run took: its id, or the end of it."),
     click.option("--latest", is_flag=True, help="The newest verified backup of this database."),
     click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
+    identity,
     click.option("--in-place", is_flag=True, help="Into the database that there is, in one transaction."),
     click.option("--terminate", is_flag=True, help="Ends the sessions of all who are connected."),
     click.option(
@@ -62,10 +71,11 @@ class _Consent:
 def restore(
     invocation: Invocation,
     *,
-    backup: Path | None,
+    backup: str | None,
     run: str | None,
     latest: bool,
     no_manifest: bool,
+    identity: Path | None,
     in_place: bool,
     terminate: bool,
     jobs: int,
@@ -85,31 +95,35 @@ def restore(
         raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
     if drop_old:
         return _drop_old(invocation, consent, dry_run=dry_run)
-    wanted = Wanted(file=backup, run=run, latest=latest, needs_manifest=not no_manifest)
-    plan, chosen = _shown(invocation, wanted, in_place=in_place)
-    if dry_run:
-        return ExitCode.DONE
-    database = plan.database.database
-    consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
-    with Reporter(invocation, "restore") as reporter:
-        reporter.journal.plan = plan
-        asked = request(invocation, reporter.emit)
-        done = restoring.restore(asked, chosen, plan.steps[0], in_place=in_place, terminate=terminate, jobs=jobs)
-        reporter.say(f"restored: database {database} is as {chosen.path.name} has it, in {show_seconds(done.seconds)}")
-        reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
+    wanted = Wanted(file=backup, run=run, latest=latest, needs_manifest=not no_manifest, identity=identity)
+    with _shown(invocation, wanted, in_place=in_place) as (plan, chosen):
+        if dry_run:
+            return ExitCode.DONE
+        database = plan.database.database
+        consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
+        with Reporter(invocation, "restore") as reporter:
+            reporter.journal.plan = plan
+            asked = request(invocation, reporter.emit)
+            step = plan.steps[0]
+            done = restoring.restore(asked, chosen, step, in_place=in_place, terminate=terminate, jobs=jobs)
+            name = chosen.where.rpartition("/")[2]
+            reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
+            reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
     return ExitCode.DONE
 
 
-def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool) -> tuple[Plan, Chosen]:
+@contextmanager
+def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
-    with Reporter(invocation, "restore") as reporter:
-        asked = request(invocation, reporter.emit)
-        render = api.renderer(asked, invocation.format or "text")
-        plan, chosen = restoring.preview(asked, wanted, in_place=in_place)
-        reporter.journal.plan = plan
-        reporter.make_way_for_data()
-        print_plan(invocation, render.plan(plan))
-    return plan, chosen
+    with ExitStack() as stack:
+        with Reporter(invocation, "restore") as reporter:
+            asked = request(invocation, reporter.emit)
+            render = api.renderer(asked, invocation.format or "text")
+            plan, chosen = stack.enter_context(restoring.preview(asked, wanted, in_place=in_place))
+            reporter.journal.plan = plan
+            reporter.make_way_for_data()
+            print_plan(invocation, render.plan(plan))
+        yield plan, chosen
 
 
 def _what_was_kept(invocation: Invocation, kept: str, *, in_place: bool) -> str:

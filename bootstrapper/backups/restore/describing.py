@@ -42,23 +42,17 @@ def describe(connection: Connection[Any], server: Server, chosen: Chosen, *, in_
 def _after(chosen: Chosen) -> Mapping[str, str | None]:
     manifest = chosen.manifest
     if manifest is None:
-        return {"backup": str(chosen.path), "taken": "unknown: it has no manifest"}
-    rows = rows_of(manifest)
+        return {"backup": chosen.where, "taken": "unknown: it has no manifest"}
+    rows = [number for number in manifest.rows.values() if number is not None]
     return {
         "size": show_size(manifest.database_size),
         "revision": _revision(manifest.revision),
-        **({"rows": f"{sum(rows.values()):,}"} if rows is not None else {}),
-        "backup": f"{chosen.path} ({show_size(manifest.size)})",
+        **({"rows": f"about {sum(rows):,}"} if rows else {}),
+        "backup": f"{chosen.where} ({show_size(manifest.size)})",
         "taken": f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}, {_age(manifest)} ago",
         "run": str(manifest.run_id) if manifest.run_id else None,
         "server": f"PostgreSQL {manifest.server_version}",
     }
-
-
-def rows_of(manifest: Manifest) -> Mapping[str, int] | None:
-    """Rows by table, where the manifest tells of them."""
-    rows = getattr(manifest, "rows", None)
-    return rows if isinstance(rows, Mapping) else None
 
 
 def _findings(connection: Connection[Any], server: Server, chosen: Chosen) -> list[Finding]:
@@ -70,10 +64,13 @@ def _findings(connection: Connection[Any], server: Server, chosen: Chosen) -> li
         found.append(Finding(f"database {server.database}", f"others are connected: {told}", remedy))
     manifest = chosen.manifest
     if manifest is None:
-        found.append(Finding(f"backup {chosen.path.name}", "has no manifest: nothing vouches for what is in it"))
+        found.append(Finding(f"backup {chosen.where}", "has no manifest: nothing vouches for what is in it"))
     elif not manifest.is_of(server.database, server.system_identifier):
         told = f"is one of database {manifest.database} on {manifest.server}"
-        found.append(Finding(f"backup {chosen.path.name}", told))
+        found.append(Finding(f"backup {chosen.where}", told))
+    if manifest is not None and manifest.left_out:
+        told = f"holds a part only: it was taken with {', '.join(manifest.left_out)}"
+        found.append(Finding(f"backup {chosen.where}", told, "What it leaves out is gone after a restore."))
     return found
 
 

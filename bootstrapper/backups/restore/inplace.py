@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from bootstrapper.backups.draft import sweep
-from bootstrapper.backups.dump import take
+from bootstrapper.backups.dump import take_into
+from bootstrapper.backups.places import store_of
 from bootstrapper.backups.restore import clearing, ledgering, script, sessions
-from bootstrapper.backups.restore.choosing import Chosen, folders
+from bootstrapper.backups.restore.choosing import Chosen, backup_settings
 from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.retention import dated_path
+from bootstrapper.backups.retention import dated_name
 from bootstrapper.errors import BackupError, FencedOffError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.plan import Change
@@ -40,8 +39,8 @@ class InPlace:
     changes: list[Change]
     terminate: bool = False
 
-    def run(self) -> Path:
-        """Gives the path of the backup of what was there before."""
+    def run(self) -> str:
+        """Gives the place of the backup of what was there before."""
         require_archive(self.reader.chosen)
         context, hold = self.context, self._hold
         self._tell_of_others()
@@ -78,17 +77,16 @@ class InPlace:
             hint = "Pass --terminate to end their sessions."
             self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
 
-    def _back_up(self) -> Path:
-        folder = folders(self.context.project)[0]
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sweep(folder)
-        except OSError as error:
-            raise BackupError(f"{folder} can not be used: {error.strerror or error}") from error
-        name = self.context.session.server.database
-        taken = take(self.context, dated_path(folder, name, self.context.run_id))
-        self.context.report(f"{taken.path}: what was there before, read back whole")
-        return taken.path
+    def _back_up(self) -> str:
+        """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
+        whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
+        settings = backup_settings(self.context.project)[0].model_copy(update=whole)
+        store = store_of(settings, self.context)
+        store.prepare()
+        name = dated_name(store, self.context.session.server.database, self.context.run_id, settings.dated_suffix)
+        taken = take_into(self.context, store, name, settings, settings.dated_format)
+        self.context.report(f"{taken.where}: what was there before, read back whole")
+        return taken.where
 
     def _replay(self) -> None:
         context, names, fence = self.context, self.context.project.ledger, self._hold.fence

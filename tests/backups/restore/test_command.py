@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -10,8 +13,10 @@ import psycopg
 import pytest
 
 from bootstrapper.backups.catalogue import find
+from bootstrapper.backups.restore import beside, swapping
 from bootstrapper.backups.restore.kept import kept_name
 from tests.backups.restore.shops import FILE, Shop, opened_shop
+from tests.cli.pseudoterminal import on_terminal
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import running_server, wheel_bin
 
@@ -270,9 +275,7 @@ def test_who_comes_while_the_dump_is_read_is_in_the_way_of_the_swap_only(
 
 def test_the_name_may_be_typed_at_a_terminal(corner_shop: Shop) -> None:
     changed(corner_shop)
-    project = corner_shop.project
-    command = project.command("restore", "--latest", "-e", "live")
-    for typed, code in (("no\n", 9), (f"{corner_shop.name}\n", 0)):
-        done = on_terminal(command, project.folder, project.variables(), typed)
-        assert done == code
+    for typed, expected in (("no", 9), (corner_shop.name, 0)):
+        shown, code = on_terminal(corner_shop.project, ["restore", "--latest", "-e", "live"], f"{typed}\n".encode())
+        assert (code, f"Type {corner_shop.name} to confirm" in shown) == (expected, True), shown
     assert corner_shop.execute(NAMES) == [("AC/DC",)]
