@@ -16,12 +16,10 @@ from bootstrapper.backups.restore.likeness import Likeness, create, dress, liken
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError, RefusedError
 from bootstrapper.plan import Change
-from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.hold import Hold
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
 
-_APPLICATION = "bootstrapper restore"
 _PATIENCE_SECONDS = 2.0
 _MAY = """
 SELECT current_user, r.rolsuper OR (r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE'))
@@ -93,7 +91,7 @@ class Beside:
         with self._hold.beating(context.step):
             tick = growth(context, connection, new, manifest.database_size if manifest else None)
             fill(self.reader, target, connection, on_tick=tick, jobs=self.jobs)
-            with connect(target, deadline=context.deadline, application_name=_APPLICATION) as inside:
+            with maintenance.enter(target, context.deadline) as inside:
                 began = ledgering.started_at(context.connection, self._hold.fence)
                 ledgering.settle(inside, self._hold.fence, context.project, self.changes, began)
                 inside.execute("ANALYZE")  # a dump has no statistics, and the first queries are as urgent as any
@@ -138,7 +136,7 @@ class Beside:
         target = self._target.with_database(database)
         with (
             suppress(psycopg.Error, BootstrapperError),
-            connect(target, deadline=self.context.deadline, application_name=_APPLICATION) as inside,
+            maintenance.enter(target, self.context.deadline) as inside,
         ):
             ledgering.note_end(inside, self._hold.fence, outcome, text)
 

@@ -15,6 +15,7 @@ from bootstrapper.backups.restore.choosing import Chosen
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UsageError
 
+PREFIX = "bootstrapper-dump-"
 _PIECE = 1024 * 1024
 
 
@@ -36,7 +37,7 @@ def at_hand(chosen: Chosen, keys: Sequence[Path], deadline: Deadline) -> Iterato
         return
     if chosen.is_encrypted and not keys:
         raise UsageError(f"{chosen.where} is encrypted", hint="Name the file of a private key with --identity.")
-    with tempfile.TemporaryDirectory(prefix="bootstrapper-") as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         copy = Path(folder, "dump")
         try:
             _copy(chosen, copy, keys, deadline)

@@ -18,6 +18,7 @@ from bootstrapper.postgres.target import Target
 PREFIX = "bootstrapper_restoring_"
 _PLACES = ("postgres", "template1")
 _NAME = "bootstrapper restore"
+_UNHURRIED = b"SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0"
 
 # The number in the name is the key of an advisory lock that the maker holds from before the database is there. Locks
 # are shown across databases: one that nobody holds belongs to a run that is dead.
@@ -31,9 +32,19 @@ WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
 _PATTERN = f"^{PREFIX}[0-9a-f]{{16}}$"
 
 
+def enter(target: Target, deadline: Deadline) -> Connection[Any]:
+    """A connection in autocommit mode whose statements may take their time, whatever the role's settings say.
+
+    Raises UnreachableError or RefusedError, as any connecting does.
+    """
+    connection = connect(target, deadline=deadline, application_name=_NAME)
+    connection.execute(_UNHURRIED)
+    return connection
+
+
 @contextmanager
 def outside(target: Target, database: str, deadline: Deadline) -> Iterator[Connection[Any]]:
-    """A connection in autocommit mode to a database beside this one, closed at the end.
+    """Such a connection to a database beside this one, closed at the end.
 
     Raises:
         RefusedError: The role may enter neither of those that every server has.
@@ -44,13 +55,11 @@ def outside(target: Target, database: str, deadline: Deadline) -> Iterator[Conne
         if place == database:
             continue
         try:
-            connection = connect(target.with_database(place), deadline=deadline, application_name=_NAME)
+            connection = enter(target.with_database(place), deadline)
         except RefusedError as error:
             refused = refused or error
             continue
         with connection:
-            with suppress(psycopg.Error):  # PostgreSQL 14 and later; it idles while the dump is read
-                connection.execute("SET idle_session_timeout = 0")
             yield connection
         return
     assert refused is not None

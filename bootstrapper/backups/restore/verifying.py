@@ -19,11 +19,9 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres import embedded
 from bootstrapper.postgres.clienttools import find_tools
-from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.session import introduce
 from bootstrapper.postgres.target import Target
 
-_APPLICATION = "bootstrapper verify"
 _TABLES = """
 SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -95,7 +93,7 @@ def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
 
     Raises BackupError where it does not restore, or a table does not arrive that the manifest tells of.
     """
-    with connect(target, deadline=reader.deadline, application_name=_APPLICATION) as connection:
+    with maintenance.enter(target, reader.deadline) as connection:
         server = introduce(connection)
         reader = replace(reader, server_major=server.major)
         if is_own:

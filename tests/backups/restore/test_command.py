@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -279,3 +280,22 @@ def test_the_name_may_be_typed_at_a_terminal(corner_shop: Shop) -> None:
         shown, code = on_terminal(corner_shop.project, ["restore", "--latest", "-e", "live"], f"{typed}\n".encode())
         assert (code, f"Type {corner_shop.name} to confirm" in shown) == (expected, True), shown
     assert corner_shop.execute(NAMES) == [("AC/DC",)]
+
+
+def test_a_member_of_the_owner_with_createdb_needs_no_more_rights(corner_shop: Shop) -> None:
+    corner_shop.execute("ALTER TABLE artist OWNER TO shop_owner")
+    corner_shop.execute("CREATE ROLE builder LOGIN PASSWORD 'builds' CREATEDB IN ROLE shop_owner")
+    try:
+        url = corner_shop.project.url.replace("postgres:correct%20horse", "builder:builds")
+        shop = replace(corner_shop, project=replace(corner_shop.project, url=url))
+        before = shop.whole()
+        taken = shop.back_up()
+        shop.execute("DROP TABLE artist")
+        done = shop.run("restore", str(taken), "--yes")
+        assert done.returncode == 0, done.stderr
+        assert corner_shop.whole() == before
+    finally:
+        corner_shop.server.execute("REASSIGN OWNED BY builder TO postgres")
+        for name in (corner_shop.name, *corner_shop.kept):
+            corner_shop.execute("REASSIGN OWNED BY builder TO postgres; DROP OWNED BY builder", name)
+        corner_shop.execute("DROP ROLE builder")
