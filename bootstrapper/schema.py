@@ -161,8 +161,14 @@ def _defined(name: str, kind: Any) -> Schema:
     return {key: _relaxed(each, [_IN_VARIABLES, _IN_FUNCTIONS]) for key, each in named.items()}
 
 
-def _models(kind: Any) -> list[type[BaseModel]]:
-    return [each for each in (kind, *get_args(kind)) if inspect.isclass(each) and issubclass(each, BaseModel)]
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """The model, those among the arguments of a type, and those of their fields."""
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        yield kind
+        for field in kind.model_fields.values():
+            yield from _models(field.annotation)
+    for argument in get_args(kind):
+        yield from _models(argument)
 
 
 def _describe(schema: Schema, model: type[BaseModel]) -> None:

@@ -129,7 +129,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "staging.yaml").write_text(only(blocks("yaml overlay"), "overlays.md"), encoding="utf-8")
     (tmp_path / "plugins" / "grant.py").write_text(only(blocks("python"), 'uses = "grant"'), encoding="utf-8")
     (tmp_path / "countries.csv").write_text("code;name\nde;Germany\n", encoding="utf-8")
-    (tmp_path / "db_password").write_text("secret\n", encoding="utf-8")
+    for secret in ("db_password", "bucket_secret"):
+        (tmp_path / secret).write_text("secret\n", encoding="utf-8")
     for name in [name for name in os.environ if name.startswith(("PG", "BOOTSTRAPPER_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bootstrapper.backups.folder import Folder
@@ -11,6 +12,8 @@ from bootstrapper.backups.store import Store
 from bootstrapper.step import Context
 
 ROOT = Path("/")
+
+_SECRET = re.compile(r"key|secret|passw|passphrase|token|credential|connection_string|sas", re.IGNORECASE)
 
 # Docker, Podman; the other marks are a variable and a line of text.
 _MARKERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
@@ -26,6 +29,9 @@ def store_of(settings: BackupSettings, context: Context) -> Store:
     if not settings.is_remote:
         return Folder(settings.folder(context.project))
     context.masker.learn(password_of(settings.directory))
+    for name, value in settings.storage.items():
+        if isinstance(value, str) and _SECRET.search(name):
+            context.masker.learn(value)
     server, project = context.session.server, context.project
     identifier = server.system_identifier or context.session.target.where
     owner = owner_of(identifier, server.database, project.ledger.schema)

@@ -64,7 +64,7 @@ class BackupSettings(StepModel):
     Attributes:
         directory: Where dated backups go, relative to the file that names it; created where it is missing. Or a URL
             of fsspec, such as s3://bucket/prefix, with the extra `remote`.
-        storage: What the file system behind a URL needs, such as endpoint_url; secrets by value functions.
+        storage: What the file system behind a URL needs, such as {endpoint_url: ...}; secrets by value functions.
         keep: How many dated backups of this database stay there; older ones are removed after a new one is verified.
         keep_for: How long dated backups stay there. Beside `keep`, one stays that either of them keeps; the newest
             always does. All backups stay if both are left out.
@@ -79,7 +79,9 @@ class BackupSettings(StepModel):
         exclude: Patterns of pg_dump for tables that are left out.
         extra_args: More options of pg_dump, each written as --name or --name=value.
         pg_dump: The program to use in place of the one that is found; its pg_restore lies beside it.
-        encrypt: For whom backups are encrypted, with the extra `encryption`.
+        encrypt: For whom backups are encrypted with age: {recipients: [age1...]}, or {recipients_file: FILE} with one
+            public key a line. With {identity_file: FILE}, a private key, each backup is also decrypted and read back.
+            Needs the extra `encryption`.
     """
 
     directory: str = DEFAULT_DIRECTORY

@@ -62,3 +62,10 @@ def test_a_local_directory_starts_at_the_file(bench: Bench, tmp_path: Path, dire
     store = store_of(BackupSettings(directory=directory), bench.context())
     assert isinstance(store, Folder)
     assert store.path == (tmp_path / directory.removeprefix("file://")).absolute()
+
+
+def test_secrets_of_a_remote_place_are_masked(bench: Bench) -> None:
+    storage = {"secret": "tiger-one", "sas_token": "tiger-two", "endpoint_url": "http://here"}
+    settings = {"directory": "memory://user:tiger-three@x/y", "storage": storage}
+    store_of(BackupSettings.model_validate(settings), bench.context())
+    assert bench.masker.mask("tiger-one tiger-two tiger-three http://here") == "*** *** *** http://here"

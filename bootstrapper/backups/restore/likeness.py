@@ -12,14 +12,16 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import BackupError, RefusedError
 
-# The columns of the locale differ from one major version to the next.
+# The columns of the locale differ from one major version to the next. To name a tablespace takes rights on it, even where
+# it is the one that would be taken anyway.
 _DATABASE = """
 SELECT d.oid, pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate,
        d.datctype, r.row ->> 'datlocprovider', coalesce(r.row ->> 'datlocale', r.row ->> 'daticulocale'),
        r.row ->> 'daticurules', t.spcname, d.datconnlimit, d.datistemplate, d.datacl IS NOT NULL,
        pg_catalog.shobj_description(d.oid, 'pg_database')
 FROM pg_catalog.pg_database AS d
-JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
+LEFT JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
+  AND t.oid <> (SELECT dattablespace FROM pg_catalog.pg_database WHERE datname = 'template0')
 CROSS JOIN pg_catalog.to_jsonb(d) AS r (row)
 WHERE d.datname = %s
 """
@@ -47,6 +49,7 @@ class Likeness:
     """Everything by which one database differs from a new one, before anything is in it.
 
     Attributes:
+        tablespace: None for that of template0.
         locale: Options of CREATE DATABASE with their values, in their order.
         settings: Of ALTER DATABASE ... SET, by role where one is named: role, name, value.
         grants: Role (None is everybody), privilege, with grant option; None where there are the default ones.
@@ -54,7 +57,7 @@ class Likeness:
 
     owner: str
     locale: tuple[tuple[str, str], ...]
-    tablespace: str
+    tablespace: str | None
     connection_limit: int
     is_template: bool
     comment: str | None
@@ -93,7 +96,8 @@ def create(connection: Connection[Any], name: str, like: Likeness, where: str) -
     """
     options = [sql.SQL(word) + sql.SQL(" ") + sql.Literal(value) for word, value in like.locale]
     places = [sql.SQL("OWNER {}").format(sql.Identifier(like.owner))]
-    places += [sql.SQL("TABLESPACE {}").format(sql.Identifier(like.tablespace))]
+    if like.tablespace is not None:
+        places.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(like.tablespace)))
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ").format(sql.Identifier(name))
     try:
         connection.execute(statement + sql.SQL(" ").join([*places, *options]))
