@@ -116,7 +116,7 @@ class Beside:
                     terminate=self.terminate,
                     deadline=self.context.deadline,
                 )
-            except BootstrapperError as error:
+            except (BootstrapperError, psycopg.Error) as error:
                 if not (isinstance(error, CommitUnknownError) and self._has_name(name, oid)):
                     self._note(name, "failed", error)
                     raise
@@ -130,7 +130,7 @@ class Beside:
         except (psycopg.Error, BootstrapperError):
             return False
 
-    def _note(self, database: str, outcome: str, error: BootstrapperError | None = None) -> None:
+    def _note(self, database: str, outcome: str, error: Exception | None = None) -> None:
         """The old database's own ledger tells of the run too; without it, it says that the run did not finish."""
         text = self.context.masker.mask(str(error)) if error is not None else None
         target = self._target.with_database(database)

@@ -12,8 +12,8 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import BackupError, RefusedError
 
-# The columns of the locale differ from one major version to the next. To name a tablespace takes rights on it, even where
-# it is the one that would be taken anyway.
+# The columns of the locale differ from one major version to the next. Naming a tablespace takes rights on it, even
+# where it would be taken anyway.
 _DATABASE = """
 SELECT d.oid, pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate,
        d.datctype, r.row ->> 'datlocprovider', coalesce(r.row ->> 'datlocale', r.row ->> 'daticulocale'),

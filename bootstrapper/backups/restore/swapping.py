@@ -42,6 +42,7 @@ def swap(
     Raises:
         GuardError: Others are connected, and are not to be ended or can not be.
         CommitUnknownError: The connection died at COMMIT.
+        psycopg.Error: It died before, or was ended by somebody who broke the lock; nothing is renamed.
     """
     own: list[int] = []
     if terminate:
@@ -59,8 +60,9 @@ def swap(
         found = sessions.others(watcher, name, own)
         raise sessions.refusal(found, name) from error
     except psycopg.Error as error:
-        if not connection.closed:
-            connection.execute("ROLLBACK")
+        if connection.closed:
+            raise  # before COMMIT: nothing is renamed
+        connection.execute("ROLLBACK")
         said = error.diag.message_primary or str(error).partition("\n")[0]
         raise BackupError(f"the databases can not be renamed: {said}") from error
 

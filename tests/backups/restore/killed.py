@@ -1,6 +1,7 @@
 """The program, killed at a statement: python -m tests.backups.restore.killed WHEN NUMBER PATTERN ARGUMENT...
 
-WHEN is `before` or `after` the NUMBER-th statement that PATTERN matches, or `filling`: while pg_restore is at work.
+WHEN is `before` or `after` the NUMBER-th statement that PATTERN matches. Or, while pg_restore is at work, `filling`,
+which kills, and `interrupted`, which is Ctrl-C.
 """
 
 from __future__ import annotations
@@ -46,14 +47,17 @@ def lay_trap(when: str, number: int, pattern: str) -> None:
     psycopg.Connection.execute = execute  # type: ignore[method-assign]
 
 
-def tick_of_death(*_: object) -> Callable[[], None]:
-    return die
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+TICKS: dict[str, Callable[[], None]] = {"filling": die, "interrupted": interrupt}
 
 
 if __name__ == "__main__":
     when, number, pattern, *arguments = sys.argv[1:]
-    if when == "filling":
-        beside.growth = tick_of_death
+    if when in TICKS:
+        beside.growth = lambda *_: TICKS[when]
     else:
         lay_trap(when, int(number), pattern)
     sys.exit(main(arguments))

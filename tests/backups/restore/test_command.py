@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 from uuid import UUID
 
 import psycopg
@@ -137,6 +138,15 @@ def test_the_old_database_is_kept_until_it_is_dropped(corner_shop: Shop) -> None
     assert corner_shop.kept == []
     again = corner_shop.run("restore", "--drop-old", "--yes")
     assert (again.returncode, "nothing to drop" in again.stderr) == (0, True)
+
+
+def test_a_kept_database_that_somebody_looks_at_is_not_dropped(corner_shop: Shop) -> None:
+    changed(corner_shop)
+    assert corner_shop.run("restore", "--latest", "--yes").returncode == 0
+    (kept,) = corner_shop.kept
+    with psycopg.connect(corner_shop.server.url(quote(kept))):
+        refused = corner_shop.run("restore", "--drop-old", "--yes")
+    assert (refused.returncode, "is in use" in refused.stderr, corner_shop.kept) == (9, True, [kept])
 
 
 def test_a_kept_database_has_a_name_of_at_most_63_bytes() -> None:

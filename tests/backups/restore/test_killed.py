@@ -40,6 +40,18 @@ def names(shop: Shop) -> list[tuple[str]]:
             time.sleep(0.05)
 
 
+def trapped(shop: Shop, *trap: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.backups.restore.killed", *trap]
+    return subprocess.run(
+        [*command, "restore", "--latest", "--yes", "-e", "here"],
+        cwd=shop.project.folder,
+        env=shop.project.variables(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_after_a_kill_the_old_or_the_new_database_is_there_and_the_next_one_succeeds(
     corner_shop: Shop, place: str
@@ -47,16 +59,7 @@ def test_after_a_kill_the_old_or_the_new_database_is_there_and_the_next_one_succ
     when, number, pattern, expected = PLACES[place]
     corner_shop.back_up()
     corner_shop.execute("INSERT INTO artist VALUES ('too much')")
-    command = [sys.executable, "-m", "tests.backups.restore.killed", when, number, pattern]
-    project = corner_shop.project
-    killed = subprocess.run(
-        [*command, "restore", "--latest", "--yes", "-e", "here"],
-        cwd=project.folder,
-        env=project.variables(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    killed = trapped(corner_shop, when, number, pattern)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert names(corner_shop) == expected
     assert bool(corner_shop.kept) == (expected == NEW)
@@ -66,3 +69,15 @@ def test_after_a_kill_the_old_or_the_new_database_is_there_and_the_next_one_succ
     assert names(corner_shop) == NEW
     assert corner_shop.half_made == []
     assert corner_shop.run("backup").returncode == 0
+
+
+def test_an_interrupted_restore_tidies_up_by_itself(corner_shop: Shop) -> None:
+    corner_shop.back_up()
+    corner_shop.execute("INSERT INTO artist VALUES ('too much')")
+    interrupted = trapped(corner_shop, "interrupted", "1", "")
+    assert interrupted.returncode == 130, interrupted.stderr
+    assert names(corner_shop) == OLD
+    assert (corner_shop.half_made, corner_shop.kept) == ([], [])
+    query = "SELECT command, outcome FROM bootstrapper.runs ORDER BY serial DESC LIMIT 1"
+    assert corner_shop.execute(query) == [("restore", "interrupted")]
+    assert corner_shop.execute("SELECT run_id FROM bootstrapper.lock") == [(None,)]
