@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bootstrapper.backups import database
@@ -19,6 +20,7 @@ from bootstrapper.backups.running import Runner, in_background
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.store import Draft, Store
 from bootstrapper.backups.streaming import Stream
+from bootstrapper.backups.tailing import tailing
 from bootstrapper.backups.verifying import checksum, verify
 from bootstrapper.errors import BackupError
 from bootstrapper.step import Context
@@ -91,29 +93,36 @@ class _Dump:
 
     def _write_file(self, draft: FileDraft) -> str:
         """pg_dump writes the file itself, and notes at its end where each table begins."""
-        tick = self._watch(draft)
-        self.runner.run(self.client.command, stdout=draft.descriptor, on_line=self.context.report, on_tick=tick)
-        return self._finish(draft)
+        run = partial(self.runner.run, self.client.command, stdout=draft.descriptor, on_line=self.context.report)
+        if self.format == "plain":
+            run(on_tick=self._watch(draft))
+            return self._finish(draft, partial(self._verify, draft.path))
+        with tailing(draft.path, self.client, self.runner) as tail:
+            run(on_tick=self._watch(draft))
+            return self._finish(draft, tail.finish)
 
     def _write_folder(self, draft: FolderDraft) -> str:
-        command = [*self.client.command, f"--file={draft.path}"]
+        command = [*self.client.command, "--no-sync", f"--file={draft.path}"]  # the draft syncs it all
         lock = (draft.descriptor,)
         self.runner.run(command, keep_open=lock, on_line=self.context.report, on_tick=self._watch(draft))
-        return self._finish(draft)
+        return self._finish(draft, partial(self._verify, draft.path))
 
-    def _finish(self, draft: FileDraft | FolderDraft) -> str:
-        """Decodes and sums up at the same time, on two cores where there are two."""
+    def _finish(self, draft: FileDraft | FolderDraft, read_back: Callable[[], None]) -> str:
+        """Reads back and sums up at the same time, on two cores where there are two."""
         draft.finish()
         digest = in_background(lambda: checksum(draft.path, self.runner.deadline))
+        read_back()
+        return digest.result()
+
+    def _verify(self, path: Path) -> None:
         verify(
-            draft.path,
+            path,
             self.format,
             self.client.tools,
             environment=self.runner.environment,
             deadline=self.runner.deadline,
             mask=self.runner.mask,
         )
-        return digest.result()
 
     def _watch(self, draft: Draft) -> Callable[[], None]:
         """Tells how far the dump is, and stops it when the lock is lost."""

@@ -51,6 +51,7 @@ class Stream:
                 failure = error
             except BaseException:
                 os.close(writing)
+                decoder.abandon()
                 wait([pump], GRACE_SECONDS)
                 raise
             os.close(writing)

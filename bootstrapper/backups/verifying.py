@@ -46,6 +46,12 @@ def verify(
         Runner(environment, deadline, mask).run([*_decoding(tools), str(path)])
 
 
+def read_contents(path: Path, tools: ClientTools, runner: Runner) -> None:
+    """Reads the table of contents alone; raises BackupError where that does not work."""
+    with _told_as_unreadable():
+        runner.run([*_decoding(tools), "--list", str(path)])
+
+
 def checksum(path: Path, deadline: Deadline) -> str:
     """SHA-256 of a dump as hexadecimal text; the manifest says what that is for a directory."""
     if not path.is_dir():
@@ -76,8 +82,12 @@ class Decoder(ABC):
         """The dump is at its end; raises BackupError where what went by can not be read back."""
 
     @abstractmethod
+    def abandon(self) -> None:
+        """Nobody wants its answer any more: ends it, without waiting for that."""
+
+    @abstractmethod
     def close(self) -> None:
-        """Nothing more will come, be it at its end or not."""
+        """Nothing more will come, be it at its end or not; waits until nothing is left of it."""
 
 
 @contextmanager
@@ -86,6 +96,9 @@ def decoding(format_: Format, tools: ClientTools, runner: Runner) -> Iterator[De
     decoder = _EndDecoder() if format_ == "plain" else _RestoreDecoder(tools, runner)
     try:
         yield decoder
+    except BaseException:
+        decoder.abandon()
+        raise
     finally:
         decoder.close()
 
@@ -102,8 +115,11 @@ class _EndDecoder(Decoder):
     def finish(self) -> None:
         _require_end_marker(self._end)
 
-    def close(self) -> None:
+    def abandon(self) -> None:
         """There is nothing to end."""
+
+    def close(self) -> None:
+        """Nor is there anything to wait for."""
 
 
 class _RestoreDecoder(Decoder):
@@ -112,10 +128,11 @@ class _RestoreDecoder(Decoder):
     def __init__(self, tools: ClientTools, runner: Runner) -> None:
         reading, self._writing = os.pipe()
         self._is_open = self._is_listening = True
+        self._is_abandoned = False
 
         def run() -> None:
             try:
-                runner.run(_decoding(tools), stdin=reading)
+                runner.run(_decoding(tools), stdin=reading, on_tick=self._require_wanted)
             finally:
                 os.close(reading)
 
@@ -133,9 +150,16 @@ class _RestoreDecoder(Decoder):
         with _told_as_unreadable():
             self._result.result()
 
+    def abandon(self) -> None:
+        self._is_abandoned = True
+
     def close(self) -> None:
         self._end_input()
         self._result.exception()
+
+    def _require_wanted(self) -> None:
+        if self._is_abandoned:
+            raise BackupError("the dump was given up")
 
     def _end_input(self) -> None:
         if self._is_open:

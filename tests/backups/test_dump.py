@@ -144,6 +144,24 @@ def test_a_flipped_bit_in_the_data_is_found(bench: Bench, tmp_path: Path, fake_d
         broken.session.close()
 
 
+def test_an_archive_that_can_not_be_read_as_a_stream_is_judged_by_its_file(
+    bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
+) -> None:
+    path = fake_dump('exec "$REAL" "$@"')
+    restore = tmp_path / "fake bin" / "pg_restore"
+    restore.unlink()
+    real = wheel_bin() / "pg_restore"
+    out_of_order = '[ "$#" = 1 ] && echo "could not find block ID 3 in archive" >&2 && exit 1'
+    version = '[ "$1" = --version ]'
+    restore.write_text(f'#!/bin/sh\n{version} && exec "{real}" "$@"\n{out_of_order}\nexec "{real}" "$@"\n')
+    restore.chmod(0o755)
+    odd = make_bench(bench.target.url(), tmp_path, variables={"PATH": path})
+    try:
+        assert take(odd.context(), tmp_path / "one.dump").verified
+    finally:
+        odd.session.close()
+
+
 def test_a_failing_pg_dump_is_told_with_its_last_lines_and_without_secrets(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,29 @@ def test_a_dump_cut_off_before_it_is_encrypted_is_found(
     finally:
         broken.session.close()
     assert not list(tmp_path.glob("*one*"))
+
+
+def test_a_flipped_bit_is_found_on_its_way_into_the_encryption(
+    bench: Bench, tmp_path: Path, key: Key, fake_dump: Callable[[str], str]
+) -> None:
+    flip = "import sys; d = bytearray(sys.stdin.buffer.read()); d[-3000] ^= 4; sys.stdout.buffer.write(d)"
+    bench.execute("INSERT INTO users SELECT n, md5(n::text) FROM generate_series(1001, 3000) AS n")
+    path = fake_dump(f'"$REAL" "$@" | "{sys.executable}" -c "{flip}"')
+    broken = make_bench(bench.target.url(), tmp_path, variables={"PATH": path})
+    try:
+        with pytest.raises(BackupError, match="can not be read back"):
+            take(broken.context(), tmp_path / "one.dump.age", settings(key))
+    finally:
+        broken.session.close()
+    assert not list(tmp_path.glob("*one*"))
+
+
+@pytest.mark.parametrize("spoil", ["truncate -s -1", "truncate -s 300"])
+def test_an_encrypted_file_that_is_cut_off_is_not_decrypted(bench: Bench, tmp_path: Path, key: Key, spoil: str) -> None:
+    taken = take(bench.context(), tmp_path / "one.dump.age", settings(key))
+    subprocess.run([*spoil.split(), str(taken.path)], check=True)
+    with taken.path.open("rb") as file, pytest.raises(BackupError, match="can not be decrypted"):
+        decrypt(file, lambda data: None, identities(key.file))
 
 
 def test_a_failing_pg_dump_is_told_with_its_own_words(

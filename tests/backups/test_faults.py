@@ -237,8 +237,14 @@ def test_pg_dump_killed_after_any_number_of_bytes_stops_the_run(tried: Project, 
     assert not has_changed(tried)
 
 
-@pytest.mark.parametrize("program", ["pg_dump", "pg_restore"])
-def test_a_run_killed_while_a_program_is_at_work_leaves_neither_program_nor_file(tried: Project, program: str) -> None:
+@pytest.mark.parametrize(
+    ("shape", "program"),
+    [("custom", "pg_dump"), ("custom", "pg_restore"), ("directory", "pg_dump"), ("encrypted", "pg_restore")],
+)
+def test_a_run_killed_while_a_program_is_at_work_leaves_neither_program_nor_file(
+    tried: Project, shape: str, program: str
+) -> None:
+    tried.write(STEPS % FORMATS[shape])
     hang = {"pg_dump": '"$REAL" "$@" | head -c 3000; exec sleep 600', "pg_restore": "exec sleep 600"}
     variables = tried.variables(wrapped(tried, hang[program], program))
     run = subprocess.Popen(tried.command("apply"), cwd=tried.folder, env=variables, stderr=subprocess.DEVNULL)
@@ -248,6 +254,55 @@ def test_a_run_killed_while_a_program_is_at_work_leaves_neither_program_nor_file
     assert visible(tried) == []
     eventually(lambda: process_of("sleep", tried.url) is None)
     require_recovered(tried)
+
+
+@pytest.mark.parametrize("shape", FORMATS)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_told_to_end_leaves_nothing(
+    tried: Project, shape: str, number: signal.Signals, code: int
+) -> None:
+    tried.write(STEPS % FORMATS[shape])
+    with held_table(tried.url):
+        run = subprocess.Popen(
+            tried.command("apply"), cwd=tried.folder, env=tried.variables(), stderr=subprocess.DEVNULL
+        )
+        eventually(lambda: waiting_dumps(tried.url) != [])
+        run.send_signal(number)
+        assert run.wait(30) == code
+        assert names(tried) == []
+        assert process_of("pg_dump", tried.url) is None
+    assert not has_changed(tried)
+
+
+@pytest.mark.parametrize("shape", ["custom", "encrypted"])
+def test_a_run_does_not_wait_for_a_pg_restore_that_hangs_when_it_is_told_to_end(tried: Project, shape: str) -> None:
+    tried.write(STEPS % FORMATS[shape])
+    variables = tried.variables(wrapped(tried, "exec sleep 600", "pg_restore"))
+    run = subprocess.Popen(tried.command("apply"), cwd=tried.folder, env=variables, stderr=subprocess.DEVNULL)
+    eventually(lambda: process_of("sleep", tried.url) is not None)
+    run.terminate()
+    assert run.wait(10) == 143
+    assert names(tried) == []
+    assert process_of("sleep", tried.url) is None
+
+
+@pytest.mark.parametrize("shape", FORMATS)
+def test_a_run_whose_lock_is_broken_in_the_middle_names_nothing(tried: Project, shape: str) -> None:
+    tried.write(STEPS % FORMATS[shape])
+    with held_table(tried.url):
+        run = subprocess.Popen(
+            tried.command("apply"), cwd=tried.folder, env=tried.variables(), stderr=subprocess.PIPE, text=True
+        )
+        eventually(lambda: waiting_dumps(tried.url) != [])
+        with psycopg.connect(tried.url) as connection:
+            [holder] = connection.execute("SELECT run_id FROM bootstrapper.lock").fetchall()
+        broken = tried.spawn("lock", "break", str(holder[0]))
+        assert broken.returncode == 0, broken.stderr
+        _, said = run.communicate(timeout=30)
+        assert run.returncode == 7, said
+        assert process_of("pg_dump", tried.url) is None
+    assert names(tried) == []
+    assert not has_changed(tried)
 
 
 def test_a_server_connection_lost_in_the_middle_stops_the_run(tried: Project) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bootstrapper.backups import places
 from bootstrapper.postgres import clienttools
 from tests.cli.project import Project
 
@@ -152,3 +153,17 @@ def test_an_explicit_file_keeps_the_settings_of_the_step(asked: Project) -> None
     assert said.returncode == 0, said.stderr
     assert (asked.folder / "mine.dump").read_bytes().startswith(b"age-encryption.org/v1")
     assert '"exclude: before"' in (asked.folder / "mine.dump.json").read_text()
+
+
+def test_plan_and_apply_warn_of_a_folder_that_ends_with_its_container(
+    asked: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = asked.folder / "mark"
+    mark.touch()
+    monkeypatch.setattr(places, "_MARKERS", (mark,))
+    monkeypatch.setattr(places, "ROOT", asked.folder)
+    asked.write(STEPS.replace(", OPTIONS", ""))
+    assert "is inside this container and ends with it" in unwrapped(asked.run("plan").stdout)
+    assert f"warning: {asked.folder / 'backups'} is inside this container" in asked.run("apply").stderr
+    asked.write(STEPS.replace("directory: backups, OPTIONS", f"directory: {asked.folder / 'elsewhere'}"))
+    assert "container" not in asked.run("plan").stdout

@@ -18,10 +18,11 @@ from bootstrapper.backups.dump import take_into
 from bootstrapper.backups.places import store_of
 from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.errors import BackupError
+from bootstrapper.errors import BackupError, StepFailedError
 from bootstrapper.events import StepProgressed
 from tests.backups.contexts import Bench, make_bench
 from tests.backups.remotes import SFTP_PASSWORD, s3_server, sftp_server
+from tests.projects import TrialProject
 
 RICH = Path(__file__).with_name("rich.sql").read_text()
 AWS = {"key": "testing", "secret": "testing"}
@@ -233,3 +234,42 @@ def test_a_kind_of_url_that_nobody_knows_is_an_error(bench: Bench) -> None:
 )
 def test_urls_are_shown_without_secrets(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
+
+
+REMOTE_STEPS = """
+steps:
+  - uses: lock
+  - uses: backup
+    with: {directory: "%s", storage: %s, keep: 1}
+  - uses: sql
+    with: {statement: %s}
+    check: {table: users}
+"""
+
+
+def test_whole_runs_keep_the_newest_and_that_of_an_unfinished_run(project: TrialProject, s3_place: Place) -> None:
+    storage = json.dumps(s3_place.storage)
+    project.write(REMOTE_STEPS % (s3_place.url, storage, "CREATE TABLE users (id int)"))
+    for _ in range(2):
+        assert project.apply().applied[0].name == "backup"
+    [dump, manifest] = s3_place.names()
+    assert manifest == f"{dump}.json"
+    project.rows("DROP TABLE users")
+    project.write(REMOTE_STEPS % (s3_place.url, storage, "SELECT 1 / 0"))
+    for _ in range(2):
+        with pytest.raises(StepFailedError):
+            project.apply()
+    assert len(s3_place.names()) == 2
+    assert s3_place.names()[0] > dump
+
+
+def test_a_remote_backup_that_is_young_enough_is_not_repeated(project: TrialProject, s3_place: Place) -> None:
+    project.write(f"""
+steps:
+  - uses: lock
+  - uses: backup
+    with: {{directory: "{s3_place.url}", storage: {json.dumps(s3_place.storage)}}}
+    check: {{backup: {{newer_than: 24h}}}}
+""")
+    assert [step.name for step in project.apply().applied] == ["backup"]
+    assert not project.apply().applied
