@@ -197,6 +197,7 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
     return Reader(
         chosen=chosen,
         variables=run.project.variables,
+        folders=choosing.program_folders(run.project),
         server_major=run.session.server.major,
         deadline=run.deadline,
         mask=request.masker.mask,

@@ -79,6 +79,12 @@ def backup_settings(project: Project) -> list[BackupSettings]:
     return found or [BackupSettings()]
 
 
+def program_folders(project: Project) -> list[Path]:
+    """Those of the programs that the backup steps name; pg_restore and psql lie beside pg_dump."""
+    named = [project.path(each.pg_dump) for each in backup_settings(project) if each.pg_dump is not None]
+    return [path if path.is_dir() else path.parent for path in named]
+
+
 def stores(project: Project, masker: Masker) -> Iterator[Store]:
     """Where those steps put theirs, each place once, and for looking only."""
     seen = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bootstrapper import programs
 from bootstrapper.backups.restore.choosing import Chosen
@@ -22,12 +23,14 @@ class Reader:
 
     Attributes:
         variables: The environment that programs get, and the PATH they are looked for in.
+        folders: Where they are looked for as well.
         server_major: Of the server that is to take it; 0 where there is none.
         mask: Takes secrets out of what programs say.
     """
 
     chosen: Chosen
     variables: Mapping[str, str]
+    folders: Sequence[Path] = ()
     server_major: int = 0
     deadline: Deadline
     mask: Callable[[str], str]
@@ -38,7 +41,8 @@ class Reader:
         Where no manifest tells who wrote it, the newest ones, which read everything. Raises ClientToolsError where
         there are none.
         """
-        manifest, search_path = self.chosen.manifest, self.variables.get("PATH") or os.defpath
+        manifest = self.chosen.manifest
+        search_path = os.pathsep.join([*map(str, self.folders), self.variables.get("PATH") or os.defpath])
         wrote = int(manifest.client_version.partition(".")[0]) if manifest else 0
         found = find_tools(names, max(wrote, self.server_major), search_path)
         while manifest is None:
@@ -74,12 +78,12 @@ class Reader:
                 on_tick=on_tick,
             )
         except programs.OutOfTimeError as error:
-            name = os.path.basename(command[0])  # noqa: PTH119 - a name, of no file of ours
-            raise BackupError(f"{name} did not finish in time", hint="Give it longer with --timeout.") from error
+            raise BackupError(
+                f"{Path(command[0]).name} did not finish in time", hint="Give it longer with --timeout."
+            ) from error
         except OSError as error:
             raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
 
     def failure(self, command: Sequence[str], ended: programs.Ended) -> BackupError:
         """The error for a program that did not end well, with its last words."""
-        name = os.path.basename(command[0])  # noqa: PTH119 - a name, of no file of ours
-        return BackupError("\n  ".join([f"{name} {ended.how}", *map(self.mask, ended.last_lines)]))
+        return BackupError("\n  ".join([f"{Path(command[0]).name} {ended.how}", *map(self.mask, ended.last_lines)]))

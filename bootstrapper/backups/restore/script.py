@@ -103,7 +103,7 @@ def play(
     """
     psql = str(reader.tools("psql").program("psql"))
     command = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
-    command += [f"--dbname={target.dbname}", "--file=-"]
+    command.append("--file=-")  # the database by its variable: a name may look like a connection string
     reading, writing = os.pipe()
     feeder = _Feeder(source, writing, before, known)
     with _started(feeder, reading):
