@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +21,12 @@ _OTHERS = """
 SELECT pid, coalesce(usename, backend_type), coalesce(application_name, ''), coalesce(client_addr::text, 'local'),
        coalesce(state, '')
 FROM pg_catalog.pg_stat_activity
-WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s) ORDER BY backend_start
+WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s::int[]) ORDER BY backend_start
 """
 _PREPARED = "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = %s ORDER BY prepared"
 _TERMINATE = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s)
+WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s::int[])
 """
 
 
@@ -46,9 +46,9 @@ class Session:
         return f"{self.role}{application} from {self.address}, process {self.pid}{state}"
 
 
-def others(connection: Connection[Any], database: str, own: list[int]) -> list[Session]:
+def others(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> list[Session]:
     """All sessions in the database but our own, oldest first."""
-    return [Session(*row) for row in connection.execute(_OTHERS, (database, own)).fetchall()]
+    return [Session(*row) for row in connection.execute(_OTHERS, (database, list(own))).fetchall()]
 
 
 def require_no_prepared(connection: Connection[Any], database: str) -> None:
@@ -71,10 +71,10 @@ def refusal(found: list[Session], database: str) -> GuardError:
     )
 
 
-def terminate(connection: Connection[Any], database: str, own: list[int]) -> None:
+def terminate(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> None:
     """Raises GuardError where the role may not end somebody's session."""
     try:
-        connection.execute(_TERMINATE, (database, own))
+        connection.execute(_TERMINATE, (database, list(own)))
     except errors.InsufficientPrivilege as error:
         raise GuardError(
             f"the sessions in database {database!r} can not be ended: {error.diag.message_primary}",
@@ -83,7 +83,7 @@ def terminate(connection: Connection[Any], database: str, own: list[int]) -> Non
 
 
 @contextmanager
-def kept_out(connection: Connection[Any], database: str, own: list[int]) -> Iterator[None]:
+def kept_out(connection: Connection[Any], database: str) -> Iterator[None]:
     """Within it whoever gets into the database is ended again, by a thread that has `connection` for itself.
 
     A pool of connections is back a moment after it was cut off; but while the server waits with a RENAME, it lets
@@ -94,7 +94,7 @@ def kept_out(connection: Connection[Any], database: str, own: list[int]) -> Iter
     def work() -> None:
         while not ended.wait(_PAUSE_SECONDS):
             try:
-                connection.execute(_TERMINATE, (database, own))
+                connection.execute(_TERMINATE, (database, []))
             except psycopg.Error:
                 return
 

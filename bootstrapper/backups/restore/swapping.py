@@ -44,10 +44,9 @@ def swap(
         CommitUnknownError: The connection died at COMMIT.
         psycopg.Error: It died before, or was ended by somebody who broke the lock; nothing is renamed.
     """
-    own: list[int] = []
     if terminate:
-        sessions.terminate(watcher, name, own)
-    guard = sessions.kept_out(watcher, name, own) if terminate else nullcontext()
+        sessions.terminate(watcher, name)
+    guard = sessions.kept_out(watcher, name) if terminate else nullcontext()
     try:
         with cut_off(connection, deadline), guard:
             connection.execute("BEGIN")
@@ -57,7 +56,7 @@ def swap(
             _commit(connection)
     except errors.ObjectInUse as error:
         connection.execute("ROLLBACK")
-        found = sessions.others(watcher, name, own)
+        found = [each for database in (name, new) for each in sessions.others(watcher, database)]
         raise sessions.refusal(found, name) from error
     except psycopg.Error as error:
         if connection.closed:

@@ -9,13 +9,9 @@ import psycopg
 import pytest
 
 from bootstrapper.backups.catalogue import backups
+from bootstrapper.backups.restore import clearing, inplace
 from tests.backups.restore.shops import CHANGES, FILE, Shop, opened_shop
 from tests.servers import Server
-
-KEEPER = """
-DROP EXTENSION citext;
-ALTER SCHEMA public OWNER TO shop_owner;
-"""
 
 
 def in_place(shop: Shop, *options: str) -> None:
@@ -136,8 +132,6 @@ def test_a_role_without_createdb_is_told_to_restore_in_place(keepers_shop: Shop)
 
 
 def test_a_run_that_lost_the_lock_meanwhile_changes_nothing(shop: Shop) -> None:
-    from bootstrapper.backups.restore import clearing, inplace
-
     shop.back_up()
     shop.execute(CHANGES)
     changed = shop.whole()

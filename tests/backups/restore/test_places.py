@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import fsspec
 import pyrage
 import pytest
 
@@ -131,8 +132,6 @@ def test_one_that_lies_on_another_machine_is_listed_fetched_and_restored(
 
 
 def test_one_that_changed_on_the_way_is_refused(shop: Shop, copies: Path) -> None:
-    import fsspec
-
     folder = f"/{uuid4()}"
     write(shop, f"directory: 'memory:/{folder}'")
     assert shop.run("backup").returncode == 0
