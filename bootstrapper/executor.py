@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,6 +25,7 @@ from bootstrapper.errors import (
     StepFailedError,
     UnreachableError,
     UnsetVariablesError,
+    UsageError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
 from bootstrapper.plan import Answer, Change, Deferred, PlannedStep, State, total
@@ -107,6 +109,28 @@ class Executor:
     def apply(self) -> None:
         """Goes through everything behind the gates. Raises the error of the first step that fails."""
         self._go_through(self._entries)
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[Context]:
+        """Holds the lock around the work of a command that is no step; how it ends is noted as for any run.
+
+        Work that handed the hold over has noted that itself. Raises UsageError where the file has no lock.
+        """
+        entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
+        if entry is None or not isinstance(entry.unit, Scope):
+            raise UsageError(f"{name} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")
+        manager = entry.unit.enter(self._context(entry), lambda: True)
+        assert manager is not None  # something is always to be done
+        with manager as hold:
+            self.hold = hold
+            try:
+                yield replace(self._context(entry), step=name, options=None)
+            except BaseException as error:
+                if not hold.is_handed_over:
+                    self._finish(hold, error)
+                raise
+            if not hold.is_handed_over:
+                self._finish(hold, None)
 
     @property
     def may_begin_again(self) -> bool:

@@ -33,6 +33,8 @@ _COMMANDS = {
     "migrate": "bootstrapper.cli.types:migrate",
     "seed": "bootstrapper.cli.types:seed",
     "backup": "bootstrapper.cli.types:backup",
+    "restore": "bootstrapper.cli.restore:restore",
+    "backups": "bootstrapper.cli.backups:backups",
     "validate": "bootstrapper.cli.validate:validate",
     "config": "bootstrapper.cli.config:config",
     "plugins": "bootstrapper.cli.plugins:plugins",

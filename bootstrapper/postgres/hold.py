@@ -42,7 +42,7 @@ _RENEW = "UPDATE {lock} SET expires_at = clock_timestamp() + %s * interval '1 se
 _NOTE_STEP = "UPDATE {lock} SET step = %s WHERE run_id = %s AND token = %s"
 _VERDICT = "SELECT r.outcome, l.token FROM {lock} AS l LEFT JOIN {runs} AS r ON r.run_id = %s"
 _TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
-_RELEASE = """
+RELEASE = """
 UPDATE {lock} SET run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL,
     backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
 WHERE run_id = %s AND token = %s
@@ -78,6 +78,7 @@ class Hold:
         self._pooled = session.server.pooled
         self._heartbeat: Heartbeat | None = None
         self._transaction: str | None = None
+        self.is_handed_over = False
         if not self._pooled:
             session.name_run(fence.run_id, local=False)
             session.connection.execute("SET idle_session_timeout = 0")  # it idles while a worker or program is at work
@@ -235,11 +236,19 @@ class Hold:
         if not self.connection.execute(statement, (*row, self.fence.run_id, self.fence.token)).rowcount:
             raise FencedOffError("another run has taken the lock")
 
+    def hand_over(self) -> None:
+        """Ends the connection that holds the lock, where the worker that was announced does the rest and notes the end.
+
+        The lock stays busy for others as long as that worker's connection lives.
+        """
+        self.is_handed_over = True
+        self._session.close()
+
     def release(self) -> None:
         """Gives the lock back; closes the connection where that does not work, which frees it too."""
         try:
             with self.transaction() as connection:
-                connection.execute(self.fence.ledger.fill(_RELEASE), (self.fence.run_id, self.fence.token))
+                connection.execute(self.fence.ledger.fill(RELEASE), (self.fence.run_id, self.fence.token))
             if self._pooled:
                 return
             with self._session.limited(self._connection):

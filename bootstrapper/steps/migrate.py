@@ -89,6 +89,15 @@ class Migrate(Step):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
+        try:
+            self._apply(context)
+        except MigrationError as error:
+            from bootstrapper.backups.advice import with_way_back  # noqa: PLC0415 - only a failed run needs it
+
+            with_way_back(error, context)
+            raise
+
+    def _apply(self, context: Context) -> None:
         hold = context.hold
         if hold is None:
             raise FencedOffError("no lock is held")

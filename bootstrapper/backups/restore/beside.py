@@ -1,0 +1,154 @@
+"""Restores into a new database beside the old one, and gives it the old one's name when it is whole."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from bootstrapper.backups.restore import kept, ledgering, maintenance, sessions, swapping
+from bootstrapper.backups.restore.filling import fill, growth
+from bootstrapper.backups.restore.likeness import Likeness, create, dress, likeness
+from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError, RefusedError
+from bootstrapper.plan import Change
+from bootstrapper.postgres.hold import Hold
+from bootstrapper.postgres.target import Target
+from bootstrapper.step import Context
+
+_PATIENCE_SECONDS = 2.0
+_MAY = """
+SELECT current_user, r.rolsuper OR (r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE'))
+FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d WHERE r.rolname = current_user AND d.datname = %s
+"""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One restore under the lock of the database that is there.
+
+    Attributes:
+        terminate: Whether the sessions of others are ended; else they keep it from being done.
+        jobs: How many connections read the dump at once.
+    """
+
+    context: Context
+    reader: Reader
+    changes: list[Change]
+    terminate: bool = False
+    jobs: int = 1
+
+    def run(self) -> str:
+        """Gives the name under which the old database is kept.
+
+        Killed anywhere, one whole database has the name: until the renames are committed the old one, from then on the
+        new one. What else is left is dropped by the next restore.
+        """
+        name = self.context.session.server.database
+        with maintenance.outside(self._target, name, self.context.deadline) as connection:
+            for left in maintenance.sweep(connection):
+                self.context.report(f"dropped {left}, which a restore that was cut off had left")
+            require_may(connection, self._target.where, name)
+            sessions.require_no_prepared(connection, name)
+            self._require_alone(connection, name)
+            like = likeness(connection, name)
+            with maintenance.new_name(connection) as new:
+                create(connection, new, like, self._target.where)
+                self._fill(connection, new, like)
+                aside = kept.kept_name(name, self._hold.fence.run_id)
+                self._exchange(connection, name, new, aside)
+        return aside
+
+    @property
+    def _target(self) -> Target:
+        return self.context.project.target
+
+    @property
+    def _hold(self) -> Hold:
+        if self.context.hold is None:
+            raise FencedOffError("no lock is held")
+        return self.context.hold
+
+    def _require_alone(self, connection: Connection[Any], name: str) -> None:
+        """Asked before the long work, and answered for good by the server when the name is taken.
+
+        Other runs look in now and then, for a moment.
+        """
+        patience = self.context.deadline.sooner(_PATIENCE_SECONDS)
+        own = [self.context.connection.info.backend_pid]
+        while (found := sessions.others(connection, name, own)) and not self.terminate:
+            if patience.has_passed:
+                raise sessions.refusal(found, name)
+            time.sleep(0.1)
+
+    def _fill(self, connection: Connection[Any], new: str, like: Likeness) -> None:
+        context, target = self.context, self._target.with_database(new)
+        manifest = self.reader.chosen.manifest
+        with self._hold.beating(context.step):
+            tick = growth(context, connection, new, manifest.database_size if manifest else None)
+            fill(self.reader, target, connection, on_tick=tick, jobs=self.jobs)
+            with maintenance.enter(target, context.deadline) as inside:
+                began = ledgering.started_at(context.connection, self._hold.fence)
+                ledgering.settle(inside, self._hold.fence, context.project, self.changes, began)
+                inside.execute("ANALYZE")  # a dump has no statistics, and the first queries are as urgent as any
+            dress(connection, new, like)
+
+    def _exchange(self, connection: Connection[Any], name: str, new: str, aside: str) -> None:
+        """Our own session would be in the way of the renames: the lock's row names `connection` as its worker then.
+
+        As long as that lives nobody takes the lock; who breaks it ends it, and with it the transaction of the renames.
+        """
+        oid = swapping.oid_of(connection, new)
+        with maintenance.outside(self._target, name, self.context.deadline) as watcher:
+            self._hold.announce(connection)
+            self._hold.hand_over()
+            try:
+                swapping.swap(
+                    connection,
+                    watcher,
+                    name=name,
+                    new=new,
+                    kept=aside,
+                    terminate=self.terminate,
+                    deadline=self.context.deadline,
+                )
+            except (BootstrapperError, psycopg.Error) as error:
+                if not (isinstance(error, CommitUnknownError) and self._has_name(name, oid)):
+                    self._note(name, "failed", error)
+                    raise
+        self._note(aside, "done")
+
+    def _has_name(self, name: str, oid: int) -> bool:
+        """Asked anew after the connection died at COMMIT; false too where nobody answers."""
+        try:
+            with maintenance.outside(self._target, name, self.context.deadline) as connection:
+                return swapping.oid_of(connection, name) == oid
+        except (psycopg.Error, BootstrapperError):
+            return False
+
+    def _note(self, database: str, outcome: str, error: Exception | None = None) -> None:
+        """The old database's own ledger tells of the run too; without it, it says that the run did not finish."""
+        text = self.context.masker.mask(str(error)) if error is not None else None
+        target = self._target.with_database(database)
+        with (
+            suppress(psycopg.Error, BootstrapperError),
+            maintenance.enter(target, self.context.deadline) as inside,
+        ):
+            ledgering.note_end(inside, self._hold.fence, outcome, text)
+
+
+def require_may(connection: Connection[Any], where: str, name: str) -> None:
+    """Raises RefusedError where the role may not create databases, or not rename this one."""
+    row = connection.execute(_MAY, (name,)).fetchone()
+    if row is None or not row[1]:
+        role = f"role {row[0]!r}" if row is not None else "the role"
+        raise RefusedError(
+            where,
+            f"{role} may not create a database beside {name!r} and rename both",
+            sqlstate="42501",
+            hint="Run as a role with CREATEDB that is a member of the database's owner, or pass --in-place.",
+        )

@@ -1,0 +1,164 @@
+"""Which backup is meant: a file, the one that a run took, or the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrapper.backups.catalogue import Backup, find
+from bootstrapper.backups.folder import Folder
+from bootstrapper.backups.manifest import Manifest
+from bootstrapper.backups.remote import Remote, owner_of, password_of, without_secrets
+from bootstrapper.backups.settings import BackupSettings, is_url
+from bootstrapper.backups.store import Store
+from bootstrapper.errors import UsageError
+from bootstrapper.masking import Masker
+from bootstrapper.postgres.session import Server
+from bootstrapper.step import Project
+
+_SHORTEST_RUN = 8
+_MAGIC = b"PGDMP"
+_ENCRYPTED = b"age-encryption.org/"
+_LIST = "Look with `bootstrapper backups list`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line names: exactly one of file, run and latest.
+
+    Attributes:
+        file: A path, or a URL.
+        run: A run's id, or the end of it as it stands in the names of files.
+        needs_manifest: Whether a file without one is refused.
+        identity: The file of a private key, for an encrypted one.
+    """
+
+    file: str | None = None
+    run: str | None = None
+    latest: bool = False
+    needs_manifest: bool = True
+    identity: Path | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A dump; its manifest is None only where none was asked for.
+
+    Attributes:
+        where: What to call it.
+        path: Its file or folder. Where `store` is not None, it first has to be fetched from there.
+    """
+
+    where: str
+    path: Path
+    manifest: Manifest | None
+    store: Store | None = None
+
+    @property
+    def format(self) -> str:
+        """By its content, whatever its name is: "custom", "directory" or "plain"."""
+        if self.path.is_dir():
+            return "directory"
+        return "custom" if self._begins_with(_MAGIC) else "plain"
+
+    @property
+    def is_encrypted(self) -> bool:
+        if self.manifest is not None:
+            return self.manifest.encryption is not None
+        return self.path.is_file() and self._begins_with(_ENCRYPTED)
+
+    def _begins_with(self, magic: bytes) -> bool:
+        with self.path.open("rb") as file:
+            return file.read(len(magic)) == magic
+
+
+def backup_settings(project: Project) -> list[BackupSettings]:
+    """Those of the file's backup steps; the default ones where it has none."""
+    found = [unit.options for unit in project.steps.values() if isinstance(unit.options, BackupSettings)]
+    return found or [BackupSettings()]
+
+
+def program_folders(project: Project) -> list[Path]:
+    """Those of the programs that the backup steps name; pg_restore and psql lie beside pg_dump."""
+    named = [project.path(each.pg_dump) for each in backup_settings(project) if each.pg_dump is not None]
+    return [path if path.is_dir() else path.parent for path in named]
+
+
+def stores(project: Project, masker: Masker) -> Iterator[Store]:
+    """Where those steps put theirs, each place once, and for looking only."""
+    seen = set()
+    for settings in backup_settings(project):
+        masker.learn(password_of(settings.directory))
+        store = _store(settings.directory, settings) if settings.is_remote else Folder(settings.folder(project))
+        if store.where not in seen:
+            seen.add(store.where)
+            yield store
+
+
+def _store(url: str, settings: BackupSettings | None) -> Remote:
+    return Remote(url, settings.storage if settings is not None else {}, owner_of("nobody"))
+
+
+def listed(project: Project, masker: Masker) -> list[tuple[Backup, Store]]:
+    """All backups in those places, newest first, of whatever database."""
+    found = [(backup, store) for store in stores(project, masker) for backup in store.backups()]
+    return sorted(found, key=lambda each: (each[0].manifest.created_at, each[0].path.name), reverse=True)
+
+
+def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
+    """Raises UsageError where there is no such backup, or none that can be trusted."""
+    if wanted.file is not None and is_url(wanted.file):
+        return of_url(project, wanted.file, masker)
+    if wanted.file is not None:
+        return of_file(Path(wanted.file), needs_manifest=wanted.needs_manifest)
+    ours = [
+        each
+        for each in listed(project, masker)
+        if each[0].verified
+        and each[0].manifest.is_of(server.database, server.system_identifier)
+        and (wanted.run is None or _is_of_run(each[0].manifest, wanted.run))
+    ]
+    if not ours:
+        of_run = f" that run {wanted.run} took" if wanted.run is not None else ""
+        where = ", ".join(store.where for store in stores(project, masker))
+        raise UsageError(
+            f"there is no verified backup of database {server.database!r}{of_run} in {where}",
+            hint=f"{_LIST}, or name a file.",
+        )
+    return _chosen(*ours[0])
+
+
+def of_file(path: Path, *, needs_manifest: bool) -> Chosen:
+    """Raises UsageError where it is not there, or nothing vouches for it."""
+    if not path.exists():
+        raise UsageError(f"there is no backup {path}", hint=f"{_LIST}.")
+    found = find(path)
+    if found is None and needs_manifest:
+        raise UsageError(
+            f"beside {path} lies no manifest that can be read, so that nothing vouches for what is in it",
+            hint="Pass --no-manifest to take it all the same.",
+        )
+    return Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
+
+
+def of_url(project: Project, url: str, masker: Masker) -> Chosen:
+    """In a place that a backup step names, with what that says about it; or in any other. It needs its manifest."""
+    masker.learn(password_of(url))
+    folder, _, name = url.rpartition("/")
+    known = [each for each in backup_settings(project) if each.is_remote]
+    same = [each for each in known if without_secrets(each.directory).rstrip("/") == without_secrets(folder)]
+    store = _store(same[0].directory if same else folder, same[0] if same else None)
+    for backup in store.backups():
+        if backup.path.name == name:
+            return _chosen(backup, store)
+    raise UsageError(f"there is no backup {without_secrets(url)} with a manifest", hint=f"{_LIST}.")
+
+
+def _chosen(backup: Backup, store: Store) -> Chosen:
+    return Chosen(backup.where, backup.path, backup.manifest, None if isinstance(store, Folder) else store)
+
+
+def _is_of_run(manifest: Manifest, text: str) -> bool:
+    wanted = text.replace("-", "").lower()
+    return manifest.run_id is not None and len(wanted) >= _SHORTEST_RUN and manifest.run_id.hex.endswith(wanted)

@@ -1,0 +1,86 @@
+"""What has to go before a dump is read into a database that stays: everything of the role's, the ledger aside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from psycopg import Connection, sql
+
+from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
+
+_TOC = re.compile(r"\d+; \d+ \d+ (?P<about>.*)")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in the database, as far as it is in the way.
+
+    Attributes:
+        drops: Statements that remove it, in their order; what another one took along already is passed over.
+        schemas: Those that stay.
+        extensions: Those that are there, and stay.
+    """
+
+    drops: tuple[str, ...]
+    schemas: frozenset[str]
+    extensions: frozenset[str]
+
+
+def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
+    """Looks by the catalogue; every name in the statements is qualified."""
+    query = files("bootstrapper.backups.restore").joinpath("contents.sql").read_text(encoding="utf-8")
+    ledger = [names.table_name(name) for name in TABLES]
+    with connection.transaction():
+        connection.execute("SELECT pg_catalog.set_config('search_path', '', true)")
+        values = {"schema": names.schema, "tables": ledger, "is_own": names.schema == DEFAULT_SCHEMA}
+        rows = connection.execute(query.encode(), values).fetchall()
+    drops = tuple(text for kind, text in rows if kind == "drop")
+    schemas = frozenset(text for kind, text in rows if kind == "schema")
+    extensions = frozenset(text for kind, text in rows if kind == "extension")
+    return Contents(drops, schemas, extensions)
+
+
+def fence(names: LedgerNames, run_id: str, token: int) -> str:
+    """A statement that fails where the lock is not ours any more, and keeps the lock's row for its transaction."""
+    statement = (
+        "SELECT 1 / count(*) AS fence"
+        " FROM (SELECT FROM {lock} WHERE run_id = {run_id} AND token = {token} FOR UPDATE) AS l"
+    )
+    return (
+        sql.SQL(statement)
+        .format(lock=names.table("lock"), run_id=sql.Literal(run_id), token=sql.Literal(token))
+        .as_string(None)
+    )
+
+
+def wanted_entries(listing: str, names: LedgerNames, there: Contents) -> str:
+    """The table of contents that `pg_restore --list` printed, without the ledger and without what stays anyway."""
+    return "".join(f"{line}\n" for line in listing.splitlines() if not _is_left_out(line, names, there))
+
+
+def _is_left_out(line: str, names: LedgerNames, there: Contents) -> bool:
+    entry = _TOC.fullmatch(line)
+    if entry is None:
+        return False
+    about = entry["about"].rpartition(" ")[0]  # without the owner
+    if any(about in (f"SCHEMA - {name}", f"COMMENT - SCHEMA {name}") for name in there.schemas - {"public"}):
+        return True
+    if any(about in (f"EXTENSION - {name}", f"COMMENT - EXTENSION {name}") for name in there.extensions):
+        return True
+    return _is_of_ledger(about, names)
+
+
+def _is_of_ledger(about: str, names: LedgerNames) -> bool:
+    schema = re.escape(names.schema)
+    if names.schema == DEFAULT_SCHEMA:
+        return bool(re.fullmatch(rf"[A-Z ]+ (- SCHEMA |- )?{schema}( .*)?", about))
+    tables = "|".join(re.escape(names.table_name(name)) for name in TABLES)
+    return bool(re.fullmatch(rf"[A-Z ]+ {schema} ([A-Z]+ )?({tables})([ _].*)?", about))
+
+
+def joined(statements: Sequence[str]) -> str:
+    return "".join(f"{statement};\n" for statement in statements)

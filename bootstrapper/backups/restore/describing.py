@@ -1,0 +1,90 @@
+"""What a restore would replace by what, as a plan shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.backups import database
+from bootstrapper.backups.manifest import Manifest
+from bootstrapper.backups.restore import sessions
+from bootstrapper.backups.restore.choosing import Chosen
+from bootstrapper.plan import Change, Finding, PlannedStep, State
+from bootstrapper.postgres.session import Server
+from bootstrapper.units import show_seconds, show_size
+
+_ROWS = """
+SELECT coalesce(sum(CASE WHEN c.reltuples < 0 THEN pg_catalog.pg_stat_get_live_tuples(c.oid) ELSE c.reltuples END), 0)
+       ::bigint
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+def describe(connection: Connection[Any], server: Server, chosen: Chosen, *, in_place: bool) -> PlannedStep:
+    """One change: the database as it is, and as the backup has it. Reads only."""
+    name = server.database
+    kept = "it is emptied and filled anew, after a fresh backup" if in_place else f"it is kept as {name}_before_RUN"
+    before = {
+        "size": show_size(database.size(connection)),
+        "revision": _revision(database.revision(connection)),
+        "rows": f"about {_count(connection):,}",
+    }
+    change = Change.update(f"database {name}", reason=kept, before=before, after=_after(chosen))
+    findings = tuple(_findings(connection, server, chosen))
+    return PlannedStep("restore", "restore", State.PENDING, changes=(change,), findings=findings)
+
+
+def _after(chosen: Chosen) -> Mapping[str, str | None]:
+    manifest = chosen.manifest
+    if manifest is None:
+        return {"backup": chosen.where, "taken": "unknown: it has no manifest"}
+    rows = [number for number in manifest.rows.values() if number is not None]
+    return {
+        "size": show_size(manifest.database_size),
+        "revision": _revision(manifest.revision),
+        **({"rows": f"about {sum(rows):,}"} if rows else {}),
+        "backup": f"{chosen.where} ({show_size(manifest.size)})",
+        "taken": f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}, {_age(manifest)} ago",
+        "run": str(manifest.run_id) if manifest.run_id else None,
+        "server": f"PostgreSQL {manifest.server_version}",
+    }
+
+
+def _findings(connection: Connection[Any], server: Server, chosen: Chosen) -> list[Finding]:
+    found = []
+    others = sessions.others(connection, server.database, [connection.info.backend_pid])
+    if others:
+        told = "; ".join(map(str, others))
+        remedy = "Stop the application, or pass --terminate to end their sessions."
+        found.append(Finding(f"database {server.database}", f"others are connected: {told}", remedy))
+    manifest = chosen.manifest
+    if manifest is None:
+        found.append(Finding(f"backup {chosen.where}", "has no manifest: nothing vouches for what is in it"))
+    elif not manifest.is_of(server.database, server.system_identifier):
+        told = f"is one of database {manifest.database} on {manifest.server}"
+        found.append(Finding(f"backup {chosen.where}", told))
+    if manifest is not None and manifest.left_out:
+        told = f"holds a part only: it was taken with {', '.join(manifest.left_out)}"
+        found.append(Finding(f"backup {chosen.where}", told, "What it leaves out is gone after a restore."))
+    return found
+
+
+def _revision(revision: tuple[str, ...] | None) -> str:
+    if revision is None:
+        return "unknown"
+    return ", ".join(revision) or "none"
+
+
+def _count(connection: Connection[Any]) -> int:
+    """As far as statistics tell, which costs nothing."""
+    row = connection.execute(_ROWS).fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+def _age(manifest: Manifest) -> str:
+    return show_seconds(max(0.0, (datetime.now(UTC) - manifest.created_at).total_seconds()))

@@ -1,0 +1,126 @@
+"""Restores into the database that there is, in one transaction, where no other one can be created."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+
+from bootstrapper.backups.dump import take_into
+from bootstrapper.backups.places import store_of
+from bootstrapper.backups.restore import clearing, ledgering, script, sessions
+from bootstrapper.backups.restore.choosing import Chosen, backup_settings
+from bootstrapper.backups.restore.filling import known_settings
+from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.retention import dated_name
+from bootstrapper.errors import BackupError, FencedOffError, UsageError
+from bootstrapper.events import Warned
+from bootstrapper.plan import Change
+from bootstrapper.postgres.hold import Hold
+from bootstrapper.step import Context
+
+_LOCK_TIMEOUT = "30s"
+
+
+def require_archive(chosen: Chosen) -> None:
+    """Raises UsageError for a plain dump, out of which the ledger's tables can not be left."""
+    if chosen.format == "plain":
+        raise UsageError(
+            "--in-place needs a dump in custom or directory format; this one is plain SQL",
+            hint="Leave --in-place out, or choose another backup.",
+        )
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """One restore under the lock: a fresh backup first, then all or nothing."""
+
+    context: Context
+    reader: Reader
+    changes: list[Change]
+    terminate: bool = False
+
+    def run(self) -> str:
+        """Gives the place of the backup of what was there before."""
+        require_archive(self.reader.chosen)
+        context, hold = self.context, self._hold
+        self._tell_of_others()
+        try:
+            with hold.beating(context.step):
+                safety = self._back_up()
+                if self.terminate:
+                    sessions.terminate(context.connection, context.session.server.database, [self._own_pid])
+                self._replay()
+        except BackupError:
+            with hold.transaction():  # raises FencedOffError where that was the reason
+                pass
+            raise
+        with hold.transaction() as connection:
+            ledgering.record(connection, context.project.ledger, hold.fence, self.changes)
+        return safety
+
+    @property
+    def _hold(self) -> Hold:
+        if self.context.hold is None:
+            raise FencedOffError("no lock is held")
+        return self.context.hold
+
+    @property
+    def _own_pid(self) -> int:
+        return self.context.connection.info.backend_pid
+
+    def _tell_of_others(self) -> None:
+        """They are no hindrance here: who has a table open is waited for, and meanwhile the others wait."""
+        connection, name = self.context.connection, self.context.session.server.database
+        found = sessions.others(connection, name, [self._own_pid])
+        if found and not self.terminate:
+            told = "; ".join(map(str, found))
+            hint = "Pass --terminate to end their sessions."
+            self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
+
+    def _back_up(self) -> str:
+        """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
+        whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
+        settings = backup_settings(self.context.project)[0].model_copy(update=whole)
+        store = store_of(settings, self.context)
+        store.prepare()
+        name = dated_name(store, self.context.session.server.database, self.context.run_id, settings.dated_suffix)
+        taken = take_into(self.context, store, name, settings, settings.dated_format)
+        self.context.report(f"{taken.where}: what was there before, read back whole")
+        return taken.where
+
+    def _replay(self) -> None:
+        context, names, fence = self.context, self.context.project.ledger, self._hold.fence
+        there = clearing.contents(context.connection, names)
+        before = [
+            f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
+            "SET LOCAL client_min_messages = warning",
+            clearing.fence(names, str(fence.run_id), fence.token),
+            "SELECT pg_catalog.set_config('search_path', '', true)",
+            *there.drops,
+        ]
+        dump = str(self.reader.chosen.path)
+        with tempfile.NamedTemporaryFile("w", prefix="bootstrapper-", suffix=".list", encoding="utf-8") as file:
+            file.write(clearing.wanted_entries(self._listing(dump), names, there))
+            file.flush()
+            command = [self._pg_restore, "--file=-", f"--use-list={file.name}", dump]
+            script.play(
+                script.of_program(command, self.reader.environment()),
+                self.reader,
+                context.project.target,
+                before=clearing.joined(before),
+                known=known_settings(context.connection),
+                on_tick=self._hold.require,
+            )
+
+    @property
+    def _pg_restore(self) -> str:
+        return str(self.reader.tools("pg_restore").program("pg_restore"))
+
+    def _listing(self, dump: str) -> str:
+        """The whole table of contents; what is kept of a program's end are its last lines."""
+        lines: list[str] = []
+        command = [self._pg_restore, "--list", dump]
+        ended = self.reader.run(command, on_line=lines.append)
+        if ended.code != 0:
+            raise self.reader.failure(command, ended)
+        return "\n".join(lines)

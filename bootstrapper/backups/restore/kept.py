@@ -1,0 +1,52 @@
+"""The databases that restores have put aside, under names that say so."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection, errors, sql
+
+from bootstrapper.errors import GuardError, RefusedError
+
+_LONGEST_NAME = 63
+_RUN = 8
+
+_LISTED = """
+SELECT d.datname, pg_catalog.pg_database_size(d.oid) FROM pg_catalog.pg_database AS d
+WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE') ORDER BY d.datname
+"""
+
+
+def kept_name(database: str, run_id: UUID) -> str:
+    """`app_before_1a2b3c4d`: the end of the run's id, which also stands in the names of backups; at most 63 bytes."""
+    return f"{_stem(database)}{run_id.hex[-_RUN:]}"
+
+
+def _stem(database: str) -> str:
+    ending = "_before_"
+    room = _LONGEST_NAME - len(ending) - _RUN
+    return database.encode()[:room].decode(errors="ignore") + ending
+
+
+def kept(connection: Connection[Any], database: str) -> dict[str, int]:
+    """Those of this database that the role may drop, with their sizes in bytes."""
+    pattern = f"^{re.escape(_stem(database))}[0-9a-f]{{{_RUN}}}$"
+    return dict(connection.execute(_LISTED, (pattern,)).fetchall())
+
+
+def drop(connection: Connection[Any], name: str, where: str) -> None:
+    """Raises GuardError where somebody is connected to it, RefusedError where the role may not."""
+    try:
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    except errors.ObjectInUse as error:
+        raise GuardError(
+            f"database {name!r} is in use: {error.diag.message_detail or error.diag.message_primary}",
+            hint="End its sessions first.",
+        ) from error
+    except errors.InvalidCatalogName:
+        return  # somebody else dropped it meanwhile
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise RefusedError(where, str(error.diag.message_primary), sqlstate=error.sqlstate) from error

@@ -1,0 +1,89 @@
+"""The ledger of a restored database: it knows of the restore, and its lock keeps out whoever had one before."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper import __version__
+from bootstrapper.errors import FencedOffError
+from bootstrapper.plan import Change
+from bootstrapper.postgres import ledger
+from bootstrapper.postgres.hold import RELEASE, Fence
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.step import Project
+
+_FREE = """
+UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0) FROM {runs})),
+    run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL, backend_start = NULL,
+    worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
+RETURNING token
+"""
+_BEGAN = "UPDATE {runs} SET started_at = %s WHERE run_id = %s"
+
+
+def started_at(connection: Connection[Any], fence: Fence) -> datetime:
+    """When the run began, as the old database's ledger has it."""
+    query = fence.ledger.fill("SELECT started_at FROM {runs} WHERE run_id = %s")
+    row = connection.execute(query, (fence.run_id,), binary=True).fetchone()  # as text it hangs on DateStyle
+    if row is None:
+        raise FencedOffError("the ledger does not know this run any more")
+    began: datetime = row[0]
+    return began
+
+
+def settle(connection: Connection[Any], fence: Fence, project: Project, changes: list[Change], began: datetime) -> int:
+    """Writes the restore into the new database's ledger as done, and gives the lock's token there.
+
+    Nobody sees it before the database has its name, and it has that only if the restore is done. The token is above
+    all of both databases: a run from before the restore compares it, and writes nothing.
+
+    Args:
+        fence: That of the run in the old database.
+        began: When that run began.
+    """
+    names = fence.ledger
+    with connection.transaction():
+        ledger.create(connection, names)
+        ledger.require_known_version(connection, names)
+        row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
+        assert row is not None
+        token = int(row[0])
+        ledger.start_run(
+            connection,
+            names,
+            run_id=fence.run_id,
+            token=token,
+            command=project.command,
+            environment=project.environment,
+            inputs=project.inputs,
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+        connection.execute(names.fill(_BEGAN), (began, fence.run_id))
+        record(connection, names, fence, changes)
+        ledger.finish_run(connection, names, fence.run_id, "done")
+    return token
+
+
+def record(connection: Connection[Any], names: LedgerNames, fence: Fence, changes: list[Change]) -> None:
+    """The row that says what was done."""
+    ledger.record_step(
+        connection, names, run_id=fence.run_id, step="restore", uses="restore", kind="result", changes=changes
+    )
+
+
+def note_end(connection: Connection[Any], fence: Fence, outcome: str, error: str | None = None) -> None:
+    """In a database whose lock row still names the run although its connection is gone: ends the run, frees the lock.
+
+    Nothing happens where the row names another one by now.
+    """
+    names = fence.ledger
+    with connection.transaction():
+        if connection.execute(names.fill(RELEASE), (fence.run_id, fence.token)).rowcount:
+            ledger.finish_run(connection, names, fence.run_id, outcome, error)

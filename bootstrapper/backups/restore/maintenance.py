@@ -1,0 +1,101 @@
+"""The connection from outside: databases are created, renamed and dropped from another one of the same server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import RefusedError
+from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.target import Target
+
+PREFIX = "bootstrapper_restoring_"
+_PLACES = ("postgres", "template1")
+_NAME = "bootstrapper restore"
+_UNHURRIED = b"SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0"
+
+# The number in the name is the key of an advisory lock that the maker holds from before the database is there. Locks
+# are shown across databases: one that nobody holds belongs to a run that is dead.
+_ABANDONED = """
+SELECT d.datname FROM pg_catalog.pg_database AS d
+WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
+  AND CASE WHEN d.datname ~ %s THEN ('x' || pg_catalog.right(d.datname::text, 16))::bit(64)::bigint END NOT IN (
+      SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_catalog.pg_locks AS l
+      WHERE l.locktype = 'advisory' AND l.objsubid = 1)
+"""
+_PATTERN = f"^{PREFIX}[0-9a-f]{{16}}$"
+
+
+def enter(target: Target, deadline: Deadline) -> Connection[Any]:
+    """A connection in autocommit mode whose statements may take their time, whatever the role's settings say.
+
+    Raises UnreachableError or RefusedError, as any connecting does.
+    """
+    connection = connect(target, deadline=deadline, application_name=_NAME)
+    connection.execute(_UNHURRIED)
+    return connection
+
+
+@contextmanager
+def outside(target: Target, database: str, deadline: Deadline) -> Iterator[Connection[Any]]:
+    """Such a connection to a database beside this one, closed at the end.
+
+    Raises:
+        RefusedError: The role may enter neither of those that every server has.
+        UnreachableError: The server does not answer.
+    """
+    refused: RefusedError | None = None
+    for place in _PLACES:
+        if place == database:
+            continue
+        try:
+            connection = enter(target.with_database(place), deadline)
+        except RefusedError as error:
+            refused = refused or error
+            continue
+        with connection:
+            yield connection
+        return
+    assert refused is not None
+    raise RefusedError(
+        target.where,
+        f"the role may connect to none of {', '.join(_PLACES)}: {refused.reason}",
+        sqlstate=refused.sqlstate,
+        hint="Grant it CONNECT on one of them, or pass --in-place.",
+    ) from refused
+
+
+@contextmanager
+def new_name(connection: Connection[Any]) -> Iterator[str]:
+    """A name for a database that is dropped at the end if it still has that name, or else by the next restore."""
+    number = secrets.randbits(63)
+    connection.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", (number,))
+    name = f"{PREFIX}{number:016x}"
+    try:
+        yield name
+    finally:
+        if not connection.closed:
+            drop(connection, name)
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s::bigint)", (number,))
+
+
+def sweep(connection: Connection[Any]) -> list[str]:
+    """Drops the half-made databases of dead runs, and gives their names."""
+    names = [name for (name,) in connection.execute(_ABANDONED, (_PATTERN, _PATTERN)).fetchall()]
+    return [name for name in names if drop(connection, name)]
+
+
+def drop(connection: Connection[Any], name: str) -> bool:
+    """Whoever is still in it; false where it could not be dropped, which must not hide how the work ended."""
+    try:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    except psycopg.Error:
+        return False
+    return True

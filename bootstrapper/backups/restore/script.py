@@ -1,0 +1,154 @@
+"""Plays SQL text through psql: all of it in one transaction, committed only after its very end."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.errors import BackupError
+from bootstrapper.postgres.target import Target
+
+_PIECE = 1024 * 1024
+_LONGEST_HEAD = 64 * 1024
+# pg_dump and pg_restore write their SETs before anything else, and nothing between them but these.
+_HEAD = re.compile(rb"\s*(--.*|\\restrict \w+|SET \w+ = [^;]*;|SELECT pg_catalog\.set_config\([^;]*\);)?\r?\n")
+_SET = re.compile(rb"SET (\w+) = ")
+# The last words of a dump, which a truncated one lacks.
+END_MARKER = b"-- PostgreSQL database dump complete"
+_END_BYTES = 512
+
+Source = Callable[[], Iterator[bytes]]
+"""Gives pieces of SQL text to their end; raises BackupError where that is not the whole."""
+
+
+def of_file(path: Path) -> Source:
+    """The text of a plain dump."""
+
+    def read() -> Iterator[bytes]:
+        end = b""
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+                end = (end + piece)[-_END_BYTES:]
+        if END_MARKER not in end:
+            raise BackupError("the dump is cut off: it does not end as pg_dump ends a dump")
+
+    return read
+
+
+def of_program(command: Sequence[str], environment: Mapping[str, str]) -> Source:
+    """What a program prints; pg_restore turns an archive into a script that way."""
+
+    def read() -> Iterator[bytes]:
+        with subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+        ) as process:
+            assert process.stdout is not None
+            while piece := process.stdout.read(_PIECE):
+                yield piece
+        if process.returncode != 0:
+            raise BackupError(f"{Path(command[0]).name} ended with exit code {process.returncode}")
+
+    return read
+
+
+def without_unknown_settings(pieces: Iterable[bytes], known: Collection[str]) -> Iterator[bytes]:
+    """The text without those SETs of its head that the server does not know; nothing behind the head is looked at."""
+    head, is_over = b"", False
+    for piece in pieces:
+        if is_over:
+            yield piece
+            continue
+        head += piece
+        while (match := _HEAD.match(head)) is not None:
+            yield b"" if _is_unknown(match[1], known) else match[0]
+            head = head[match.end() :]
+        if b"\n" in head or len(head) > _LONGEST_HEAD:
+            is_over = True
+            yield head
+    if not is_over:
+        yield head
+
+
+def _is_unknown(line: bytes | None, known: Collection[str]) -> bool:
+    found = _SET.match(line) if line is not None else None
+    return found is not None and found[1].decode() not in known
+
+
+def play(
+    source: Source,
+    reader: Reader,
+    target: Target,
+    *,
+    before: str = "",
+    known: Collection[str],
+    on_tick: Callable[[], None],
+) -> None:
+    """Runs `before` and the source's text in one transaction.
+
+    COMMIT is the last thing that psql reads, and it reads it only where the source came to its proper end: half a
+    script ends without it, and all is rolled back.
+
+    Raises BackupError with psql's words at the first error.
+    """
+    psql = str(reader.tools("psql").program("psql"))
+    command = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+    command.append("--file=-")  # the database by its variable: a name may look like a connection string
+    reading, writing = os.pipe()
+    feeder = _Feeder(source, writing, before, known)
+    with _started(feeder, reading):
+        ended = reader.run(command, target=target, stdin=reading, on_tick=on_tick)
+    if feeder.error is not None:
+        raise feeder.error
+    if ended.code != 0 or not feeder.is_done:
+        raise reader.failure(command, ended)
+
+
+class _Feeder(threading.Thread):
+    """Writes the script into psql's input."""
+
+    def __init__(self, source: Source, descriptor: int, before: str, known: Collection[str]) -> None:
+        super().__init__(name="bootstrapper-feeder", daemon=True)
+        self._source = source
+        self._descriptor = descriptor
+        self._before = before
+        self._known = known
+        self.error: BackupError | None = None
+        self.is_done = False
+
+    def run(self) -> None:
+        try:
+            with os.fdopen(self._descriptor, "wb") as pipe:
+                pipe.write(b"BEGIN;\n" + self._before.encode() + b"\n")
+                for piece in without_unknown_settings(self._source(), self._known):
+                    pipe.write(piece)
+                pipe.write(b"\nCOMMIT;\n")
+            self.is_done = True
+        except BrokenPipeError:
+            return  # psql says why it stopped
+        except BackupError as error:
+            self.error = error
+        except OSError as error:
+            self.error = BackupError(f"the dump can not be read: {error.strerror or error}")
+
+
+@contextmanager
+def _started(feeder: _Feeder, reading: int) -> Iterator[None]:
+    """Without a reader the feeder's writes fail, which ends it whatever happened to psql."""
+    feeder.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(reading)
+        feeder.join()

@@ -1,0 +1,156 @@
+"""Restores a dump into a database to throw away, and counts what arrived."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+
+from bootstrapper.backups.restore import maintenance
+from bootstrapper.backups.restore.filling import fill, rehearse
+from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.restore.script import of_file, play
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BackupError, ClientToolsError
+from bootstrapper.postgres import embedded
+from bootstrapper.postgres.clienttools import find_tools
+from bootstrapper.postgres.session import introduce
+from bootstrapper.postgres.target import Target
+
+_TABLES = """
+SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_depend AS d
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1, 2
+"""
+# A server of our own speaks English.
+_NO_ROLE = re.compile(r'role "([^"]+)" does not exist')
+_MOST_ROUNDS = 50
+_LOCK_TABLES = (".lock", ".bootstrapper_lock")
+_FEW_ROWS = 1000
+_SMALL_PART = 0.1
+_REHEARSAL = "rehearsed"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What arrived.
+
+    Attributes:
+        rows: By table, each as schema.name, quoted where it needs that.
+        deviations: Where that is far from what the manifest says.
+    """
+
+    rows: Mapping[str, int]
+    server_version: str
+    deviations: tuple[str, ...]
+
+
+def has_own_server(major: int) -> bool:
+    """Whether the embedded wheel is here, and takes a dump of a server of this major."""
+    try:
+        find_tools(("postgres",), major, "", ())
+    except ClientToolsError:
+        return False
+    return True
+
+
+@contextmanager
+def own_server() -> Iterator[Target]:
+    """An empty database on a server of its own, gone afterwards."""
+    with embedded.scratch("verified") as target:
+        yield target
+
+
+@contextmanager
+def borrowed_server(target: Target, deadline: Deadline) -> Iterator[Target]:
+    """An empty database beside the configured one, dropped afterwards."""
+    with maintenance.outside(target, "", deadline) as connection:
+        maintenance.sweep(connection)
+        with maintenance.new_name(connection) as name:
+            try:
+                connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            except psycopg.DatabaseError as error:
+                said = f"no scratch database can be created on {target.where}: {error.diag.message_primary}"
+                hint = "Install the extra `embedded` of this PostgreSQL, or run as a role with CREATEDB."
+                raise BackupError(said, hint=hint) from error
+            yield target.with_database(name)
+
+
+def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
+    """Reads the dump into the target's empty database, and counts.
+
+    Args:
+        is_own: Whether the server is there for nothing else, so that the roles which the dump names are made on it.
+
+    Raises BackupError where it does not restore, or a table does not arrive that the manifest tells of.
+    """
+    with maintenance.enter(target, reader.deadline) as connection:
+        server = introduce(connection)
+        reader = replace(reader, server_major=server.major)
+        if is_own:
+            _create_roles(reader, target, connection)
+        fill(reader, target, connection, on_tick=lambda: None, options=("--no-tablespaces",))
+        rows = counts(connection)
+    manifest = reader.chosen.manifest
+    expected = manifest.rows if manifest is not None and not manifest.left_out else {}
+    _require_tables(rows, expected)
+    return Restored(rows, server.version, _deviations(rows, expected))
+
+
+def counts(connection: Connection[Any]) -> dict[str, int]:
+    """How many rows each table has, counted."""
+    found = {}
+    for schema, name, shown in connection.execute(_TABLES).fetchall():
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name))).fetchone()
+        assert row is not None
+        found[shown] = int(row[0])
+    return found
+
+
+def _require_tables(rows: Mapping[str, int], expected: Collection[str]) -> None:
+    """Our lock's table is in no dump, and the manifest tells of it."""
+    missing = [table for table in expected if table not in rows and not table.endswith(_LOCK_TABLES)]
+    if missing:
+        raise BackupError(f"tables that the manifest tells of did not arrive: {', '.join(missing)}")
+
+
+def _deviations(rows: Mapping[str, int], expected: Mapping[str, int | None]) -> tuple[str, ...]:
+    """Where other rows arrived than the planner took a table for: that may lag behind by what nobody analysed."""
+    return tuple(
+        f"{table} has {rows[table]:,} rows, its manifest says about {number:,}"
+        for table, number in expected.items()
+        if number is not None and table in rows and abs(rows[table] - number) > max(_FEW_ROWS, number * _SMALL_PART)
+    )
+
+
+def _create_roles(reader: Reader, target: Target, connection: Connection[Any]) -> None:
+    """Makes the roles that owners, grants and policies of the dump name, as the errors of rehearsals tell of them."""
+    for _ in range(_MOST_ROUNDS):
+        rehearsal = target.with_database(_REHEARSAL)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(_REHEARSAL)))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_REHEARSAL)))
+        names = {name for error in _rehearsed(reader, rehearsal) for name in _NO_ROLE.findall(error)}
+        if not names:
+            return
+        for name in sorted(names):
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
+
+
+def _rehearsed(reader: Reader, rehearsal: Target) -> list[str]:
+    """The errors; only the first one of a plain dump, which ends there."""
+    if reader.chosen.format != "plain":
+        return rehearse(reader, rehearsal)
+    try:
+        play(of_file(reader.chosen.path), reader, rehearsal, known=(), on_tick=lambda: None)
+    except BackupError as error:
+        return [error.reason]
+    return []

@@ -1,0 +1,111 @@
+"""`backups list` and `backups verify`: which backups there are, and whether one is good."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bootstrapper import restoring
+from bootstrapper.backups.catalogue import Backup
+from bootstrapper.cli import options
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.cli.restore import identity
+from bootstrapper.errors import ExitCode
+from bootstrapper.events import Warned
+from bootstrapper.restoring import Verified, Wanted
+from bootstrapper.units import show_size
+from bootstrapper.wording import counted, one_line
+
+_HEAD = ("file", "taken", "size", "revision", "run", "server", "state")
+_RUN = 8
+
+
+@click.group()
+def backups() -> None:
+    """Look at the backups, or verify one."""
+
+
+@backups.command(name="list")
+@takes(*options.WHERE, options.data_format, *options.PRINTING)
+def list_(invocation: Invocation) -> int:
+    """List the backups in the folders of the file's backup steps, newest first.
+
+    RUN is the end of the run's id, as `restore --run` takes it. A backup is verified if its dump is as long as when it
+    was read back whole; `backups verify` reads it again.
+    """
+    found = restoring.listed(request(invocation))
+    print_data(_json(found) if invocation.format == "json" else _text(found))
+    return ExitCode.DONE
+
+
+@backups.command()
+@click.argument("backup", metavar="FILE")
+@takes(
+    *options.WHERE,
+    options.timeout,
+    *options.PRINTING,
+    click.option("--restore", is_flag=True, help="Also restores it, on a server to throw away, and counts the rows."),
+    identity,
+    click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
+)
+def verify(invocation: Invocation, *, backup: str, restore: bool, identity: Path | None, no_manifest: bool) -> int:
+    """Compare a backup with its checksum, and read it to its end."""
+    with Reporter(invocation, "backups verify") as reporter:
+        asked = request(invocation, reporter.emit)
+        wanted = Wanted(file=backup, needs_manifest=not no_manifest, identity=identity)
+        done = restoring.verify(asked, wanted, by_restoring=restore)
+        for deviation in done.restored.deviations if done.restored is not None else ():
+            reporter.emit(Warned(deviation, "Compare with the database, if no one had analysed the table for long."))
+        reporter.say(_verdict(done))
+    return ExitCode.DONE
+
+
+def _verdict(done: Verified) -> str:
+    read = "its checksum is right, and it" if done.has_manifest else "it"
+    said = f"good: {done.backup.rpartition('/')[2]}: {read} can be read to its end"
+    if done.restored is None:
+        return said
+    tables, rows = len(done.restored.rows), sum(done.restored.rows.values())
+    arrived = f"{counted(rows, 'row')} in {counted(tables, 'table')}"
+    return f"{said}; restored on PostgreSQL {done.restored.server_version}: {arrived}"
+
+
+def _text(found: list[Backup]) -> str:
+    if not found:
+        return "no backups"
+    rows = [_HEAD, *map(_row, found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    return "\n".join(
+        "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(backup: Backup) -> tuple[str, ...]:
+    manifest = backup.manifest
+    revision = "unknown" if manifest.revision is None else ", ".join(manifest.revision) or "none"
+    return (
+        one_line(_shown(backup)),
+        f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}",
+        show_size(manifest.size),
+        one_line(revision),
+        manifest.run_id.hex[-_RUN:] if manifest.run_id else "-",
+        one_line(f"{manifest.database} on {manifest.server_version}"),
+        "verified" if backup.verified else "damaged",
+    )
+
+
+def _shown(backup: Backup) -> str:
+    """From here, where it lies below."""
+    here = Path.cwd()
+    return str(backup.path.relative_to(here)) if backup.path.is_relative_to(here) else backup.where
+
+
+def _json(found: list[Backup]) -> str:
+    items = [{**asdict(backup.manifest), "file": backup.where, "verified": backup.verified} for backup in found]
+    return json.dumps(items, default=str, ensure_ascii=False, indent=2)

@@ -1,0 +1,150 @@
+"""`restore`: puts a backup back, after showing what it replaces and asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from bootstrapper import api, restoring
+from bootstrapper.cli import options
+from bootstrapper.cli.confirming import require_name, require_yes
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import print_data
+from bootstrapper.cli.planning import print_plan
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.requests import request
+from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.plan import Plan
+from bootstrapper.restoring import Chosen, Wanted
+from bootstrapper.units import show_seconds, show_size
+from bootstrapper.wording import counted
+
+identity = click.option(
+    "--identity",
+    metavar="KEYFILE",
+    type=click.Path(path_type=Path),
+    help="A private key for an encrypted backup; that of the backup step if left out.",
+)
+_NOTHING = "nothing was restored"
+
+
+@dataclass(frozen=True)
+class _Consent:
+    """What was said on the command line, so that nobody has to be asked."""
+
+    yes: bool
+    confirm: str | None
+
+    def require(self, invocation: Invocation, question: str, database: str, nothing: str) -> None:
+        if api.is_protected(request(invocation)):
+            require_name(question, database, given=self.confirm, nothing=nothing)
+        else:
+            require_yes(question, yes=self.yes or self.confirm == database, nothing=nothing)
+
+
+@click.command()
+@click.argument("backup", metavar="[FILE]", required=False)
+@takes(
+    *options.WHERE,
+    options.timeout,
+    options.plan_format,
+    options.report,
+    *options.PRINTING,
+    click.option("--run", metavar="ID", help="The backup that this run took: its id, or the end of it."),
+    click.option("--latest", is_flag=True, help="The newest verified backup of this database."),
+    click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
+    identity,
+    click.option("--in-place", is_flag=True, help="Into the database that there is, in one transaction."),
+    click.option("--terminate", is_flag=True, help="Ends the sessions of all who are connected."),
+    click.option(
+        "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="How many connections read the dump."
+    ),
+    click.option("--drop-old", is_flag=True, help="Drops the databases that earlier restores put aside."),
+    click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
+    click.option("--confirm", metavar="DATABASE", help="The database's name, in place of typing it."),
+    click.option("--dry-run", is_flag=True, help="Shows what would be replaced, and changes nothing."),
+)
+def restore(
+    invocation: Invocation,
+    *,
+    backup: str | None,
+    run: str | None,
+    latest: bool,
+    no_manifest: bool,
+    identity: Path | None,
+    in_place: bool,
+    terminate: bool,
+    jobs: int,
+    drop_old: bool,
+    yes: bool,
+    confirm: str | None,
+    dry_run: bool,
+) -> int:
+    """Put a backup back: FILE, the one that a run took (--run), or the newest one (--latest).
+
+    The dump is checked, then read into a new database beside the old one, which gives its name to the new one at last
+    and is kept as DATABASE_before_RUN until `restore --drop-old`. Shows first what is replaced, and asks. In a
+    protected environment the database's name has to be typed, or given with --confirm.
+    """
+    consent = _Consent(yes, confirm)
+    if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
+        raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
+    if drop_old:
+        return _drop_old(invocation, consent, dry_run=dry_run)
+    wanted = Wanted(file=backup, run=run, latest=latest, needs_manifest=not no_manifest, identity=identity)
+    with _shown(invocation, wanted, in_place=in_place) as (plan, chosen):
+        if dry_run:
+            return ExitCode.DONE
+        database = plan.database.database
+        consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
+        with Reporter(invocation, "restore") as reporter:
+            reporter.journal.plan = plan
+            asked = request(invocation, reporter.emit)
+            step = plan.steps[0]
+            done = restoring.restore(asked, chosen, step, in_place=in_place, terminate=terminate, jobs=jobs)
+            name = chosen.where.rpartition("/")[2]
+            reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
+            reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
+    return ExitCode.DONE
+
+
+@contextmanager
+def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool) -> Iterator[tuple[Plan, Chosen]]:
+    """Prints what would be replaced, and gives it."""
+    with ExitStack() as stack:
+        with Reporter(invocation, "restore") as reporter:
+            asked = request(invocation, reporter.emit)
+            render = api.renderer(asked, invocation.format or "text")
+            plan, chosen = stack.enter_context(restoring.preview(asked, wanted, in_place=in_place))
+            reporter.journal.plan = plan
+            reporter.make_way_for_data()
+            print_plan(invocation, render.plan(plan))
+        yield plan, chosen
+
+
+def _what_was_kept(invocation: Invocation, kept: str, *, in_place: bool) -> str:
+    if in_place:
+        return f"what was there before is in {kept}"
+    return f"the old database is kept as {kept}; drop it with: bootstrapper restore --drop-old{invocation.again}"
+
+
+def _drop_old(invocation: Invocation, consent: _Consent, *, dry_run: bool) -> int:
+    with Reporter(invocation, "restore --drop-old") as reporter:
+        asked = request(invocation, reporter.emit)
+        database, found = restoring.kept_databases(asked)
+        reporter.make_way_for_data()
+        for name, size in found.items():
+            print_data(f"- database {name} ({show_size(size)})")
+        if not found:
+            reporter.say(f"nothing to drop: no database is kept from before a restore of {database}")
+        if dry_run or not found:
+            return ExitCode.DONE
+        question = f"Drop {counted(len(found), 'database')} for good?"
+        consent.require(invocation, question, database, "nothing was dropped")
+        restoring.drop_kept(asked, list(found))
+        reporter.say(f"dropped: {', '.join(found)}")
+    return ExitCode.DONE
