@@ -19,7 +19,7 @@ from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.settings import is_url
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BootstrapperError, StepFailedError, UnreachableError, UsageError
+from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError, UsageError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.opening import Opened, Request, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -74,16 +74,19 @@ def preview(request: Request, wanted: Wanted, *, in_place: bool) -> Iterator[tup
         yield plan, chosen
 
 
-def restore(
-    request: Request, chosen: Chosen, planned: PlannedStep, *, in_place: bool, terminate: bool, jobs: int
-) -> Restored:
-    """Replaces the database by what the dump holds, under the lock. Raises leaves of BootstrapperError."""
-    started = time.monotonic()
+def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, terminate: bool, jobs: int) -> Restored:
+    """Replaces the database by what the dump holds, under the lock. Raises leaves of BootstrapperError.
+
+    Args:
+        plan: What `preview` showed, and somebody agreed to: another database than that one is left alone.
+    """
+    started, planned = time.monotonic(), plan.steps[0]
     outcome = "failed"
     try:
         with opened(request, _STEP, writes=True) as run:
             run.executor.open_gates()
             require_direct(run)
+            _require_same(run, plan)
             with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
                 changes = list(planned.changes)
                 reader = _reader(request, run, chosen)
@@ -99,6 +102,16 @@ def restore(
         raise
     finally:
         request.emit(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
+
+
+def _require_same(run: Opened, plan: Plan) -> None:
+    """Raises GuardError where the address leads to another database since somebody agreed, as after a failover."""
+    server = run.session.server
+    if (server.system_identifier, server.oid) != (plan.database.system_identifier, plan.database.oid):
+        raise GuardError(
+            f"database {server.database!r} is not the one that was shown any more: nothing was restored",
+            hint="Look at it again.",
+        )
 
 
 def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
@@ -139,7 +152,7 @@ def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
         project = resolve(request, "backups verify", connects=False).project
         found = choosing.of_url(project, wanted.file, request.masker)
     else:
-        found = choosing.of_file(Path(wanted.file), needs_manifest=wanted.needs_manifest)
+        found = choosing.of_file(wanted.file, needs_manifest=wanted.needs_manifest)
     needs_key = found.is_encrypted and wanted.identity is None
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
     with fetching.at_hand(found, keys, deadline) as chosen:

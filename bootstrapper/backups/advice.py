@@ -24,7 +24,9 @@ def way_back(context: Context) -> str | None:
         ours = [
             backup
             for backup, _ in listed(context.project, context.masker)
-            if backup.verified and backup.manifest.is_of(server.database, server.system_identifier)
+            if backup.verified
+            and backup.manifest.is_of(server.database, server.system_identifier)
+            and not backup.manifest.left_out
         ]
         runs = {context.run_id}
         if all(backup.manifest.run_id != context.run_id for backup in ours):

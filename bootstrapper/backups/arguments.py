@@ -31,6 +31,7 @@ _REFUSED = {
     **dict.fromkeys(_HALVES, "would leave out what a backup is for"),
     "file": "would write somewhere else; where backups go is said by `directory` or `file`",
     "enable-row-security": "would leave out rows without a word",
+    **dict.fromkeys(("clean", "create", "if-exists"), "would make a dump that no restore can play"),
     "help": "dumps nothing",
     "version": "dumps nothing",
 }
@@ -83,4 +84,4 @@ def complaint(answer: Sequence[str]) -> str | None:
     lines = [line for line in answer if line.strip() and "--help" not in line]
     if not lines or any("connection to server" in line or "could not connect" in line for line in lines):
         return None
-    return re.sub(r"^(\S*/)?pg_dump: (error: )?", "", lines[0])
+    return re.sub(r"^(.*/)?pg_dump: (error: )?", "", lines[0])

@@ -35,7 +35,7 @@ ORDER BY n.nspname, c.relname
 _UNFINISHED = """
 SELECT run_id FROM {runs}
 WHERE outcome IS DISTINCT FROM 'done' AND (%(inputs)s::text IS NULL OR inputs = %(inputs)s)
-  AND serial > COALESCE((SELECT max(serial) FROM {runs} WHERE outcome = 'done'), 0)
+  AND serial > COALESCE((SELECT max(serial) FROM {runs} WHERE outcome = 'done' AND command <> 'backup'), 0)
 """
 
 
@@ -70,7 +70,7 @@ def row_estimates(connection: Connection[Any], names: LedgerNames) -> dict[str, 
 def unfinished_runs(
     connection: Connection[Any], names: LedgerNames, inputs: str | None = None
 ) -> frozenset[UUID] | None:
-    """Runs since the last one that was done, which failed, were killed or are still going.
+    """Runs since the last one that was done, other than a mere backup, which failed, were killed or are still going.
 
     Args:
         inputs: Only runs of the configuration with this digest.

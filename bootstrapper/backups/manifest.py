@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -72,10 +72,17 @@ class Manifest:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a backup's manifest: {error}") from error
 
+    def is_of_the_future(self, now: datetime) -> bool:
+        """Whether a clock was wrong when it was dated, so that nobody knows its age."""
+        return self.created_at > now + _PATIENCE
+
     def is_of(self, database: str, system_identifier: str | None) -> bool:
         """Whether it is a backup of this database; names decide where a server does not tell who it is."""
         known = self.system_identifier and system_identifier
         return self.database == database and (not known or self.system_identifier == system_identifier)
+
+
+_PATIENCE = timedelta(minutes=5)
 
 
 def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +92,10 @@ def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:
     fields["run_id"] = UUID(raw["run_id"]) if raw["run_id"] else None
     fields["left_out"] = tuple(raw.get("left_out", ()))
     fields["created_at"] = datetime.fromisoformat(raw["created_at"])
+    if fields["created_at"].tzinfo is None:
+        raise ValueError("not a backup's manifest: created_at has no time zone")
+    if not isinstance(raw["size"], int) or not isinstance(raw["sha256"], str):
+        raise ValueError("not a backup's manifest: size is no number, or sha256 no text")
     return fields
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from bootstrapper.backups import draft as local_draft
 from bootstrapper.backups.catalogue import Backup
@@ -43,6 +44,9 @@ def owner_of(*parts: str | None) -> str:
     Remote places know no flock that would end with its holder.
     """
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_OWNER_LENGTH]
+
+
+_USER = re.compile(r"://([^@]*)@")
 
 
 class Remote(Store):
@@ -220,15 +224,13 @@ def _end(file: Any) -> None:
 
 
 def without_secrets(url: str) -> str:
-    """The URL without password and query."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")
-    user = place[0].partition(":")[0]
-    return urlunsplit((parts.scheme, f"{user}@{place[2]}" if user else place[2], parts.path, "", ""))
+    """The URL without password and query; fsspec chains several by `::`, and a password may hold a slash."""
+    return _USER.sub(lambda found: f"://{found[1].partition(':')[0]}@", url).partition("?")[0].partition("#")[0]
 
 
 def password_of(url: str) -> str | None:
-    return urlsplit(url).password
+    found = _USER.search(url)
+    return found[1].partition(":")[2] or None if found is not None else None
 
 
 def _file_system(url: str, options: Mapping[str, object]) -> tuple[FileSystem, str]:

@@ -59,9 +59,13 @@ def retire(
     database: str,
     system_identifier: str | None,
     unfinished: Collection[UUID] | None,
+    left_out: Sequence[str] = (),
     now: datetime | None = None,
 ) -> list[Backup]:
     """Removes the dated backups of one database that have had their time, and gives them.
+
+    Only those that leave out the same count for each other: a part replaces no whole. One from the future counts for
+    none, since the clock that dated it was wrong.
 
     Args:
         unfinished: Runs whose backups stay: a crash loop must not evict the good one. None where nobody knows, and
@@ -72,8 +76,9 @@ def retire(
     _remove_lost(store, dated)
     if unfinished is None:
         return []
-    good = [backup for backup in dated if backup.verified]
-    past = keeping.past(good, now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    alike = [backup for backup in dated if backup.verified and backup.manifest.left_out == tuple(left_out)]
+    past = keeping.past([backup for backup in alike if not backup.manifest.is_of_the_future(now)], now)
     old = [backup for backup in past if backup.manifest.run_id not in unfinished]
     for backup in old:
         _remove(store, backup)

@@ -22,7 +22,7 @@ class BackupAge(StepModel):
 
 
 class BackupCheck(Check):
-    """`backup: {newer_than: 24h}`, looked for where the file's backup steps put theirs."""
+    """`backup: {newer_than: 24h}`, looked for where the file's backup steps put theirs; of the whole database only."""
 
     key = "backup"
     Argument = BackupAge
@@ -36,12 +36,14 @@ class BackupCheck(Check):
         return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
 
     def _newest(self, context: Context) -> Backup | None:
-        server = context.session.server
+        server, now = context.session.server, datetime.now(UTC)
         ours = [
             backup
             for settings in self._settings()
             for backup in store_of(settings, context).backups()
-            if backup.verified and backup.manifest.is_of(server.database, server.system_identifier)
+            if backup.verified
+            and backup.manifest.is_of(server.database, server.system_identifier)
+            and not (backup.manifest.left_out or backup.manifest.is_of_the_future(now))
         ]
         return max(ours, key=lambda backup: backup.manifest.created_at, default=None)
 

@@ -7,11 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
+from bootstrapper.postgres.ledger import RESTORED_AS_OF
 from bootstrapper.step import Answer, Check, Probe
 
 _STATEMENT = """
-SELECT pg_catalog.to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM {steps}
-WHERE kind = 'result' AND marks @> ARRAY[%s]::text[] ORDER BY id LIMIT 1
+SELECT pg_catalog.to_char(s.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM {steps} AS s
+WHERE s.kind = 'result' AND s.marks @> ARRAY[%s]::text[] AND NOT EXISTS (
+    SELECT FROM {steps} AS r, pg_catalog.unnest(r.marks) AS mark WHERE r.id > s.id AND r.uses = 'restore'
+      AND pg_catalog.starts_with(mark, %s) AND s.recorded_at > pg_catalog.substr(mark, %s)::timestamptz)
+ORDER BY s.id LIMIT 1
 """
 
 
@@ -23,7 +27,8 @@ class OnceCheck(Check):
 
     def probe(self) -> Probe:
         statement = self.project.ledger.fill(_STATEMENT)
-        return Probe(statement, (self.argument,), missing=Answer.no("the ledger does not exist yet"))
+        values = (self.argument, RESTORED_AS_OF, len(RESTORED_AS_OF) + 1)
+        return Probe(statement, values, missing=Answer.no("the ledger does not exist yet"))
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         if not rows:

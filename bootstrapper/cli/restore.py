@@ -58,6 +58,7 @@ class _Consent:
     click.option("--latest", is_flag=True, help="The newest verified backup of this database."),
     click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
     identity,
+    click.option("--partial", is_flag=True, help="Takes a backup that leaves something out; it replaces everything."),
     click.option("--in-place", is_flag=True, help="Into the database that there is, in one transaction."),
     click.option("--terminate", is_flag=True, help="Ends the sessions of all who are connected."),
     click.option(
@@ -75,6 +76,7 @@ def restore(
     run: str | None,
     latest: bool,
     no_manifest: bool,
+    partial: bool,
     identity: Path | None,
     in_place: bool,
     terminate: bool,
@@ -95,7 +97,14 @@ def restore(
         raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
     if drop_old:
         return _drop_old(invocation, consent, dry_run=dry_run)
-    wanted = Wanted(file=backup, run=run, latest=latest, needs_manifest=not no_manifest, identity=identity)
+    wanted = Wanted(
+        file=backup,
+        run=run,
+        latest=latest,
+        needs_manifest=not no_manifest,
+        partial=partial,
+        identity=identity,
+    )
     with _shown(invocation, wanted, in_place=in_place) as (plan, chosen):
         if dry_run:
             return ExitCode.DONE
@@ -104,8 +113,7 @@ def restore(
         with Reporter(invocation, "restore") as reporter:
             reporter.journal.plan = plan
             asked = request(invocation, reporter.emit)
-            step = plan.steps[0]
-            done = restoring.restore(asked, chosen, step, in_place=in_place, terminate=terminate, jobs=jobs)
+            done = restoring.restore(asked, chosen, plan, in_place=in_place, terminate=terminate, jobs=jobs)
             name = chosen.where.rpartition("/")[2]
             reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
             reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))

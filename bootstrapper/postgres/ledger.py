@@ -21,6 +21,8 @@ from bootstrapper.plan import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
 LEDGER_VERSION = 2
+RESTORED_AS_OF = "restored-as-of:"
+"""Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
 BROKEN = "broken"
 """The outcome of a run whose lock somebody broke; it is noted for it."""
 UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.InsufficientPrivilege)

@@ -71,7 +71,7 @@ class Backup(Step):
         size, seconds = show_size(taken.manifest.size), show_seconds(taken.manifest.seconds or 0)
         context.report(f"{taken.where}: {size}, read back whole, in {seconds}")
         if self.options.file is None:
-            self._retire(context, store)
+            self._retire(context, store, taken)
 
     def _take(self, context: Context, store: Store) -> TakenBackup:
         if self.options.file is not None:
@@ -124,7 +124,7 @@ class Backup(Step):
         directory = without_secrets(options.directory) if options.is_remote else options.directory
         return f"backup of {name} to {options.file or directory.rstrip('/') + '/'}"
 
-    def _retire(self, context: Context, store: Store) -> None:
+    def _retire(self, context: Context, store: Store, taken: TakenBackup) -> None:
         server = context.session.server
         retired = retire(
             store,
@@ -132,6 +132,7 @@ class Backup(Step):
             database=server.database,
             system_identifier=server.system_identifier,
             unfinished=database.unfinished_runs(context.connection, context.project.ledger),
+            left_out=taken.manifest.left_out,
         )
         for backup in retired:
             context.report(f"{backup.where}: removed, newer ones are kept")

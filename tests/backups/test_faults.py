@@ -172,7 +172,7 @@ def wrapped(project: Project, script: str, program: str = "pg_dump") -> dict[str
     return {"PATH": f"{folder}:/usr/bin:/bin"}
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+def eventually(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it did not come to this in time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bootstrapper.backups.catalogue import Backup, find
@@ -12,7 +13,7 @@ from bootstrapper.backups.manifest import Manifest
 from bootstrapper.backups.remote import Remote, owner_of, password_of, without_secrets
 from bootstrapper.backups.settings import BackupSettings, is_url
 from bootstrapper.backups.store import Store
-from bootstrapper.errors import UsageError
+from bootstrapper.errors import GuardError, UsageError
 from bootstrapper.masking import Masker
 from bootstrapper.postgres.session import Server
 from bootstrapper.step import Project
@@ -31,6 +32,7 @@ class Wanted:
         file: A path, or a URL.
         run: A run's id, or the end of it as it stands in the names of files.
         needs_manifest: Whether a file without one is refused.
+        partial: Whether one may be taken that leaves something out; it replaces the whole database all the same.
         identity: The file of a private key, for an encrypted one.
     """
 
@@ -38,6 +40,7 @@ class Wanted:
     run: str | None = None
     latest: bool = False
     needs_manifest: bool = True
+    partial: bool = False
     identity: Path | None = None
 
 
@@ -107,17 +110,31 @@ def listed(project: Project, masker: Masker) -> list[tuple[Backup, Store]]:
 
 
 def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
-    """Raises UsageError where there is no such backup, or none that can be trusted."""
+    """Raises UsageError where there is no such backup, or none that can be trusted, GuardError for a partial one."""
+    chosen = _choose(project, server, wanted, masker)
+    left_out = chosen.manifest.left_out if chosen.manifest is not None else ()
+    if left_out and not wanted.partial:
+        raise GuardError(
+            f"{chosen.where} is a backup of a part of the database ({', '.join(left_out)}) and would replace all of it",
+            hint="Take a whole one, or pass --partial.",
+        )
+    return chosen
+
+
+def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
     if wanted.file is not None and is_url(wanted.file):
         return of_url(project, wanted.file, masker)
     if wanted.file is not None:
-        return of_file(Path(wanted.file), needs_manifest=wanted.needs_manifest)
+        return of_file(wanted.file, needs_manifest=wanted.needs_manifest)
+    if wanted.run is not None and len(wanted.run.replace("-", "")) < _SHORTEST_RUN:
+        raise UsageError(f"--run needs at least {_SHORTEST_RUN} digits of the run's id", hint=f"{_LIST}.")
+    now = datetime.now(UTC)
     ours = [
         each
         for each in listed(project, masker)
         if each[0].verified
         and each[0].manifest.is_of(server.database, server.system_identifier)
-        and (wanted.run is None or _is_of_run(each[0].manifest, wanted.run))
+        and (_is_of_run(each[0].manifest, wanted.run) if wanted.run is not None else _is_whole(each[0].manifest, now))
     ]
     if not ours:
         of_run = f" that run {wanted.run} took" if wanted.run is not None else ""
@@ -129,8 +146,16 @@ def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> 
     return _chosen(*ours[0])
 
 
-def of_file(path: Path, *, needs_manifest: bool) -> Chosen:
+def _is_whole(manifest: Manifest, now: datetime) -> bool:
+    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong."""
+    return not manifest.left_out and not manifest.is_of_the_future(now)
+
+
+def of_file(text: str, *, needs_manifest: bool) -> Chosen:
     """Raises UsageError where it is not there, or nothing vouches for it."""
+    path = Path(text).resolve() if text else Path()
+    if not path.name:
+        raise UsageError(f"{text!r} is no backup", hint=f"{_LIST}.")
     if not path.exists():
         raise UsageError(f"there is no backup {path}", hint=f"{_LIST}.")
     found = find(path)

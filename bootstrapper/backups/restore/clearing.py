@@ -12,6 +12,16 @@ from psycopg import Connection, sql
 
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
 
+# Partitions are locked with their table. Who may not delete from a table may not drop it either.
+_LOCKABLE = """
+SELECT pg_catalog.format('LOCK TABLE ONLY %%I.%%I IN SHARE ROW EXCLUSIVE MODE', n.nspname, c.relname)
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$)'
+  AND NOT (n.nspname = %(schema)s AND c.relname = ANY (%(tables)s))
+  AND pg_catalog.has_table_privilege(c.oid, 'DELETE') ORDER BY c.oid
+"""
+# The kinds of entries that tables make, as pg_restore lists them.
+_KINDS = "TABLE|TABLE DATA|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|CONSTRAINT|FK CONSTRAINT|INDEX|DEFAULT|COMMENT|ACL"
 _TOC = re.compile(r"\d+; \d+ \d+ (?P<about>.*)")
 
 
@@ -20,12 +30,14 @@ class Contents:
     """What is in the database, as far as it is in the way.
 
     Attributes:
+        locks: Statements that keep everybody from writing to tables.
         drops: Statements that remove it, in their order; what another one took along already is passed over.
         schemas: Those that stay.
         extensions: Those that are there, and stay.
     """
 
     drops: tuple[str, ...]
+    locks: tuple[str, ...]
     schemas: frozenset[str]
     extensions: frozenset[str]
 
@@ -38,10 +50,11 @@ def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
         connection.execute("SELECT pg_catalog.set_config('search_path', '', true)")
         values = {"schema": names.schema, "tables": ledger, "is_own": names.schema == DEFAULT_SCHEMA}
         rows = connection.execute(query.encode(), values).fetchall()
+        tables = connection.execute(_LOCKABLE, values).fetchall()
     drops = tuple(text for kind, text in rows if kind == "drop")
     schemas = frozenset(text for kind, text in rows if kind == "schema")
     extensions = frozenset(text for kind, text in rows if kind == "extension")
-    return Contents(drops, schemas, extensions)
+    return Contents(drops, tuple(statement for (statement,) in tables), schemas, extensions)
 
 
 def fence(names: LedgerNames, run_id: str, token: int) -> str:
@@ -77,9 +90,12 @@ def _is_left_out(line: str, names: LedgerNames, there: Contents) -> bool:
 def _is_of_ledger(about: str, names: LedgerNames) -> bool:
     schema = re.escape(names.schema)
     if names.schema == DEFAULT_SCHEMA:
-        return bool(re.fullmatch(rf"[A-Z ]+ (- SCHEMA |- )?{schema}( .*)?", about))
+        return bool(re.fullmatch(rf"((SCHEMA|ACL|COMMENT) - (SCHEMA )?{schema}|({_KINDS}) {schema} .*)", about))
     tables = "|".join(re.escape(names.table_name(name)) for name in TABLES)
-    return bool(re.fullmatch(rf"[A-Z ]+ {schema} ([A-Z]+ )?({tables})([ _].*)?", about))
+    whole = rf"({_KINDS}) {schema} (TABLE |COLUMN )?({tables})(\.\S+)?"
+    part = rf"(CONSTRAINT|FK CONSTRAINT|DEFAULT|COMMENT) {schema} (CONSTRAINT )?({tables}) .*"
+    made = rf"({_KINDS}) {schema} (SEQUENCE |INDEX )?({tables})_\w+_(seq|idx|key|pkey)"
+    return any(re.fullmatch(pattern, about) for pattern in (whole, part, made))
 
 
 def joined(statements: Sequence[str]) -> str:

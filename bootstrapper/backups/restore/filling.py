@@ -52,7 +52,7 @@ def fill(
     """
     known = known_settings(connection)
     if reader.chosen.format == "plain":
-        script.play(script.of_file(reader.chosen.path), reader, target, known=known, on_tick=on_tick)
+        script.play(script.known_only(script.of_file(reader.chosen.path), known), reader, target, on_tick=on_tick)
         return
     for section in _SECTIONS if jobs > 1 else ("",):
         own = [f"--section={section}", f"--jobs={jobs}"] if section else []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
+import time
+from contextlib import closing
 from dataclasses import dataclass
 
 from bootstrapper.backups.dump import take_into
-from bootstrapper.backups.places import store_of
-from bootstrapper.backups.restore import clearing, ledgering, script, sessions
+from bootstrapper.backups.places import goes_with_container, store_of
+from bootstrapper.backups.restore import clearing, ledgering, maintenance, script, sessions
 from bootstrapper.backups.restore.choosing import Chosen, backup_settings
 from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.retention import dated_name
+from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, FencedOffError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.plan import Change
@@ -19,6 +23,12 @@ from bootstrapper.postgres.hold import Hold
 from bootstrapper.step import Context
 
 _LOCK_TIMEOUT = "30s"
+_LOCK_PATIENCE_SECONDS = 35.0
+_LOCKED = 1651470190
+_IS_LOCKED = """
+SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+    AND classid = %s AND objid = %s
+"""
 
 
 def require_archive(chosen: Chosen) -> None:
@@ -46,16 +56,16 @@ class InPlace:
         self._tell_of_others()
         try:
             with hold.beating(context.step):
-                safety = self._back_up()
                 if self.terminate:
                     sessions.terminate(context.connection, context.session.server.database, [self._own_pid])
-                self._replay()
+                safety = self._replay()
         except BackupError:
             with hold.transaction():  # raises FencedOffError where that was the reason
                 pass
             raise
         with hold.transaction() as connection:
-            ledgering.record(connection, context.project.ledger, hold.fence, self.changes)
+            as_of = ledgering.mark_as_of(self.reader.chosen.manifest)
+            ledgering.record(connection, context.project.ledger, hold.fence, self.changes, marks=[as_of])
         return safety
 
     @property
@@ -69,7 +79,7 @@ class InPlace:
         return self.context.connection.info.backend_pid
 
     def _tell_of_others(self) -> None:
-        """They are no hindrance here: who has a table open is waited for, and meanwhile the others wait."""
+        """They are no hindrance here: who writes is waited for, and who wants to write then waits for us."""
         connection, name = self.context.connection, self.context.session.server.database
         found = sessions.others(connection, name, [self._own_pid])
         if found and not self.terminate:
@@ -81,6 +91,13 @@ class InPlace:
         """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
         whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
         settings = backup_settings(self.context.project)[0].model_copy(update=whole)
+        if settings.format == "plain":  # --in-place could not read it back
+            settings = settings.model_copy(update={"format": "custom", "compress": None, "jobs": None})
+        if (folder := goes_with_container(settings, self.context)) is not None:
+            hint = "Mount a volume there, or let `directory` of the backup step name a place outside."
+            self.context.emit(
+                Warned(f"{folder} is inside this container: the backup of what is there ends with it", hint)
+            )
         store = store_of(settings, self.context)
         store.prepare()
         name = dated_name(store, self.context.session.server.database, self.context.run_id, settings.dated_suffix)
@@ -88,29 +105,56 @@ class InPlace:
         self.context.report(f"{taken.where}: what was there before, read back whole")
         return taken.where
 
-    def _replay(self) -> None:
+    def _replay(self) -> str:
+        """In one transaction, which first lets nobody write any more: what is written then is in the safety backup."""
         context, names, fence = self.context, self.context.project.ledger, self._hold.fence
         there = clearing.contents(context.connection, names)
+        key = secrets.randbelow(1 << 31)
         before = [
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
             "SET LOCAL client_min_messages = warning",
+            "SET LOCAL idle_in_transaction_session_timeout = 0",
             clearing.fence(names, str(fence.run_id), fence.token),
             "SELECT pg_catalog.set_config('search_path', '', true)",
-            *there.drops,
+            *there.locks,
+            f"SELECT pg_catalog.pg_advisory_xact_lock({_LOCKED}, {key})",
         ]
+        safety: list[str] = []
+
+        def meanwhile() -> None:
+            self._await_lock(key)
+            safety.append(self._back_up())
+
         dump = str(self.reader.chosen.path)
         with tempfile.NamedTemporaryFile("w", prefix="bootstrapper-", suffix=".list", encoding="utf-8") as file:
             file.write(clearing.wanted_entries(self._listing(dump), names, there))
             file.flush()
-            command = [self._pg_restore, "--file=-", f"--use-list={file.name}", dump]
+            # Without it pg_restore commits in between, around large objects.
+            command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={file.name}", dump]
+            program = script.of_program(command, self.reader.environment())
+            dumped = script.known_only(script.without_commit(program), known_settings(context.connection))
+            drops = clearing.joined(there.drops).encode()
             script.play(
-                script.of_program(command, self.reader.environment()),
+                script.after(drops, dumped),
                 self.reader,
                 context.project.target,
                 before=clearing.joined(before),
-                known=known_settings(context.connection),
+                meanwhile=meanwhile,
                 on_tick=self._hold.require,
             )
+        return safety[0]
+
+    def _await_lock(self, key: int) -> None:
+        """Returns when the transaction has all its locks; raises BackupError where it does not get them in time."""
+        patience = Deadline.after(_LOCK_PATIENCE_SECONDS).sooner(self.context.deadline.seconds_left)
+        with closing(maintenance.enter(self.context.project.target, self.context.deadline)) as watcher:
+            while not watcher.execute(_IS_LOCKED, (_LOCKED, key)).fetchone():
+                if patience.has_passed:
+                    raise BackupError(
+                        "others write to the database, and do not come to an end",
+                        hint="Stop the application, or pass --terminate to end their sessions.",
+                    )
+                time.sleep(0.05)
 
     @property
     def _pg_restore(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,8 @@ _RUN = 8
 
 _LISTED = """
 SELECT d.datname, pg_catalog.pg_database_size(d.oid) FROM pg_catalog.pg_database AS d
-WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE') ORDER BY d.datname
+WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
+  AND pg_catalog.starts_with(pg_catalog.shobj_description(d.oid, 'pg_database'), %s) ORDER BY d.datname
 """
 
 
@@ -34,7 +36,12 @@ def _stem(database: str) -> str:
 def kept(connection: Connection[Any], database: str) -> dict[str, int]:
     """Those of this database that the role may drop, with their sizes in bytes."""
     pattern = f"^{re.escape(_stem(database))}[0-9a-f]{{{_RUN}}}$"
-    return dict(connection.execute(_LISTED, (pattern,)).fetchall())
+    return dict(connection.execute(_LISTED, (pattern, comment(database))).fetchall())
+
+
+def comment(database: str) -> str:
+    """What a database that was put aside says of itself: a name alone may be anybody's, or be cut off."""
+    return f"bootstrapper: put aside by a restore of {json.dumps(database)}"
 
 
 def drop(connection: Connection[Any], name: str, where: str) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from bootstrapper import __version__
+from bootstrapper.backups.manifest import Manifest
 from bootstrapper.errors import FencedOffError
 from bootstrapper.plan import Change
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.hold import RELEASE, Fence
-from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.step import Project
 
 _FREE = """
@@ -71,11 +73,21 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
     return token
 
 
-def record(connection: Connection[Any], names: LedgerNames, fence: Fence, changes: list[Change]) -> None:
+def record(
+    connection: Connection[Any], names: LedgerNames, fence: Fence, changes: list[Change], marks: Sequence[str] = ()
+) -> None:
     """The row that says what was done."""
+    run_id = fence.run_id
     ledger.record_step(
-        connection, names, run_id=fence.run_id, step="restore", uses="restore", kind="result", changes=changes
+        connection, names, run_id=run_id, step="restore", uses="restore", kind="result", changes=changes, marks=marks
     )
+
+
+def mark_as_of(manifest: Manifest | None) -> str:
+    """For a ledger that stays: what it holds from this moment on until the restore was taken away by it."""
+    if manifest is None:
+        return f"{RESTORED_AS_OF}-infinity"
+    return f"{RESTORED_AS_OF}{manifest.created_at - timedelta(seconds=manifest.seconds or 0):%Y-%m-%dT%H:%M:%S%z}"
 
 
 def note_end(connection: Connection[Any], fence: Fence, outcome: str, error: str | None = None) -> None:

@@ -8,20 +8,24 @@ import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
+import psycopg
+
 from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.errors import BackupError
+from bootstrapper.errors import BackupError, BootstrapperError
 from bootstrapper.postgres.target import Target
 
 _PIECE = 1024 * 1024
 _LONGEST_HEAD = 64 * 1024
 # pg_dump and pg_restore write their SETs before anything else, and nothing between them but these.
-_HEAD = re.compile(rb"\s*(--.*|\\restrict \w+|SET \w+ = [^;]*;|SELECT pg_catalog\.set_config\([^;]*\);)?\r?\n")
+_HEAD = re.compile(rb"\s*(--.*|\\restrict \w+|BEGIN;|SET \w+ = [^;]*;|SELECT pg_catalog\.set_config\([^;]*\);)?\r?\n")
 _SET = re.compile(rb"SET (\w+) = ")
 # The last words of a dump, which a truncated one lacks.
 END_MARKER = b"-- PostgreSQL database dump complete"
 _END_BYTES = 512
+_LAST_COMMIT = re.compile(rb"^COMMIT;\s*(?:(?:--[^\n]*|\\unrestrict \w+)?\s*)*\Z", re.MULTILINE)
 
 Source = Callable[[], Iterator[bytes]]
 """Gives pieces of SQL text to their end; raises BackupError where that is not the whole."""
@@ -62,6 +66,11 @@ def of_program(command: Sequence[str], environment: Mapping[str, str]) -> Source
     return read
 
 
+def known_only(source: Source, known: Collection[str]) -> Source:
+    """The source without the SETs that the server does not know."""
+    return lambda: without_unknown_settings(source(), known)
+
+
 def without_unknown_settings(pieces: Iterable[bytes], known: Collection[str]) -> Iterator[bytes]:
     """The text without those SETs of its head that the server does not know; nothing behind the head is looked at."""
     head, is_over = b"", False
@@ -81,8 +90,40 @@ def without_unknown_settings(pieces: Iterable[bytes], known: Collection[str]) ->
 
 
 def _is_unknown(line: bytes | None, known: Collection[str]) -> bool:
+    if line == b"BEGIN;":
+        return True  # of --single-transaction; the transaction is ours
     found = _SET.match(line) if line is not None else None
     return found is not None and found[1].decode() not in known
+
+
+def after(text: bytes, source: Source) -> Source:
+    """The text, then all of the source."""
+
+    def read() -> Iterator[bytes]:
+        yield from chain([text], source())
+
+    return read
+
+
+def without_commit(source: Source) -> Source:
+    """The script of `pg_restore --single-transaction` without its COMMIT, which is its last statement.
+
+    Raises BackupError where it does not end with that.
+    """
+
+    def read() -> Iterator[bytes]:
+        held = b""
+        for piece in source():
+            held += piece
+            if len(held) > _END_BYTES:
+                yield held[:-_END_BYTES]
+                held = held[-_END_BYTES:]
+        found = _LAST_COMMIT.search(held)
+        if found is None:
+            raise BackupError("pg_restore did not write the dump as one transaction")
+        yield held[: found.start()]
+
+    return read
 
 
 def play(
@@ -91,10 +132,10 @@ def play(
     target: Target,
     *,
     before: str = "",
-    known: Collection[str],
+    meanwhile: Callable[[], None] = lambda: None,
     on_tick: Callable[[], None],
 ) -> None:
-    """Runs `before` and the source's text in one transaction.
+    """Runs `before` and the source's text in one transaction, and calls `meanwhile` between the two.
 
     COMMIT is the last thing that psql reads, and it reads it only where the source came to its proper end: half a
     script ends without it, and all is rolled back.
@@ -105,7 +146,7 @@ def play(
     command = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
     command.append("--file=-")  # the database by its variable: a name may look like a connection string
     reading, writing = os.pipe()
-    feeder = _Feeder(source, writing, before, known)
+    feeder = _Feeder(source, writing, before, meanwhile)
     with _started(feeder, reading):
         ended = reader.run(command, target=target, stdin=reading, on_tick=on_tick)
     if feeder.error is not None:
@@ -117,27 +158,31 @@ def play(
 class _Feeder(threading.Thread):
     """Writes the script into psql's input."""
 
-    def __init__(self, source: Source, descriptor: int, before: str, known: Collection[str]) -> None:
+    def __init__(self, source: Source, descriptor: int, before: str, meanwhile: Callable[[], None]) -> None:
         super().__init__(name="bootstrapper-feeder", daemon=True)
         self._source = source
         self._descriptor = descriptor
         self._before = before
-        self._known = known
-        self.error: BackupError | None = None
+        self._meanwhile = meanwhile
+        self.error: BootstrapperError | None = None
         self.is_done = False
 
     def run(self) -> None:
         try:
             with os.fdopen(self._descriptor, "wb") as pipe:
                 pipe.write(b"BEGIN;\n" + self._before.encode() + b"\n")
-                for piece in without_unknown_settings(self._source(), self._known):
+                pipe.flush()
+                self._meanwhile()
+                for piece in self._source():
                     pipe.write(piece)
                 pipe.write(b"\nCOMMIT;\n")
             self.is_done = True
         except BrokenPipeError:
             return  # psql says why it stopped
-        except BackupError as error:
+        except BootstrapperError as error:
             self.error = error
+        except psycopg.Error as error:
+            self.error = BackupError(f"the connection was lost: {str(error).partition(chr(10))[0]}")
         except OSError as error:
             self.error = BackupError(f"the dump can not be read: {error.strerror or error}")
 

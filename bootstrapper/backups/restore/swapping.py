@@ -9,12 +9,14 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import sessions
+from bootstrapper.backups.restore.kept import comment
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, CommitUnknownError
 from bootstrapper.postgres.cutoff import cut_off
 
 _LOCK_TIMEOUT = "10s"
 _RENAME = "ALTER DATABASE {} RENAME TO {}"
+_COMMENT = "COMMENT ON DATABASE {} IS {}"
 _OID = "SELECT oid FROM pg_catalog.pg_database WHERE datname = %s"
 
 
@@ -53,6 +55,7 @@ def swap(
             connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
             connection.execute(sql.SQL(_RENAME).format(sql.Identifier(name), sql.Identifier(kept)))
             connection.execute(sql.SQL(_RENAME).format(sql.Identifier(new), sql.Identifier(name)))
+            connection.execute(sql.SQL(_COMMENT).format(sql.Identifier(kept), sql.Literal(comment(name))))
             _commit(connection)
     except errors.ObjectInUse as error:
         connection.execute("ROLLBACK")

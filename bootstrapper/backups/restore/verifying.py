@@ -14,7 +14,7 @@ from psycopg import Connection, sql
 from bootstrapper.backups.restore import maintenance
 from bootstrapper.backups.restore.filling import fill, rehearse
 from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.restore.script import of_file, play
+from bootstrapper.backups.restore.script import known_only, of_file, play
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres import embedded
@@ -150,7 +150,7 @@ def _rehearsed(reader: Reader, rehearsal: Target) -> list[str]:
     if reader.chosen.format != "plain":
         return rehearse(reader, rehearsal)
     try:
-        play(of_file(reader.chosen.path), reader, rehearsal, known=(), on_tick=lambda: None)
+        play(known_only(of_file(reader.chosen.path), ()), reader, rehearsal, on_tick=lambda: None)
     except BackupError as error:
         return [error.reason]
     return []
