@@ -81,7 +81,7 @@ class Lock(Scope):
             context.session.open(deadline)
             return try_take(context.session, context.project.ledger, self._details(context))
         except UnreachableError as error:
-            if error.sqlstate == READ_ONLY_SQL_TRANSACTION or deadline.has_passed:
+            if error.sqlstate == READ_ONLY_SQL_TRANSACTION:
                 raise
             return error
 
