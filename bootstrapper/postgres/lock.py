@@ -94,10 +94,12 @@ def try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold 
 
 def _try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold | Holder:
     connection, key, pooled = session.connection, advisory_key(names), session.server.pooled
-    if not pooled and not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s)", key):
-        return read_holder(connection, names)
     try:
+        if not pooled and not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_lock(%s)", key):
+            return read_holder(connection, names)
         taken = _take_row(session, names, details, key)
+        if isinstance(taken, Holder) and not pooled:
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
     except psycopg.Error as error:
         is_lost = connection.closed
         session.close()
@@ -105,8 +107,6 @@ def _try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold
     except BaseException:
         session.close()  # frees the advisory lock, whatever state the connection is in
         raise
-    if isinstance(taken, Holder) and not pooled:
-        connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
     return taken
 
 
