@@ -209,7 +209,7 @@ def break_lock(request: Request, run_id: UUID) -> LockState:
 
     Raises GuardError where another run holds it, or none does.
     """
-    with opened(request, "lock break", writes=True) as run:
+    with opened(request, "lock break", writes=True) as run, run.session.limited(run.session.connection):
         return lockstate.break_lock(run.session.connection, run.project.ledger, run_id)
 
 

@@ -118,7 +118,9 @@ class Hold:
     def note_step(self, step: str) -> None:
         """Says in the row what is at work, for those who wait; one statement, which compares as the fence does."""
         statement = self.fence.ledger.fill(_NOTE_STEP)
-        if not self.connection.execute(statement, (step, self.fence.run_id, self.fence.token)).rowcount:
+        with self._session.limited(self.connection):
+            noted = self.connection.execute(statement, (step, self.fence.run_id, self.fence.token)).rowcount
+        if not noted:
             raise FencedOffError("another run has taken the lock")
 
     @contextmanager
