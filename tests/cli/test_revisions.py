@@ -70,9 +70,9 @@ def test_a_step_up_is_counted_from_where_the_database_is(project: Project) -> No
 
 
 def test_a_revision_that_does_not_exist_is_an_error_without_traceback(project: Project) -> None:
-    for command in ("upgrade", "stamp"):
+    for command in ("upgrade", "stamp", "downgrade"):
         failed = project.run(command, "nowhere", "-e", "here")
-        assert failed.returncode == 1
+        assert failed.returncode == 2
         assert "there is no revision or branch 'nowhere'" in failed.stderr
         assert "Traceback" not in failed.stderr
 
