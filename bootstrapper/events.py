@@ -53,8 +53,13 @@ class LockAwaited(Event):
 
 @dataclass(frozen=True)
 class ScopeEntered(Event):
+    """Attributes:
+    run_id: Of the run that holds what the scope took; None for a scope without one.
+    """
+
     step: str
     detail: str = ""
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)

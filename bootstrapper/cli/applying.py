@@ -39,7 +39,6 @@ def apply_all(
         render = api.renderer(asked, invocation.format) if invocation.format else None
         outcome = api.apply(asked, command)
         reporter.journal.plan = outcome.plan
-        reporter.journal.run_id = str(outcome.run_id) if outcome.run_id else None
         reporter.say(_last_words(invocation, reporter, outcome, nothing))
         if outcome.embedded:
             reporter.say(connect(invocation))

@@ -143,6 +143,7 @@ def test_the_report_tells_of_a_failure_too(project: Project) -> None:
     report = json.loads((project.folder / "report.json").read_text())
     assert run.returncode == report["exit_code"] == report["error"]["exit_code"] == 1
     assert report["steps"][-1]["result"] == "failed"
+    assert report["run_id"] in run.stderr
     assert "division by zero" in report["error"]["message"]
 
 
