@@ -130,3 +130,49 @@ def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
     assert [message for _, message in problems(project)] == [
         "batch commits in parts, and a check could take the first ones for all"
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("{uses: backup, with: {keep: true}}", "keep: expected a whole number, found true or false"),
+        ("{uses: backup, with: {compress: true}}", "compress: expected a whole number, found true or false"),
+        ("{uses: migrate, with: {repair: 0}}", "repair: expected true or false, found a number"),
+    ],
+)
+def test_true_is_no_number_and_a_number_no_answer(project: TrialProject, step: str, message: str) -> None:
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+@pytest.mark.parametrize(
+    "step", ["{uses: seed, with: {batch: '5'}}", "{uses: migrate, with: {repair: '${REPAIR:-no}'}}"]
+)
+def test_a_text_may_stand_for_a_number_or_an_answer(project: TrialProject, step: str) -> None:
+    """As it comes out of a variable."""
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    project.write("[alembic]\nscript_location = migrations\n", "alembic.ini")
+    project.write("", "migrations/env.py")
+    assert len(api.validate(project.request()).steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (
+            "{uses: backup, with: {compress: [5]}}",
+            "compress: expected a whole number or text, found a list",
+        ),
+        ("{uses: backup, with: {compress: -1}}", "compress: has to be at least 0"),
+        ("{uses: migrate, with: {target: []}}", "target: needs 1 at least"),
+        ("{uses: migrate, with: {adopt: ''}}", "adopt: may not be empty"),
+    ],
+)
+def test_what_a_choice_of_types_refuses_is_one_sentence(project: TrialProject, step: str, message: str) -> None:
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+def test_a_variable_without_braces_is_told_from_a_wrong_address(project: TrialProject) -> None:
+    project.write("version: 1\ndatabase: {url: $DATABASE_URL}\nsteps: [{uses: lock}]\n")
+    assert problems(project) == [(2, "a variable is written with braces: ${NAME}")]
