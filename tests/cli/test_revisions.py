@@ -183,6 +183,8 @@ def test_autogenerate_never_sees_the_ledger(project: Project) -> None:
         "depends_on = None\nfrom alembic import op\nimport sqlalchemy as sa\n"
         "def upgrade():\n    ${upgrades}\ndef downgrade():\n    ${downgrades}\n"
     )
+    behind = project.run("revision", "drop all", "--autogenerate", "-e", "here")
+    assert behind.stderr.endswith("hint: Bring it to the newest revision first, with `bootstrapper upgrade`.\n")
     project.run("upgrade", "-e", "here")
     made = project.run("revision", "drop all", "--autogenerate", "-e", "here")
     assert made.returncode == 0, made.stderr
