@@ -8,6 +8,7 @@ from functools import cached_property
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.migrations.walk import Walk
 from bootstrapper.suggestions import did_you_mean
+from bootstrapper.wording import counted
 
 
 class BrokenHistory(Exception):  # noqa: N818 - turned into a MigrationError by whoever knows the step
@@ -20,7 +21,9 @@ class NoSuchRevision(BrokenHistory):
     def __init__(self, name: str, *, could_be: Sequence[str], known: Iterable[str]) -> None:
         several = f"; it could be {', '.join(could_be)}" if could_be else ""
         super().__init__(f"there is no revision or branch {name!r}{several}")
-        self.hint = None if could_be else did_you_mean(name, known, "Name a revision, head, heads or label@head.")
+        self.hint = (
+            None if could_be else did_you_mean(name, known, "Name a revision by its id, or a branch by its label.")
+        )
 
 
 class History:
@@ -170,7 +173,8 @@ class History:
                 other.id for other in self.revisions.values() if (name in other.down if name else not other.down)
             ]
             if not following:
-                raise BrokenHistory(f"there are only {step} revisions above")
+                above = f"only {counted(step, 'revision')}" if step else "no revisions"
+                raise BrokenHistory(f"there {'is' if step == 1 else 'are'} {above} above")
             if len(following) > 1:
                 raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
             name = following[0]

@@ -66,7 +66,7 @@ def test_a_step_up_is_counted_from_where_the_database_is(project: Project) -> No
     assert project.run("upgrade", "+1", "-e", "here").returncode == 0
     assert versions(project) == ["second"]
     too_far = project.run("upgrade", "+7", "-e", "here")
-    assert (too_far.returncode, "there are only 1 revisions above" in too_far.stderr) == (2, True)
+    assert (too_far.returncode, "there is only 1 revision above" in too_far.stderr) == (2, True)
 
 
 def test_a_revision_that_does_not_exist_is_an_error_without_traceback(project: Project) -> None:
