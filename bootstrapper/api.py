@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -139,6 +139,7 @@ def follow(request: Request) -> bool:
 
     Raises PendingError at the deadline.
     """
+    request = replace(request, emit=following.once(request.emit))
     with opened(request, "apply", writes=False) as run:
         return following.follow(run.executor, run.session, run.deadline, request.emit)
 

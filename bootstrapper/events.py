@@ -52,9 +52,21 @@ class LockAwaited(Event):
 
 
 @dataclass(frozen=True)
+class ChangesAwaited(Event):
+    """A follower found changes that others have to make; said first and whenever the steps become others."""
+
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ScopeEntered(Event):
+    """Attributes:
+    run_id: Of the run that holds what the scope took; None for a scope without one.
+    """
+
     step: str
     detail: str = ""
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)

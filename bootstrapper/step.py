@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import Problem, Source
 from bootstrapper.events import Emit, StepProgressed, StepReported
 from bootstrapper.masking import Masker
+from bootstrapper.options import StepModel
 from bootstrapper.plan import Action, Answer, Change, Deferred, Finding, Verdict
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold
@@ -57,12 +56,6 @@ __all__ = [
     "Value",
     "Verdict",
 ]
-
-
-class StepModel(BaseModel):
-    """Base of every options model: unknown keys are errors, instances do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ The database has to be one that the step has something to do in, and that nobody
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection, sql
@@ -50,13 +51,14 @@ class _InjectedError(Exception):
 
 
 def assert_step_contract(request: Request, step: str) -> None:
-    """Takes one step of the file through its whole life.
+    """Takes one step of the file through its whole life, after all steps above it were applied.
 
     Planned, it has changes, and planning writes nothing. Failing at the last moment, a transactional step leaves
     nothing. Applied, it has no changes left. Applied again, it writes nothing.
 
     Raises AssertionError, naming the sentence that is not true.
     """
+    _apply_above(request, step)
     before = _look(request)
     assert _planned(request, step).has_changes, f"{step} has nothing to do in this database: nothing can be shown"
     assert _look(request) == before, f"planning {step} wrote something"
@@ -83,6 +85,13 @@ def snapshot(connection: Connection[Any]) -> dict[str, str]:
         row = connection.execute(query).fetchone()
         found[f"rows of {schema}.{table}"] = str(row[0]) if row else ""
     return found
+
+
+def _apply_above(request: Request, step: str) -> None:
+    """What they leave would be taken for the step's own, where the step itself is made to fail."""
+    with opened(request, "test", writes=True) as run:
+        names = [entry.name for entry in run.entries if isinstance(entry.unit, Step)]
+    apply(replace(request, skip=(*request.skip, *names[names.index(step) :])))
 
 
 def _difference(before: dict[str, str], after: dict[str, str]) -> list[str]:

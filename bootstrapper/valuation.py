@@ -124,7 +124,7 @@ class _Evaluation:
         return expansion.text
 
     def _call(self, key: str, argument: object, *, in_secret: bool) -> Evaluated:
-        function = _function(key, self.context)
+        function = _function(key, self.context.project.values)
         if function.needs_database and not self.database:
             raise ValueError(f"{key} needs the database and can only be used in fixtures")
         secret = function.is_secret(argument)
@@ -146,7 +146,7 @@ def holds(
     """
     call = call_of(raw)
     assert call is not None
-    function, seen = _function(call[0], context), _beside(context, source)
+    function, seen = _function(call[0], context.project.values), _beside(context, source)
     inner = call[1]
     if not function.verbatim:
         secret = function.is_secret(call[1])
@@ -176,13 +176,13 @@ def _refused_default(names: tuple[str, ...]) -> GuardError:
     )
 
 
-def _function(key: str, context: Context) -> Value:
-    function = context.project.values.get(key)
+def _function(key: str, values: Mapping[str, Value]) -> Value:
+    function = values.get(key)
     if function is not None:
         return function
     if key == REFERENCE:
         raise ValueError(f"{REFERENCE} stands alone in a column of a fixture, not inside another value")
-    known = sorted({*context.project.values, REFERENCE})
+    known = sorted({*values, REFERENCE})
     near = nearest(key, known)
     meant = f"did you mean {near}?" if near else f"known are {', '.join(known)};"
     raise ValueError(f"unknown value function {key}: {meant} write {{$literal: {{{key}: ...}}}} for plain data")
@@ -202,11 +202,11 @@ class Traits:
 _PLAIN = Traits()
 
 
-def traits(raw: object, context: Context) -> Traits:
+def traits(raw: object, values: Mapping[str, Value]) -> Traits:
     """Of all the functions in `raw` together; raises ValueError where one is unknown, or compared inside another."""
     if not isinstance(raw, Mapping | list):
         return _PLAIN
-    calls = [(_function(key, context), argument) for key, argument in _calls(raw, context)]
+    calls = [(_function(key, values), argument) for key, argument in _calls(raw, values)]
     compared = [function.is_compared(argument) for function, argument in calls]
     if any(compared[0 if call_of(raw) is None else 1 :]):
         raise ValueError("what existing rows are compared by has to be the whole value of its column")
@@ -218,20 +218,20 @@ def traits(raw: object, context: Context) -> Traits:
     )
 
 
-def _calls(raw: object, context: Context) -> Iterator[tuple[str, Any]]:
+def _calls(raw: object, values: Mapping[str, Value]) -> Iterator[tuple[str, Any]]:
     """All calls in `raw`, outermost first; none inside an argument that is taken verbatim."""
     call = call_of(raw)
     if call is not None:
         yield call
-        function = context.project.values.get(call[0])
+        function = values.get(call[0])
         if function is None or not function.verbatim:
-            yield from _calls(call[1], context)
+            yield from _calls(call[1], values)
     elif isinstance(raw, Mapping):
         for item in raw.values():
-            yield from _calls(item, context)
+            yield from _calls(item, values)
     elif isinstance(raw, list):
         for item in raw:
-            yield from _calls(item, context)
+            yield from _calls(item, values)
 
 
 def problem_with_value(error: ValueError, source: Source) -> Problem:
@@ -247,7 +247,7 @@ def needs(raw: object, context: Context) -> tuple[str, ...]:
     found: list[str] = []
     for text, in_secret in _texts(raw, context, in_secret=False):
         found += _unset(text, context, in_secret=in_secret)
-    for key, argument in _calls(raw, context):
+    for key, argument in _calls(raw, context.project.values):
         function = context.project.values.get(key)
         names = function.variables(argument) if function else ()
         found += [name for name in names if name not in context.project.variables]
@@ -292,7 +292,7 @@ def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
 
 def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
     """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
-    calls = list(_calls(raw, context))
+    calls = list(_calls(raw, context.project.values))
     variables: list[str] = []
     for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
         variables += _used(text)

@@ -39,6 +39,12 @@ def test_the_step_keeps_the_contract(sample: TrialProject, step: str) -> None:
     assert_step_contract(sample.request(), step)
 
 
+def test_what_the_steps_above_leave_is_not_taken_for_the_steps_own(sample: TrialProject) -> None:
+    above = "{uses: sql, name: above, with: {statement: CREATE TABLE other ()}, check: {table: other}}"
+    sample.write(f"steps:\n  - uses: lock\n  - {above}\n  - {STEPS['sql']}\n")
+    assert_step_contract(sample.request(), "sql")
+
+
 BROKEN = """
 from bootstrapper import Change, Step, hookimpl
 

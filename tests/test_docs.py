@@ -194,10 +194,17 @@ def test_the_readme_shows_what_plan_and_apply_print() -> None:
     assert normal(page) == normal(outputs.refreshed(page)), "run python docs/outputs.py"
 
 
+def test_the_tutorial_shows_what_its_commands_print() -> None:
+    outputs = script("outputs")
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    assert normal(page) == normal(outputs.refreshed_tutorial(page)), "run python docs/outputs.py"
+
+
 def normal(text: str) -> str:
     """Without what differs from run to run."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN", text)
     text = re.sub(r"\b\d+(\.\d+)? (ms|s)\b", "TIME", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "MOMENT", text)
     return re.sub(r"PostgreSQL 18\.\d+", "PostgreSQL 18", text)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bootstrapper import api
 from bootstrapper.errors import AheadError, PendingError
-from bootstrapper.events import Warned
+from bootstrapper.events import ChangesAwaited, GateOpened, RunStarted, Warned
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.projects import TrialProject
@@ -35,6 +35,16 @@ def test_nobody_reaches_it_in_time_and_nothing_was_written(project: TrialProject
         api.follow(project.request(timeout_seconds=1.0))
     assert (caught.value.steps, caught.value.exit_code) == (("migrate",), 4)
     assert not project.has("bootstrapper.lock")
+
+
+def test_a_follower_says_once_what_it_waits_for(project: TrialProject) -> None:
+    project.write(STEPS.replace("steps:", "steps:\n  - uses: wait") % "")
+    write_env(project.folder)
+    write_revision(project.folder, "first", upgrade=create_table("a"))
+    with pytest.raises(PendingError):
+        api.follow(project.request(timeout_seconds=2.0))
+    assert [type(event) for event in project.events] == [RunStarted, GateOpened, ChangesAwaited]
+    assert project.events[-1] == ChangesAwaited(("migrate",))
 
 
 def test_a_follower_goes_on_as_soon_as_another_run_is_done(project: TrialProject) -> None:
@@ -77,5 +87,6 @@ def test_the_command_says_when_it_is_reached_and_answers_4_when_not(
     command = Project(project.folder, project.database)
     waited = command.run("apply", "--follow", "--timeout", "1s")
     assert (waited.returncode, "there are still changes to make in migrate" in waited.stderr) == (4, True)
+    assert waited.stderr.count("waiting: for changes of others in migrate\n") == 1
     project.apply()
     assert "reached: the database is as bootstrap.yaml declares" in command.run("apply", "--follow").stderr

@@ -72,3 +72,107 @@ def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: Tr
     assert project.plan().pending == ()
     project.write("DATABASE_URL=postgresql://nowhere\n", ".env")
     assert project.plan().pending == ()  # the process wins
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{$ref: auther.one}", "there is no fixture 'auther'"),
+        ("{$ref: words.two}", "there is no row in fixture words: 'two'"),
+        ("{$ref: 5}", "$ref takes fixture.label, fixture.label.column, or {fixture: {key: value}}"),
+        ("{$ref: {wordz: {word: a}}}", "there is no fixture 'wordz'"),
+        ("{$ref: {words: {id: a}}}", "a row of words is named by its key: word"),
+        (
+            "{$pasword: x}",
+            "unknown value function $pasword: did you mean $password? write {$literal: {$pasword: ...}} for plain data",
+        ),
+        ("[{$password: {$fil: X}}]", "unknown value function $fil: did you mean $file?"),
+    ],
+)
+def test_validate_finds_what_a_cell_names_and_nobody_has(project: TrialProject, value: str, message: str) -> None:
+    project.write(STEPS + f"fixtures:\n  words: {{key: [word], rows: {{one: {{word: a, other: {value}}}}}}}\n")
+    ((line, found),) = problems(project)
+    assert (line, found[: len(message)]) == (10, message)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{$ref: words.one}",
+        "{$ref: words.one.word}",
+        "{$ref: {cities: {name: b}}}",
+        "{$ref: '${ROW}'}",
+        "{$literal: {$x: 1}}",
+    ],
+)
+def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialProject, value: str) -> None:
+    project.write(STEPS + f"fixtures:\n  words: {{key: [word], rows: {{one: {{word: a, other: {value}}}}}}}\n")
+    assert api.validate(project.request()).fixtures == {"words": 1}
+
+
+def test_validate_looks_for_files_of_sql(project: TrialProject) -> None:
+    project.write(
+        "steps:\n  - uses: lock\n  - {uses: sql, name: a, with: {file: nowhere.sql}, check: never}\n"
+        "  - {uses: sql, name: b, with: {file: commit.sql}, check: never}\n"
+    )
+    project.write("COMMIT;", "commit.sql")
+    assert [message for _, message in problems(project)] == [
+        "nowhere.sql can not be read: No such file or directory",
+        "COMMIT is refused: the step has its own transaction",
+    ]
+
+
+def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
+    project.write(
+        "steps:\n  - uses: lock\n  - {uses: seed, with: {batch: 5}, check: {table: words}}\n"
+        "fixtures:\n  words: {key: [word], rows: [{word: a}]}\n"
+    )
+    assert [message for _, message in problems(project)] == [
+        "batch commits in parts, and a check could take the first ones for all"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("{uses: backup, with: {keep: true}}", "keep: expected a whole number, found true or false"),
+        ("{uses: backup, with: {compress: true}}", "compress: expected a whole number, found true or false"),
+        ("{uses: migrate, with: {repair: 0}}", "repair: expected true or false, found a number"),
+    ],
+)
+def test_true_is_no_number_and_a_number_no_answer(project: TrialProject, step: str, message: str) -> None:
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+@pytest.mark.parametrize(
+    "step", ["{uses: seed, with: {batch: '5'}}", "{uses: migrate, with: {repair: '${REPAIR:-no}'}}"]
+)
+def test_a_text_may_stand_for_a_number_or_an_answer(project: TrialProject, step: str) -> None:
+    """As it comes out of a variable."""
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    project.write("[alembic]\nscript_location = migrations\n", "alembic.ini")
+    project.write("", "migrations/env.py")
+    assert len(api.validate(project.request()).steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (
+            "{uses: backup, with: {compress: [5]}}",
+            "compress: expected a whole number or text, found a list",
+        ),
+        ("{uses: backup, with: {compress: -1}}", "compress: has to be at least 0"),
+        ("{uses: migrate, with: {target: []}}", "target: needs 1 at least"),
+        ("{uses: migrate, with: {adopt: ''}}", "adopt: may not be empty"),
+    ],
+)
+def test_what_a_choice_of_types_refuses_is_one_sentence(project: TrialProject, step: str, message: str) -> None:
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+def test_a_variable_without_braces_is_told_from_a_wrong_address(project: TrialProject) -> None:
+    project.write("version: 1\ndatabase: {url: $DATABASE_URL}\nsteps: [{uses: lock}]\n")
+    assert problems(project) == [(2, "a variable is written with braces: ${NAME}")]

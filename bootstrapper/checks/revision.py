@@ -11,7 +11,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.leftovers import leftovers_parameters, leftovers_query
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import compare, read_declared
+from bootstrapper.migrations.state import Declared, compare, read_declared
 from bootstrapper.migrations.versions import Versions, rows_query
 from bootstrapper.step import Answer, Check, Probe
 
@@ -31,6 +31,8 @@ class RevisionCheck(Check):
 
     def probe(self) -> Probe:
         settings = self._settings()
+        if self.argument not in ("head", "heads"):
+            self._declared(settings)  # a revision that no file has is an error already while there is no version table
         missing = Answer.no("no version table")
         if not settings.repair:
             return Probe(rows_query(settings), missing=missing)
@@ -38,14 +40,8 @@ class RevisionCheck(Check):
         return Probe(statement, leftovers_parameters(self.project.ledger), missing=missing)
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
-        settings = self._settings().model_copy(update={"target": self.argument})
-        declared = read_declared(
-            settings,
-            self.project,
-            deadline=Deadline.after(READING_SECONDS),
-            report=lambda line: None,
-            source=self.source,
-        )
+        settings = self._settings()
+        declared = self._declared(settings)
         found = tuple(row[0] for row in rows)
         state = compare(declared, Versions(found))
         at = f"at {', '.join(found)}" if found else "at no revision"
@@ -56,6 +52,15 @@ class RevisionCheck(Check):
         if settings.repair and rows and rows[0][1]:
             return Answer.no(f"{at}, {rows[0][1]} to repair")
         return Answer.yes(at)
+
+    def _declared(self, settings: MigrationSettings) -> Declared:
+        return read_declared(
+            settings.model_copy(update={"target": self.argument}),
+            self.project,
+            deadline=Deadline.after(READING_SECONDS),
+            report=lambda line: None,
+            source=self.source,
+        )
 
     def _settings(self) -> MigrationSettings:
         """Those of the step that declares the check, else of the only step that migrates."""

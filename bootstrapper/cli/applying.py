@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bootstrapper import api
@@ -12,6 +12,7 @@ from bootstrapper.cli.planning import print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
+from bootstrapper.plan import Plan, State
 
 if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
     from bootstrapper.operations import Operation
@@ -39,7 +40,6 @@ def apply_all(
         render = api.renderer(asked, invocation.format) if invocation.format else None
         outcome = api.apply(asked, command)
         reporter.journal.plan = outcome.plan
-        reporter.journal.run_id = str(outcome.run_id) if outcome.run_id else None
         reporter.say(_last_words(invocation, reporter, outcome, nothing))
         if outcome.embedded:
             reporter.say(connect(invocation))
@@ -61,10 +61,17 @@ def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, no
     if outcome.plan.pending:
         return "nothing left to do: another run did it meanwhile"
     if nothing:
-        return nothing
+        return nothing + "".join(_why_not(outcome.plan))
     if invocation.step or invocation.skip:
         return "nothing to do: the chosen steps are done"
     return f"nothing to do: the database is as {invocation.file.name} declares"
+
+
+def _why_not(plan: Plan) -> Iterator[str]:
+    """What `when` answered for steps that were asked for by their type."""
+    for step in plan.steps:
+        if step.state is State.SKIPPED and step.when is not None:
+            yield f"; {step.name} is not needed: {step.when.reason}"
 
 
 def connect(invocation: Invocation) -> str:

@@ -11,6 +11,7 @@ from bootstrapper.events import (
     Event,
     RunFinished,
     RunStarted,
+    ScopeEntered,
     StepApplied,
     StepFailed,
     StepUnchanged,
@@ -26,6 +27,7 @@ class Journal:
     """Filled by the events of one run.
 
     Attributes:
+        run_id: Of the latest lock that was taken; known of a run that failed, too.
         error: What ended the run, as the JSON error line has it.
     """
 
@@ -44,6 +46,8 @@ class Journal:
                 self.started = event
             case RunFinished():
                 self.finished = event
+            case ScopeEntered(run_id=str(run_id)):
+                self.run_id = run_id
             case StepApplied() | StepUnchanged() | StepFailed():
                 self.steps.append(event)
             case Warned():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW
 from bootstrapper.events import (
     AttemptFailed,
+    ChangesAwaited,
     Event,
     GateOpened,
     LockAwaited,
@@ -64,6 +65,8 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an even
             return Phrase(event.step, "=", f"{text} ({show_seconds(event.seconds)})", DIM)
         case LockAwaited():
             return Phrase(event.step, "!", f"waiting: {one_line(event.holder)}", YELLOW, lasting=False)
+        case ChangesAwaited():
+            return Phrase("waiting", "!", one_line(f"for changes of others in {', '.join(event.steps)}"), YELLOW)
         case ScopeEntered():
             return Phrase(event.step, ">", with_reason("entered", event.detail), DIM)
         case ScopeLeft():

@@ -55,7 +55,26 @@ def problems(error: ValidationError, model: Any, document: Document, place: Plac
     Args:
         model: The model, or other annotation, that the value was validated against.
     """
-    return [_problem(details, model, document, place) for details in error.errors(include_url=False)]
+    groups: dict[Place, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        groups.setdefault(_within(document, place, _location(details)), []).append(details)
+    return [
+        _problem(details, expected, model, document, place)
+        for group in groups.values()
+        for details, expected in _telling(group)
+    ]
+
+
+def _telling(group: list[ErrorDetails]) -> list[tuple[ErrorDetails, str | None]]:
+    """Each error at one place, with the kinds that are expected there.
+
+    Of a union, each branch complains: what only says that it is of another kind counts where nothing else was said.
+    """
+    expected = {words: details for details in group if (words := _expected(details["type"])) is not None}
+    others = [details for details in group if _expected(details["type"]) is None]
+    if others or not expected:
+        return [(details, None) for details in others]
+    return [(next(iter(expected.values())), " or ".join(expected))]
 
 
 def unknown_key(name: str, known: Iterable[str], document: Document, place: Place) -> Problem:
@@ -86,8 +105,12 @@ def kind(value: object) -> str:
     return next((name for types, name in names if isinstance(value, types)), "nothing")
 
 
-def _problem(details: ErrorDetails, model: Any, document: Document, place: Place) -> Problem:
-    location = tuple(part for part in details["loc"] if part != "[key]")
+def _location(details: ErrorDetails) -> Place:
+    return tuple(part for part in details["loc"] if part != "[key]")
+
+
+def _problem(details: ErrorDetails, expected: str | None, model: Any, document: Document, place: Place) -> Problem:
+    location = _location(details)
     full = _within(document, place, location)
     if details["type"] == "extra_forbidden":
         return unknown_key(str(location[-1]), _keys(model, location[:-1]), document, full)
@@ -99,7 +122,8 @@ def _problem(details: ErrorDetails, model: Any, document: Document, place: Place
         source = document.key_source(full) if is_written else document.source(full[:-1])
         return Problem(f"{show_key(key)} is missing{where}", source)
     named = f"{show_place(full)}: " if full else ""
-    return Problem(f"{named}{describe(details)}", document.source(full), _hint(details))
+    sentence = f"expected {expected}, found {kind(details['input'])}" if expected else describe(details)
+    return Problem(f"{named}{sentence}", document.source(full), _hint(details))
 
 
 def _within(document: Document, place: Place, location: Place) -> Place:
@@ -108,10 +132,9 @@ def _within(document: Document, place: Place, location: Place) -> Place:
     The rest are names that pydantic gives the branches of a union.
     """
     for length in range(len(location), 0, -1):
-        if document.get((*place, *location[: length - 1])) is not None:
-            value = document.get((*place, *location[: length - 1]))
-            if isinstance(value, dict | list):
-                return (*place, *location[:length])
+        value, last = document.get((*place, *location[: length - 1])), location[length - 1]
+        if isinstance(value, dict) or (isinstance(value, list) and isinstance(last, int)):
+            return (*place, *location[:length])
     return place
 
 
@@ -120,12 +143,21 @@ def describe(details: ErrorDetails) -> str:
     code, context = details["type"], details.get("ctx", {})
     if code in ("value_error", "assertion_error"):
         return _without_value(str(context.get("error", "is not valid")), details["input"])
+    if code == "string_too_short" and context.get("min_length") == 1:
+        return "may not be empty"
     if code in _SENTENCES:
         return _SENTENCES[code].format(**context)
-    expected = next((words for name, words in _EXPECTED.items() if code.startswith(f"{name}_")), None)
+    expected = _expected(code)
     if expected is None:
         return f"is not valid ({code.replace('_', ' ')})"
     return f"expected {expected}, found {kind(details['input'])}"
+
+
+def _expected(code: str) -> str | None:
+    """What was expected, where an error says no more than that something else was found."""
+    if code in _SENTENCES or code in ("missing", "extra_forbidden"):
+        return None
+    return next((words for name, words in _EXPECTED.items() if code.startswith(f"{name}_")), None)
 
 
 def _without_value(message: str, value: object) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Source
+from bootstrapper.errors import FencedOffError, GuardError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations import describe, showing
-from bootstrapper.migrations.history import BrokenHistory
+from bootstrapper.migrations.history import BrokenHistory, NoSuchRevision
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.migrations.runner import Operation
@@ -45,7 +45,10 @@ class Downgrade(Step):
         self.confirmed = confirmed
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """The revisions to take back, newest first; raises MigrationError where the target is not below."""
+        """The revisions to take back, newest first.
+
+        Raises InvalidFileError where there is no such revision, and MigrationError where it is not below.
+        """
         _, undone = self._look(context)
         return [describe.change(revision, context.project, Action.DELETE) for revision in undone]
 
@@ -91,5 +94,7 @@ class Downgrade(Step):
         try:
             target = None if self.target == BASE else declared.history.targets(self.target)[0]
             return state, declared.history.undone(state.rows, target)
+        except NoSuchRevision as error:
+            raise InvalidFileError([Problem(str(error), self.source, error.hint)]) from error
         except BrokenHistory as error:
             raise MigrationError(str(error), hint="`bootstrapper history` shows where it stands.") from error

@@ -7,10 +7,23 @@ from functools import cached_property
 
 from bootstrapper.migrations.revisions import Revision
 from bootstrapper.migrations.walk import Walk
+from bootstrapper.suggestions import did_you_mean
+from bootstrapper.wording import counted
 
 
 class BrokenHistory(Exception):  # noqa: N818 - turned into a MigrationError by whoever knows the step
     """Revisions that do not fit together, or a target that is none of them."""
+
+
+class NoSuchRevision(BrokenHistory):
+    """A name that is neither a revision nor a label, or that several revisions begin with."""
+
+    def __init__(self, name: str, *, could_be: Sequence[str], known: Iterable[str]) -> None:
+        several = f"; it could be {', '.join(could_be)}" if could_be else ""
+        super().__init__(f"there is no revision or branch {name!r}{several}")
+        self.hint = (
+            None if could_be else did_you_mean(name, known, "Name a revision by its id, or a branch by its label.")
+        )
 
 
 class History:
@@ -95,8 +108,7 @@ class History:
             return self._labels[name]
         found = [known for known in self.revisions if len(known) > 3 and known.startswith(name)]
         if len(found) != 1:
-            several = f"; it could be {', '.join(found)}" if found else ""
-            raise BrokenHistory(f"there is no revision or branch {name!r}{several}")
+            raise NoSuchRevision(name, could_be=found, known=[*self.revisions, *self._labels])
         return found[0]
 
     def unknown(self, rows: Collection[str]) -> tuple[str, ...]:
@@ -161,7 +173,8 @@ class History:
                 other.id for other in self.revisions.values() if (name in other.down if name else not other.down)
             ]
             if not following:
-                raise BrokenHistory(f"there are only {step} revisions above")
+                above = f"only {counted(step, 'revision')}" if step else "no revisions"
+                raise BrokenHistory(f"there {'is' if step == 1 else 'are'} {above} above")
             if len(following) > 1:
                 raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
             name = following[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bootstrapper.errors import FencedOffError, Source
+from bootstrapper.errors import FencedOffError, MigrationError, Source
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.runner import Operation
 from bootstrapper.migrations.settings import MigrationSettings
@@ -61,6 +61,11 @@ class NewRevision(Step):
             arguments=self.arguments,
         )
         operation = Operation(self.options, asked, context, context.hold)
-        operation.run()
+        try:
+            operation.run()
+        except MigrationError as error:
+            if self.arguments.get("autogenerate") and "not up to date" in error.reason:
+                error.hint = "Bring it to the newest revision first, with `bootstrapper upgrade`."
+            raise
         context.scratch[_ASKED] = True
         self.written += operation.written

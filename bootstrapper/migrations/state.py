@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
-from bootstrapper.migrations.history import BrokenHistory, History
+from bootstrapper.migrations.history import BrokenHistory, History, NoSuchRevision
 from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
 from bootstrapper.migrations.process import Reported
@@ -105,7 +105,8 @@ def read_declared(
 ) -> Declared:
     """Reads the files without importing them; where that does not tell, asks Alembic and says so.
 
-    Raises InvalidFileError, or MigrationError where the revisions do not fit together.
+    Raises InvalidFileError, also for a target that is none of the revisions, or MigrationError where these do not fit
+    together.
     """
     layout = find_layout(settings, project, source)
     try:
@@ -119,6 +120,8 @@ def read_declared(
     try:
         history = History(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
+    except NoSuchRevision as error:
+        raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
     except BrokenHistory as error:
         raise MigrationError(str(error), hint=_hint(settings, str(error))) from error
 

@@ -31,6 +31,8 @@ def parse(url: str) -> ParsedURL:
     """
     url = url.strip()
     scheme = _SCHEME.match(url)
+    if scheme is None and url.startswith("$"):
+        raise ValueError("a variable is written with braces: ${NAME}")
     if scheme is None:
         raise ValueError("a database URL has to begin with postgresql:// or postgres://")
     authority, path, query = _split(url[scheme.end() :])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from bootstrapper import wording
 from bootstrapper.plan import Change, Deferred, Finding, Plan, PlannedStep
@@ -32,8 +33,9 @@ def _step(step: PlannedStep, width: int) -> Iterator[str]:
         yield from _change(change)
     for deferred in step.deferred:
         yield from _deferred(deferred)
-    for finding in step.findings:
-        yield from _finding(finding)
+    for finding, following in zip_longest(step.findings, step.findings[1:]):
+        is_repeated = following is not None and following.remedy == finding.remedy
+        yield from _finding(finding, said_below=is_repeated)
 
 
 def _change(change: Change) -> Iterator[str]:
@@ -55,9 +57,10 @@ def _deferred(deferred: Deferred) -> Iterator[str]:
         yield from _wrapped(wording.not_set(deferred.unset), _CHANGE)
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: Finding, *, said_below: bool) -> Iterator[str]:
+    """`said_below` where the next one has the same remedy: it is shown once, below the last of them."""
     yield from _wrapped(wording.finding(finding), _STEP, hang=2)
-    if finding.remedy:
+    if finding.remedy and not said_below:
         yield _CHANGE + wording.one_line(finding.remedy)  # in one piece, to be copied
 
 

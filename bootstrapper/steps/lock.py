@@ -94,7 +94,8 @@ class Lock(Scope):
 
     @contextmanager
     def _holding(self, context: Context, hold: Hold) -> Iterator[Hold]:
-        context.emit(ScopeEntered(self.name, f"run {hold.fence.run_id}"))
+        run_id = str(hold.fence.run_id)
+        context.emit(ScopeEntered(self.name, f"run {run_id}", run_id))
         try:
             yield hold
         finally:

@@ -10,6 +10,7 @@ from pydantic import Field
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.fixtures import apply, preparing, reviewing, seeding
 from bootstrapper.fixtures.misplaced import misplaced
+from bootstrapper.fixtures.naming import misnamed
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.fixtures.reader import declare
 from bootstrapper.plan import Change, Deferred, Finding
@@ -28,9 +29,8 @@ class Seed(Step):
         )
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        if self.options.batch is not None and self.has_check:
-            message = "batch commits in parts, and a check could take the first ones for all"
-            raise InvalidFileError([Problem(message, self.source, "Leave out one of the two.")])
+        if problems := self._contradictions():
+            raise InvalidFileError(problems)
         return seeding.changes(context, self.options.fixtures, self.source)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
@@ -55,7 +55,14 @@ class Seed(Step):
             fixtures = declare(project)
         except InvalidFileError as error:
             return error.problems
-        return list(misplaced(fixtures.values(), project.values))
+        values = project.values
+        return [*self._contradictions(), *misnamed(fixtures, values), *misplaced(fixtures.values(), values)]
+
+    def _contradictions(self) -> list[Problem]:
+        if self.options.batch is None or not self.has_check:
+            return []
+        message = "batch commits in parts, and a check could take the first ones for all"
+        return [Problem(message, self.source, "Leave out one of the two.")]
 
     def inputs(self, project: Project) -> Sequence[Path]:
         fixtures = [project.fixtures[name] for name in self.seeds(list(project.fixtures)) if name in project.fixtures]

@@ -60,6 +60,13 @@ class Sql(Step):
     def inputs(self, project: Project) -> Sequence[Path]:
         return [project.path(self.options.file)] if self.options.file is not None else []
 
+    def problems(self, project: Project) -> Sequence[Problem]:
+        try:
+            self._text(project)
+        except InvalidFileError as error:
+            return error.problems
+        return ()
+
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         statements = split(self._text(context.project))
         if self.options.file is not None:

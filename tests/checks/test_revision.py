@@ -88,3 +88,15 @@ def test_elsewhere_there_has_to_be_exactly_one_step_that_migrates(project: Proje
     several = replace(project, steps={"one": migrate("one"), "two": migrate("two")})
     with pytest.raises(InvalidFileError, match="several steps migrate"):
         ask(several, step="seed")
+
+
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_a_revision_that_no_file_has_is_an_error_of_the_file(project: Project, *, is_marked: bool) -> None:
+    """Without a version table too: else the migrations would be run before anybody noticed."""
+    if is_marked:
+        mark(project, "first")
+    with pytest.raises(InvalidFileError) as caught:
+        ask(project, "secund")
+    (problem,) = caught.value.problems
+    assert problem.message == "there is no revision or branch 'secund'"
+    assert problem.hint == "Did you mean 'second'?"

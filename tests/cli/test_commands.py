@@ -67,6 +67,12 @@ def test_apply_says_what_it_did_and_then_that_nothing_is_to_do(project: Project)
     assert rows(project, b"SELECT body FROM notes") == [("Grüße",)]
 
 
+def test_a_command_for_one_type_says_why_its_step_is_not_needed(project: Project) -> None:
+    project.write(BOOTSTRAP + "  - {uses: backup, when: {not: {database: empty}}}\n")
+    said = project.run("backup").stderr.splitlines()[-1]
+    assert said == "nothing to do: no step of type backup has changes; backup is not needed: the database is empty"
+
+
 def test_setup_is_another_name_of_apply(project: Project) -> None:
     assert project.run("setup").returncode == 0
     assert rows(project, b"SELECT count(*) FROM notes") == [(1,)]
@@ -143,6 +149,7 @@ def test_the_report_tells_of_a_failure_too(project: Project) -> None:
     report = json.loads((project.folder / "report.json").read_text())
     assert run.returncode == report["exit_code"] == report["error"]["exit_code"] == 1
     assert report["steps"][-1]["result"] == "failed"
+    assert report["run_id"] in run.stderr
     assert "division by zero" in report["error"]["message"]
 
 

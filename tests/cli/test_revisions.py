@@ -66,13 +66,13 @@ def test_a_step_up_is_counted_from_where_the_database_is(project: Project) -> No
     assert project.run("upgrade", "+1", "-e", "here").returncode == 0
     assert versions(project) == ["second"]
     too_far = project.run("upgrade", "+7", "-e", "here")
-    assert (too_far.returncode, "there are only 1 revisions above" in too_far.stderr) == (2, True)
+    assert (too_far.returncode, "there is only 1 revision above" in too_far.stderr) == (2, True)
 
 
 def test_a_revision_that_does_not_exist_is_an_error_without_traceback(project: Project) -> None:
-    for command in ("upgrade", "stamp"):
+    for command in ("upgrade", "stamp", "downgrade"):
         failed = project.run(command, "nowhere", "-e", "here")
-        assert failed.returncode == 1
+        assert failed.returncode == 2
         assert "there is no revision or branch 'nowhere'" in failed.stderr
         assert "Traceback" not in failed.stderr
 
@@ -183,6 +183,8 @@ def test_autogenerate_never_sees_the_ledger(project: Project) -> None:
         "depends_on = None\nfrom alembic import op\nimport sqlalchemy as sa\n"
         "def upgrade():\n    ${upgrades}\ndef downgrade():\n    ${downgrades}\n"
     )
+    behind = project.run("revision", "drop all", "--autogenerate", "-e", "here")
+    assert behind.stderr.endswith("hint: Bring it to the newest revision first, with `bootstrapper upgrade`.\n")
     project.run("upgrade", "-e", "here")
     made = project.run("revision", "drop all", "--autogenerate", "-e", "here")
     assert made.returncode == 0, made.stderr

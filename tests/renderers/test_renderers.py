@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bootstrapper.plan import Plan
+from bootstrapper.plan import Finding, Plan
 from bootstrapper.renderer import Renderer
 from bootstrapper.renderers.json import JSONRenderer
 from bootstrapper.renderers.markdown import MarkdownRenderer
@@ -70,3 +71,12 @@ def test_backticks_in_a_value_do_not_end_the_markdown_block() -> None:
 def test_text_ends_without_a_newline_and_no_line_ends_in_blanks(name: str) -> None:
     text = TextRenderer().plan(PLANS[name])
     assert text == "\n".join(line.rstrip() for line in text.rstrip("\n").splitlines())
+
+
+def test_a_remedy_of_findings_in_a_row_is_shown_once_below_them() -> None:
+    (step, *others) = NOTHING_TO_DO.steps
+    found = (Finding("a", "is dropped", "Keep a backup."), Finding("b", "is dropped", "Keep a backup."))
+    plan = replace(NOTHING_TO_DO, steps=(replace(step, findings=(*found, Finding("c", "is slow"))), *others))
+    shown = [line.strip() for line in TextRenderer().plan(plan).splitlines()]
+    assert shown.index("Keep a backup.") == shown.index("! b: is dropped") + 1
+    assert shown.count("Keep a backup.") == 1

@@ -73,7 +73,8 @@ class Table:
         """`about 1.2 million rows, 340 MB`."""
         if self.is_empty:
             return "empty"
-        rows = f"about {_rounded(self.rows)} rows" if self.rows else "rows never counted"
+        noun = "row" if self.rows == 1 else "rows"
+        rows = f"about {_rounded(self.rows)} {noun}" if self.rows else "rows never counted"
         return f"{rows}, {show_size(self.total_bytes)}"
 
 

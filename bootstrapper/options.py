@@ -1,0 +1,39 @@
+"""The base of what stands under `with:`, and of arguments of checks that have keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
+
+
+class StepModel(BaseModel):
+    """Base of every options model: unknown keys are errors, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _takes_no_number_for_an_answer(cls, value: object, info: ValidationInfo) -> object:
+        """pydantic takes true for 1 and 0 for false, which nobody means: `keep: true` would keep one backup."""
+        kinds = set(_kinds(cls.model_fields[info.field_name].annotation)) if info.field_name else set()
+        if isinstance(value, bool) and int in kinds and bool not in kinds:
+            raise PydanticKnownError("int_type")
+        if type(value) is int and bool in kinds and int not in kinds:
+            raise PydanticKnownError("bool_type")
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types that a field may have, out of what Annotated and unions put around them."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        inner = inner[:1]
+    elif get_origin(annotation) not in (Union, UnionType):
+        yield annotation
+        return
+    for each in inner:
+        yield from _kinds(each)
