@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -43,6 +44,7 @@ class Planner:
         self._batches = self._batch()
         self._planned: dict[str, PlannedStep] = {}
         self._under_way: list[str] = []
+        self._turn: str | None = None
 
     def plan(self) -> tuple[PlannedStep, ...]:
         """All entries in order."""
@@ -69,6 +71,7 @@ class Planner:
         Raises UndecidedError where `when` can not be answered even now, and it matters.
         """
         entry = self._entries[name]
+        self._turn = name
         planned = self._plan(entry, is_turn=True)
         if planned.has_changes and planned.when is not None and planned.when.is_unknown:
             raise UndecidedError(name, planned.when.reason, source=entry.source)
@@ -108,7 +111,7 @@ class Planner:
         if not is_turn:
             changes, deferred = _bounded(planned, changes, deferred)
         if not changes and not deferred and planned.check is not None and _decides(entry.check):
-            deferred = self._explain_contradiction(entry, planned.check, is_turn=is_turn)
+            deferred = self._explain_contradiction(entry, planned.check)
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
         reason = planned.check.reason if planned.check is not None else ""
         if planned.check is None and state is State.DONE:
@@ -125,15 +128,20 @@ class Planner:
                 raise
             raise failure from error
 
-    def _explain_contradiction(self, entry: Entry, answer: Answer, *, is_turn: bool) -> tuple[Deferred, ...]:
-        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it.
+    def _earlier(self, entry: Entry) -> list[str]:
+        """The steps before this one that have changes; at its own turn they are done.
 
         Steps whose own planning asks about this one can not be counted on: that would go round in a circle.
         """
+        if entry.name == self._turn:
+            return []
         names = list(self._entries)
         before = [name for name in names[: names.index(entry.name)] if isinstance(self._entries[name].unit, Step)]
-        asked = [name for name in before if name not in self._under_way]
-        earlier = [name for name in asked if self.plan_entry(name).has_changes] if not is_turn else []
+        return [name for name in before if name not in self._under_way and self.plan_entry(name).has_changes]
+
+    def _explain_contradiction(self, entry: Entry, answer: Answer) -> tuple[Deferred, ...]:
+        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it."""
+        earlier = self._earlier(entry)
         if not earlier:
             raise NotConvergedError(
                 entry.name, f"check {entry.check}", f"{answer.verdict}: {answer.reason}", source=entry.source
@@ -169,7 +177,7 @@ class Planner:
         return found
 
     def _context(self, entry: Entry) -> Context:
-        return replace(self._make_context(entry), pending=self.pending)
+        return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
 
 
 def explain(entry: Entry, context: Context, error: BaseException) -> BaseException:

@@ -104,6 +104,7 @@ class Context:
         hold: The lock that is held, None while planning.
         options: The validated `with:` block of the step at hand.
         pending: Tells for names of steps whether any of them has changes, or may have.
+        earlier: Tells the names of the steps before this one that have changes, or may have; none at its own turn.
         deadline: When the run, or this step of it, has to be finished.
         scratch: Kept from a step's `prepare` to its `apply`; a new one for every turn.
     """
@@ -118,6 +119,7 @@ class Context:
     options: StepModel | None = None
     hold: Hold | None = None
     pending: Callable[[Collection[str]], Answer] = lambda names: Answer.unknown("nothing is planned yet")
+    earlier: Callable[[], Sequence[str]] = lambda: ()
     scratch: dict[str, object] = field(default_factory=dict)
 
     @property
