@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from bootstrapper import __version__
+from bootstrapper import __version__, contents
 from bootstrapper.document import UnsetVariable, expand
 from bootstrapper.step import Value
 
@@ -20,10 +21,12 @@ def digest(
     environment: str | None,
     variables: Mapping[str, str],
     values: Mapping[str, type[Value]],
+    remembered: dict[Any, Any] | None = None,
 ) -> str:
     """SHA-256 in hex over the file's data, the texts its variables give, and the contents of other files.
 
-    Arguments of secret value functions count as they are written: a secret is in no digest.
+    Arguments of secret value functions count as they are written: a secret is in no digest. `remembered` is that of
+    the project, so that nobody reads a large file again for its digest.
     """
     state = hashlib.sha256(f"{__version__}\0{environment}\0".encode())
     rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
@@ -31,16 +34,16 @@ def digest(
     for text in _texts(rest, variables, functions):
         content = text.encode(errors="backslashreplace")
         state.update(b"%d:%s" % (len(content), content))
-    for name, found in sorted((path.name, _content(path)) for path in set(files)):
+    known = {} if remembered is None else remembered
+    for name, found in sorted((path.name, _content(path, known)) for path in set(files)):
         state.update(f"{name}\0{found}\0".encode(errors="backslashreplace"))
     return state.hexdigest()
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, remembered: dict[Any, Any]) -> str:
     """What is in a file, wherever its folder is; whoever needs one that can not be read says so itself."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return contents.sha256(remembered, path)
     except OSError as error:
         return type(error).__name__
 

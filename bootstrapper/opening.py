@@ -112,6 +112,7 @@ def resolve(request: Request, command: str, *, connects: bool = True) -> Resolve
         environment=loaded.environment,
         variables=loaded.variables,
         values=found.values,
+        remembered=project.remembered,
     )
     project = replace(project, inputs=digest)
     return Resolved(loaded, found, project, _selected(request, entries, found), address)

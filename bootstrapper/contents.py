@@ -1,0 +1,40 @@
+"""What is in a file, found out once in a run unless the file changes meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+
+
+def state_of(path: Path) -> tuple[object, ...]:
+    """Another one as soon as somebody writes to the file or puts another in its place; raises OSError for none."""
+    stat = path.stat()
+    return path, stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def once(remembered: dict[Any, Any], path: Path, what: Hashable, find: Callable[[], Found]) -> Found:
+    """What `find` finds in the file, or found before.
+
+    Args:
+        remembered: Of the run, as `Project.remembered`.
+        what: Tells what is looked for, together with all that it depends on beside the file.
+    """
+    state = state_of(path)
+    known: tuple[object, Found] | None = remembered.get((what, path))
+    if known is None or known[0] != state:
+        known = remembered[what, path] = (state, find())
+    return known[1]
+
+
+def sha256(remembered: dict[Any, Any], path: Path) -> str:
+    """The digest of the content in hex; raises OSError for a file that can not be read."""
+
+    def find() -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    return once(remembered, path, "sha256", find)

@@ -1,0 +1,42 @@
+"""What is in a file is found out once in a run, and again when the file changes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bootstrapper import contents
+
+
+def test_a_file_is_read_again_only_when_it_changes(tmp_path: Path) -> None:
+    file, remembered, calls = tmp_path / "file", dict[object, object](), list[str]()
+
+    def find() -> str:
+        calls.append(file.read_text())
+        return calls[-1]
+
+    file.write_text("one")
+    assert [contents.once(remembered, file, "text", find) for _ in range(2)] == ["one", "one"]
+    file.write_text("two, of another size")
+    assert contents.once(remembered, file, "text", find) == "two, of another size"
+    (tmp_path / "other").write_text("put in its place, now")
+    (tmp_path / "other").replace(file)
+    contents.once(remembered, file, "text", find)
+    assert calls == ["one", "two, of another size", "put in its place, now"]
+
+
+def test_what_is_looked_for_is_told_apart(tmp_path: Path) -> None:
+    file, remembered = tmp_path / "file", dict[object, object]()
+    file.write_text("one")
+    assert contents.once(remembered, file, "a", lambda: 1) == 1
+    assert contents.once(remembered, file, "b", lambda: 2) == 2
+
+
+def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("one\n")
+    digest = contents.sha256({}, tmp_path / "file")
+    assert digest == hashlib.sha256(b"one\n").hexdigest()
+    with pytest.raises(FileNotFoundError):
+        contents.sha256({}, tmp_path / "none")
