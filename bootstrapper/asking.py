@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from psycopg import Connection, Cursor, errors
 from bootstrapper.condition import Condition
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plan import Answer
+from bootstrapper.postgres.pipelining import round_trip
 from bootstrapper.step import Check, Context, Probe
 
 Answers = dict[int, Answer | CheckFailedError]
@@ -48,19 +48,8 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
 
 def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
     """All probes in one round trip; raises the first error once the pipeline is in order again."""
-    cursors: list[Cursor[Any]] = []
-    failed: psycopg.Error | None = None
-    with connection.pipeline() as pipeline:
-        try:
-            cursors += [connection.execute(_text(probe), probe.parameters or None) for probe in probes]
-            pipeline.sync()
-        except psycopg.Error as error:
-            failed = error  # let out of the block it would come with a warning about the pipeline's own end
-            with suppress(psycopg.Error):
-                pipeline.sync()
-    if failed is not None:
-        raise failed
-    return cursors
+    with round_trip(connection):
+        return [connection.execute(_text(probe), probe.parameters or None) for probe in probes]
 
 
 def ask(check: Check, context: Context) -> Answer | CheckFailedError:

@@ -2,7 +2,7 @@
 
 from bootstrapper.document.interpolation import Expansion, MalformedExpression, UnsetVariable, expand
 from bootstrapper.document.overlay import merge
-from bootstrapper.document.reader import MAX_BYTES, parse, read
+from bootstrapper.document.reader import MAX_BYTES, parse, read, read_bytes
 from bootstrapper.document.tree import Document, Place
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "merge",
     "parse",
     "read",
+    "read_bytes",
 ]
