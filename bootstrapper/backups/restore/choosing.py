@@ -11,6 +11,7 @@ from bootstrapper.backups.catalogue import Backup, find
 from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.manifest import Manifest
 from bootstrapper.backups.remote import Remote, owner_of, password_of, without_secrets
+from bootstrapper.backups.restore.seal import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import GuardError, UsageError
@@ -51,12 +52,14 @@ class Chosen:
     Attributes:
         where: What to call it.
         path: Its file or folder. Where `store` is not None, it first has to be fetched from there.
+        seal: What it was when it was found good; None before that.
     """
 
     where: str
     path: Path
     manifest: Manifest | None
     store: Store | None = None
+    seal: Seal | None = None
 
     @property
     def format(self) -> str:

@@ -7,10 +7,12 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+from bootstrapper.backups.draft import draft, write_all
 from bootstrapper.backups.dump import take_into
 from bootstrapper.backups.places import goes_with_container, store_of
-from bootstrapper.backups.restore import clearing, ledgering, maintenance, script, sessions
+from bootstrapper.backups.restore import clearing, fetching, ledgering, maintenance, script, sessions
 from bootstrapper.backups.restore.choosing import Chosen, backup_settings
 from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
@@ -31,12 +33,12 @@ SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND ob
 """
 
 
-def require_archive(chosen: Chosen) -> None:
-    """Raises UsageError for a plain dump, out of which the ledger's tables can not be left."""
+def require_archive(chosen: Chosen, option: str) -> None:
+    """Raises UsageError for a plain dump, which is one script: nothing can be left out of it, or done beside it."""
     if chosen.format == "plain":
         raise UsageError(
-            "--in-place needs a dump in custom or directory format; this one is plain SQL",
-            hint="Leave --in-place out, or choose another backup.",
+            f"{option} needs a dump in custom or directory format; this one is plain SQL",
+            hint=f"Leave {option} out, or choose another backup.",
         )
 
 
@@ -51,7 +53,7 @@ class InPlace:
 
     def run(self) -> str:
         """Gives the place of the backup of what was there before."""
-        require_archive(self.reader.chosen)
+        require_archive(self.reader.chosen, "--in-place")
         context, hold = self.context, self._hold
         self._tell_of_others()
         try:
@@ -126,12 +128,11 @@ class InPlace:
             safety.append(self._back_up())
 
         dump = str(self.reader.chosen.path)
-        with tempfile.NamedTemporaryFile("w", prefix="bootstrapper-", suffix=".list", encoding="utf-8") as file:
-            file.write(clearing.wanted_entries(self._listing(dump), names, there))
-            file.flush()
+        with draft(Path(tempfile.gettempdir(), f"{fetching.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
+            write_all(descriptor, clearing.wanted_entries(self._listing(dump), names, there).encode())
             # Without it pg_restore commits in between, around large objects.
-            command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={file.name}", dump]
-            program = script.of_program(command, self.reader.environment())
+            command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={path}", dump]
+            program = script.within(self.reader.sealed, script.of_program(command, self.reader.environment()))
             dumped = script.known_only(script.without_commit(program), known_settings(context.connection))
             drops = clearing.joined(there.drops).encode()
             script.play(

@@ -7,7 +7,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -101,6 +101,16 @@ def after(text: bytes, source: Source) -> Source:
 
     def read() -> Iterator[bytes]:
         yield from chain([text], source())
+
+    return read
+
+
+def within(around: Callable[[], AbstractContextManager[None]], source: Source) -> Source:
+    """The source, read to its end inside of what is around it, which may raise BackupError then."""
+
+    def read() -> Iterator[bytes]:
+        with around():
+            yield from source()
 
     return read
 
