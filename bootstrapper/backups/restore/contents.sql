@@ -1,4 +1,4 @@
--- What is in this database, in rows of kind and text: `drop` is a statement, `schema` and `extension` name what stays.
+-- What is in this database, in rows of kind and text: `drop` is a statement, the others name what stays.
 -- A schema that we may drop goes whole. One that holds an extension or the ledger, that is not ours, or that every
 -- database has, stays and is emptied. The caller sets an empty search_path, so that every name is qualified.
 WITH schemas AS (
@@ -78,5 +78,8 @@ SELECT kind, text FROM (
     SELECT 3, 'schema', nspname::text FROM schemas WHERE stays
     UNION ALL
     SELECT 4, 'extension', extname::text FROM pg_catalog.pg_extension
+    UNION ALL
+    SELECT 5, 'subscription', s.subname::text FROM pg_catalog.pg_subscription AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
 ) AS found (place, kind, text)
 ORDER BY place, text

@@ -18,8 +18,9 @@ _SHOWN = 5
 
 # Workers of autovacuum leave by themselves when somebody wants the database.
 _OTHERS = """
-SELECT pid, coalesce(usename, backend_type), coalesce(application_name, ''), coalesce(client_addr::text, 'local'),
-       coalesce(state, '')
+SELECT pid, coalesce(usename, backend_type),
+       coalesce(nullif(application_name, ''), nullif(backend_type, 'client backend'), ''),
+       coalesce(client_addr::text, 'local'), coalesce(state, '')
 FROM pg_catalog.pg_stat_activity
 WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s::int[]) ORDER BY backend_start
 """
