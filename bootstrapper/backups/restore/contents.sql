@@ -27,6 +27,12 @@ WITH schemas AS (
     UNION ALL
     SELECT 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid FROM pg_catalog.pg_foreign_server
     UNION ALL
+    SELECT 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, oid FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL
+    SELECT 'pg_catalog.pg_language'::pg_catalog.regclass, oid FROM pg_catalog.pg_language WHERE oid >= 16384
+    UNION ALL
+    SELECT 'pg_catalog.pg_am'::pg_catalog.regclass, oid FROM pg_catalog.pg_am WHERE oid >= 16384
+    UNION ALL
     SELECT 'pg_catalog.pg_cast'::pg_catalog.regclass, oid FROM pg_catalog.pg_cast WHERE oid >= 16384
 ), droppable AS (
     SELECT i.type, i.identity, o.classid, o.objid
@@ -69,7 +75,8 @@ SELECT kind, text FROM (
     SELECT 0, 'drop', pg_catalog.format('DROP SCHEMA IF EXISTS %%I CASCADE', nspname) FROM schemas WHERE NOT stays
     UNION ALL
     SELECT 1, 'drop', pg_catalog.format('DROP %%s IF EXISTS %%s CASCADE',
-        CASE type WHEN 'composite type' THEN 'TYPE' ELSE pg_catalog.upper(type) END, identity)
+        CASE type WHEN 'composite type' THEN 'TYPE' ELSE pg_catalog.upper(pg_catalog.replace(type, '-', ' ')) END,
+        identity)
     FROM droppable
     UNION ALL
     SELECT 2, 'drop', pg_catalog.format('SELECT pg_catalog.lo_unlink(%%s)', oid)

@@ -42,6 +42,19 @@ def test_a_15_takes_what_a_pg_dump_18_wrote(path_server: Server, server: Server,
         assert shop.whole() == before
 
 
+def test_what_lies_in_no_schema_comes_back(corner_shop: Shop) -> None:
+    corner_shop.execute("CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far")
+    corner_shop.execute("CREATE ACCESS METHOD another TYPE TABLE HANDLER heap_tableam_handler")
+    corner_shop.execute("CREATE TABLE otherwise (id int) USING another; CREATE TYPE mood AS ENUM ('ok')")
+    corner_shop.execute("CREATE CAST (mood AS integer) WITH INOUT; CREATE PUBLICATION all_of_it FOR ALL TABLES")
+    before = corner_shop.whole()
+    taken = corner_shop.back_up()
+    corner_shop.execute("DROP CAST (mood AS integer); CREATE FOREIGN DATA WRAPPER later")
+    done = corner_shop.run("restore", str(taken), "--in-place", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert corner_shop.whole() == before
+
+
 def test_the_ledger_stays_and_tells_of_it(shop: Shop) -> None:
     shop.back_up()
     in_place(shop, "--latest")
