@@ -150,8 +150,11 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
 
 
 def _is_whole(manifest: Manifest, now: datetime) -> bool:
-    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong."""
-    return not manifest.left_out and not manifest.is_of_the_future(now)
+    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong.
+
+    Nor is it what a restore was to replace: tried again, that restore would bring back what was wrong.
+    """
+    return not (manifest.left_out or manifest.is_of_restore or manifest.is_of_the_future(now))
 
 
 def of_file(text: str, *, needs_manifest: bool) -> Chosen:

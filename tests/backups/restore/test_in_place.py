@@ -87,6 +87,17 @@ def test_what_was_there_is_backed_up_before(shop: Shop) -> None:
     assert shop.whole() == changed
 
 
+def test_what_was_there_before_is_not_the_latest_when_it_is_tried_again(corner_shop: Shop) -> None:
+    corner_shop.back_up()
+    corner_shop.execute("INSERT INTO artist VALUES ('wrong')")
+    for _ in range(2):
+        in_place(corner_shop, "--latest")
+        assert corner_shop.execute("SELECT name FROM artist") == [("AC/DC",)]
+    before = [each for each in backups(corner_shop.project.folder / "backups") if each.manifest.step == "restore"]
+    in_place(corner_shop, "--run", str(before[-1].manifest.run_id))
+    assert corner_shop.execute("SELECT name FROM artist") == [("AC/DC",), ("wrong",)]
+
+
 def test_a_dump_that_breaks_off_in_the_middle_changes_nothing(shop: Shop) -> None:
     shop.back_up()
     shop.execute("ALTER TABLE artist RENAME TO musician; CREATE ROLE passing; ALTER TABLE musician OWNER TO passing")
