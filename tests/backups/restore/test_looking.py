@@ -96,6 +96,20 @@ def test_a_dump_that_can_be_read_and_does_not_restore_is_found(corner_shop: Shop
     assert (failed.returncode, "pg_restore reported 1 error" in failed.stderr) == (1, True), failed.stderr
 
 
+def test_a_materialized_view_that_was_never_filled_has_no_rows(corner_shop: Shop) -> None:
+    corner_shop.execute("CREATE MATERIALIZED VIEW bands AS SELECT * FROM artist WITH NO DATA")
+    done = corner_shop.run("backups", "verify", str(corner_shop.back_up()), "--restore")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_can_not_be_counted_is_an_error_and_no_traceback(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_TABLES", "SELECT 'public', 'gone', 'public.gone', true")
+    failed = corner_shop.run("backups", "verify", str(corner_shop.back_up()), "--restore")
+    assert (failed.returncode, "public.gone can not be counted" in failed.stderr) == (1, True), failed.stderr
+
+
 def test_a_dump_of_an_older_server_restores_on_a_newer_one(path_server: Server, tmp_path: Path) -> None:
     with opened_shop(path_server, tmp_path) as shop:
         taken = shop.back_up()
