@@ -6,7 +6,7 @@ import secrets
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bootstrapper.backups.draft import draft, write_all
@@ -24,8 +24,8 @@ from bootstrapper.plan import Change
 from bootstrapper.postgres.hold import Hold
 from bootstrapper.step import Context
 
-_LOCK_TIMEOUT = "30s"
-_LOCK_PATIENCE_SECONDS = 35.0
+_LOCK_TIMEOUT = "35s"
+_LOCK_PATIENCE_SECONDS = 30.0  # less than that, as it knows better words
 _LOCKED = 1651470190
 _IS_LOCKED = """
 SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
@@ -89,22 +89,20 @@ class InPlace:
             hint = "Pass --terminate to end their sessions."
             self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
 
-    def _back_up(self) -> str:
+    def _back_up(self, context: Context) -> str:
         """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
         whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
-        settings = backup_settings(self.context.project)[0].model_copy(update=whole)
+        settings = backup_settings(context.project)[0].model_copy(update=whole)
         if settings.format == "plain":  # --in-place could not read it back
             settings = settings.model_copy(update={"format": "custom", "compress": None, "jobs": None})
-        if (folder := goes_with_container(settings, self.context)) is not None:
+        if (folder := goes_with_container(settings, context)) is not None:
             hint = "Mount a volume there, or let `directory` of the backup step name a place outside."
-            self.context.emit(
-                Warned(f"{folder} is inside this container: the backup of what is there ends with it", hint)
-            )
-        store = store_of(settings, self.context)
+            context.emit(Warned(f"{folder} is inside this container: the backup of what is there ends with it", hint))
+        store = store_of(settings, context)
         store.prepare()
-        name = dated_name(store, self.context.session.server.database, self.context.run_id, settings.dated_suffix)
-        taken = take_into(self.context, store, name, settings, settings.dated_format)
-        self.context.report(f"{taken.where}: what was there before, read back whole")
+        name = dated_name(store, context.session.server.database, context.run_id, settings.dated_suffix)
+        taken = take_into(context, store, name, settings, settings.dated_format)
+        context.report(f"{taken.where}: what was there before, read back whole")
         return taken.where
 
     def _replay(self) -> str:
@@ -116,6 +114,7 @@ class InPlace:
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
             "SET LOCAL client_min_messages = warning",
             "SET LOCAL idle_in_transaction_session_timeout = 0",
+            *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),
             clearing.fence(names, str(fence.run_id), fence.token),
             "SELECT pg_catalog.set_config('search_path', '', true)",
             *there.locks,
@@ -123,9 +122,9 @@ class InPlace:
         ]
         safety: list[str] = []
 
-        def meanwhile() -> None:
-            self._await_lock(key)
-            safety.append(self._back_up())
+        def meanwhile(deadline: Deadline) -> None:
+            self._await_lock(key, deadline)
+            safety.append(self._back_up(replace(context, deadline=deadline)))
 
         dump = str(self.reader.chosen.path)
         with draft(Path(tempfile.gettempdir(), f"{fetching.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
@@ -145,12 +144,12 @@ class InPlace:
             )
         return safety[0]
 
-    def _await_lock(self, key: int) -> None:
+    def _await_lock(self, key: int, deadline: Deadline) -> None:
         """Returns when the transaction has all its locks; raises BackupError where it does not get them in time."""
-        patience = Deadline.after(_LOCK_PATIENCE_SECONDS).sooner(self.context.deadline.seconds_left)
-        with closing(maintenance.enter(self.context.project.target, self.context.deadline)) as watcher:
+        patience = Deadline.after(_LOCK_PATIENCE_SECONDS)
+        with closing(maintenance.enter(self.context.project.target, deadline)) as watcher:
             while not watcher.execute(_IS_LOCKED, (_LOCKED, key)).fetchone():
-                if patience.has_passed:
+                if patience.has_passed or deadline.has_passed:
                     raise BackupError(
                         "others write to the database, and do not come to an end",
                         hint="Stop the application, or pass --terminate to end their sessions.",
