@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, errors, sql
 
+from bootstrapper.backups.restore.maintenance import unmark_template
 from bootstrapper.errors import GuardError, RefusedError
 
 _LONGEST_NAME = 63
@@ -47,6 +48,7 @@ def comment(database: str) -> str:
 def drop(connection: Connection[Any], name: str, where: str) -> None:
     """Raises GuardError where it is in use, be it by a subscription of its own, RefusedError where the role may not."""
     try:
+        unmark_template(connection, name)
         connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     except errors.ObjectInUse as error:
         raise GuardError(

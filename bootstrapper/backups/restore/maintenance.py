@@ -29,6 +29,7 @@ WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
       SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_catalog.pg_locks AS l
       WHERE l.locktype = 'advisory' AND l.objsubid = 1)
 """
+_IS_TEMPLATE = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s AND datistemplate"
 _SUBSCRIPTIONS = """
 SELECT s.subname FROM pg_catalog.pg_subscription AS s
 JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
@@ -100,6 +101,7 @@ def drop(connection: Connection[Any], name: str) -> bool:
     """Whoever is still in it; false where it could not be dropped, which must not hide how the work ended."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     try:
+        unmark_template(connection, name)
         try:
             connection.execute(statement)
         except errors.ObjectInUse:
@@ -108,6 +110,12 @@ def drop(connection: Connection[Any], name: str) -> bool:
     except psycopg.Error:
         return False
     return True
+
+
+def unmark_template(connection: Connection[Any], name: str) -> None:
+    """No template can be dropped; nothing happens where it is none."""
+    if connection.execute(_IS_TEMPLATE, (name,)).fetchone():
+        connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name)))
 
 
 def _drop_subscriptions(connection: Connection[Any], name: str) -> None:
