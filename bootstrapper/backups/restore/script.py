@@ -25,6 +25,7 @@ _LONGEST_HEAD = 64 * 1024
 # pg_dump and pg_restore write their SETs before anything else, and nothing between them but these.
 _HEAD = re.compile(rb"\s*(--.*|\\restrict \w+|BEGIN;|SET \w+ = [^;]*;|SELECT pg_catalog\.set_config\([^;]*\);)?\r?\n")
 _SET = re.compile(rb"SET (\w+) = ")
+_CONNECT = re.compile(rb"\n\\c(onnect)?[ \t]")  # in the data of a table a backslash is doubled
 # The last words of a dump, which a truncated one lacks.
 END_MARKER = b"-- PostgreSQL database dump complete"
 _END_BYTES = 512
@@ -35,12 +36,15 @@ Source = Callable[[], Iterator[bytes]]
 
 
 def of_file(path: Path) -> Source:
-    """The text of a plain dump."""
+    """The text of a plain dump, which may not lead to another database than the one that it is read into."""
 
     def read() -> Iterator[bytes]:
-        end = b""
+        end = b"\n"
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
+                if _CONNECT.search(end + piece):
+                    told = "the dump connects to a database of its own choice, as those made with --create do"
+                    raise BackupError(told, hint="Make it again without --create, or in custom format.")
                 yield piece
                 end = (end + piece)[-_END_BYTES:]
         if END_MARKER not in end:
