@@ -112,6 +112,7 @@ class InPlace:
         key = secrets.randbelow(1 << 31)
         before = [
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
+            "SET LOCAL statement_timeout = 0",  # the dump says so too, but only after all has been locked and dropped
             "SET LOCAL client_min_messages = warning",
             "SET LOCAL idle_in_transaction_session_timeout = 0",
             *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import psycopg
@@ -75,6 +76,18 @@ def test_a_ledger_among_other_tables_stays_as_well(server: Server, tmp_path: Pat
             ("backup",),
             ("restore",),
         ]
+
+
+def test_those_who_write_are_waited_for_whatever_statement_timeout_the_database_has(corner_shop: Shop) -> None:
+    taken = corner_shop.back_up()
+    corner_shop.execute(f'ALTER DATABASE "{corner_shop.name}" SET statement_timeout = 700')
+    with psycopg.connect(corner_shop.project.url) as writer:
+        writer.execute("INSERT INTO artist VALUES ('slow')")
+        ended = threading.Timer(8, writer.commit)
+        ended.start()
+        in_place(corner_shop, str(taken))
+        ended.join()
+    assert corner_shop.execute("SELECT name FROM artist") == [("AC/DC",)]
 
 
 def test_what_was_there_is_backed_up_before(shop: Shop) -> None:
