@@ -37,3 +37,14 @@ class Deadline:
     def later(self, seconds: float) -> Deadline:
         """A deadline so much later; infinite stays infinite."""
         return Deadline(self._at + seconds)
+
+    def revocable(self) -> Revocable:
+        """The same one, for work that may lose its reason before."""
+        return Revocable(self._at)
+
+
+class Revocable(Deadline):
+    """One that may be made to pass at any moment, from any thread; what was derived from it stays."""
+
+    def revoke(self) -> None:
+        self._at = -math.inf

@@ -17,6 +17,7 @@ from bootstrapper.backups.restore.choosing import Chosen, Wanted
 from bootstrapper.backups.restore.inplace import InPlace, require_archive
 from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.restore.seal import require_unbroken
 from bootstrapper.backups.settings import is_url
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError, UsageError
@@ -63,11 +64,11 @@ class Verified:
 
 
 @contextmanager
-def preview(request: Request, wanted: Wanted, *, in_place: bool) -> Iterator[tuple[Plan, Chosen]]:
+def preview(request: Request, wanted: Wanted, *, in_place: bool, jobs: int = 1) -> Iterator[tuple[Plan, Chosen]]:
     """What would be replaced by what; and the dump, found good, which is at hand within this. Changes nothing."""
     with ExitStack() as stack:
         with opened(request, _STEP, writes=False) as run, _explained(run):
-            chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place))
+            chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
             with run.session.read_only() as connection:
                 step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
             plan = _plan(run, step)
@@ -87,6 +88,8 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
             run.executor.open_gates()
             require_direct(run)
             _require_same(run, plan)
+            if chosen.seal is not None:
+                require_unbroken(chosen.path, chosen.where, chosen.seal)
             with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
                 changes = list(planned.changes)
                 reader = _reader(request, run, chosen)
@@ -157,7 +160,7 @@ def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
     with fetching.at_hand(found, keys, deadline) as chosen:
         reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.mask)
-        prove(reader)
+        reader = prove(reader)
         restored = _restored_elsewhere(request, reader) if by_restoring else None
     return Verified(chosen.where, chosen.manifest is not None, restored)
 
@@ -188,7 +191,7 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
 
 
 @contextmanager
-def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool) -> Iterator[Chosen]:
+def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[Chosen]:
     """The chosen dump, found good, and everything that would be in the way asked about."""
     run.executor.open_gates()
     require_direct(run)
@@ -200,10 +203,9 @@ def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool) -> 
     if found.manifest is None:
         request.emit(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
     with fetching.at_hand(found, _keys(project, wanted), run.deadline) as chosen:
-        if in_place:
-            require_archive(chosen)
-        prove(_reader(request, run, chosen))
-        yield chosen
+        if in_place or jobs > 1:
+            require_archive(chosen, "--in-place" if in_place else "--jobs")
+        yield prove(_reader(request, run, chosen)).chosen
 
 
 def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:

@@ -84,9 +84,13 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Removes what killed runs did not finish; what somebody still writes to stays."""
-    return [path for path in folder.glob(f".*{SUFFIX}") if _remove_if_abandoned(path)]
+def sweep(folder: Path, prefix: str = "") -> list[Path]:
+    """Removes what killed runs did not finish; what somebody still writes to stays.
+
+    Args:
+        prefix: With which the final names begin.
+    """
+    return [path for path in folder.glob(f".{prefix}*{SUFFIX}") if _remove_if_abandoned(path)]
 
 
 def _remove_if_abandoned(path: Path) -> bool:

@@ -29,6 +29,10 @@ __all__ = ["checksum", "format_of", "take", "take_into", "verify"]
 
 PROGRESS_SECONDS = 0.5
 
+# pg_dump 18 only appends to a standard output that it did not open itself, so that the note where each table begins,
+# which parallel restores need, would stay empty. A program around pg_dump still gets to see all of the dump.
+_BY_NAME = ("--file=/dev/stdout", "--no-sync")  # the draft syncs it
+
 
 def format_of(file: Path) -> Format:
     """What the name alone says."""
@@ -93,12 +97,12 @@ class _Dump:
 
     def _write_file(self, draft: FileDraft) -> str:
         """pg_dump writes the file itself, and notes at its end where each table begins."""
-        run = partial(self.runner.run, self.client.command, stdout=draft.descriptor, on_line=self.context.report)
+        run = partial(self.runner.run, stdout=draft.descriptor, on_line=self.context.report)
         if self.format == "plain":
-            run(on_tick=self._watch(draft))
+            run(self.client.command, on_tick=self._watch(draft))
             return self._finish(draft, partial(self._verify, draft.path))
         with tailing(draft.path, self.client, self.runner) as tail:
-            run(on_tick=self._watch(draft))
+            run([*self.client.command, *_BY_NAME], on_tick=self._watch(draft))
             return self._finish(draft, tail.finish)
 
     def _write_folder(self, draft: FolderDraft) -> str:

@@ -72,6 +72,11 @@ class Manifest:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a backup's manifest: {error}") from error
 
+    @property
+    def is_of_restore(self) -> bool:
+        """Whether an in-place restore took it of what it was to replace."""
+        return self.step == "restore"
+
     def is_of_the_future(self, now: datetime) -> bool:
         """Whether a clock was wrong when it was dated, so that nobody knows its age."""
         return self.created_at > now + _PATIENCE

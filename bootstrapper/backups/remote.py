@@ -68,6 +68,13 @@ class Remote(Store):
             for name in self._sizes():
                 if name.startswith(".") and name.endswith(self._suffix):
                     self._files.rm_file(self._at(name))
+            self._try_out()
+
+    def _try_out(self) -> None:
+        """Writes and removes a file: to many an object store a bucket that does not exist is as empty as any other."""
+        path = self._at(self._hidden("tried"))
+        self._files.pipe_file(path, b"bootstrapper: a trial whether this place can be written to\n")
+        self._files.rm_file(path)
 
     def backups(self) -> list[Backup]:
         with self.told():

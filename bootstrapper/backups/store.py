@@ -46,7 +46,10 @@ class Store(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Makes the place where it is missing, and removes what killed runs did not finish there."""
+        """Makes the place where it is missing, and removes what killed runs did not finish there.
+
+        Raises BackupError where nothing can be written there: a long dump would only find that out at its end.
+        """
 
     @abstractmethod
     def backups(self) -> list[Backup]:

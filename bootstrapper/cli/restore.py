@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bootstrapper import api, restoring
 from bootstrapper.cli import options
@@ -30,6 +31,13 @@ identity = click.option(
     help="A private key for an encrypted backup; that of the backup step if left out.",
 )
 _NOTHING = "nothing was restored"
+# Beside each of these, those would have no effect, and somebody would believe they had.
+_APART = {
+    "drop_old": ("no_manifest", "identity", "partial", "in_place", "terminate", "jobs", "format"),
+    "in_place": ("jobs",),
+    "run": ("no_manifest",),
+    "latest": ("no_manifest",),
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ def restore(
     and is kept as DATABASE_before_RUN until `restore --drop-old`. Shows first what is replaced, and asks. In a
     protected environment the database's name has to be typed, or given with --confirm.
     """
+    _require_apart()
     consent = _Consent(yes, confirm)
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
         raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
@@ -105,7 +114,7 @@ def restore(
         partial=partial,
         identity=identity,
     )
-    with _shown(invocation, wanted, in_place=in_place) as (plan, chosen):
+    with _shown(invocation, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
         if dry_run:
             return ExitCode.DONE
         database = plan.database.database
@@ -120,14 +129,25 @@ def restore(
     return ExitCode.DONE
 
 
+def _require_apart() -> None:
+    """Raises UsageError over two options of which one would have no effect."""
+    context = click.get_current_context()
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    for one, others in _APART.items():
+        for other in others:
+            if one in given and other in given:
+                first, second = (f"--{name.replace('_', '-')}" for name in (other, one))
+                raise UsageError(f"{first} has no effect beside {second}", hint="Leave one of them out.")
+
+
 @contextmanager
-def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool) -> Iterator[tuple[Plan, Chosen]]:
+def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
     with ExitStack() as stack:
         with Reporter(invocation, "restore") as reporter:
             asked = request(invocation, reporter.emit)
             render = api.renderer(asked, invocation.format or "text")
-            plan, chosen = stack.enter_context(restoring.preview(asked, wanted, in_place=in_place))
+            plan, chosen = stack.enter_context(restoring.preview(asked, wanted, in_place=in_place, jobs=jobs))
             reporter.journal.plan = plan
             reporter.make_way_for_data()
             print_plan(invocation, render.plan(plan))

@@ -51,8 +51,19 @@ def seed(invocation: Invocation, *, dry_run: bool) -> int:
     return _run(invocation, "seed", dry_run=dry_run)
 
 
+def _local_file(context: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    if "://" in text:
+        told = "takes a local file; a remote place goes under `directory` of the backup step"
+        raise click.BadParameter(told, context, parameter)
+    if not text:
+        raise click.BadParameter("the name is empty", context, parameter)
+    return Path(text)
+
+
 @click.command()
-@click.argument("destination", metavar="[FILE]", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("destination", metavar="[FILE]", required=False, type=click.Path(dir_okay=False), callback=_local_file)
 @takes(*_SHARED, _DRY_RUN)
 def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -> int:
     """Take only the backup.

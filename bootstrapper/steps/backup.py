@@ -14,9 +14,9 @@ from bootstrapper.backups.expectation import expectation
 from bootstrapper.backups.places import goes_with_container, store_of
 from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.retention import Keeping, dated_name, retire
-from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.settings import ENCRYPTED_SUFFIX, BackupSettings
 from bootstrapper.backups.store import Store
-from bootstrapper.errors import BackupError, ClientToolsError
+from bootstrapper.errors import BackupError, ClientToolsError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.step import Change, Context, Deferred, Finding, Step
 from bootstrapper.units import show_seconds, show_size
@@ -84,6 +84,9 @@ class Backup(Step):
         find_client(context, options, options.format_of(options.file) if options.file else options.dated_format)
         if options.encrypt is not None:
             Encrypter(options.encrypt, context.project)
+        elif options.file is not None and options.file.endswith(ENCRYPTED_SUFFIX):
+            told = f"a file whose name ends in {ENCRYPTED_SUFFIX} has to be encrypted, and nothing says for whom"
+            raise UsageError(told, hint="Add `encrypt` to the step, or take another name.", source=self.source)
 
     def _taken(self, context: Context, known: Sequence[TakenBackup]) -> TakenBackup | None:
         """A verified backup that this run need not repeat."""

@@ -33,6 +33,16 @@ def test_a_backup_restores_into_another_database(bench: Bench, tmp_path: Path, n
     assert other.execute("SELECT count(*), max(email) FROM users") == [(1000, "9@example.com")]
 
 
+def test_a_custom_dump_notes_where_each_table_begins_as_one_that_pg_dump_opens_itself(
+    bench: Bench, tmp_path: Path
+) -> None:
+    taken = take(bench.context(), tmp_path / "one.dump")
+    command = [str(wheel_bin() / "pg_dump"), "--format=custom", "--compress=1", f"--dbname={bench.target.url()}"]
+    subprocess.run([*command, f"--file={tmp_path / 'plain.dump'}"], check=True)
+    # Where it can not go back and note that, it appends a second table of contents.
+    assert taken.path.stat().st_size == (tmp_path / "plain.dump").stat().st_size
+
+
 def test_the_manifest_says_what_the_dump_is(bench: Bench, tmp_path: Path) -> None:
     bench.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     bench.execute("INSERT INTO alembic_version VALUES ('001_initial')")

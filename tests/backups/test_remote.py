@@ -124,6 +124,28 @@ def test_nothing_is_left_of_a_dump_that_failed(bench: Bench, place: Place, fake_
     assert place.names() == []
 
 
+def test_a_bucket_that_is_misspelt_is_found_before_the_dump_begins(bench: Bench, s3: str) -> None:
+    misspelt = Place("s3://no-such-bucket/prefix", {**AWS, "endpoint_url": s3})
+    with pytest.raises(BackupError, match="bucket does not exist"):
+        store_of(misspelt.settings(), bench.context()).prepare()
+
+
+class Shelf(MemoryFileSystem):
+    """Somebody may look at it and no more."""
+
+    protocol = "shelf"
+
+    def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
+        raise PermissionError(13, "Access Denied")
+
+
+def test_a_place_that_can_not_be_written_to_is_found_before_the_dump_begins(bench: Bench) -> None:
+    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    place = Place(f"shelf://{uuid4().hex}/backups", {})
+    with pytest.raises(BackupError, match="Access Denied"):
+        store_of(place.settings(), bench.context()).prepare()
+
+
 def test_the_next_run_removes_what_a_killed_one_of_the_same_database_left(bench: Bench, place: Place) -> None:
     take(bench, place)
     store = store_of(place.settings(), bench.context())

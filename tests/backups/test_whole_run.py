@@ -7,6 +7,7 @@ import pytest
 
 from bootstrapper.backups.catalogue import backups
 from bootstrapper.errors import NotConvergedError, StepFailedError
+from tests.cli.project import Project
 from tests.projects import TrialProject
 
 
@@ -31,6 +32,26 @@ steps:
     assert [step.name for step in project.apply().applied] == ["backup", "sql"]
     assert len(taken(project)) == 1
     assert not project.apply().applied
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("s3://keeper:hidden@bucket/one.dump", "takes a local file"),
+        ("file:///tmp/one.dump", "takes a local file"),
+        ("", "the name is empty"),
+        ("one.dump.age", "has to be encrypted"),
+    ],
+)
+def test_a_name_that_says_something_else_than_what_would_be_written_is_refused(
+    database: str, tmp_path: Path, name: str, said: str
+) -> None:
+    project = Project(tmp_path, database)
+    project.write('version: 1\nname: x\ndatabase: {url: "${DATABASE_URL}"}\nsteps: [{uses: lock}, {uses: backup}]\n')
+    refused = project.run("backup", name)
+    assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    assert "hidden" not in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bootstrap.yaml"]
 
 
 def test_a_run_that_failed_after_its_backup_does_not_take_another(project: TrialProject) -> None:

@@ -11,6 +11,7 @@ from bootstrapper.backups.catalogue import Backup, find
 from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.manifest import Manifest
 from bootstrapper.backups.remote import Remote, owner_of, password_of, without_secrets
+from bootstrapper.backups.restore.seal import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import GuardError, UsageError
@@ -20,6 +21,7 @@ from bootstrapper.step import Project
 
 _SHORTEST_RUN = 8
 _MAGIC = b"PGDMP"
+_FOREIGN = {b"\x1f\x8b": "is packed by gzip", b"toc.dat\0": "is a tar archive"}
 _ENCRYPTED = b"age-encryption.org/"
 _LIST = "Look with `bootstrapper backups list`"
 
@@ -51,27 +53,30 @@ class Chosen:
     Attributes:
         where: What to call it.
         path: Its file or folder. Where `store` is not None, it first has to be fetched from there.
+        seal: What it was when it was found good; None before that.
     """
 
     where: str
     path: Path
     manifest: Manifest | None
     store: Store | None = None
+    seal: Seal | None = None
 
     @property
     def format(self) -> str:
         """By its content, whatever its name is: "custom", "directory" or "plain"."""
         if self.path.is_dir():
             return "directory"
-        return "custom" if self._begins_with(_MAGIC) else "plain"
+        return "custom" if self.begins_with(_MAGIC) else "plain"
 
     @property
     def is_encrypted(self) -> bool:
         if self.manifest is not None:
             return self.manifest.encryption is not None
-        return self.path.is_file() and self._begins_with(_ENCRYPTED)
+        return self.path.is_file() and self.begins_with(_ENCRYPTED)
 
-    def _begins_with(self, magic: bytes) -> bool:
+    def begins_with(self, magic: bytes) -> bool:
+        """Of a file only."""
         with self.path.open("rb") as file:
             return file.read(len(magic)) == magic
 
@@ -147,8 +152,11 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
 
 
 def _is_whole(manifest: Manifest, now: datetime) -> bool:
-    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong."""
-    return not manifest.left_out and not manifest.is_of_the_future(now)
+    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong.
+
+    Nor is it what a restore was to replace: tried again, that restore would bring back what was wrong.
+    """
+    return not (manifest.left_out or manifest.is_of_restore or manifest.is_of_the_future(now))
 
 
 def of_file(text: str, *, needs_manifest: bool) -> Chosen:
@@ -164,7 +172,16 @@ def of_file(text: str, *, needs_manifest: bool) -> Chosen:
             f"beside {path} lies no manifest that can be read, so that nothing vouches for what is in it",
             hint="Pass --no-manifest to take it all the same.",
         )
-    return Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
+    chosen = Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
+    _require_readable(chosen)
+    return chosen
+
+
+def _require_readable(chosen: Chosen) -> None:
+    for magic, told in _FOREIGN.items():
+        if chosen.path.is_file() and chosen.begins_with(magic):
+            hint = "Unpack it, or make it again in custom, directory or plain format."
+            raise UsageError(f"{chosen.where} {told}, which is not read", hint=hint)
 
 
 def of_url(project: Project, url: str, masker: Masker) -> Chosen:

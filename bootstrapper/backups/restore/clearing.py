@@ -34,12 +34,14 @@ class Contents:
         drops: Statements that remove it, in their order; what another one took along already is passed over.
         schemas: Those that stay.
         extensions: Those that are there, and stay.
+        subscriptions: As those; no transaction could drop or make one that has a slot.
     """
 
     drops: tuple[str, ...]
     locks: tuple[str, ...]
     schemas: frozenset[str]
     extensions: frozenset[str]
+    subscriptions: frozenset[str]
 
 
 def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
@@ -51,10 +53,12 @@ def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
         values = {"schema": names.schema, "tables": ledger, "is_own": names.schema == DEFAULT_SCHEMA}
         rows = connection.execute(query.encode(), values).fetchall()
         tables = connection.execute(_LOCKABLE, values).fetchall()
-    drops = tuple(text for kind, text in rows if kind == "drop")
-    schemas = frozenset(text for kind, text in rows if kind == "schema")
-    extensions = frozenset(text for kind, text in rows if kind == "extension")
-    return Contents(drops, tuple(statement for (statement,) in tables), schemas, extensions)
+    found: dict[str, list[str]] = {"drop": [], "schema": [], "extension": [], "subscription": []}
+    for kind, text in rows:
+        found[kind].append(text)
+    locks = tuple(statement for (statement,) in tables)
+    stays = (frozenset(found[kind]) for kind in ("schema", "extension", "subscription"))
+    return Contents(tuple(found["drop"]), locks, *stays)
 
 
 def fence(names: LedgerNames, run_id: str, token: int) -> str:
@@ -83,6 +87,8 @@ def _is_left_out(line: str, names: LedgerNames, there: Contents) -> bool:
     if any(about in (f"SCHEMA - {name}", f"COMMENT - SCHEMA {name}") for name in there.schemas - {"public"}):
         return True
     if any(about in (f"EXTENSION - {name}", f"COMMENT - EXTENSION {name}") for name in there.extensions):
+        return True
+    if any(about in (f"SUBSCRIPTION - {name}", f"COMMENT - SUBSCRIPTION {name}") for name in there.subscriptions):
         return True
     return _is_of_ledger(about, names)
 

@@ -1,4 +1,4 @@
--- What is in this database, in rows of kind and text: `drop` is a statement, `schema` and `extension` name what stays.
+-- What is in this database, in rows of kind and text: `drop` is a statement, the others name what stays.
 -- A schema that we may drop goes whole. One that holds an extension or the ledger, that is not ours, or that every
 -- database has, stays and is emptied. The caller sets an empty search_path, so that every name is qualified.
 WITH schemas AS (
@@ -26,6 +26,12 @@ WITH schemas AS (
     SELECT 'pg_catalog.pg_publication'::pg_catalog.regclass, oid FROM pg_catalog.pg_publication
     UNION ALL
     SELECT 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid FROM pg_catalog.pg_foreign_server
+    UNION ALL
+    SELECT 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, oid FROM pg_catalog.pg_foreign_data_wrapper
+    UNION ALL
+    SELECT 'pg_catalog.pg_language'::pg_catalog.regclass, oid FROM pg_catalog.pg_language WHERE oid >= 16384
+    UNION ALL
+    SELECT 'pg_catalog.pg_am'::pg_catalog.regclass, oid FROM pg_catalog.pg_am WHERE oid >= 16384
     UNION ALL
     SELECT 'pg_catalog.pg_cast'::pg_catalog.regclass, oid FROM pg_catalog.pg_cast WHERE oid >= 16384
 ), droppable AS (
@@ -69,7 +75,8 @@ SELECT kind, text FROM (
     SELECT 0, 'drop', pg_catalog.format('DROP SCHEMA IF EXISTS %%I CASCADE', nspname) FROM schemas WHERE NOT stays
     UNION ALL
     SELECT 1, 'drop', pg_catalog.format('DROP %%s IF EXISTS %%s CASCADE',
-        CASE type WHEN 'composite type' THEN 'TYPE' ELSE pg_catalog.upper(type) END, identity)
+        CASE type WHEN 'composite type' THEN 'TYPE' ELSE pg_catalog.upper(pg_catalog.replace(type, '-', ' ')) END,
+        identity)
     FROM droppable
     UNION ALL
     SELECT 2, 'drop', pg_catalog.format('SELECT pg_catalog.lo_unlink(%%s)', oid)
@@ -78,5 +85,8 @@ SELECT kind, text FROM (
     SELECT 3, 'schema', nspname::text FROM schemas WHERE stays
     UNION ALL
     SELECT 4, 'extension', extname::text FROM pg_catalog.pg_extension
+    UNION ALL
+    SELECT 5, 'subscription', s.subname::text FROM pg_catalog.pg_subscription AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
 ) AS found (place, kind, text)
 ORDER BY place, text

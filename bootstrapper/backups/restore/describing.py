@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from bootstrapper.backups import database
 from bootstrapper.backups.manifest import Manifest
-from bootstrapper.backups.restore import sessions
+from bootstrapper.backups.restore import replication, sessions
 from bootstrapper.backups.restore.choosing import Chosen
 from bootstrapper.plan import Change, Finding, PlannedStep, State
 from bootstrapper.postgres.session import Server
@@ -35,8 +35,8 @@ def describe(connection: Connection[Any], server: Server, chosen: Chosen, *, in_
         "rows": f"about {_count(connection):,}",
     }
     change = Change.update(f"database {name}", reason=kept, before=before, after=_after(chosen))
-    findings = tuple(_findings(connection, server, chosen))
-    return PlannedStep("restore", "restore", State.PENDING, changes=(change,), findings=findings)
+    found = (*_findings(connection, server, chosen), *replication.findings(connection, name, in_place=in_place))
+    return PlannedStep("restore", "restore", State.PENDING, changes=(change,), findings=found)
 
 
 def _after(chosen: Chosen) -> Mapping[str, str | None]:

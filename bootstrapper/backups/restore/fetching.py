@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bootstrapper.backups.catalogue import Backup
+from bootstrapper.backups.draft import draft_folder, sweep
 from bootstrapper.backups.encryption import decrypt, identities
 from bootstrapper.backups.restore.choosing import Chosen
 from bootstrapper.deadline import Deadline
@@ -23,7 +25,8 @@ _PIECE = 1024 * 1024
 def at_hand(chosen: Chosen, keys: Sequence[Path], deadline: Deadline) -> Iterator[Chosen]:
     """The dump as a file in the clear; a copy, for its owner only, is gone at the end.
 
-    A copy is compared with the manifest's checksum while it is made, which is that of the dump as it lies there.
+    That of a run which was killed is removed first. A copy is compared with the manifest's checksum while it is made,
+    which is that of the dump as it lies there.
 
     Args:
         keys: Files of private keys, which are all tried.
@@ -32,17 +35,22 @@ def at_hand(chosen: Chosen, keys: Sequence[Path], deadline: Deadline) -> Iterato
         BackupError: It can not be fetched, or is not what it was.
         UsageError: It is encrypted, and there is no key.
     """
+    with suppress(OSError):  # in a folder that is anybody's, much can be in the way
+        sweep(Path(tempfile.gettempdir()), PREFIX)
     if chosen.store is None and not chosen.is_encrypted:
         yield chosen
         return
     if chosen.is_encrypted and not keys:
         raise UsageError(f"{chosen.where} is encrypted", hint="Name the file of a private key with --identity.")
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
-        copy = Path(folder, "dump")
+    with ExitStack() as stack:
         try:
+            final = Path(tempfile.gettempdir(), PREFIX + secrets.token_hex(8))
+            folder, _ = stack.enter_context(draft_folder(final))
+            copy = folder / "dump"
             _copy(chosen, copy, keys, deadline)
         except OSError as error:
-            raise BackupError(f"{chosen.where} can not be copied to {folder}: {error.strerror or error}") from error
+            place = error.filename or tempfile.gettempdir()
+            raise BackupError(f"{chosen.where} can not be copied to {place}: {error.strerror or error}") from error
         yield replace(chosen, path=copy, store=None)
 
 

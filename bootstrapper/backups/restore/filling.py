@@ -47,23 +47,30 @@ def fill(
         options: More of pg_restore's.
 
     Raises:
-        BackupError: pg_restore reported errors, how few ever.
+        BackupError: pg_restore reported errors, how few ever, or the dump was changed after it had been found good.
         ClientToolsError: There is no pg_restore for it.
     """
     known = known_settings(connection)
-    if reader.chosen.format == "plain":
-        script.play(script.known_only(script.of_file(reader.chosen.path), known), reader, target, on_tick=on_tick)
-        return
-    for section in _SECTIONS if jobs > 1 else ("",):
-        own = [f"--section={section}", f"--jobs={jobs}"] if section else []
-        complaints = Complaints(known)
-        command = _command(reader, target, [*own, *options])
-        ended = reader.run(command, target=target, on_line=complaints.feed, on_tick=on_tick)
-        errors = complaints.errors
-        if errors:
-            raise BackupError(reader.mask(told(errors)))
-        if not _is_well(ended, complaints):
-            raise reader.failure(command, ended)
+    with reader.sealed():
+        if reader.chosen.format == "plain":
+            script.play(script.known_only(script.of_file(reader.chosen.path), known), reader, target, on_tick=on_tick)
+            return
+        for section in _SECTIONS if jobs > 1 else ("",):
+            own = [f"--section={section}", f"--jobs={jobs}"] if section else []
+            _restore(reader, target, [*own, *options], known, on_tick)
+
+
+def _restore(
+    reader: Reader, target: Target, options: Sequence[str], known: frozenset[str], on_tick: Callable[[], None]
+) -> None:
+    complaints = Complaints(known)
+    command = _command(reader, target, options)
+    ended = reader.run(command, target=target, on_line=complaints.feed, on_tick=on_tick)
+    errors = complaints.errors
+    if errors:
+        raise BackupError(reader.mask(told(errors)))
+    if not _is_well(ended, complaints):
+        raise reader.failure(command, ended)
 
 
 def rehearse(reader: Reader, target: Target) -> list[str]:

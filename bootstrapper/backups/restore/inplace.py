@@ -6,11 +6,13 @@ import secrets
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from bootstrapper.backups.draft import draft, write_all
 from bootstrapper.backups.dump import take_into
 from bootstrapper.backups.places import goes_with_container, store_of
-from bootstrapper.backups.restore import clearing, ledgering, maintenance, script, sessions
+from bootstrapper.backups.restore import clearing, fetching, ledgering, maintenance, script, sessions
 from bootstrapper.backups.restore.choosing import Chosen, backup_settings
 from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
@@ -22,8 +24,8 @@ from bootstrapper.plan import Change
 from bootstrapper.postgres.hold import Hold
 from bootstrapper.step import Context
 
-_LOCK_TIMEOUT = "30s"
-_LOCK_PATIENCE_SECONDS = 35.0
+_LOCK_TIMEOUT = "35s"
+_LOCK_PATIENCE_SECONDS = 30.0  # less than that, as it knows better words
 _LOCKED = 1651470190
 _IS_LOCKED = """
 SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
@@ -31,12 +33,12 @@ SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND ob
 """
 
 
-def require_archive(chosen: Chosen) -> None:
-    """Raises UsageError for a plain dump, out of which the ledger's tables can not be left."""
+def require_archive(chosen: Chosen, option: str) -> None:
+    """Raises UsageError for a plain dump, which is one script: nothing can be left out of it, or done beside it."""
     if chosen.format == "plain":
         raise UsageError(
-            "--in-place needs a dump in custom or directory format; this one is plain SQL",
-            hint="Leave --in-place out, or choose another backup.",
+            f"{option} needs a dump in custom or directory format; this one is plain SQL",
+            hint=f"Leave {option} out, or choose another backup.",
         )
 
 
@@ -51,7 +53,7 @@ class InPlace:
 
     def run(self) -> str:
         """Gives the place of the backup of what was there before."""
-        require_archive(self.reader.chosen)
+        require_archive(self.reader.chosen, "--in-place")
         context, hold = self.context, self._hold
         self._tell_of_others()
         try:
@@ -87,22 +89,20 @@ class InPlace:
             hint = "Pass --terminate to end their sessions."
             self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
 
-    def _back_up(self) -> str:
+    def _back_up(self, context: Context) -> str:
         """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
         whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
-        settings = backup_settings(self.context.project)[0].model_copy(update=whole)
+        settings = backup_settings(context.project)[0].model_copy(update=whole)
         if settings.format == "plain":  # --in-place could not read it back
             settings = settings.model_copy(update={"format": "custom", "compress": None, "jobs": None})
-        if (folder := goes_with_container(settings, self.context)) is not None:
+        if (folder := goes_with_container(settings, context)) is not None:
             hint = "Mount a volume there, or let `directory` of the backup step name a place outside."
-            self.context.emit(
-                Warned(f"{folder} is inside this container: the backup of what is there ends with it", hint)
-            )
-        store = store_of(settings, self.context)
+            context.emit(Warned(f"{folder} is inside this container: the backup of what is there ends with it", hint))
+        store = store_of(settings, context)
         store.prepare()
-        name = dated_name(store, self.context.session.server.database, self.context.run_id, settings.dated_suffix)
-        taken = take_into(self.context, store, name, settings, settings.dated_format)
-        self.context.report(f"{taken.where}: what was there before, read back whole")
+        name = dated_name(store, context.session.server.database, context.run_id, settings.dated_suffix)
+        taken = take_into(context, store, name, settings, settings.dated_format)
+        context.report(f"{taken.where}: what was there before, read back whole")
         return taken.where
 
     def _replay(self) -> str:
@@ -112,8 +112,10 @@ class InPlace:
         key = secrets.randbelow(1 << 31)
         before = [
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
+            "SET LOCAL statement_timeout = 0",  # the dump says so too, but only after all has been locked and dropped
             "SET LOCAL client_min_messages = warning",
             "SET LOCAL idle_in_transaction_session_timeout = 0",
+            *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),
             clearing.fence(names, str(fence.run_id), fence.token),
             "SELECT pg_catalog.set_config('search_path', '', true)",
             *there.locks,
@@ -121,17 +123,16 @@ class InPlace:
         ]
         safety: list[str] = []
 
-        def meanwhile() -> None:
-            self._await_lock(key)
-            safety.append(self._back_up())
+        def meanwhile(deadline: Deadline) -> None:
+            self._await_lock(key, deadline)
+            safety.append(self._back_up(replace(context, deadline=deadline)))
 
         dump = str(self.reader.chosen.path)
-        with tempfile.NamedTemporaryFile("w", prefix="bootstrapper-", suffix=".list", encoding="utf-8") as file:
-            file.write(clearing.wanted_entries(self._listing(dump), names, there))
-            file.flush()
+        with draft(Path(tempfile.gettempdir(), f"{fetching.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
+            write_all(descriptor, clearing.wanted_entries(self._listing(dump), names, there).encode())
             # Without it pg_restore commits in between, around large objects.
-            command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={file.name}", dump]
-            program = script.of_program(command, self.reader.environment())
+            command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={path}", dump]
+            program = script.within(self.reader.sealed, script.of_program(command, self.reader.environment()))
             dumped = script.known_only(script.without_commit(program), known_settings(context.connection))
             drops = clearing.joined(there.drops).encode()
             script.play(
@@ -144,12 +145,12 @@ class InPlace:
             )
         return safety[0]
 
-    def _await_lock(self, key: int) -> None:
+    def _await_lock(self, key: int, deadline: Deadline) -> None:
         """Returns when the transaction has all its locks; raises BackupError where it does not get them in time."""
-        patience = Deadline.after(_LOCK_PATIENCE_SECONDS).sooner(self.context.deadline.seconds_left)
-        with closing(maintenance.enter(self.context.project.target, self.context.deadline)) as watcher:
+        patience = Deadline.after(_LOCK_PATIENCE_SECONDS)
+        with closing(maintenance.enter(self.context.project.target, deadline)) as watcher:
             while not watcher.execute(_IS_LOCKED, (_LOCKED, key)).fetchone():
-                if patience.has_passed:
+                if patience.has_passed or deadline.has_passed:
                     raise BackupError(
                         "others write to the database, and do not come to an end",
                         hint="Stop the application, or pass --terminate to end their sessions.",

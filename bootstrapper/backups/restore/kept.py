@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, errors, sql
 
+from bootstrapper.backups.restore.maintenance import unmark_template
 from bootstrapper.errors import GuardError, RefusedError
 
 _LONGEST_NAME = 63
@@ -45,13 +46,14 @@ def comment(database: str) -> str:
 
 
 def drop(connection: Connection[Any], name: str, where: str) -> None:
-    """Raises GuardError where somebody is connected to it, RefusedError where the role may not."""
+    """Raises GuardError where it is in use, be it by a subscription of its own, RefusedError where the role may not."""
     try:
+        unmark_template(connection, name)
         connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     except errors.ObjectInUse as error:
         raise GuardError(
             f"database {name!r} is in use: {error.diag.message_detail or error.diag.message_primary}",
-            hint="End its sessions first.",
+            hint="End its sessions first; drop its subscriptions, and the replication slots that somebody reads.",
         ) from error
     except errors.InvalidCatalogName:
         return  # somebody else dropped it meanwhile

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import Connection, errors, sql
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError
@@ -28,6 +28,11 @@ WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
   AND CASE WHEN d.datname ~ %s THEN ('x' || pg_catalog.right(d.datname::text, 16))::bit(64)::bigint END NOT IN (
       SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_catalog.pg_locks AS l
       WHERE l.locktype = 'advisory' AND l.objsubid = 1)
+"""
+_IS_TEMPLATE = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s AND datistemplate"
+_SUBSCRIPTIONS = """
+SELECT s.subname FROM pg_catalog.pg_subscription AS s
+JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
 """
 _PATTERN = f"^{PREFIX}[0-9a-f]{{16}}$"
 
@@ -94,8 +99,29 @@ def sweep(connection: Connection[Any]) -> list[str]:
 
 def drop(connection: Connection[Any], name: str) -> bool:
     """Whoever is still in it; false where it could not be dropped, which must not hide how the work ended."""
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     try:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        unmark_template(connection, name)
+        try:
+            connection.execute(statement)
+        except errors.ObjectInUse:
+            _drop_subscriptions(connection, name)
+            connection.execute(statement)
     except psycopg.Error:
         return False
     return True
+
+
+def unmark_template(connection: Connection[Any], name: str) -> None:
+    """No template can be dropped; nothing happens where it is none."""
+    if connection.execute(_IS_TEMPLATE, (name,)).fetchone():
+        connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name)))
+
+
+def _drop_subscriptions(connection: Connection[Any], name: str) -> None:
+    """Those that a dump brought along, without a word to the publisher: the slots there are those of the original."""
+    info = connection.info
+    with psycopg.connect(info.dsn, password=info.password, dbname=name, autocommit=True) as inside:
+        for (subscription,) in inside.execute(_SUBSCRIPTIONS).fetchall():
+            for statement in ("ALTER SUBSCRIPTION {} SET (slot_name = NONE)", "DROP SUBSCRIPTION {}"):
+                inside.execute(sql.SQL(statement).format(sql.Identifier(subscription)))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from bootstrapper.backups import dump
 from bootstrapper.backups.catalogue import size_of
 from bootstrapper.backups.manifest import Format, Manifest
+from bootstrapper.backups.restore.choosing import Chosen
 from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.restore.seal import seal
 from bootstrapper.errors import BackupError
 
 _RESTORED = "Restore another backup: `bootstrapper backups list`."
 
 
-def prove(reader: Reader) -> None:
+def prove(reader: Reader) -> Reader:
     """Compares size and checksum with the manifest, where there is one, and decodes the whole dump.
+
+    Gives a reader that finds out whether the dump is changed afterwards.
 
     Raises:
         BackupError: It is not what it was, or can not be read.
@@ -22,8 +27,13 @@ def prove(reader: Reader) -> None:
     """
     chosen, manifest = reader.chosen, reader.chosen.manifest
     try:
-        if manifest is not None and not manifest.encryption:  # one that was encrypted is compared as it is decrypted
-            _compare(reader, manifest)
+        # One that was encrypted is compared as it is decrypted.
+        claimed = manifest if manifest is not None and not manifest.encryption else None
+        if claimed is not None:
+            _require_size(chosen, claimed)
+        sealed = seal(chosen.path, reader.deadline)
+        if claimed is not None and sealed.sha256 != claimed.sha256:
+            raise BackupError(f"{chosen.where} is not what its manifest says: the checksum differs", hint=_RESTORED)
         dump.verify(
             chosen.path,
             cast("Format", chosen.format),
@@ -34,13 +44,11 @@ def prove(reader: Reader) -> None:
         )
     except OSError as error:
         raise BackupError(f"{chosen.where} can not be read: {error.strerror or error}") from error
+    return replace(reader, chosen=replace(chosen, seal=sealed))
 
 
-def _compare(reader: Reader, manifest: Manifest) -> None:
-    where, path = reader.chosen.where, reader.chosen.path
-    size = size_of(path)
+def _require_size(chosen: Chosen, manifest: Manifest) -> None:
+    size = size_of(chosen.path)
     if size != manifest.size:
         told = f"{size:,} bytes long, its manifest says {manifest.size:,}"
-        raise BackupError(f"{where} is {told}", hint=_RESTORED)
-    if dump.checksum(path, reader.deadline) != manifest.sha256:
-        raise BackupError(f"{where} is not what its manifest says: the checksum differs", hint=_RESTORED)
+        raise BackupError(f"{chosen.where} is {told}", hint=_RESTORED)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper import programs
 from bootstrapper.backups.restore.choosing import Chosen
+from bootstrapper.backups.restore.seal import unbroken
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres.clienttools import ClientTools, find_tools
@@ -51,6 +53,10 @@ class Reader:
             except ClientToolsError:
                 break
         return found
+
+    def sealed(self) -> AbstractContextManager[None]:
+        """Around all reading of it; raises BackupError at the end where it is not what was found good."""
+        return unbroken(self.chosen.path, self.chosen.where, self.chosen.seal, self.deadline)
 
     def environment(self, target: Target | None = None) -> dict[str, str]:
         """The password is in no argument, and the programs speak English, which we read."""

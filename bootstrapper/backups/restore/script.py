@@ -7,13 +7,16 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import psycopg
 
 from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.deadline import Deadline, Revocable
 from bootstrapper.errors import BackupError, BootstrapperError
 from bootstrapper.postgres.target import Target
 
@@ -22,6 +25,7 @@ _LONGEST_HEAD = 64 * 1024
 # pg_dump and pg_restore write their SETs before anything else, and nothing between them but these.
 _HEAD = re.compile(rb"\s*(--.*|\\restrict \w+|BEGIN;|SET \w+ = [^;]*;|SELECT pg_catalog\.set_config\([^;]*\);)?\r?\n")
 _SET = re.compile(rb"SET (\w+) = ")
+_CONNECT = re.compile(rb"\n\\c(onnect)?[ \t]")  # in the data of a table a backslash is doubled
 # The last words of a dump, which a truncated one lacks.
 END_MARKER = b"-- PostgreSQL database dump complete"
 _END_BYTES = 512
@@ -32,12 +36,15 @@ Source = Callable[[], Iterator[bytes]]
 
 
 def of_file(path: Path) -> Source:
-    """The text of a plain dump."""
+    """The text of a plain dump, which may not lead to another database than the one that it is read into."""
 
     def read() -> Iterator[bytes]:
-        end = b""
+        end = b"\n"
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
+                if _CONNECT.search(end + piece):
+                    told = "the dump connects to a database of its own choice, as those made with --create do"
+                    raise BackupError(told, hint="Make it again without --create, or in custom format.")
                 yield piece
                 end = (end + piece)[-_END_BYTES:]
         if END_MARKER not in end:
@@ -105,6 +112,16 @@ def after(text: bytes, source: Source) -> Source:
     return read
 
 
+def within(around: Callable[[], AbstractContextManager[None]], source: Source) -> Source:
+    """The source, read to its end inside of what is around it, which may raise BackupError then."""
+
+    def read() -> Iterator[bytes]:
+        with around():
+            yield from source()
+
+    return read
+
+
 def without_commit(source: Source) -> Source:
     """The script of `pg_restore --single-transaction` without its COMMIT, which is its last statement.
 
@@ -132,10 +149,12 @@ def play(
     target: Target,
     *,
     before: str = "",
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[Deadline], None] = lambda deadline: None,
     on_tick: Callable[[], None],
 ) -> None:
     """Runs `before` and the source's text in one transaction, and calls `meanwhile` between the two.
+
+    `meanwhile` runs in another thread, and gets a deadline that passes as soon as psql has ended.
 
     COMMIT is the last thing that psql reads, and it reads it only where the source came to its proper end: half a
     script ends without it, and all is rolled back.
@@ -146,11 +165,13 @@ def play(
     command = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
     command.append("--file=-")  # the database by its variable: a name may look like a connection string
     reading, writing = os.pipe()
-    feeder = _Feeder(source, writing, before, meanwhile)
-    with _started(feeder, reading):
+    deadline = reader.deadline.revocable()
+    feeder = _Feeder(source, writing, before, partial(meanwhile, deadline))
+    with _started(feeder, reading, deadline):
         ended = reader.run(command, target=target, stdin=reading, on_tick=on_tick)
-    if feeder.error is not None:
-        raise feeder.error
+        cause = feeder.error  # what comes after this only follows from the end of psql
+    if cause is not None:
+        raise cause
     if ended.code != 0 or not feeder.is_done:
         raise reader.failure(command, ended)
 
@@ -168,32 +189,37 @@ class _Feeder(threading.Thread):
         self.is_done = False
 
     def run(self) -> None:
-        try:
-            with os.fdopen(self._descriptor, "wb") as pipe:
-                pipe.write(b"BEGIN;\n" + self._before.encode() + b"\n")
-                pipe.flush()
-                self._meanwhile()
-                for piece in self._source():
-                    pipe.write(piece)
-                pipe.write(b"\nCOMMIT;\n")
-            self.is_done = True
-        except BrokenPipeError:
-            return  # psql says why it stopped
-        except BootstrapperError as error:
-            self.error = error
-        except psycopg.Error as error:
-            self.error = BackupError(f"the connection was lost: {str(error).partition(chr(10))[0]}")
-        except OSError as error:
-            self.error = BackupError(f"the dump can not be read: {error.strerror or error}")
+        with suppress(BrokenPipeError), os.fdopen(self._descriptor, "wb") as pipe:  # psql says why it stopped
+            try:
+                self._write(pipe)
+            except BrokenPipeError:
+                raise
+            except BootstrapperError as error:
+                self.error = error
+            except psycopg.Error as error:
+                self.error = BackupError(f"the connection was lost: {str(error).partition(chr(10))[0]}")
+            except OSError as error:
+                self.error = BackupError(f"the dump can not be read: {error.strerror or error}")
+
+    def _write(self, pipe: BinaryIO) -> None:
+        pipe.write(b"BEGIN;\n" + self._before.encode() + b"\n")
+        pipe.flush()
+        self._meanwhile()
+        for piece in self._source():
+            pipe.write(piece)
+        pipe.write(b"\nCOMMIT;\n")
+        pipe.flush()
+        self.is_done = True
 
 
 @contextmanager
-def _started(feeder: _Feeder, reading: int) -> Iterator[None]:
-    """Without a reader the feeder's writes fail, which ends it whatever happened to psql."""
+def _started(feeder: _Feeder, reading: int, deadline: Revocable) -> Iterator[None]:
+    """Without a reader the feeder's writes fail, and its deadline passes: whatever happened to psql, both end it."""
     feeder.start()
     try:
         yield
     finally:
+        deadline.revoke()
         with suppress(OSError):
             os.close(reading)
         feeder.join()

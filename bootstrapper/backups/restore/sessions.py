@@ -16,34 +16,38 @@ from bootstrapper.errors import GuardError
 _PAUSE_SECONDS = 0.05
 _SHOWN = 5
 
-# Workers of autovacuum leave by themselves when somebody wants the database.
+# Workers of autovacuum leave by themselves when somebody wants the database. Of the sessions of other roles an ordinary
+# one sees little more than that they are there; what has no role then is such a worker.
 _OTHERS = """
-SELECT pid, coalesce(usename, backend_type), coalesce(application_name, ''), coalesce(client_addr::text, 'local'),
-       coalesce(state, '')
+SELECT pid, coalesce(usename, backend_type),
+       coalesce(nullif(application_name, ''), nullif(backend_type, 'client backend'), ''),
+       CASE WHEN backend_type IS NOT NULL THEN coalesce(client_addr::text, 'local') END, coalesce(state, '')
 FROM pg_catalog.pg_stat_activity
-WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s::int[]) ORDER BY backend_start
+WHERE datname = %s AND coalesce(backend_type, usename) <> 'autovacuum worker' AND NOT pid = ANY (%s::int[])
+ORDER BY backend_start, pid
 """
 _PREPARED = "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = %s ORDER BY prepared"
 _TERMINATE = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-WHERE datname = %s AND backend_type <> 'autovacuum worker' AND NOT pid = ANY (%s::int[])
+WHERE datname = %s AND coalesce(backend_type, usename) <> 'autovacuum worker' AND NOT pid = ANY (%s::int[])
 """
 
 
 @dataclass(frozen=True)
 class Session:
-    """One connection of somebody else."""
+    """One connection of somebody else; the address is None where this role may not see it."""
 
     pid: int
     role: str
     application: str
-    address: str
+    address: str | None
     state: str
 
     def __str__(self) -> str:
         application = f" ({self.application})" if self.application else ""
         state = f", {self.state}" if self.state else ""
-        return f"{self.role}{application} from {self.address}, process {self.pid}{state}"
+        address = f" from {self.address}" if self.address is not None else ""
+        return f"{self.role}{application}{address}, process {self.pid}{state}"
 
 
 def others(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> list[Session]:

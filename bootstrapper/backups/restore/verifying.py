@@ -23,7 +23,8 @@ from bootstrapper.postgres.session import introduce
 from bootstrapper.postgres.target import Target
 
 _TABLES = """
-SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
+SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relispopulated
+FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (
@@ -107,13 +108,20 @@ def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
 
 
 def counts(connection: Connection[Any]) -> dict[str, int]:
-    """How many rows each table has, counted."""
-    found = {}
-    for schema, name, shown in connection.execute(_TABLES).fetchall():
-        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name))).fetchone()
-        assert row is not None
-        found[shown] = int(row[0])
-    return found
+    """How many rows each table has, counted; none where a materialized view was never filled and can not be asked."""
+    return {
+        shown: _count(connection, sql.Identifier(schema, name), shown) if is_populated else 0
+        for schema, name, shown, is_populated in connection.execute(_TABLES).fetchall()
+    }
+
+
+def _count(connection: Connection[Any], table: sql.Identifier, shown: str) -> int:
+    try:
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()
+    except psycopg.Error as error:
+        raise BackupError(f"{shown} can not be counted: {error.diag.message_primary or error}") from error
+    assert row is not None
+    return int(row[0])
 
 
 def _require_tables(rows: Mapping[str, int], expected: Collection[str]) -> None:

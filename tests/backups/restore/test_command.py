@@ -70,6 +70,31 @@ def test_one_backup_has_to_be_named(corner_shop: Shop) -> None:
         assert (refused.returncode, "name one backup" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("typed", "without_effect"),
+    [
+        ("--latest --in-place --jobs 2", "--jobs has no effect beside --in-place"),
+        ("--latest --no-manifest", "--no-manifest has no effect beside --latest"),
+        *(
+            (f"--drop-old {option}", f"{option.split()[0]} has no effect beside --drop-old")
+            for option in ("--in-place", "--terminate", "--jobs 1", "--no-manifest", "--partial", "--format json")
+        ),
+    ],
+)
+def test_options_of_which_one_has_no_effect_are_refused(corner_shop: Shop, typed: str, without_effect: str) -> None:
+    corner_shop.back_up()
+    before = corner_shop.databases()
+    refused = corner_shop.run("restore", *typed.split(), "--yes")
+    assert (refused.returncode, without_effect in refused.stderr) == (2, True), refused.stderr
+    assert corner_shop.databases() == before
+
+
+def test_plain_sql_is_read_by_one_connection_only(corner_shop: Shop) -> None:
+    assert corner_shop.run("backup", "one.sql").returncode == 0
+    refused = corner_shop.run("restore", "one.sql", "--jobs", "2", "--yes")
+    assert (refused.returncode, "--jobs needs a dump in custom" in refused.stderr) == (2, True), refused.stderr
+
+
 def test_the_backup_that_a_run_took_is_found_by_the_run(corner_shop: Shop) -> None:
     first = find(changed(corner_shop)).manifest  # type: ignore[union-attr]
     corner_shop.back_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import psycopg
@@ -42,6 +43,19 @@ def test_a_15_takes_what_a_pg_dump_18_wrote(path_server: Server, server: Server,
         assert shop.whole() == before
 
 
+def test_what_lies_in_no_schema_comes_back(corner_shop: Shop) -> None:
+    corner_shop.execute("CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far")
+    corner_shop.execute("CREATE ACCESS METHOD another TYPE TABLE HANDLER heap_tableam_handler")
+    corner_shop.execute("CREATE TABLE otherwise (id int) USING another; CREATE TYPE mood AS ENUM ('ok')")
+    corner_shop.execute("CREATE CAST (mood AS integer) WITH INOUT; CREATE PUBLICATION all_of_it FOR ALL TABLES")
+    before = corner_shop.whole()
+    taken = corner_shop.back_up()
+    corner_shop.execute("DROP CAST (mood AS integer); CREATE FOREIGN DATA WRAPPER later")
+    done = corner_shop.run("restore", str(taken), "--in-place", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert corner_shop.whole() == before
+
+
 def test_the_ledger_stays_and_tells_of_it(shop: Shop) -> None:
     shop.back_up()
     in_place(shop, "--latest")
@@ -64,6 +78,18 @@ def test_a_ledger_among_other_tables_stays_as_well(server: Server, tmp_path: Pat
         ]
 
 
+def test_those_who_write_are_waited_for_whatever_statement_timeout_the_database_has(corner_shop: Shop) -> None:
+    taken = corner_shop.back_up()
+    corner_shop.execute(f'ALTER DATABASE "{corner_shop.name}" SET statement_timeout = 700')
+    with psycopg.connect(corner_shop.project.url) as writer:
+        writer.execute("INSERT INTO artist VALUES ('slow')")
+        ended = threading.Timer(8, writer.commit)
+        ended.start()
+        in_place(corner_shop, str(taken))
+        ended.join()
+    assert corner_shop.execute("SELECT name FROM artist") == [("AC/DC",)]
+
+
 def test_what_was_there_is_backed_up_before(shop: Shop) -> None:
     taken = shop.back_up()
     shop.execute("INSERT INTO artist (name) VALUES ('lost otherwise')")
@@ -72,6 +98,17 @@ def test_what_was_there_is_backed_up_before(shop: Shop) -> None:
     (safety,) = [backup for backup in backups(shop.project.folder / "backups") if backup.path != taken]
     in_place(shop, str(safety.path))
     assert shop.whole() == changed
+
+
+def test_what_was_there_before_is_not_the_latest_when_it_is_tried_again(corner_shop: Shop) -> None:
+    corner_shop.back_up()
+    corner_shop.execute("INSERT INTO artist VALUES ('wrong')")
+    for _ in range(2):
+        in_place(corner_shop, "--latest")
+        assert corner_shop.execute("SELECT name FROM artist") == [("AC/DC",)]
+    before = [each for each in backups(corner_shop.project.folder / "backups") if each.manifest.step == "restore"]
+    in_place(corner_shop, "--run", str(before[-1].manifest.run_id))
+    assert corner_shop.execute("SELECT name FROM artist") == [("AC/DC",), ("wrong",)]
 
 
 def test_a_dump_that_breaks_off_in_the_middle_changes_nothing(shop: Shop) -> None:

@@ -7,6 +7,7 @@ from psycopg import sql
 from bootstrapper.backups.restore import maintenance
 from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.target import Target
+from tests.backups.restore.shops import Shop
 from tests.servers import Server
 
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = %s"
@@ -24,6 +25,26 @@ def test_the_database_of_a_living_restore_is_left_alone_and_that_of_a_dead_one_d
             assert maintenance.sweep(looking) == [name]
             at_work.close()
         assert looking.execute(EXISTS, (name,)).fetchone() == (0,)
+
+
+def test_a_half_made_template_is_dropped_too(server: Server) -> None:
+    name = f"{maintenance.PREFIX}{7:016x}"
+    server.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
+    with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(60)) as looking:
+        assert maintenance.sweep(looking) == [name]
+
+
+def test_a_kept_template_is_dropped_too(corner_shop: Shop) -> None:
+    taken = corner_shop.back_up()
+    corner_shop.server.execute(f'ALTER DATABASE "{corner_shop.name}" IS_TEMPLATE true')
+    try:
+        assert corner_shop.run("restore", str(taken), "--yes").returncode == 0
+        assert len(corner_shop.kept) == 1
+        dropped = corner_shop.run("restore", "--drop-old", "--yes")
+        assert (dropped.returncode, corner_shop.kept) == (0, []), dropped.stderr
+    finally:
+        for name in (corner_shop.name, *corner_shop.kept):
+            corner_shop.server.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
 
 
 def test_databases_of_other_programs_whose_names_begin_alike_are_left_alone(server: Server) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bootstrapper.backups.catalogue import find
@@ -96,6 +98,20 @@ def test_a_dump_that_can_be_read_and_does_not_restore_is_found(corner_shop: Shop
     assert (failed.returncode, "pg_restore reported 1 error" in failed.stderr) == (1, True), failed.stderr
 
 
+def test_a_materialized_view_that_was_never_filled_has_no_rows(corner_shop: Shop) -> None:
+    corner_shop.execute("CREATE MATERIALIZED VIEW bands AS SELECT * FROM artist WITH NO DATA")
+    done = corner_shop.run("backups", "verify", str(corner_shop.back_up()), "--restore")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_can_not_be_counted_is_an_error_and_no_traceback(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_TABLES", "SELECT 'public', 'gone', 'public.gone', true")
+    failed = corner_shop.run("backups", "verify", str(corner_shop.back_up()), "--restore")
+    assert (failed.returncode, "public.gone can not be counted" in failed.stderr) == (1, True), failed.stderr
+
+
 def test_a_dump_of_an_older_server_restores_on_a_newer_one(path_server: Server, tmp_path: Path) -> None:
     with opened_shop(path_server, tmp_path) as shop:
         taken = shop.back_up()
@@ -111,6 +127,34 @@ def test_a_backup_may_be_moved_with_its_manifest(corner_shop: Shop, tmp_path: Pa
         shutil.move(path, elsewhere / path.name)
     done = corner_shop.run("backups", "verify", str(elsewhere / taken.name))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [("--format=tar", "by hand.tar", "is a tar archive"), ("--compress=1", "by hand.sql.gz", "is packed by gzip")],
+)
+def test_what_is_not_read_is_called_by_its_name(
+    server: Server, corner_shop: Shop, option: str, name: str, said: str
+) -> None:
+    path = corner_shop.project.folder / name
+    subprocess.run([str(server.bin / "pg_dump"), option, f"--file={path}", corner_shop.project.url], check=True)
+    refused = corner_shop.run("restore", str(path), "--no-manifest", "--yes")
+    assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_dump_that_leads_to_another_database_is_not_played(
+    server: Server, corner_shop: Shop, new_database: Callable[[], str]
+) -> None:
+    other = new_database()
+    path = corner_shop.project.folder / "by hand.sql"
+    subprocess.run([str(server.bin / "pg_dump"), f"--file={path}", corner_shop.project.url], check=True)
+    path.write_text(f"\\connect {other.rpartition('/')[2]}\n{path.read_text()}")
+    before = corner_shop.databases()
+    failed = corner_shop.run("restore", str(path), "--no-manifest", "--yes")
+    assert (failed.returncode, "of its own choice" in failed.stderr) == (1, True), failed.stderr
+    assert corner_shop.databases() == before
+    with psycopg.connect(other) as connection:
+        assert connection.execute("SELECT to_regclass('artist')").fetchone() == (None,)
 
 
 def test_a_dump_made_by_hand_needs_a_word(server: Server, corner_shop: Shop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +13,19 @@ import fsspec
 import pyrage
 import pytest
 
-from bootstrapper.backups.restore.fetching import PREFIX
+from bootstrapper.backups.restore import fetching
 from tests.backups.remotes import SFTP_PASSWORD, sftp_server
 from tests.backups.restore.shops import CHANGES, FILE, Shop
+
+ROOT = Path(__file__).parents[3]
 
 
 def write(shop: Shop, settings: str) -> None:
     shop.project.write(FILE.replace("    check: never", f"    with: {{{settings}}}\n    check: never"))
+
+
+def left_in(copies: Path) -> list[str]:
+    return [path.name for path in copies.glob("*dump*")]
 
 
 def restored(shop: Shop, *arguments: str) -> None:
@@ -71,7 +79,7 @@ def test_an_encrypted_one_is_restored_with_the_key_of_the_step(shop: Shop, key: 
     shop.execute(CHANGES)
     restored(shop, "--latest")
     assert shop.whole() == before
-    assert list(copies.glob(f"{PREFIX}*")) == []
+    assert left_in(copies) == []
 
 
 def test_an_encrypted_one_needs_a_key_that_fits(shop: Shop, key: str) -> None:
@@ -103,7 +111,7 @@ def test_an_encrypted_one_is_verified_by_restoring_it(shop: Shop, key: str, copi
     (dump,) = (shop.project.folder / "backups").glob("*.age")
     done = shop.run("backups", "verify", str(dump), "--restore")
     assert (done.returncode, "restored on PostgreSQL" in done.stderr) == (0, True), done.stderr
-    assert list(copies.glob(f"{PREFIX}*")) == []
+    assert left_in(copies) == []
 
 
 def test_one_that_lies_on_another_machine_is_listed_fetched_and_restored(
@@ -128,7 +136,18 @@ def test_one_that_lies_on_another_machine_is_listed_fetched_and_restored(
         restored(shop, "--latest")
         assert shop.whole() == before
         assert SFTP_PASSWORD not in listed.stdout + listed.stderr + taken.stderr
-    assert list(copies.glob(f"{PREFIX}*")) == []
+    assert left_in(copies) == []
+
+
+def test_the_copy_of_a_run_that_was_killed_is_gone_after_the_next(shop: Shop, key: str, copies: Path) -> None:
+    write(shop, f"encrypt: {{recipients: [{key}], identity_file: key.txt}}")
+    assert shop.run("backup").returncode == 0
+    command = [sys.executable, "-m", "tests.backups.restore.killed", "filling", "0", "", "restore", "--latest", "--yes"]
+    variables = shop.project.variables({"PYTHONPATH": str(ROOT), "TMPDIR": str(copies)})
+    assert subprocess.run([*command, "-e", "here"], cwd=shop.project.folder, env=variables).returncode == -9
+    assert [path.stat().st_mode & 0o77 for path in copies.glob(f".{fetching.PREFIX}*")] == [0]
+    assert shop.run("restore", "--latest", "--dry-run").returncode == 0
+    assert left_in(copies) == []
 
 
 def test_one_that_changed_on_the_way_is_refused(shop: Shop, copies: Path) -> None:
@@ -142,7 +161,7 @@ def test_one_that_changed_on_the_way_is_refused(shop: Shop, copies: Path) -> Non
     files.pipe_file(dump, bytes(content))
     refused = shop.run("restore", "--latest", "--yes")
     assert (refused.returncode, "checksum differs" in refused.stderr) == (1, True)
-    assert list(copies.glob(f"{PREFIX}*")) == []
+    assert left_in(copies) == []
 
 
 def test_that_it_holds_a_part_only_is_shown_first(shop: Shop) -> None:

@@ -105,7 +105,7 @@ def test_many_errors_are_counted_and_the_first_ones_shown() -> None:
 
 
 def entries(schema: str) -> list[str]:
-    there = Contents((), (), frozenset({"public", "stock"}), frozenset({"citext"}))
+    there = Contents((), (), frozenset({"public", "stock"}), frozenset({"citext"}), frozenset())
     return [line for line in wanted_entries(LISTING, LedgerNames(schema), there).splitlines() if line[0] != ";"]
 
 

@@ -1,0 +1,73 @@
+"""Is a dump still the one that was shown? Asked of what was really read, before any of it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrapper.backups.running import in_background
+from bootstrapper.backups.verifying import checksum
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BackupError
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What a dump was when it was found good.
+
+    Attributes:
+        sha256: As in its manifest.
+        marks: Of each file: name, inode, bytes, and nanoseconds of its last change. A backup of the backups, which
+            links or copies its files, leaves them as they are.
+    """
+
+    sha256: str
+    marks: tuple[tuple[str, int, int, int], ...]
+
+
+def seal(path: Path, deadline: Deadline) -> Seal:
+    """The marks come first: what changes while the checksum is computed breaks the seal too. Raises OSError."""
+    marks = _marks(path)
+    return Seal(checksum(path, deadline), marks)
+
+
+def require_unbroken(path: Path, where: str, expected: Seal) -> None:
+    """Looks at the marks only; raises BackupError where they are others."""
+    try:
+        found = _marks(path)
+    except OSError as error:
+        raise BackupError(f"{where} can not be read any more: {error.strerror or error}") from error
+    if found != expected.marks:
+        raise _changed(where)
+
+
+@contextmanager
+def unbroken(path: Path, where: str, expected: Seal | None, deadline: Deadline) -> Iterator[None]:
+    """Around all reading of a dump, whose checksum is computed beside it; with no seal nothing is asked.
+
+    Raises BackupError at the end where it is not what was sealed.
+    """
+    if expected is None:
+        yield
+        return
+    digest = in_background(lambda: checksum(path, deadline))
+    yield
+    try:
+        is_same = digest.result() == expected.sha256
+    except OSError as error:
+        raise BackupError(f"{where} can not be read any more: {error.strerror or error}") from error
+    if not is_same:
+        raise _changed(where)
+    require_unbroken(path, where, expected)
+
+
+def _marks(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    found = [(file.name, file.stat()) for file in files]
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+
+
+def _changed(where: str) -> BackupError:
+    return BackupError(f"{where} was changed after it had been looked at", hint="Look at it again.")

@@ -1,0 +1,87 @@
+"""Dumps that change after somebody looked at them and agreed to the restore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.cli import restore as command
+from tests.backups.restore.shops import FILE, Shop
+
+NAMES = "SELECT name FROM artist ORDER BY 1"
+SECONDS = 13  # at which byte of a custom dump its time has the seconds, which pg_restore takes as they are
+AFTER_AGREEING = "was changed after it had been looked at"
+
+
+def agreed_then(change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command._Consent, "require", lambda *_, **__: change())
+
+
+@pytest.mark.parametrize("way", [[], ["--in-place"]])
+def test_a_dump_that_is_replaced_by_another_one_is_not_restored(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch, way: list[str]
+) -> None:
+    taken = corner_shop.back_up()
+    corner_shop.execute("INSERT INTO artist VALUES ('later')")
+    other = corner_shop.back_up()
+    before = corner_shop.databases()
+    agreed_then(lambda: other.replace(taken), monkeypatch)
+    failed = corner_shop.run("restore", str(taken), "--yes", *way)
+    assert (failed.returncode, AFTER_AGREEING in failed.stderr) == (1, True), failed.stderr
+    assert (corner_shop.databases(), corner_shop.execute(NAMES)) == (before, [("AC/DC",), ("later",)])
+
+
+@pytest.mark.parametrize("way", [[], ["--jobs", "2"], ["--in-place"]])
+def test_the_checksum_is_that_of_what_was_read(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch, way: list[str]
+) -> None:
+    taken = corner_shop.back_up()
+    corner_shop.execute("INSERT INTO artist VALUES ('later')")
+    before = corner_shop.databases()
+
+    def flip() -> None:
+        """Nothing but the content tells of it."""
+        stat = taken.stat()
+        with taken.open("r+b") as file:
+            file.seek(SECONDS)
+            flipped = file.read(1)[0] ^ 1
+            file.seek(SECONDS)
+            file.write(bytes([flipped]))
+        os.utime(taken, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    agreed_then(flip, monkeypatch)
+    failed = corner_shop.run("restore", str(taken), "--yes", *way)
+    assert (failed.returncode, AFTER_AGREEING in failed.stderr) == (1, True), failed.stderr
+    assert (corner_shop.databases(), corner_shop.execute(NAMES)) == (before, [("AC/DC",), ("later",)])
+
+
+def test_a_dump_that_is_removed_is_an_error_and_no_traceback(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = corner_shop.back_up()
+    agreed_then(taken.unlink, monkeypatch)
+    failed = corner_shop.run("restore", str(taken), "--yes")
+    assert (failed.returncode, "can not be read any more" in failed.stderr) == (1, True), failed.stderr
+
+
+def test_a_copy_of_the_backups_made_meanwhile_does_no_harm(corner_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = corner_shop.back_up()
+    corner_shop.execute("INSERT INTO artist VALUES ('later')")
+    agreed_then(lambda: os.link(taken, taken.with_name("snapshot")), monkeypatch)
+    assert corner_shop.run("restore", str(taken), "--yes").returncode == 0
+    assert corner_shop.execute(NAMES) == [("AC/DC",)]
+
+
+def test_a_file_of_a_folder_that_is_replaced_is_found(
+    corner_shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    corner_shop.project.write(FILE.replace("    check: never", "    with: {format: directory}\n    check: never"))
+    taken = corner_shop.back_up()
+    data = next(taken.glob("*.dat.gz"))
+    (tmp_path / "same").write_bytes(data.read_bytes())
+    agreed_then(lambda: (tmp_path / "same").replace(data), monkeypatch)
+    failed = corner_shop.run("restore", str(taken), "--yes")
+    assert (failed.returncode, AFTER_AGREEING in failed.stderr) == (1, True), failed.stderr
