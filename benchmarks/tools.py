@@ -77,12 +77,15 @@ def _weigh(pid: int, peaks: dict[int, int], ended: threading.Event) -> None:
         _note_peaks(pid, peaks)
 
 
-def _note_peaks(pid: int, peaks: dict[int, int]) -> None:
+def _note_peaks(pid: int, peaks: dict[int, int], parent: bytes = b"") -> None:
     """Notes what a process and all its children held at most so far, in KiB by pid.
 
-    The last reading counts, not the greatest: between fork and exec a child reports the peak of its parent.
+    Between fork and exec a child is called as its parent, and reports the peak of that: it is passed over.
     """
     try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if command == parent:
+            return
         status = Path(f"/proc/{pid}/status").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
@@ -91,7 +94,7 @@ def _note_peaks(pid: int, peaks: dict[int, int]) -> None:
     if peak:
         peaks[pid] = int(peak[1])
     for child in children:
-        _note_peaks(int(child), peaks)
+        _note_peaks(int(child), peaks, command)
 
 
 def django_python() -> Path | None:
