@@ -25,15 +25,15 @@ GRACE_SECONDS = 3.0
 
 _LONGEST_LINE = 64 * 1024
 
-# Waits for the end of its parent, or for a byte that says that the program has ended by itself.
+# Waits for the end of its parent. It is told the group to end then, and a byte more once the program has ended.
 _WATCHER = f"""
 import os, signal, sys, time
-group = int(sys.argv[1])
-if not os.read(0, 1):
+told = sys.stdin.buffer.read()
+if told.endswith(b"\\n"):
     try:
-        os.killpg(group, signal.SIGTERM)
+        os.killpg(int(told), signal.SIGTERM)
         time.sleep({GRACE_SECONDS})
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(int(told), signal.SIGKILL)
     except ProcessLookupError:
         pass
 """
@@ -85,20 +85,23 @@ def run(
         OSError: The program can not be started.
     """
     into = (subprocess.PIPE, subprocess.STDOUT) if stdout is None else (stdout, subprocess.PIPE)
-    process = subprocess.Popen(
-        list(command),
-        stdin=subprocess.DEVNULL if stdin is None else stdin,
-        stdout=into[0],
-        stderr=into[1],
-        pass_fds=keep_open,
-        umask=umask,
-        env=dict(environment),
-        cwd=folder,
-        start_new_session=True,
-    )
-    pipe = process.stdout if stdout is None else process.stderr
-    assert pipe is not None
-    with pipe, _ended_with_us(process):
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=into[0],
+            stderr=into[1],
+            pass_fds=keep_open,
+            umask=umask,
+            env=dict(environment),
+            cwd=folder,
+            start_new_session=True,
+        )
+
+    with _ended_with_us(start) as process:
+        pipe = process.stdout if stdout is None else process.stderr
+        assert pipe is not None
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         lines = _Lines(tail, on_line)
         for data in _output(process, pipe.fileno()):
@@ -167,24 +170,32 @@ def _read(pipe: int) -> bytes | None:
 
 
 @contextmanager
-def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends the program's group on any error here, and, through a watcher, when this process is killed."""
-    watcher = None
+def _ended_with_us(start: Callable[[], subprocess.Popen[bytes]]) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a program, and ends its group on any error here, and, through a watcher, when this process is killed."""
+    watcher = _watch()  # before the program: in between it would have nobody
     try:
-        watcher = _watch(process.pid)
-        yield
-    except BaseException:
-        _end_group(process)
-        raise
+        with start() as process:
+            try:
+                _tell(watcher, process.pid)
+                yield process
+            except BaseException:
+                _end_group(process)
+                raise
     finally:
-        if watcher is not None:
-            watcher.communicate(b".")
+        watcher.communicate(b".")
 
 
-def _watch(group: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", "-c", _WATCHER, str(group)]
+def _watch() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", "-c", _WATCHER]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def _tell(watcher: subprocess.Popen[bytes], group: int) -> None:
+    assert watcher.stdin is not None
+    with suppress(BrokenPipeError):
+        watcher.stdin.write(b"%d\n" % group)
+        watcher.stdin.flush()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
