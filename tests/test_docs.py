@@ -205,7 +205,13 @@ def normal(text: str) -> str:
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN", text)
     text = re.sub(r"\b\d+(\.\d+)? (ms|s)\b", "TIME", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "MOMENT", text)
-    return re.sub(r"PostgreSQL 18\.\d+", "PostgreSQL 18", text)
+    text = re.sub(r"PostgreSQL 18\.\d+", "PostgreSQL 18", text)
+    return re.sub(r"(?:^migrate(?: \||:) .*\n)+", _in_one_order, text, flags=re.MULTILINE)
+
+
+def _in_one_order(lines: re.Match[str]) -> str:
+    """What Alembic logs and what the run tells come through two pipes, of which neither is always first."""
+    return "".join(sorted(lines[0].splitlines(keepends=True), key=lambda line: line.startswith("migrate |")))
 
 
 def commands() -> Iterator[Any]:
