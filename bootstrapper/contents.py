@@ -11,9 +11,12 @@ Found = TypeVar("Found")
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """Another one as soon as somebody writes to the file or puts another in its place; raises OSError for none."""
+    """Another one as soon as somebody writes to the file or puts another in its place; raises OSError for none.
+
+    The time of the last change of the inode, too: tools that copy files give them their old time of modification.
+    """
     stat = path.stat()
-    return path, stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino
 
 
 def once(remembered: dict[Any, Any], path: Path, what: Hashable, find: Callable[[], Found]) -> Found:

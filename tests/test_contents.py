@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,23 @@ def test_a_file_is_read_again_only_when_it_changes(tmp_path: Path) -> None:
     (tmp_path / "other").replace(file)
     contents.once(remembered, file, "text", find)
     assert calls == ["one", "two, of another size", "put in its place, now"]
+
+
+def rewrite(file: Path, text: str) -> None:
+    """As a tool that copies does: with the old time of modification."""
+    stat = file.stat()
+    file.write_text(text)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_file_that_is_rewritten_in_its_size_and_with_its_old_time_is_read_again(tmp_path: Path) -> None:
+    file, remembered = tmp_path / "file", dict[object, object]()
+    file.write_text("one")
+    before, deadline = contents.sha256(remembered, file), time.monotonic() + 5
+    rewrite(file, "two")
+    while contents.sha256(remembered, file) == before and time.monotonic() < deadline:
+        rewrite(file, "two")  # the clock of a file system stands still for some milliseconds
+    assert contents.sha256(remembered, file) != before
 
 
 def test_what_is_looked_for_is_told_apart(tmp_path: Path) -> None:
