@@ -132,6 +132,22 @@ def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
     ]
 
 
+@pytest.mark.parametrize("where", ["1=1) OR (1=1", "true); DELETE FROM words; --"])
+def test_a_condition_that_leaves_its_brackets_is_told_with_its_place(project: TrialProject, where: str) -> None:
+    project.write(
+        STEPS.replace("uses: seed", f"uses: seed\n    check: {{rows: {{table: words, where: '{where}'}}}}")
+        + f"fixtures:\n  words:\n    key: [word]\n    mode: sync\n    where: '{where}'\n    rows: [{{word: a}}]\n"
+    )
+    message = "closes a bracket that it did not open"
+    assert [found for _, found in problems(project)] == [
+        f"steps[1].check.rows.where: {message}; it has to be one SQL condition",
+    ]
+    project.write(
+        STEPS + f"fixtures:\n  words:\n    key: [word]\n    mode: sync\n    where: '{where}'\n    rows: [{{word: a}}]\n"
+    )
+    assert problems(project) == [(13, f"where {message}")]
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
     [
