@@ -110,6 +110,25 @@ def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialPr
     assert api.validate(project.request()).fixtures == {"words": 1}
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{$password: ''}", "$password: the password is empty"),
+        ("{$password: {value: '${PW}', scheme: rot13}}", "$password: there is no scheme 'rot13'; known are"),
+        (f"{{$password: {{value: {'s3cr3t-' * 11}, scheme: bcrypt}}}}", "$password: bcrypt takes at most 72 bytes"),
+        ("[{$password: 5}]", "$password takes a text, or"),
+        ("{$sql: 'a) + (b'}", "$sql: the expression closes a bracket that it did not open"),
+        ("{$now: 5}", "$now takes no argument"),
+    ],
+)
+def test_validate_finds_arguments_that_no_variable_can_mend(project: TrialProject, value: str, message: str) -> None:
+    project.write(STEPS + f"fixtures:\n  words:\n    key: [word]\n    rows:\n      - {{word: a, other: {value}}}\n")
+    (found,) = problems(project)
+    assert found[0] == 13
+    assert found[1].startswith(message)
+    assert "s3cr3t" not in found[1]
+
+
 def test_validate_looks_for_files_of_sql(project: TrialProject) -> None:
     project.write(
         "steps:\n  - uses: lock\n  - {uses: sql, name: a, with: {file: nowhere.sql}, check: never}\n"

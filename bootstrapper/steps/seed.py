@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.fixtures import apply, preparing, reviewing, seeding
+from bootstrapper.fixtures.arguments import misused
 from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.naming import misnamed
 from bootstrapper.fixtures.parts import parts
@@ -55,8 +56,9 @@ class Seed(Step):
             fixtures = declare(project)
         except InvalidFileError as error:
             return error.problems
-        values = project.values
-        return [*self._contradictions(), *misnamed(fixtures, values), *misplaced(fixtures.values(), values)]
+        values, declared = project.values, fixtures.values()
+        found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
+        return [*self._contradictions(), *dict.fromkeys(found)]
 
     def _contradictions(self) -> list[Problem]:
         if self.options.batch is None or not self.has_check:
