@@ -87,6 +87,16 @@ def test_a_password_without_a_value_stops_the_run_before_anything_is_seeded(proj
         project.apply()
 
 
+def test_what_the_file_says_of_a_missing_variable_is_in_the_plan_and_in_the_error(project: TrialProject) -> None:
+    project.write(FILE.replace("${PASSWORD}", "${PASSWORD:?ask the operations team}"))
+    del project.variables["PASSWORD"]
+    findings = [finding for step in project.plan().steps for finding in step.findings]
+    assert [(found.target, found.message) for found in findings] == [("variable PASSWORD", "ask the operations team")]
+    with pytest.raises(UnsetVariablesError, match=r"; \$PASSWORD: ask the operations team$") as caught:
+        project.apply()
+    assert caught.value.messages == {"PASSWORD": "ask the operations team"}
+
+
 def test_a_password_is_not_needed_once_its_row_is_there(project: TrialProject) -> None:
     project.write(FILE)
     project.apply()
