@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from bootstrapper import builtins, config, following, recovery
 from bootstrapper.config import Loaded
+from bootstrapper.demands import messages
 from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError, UsageError
 from bootstrapper.events import RunFinished
@@ -114,7 +115,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
             run.executor.open_gates()
             planned = _look(run, is_result=False)
             if planned.unset:
-                raise UnsetVariablesError(planned.unset)
+                raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
             if planned.pending:
                 recovery.apply(run.executor, run.deadline, request.emit)
             outcome = "done" if applied else "unchanged"

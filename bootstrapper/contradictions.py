@@ -67,11 +67,21 @@ def _fixture(fixture: dict[str, Any], document: Document, place: Place) -> Itera
     twice = [name for name in key if key.count(name) > 1] if isinstance(key, list) else []
     if twice:
         yield Problem(f"{shown}: key names {show_key(twice[0])} twice", document.source((*place, "key")))
-    if fixture.get("mode") == "sync" and fixture.get("where") is None:
-        hint = "Say which rows it may delete; where: all for the whole table."
-        yield Problem(f"{shown}: mode sync needs where", document.source((*place, "mode")), hint)
+    yield from _reach(fixture, document, place)
     if rows is not None:
         yield from _rows(rows, document, (*place, "rows"))
+
+
+def _reach(fixture: dict[str, Any], document: Document, place: Place) -> Iterator[Problem]:
+    """What mode sync may delete."""
+    shown, mode, where = validation.show_place(place), fixture.get("mode", "create"), fixture.get("where")
+    if mode == "sync" and where is None:
+        hint = "Say which rows it may delete; where: all for the whole table."
+        yield Problem(f"{shown}: mode sync needs where", document.source((*place, "mode")), hint)
+    if mode in ("create", "update") and where is not None:
+        message = f"{shown}: where says which rows mode sync may delete, and mode {mode} deletes none"
+        hint = "Leave it out, or say mode: sync; an overlay takes a key away with null."
+        yield Problem(message, document.key_source((*place, "where")), hint)
 
 
 def _about_csv(fixture: dict[str, Any], document: Document, place: Place) -> Iterator[Problem]:

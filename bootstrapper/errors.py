@@ -38,7 +38,7 @@ Only leaves are raised. Each one takes facts, keeps them as attributes and build
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
@@ -138,12 +138,15 @@ class UnknownEnvironmentError(ConfigError):
 class UnsetVariablesError(ConfigError):
     """Variables without a value that the pending changes need; nothing was written."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], messages: Mapping[str, str] | None = None) -> None:
+        """`messages` are what the file says of some of them."""
         self.names = tuple(dict.fromkeys(names))
+        self.messages = dict(messages or {})
+        said = "".join(f"; ${name}: {message}" for name, message in self.messages.items())
         listed = ", ".join(f"${name}" for name in self.names)
         verb = "is" if len(self.names) == 1 else "are"
         super().__init__(
-            f"{listed} {verb} not set here, and the pending changes need {'it' if verb == 'is' else 'them'}",
+            f"{listed} {verb} not set here, and the pending changes need {'it' if verb == 'is' else 'them'}{said}",
             hint=f"Set {listed} and run again.",
         )
 

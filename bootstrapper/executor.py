@@ -17,6 +17,7 @@ import psycopg
 
 from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
+from bootstrapper.demands import messages
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,
@@ -232,7 +233,8 @@ class Executor:
             context.emit(StepUnchanged(entry.name, planned))
             return
         if planned.unset:
-            raise UnsetVariablesError(planned.unset)
+            document = context.project.document
+            raise UnsetVariablesError(planned.unset, messages(document, planned.unset))
         if self.hold is None:
             raise FencedOffError(f"step {entry.name!r} has changes and no lock was taken")
         self._apply(Turn(entry, step, context, self.hold, planned))

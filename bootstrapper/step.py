@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import Enum
 from logging import Logger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from bootstrapper.document import Document
 
 __all__ = [
+    "UNKNOWN",
     "Action",
     "Answer",
     "Change",
@@ -309,6 +311,15 @@ class Check(ABC):
         return ()
 
 
+class Unknown(Enum):
+    """Stands in an argument for what variables and other functions are yet to give."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+
 class Value(ABC):
     """A value function: what `{$key: argument}` stands for. Also the way secrets come in.
 
@@ -332,6 +343,14 @@ class Value(ABC):
     def variables(self, argument: Any) -> tuple[str, ...]:
         """Names of the variables that it reads by itself for this argument, as the file wrote it."""
         return ()
+
+    def check(self, argument: Any) -> None:
+        """Raises ValueError, without the secret, for an argument that `resolve` is going to refuse. Makes nothing.
+
+        Asked when the file is read, and by plans for rows to create, so that `apply` is not the first to meet a
+        mistake. Parts of the argument that are not known by then are `UNKNOWN`.
+        """
+        return
 
     @abstractmethod
     def resolve(self, context: Context, argument: Any) -> object:

@@ -187,6 +187,14 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
         ("fixtures: {t: {key: [a], rows: {l: }}}", "4:36: fixtures.t.rows.l: expected a row, found nothing"),
         ("fixtures: {t: {key: [a], rows: [], mode: sync}}", "4:42: fixtures.t: mode sync needs where"),
         (
+            "fixtures: {t: {key: [a], rows: [], where: all}}",
+            "4:36: fixtures.t: where says which rows mode sync may delete, and mode create deletes none",
+        ),
+        (
+            "fixtures: {t: {key: [a], rows: [], mode: update, where: a = 1}}",
+            "4:50: fixtures.t: where says which rows mode sync may delete, and mode update deletes none",
+        ),
+        (
             "fixtures: {t: {key: [a], rows: [], mode: x}}",
             "4:42: fixtures.t.mode: has to be 'create', 'update' or 'sync'",
         ),

@@ -110,6 +110,25 @@ def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialPr
     assert api.validate(project.request()).fixtures == {"words": 1}
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{$password: ''}", "$password: the password is empty"),
+        ("{$password: {value: '${PW}', scheme: rot13}}", "$password: there is no scheme 'rot13'; known are"),
+        (f"{{$password: {{value: {'s3cr3t-' * 11}, scheme: bcrypt}}}}", "$password: bcrypt takes at most 72 bytes"),
+        ("[{$password: 5}]", "$password takes a text, or"),
+        ("{$sql: 'a) + (b'}", "$sql: the expression closes a bracket that it did not open"),
+        ("{$now: 5}", "$now takes no argument"),
+    ],
+)
+def test_validate_finds_arguments_that_no_variable_can_mend(project: TrialProject, value: str, message: str) -> None:
+    project.write(STEPS + f"fixtures:\n  words:\n    key: [word]\n    rows:\n      - {{word: a, other: {value}}}\n")
+    (found,) = problems(project)
+    assert found[0] == 13
+    assert found[1].startswith(message)
+    assert "s3cr3t" not in found[1]
+
+
 def test_validate_looks_for_files_of_sql(project: TrialProject) -> None:
     project.write(
         "steps:\n  - uses: lock\n  - {uses: sql, name: a, with: {file: nowhere.sql}, check: never}\n"
@@ -130,6 +149,22 @@ def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
     assert [message for _, message in problems(project)] == [
         "batch commits in parts, and a check could take the first ones for all"
     ]
+
+
+@pytest.mark.parametrize("where", ["1=1) OR (1=1", "true); DELETE FROM words; --"])
+def test_a_condition_that_leaves_its_brackets_is_told_with_its_place(project: TrialProject, where: str) -> None:
+    project.write(
+        STEPS.replace("uses: seed", f"uses: seed\n    check: {{rows: {{table: words, where: '{where}'}}}}")
+        + f"fixtures:\n  words:\n    key: [word]\n    mode: sync\n    where: '{where}'\n    rows: [{{word: a}}]\n"
+    )
+    message = "closes a bracket that it did not open"
+    assert [found for _, found in problems(project)] == [
+        f"steps[1].check.rows.where: {message}; it has to be one SQL condition",
+    ]
+    project.write(
+        STEPS + f"fixtures:\n  words:\n    key: [word]\n    mode: sync\n    where: '{where}'\n    rows: [{{word: a}}]\n"
+    )
+    assert problems(project) == [(13, f"where {message}")]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bootstrapper.fixtures.statements import AND, raw
 from bootstrapper.fixtures.tables import TableName
 from bootstrapper.fixtures.texts import scalar_text
 from bootstrapper.plan import Answer
+from bootstrapper.postgres.statements import fault_in_expression
 from bootstrapper.step import Check, Probe, StepModel
 
 
@@ -33,6 +34,9 @@ class RowsArgument(StepModel):
             raise ValueError("compares columns with single values; write anything else as an SQL condition")
         if value is not None and not (value if isinstance(value, dict) else value.strip()):
             raise ValueError("is empty; leave it out to count all rows")
+        fault = fault_in_expression(value) if isinstance(value, str) else None
+        if fault is not None:
+            raise ValueError(f"{fault}; it has to be one SQL condition")
         return value
 
 

@@ -1,6 +1,6 @@
 """YAML files as plain data that knows where it stands, with variables and overlays."""
 
-from bootstrapper.document.interpolation import Expansion, MalformedExpression, UnsetVariable, expand
+from bootstrapper.document.interpolation import Expansion, MalformedExpression, UnsetVariable, demands, expand
 from bootstrapper.document.overlay import merge
 from bootstrapper.document.reader import MAX_BYTES, parse, read, read_bytes
 from bootstrapper.document.tree import Document, Place
@@ -12,6 +12,7 @@ __all__ = [
     "MalformedExpression",
     "Place",
     "UnsetVariable",
+    "demands",
     "expand",
     "merge",
     "parse",

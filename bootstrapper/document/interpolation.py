@@ -70,6 +70,18 @@ def expand(text: str, variables: Mapping[str, str]) -> Expansion:
     return Expansion("".join((*parts, text[end:])), tuple(used), tuple(defaulted))
 
 
+def demands(text: str) -> dict[str, str]:
+    """The messages that a text has for variables without a value, by their names."""
+    found = {}
+    end = 0
+    while opening := _OPENING.search(text, end):
+        match = None if opening["literal"] else _EXPRESSION.match(text, opening.start())
+        if match is not None and match["kind"] == "?" and match["rest"]:
+            found[match["name"]] = _literal(match["rest"])
+        end = match.end() if match is not None else opening.end()
+    return found
+
+
 def fault(text: str) -> str | None:
     """What is malformed in a text, whatever the variables are; None where nothing is."""
     end = 0

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 _TOKEN = re.compile(
     r"""
-      (?P<space> \s+ | --[^\n]* )
+      (?P<space> \s+ | --[^\n\r]* )
     | (?P<comment> /\* )
     | (?P<quoted> (?<![\w$]) [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z) | '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z) )
     | (?P<dollar> (?<![\w$]) \$ (?:[^\W\d]\w*)? \$ )
@@ -122,6 +122,28 @@ def tokens(text: str) -> Iterator[tuple[str, str, int]]:
         if kind not in ("space", "comment"):
             yield kind, text[position:end], position
         position = end
+
+
+def fault_in_expression(text: str) -> str | None:
+    """Why the text can not stand between brackets as one expression; None where it can.
+
+    One that closes the bracket around it, or begins another statement, would mean something else than it says. Whether
+    it is SQL at all is for the server to say.
+    """
+    ended = f"{text}\n;"
+    *found, last = [*tokens(ended)] or [("", "", 0)]
+    depth = 0
+    for kind, value, _ in found:
+        depth += {"(": 1, ")": -1}.get(value, 0)
+        if depth < 0:
+            return "closes a bracket that it did not open"
+        if kind == "end":
+            return "holds a semicolon"
+    if last[2] != len(ended) - 1:
+        return "does not end its last string, name or comment"
+    if depth:
+        return "does not close a bracket that it opened"
+    return None if found else "is empty"
 
 
 def _end_of_comment(text: str, position: int) -> int:

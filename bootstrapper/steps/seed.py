@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bootstrapper.errors import InvalidFileError, Problem
+from bootstrapper.errors import FixtureError, InvalidFileError, Problem
 from bootstrapper.fixtures import apply, preparing, reviewing, seeding
+from bootstrapper.fixtures.arguments import misused
 from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.naming import misnamed
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.fixtures.reader import declare
-from bootstrapper.plan import Change, Deferred, Finding
+from bootstrapper.plan import Action, Change, Deferred, Finding
 from bootstrapper.step import Context, Project, Step, StepModel
 
 
@@ -31,7 +32,13 @@ class Seed(Step):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         if problems := self._contradictions():
             raise InvalidFileError(problems)
-        return seeding.changes(context, self.options.fixtures, self.source)
+        try:
+            return seeding.changes(context, self.options.fixtures, self.source)
+        except FixtureError as error:
+            earlier = context.earlier() if error.sqlstate is not None else ()
+            if not earlier:
+                raise
+            return [_waiting(error, earlier[-1])]
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         preparing.prepare(context, self.options.fixtures, changes, self.source)
@@ -55,8 +62,9 @@ class Seed(Step):
             fixtures = declare(project)
         except InvalidFileError as error:
             return error.problems
-        values = project.values
-        return [*self._contradictions(), *misnamed(fixtures, values), *misplaced(fixtures.values(), values)]
+        values, declared = project.values, fixtures.values()
+        found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
+        return [*self._contradictions(), *dict.fromkeys(found)]
 
     def _contradictions(self) -> list[Problem]:
         if self.options.batch is None or not self.has_check:
@@ -67,3 +75,8 @@ class Seed(Step):
     def inputs(self, project: Project) -> Sequence[Path]:
         fixtures = [project.fixtures[name] for name in self.seeds(list(project.fixtures)) if name in project.fixtures]
         return [project.path(fixture.file) for fixture in fixtures if fixture.file is not None]
+
+
+def _waiting(error: FixtureError, step: str) -> Deferred:
+    """What the server refuses as its tables and types are now, which an earlier step of the run may change."""
+    return Deferred(f"step {step}", f"as things are now: {error}", frozenset(Action) - {Action.RUN, Action.NOOP})

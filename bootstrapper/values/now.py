@@ -14,7 +14,10 @@ class Now(Value):
     key = "$now"
     create_only = True
 
-    def resolve(self, context: Context, argument: Any) -> object:
+    def check(self, argument: Any) -> None:
         if argument is not None:
             raise ValueError("$now takes no argument; write {$now: }")
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        self.check(argument)
         return context.scratch.setdefault(self.key, datetime.now(UTC).isoformat())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bootstrapper.step import Context, Value
+from bootstrapper.step import UNKNOWN, Context, Value
 
 _SCHEMES = {"argon2id": "argon2", "bcrypt": "bcrypt", "scrypt": "scrypt", "pbkdf2": "pbkdf2_sha256"}
 _PREFIXES = {"argon2id": "$argon2id$"}  # passlib takes argon2i and argon2d for the same scheme
@@ -23,6 +23,9 @@ class Password(Value):
     key = "$password"
     secret = True
     create_only = True
+
+    def check(self, argument: Any) -> None:
+        _require_fit(*_parts(argument))
 
     def resolve(self, context: Context, argument: Any) -> object:
         password, scheme = _checked(context, argument)
@@ -54,6 +57,13 @@ def _checked(context: Context, argument: Any) -> tuple[str, str]:
     """The password and its scheme; raises ValueError, without the password, for one that would not protect."""
     password, scheme = _parts(argument)
     context.masker.learn(password)
+    _require_fit(password, scheme)
+    return password, scheme
+
+
+def _require_fit(password: Any, scheme: Any) -> None:
+    if password is UNKNOWN:
+        return
     if not password:
         raise ValueError("$password: the password is empty")
     if "\0" in password:
@@ -61,7 +71,6 @@ def _checked(context: Context, argument: Any) -> tuple[str, str]:
     size = len(_encoded(password))
     if scheme == "bcrypt" and size > _BCRYPT_BYTES:
         raise ValueError(f"$password: bcrypt takes at most {_BCRYPT_BYTES} bytes; use argon2id")
-    return password, scheme
 
 
 def _encoded(password: str) -> bytes:
@@ -71,11 +80,13 @@ def _encoded(password: str) -> bytes:
         raise ValueError("$password: the password is no text in UTF-8") from None
 
 
-def _parts(argument: Any) -> tuple[str, str]:
+def _parts(argument: Any) -> tuple[Any, Any]:
+    """The password and the scheme as texts, or UNKNOWN."""
     raw: Mapping[str, Any] = argument if isinstance(argument, Mapping) else {"value": argument}
     password, scheme = raw.get("value"), raw.get("scheme", "argon2id")
-    if not set(raw) <= {"value", "scheme", "rotate"} or not (isinstance(password, str) or password is None):
+    is_text = password is None or password is UNKNOWN or isinstance(password, str)
+    if not set(raw) <= {"value", "scheme", "rotate"} or not is_text:
         raise ValueError("$password takes a text, or {value: text, scheme: argon2id}; write a number in quotes")
-    if not isinstance(scheme, str) or scheme not in _SCHEMES:
+    if scheme is not UNKNOWN and not (isinstance(scheme, str) and scheme in _SCHEMES):
         raise ValueError(f"$password: there is no scheme {scheme!r}; known are {', '.join(_SCHEMES)}")
     return password or "", scheme

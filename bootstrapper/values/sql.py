@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bootstrapper.step import Context, Value
+from bootstrapper.postgres.statements import fault_in_expression
+from bootstrapper.step import UNKNOWN, Context, Value
 
 
 class SqlValue(Value):
@@ -17,9 +18,17 @@ class SqlValue(Value):
     needs_database = True
     create_only = True
 
-    def resolve(self, context: Context, argument: Any) -> object:
+    def check(self, argument: Any) -> None:
+        if argument is UNKNOWN:
+            return
         if not isinstance(argument, str) or not argument.strip():
             raise ValueError("$sql takes an SQL expression")
+        fault = fault_in_expression(argument)
+        if fault is not None:
+            raise ValueError(f"$sql: the expression {fault}")
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        self.check(argument)
         expression = sql.SQL(argument)  # the file's author may run any SQL
         try:
             # The line break ends a comment at the end of the expression.

@@ -76,6 +76,8 @@ def test_what_does_not_exist_makes_the_answer_unknown(bench: Bench, argument: di
         {"table": "users", "where": {"role": ["a"]}},
         {"table": "users", "where": ""},
         {"table": "users", "where": {}},
+        {"table": "users", "where": "true) OR (true"},
+        {"table": "users", "where": "true /*"},
         {"tabel": "users"},
     ],
 )

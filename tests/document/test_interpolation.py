@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bootstrapper.document import Expansion, MalformedExpression, UnsetVariable, expand, parse
-from bootstrapper.document.interpolation import fault
+from bootstrapper.document.interpolation import demands, fault
 from bootstrapper.errors import InvalidFileError, Source
 
 VARIABLES = {"NAME": "value", "EMPTY": "", "TRICK": "${NAME} $${NAME} \\1", "_x9": "x"}
@@ -142,3 +142,8 @@ def test_every_unset_variable_of_a_subtree_is_reported_with_its_place() -> None:
 def test_malformed_expressions_are_found_without_variables_but_not_in_literals() -> None:
     document = parse(b"a: [{b: '${'}, {$literal: '${'}]\nc: '${OK}'", "a.yaml")
     assert [str(problem.source) for problem in document.malformed()] == ["a.yaml:1:9"]
+
+
+def test_messages_are_found_whatever_the_variables_are() -> None:
+    text = "${A:?first} $${B:?literal} ${C:-${D:?inside} ${E:?with a \\} brace} ${F} ${G:?} ${"
+    assert demands(text) == {"A": "first", "E": "with a } brace"}

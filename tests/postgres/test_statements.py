@@ -1,6 +1,6 @@
 import pytest
 
-from bootstrapper.postgres.statements import line_and_column, split
+from bootstrapper.postgres.statements import fault_in_expression, line_and_column, split
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,24 @@ def test_savepoints_and_other_statements_control_no_transaction(text: str) -> No
 def test_positions_become_lines_and_columns_from_one() -> None:
     text = "SELECT 1;\n  SELECT 2"
     assert line_and_column(text, split(text)[1].start) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a = ')' AND f(b) /* ) */ -- )", None),
+        ("$$ ) $$ = b OR E'\\') OR (' = a", None),
+        ("a = 'x' /* never\n */", None),
+        ("1=1) OR (1=1", "closes a bracket that it did not open"),
+        ("a -- ends here\r) OR (b", "closes a bracket that it did not open"),
+        ("(a OR b", "does not close a bracket that it opened"),
+        ("a; DELETE FROM b", "holds a semicolon"),
+        ("a = 'x", "does not end its last string, name or comment"),
+        ("$$ ) = b", "does not end its last string, name or comment"),
+        ("a /* )", "does not end its last string, name or comment"),
+        ("a /* never\n", "does not end its last string, name or comment"),
+        (" -- nothing", "is empty"),
+    ],
+)
+def test_an_expression_can_not_leave_the_brackets_around_it(text: str, fault: str | None) -> None:
+    assert fault_in_expression(text) == fault

@@ -87,6 +87,16 @@ def test_a_password_without_a_value_stops_the_run_before_anything_is_seeded(proj
         project.apply()
 
 
+def test_what_the_file_says_of_a_missing_variable_is_in_the_plan_and_in_the_error(project: TrialProject) -> None:
+    project.write(FILE.replace("${PASSWORD}", "${PASSWORD:?ask the operations team}"))
+    del project.variables["PASSWORD"]
+    findings = [finding for step in project.plan().steps for finding in step.findings]
+    assert [(found.target, found.message) for found in findings] == [("variable PASSWORD", "ask the operations team")]
+    with pytest.raises(UnsetVariablesError, match=r"; \$PASSWORD: ask the operations team$") as caught:
+        project.apply()
+    assert caught.value.messages == {"PASSWORD": "ask the operations team"}
+
+
 def test_a_password_is_not_needed_once_its_row_is_there(project: TrialProject) -> None:
     project.write(FILE)
     project.apply()
@@ -123,4 +133,31 @@ def test_two_runs_at_once_seed_once(project: TrialProject) -> None:
     for thread in threads:
         thread.join(60)
     assert project.rows("SELECT count(*) FROM users") == [(1,)]
+    assert project.plan().pending == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "widening"),
+    [
+        ("size int", "ALTER TABLE things ALTER size TYPE text"),
+        ("size varchar(2)", "ALTER TABLE things ALTER size TYPE varchar(9)"),
+        ("size text, other text DEFAULT 'x' UNIQUE", "ALTER TABLE things DROP CONSTRAINT things_other_key"),
+    ],
+)
+def test_what_an_earlier_step_may_make_possible_waits_for_it(project: TrialProject, column: str, widening: str) -> None:
+    other = ", other: x" if "other" in column else ""
+    project.rows(f"CREATE TABLE things (id int PRIMARY KEY, {column}); INSERT INTO things (id) VALUES (7)")
+    project.write(f"""
+steps:
+  - uses: lock
+  - {{uses: sql, with: {{statement: "{widening}; CREATE TABLE done ()"}}, check: {{table: done}}}}
+  - uses: seed
+fixtures:
+  things: {{key: [id], rows: [{{id: 1, size: large{other}}}]}}
+""")
+    (waiting,) = project.plan().steps[-1].deferred
+    assert waiting.needs == "step sql"
+    assert waiting.reason.startswith("as things are now: ")
+    project.apply()
+    assert project.rows("SELECT size FROM things WHERE id = 1") == [("large",)]
     assert project.plan().pending == ()
