@@ -15,7 +15,7 @@ from bootstrapper import builtins, config, following, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError, UsageError
-from bootstrapper.events import RunFinished
+from bootstrapper.events import RunFinished, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -139,7 +139,7 @@ def follow(request: Request) -> bool:
 
     Raises PendingError at the deadline.
     """
-    request = replace(request, emit=following.once(request.emit))
+    request = replace(request, emit=once(request.emit))
     with opened(request, "apply", writes=False) as run:
         return following.follow(run.executor, run.session, run.deadline, request.emit)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from bootstrapper import api, restoring
+from bootstrapper.api import Request
 from bootstrapper.cli import options
 from bootstrapper.cli.confirming import require_name, require_yes
 from bootstrapper.cli.options import Invocation, takes
@@ -18,6 +19,7 @@ from bootstrapper.cli.planning import print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.events import once
 from bootstrapper.plan import Plan
 from bootstrapper.restoring import Chosen, Wanted
 from bootstrapper.units import show_seconds, show_size
@@ -105,32 +107,30 @@ def restore(
         partial=partial,
         identity=identity,
     )
-    with _shown(invocation, wanted, in_place=in_place) as (plan, chosen):
-        if dry_run:
-            return ExitCode.DONE
-        database = plan.database.database
-        consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
-        with Reporter(invocation, "restore") as reporter:
-            reporter.journal.plan = plan
-            asked = request(invocation, reporter.emit)
+    with Reporter(invocation, "restore") as reporter:
+        asked = request(invocation, once(reporter.emit))
+        with _shown(invocation, reporter, asked, wanted, in_place=in_place) as (plan, chosen):
+            if dry_run:
+                return ExitCode.DONE
+            database = plan.database.database
+            consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
             done = restoring.restore(asked, chosen, plan, in_place=in_place, terminate=terminate, jobs=jobs)
-            name = chosen.where.rpartition("/")[2]
-            reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
-            reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
+        name = chosen.where.rpartition("/")[2]
+        reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
+        reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
     return ExitCode.DONE
 
 
 @contextmanager
-def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool) -> Iterator[tuple[Plan, Chosen]]:
+def _shown(
+    invocation: Invocation, reporter: Reporter, asked: Request, wanted: Wanted, *, in_place: bool
+) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
-    with ExitStack() as stack:
-        with Reporter(invocation, "restore") as reporter:
-            asked = request(invocation, reporter.emit)
-            render = api.renderer(asked, invocation.format or "text")
-            plan, chosen = stack.enter_context(restoring.preview(asked, wanted, in_place=in_place))
-            reporter.journal.plan = plan
-            reporter.make_way_for_data()
-            print_plan(invocation, render.plan(plan))
+    render = api.renderer(asked, invocation.format or "text")
+    with restoring.preview(asked, wanted, in_place=in_place) as (plan, chosen):
+        reporter.journal.plan = plan
+        reporter.make_way_for_data()
+        print_plan(invocation, render.plan(plan))
         yield plan, chosen
 
 
@@ -142,7 +142,7 @@ def _what_was_kept(invocation: Invocation, kept: str, *, in_place: bool) -> str:
 
 def _drop_old(invocation: Invocation, consent: _Consent, *, dry_run: bool) -> int:
     with Reporter(invocation, "restore --drop-old") as reporter:
-        asked = request(invocation, reporter.emit)
+        asked = request(invocation, once(reporter.emit))
         database, found = restoring.kept_databases(asked)
         reporter.make_way_for_data()
         for name, size in found.items():

@@ -105,6 +105,21 @@ def test_downgrade_takes_back_what_was_confirmed(project: Project) -> None:
     assert versions(project) == []
 
 
+def test_downgrade_says_once_what_it_is_about(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("steps:", "steps:\n  - uses: wait"))
+    project.run("upgrade", "-e", "here")
+    said = project.run("downgrade", "-1", "--yes", "--report", "report.json", "-e", "here").stderr
+    assert (said.count("downgrade · "), said.count("wait: ready")) == (1, 1), said
+    report = json.loads((project.folder / "report.json").read_text())
+    assert (report["database"], report["outcome"]) == (project.url.rpartition("/")[2], "done")
+
+
+def test_the_report_of_a_downgrade_that_was_not_confirmed_says_so(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    project.run("downgrade", "-1", "--report", "report.json", "-e", "here")
+    assert json.loads((project.folder / "report.json").read_text())["exit_code"] == 9
+
+
 def test_in_a_protected_environment_yes_is_not_enough(project: Project) -> None:
     project.run("upgrade", "-e", "live")
     name = project.url.rpartition("/")[2]

@@ -44,6 +44,12 @@ def test_what_is_replaced_by_what_is_shown_first(corner_shop: Shop) -> None:
     assert corner_shop.execute(NAMES) == [("AC/DC",), ("too much",)]
 
 
+def test_a_restore_says_once_what_it_is_about(corner_shop: Shop) -> None:
+    changed(corner_shop)
+    said = corner_shop.run("restore", "--latest", "--yes").stderr
+    assert (said.count("restore · "), said.count("restored: ")) == (1, 1), said
+
+
 def test_without_a_terminal_and_without_yes_nothing_is_done(corner_shop: Shop) -> None:
     changed(corner_shop)
     before = corner_shop.databases()
