@@ -114,6 +114,16 @@ def test_downgrade_says_once_what_it_is_about(project: Project) -> None:
     assert (report["database"], report["outcome"]) == (project.url.rpartition("/")[2], "done")
 
 
+def test_a_revision_is_taken_back_and_no_file_deleted(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    one = project.run("downgrade", "-1", "--yes", "-e", "here")
+    assert "migrate: took back revision third in " in one.stderr
+    assert one.stdout.rstrip().endswith("Plan: 0 to create, 0 to update, 1 to take back, 0 to run.")
+    two = project.run("downgrade", "base", "--yes", "-e", "here")
+    assert "migrate: took back 2 in " in two.stderr
+    assert "migrate (downgrade)  2 to take back\n" in two.stdout
+
+
 def test_the_report_of_a_downgrade_that_was_not_confirmed_says_so(project: Project) -> None:
     project.run("upgrade", "-e", "here")
     project.run("downgrade", "-1", "--report", "report.json", "-e", "here")
