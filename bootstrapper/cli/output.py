@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from io import TextIOWrapper
@@ -11,6 +12,7 @@ from typing import TextIO
 from bootstrapper.errors import UsageError
 
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
+_NARROWEST, _USUAL_WIDTH = 40, 80  # columns
 
 
 def prepare() -> None:
@@ -51,6 +53,11 @@ def _silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def columns() -> int:
+    """How wide the terminal behind stdout is; 80 where there is none. The variable COLUMNS wins, as in a shell."""
+    return max(_NARROWEST, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
 
 
 def is_terminal(stream: TextIO, variables: Mapping[str, str]) -> bool:

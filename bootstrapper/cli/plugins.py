@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -11,10 +12,14 @@ import click
 from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.output import columns, print_data
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plugins import PluginInfo
+from bootstrapper.wording import one_line
+
+_INDENT = " " * 4
+_KIND = len("renderers") + 1
 
 
 @click.group()
@@ -36,8 +41,14 @@ def list_plugins(invocation: Invocation) -> int:
 
 def _lines(info: PluginInfo) -> Iterator[str]:
     unlisted = "" if info.listed else ": installed, but not listed under plugins:, so not imported"
-    yield f"{info.name} ({info.origin}){unlisted}"
+    yield from _wrapped(one_line(f"{info.name} ({info.origin}){unlisted}"), hang=len(_INDENT))
     brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
     for kind, names in brought.items():
         if names:
-            yield f"    {kind:<10} {', '.join(names)}"
+            yield from _wrapped(f"{_INDENT}{kind:<{_KIND}} {', '.join(names)}", hang=len(_INDENT) + _KIND + 1)
+
+
+def _wrapped(text: str, hang: int) -> list[str]:
+    """Lines that the terminal need not break; a name or a path is never cut."""
+    indent = " " * hang
+    return textwrap.wrap(text, columns(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

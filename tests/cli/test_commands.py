@@ -11,6 +11,7 @@ import pytest
 
 from bootstrapper.plan import Plan
 from tests.cli.project import BOOTSTRAP, Project
+from tests.cli.pseudoterminal import on_terminal
 
 
 def rows(project: Project, query: bytes) -> list[tuple[object, ...]]:
@@ -222,6 +223,13 @@ def test_plugins_list_shows_what_is_built_in(offline: Project) -> None:
     assert "renderers  text, json, markdown" in text
     found = json.loads(offline.run("plugins", "list", "--format", "json").stdout)
     assert "wait" in found[0]["steps"]
+
+
+def test_plugins_list_keeps_its_columns_on_a_narrow_terminal(offline: Project) -> None:
+    shown, code = on_terminal(offline, ["plugins", "list"], COLUMNS="60")
+    lines = shown.splitlines()
+    assert (code, [line for line in lines if len(line) > 60]) == (0, [])
+    assert "    checks     backup, database, environment, extension,\n               fixtures," in "\n".join(lines)
 
 
 def test_a_server_of_its_own_is_nothing_for_dev(offline: Project) -> None:
