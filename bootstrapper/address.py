@@ -31,14 +31,14 @@ class Address:
         if self.embedded is not None:
             return "embedded PostgreSQL"
         assert self.target is not None
-        return self.target.where.rpartition("/")[0]
+        return self.target.server
 
     @property
     def database(self) -> str:
         if self.embedded is not None:
             return self.embedded.database
         assert self.target is not None
-        return self.target.dbname or self.target.user or "postgres"
+        return self.target.database
 
     @property
     def is_local(self) -> bool:
