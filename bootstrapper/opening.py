@@ -185,7 +185,8 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
     if request.operation is not None:
         return with_operation(entries, found.steps[request.types[0]], request.operation, request.steps)
     if request.explicit is not None:
-        return with_explicit(entries, found.steps[request.types[0]], request.explicit)
+        kind = found.steps[request.types[0]]
+        return with_explicit(entries, kind, request.explicit, only=request.steps, skip=request.skip)
     return select(entries, only=request.steps, skip=request.skip, types=request.types)
 
 

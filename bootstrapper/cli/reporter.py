@@ -92,6 +92,8 @@ class Reporter:
 def _opened(invocation: Invocation) -> TextIO:
     """Opened before the run: a path that can not be written to is found while nothing was done."""
     assert invocation.report is not None
+    if invocation.report.absolute() == invocation.file.absolute():
+        raise UsageError(f"the report would overwrite {invocation.file}", hint="Name another file by --report.")
     try:
         return invocation.report.open("w", encoding="utf-8")
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ import click
 from bootstrapper import api, restoring
 from bootstrapper.api import Request
 from bootstrapper.cli import options
-from bootstrapper.cli.confirming import require_name, require_yes
+from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.planning import print_plan
@@ -32,20 +31,6 @@ identity = click.option(
     help="A private key for an encrypted backup; that of the backup step if left out.",
 )
 _NOTHING = "nothing was restored"
-
-
-@dataclass(frozen=True)
-class _Consent:
-    """What was said on the command line, so that nobody has to be asked."""
-
-    yes: bool
-    confirm: str | None
-
-    def require(self, invocation: Invocation, question: str, database: str, nothing: str) -> None:
-        if api.is_protected(request(invocation)):
-            require_name(question, database, given=self.confirm, nothing=nothing)
-        else:
-            require_yes(question, yes=self.yes or self.confirm == database, nothing=nothing)
 
 
 @click.command()
@@ -94,11 +79,19 @@ def restore(
     and is kept as DATABASE_before_RUN until `restore --drop-old`. Shows first what is replaced, and asks. In a
     protected environment the database's name has to be typed, or given with --confirm.
     """
-    consent = _Consent(yes, confirm)
+    consent = Consent(yes, confirm)
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
         raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
     if drop_old:
+        about_dump = {"--no-manifest": no_manifest, "--identity": identity, "--partial": partial, "--jobs": jobs > 1}
+        others = {**about_dump, "--in-place": in_place, "--terminate": terminate, "--format": invocation.format}
+        options.refuse_beside("--drop-old", others, "nothing is restored")
         return _drop_old(invocation, consent, dry_run=dry_run)
+    if backup is None:
+        found_by = "--latest" if latest else "--run"
+        options.refuse_beside(found_by, {"--no-manifest": no_manifest}, "backups are found by their manifests")
+    if in_place:
+        options.refuse_beside("--in-place", {"--jobs": jobs > 1}, "one transaction has one connection")
     wanted = Wanted(
         file=backup,
         run=run,
@@ -140,7 +133,7 @@ def _what_was_kept(invocation: Invocation, kept: str, *, in_place: bool) -> str:
     return f"the old database is kept as {kept}; drop it with: bootstrapper restore --drop-old{invocation.again}"
 
 
-def _drop_old(invocation: Invocation, consent: _Consent, *, dry_run: bool) -> int:
+def _drop_old(invocation: Invocation, consent: Consent, *, dry_run: bool) -> int:
     with Reporter(invocation, "restore --drop-old") as reporter:
         asked = request(invocation, once(reporter.emit))
         database, found = restoring.kept_databases(asked)

@@ -11,7 +11,7 @@ from bootstrapper import api, operations
 from bootstrapper.api import Request
 from bootstrapper.cli import options
 from bootstrapper.cli.applying import apply_all, apply_asked
-from bootstrapper.cli.confirming import require_name, require_yes
+from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.planning import print_plan, show_plan
@@ -66,7 +66,9 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, 
         shown = _shown(invocation, reporter, asked)
         if dry_run or not shown.pending:
             return ExitCode.DONE
-        _require_consent(invocation, shown, yes=yes, confirm=confirm)
+        database = shown.database.database
+        question = f"Take back {len(_revisions(shown))} of the revisions of database {database}?"
+        Consent(yes, confirm).require(invocation, question, database, "nothing was taken back")
         agreed = operations.downgrade(target, _revisions(shown))
         apply_asked(invocation, reporter, replace(asked, operation=agreed, sql=False))
     return ExitCode.DONE
@@ -117,16 +119,6 @@ def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
     reporter.make_way_for_data()
     print_plan(invocation, render.plan(plan))
     return plan
-
-
-def _require_consent(invocation: Invocation, shown: Plan, *, yes: bool, confirm: str | None) -> None:
-    database = shown.database.database
-    question = f"Take back {len(_revisions(shown))} of the revisions of database {database}?"
-    nothing = "nothing was taken back"
-    if api.is_protected(request(invocation)):
-        require_name(question, database, given=confirm, nothing=nothing)
-    else:
-        require_yes(question, yes=yes or confirm == database, nothing=nothing)
 
 
 def _revisions(plan: Plan) -> list[str]:

@@ -117,6 +117,20 @@ def test_only_chosen_steps_are_run(project: Project) -> None:
     assert rows(project, b"SELECT count(*) FROM notes") == [(0,)]
 
 
+def test_a_command_for_one_type_names_its_steps_where_none_was_chosen(project: Project) -> None:
+    project.write(BOOTSTRAP + "  - uses: backup\n  - {uses: backup, name: second, with: {directory: second}}\n")
+    for arguments in (["backup"], ["backup", "now.dump"]):
+        run = project.run(*arguments, "--step", "notes")
+        assert run.returncode == 2
+        assert run.stderr == "error: none of the chosen steps uses 'backup'\nhint: Of this type: backup, second.\n"
+
+
+def test_a_backup_into_a_file_is_that_of_the_chosen_step(project: Project) -> None:
+    project.write(BOOTSTRAP + "  - uses: backup\n  - {uses: backup, name: second}\n")
+    for arguments in (["--step", "second"], ["--skip", "backup"]):
+        assert "> second (backup)" in project.run("backup", "now.dump", *arguments, "--dry-run").stdout
+
+
 def test_a_quiet_apply_says_nothing(project: Project) -> None:
     run = project.run("apply", "--quiet")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -28,6 +28,15 @@ SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT 
         (["dev", "strat"], "No such command"),
         (["plan", "-f", "missing.yaml"], "missing.yaml"),
         (["plan", "--step", "nots"], "the file has no step 'nots'"),
+        (["plan", "--step", "notes", "--skip", "notes"], "step 'notes' is both chosen and skipped"),
+        (["migrate", "--step", "notes"], "the file has no step that uses 'migrate'"),
+        (["apply", "--follow", "--force"], "--follow does not go with --force: a follower makes no changes"),
+        (["apply", "--follow", "--dry-run", "--format", "json"], "--follow does not go with --dry-run or --format"),
+        (["restore", "--drop-old", "--in-place", "--jobs", "2"], "--drop-old does not go with --jobs or --in-place"),
+        (["restore", "--latest", "--no-manifest"], "--latest does not go with --no-manifest"),
+        (["restore", "a.dump", "--in-place", "--jobs", "2"], "--in-place does not go with --jobs"),
+        (["pull", "notes", "--inline", "5"], "--inline means nothing without --into"),
+        (["apply", "--report", "bootstrap.yaml"], "the report would overwrite bootstrap.yaml"),
     ],
 )
 def test_bad_usage_is_2_with_words_and_no_traceback(offline: Project, arguments: list[str], said: str) -> None:
@@ -60,6 +69,11 @@ def test_every_problem_of_the_file_is_said_at_once_with_its_place(offline: Proje
     assert run.returncode == 2
     assert "error: bootstrap.yaml:2:1: " in run.stderr
     assert "error: bootstrap.yaml:12:5: " in run.stderr
+
+
+def test_a_file_that_the_report_would_overwrite_stays(offline: Project) -> None:
+    offline.run("apply", "--report", str(offline.folder / "bootstrap.yaml"))
+    assert (offline.folder / "bootstrap.yaml").read_text(encoding="utf-8") == BOOTSTRAP
 
 
 @pytest.mark.parametrize("arguments", [["plan", "--log-format", "json"], ["plan", "--log-format=json", "--oops"]])

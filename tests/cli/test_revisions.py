@@ -141,6 +141,12 @@ def test_in_a_protected_environment_yes_is_not_enough(project: Project) -> None:
     assert versions(project) == ["second"]
 
 
+def test_yes_does_not_outdo_the_name_of_another_database(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    assert project.run("downgrade", "-1", "--yes", "--confirm", "another", "-e", "here").returncode == 9
+    assert versions(project) == ["third"]
+
+
 def test_a_downgrade_to_where_the_database_has_not_been_is_refused(project: Project) -> None:
     project.run("upgrade", "first", "-e", "here")
     refused = project.run("downgrade", "third", "--yes", "-e", "here")
