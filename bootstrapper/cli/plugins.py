@@ -12,6 +12,7 @@ import click
 from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
@@ -22,7 +23,7 @@ _INDENT = " " * 4
 _KIND = len("renderers") + 1
 
 
-@click.group()
+@click.group(cls=Group)
 def plugins() -> None:
     """Show the plugins."""
 
