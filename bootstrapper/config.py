@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from bootstrapper.contradictions import contradictions
 from bootstrapper.document import Document, Place, read, validation
@@ -44,6 +44,13 @@ __all__ = [
 
 _LATE = {"steps": ("with", "when", "check"), "fixtures": ("rows", "defaults", "when")}
 """What stays as the file writes it: whoever uses it resolves its variables then."""
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "steps": StepConfig,
+    "fixtures": FixtureConfig,
+    "ledger": LedgerConfig,
+    "limits": LimitsConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -181,15 +188,16 @@ class _Reading:
 
     def _raw(self) -> dict[str, Any]:
         """The data with variables replaced where they are needed now; a key without a value counts as absent."""
-        sections = ((key, self._section(key)) for key, value in self.document.data.items() if value is not None)
-        raw = {key: section for key, section in sections if section != ""}
+        written = _present(self.document.data, Config)
+        sections = ((key, value, self._section(key)) for key, value in written.items())
+        raw = {key: section for key, value, section in sections if not (section == "" != value)}
         raw.setdefault("name", _default_name(self.file))
         return raw
 
     def _section(self, key: str) -> Any:
         value = self.document.data[key]
         if key == "database":
-            return _present(value)
+            return _present(value, DatabaseConfig)
         if key in _LATE:
             return self._entries(key, value)
         expanded = self.document.expanded_into(self.problems, (key,), self.variables)
@@ -197,7 +205,7 @@ class _Reading:
             return _environments(expanded)
         if key in ("plugins", "env_files") and isinstance(expanded, list):
             return [self._from_here((key, number), item) for number, item in enumerate(expanded)]
-        return _present(expanded)
+        return _present(expanded, _SECTIONS.get(key))
 
     def _entries(self, key: str, value: Any) -> Any:
         """Steps or fixtures, with what is resolved late left alone."""
@@ -215,9 +223,9 @@ class _Reading:
         for key, item in value.items():
             late = key in _LATE[section]
             found = item if late else self.document.expanded_into(self.problems, (*place, key), self.variables)
-            if found is not None and not (found == "" != item):
+            if not (found == "" != item):
                 entry[key] = self._from_here((*place, key), found) if key == "file" else found
-        return entry
+        return _present(entry, _SECTIONS[section])
 
     def _from_here(self, place: Place, text: Any) -> Any:
         """A path that an overlay names starts at the overlay: written as one that starts at the main file."""
@@ -240,15 +248,19 @@ def _without(raw: Any, places: Sequence[Place]) -> Any:
     return raw
 
 
-def _present(value: Any) -> Any:
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+def _present(value: Any, model: type[BaseModel] | None) -> Any:
+    """A section without those of its keys that have no value; one that nobody knows stays, to be complained of."""
+    if not isinstance(value, dict) or model is None:
+        return value
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    return {key: item for key, item in value.items() if item is not None or key not in known}
 
 
 def _environments(value: Any) -> Any:
     """An environment may be declared by its name alone."""
     if not isinstance(value, dict):
         return {} if value in (None, "") else value
-    return {name: {} if item is None else _present(item) for name, item in value.items()}
+    return {name: {} if item is None else _present(item, EnvironmentConfig) for name, item in value.items()}
 
 
 def _default_name(file: Path) -> str:

@@ -14,6 +14,7 @@ from bootstrapper.conditions import ConditionReader
 from bootstrapper.config import Loaded, StepConfig, problems_of
 from bootstrapper.document import Place
 from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.options import Empty
 from bootstrapper.plugins import Plugins
 from bootstrapper.step import Check, Context, Project, Scope, Step, Unit
 from bootstrapper.suggestions import did_you_mean, nearest
@@ -102,9 +103,10 @@ class Resolver:
         if isinstance(raw, list):
             return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
         try:
-            return evaluate(raw, self._context, database=False).value
+            value = evaluate(raw, self._context, database=False).value
         except ValueError as error:
             raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
+        return Empty() if value == "" != raw else value
 
     def _is_value_function(self, raw: Mapping[str, object]) -> bool:
         return len(raw) == 1 and next(iter(raw)).startswith("$")

@@ -6,6 +6,7 @@ import pytest
 
 from bootstrapper import api
 from bootstrapper.errors import InvalidFileError
+from bootstrapper.opening import resolve
 from tests.projects import TrialProject
 
 STEPS = """
@@ -143,6 +144,44 @@ def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
 def test_true_is_no_number_and_a_number_no_answer(project: TrialProject, step: str, message: str) -> None:
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
     assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+@pytest.mark.parametrize("nothing", ["", "'${NOTHING:-}'", "{$env: {name: NOTHING}}"])
+def test_what_has_no_value_counts_as_left_out(project: TrialProject, nothing: str) -> None:
+    project.variables = {"NOTHING": ""}
+    project.write(
+        f"steps:\n  - uses: lock\n    with: {{timeout: {nothing}}}\n"
+        f"  - {{uses: backup, with: {{keep: {nothing}, storage: {nothing}, directory: {nothing}}}}}\n"
+        f"  - {{uses: command, with: {{run: 'true', cwd: {nothing}, env: {{A: 'b'}}}}, check: never}}\n"
+        f"  - {{uses: sql, with: {{statement: SELECT 1, transaction: {nothing}}}, check: "
+        f"{{rows: {{table: a, where: {nothing}, at_least: {nothing}}}}}}}\n"
+    )
+    assert len(api.validate(project.request()).steps) == 4
+
+
+def test_an_empty_variable_is_a_text_where_the_file_names_the_keys(project: TrialProject) -> None:
+    project.write("steps:\n  - uses: lock\n  - {uses: command, with: {run: x, env: {A: '${B:-}'}}, check: never}\n")
+    (_, command) = resolve(project.request(), "validate").entries
+    assert command.unit.options.env == {"A": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("steps:\n  - {uses: lock, wehn: }\n", "6:18"), ("steps: [{uses: lock}]\nlimits:\n  timeot:\n", "7:3")],
+)
+def test_an_unknown_key_is_one_without_a_value_too(project: TrialProject, text: str, place: str) -> None:
+    project.write(text)
+    with pytest.raises(InvalidFileError, match="unknown key") as caught:
+        api.validate(project.request())
+    assert [str(found.source).partition(":")[2] for found in caught.value.problems] == [place]
+
+
+def test_a_wrong_part_of_the_address_has_its_own_place(project: TrialProject) -> None:
+    project.write("version: 1\ndatabase:\n  host: h\n  port: text\n  sslmode: 5\nsteps: [{uses: lock}]\n")
+    assert problems(project) == [
+        (4, "the port has to be a number from 1 to 65535"),
+        (5, "sslmode has to be one of: disable, allow, prefer, require, verify-ca, verify-full"),
+    ]
 
 
 @pytest.mark.parametrize(
