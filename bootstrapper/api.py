@@ -14,7 +14,7 @@ from psycopg import Connection
 from bootstrapper import builtins, config, following, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.disclosure import disclose
-from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError, UsageError
+from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
 from bootstrapper.events import RunFinished, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
@@ -224,11 +224,7 @@ def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | No
 
 def validate(request: Request) -> Validation:
     """Reads the file, its overlay, its plugins and fixtures; connects to nothing."""
-    resolved = resolve(request, "validate", connects=False)
-    units = [entry.unit for entry in resolved.entries if isinstance(entry.unit, Step)]
-    problems = [problem for unit in units for problem in unit.problems(resolved.project)]
-    if problems:
-        raise InvalidFileError(dict.fromkeys(problems))
+    resolved = resolve(request, "validate", connects=False, looks_further=True)
     rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
     return Validation(request.file, resolved.project.environment, steps, rows)

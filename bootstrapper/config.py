@@ -26,6 +26,7 @@ from bootstrapper.envelope import (
     json_schema,
 )
 from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
+from bootstrapper.makeshift import makeshift
 
 __all__ = [
     "Config",
@@ -61,7 +62,8 @@ class Loaded:
         directory: The file's folder, absolute; relative paths start here.
         files: Everything that was read: the file, its overlay, its env files.
         variables: The given ones over those of the env files.
-        problems: What is wrong although the shape could be made out; `load` lets none of these pass.
+        problems: What is wrong; `load` lets none of these pass.
+        misshapen: Where `config` has something else than the file, whose own value is no value for that place.
     """
 
     config: Config
@@ -72,6 +74,7 @@ class Loaded:
     protected: bool
     variables: Mapping[str, str]
     problems: tuple[Problem, ...] = ()
+    misshapen: frozenset[Place] = frozenset()
 
 
 def load(file: Path, environment: str | None, variables: Mapping[str, str]) -> Loaded:
@@ -86,7 +89,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
     """Reads the file and the overlay of the named environment.
 
     Raises:
-        InvalidFileError: The shape can not be made out. Smaller problems are left to the caller, who may find more.
+        InvalidFileError: A file can not be read. All other problems are left to the caller, who may find more.
         UnknownEnvironmentError: Where the file declares environments and none of them was named, or a wrong one.
     """
     main = read(file)
@@ -106,6 +109,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
         chosen.protected,
         reading.variables,
         tuple(dict.fromkeys(reading.problems)),
+        reading.misshapen,
     )
 
 
@@ -138,6 +142,7 @@ class _Reading:
         self.variables = variables
         self.files = [file]
         self.problems: list[Problem] = []
+        self.misshapen: frozenset[Place] = frozenset()
 
     def lay_over(self, name: str, place: Place) -> None:
         """Lays the environment's file over the main one."""
@@ -170,10 +175,12 @@ class _Reading:
         self.variables = {**found, **self.variables}
 
     def config(self) -> Config:
-        """The validated whole, without keys that nobody knows; raises InvalidFileError where its shape is wrong."""
+        """The validated whole; what is wrong is noted, and left out or filled in so that the rest can be looked at."""
         raw = self._raw()
         self.problems += self.document.malformed()
         self.problems += contradictions(raw, self.document)
+        if any(contradictions({"fixtures": raw.get("fixtures")}, self.document)):
+            self.misshapen |= {("fixtures",)}
         unset = {problem.source for problem in self.problems}
         try:
             return Config.model_validate(raw)
@@ -181,10 +188,9 @@ class _Reading:
             found = validation.problems(error, Config, self.document, ())
             self.problems += [problem for problem in found if problem.source not in unset]
             unknown = [details["loc"] for details in error.errors() if details["type"] == "extra_forbidden"]
-        try:
-            return Config.model_validate(_without(raw, unknown))
-        except ValidationError:
-            raise InvalidFileError(dict.fromkeys(self.problems)) from None  # its text quotes values
+        config, misshapen = makeshift(_without(raw, unknown))
+        self.misshapen |= misshapen
+        return config
 
     def _raw(self) -> dict[str, Any]:
         """The data with variables replaced where they are needed now; a key without a value counts as absent."""

@@ -7,6 +7,7 @@ import pytest
 from bootstrapper import api
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.opening import resolve
+from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
 
 STEPS = """
@@ -144,6 +145,83 @@ def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
 def test_true_is_no_number_and_a_number_no_answer(project: TrialProject, step: str, message: str) -> None:
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
     assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+WRONG_EVERYWHERE = """\
+version: 2
+database: {url: "mysql://h/d"}
+limits: {timeout: soon}
+steps:
+  - {uses: lock, with: {timout: 5s}}
+  - {uses: migrate, timeout: 5, check: {revision: nowhere}}
+  - {uses: sql, name: a, with: [x], check: never}
+  - {uses: sql, name: b, with: {statement: SELECT 1}, check: 5}
+  - {uses: sql, name: c, with: {file: missing.sql}, check: never}
+  - {uses: 7}
+  - text
+  - uses: seed
+fixtures:
+  words: {key: [], rows: []}
+"""
+
+
+def with_history(project: TrialProject) -> None:
+    write_env(project.folder)
+    write_revision(project.folder, "first", None)
+    project.write("[alembic]\nscript_location = migrations\n", "alembic.ini")
+
+
+def test_what_is_wrong_outside_hides_nothing_inside_and_brings_no_other_complaint(project: TrialProject) -> None:
+    with_history(project)
+    project.write(WRONG_EVERYWHERE)
+    assert [line for line, _ in problems(project)] == [1, 2, 3, 5, 6, 6, 7, 8, 9, 10, 11, 14]
+
+
+@pytest.mark.parametrize("plugins", ["[./nowhere]", "['']", "{}"])
+def test_a_missing_plugin_hides_nothing_that_it_could_not_mend(project: TrialProject, plugins: str) -> None:
+    project.write(
+        f"plugins: {plugins}\nsteps:\n  - {{uses: lock, with: {{timout: 5s}}}}\n"
+        "  - {uses: sql, name: a, with: {file: missing.sql}, check: never}\n"
+    )
+    assert [line for line, _ in problems(project)] == [5, 7, 8]
+
+
+def test_what_a_missing_plugin_may_bring_is_no_problem(project: TrialProject) -> None:
+    project.write(
+        "plugins: [./nowhere]\nsteps:\n  - uses: lock\n  - uses: bucket\n"
+        "  - {uses: sql, with: {statement: {$vault: [a]}}, check: {bucket_exists: a}}\n  - {uses: command, with: 5}\n"
+    )
+    assert [line for line, _ in problems(project)] == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        ("{uses: migrate, check: {revision: nowhere}}", 7),
+        ("{uses: migrate, check: {not: {any: [{revision: nowhere}]}}}", 7),
+        ("{uses: migrate, when: {revision: nowhere}}", 7),
+        ("{uses: migrate, with: {target: nowhere}}", 7),
+        ("{uses: migrate, with: {target: [first, nowhere]}}", 7),
+        ("{uses: migrate, with: {adopt: nowhere}}", 7),
+        ("{uses: migrate}\n  - {uses: seed, when: {revision: nowhere}}\nfixtures: {a: {key: [b], rows: []}}", 8),
+        ("{uses: migrate}\n  - uses: seed\nfixtures: {a: {key: [b], rows: [], when: {revision: nowhere}}}", 9),
+    ],
+)
+def test_validate_looks_for_the_revisions_that_are_named(project: TrialProject, step: str, line: int) -> None:
+    with_history(project)
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    assert problems(project) == [(line, "there is no revision or branch 'nowhere'")]
+
+
+def test_validate_takes_the_start_of_a_revision_for_its_name(project: TrialProject) -> None:
+    with_history(project)
+    project.write("steps:\n  - uses: lock\n  - {uses: migrate, with: {target: firs}, check: {revision: head}}\n")
+    assert len(api.validate(project.request()).steps) == 2
+
+
+def test_a_step_that_may_be_meant_for_the_lock_is_complained_of_once(project: TrialProject) -> None:
+    project.write("steps:\n  - uses: lcok\n  - {uses: sql, with: {statement: SELECT 1}, check: never}\n")
+    assert problems(project) == [(6, "there is no step 'lcok'")]
 
 
 @pytest.mark.parametrize("nothing", ["", "'${NOTHING:-}'", "{$env: {name: NOTHING}}"])
