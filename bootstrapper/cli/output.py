@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import sys
@@ -15,11 +16,23 @@ GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _NARROWEST, _USUAL_WIDTH = 40, 80  # columns
 
 
+_PLAINLY = "bootstrapper.plainly"
+_PLAIN = {"·": "-", "…": "..."}
+
+
 def prepare() -> None:
-    """Lets no character that the terminal's encoding lacks become an error."""
+    """Lets no character that the terminal's encoding lacks become an error; our own marks have a plain spelling."""
+    codecs.register_error(_PLAINLY, _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_PLAINLY)
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """One character in ASCII, as `codecs.register_error` wants it."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAIN:
+        return _PLAIN[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def print_data(text: str) -> None:
@@ -27,9 +40,9 @@ def print_data(text: str) -> None:
     try:
         print(text, flush=True)  # noqa: T201 - the one place that prints data
     except BrokenPipeError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
     except OSError as error:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         raise UsageError(f"stdout can not be written: {error.strerror}") from error
 
 
@@ -39,12 +52,12 @@ def print_message(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=stream, flush=True)
     except OSError:
-        _silence(stream)
+        silence(stream)
     except ValueError:
         return  # a stream that was closed
 
 
-def _silence(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
     """Whatever is still in the stream's buffer goes nowhere, also at the interpreter's own flush at exit."""
     try:
         descriptor = stream.fileno()

@@ -183,6 +183,27 @@ def test_a_reader_that_goes_away_breaks_no_run(project: Project) -> None:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["--version"], ["plugins", "list"]])
+def test_help_into_a_closed_pipe_is_no_failure(offline: Project, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nowhere:  # noqa: PTH123 - a descriptor, not a path
+        run = subprocess.run(
+            offline.command(*arguments),
+            cwd=offline.folder,
+            env=offline.variables(),
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+        )
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_a_report_that_is_lost_is_said_beside_the_error(offline: Project) -> None:
+    run = offline.run("plan", "--step", "nots", "--report", "/dev/full")
+    assert run.returncode == 2
+    assert run.stderr.startswith("warning: the report can not be written: No space left on device\nerror: ")
+
+
 def test_a_plan_into_a_closed_pipe_is_quiet(project: Project) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -217,7 +238,7 @@ def test_a_terminal_that_knows_only_ascii_is_no_error(project: Project) -> None:
     run = project.spawn("plan", PYTHONIOENCODING="ascii")
     assert run.returncode == 0, run.stderr
     assert "127.0.0.1" in run.stdout
-    assert " \\xb7 database " in run.stdout
+    assert " - database " in run.stdout
 
 
 TWICE = """
