@@ -6,6 +6,7 @@ import codecs
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from io import TextIOWrapper
 from typing import TextIO
@@ -71,6 +72,12 @@ def silence(stream: TextIO) -> None:
 def columns() -> int:
     """How wide the terminal behind stdout is; 80 where there is none. The variable COLUMNS wins, as in a shell."""
     return max(_NARROWEST, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
+
+
+def wrapped(text: str, hang: int = 0) -> list[str]:
+    """Lines that the terminal need not break, all but the first one indented; a name or a path is never cut."""
+    indent = " " * hang
+    return textwrap.wrap(text, columns(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def is_terminal(stream: TextIO, variables: Mapping[str, str]) -> bool:

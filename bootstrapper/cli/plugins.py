@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -13,7 +12,7 @@ from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.order import Group
-from bootstrapper.cli.output import columns, print_data
+from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plugins import PluginInfo
@@ -42,14 +41,8 @@ def list_plugins(invocation: Invocation) -> int:
 
 def _lines(info: PluginInfo) -> Iterator[str]:
     unlisted = "" if info.listed else ": installed, but not listed under plugins:, so not imported"
-    yield from _wrapped(one_line(f"{info.name} ({info.origin}){unlisted}"), hang=len(_INDENT))
+    yield from wrapped(one_line(f"{info.name} ({info.origin}){unlisted}"), hang=len(_INDENT))
     brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
     for kind, names in brought.items():
         if names:
-            yield from _wrapped(f"{_INDENT}{kind:<{_KIND}} {', '.join(names)}", hang=len(_INDENT) + _KIND + 1)
-
-
-def _wrapped(text: str, hang: int) -> list[str]:
-    """Lines that the terminal need not break; a name or a path is never cut."""
-    indent = " " * hang
-    return textwrap.wrap(text, columns(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+            yield from wrapped(f"{_INDENT}{kind:<{_KIND}} {', '.join(names)}", hang=len(_INDENT) + _KIND + 1)

@@ -192,6 +192,15 @@ def test_status_tells_the_last_run_and_the_lock(project: Project) -> None:
     assert text.rstrip().endswith("Nothing to do.")
 
 
+def test_status_keeps_its_columns_on_a_narrow_terminal(project: Project) -> None:
+    assert project.run("apply").returncode == 0
+    lines = on_terminal(project, ["status", "--no-color"], COLUMNS="50")[0].splitlines()
+    shown = lines[lines.index("sample") :]
+    assert [line for line in shown[2:] if len(line) > 50] == []
+    notes = next(number for number, line in enumerate(shown) if line.startswith("= notes (sql)"))
+    assert shown[notes + 1] == " " * 20 + "exists"
+
+
 def test_status_as_json_has_the_same_facts(project: Project) -> None:
     project.run("apply")
     said = json.loads(project.run("status", "--format", "json").stdout)
