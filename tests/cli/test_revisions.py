@@ -240,6 +240,15 @@ def test_history_tells_runs_and_revisions_with_who_and_how_long(project: Project
     assert ("downgrade second" in text, "upgrade" in text) == (True, False)
 
 
+def test_history_tells_an_error_line_by_line(project: Project) -> None:
+    with psycopg.connect(project.url) as connection:
+        connection.execute("CREATE TABLE b ()")
+    project.run("stamp", "base", "-e", "here")
+    assert project.run("upgrade", "-e", "here").returncode == 1
+    told = project.run("history", "--most", "1", "-e", "here").stdout
+    assert '    error: revision second: relation "b" already exists (SQLSTATE 42P07)\n      statement: CREATE' in told
+
+
 def test_with_several_histories_the_step_has_to_be_named(project: Project) -> None:
     other = "  - uses: migrate\n    name: others\n    with: {script_location: others, version_table: others}\n"
     project.write(BOOTSTRAP + other)
