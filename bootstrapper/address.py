@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +31,14 @@ class Address:
         if self.embedded is not None:
             return "embedded PostgreSQL"
         assert self.target is not None
-        return self.target.where.rpartition("/")[0]
+        return self.target.server
 
     @property
     def database(self) -> str:
         if self.embedded is not None:
             return self.embedded.database
         assert self.target is not None
-        return self.target.dbname or self.target.user or "postgres"
+        return self.target.database
 
     @property
     def is_local(self) -> bool:
@@ -106,15 +106,26 @@ def _from_parts(loaded: Loaded, context: Context) -> Target:
             resolved[key] = _resolved(loaded, context, ("database", key), raw)
         except InvalidFileError as error:
             problems += error.problems
+    given = {key: str(item) for key, item in resolved.items() if item not in (None, "")}
+    problems += _wrong_parts(loaded, given)
     if problems:
         raise InvalidFileError(problems)
     try:
-        target = Target.from_parameters({key: str(item) for key, item in resolved.items() if item not in (None, "")})
+        target = Target.from_parameters(given)
     except ValueError as error:
         raise InvalidFileError([Problem(str(error), loaded.document.source(("database",)))]) from error
     for secret in target.secrets:
         context.masker.learn(secret)
     return target
+
+
+def _wrong_parts(loaded: Loaded, given: Mapping[str, str]) -> Iterator[Problem]:
+    """What is wrong with each part by itself."""
+    for key, text in given.items():
+        try:
+            Target.from_parameters({key: text} if key != "port" else {"host": "," * text.count(","), key: text})
+        except ValueError as error:
+            yield Problem(str(error), loaded.document.source(("database", key)))
 
 
 def _resolved(loaded: Loaded, context: Context, place: Place, raw: object) -> object:

@@ -15,8 +15,8 @@ from bootstrapper import builtins, config, following, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.demands import messages
 from bootstrapper.disclosure import disclose
-from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError, UsageError
-from bootstrapper.events import RunFinished
+from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
+from bootstrapper.events import RunFinished, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -140,7 +140,7 @@ def follow(request: Request) -> bool:
 
     Raises PendingError at the deadline.
     """
-    request = replace(request, emit=following.once(request.emit))
+    request = replace(request, emit=once(request.emit))
     with opened(request, "apply", writes=False) as run:
         return following.follow(run.executor, run.session, run.deadline, request.emit)
 
@@ -225,11 +225,7 @@ def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | No
 
 def validate(request: Request) -> Validation:
     """Reads the file, its overlay, its plugins and fixtures; connects to nothing."""
-    resolved = resolve(request, "validate", connects=False)
-    units = [entry.unit for entry in resolved.entries if isinstance(entry.unit, Step)]
-    problems = [problem for unit in units for problem in unit.problems(resolved.project)]
-    if problems:
-        raise InvalidFileError(dict.fromkeys(problems))
+    resolved = resolve(request, "validate", connects=False, looks_further=True)
     rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
     return Validation(request.file, resolved.project.environment, steps, rows)

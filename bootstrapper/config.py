@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from bootstrapper.contradictions import contradictions
 from bootstrapper.document import Document, Place, read, validation
@@ -26,6 +26,7 @@ from bootstrapper.envelope import (
     json_schema,
 )
 from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
+from bootstrapper.makeshift import makeshift
 
 __all__ = [
     "Config",
@@ -45,6 +46,13 @@ __all__ = [
 _LATE = {"steps": ("with", "when", "check"), "fixtures": ("rows", "defaults", "when")}
 """What stays as the file writes it: whoever uses it resolves its variables then."""
 
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "steps": StepConfig,
+    "fixtures": FixtureConfig,
+    "ledger": LedgerConfig,
+    "limits": LimitsConfig,
+}
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -54,7 +62,8 @@ class Loaded:
         directory: The file's folder, absolute; relative paths start here.
         files: Everything that was read: the file, its overlay, its env files.
         variables: The given ones over those of the env files.
-        problems: What is wrong although the shape could be made out; `load` lets none of these pass.
+        problems: What is wrong; `load` lets none of these pass.
+        misshapen: Where `config` has something else than the file, whose own value is no value for that place.
     """
 
     config: Config
@@ -65,6 +74,7 @@ class Loaded:
     protected: bool
     variables: Mapping[str, str]
     problems: tuple[Problem, ...] = ()
+    misshapen: frozenset[Place] = frozenset()
 
 
 def load(file: Path, environment: str | None, variables: Mapping[str, str]) -> Loaded:
@@ -79,7 +89,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
     """Reads the file and the overlay of the named environment.
 
     Raises:
-        InvalidFileError: The shape can not be made out. Smaller problems are left to the caller, who may find more.
+        InvalidFileError: A file can not be read. All other problems are left to the caller, who may find more.
         UnknownEnvironmentError: Where the file declares environments and none of them was named, or a wrong one.
     """
     main = read(file)
@@ -99,6 +109,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
         chosen.protected,
         reading.variables,
         tuple(dict.fromkeys(reading.problems)),
+        reading.misshapen,
     )
 
 
@@ -131,6 +142,7 @@ class _Reading:
         self.variables = variables
         self.files = [file]
         self.problems: list[Problem] = []
+        self.misshapen: frozenset[Place] = frozenset()
 
     def lay_over(self, name: str, place: Place) -> None:
         """Lays the environment's file over the main one."""
@@ -163,10 +175,12 @@ class _Reading:
         self.variables = {**found, **self.variables}
 
     def config(self) -> Config:
-        """The validated whole, without keys that nobody knows; raises InvalidFileError where its shape is wrong."""
+        """The validated whole; what is wrong is noted, and left out or filled in so that the rest can be looked at."""
         raw = self._raw()
         self.problems += self.document.malformed()
         self.problems += contradictions(raw, self.document)
+        if any(contradictions({"fixtures": raw.get("fixtures")}, self.document)):
+            self.misshapen |= {("fixtures",)}
         unset = {problem.source for problem in self.problems}
         try:
             return Config.model_validate(raw)
@@ -174,22 +188,22 @@ class _Reading:
             found = validation.problems(error, Config, self.document, ())
             self.problems += [problem for problem in found if problem.source not in unset]
             unknown = [details["loc"] for details in error.errors() if details["type"] == "extra_forbidden"]
-        try:
-            return Config.model_validate(_without(raw, unknown))
-        except ValidationError:
-            raise InvalidFileError(dict.fromkeys(self.problems)) from None  # its text quotes values
+        config, misshapen = makeshift(_without(raw, unknown))
+        self.misshapen |= misshapen
+        return config
 
     def _raw(self) -> dict[str, Any]:
         """The data with variables replaced where they are needed now; a key without a value counts as absent."""
-        sections = ((key, self._section(key)) for key, value in self.document.data.items() if value is not None)
-        raw = {key: section for key, section in sections if section != ""}
+        written = _present(self.document.data, Config)
+        sections = ((key, value, self._section(key)) for key, value in written.items())
+        raw = {key: section for key, value, section in sections if not (section == "" != value)}
         raw.setdefault("name", _default_name(self.file))
         return raw
 
     def _section(self, key: str) -> Any:
         value = self.document.data[key]
         if key == "database":
-            return _present(value)
+            return _present(value, DatabaseConfig)
         if key in _LATE:
             return self._entries(key, value)
         expanded = self.document.expanded_into(self.problems, (key,), self.variables)
@@ -197,7 +211,7 @@ class _Reading:
             return _environments(expanded)
         if key in ("plugins", "env_files") and isinstance(expanded, list):
             return [self._from_here((key, number), item) for number, item in enumerate(expanded)]
-        return _present(expanded)
+        return _present(expanded, _SECTIONS.get(key))
 
     def _entries(self, key: str, value: Any) -> Any:
         """Steps or fixtures, with what is resolved late left alone."""
@@ -215,9 +229,9 @@ class _Reading:
         for key, item in value.items():
             late = key in _LATE[section]
             found = item if late else self.document.expanded_into(self.problems, (*place, key), self.variables)
-            if found is not None and not (found == "" != item):
+            if not (found == "" != item):
                 entry[key] = self._from_here((*place, key), found) if key == "file" else found
-        return entry
+        return _present(entry, _SECTIONS[section])
 
     def _from_here(self, place: Place, text: Any) -> Any:
         """A path that an overlay names starts at the overlay: written as one that starts at the main file."""
@@ -240,15 +254,19 @@ def _without(raw: Any, places: Sequence[Place]) -> Any:
     return raw
 
 
-def _present(value: Any) -> Any:
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+def _present(value: Any, model: type[BaseModel] | None) -> Any:
+    """A section without those of its keys that have no value; one that nobody knows stays, to be complained of."""
+    if not isinstance(value, dict) or model is None:
+        return value
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    return {key: item for key, item in value.items() if item is not None or key not in known}
 
 
 def _environments(value: Any) -> Any:
     """An environment may be declared by its name alone."""
     if not isinstance(value, dict):
         return {} if value in (None, "") else value
-    return {name: {} if item is None else _present(item) for name, item in value.items()}
+    return {name: {} if item is None else _present(item, EnvironmentConfig) for name, item in value.items()}
 
 
 def _default_name(file: Path) -> str:

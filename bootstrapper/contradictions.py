@@ -27,6 +27,9 @@ def contradictions(raw: Mapping[str, Any], document: Document) -> Iterator[Probl
 
 
 def _database(database: Any, document: Document) -> Iterator[Problem]:
+    if isinstance(database, str):
+        source = document.source(("database",))
+        yield Problem("database: expected a mapping, found text", source, "Write `database: {url: ...}` around it.")
     if not isinstance(database, dict):
         return
     keys = [key for key, value in database.items() if value is not None and key in DatabaseConfig.model_fields]

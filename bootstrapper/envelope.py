@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from bootstrapper.presence import absent, one_of, present
 from bootstrapper.units import Seconds
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"
@@ -85,14 +86,27 @@ _ROWS = {
 }
 
 
+_NOT_EMPTY = Field(min_length=1)
+_FullText = Annotated[str, _NOT_EMPTY]
+
+
 class Section(BaseModel):
     """A part of the file: unknown keys are errors, instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _url_or_parts(schema: dict[str, Any]) -> None:
+    """Puts into a schema what no single key of it shows."""
+    parts = [key for key in schema["properties"] if key not in ("url", "direct_url")]
+    schema["anyOf"] = [present(key) for key in ("url", "host", "hostaddr", "dbname", "service")]
+    schema |= {"if": present("url"), "then": absent(*parts)}
+
+
 class DatabaseConfig(Section):
     """Where the database is: `url`, or its parts as separate keys, which are named as libpq names them."""
+
+    model_config = ConfigDict(json_schema_extra=_url_or_parts)
 
     url: Scalar = Field(
         None, description="A postgresql:// address, or embedded:FOLDER for a server that bootstrapper starts itself."
@@ -144,6 +158,14 @@ class StepConfig(Section):
 class FixtureConfig(Section):
     """Declared rows of one table."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            **one_of("rows", "file"),
+            "if": {"properties": {"mode": {"const": "sync"}}, "required": ["mode"]},
+            "then": present("where"),
+        }
+    )
+
     table: str | None = Field(None, min_length=1, description="table or schema.table; the fixture's name if left out.")
     key: list[str] = Field(min_length=1, description="The natural key: columns that identify a row.")
     mode: Literal["create", "update", "sync"] = Field(
@@ -169,7 +191,7 @@ class FixtureConfig(Section):
     file: str | None = Field(None, min_length=1, description="A file of rows instead of `rows`.")
     null: str | None = Field(None, description="The text that means NULL in a CSV file.")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="What separates the columns of it.")
-    columns: Annotated[list[str] | dict[str, Any], Field(min_length=1)] | None = Field(
+    columns: Annotated[list[str], _NOT_EMPTY] | Annotated[dict[str, Any], _NOT_EMPTY] | None = Field(
         None,
         description="Columns of a CSV file. A list names them where it has no header line; a mapping gives for each"
         " column of the table the file's name of it, or a value function with {$field: NAME} in it.",
@@ -200,7 +222,7 @@ class Config(Section):
     )
     name: Name = Field("", description="What the runs are called; the folder's name if left out.")
     database: DatabaseConfig
-    plugins: list[str] = Field(
+    plugins: list[_FullText] = Field(
         default_factory=list, description="Folders of single-file plugins, and names of installed plugin distributions."
     )
     environments: dict[str, EnvironmentConfig] = Field(
@@ -210,7 +232,7 @@ class Config(Section):
     fixtures: dict[str, FixtureConfig] = Field(default_factory=dict, description="Declared rows, by name.")
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
-    env_files: list[str] = Field(
+    env_files: list[_FullText] = Field(
         default_factory=list,
         description="Files of NAME=value lines; the process's own variables win. Ignored where protected.",
     )

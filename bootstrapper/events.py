@@ -141,3 +141,28 @@ class RunFinished(Event):
 
 
 Emit = Callable[[Event], None]
+
+
+def once(emit: Emit) -> Emit:
+    """Passes events on for who looks more than once: the first beginning, and that a gate is open only at first.
+
+    A gate that was found closed meanwhile is worth saying again.
+    """
+    opened: set[str] = set()
+    begun = False
+
+    def pass_on(event: Event) -> None:
+        nonlocal begun
+        if isinstance(event, AttemptFailed):
+            opened.discard(event.step)
+        elif isinstance(event, GateOpened):
+            if event.step in opened:
+                return
+            opened.add(event.step)
+        elif isinstance(event, RunStarted):
+            if begun:
+                return
+            begun = True
+        emit(event)
+
+    return pass_on

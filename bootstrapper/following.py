@@ -7,7 +7,7 @@ import time
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, NotConvergedError, PendingError, UnreachableError
-from bootstrapper.events import AttemptFailed, ChangesAwaited, Emit, Event, GateOpened, Warned
+from bootstrapper.events import ChangesAwaited, Emit, Warned
 from bootstrapper.executor import Executor
 from bootstrapper.postgres.session import Session
 
@@ -47,22 +47,6 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
         session.close()
         time.sleep(min(random.uniform(0.1, longest), until.seconds_left))  # noqa: S311 - no secret
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
-
-
-def once(emit: Emit) -> Emit:
-    """Passes events on; that a gate is open only at the first look, and after it was closed."""
-    opened: set[str] = set()
-
-    def pass_on(event: Event) -> None:
-        if isinstance(event, AttemptFailed):
-            opened.discard(event.step)
-        elif isinstance(event, GateOpened):
-            if event.step in opened:
-                return
-            opened.add(event.step)
-        emit(event)
-
-    return pass_on
 
 
 def _pending(executor: Executor) -> list[str]:

@@ -12,7 +12,7 @@ from bootstrapper import config, inputs, plugins
 from bootstrapper.address import Address, find_address
 from bootstrapper.config import Loaded
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import InvalidFileError, Problem
+from bootstrapper.errors import InvalidFileError, PluginError, Problem
 from bootstrapper.events import Emit, Event, RunStarted
 from bootstrapper.executor import Executor
 from bootstrapper.masking import Masker
@@ -85,18 +85,45 @@ class Opened:
     deadline: Deadline
 
 
-def resolve(request: Request, command: str, *, connects: bool = True) -> Resolved:
+def resolve(request: Request, command: str, *, connects: bool = True, looks_further: bool = False) -> Resolved:
     """Reads and validates everything; connects to nothing and starts nothing.
 
     Args:
         connects: Whether the database's address is needed; else its variables may be missing here.
+        looks_further: Whether the files that steps and checks name are looked into as well.
     """
     loaded = config.read_all(request.file, request.environment, request.variables)
-    found = load_plugins(loaded)
+    try:
+        return _resolved(request, command, loaded, load_plugins(loaded), connects=connects, looks_further=looks_further)
+    except PluginError as error:
+        raise _with_all_else(request, command, loaded, error, looks_further=looks_further) from error
+
+
+def _with_all_else(
+    request: Request, command: str, loaded: Loaded, error: PluginError, *, looks_further: bool
+) -> PluginError | InvalidFileError:
+    """The error of a plugin together with whatever else can be found without it."""
+    found = plugins.load([], loaded.directory)
+    context = _first_context(request, loaded, found, command)
+    source = error.source or loaded.document.source(("plugins",))
+    problem = Problem(error.message, source, error.hint)
+    try:
+        Resolver(loaded, found, context, [problem], is_incomplete=True, looks_further=looks_further).resolve()
+    except InvalidFileError as everything:
+        if len(everything.problems) > 1:
+            return everything
+    return error
+
+
+def _resolved(
+    request: Request, command: str, loaded: Loaded, found: Plugins, *, connects: bool, looks_further: bool
+) -> Resolved:
     context = _first_context(request, loaded, found, command)
     problems: list[Problem] = []
     address = Address()
-    if connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
+    if ("database",) in {place[:1] for place in loaded.misshapen}:
+        pass  # said already
+    elif connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
         try:
             address = find_address(loaded, context)
         except InvalidFileError as error:
@@ -104,7 +131,8 @@ def resolve(request: Request, command: str, *, connects: bool = True) -> Resolve
     project = replace(context.project, default_secrets=_allows_default_secrets(loaded, address))
     if address.target is not None:
         project = replace(project, target=address.target)
-    project, entries = Resolver(loaded, found, replace(context, project=project), problems).resolve()
+    context = replace(context, project=project)
+    project, entries = Resolver(loaded, found, context, problems, looks_further=looks_further).resolve()
     files = [path for entry in entries if isinstance(entry.unit, Step) for path in entry.unit.inputs(project)]
     digest = inputs.digest(
         loaded.document.data,
@@ -124,7 +152,9 @@ def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
 
 def load_plugins(loaded: Loaded) -> Plugins:
     listed = [
-        (text, loaded.document.source(("plugins", position))) for position, text in enumerate(loaded.config.plugins)
+        (text, loaded.document.source(("plugins", position)))
+        for position, text in enumerate(loaded.config.plugins)
+        if ("plugins", position) not in loaded.misshapen
     ]
     return plugins.load(listed, loaded.directory)
 
@@ -185,7 +215,8 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
     if request.operation is not None:
         return with_operation(entries, found.steps[request.types[0]], request.operation, request.steps)
     if request.explicit is not None:
-        return with_explicit(entries, found.steps[request.types[0]], request.explicit)
+        kind = found.steps[request.types[0]]
+        return with_explicit(entries, kind, request.explicit, only=request.steps, skip=request.skip)
     return select(entries, only=request.steps, skip=request.skip, types=request.types)
 
 

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 
+class Empty(str):
+    """A text that came out of variables and is empty: as if the key that may be left out had not been written."""
+
+    __slots__ = ()
+
+
 class StepModel(BaseModel):
-    """Base of every options model: unknown keys are errors, instances do not change."""
+    """Base of every options model: unknown keys are errors, instances do not change.
+
+    A key that may be left out counts as left out where nothing stands after it, unless it takes null itself.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leaves_out_what_is_empty(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        optional = {key: field for name, field in cls.model_fields.items() for key in (name, field.alias or name)}
+        optional = {key: field for key, field in optional.items() if not field.is_required()}
+        return {
+            key: value
+            for key, value in data.items()
+            if not (key in optional and _is_empty(value, optional[key].annotation))
+        }
 
     @field_validator("*", mode="before")
     @classmethod
@@ -25,6 +47,10 @@ class StepModel(BaseModel):
         if type(value) is int and bool in kinds and int not in kinds:
             raise PydanticKnownError("bool_type")
         return value
+
+
+def _is_empty(value: object, annotation: Any) -> bool:
+    return isinstance(value, Empty) or (value is None and NoneType not in set(_kinds(annotation)))
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,12 @@ from bootstrapper.conditions import ConditionReader
 from bootstrapper.config import Loaded, StepConfig, problems_of
 from bootstrapper.document import Place
 from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.makeshift import UNKNOWN
+from bootstrapper.options import Empty
 from bootstrapper.plugins import Plugins
 from bootstrapper.step import Check, Context, Project, Scope, Step, Unit
 from bootstrapper.suggestions import did_you_mean, nearest
-from bootstrapper.valuation import evaluate, problem_with_value
+from bootstrapper.valuation import call_of, evaluate, problem_with_value
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,26 @@ class Entry:
 class Resolver:
     """Collects every problem of the file before it raises one InvalidFileError with all of them."""
 
-    def __init__(self, loaded: Loaded, plugins: Plugins, context: Context, problems: Sequence[Problem] = ()) -> None:
-        """Takes problems that are known already, to report them with those it finds."""
+    def __init__(
+        self,
+        loaded: Loaded,
+        plugins: Plugins,
+        context: Context,
+        problems: Sequence[Problem] = (),
+        *,
+        is_incomplete: bool = False,
+        looks_further: bool = False,
+    ) -> None:
+        """Takes problems that are known already, to report them with those it finds.
+
+        Args:
+            is_incomplete: Whether plugins are missing, so that a name nobody knows may be right.
+            looks_further: Whether steps and checks also look at the files that they name.
+        """
+        self._looks_further = looks_further
+        self._are_fixtures_wrong = any(place[:1] == ("fixtures",) for place in loaded.misshapen)
         self._loaded = loaded
+        self._is_incomplete = is_incomplete
         self._document = loaded.document
         self._plugins = plugins
         self._context = context
@@ -66,6 +85,8 @@ class Resolver:
         self._require_locks()
         self._require_seeded(entries)
         self._require_answerable(entries, conditions)
+        if self._looks_further:
+            self._look_further(entries, project, conditions)
         if self._problems:
             raise InvalidFileError(dict.fromkeys(self._problems))
         return project, tuple(entries)
@@ -73,11 +94,14 @@ class Resolver:
     def _unit(self, index: int, config: StepConfig) -> Unit | None:
         place: Place = ("steps", index)
         kind = self._plugins.steps.get(config.uses)
+        if kind is None and (self._is_incomplete or config.uses == UNKNOWN):
+            return None
         if kind is None:
             hint = did_you_mean(config.uses, self._plugins.steps)
             self._problem((*place, "uses"), f"there is no step {config.uses!r}", hint)
             return None
-        options = self._validated((*place, "with"), kind.With, config.with_)
+        is_misshapen = (*place, "with") in self._loaded.misshapen
+        options = self._validated((*place, "with"), kind.With, config.with_) if not is_misshapen else None
         if options is None:
             return None
         unit = kind(config.name, options, self._document.source(place))
@@ -94,6 +118,8 @@ class Resolver:
             self._problems += problems_of(error, self._document, place, model)
         except InvalidFileError as error:
             self._problems += error.problems
+        except _NobodyKnows:
+            return None
         return None
 
     def _evaluated(self, place: Place, raw: object) -> Any:
@@ -101,10 +127,13 @@ class Resolver:
             return {key: self._evaluated((*place, key), item) for key, item in raw.items()}
         if isinstance(raw, list):
             return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
+        if self._is_incomplete and _calls_other_than(self._plugins.values, raw):
+            raise _NobodyKnows
         try:
-            return evaluate(raw, self._context, database=False).value
+            value = evaluate(raw, self._context, database=False).value
         except ValueError as error:
             raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
+        return Empty() if value == "" != raw else value
 
     def _is_value_function(self, raw: Mapping[str, object]) -> bool:
         return len(raw) == 1 and next(iter(raw)).startswith("$")
@@ -114,7 +143,8 @@ class Resolver:
         when = self._reader(project, config.name, in_when=True).read((*place, "when"), config.when)
         check = self._reader(project, config.name, in_when=False).read((*place, "check"), config.check)
         if isinstance(unit, Step):
-            if unit.needs_check and config.check is None:
+            is_misshapen = (*place, "check") in self._loaded.misshapen
+            if unit.needs_check and config.check is None and not is_misshapen:
                 choices = ", ".join(sorted(key for key, kind in self._plugins.checks.items() if not kind.only_in_when))
                 hint = f"Choose one of {choices}; `check: never` lets it run every time."
                 self._problem(place, f"step {config.name!r} needs a `check`: what tells that it is done?", hint)
@@ -132,7 +162,14 @@ class Resolver:
 
     def _reader(self, project: Project, step: str, *, in_when: bool) -> ConditionReader:
         return ConditionReader(
-            self._document, self._plugins.checks, self._problems, self._validated, project, step, in_when
+            self._document,
+            self._plugins.checks,
+            self._problems,
+            self._validated,
+            project,
+            step,
+            in_when,
+            self._is_incomplete,
         )
 
     def _require_locks(self) -> None:
@@ -140,6 +177,8 @@ class Resolver:
         scopes: set[str] = set()
         for index, config in enumerate(self._loaded.config.steps):
             kind = self._plugins.steps.get(config.uses)
+            if kind is None:
+                scopes.add(UNKNOWN)  # it may have been meant for one
             if kind is not None and issubclass(kind, Scope):
                 if config.uses in scopes:
                     self._problem(("steps", index), f"a second {config.uses} would shut out the first one's run")
@@ -150,7 +189,7 @@ class Resolver:
 
     def _require_seeded(self, entries: Sequence[Entry]) -> None:
         declared = self._loaded.config.fixtures
-        if self._has_wrong_seeder():
+        if self._has_wrong_seeder() or self._are_fixtures_wrong:
             return  # what it would have seeded is not known
         steps = [entry.unit for entry in entries if isinstance(entry.unit, Step)]
         seeded = {name for step in steps for name in step.seeds(list(declared))}
@@ -170,7 +209,9 @@ class Resolver:
         seeders = [
             kind for kind in kinds if kind is not None and issubclass(kind, Step) and kind.seeds is not Step.seeds
         ]
-        return len(seeders) > sum(isinstance(unit, tuple(seeders)) for unit in self._units)
+        is_unknown = any(config.uses == UNKNOWN for config in self._loaded.config.steps)
+        is_unknown = is_unknown or (self._is_incomplete and None in kinds)
+        return is_unknown or len(seeders) > sum(isinstance(unit, tuple(seeders)) for unit in self._units)
 
     def _seeder(self, entries: Sequence[Entry], fixture: str) -> Source | None:
         for entry in entries:
@@ -187,8 +228,10 @@ class Resolver:
             (id(check), name): (check, name) for found in about.values() for check, name in found
         }.values():
             kind = kinds.get(name)
-            if name not in kinds and nearest(name, [each for each, found in kinds.items() if found is None]):
+            if name not in kinds and (nearest(name, [each for each, found in kinds.items() if found is None])):
                 continue  # the misspelt `uses` of that step is said already
+            if name not in kinds and any(place[:1] == ("steps",) for place in self._loaded.misshapen):
+                continue  # that of a step whose name could not be made out
             if name not in kinds:
                 self._problems.append(Problem(f"there is no step {name!r}", check.source, did_you_mean(name, kinds)))
             elif kind is not None and not issubclass(kind, Step):
@@ -197,8 +240,34 @@ class Resolver:
             if _reaches(entry.name, entry.name, about):
                 self._problems.append(Problem(f"`when` of step {entry.name!r} asks about itself", entry.source))
 
+    def _look_further(
+        self, entries: Sequence[Entry], project: Project, conditions: Mapping[str, FixtureCondition]
+    ) -> None:
+        """What steps and checks find in what they name; not in fixtures whose own shape is wrong."""
+        are_fixtures_known = not self._are_fixtures_wrong and not self._is_incomplete
+        for step in [entry.unit for entry in entries if isinstance(entry.unit, Step)]:
+            if are_fixtures_known or not step.seeds(list(project.fixtures)):
+                self._problems += step.problems(project)
+        asked = [condition for entry in entries for condition in (entry.when, entry.check) if condition is not None]
+        for condition in [*asked, *(found.condition for found in conditions.values())]:
+            for check in condition.checks():
+                self._problems += check.problems()
+
     def _problem(self, place: Place, message: str, hint: str | None = None) -> None:
         self._problems.append(Problem(message, self._document.source(place), hint))
+
+
+class _NobodyKnows(Exception):  # noqa: N818 - no fault of the file
+    """A value function that a plugin may bring which could not be loaded."""
+
+
+def _calls_other_than(known: Collection[str], raw: object) -> bool:
+    """Whether a value function that is none of the known ones stands anywhere in a value."""
+    call = call_of(raw)
+    if call is not None and call[0] not in known:
+        return True
+    items = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else ()
+    return any(_calls_other_than(known, item) for item in items)
 
 
 def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:

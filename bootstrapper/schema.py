@@ -15,6 +15,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from bootstrapper import builtins, config
+from bootstrapper.postgres.keywords import CHOICES
 from bootstrapper.step import Check, Step, Unit, Value
 from bootstrapper.valuation import REFERENCE
 
@@ -25,6 +26,7 @@ _REFERENCE = "A row of another fixture: fixture.label, fixture.label.column, or 
 _CALL = {"type": "object", "patternProperties": {r"^\$": True}, "minProperties": 1, "maxProperties": 1}
 _IN_VARIABLES = {"$ref": "#/$defs/Interpolated"}
 _IN_FUNCTIONS = {"$ref": "#/$defs/ValueFunction"}
+_ADDRESS = r"^\s*([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?(\+[A-Za-z0-9_]+)?://|embedded:)"
 _ABOUT = ("description", "default")
 _SECONDS_PATTERN = "(ms|s|m|h|d)$"
 _KEPT = {"version": {"description": "The version of this format.", "const": 1}}
@@ -44,6 +46,7 @@ def json_schema() -> Schema:
         definitions |= _defined(f"with.{step.uses}", step.With)
         definitions[f"with.{step.uses}"]["description"] = summary(step)
     _complete(definitions, steps)
+    _complete_database(definitions["DatabaseConfig"])
     schema["properties"] |= _KEPT
     for key, model in (("database", "DatabaseConfig"), ("ledger", "LedgerConfig"), ("limits", "LimitsConfig")):
         schema["properties"][key]["description"] = definitions[model]["description"]
@@ -87,6 +90,20 @@ def _complete(definitions: Schema, steps: Sequence[type[Unit]]) -> None:
     fixture["properties"]["defaults"] = _optional(row, fixture["properties"]["defaults"])
 
 
+def _complete_database(section: Schema) -> None:
+    """What the single values have to look like, where not every text will do."""
+    kinds: dict[str, list[Schema]] = {
+        key: [{"enum": list(choices)}, {"type": "string", "maxLength": 0}] for key, choices in CHOICES.items()
+    }
+    kinds |= {key: [{"type": "string", "pattern": _ADDRESS}] for key in ("url", "direct_url")}
+    port = {"type": "integer", "minimum": 1, "maximum": 65535}
+    kinds |= {"port": [port, {"type": "string", "pattern": r"^(\d*,)*\d*$"}]}
+    kinds |= {"connect_timeout": [{"type": "integer"}, {"type": "string", "pattern": r"^(-?\d+)?$"}]}
+    for key, own in kinds.items():
+        about = section["properties"][key]
+        section["properties"][key] = _joined(about, [*own, _IN_VARIABLES, _IN_FUNCTIONS, {"type": "null"}])
+
+
 def _case(kind: type[Unit]) -> Schema:
     """What an entry has to look like that uses a built-in step."""
     block = {"$ref": f"#/$defs/with.{kind.uses}"}
@@ -114,7 +131,13 @@ def _condition(name: str, checks: Sequence[type[Check]], *, in_when: bool = True
         "minProperties": 1,
         "maxProperties": 1,
     }
-    return {"anyOf": [{"type": "string", "not": {"enum": [*never_bare, "all", "any", "not"]}}, keyed, several]}
+    return {
+        "anyOf": [
+            {"type": "string", "minLength": 1, "not": {"enum": [*never_bare, "all", "any", "not"]}},
+            keyed,
+            several,
+        ]
+    }
 
 
 def _takes_nothing(check: type[Check]) -> bool:
@@ -158,7 +181,8 @@ def _defined(name: str, kind: Any) -> Schema:
     for model in _models(kind):
         _describe(inner.get(model.__name__, schema), model)
     named = {name: schema, **{f"{name}.{key}": each for key, each in inner.items()}}
-    return {key: _relaxed(each, [_IN_VARIABLES, _IN_FUNCTIONS]) for key, each in named.items()}
+    instead = [_IN_VARIABLES, _IN_FUNCTIONS]
+    return {key: _relaxed(each, instead, null_is_absent=True) for key, each in named.items()}
 
 
 def _models(kind: Any) -> Iterator[type[BaseModel]]:

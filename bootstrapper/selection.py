@@ -19,6 +19,8 @@ def select(
     for name in (*only, *skip):
         if name not in names:
             raise UsageError(f"the file has no step {name!r}", hint=did_you_mean(name, names))
+        if name in only and name in skip:
+            raise UsageError(f"step {name!r} is both chosen and skipped", hint="Name it by --step or by --skip.")
     for entry in entries:
         if entry.name in skip and isinstance(entry.unit, Scope):
             raise UsageError(f"{entry.name!r} can not be skipped: steps write only inside it")
@@ -33,7 +35,7 @@ def select(
     ]
     for kind in types:
         if not any(entry.unit.uses == kind for entry in chosen):
-            raise UsageError(f"the file has no step that uses {kind!r}", hint=f"Add `- uses: {kind}` to steps:.")
+            raise _none_of(kind, entries)
     return tuple(entry for entry in chosen if "wait" not in types or isinstance(entry.unit, Gate))
 
 
@@ -47,7 +49,7 @@ def with_operation(
     select(entries, only=only)
     found = [entry for entry in entries if isinstance(entry.unit, kind) and (not only or entry.name in only)]
     if not found:
-        raise UsageError(f"the file has no step that uses {kind.uses!r}", hint=f"Add `- uses: {kind.uses}` to steps:.")
+        raise _none_of(kind.uses, entries)
     if len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise UsageError(f"the file has several steps that use {kind.uses!r}: {names}", hint="Name one with --step.")
@@ -56,12 +58,30 @@ def with_operation(
     return (*around, replace(entry, unit=make(entry.unit), when=None, check=None))
 
 
-def with_explicit(entries: Sequence[Entry], kind: type[Unit], options: Mapping[str, object]) -> tuple[Entry, ...]:
+def _none_of(uses: str, entries: Sequence[Entry]) -> UsageError:
+    """What to say where a command for steps of one type is left without any."""
+    names = [entry.name for entry in entries if entry.unit.uses == uses]
+    if names:
+        return UsageError(f"none of the chosen steps uses {uses!r}", hint=f"Of this type: {', '.join(names)}.")
+    return UsageError(f"the file has no step that uses {uses!r}", hint=f"Add `- uses: {uses}` to steps:.")
+
+
+def with_explicit(
+    entries: Sequence[Entry],
+    kind: type[Unit],
+    options: Mapping[str, object],
+    *,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+) -> tuple[Entry, ...]:
     """Gates, scopes and one step of a type, which has these options on top of its own, and asks nothing.
 
-    It is the first step of that type; a file without any gets one with nothing but these options.
+    It is the first chosen step of that type; a file without any gets one with nothing but these options.
     """
-    found = next((entry for entry in entries if isinstance(entry.unit, kind)), None)
+    chosen = select(entries, only=only, skip=skip)
+    found = next((entry for entry in chosen if isinstance(entry.unit, kind)), None)
+    if found is None and (only or skip):
+        raise _none_of(kind.uses, entries)
     name = found.name if found is not None else kind.uses
     declared = found.unit.options if found is not None else kind.With.model_construct()
     unit = kind(name, declared.model_copy(update=options))

@@ -302,6 +302,10 @@ class Check(ABC):
         """Answers by other means; costs its own round trips."""
         raise NotImplementedError
 
+    def problems(self) -> Sequence[Problem]:
+        """What is wrong with what the check was given, as far as that shows without a database; for `validate`."""
+        return ()
+
     def marks(self) -> tuple[str, ...]:
         """Ids that the ledger row of a success carries, for `once`."""
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from bootstrapper.plan import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State, total
 
@@ -16,6 +16,8 @@ _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.RUN: "to run"}
+_PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
+_DOWNGRADE = "downgrade"  # Downgrade.uses: what it deletes is in the database, and the revision's file stays
 
 
 def one_line(text: str) -> str:
@@ -108,6 +110,16 @@ def targets(deferred: Deferred) -> Iterator[str]:
         yield f"and {left} more"
 
 
+def verbs(uses: Collection[str]) -> Mapping[Action, str]:
+    """What is to be done, for steps of these types."""
+    return _VERBS | {Action.DELETE: "to take back"} if _DOWNGRADE in uses else _VERBS
+
+
+def past(uses: str) -> Mapping[Action, str]:
+    """What was done, for a step of this type."""
+    return _PAST | {Action.DELETE: "took back"} if uses == _DOWNGRADE else _PAST
+
+
 def glyph(step: PlannedStep) -> str:
     if step.state is State.PENDING:
         only_creates = step.changes and all(change.action is Action.CREATE for change in step.changes)
@@ -119,7 +131,8 @@ def totals(plan: Plan) -> str:
     """The last line of every plan."""
     if not plan.pending:
         return "Nothing to do."
-    parts = [f"{plan.count(action):,} {verb}" for action, verb in _VERBS.items()]
+    by_action = verbs({step.uses for step in plan.steps})
+    parts = [f"{plan.count(action):,} {verb}" for action, verb in by_action.items()]
     deferred = sum(len(step.deferred) for step in plan.steps)
     return f"Plan: {', '.join([*parts, *([f'{deferred} deferred'] if deferred else [])])}."
 
@@ -128,8 +141,8 @@ def headline(step: PlannedStep) -> str:
     """How many changes the step has, by action; where it has none, its state and why."""
     if not step.has_changes:
         return "; ".join([_settled(step), *_answers(step)])
-    counts = {action: total(step.changes, action) for action in _VERBS}
-    parts = [f"{count:,} {_VERBS[action]}" for action, count in counts.items() if count]
+    counts = {verb: total(step.changes, action) for action, verb in verbs({step.uses}).items()}
+    parts = [f"{count:,} {verb}" for verb, count in counts.items() if count]
     return ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
 
 

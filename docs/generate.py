@@ -318,7 +318,7 @@ def _default(node: dict[str, Any]) -> str:
 
 
 def _kind(node: dict[str, Any]) -> str:
-    kinds = [_one_kind(each) for each in node.get("anyOf", [node])]
+    kinds = [_one_kind(each) for each in node.get("anyOf", [node]) if each.get("maxLength") != 0]
     return " or ".join(dict.fromkeys(kind for kind in kinds if kind))
 
 

@@ -269,6 +269,15 @@ def test_a_wrong_database_is_a_problem(folder: Path, database: str, message: str
     assert problem(MINIMAL.replace("{url: x}", database)).startswith(f"a.yaml:{message}")
 
 
+@pytest.mark.parametrize("text", ["postgresql://app:hunter2@db/app", "${DATABASE_URL:-embedded:here}"])
+def test_an_address_in_place_of_the_section_is_told_where_it_belongs(folder: Path, text: str) -> None:
+    (found,) = problems(MINIMAL.replace("{url: x}", text))
+    assert (found.message, found.hint) == (
+        "database: expected a mapping, found text",
+        "Write `database: {url: ...}` around it.",
+    )
+
+
 @pytest.mark.parametrize("version", ["2", "'1'", "true", "1.0", "[1]"])
 def test_another_version_is_refused(folder: Path, version: str) -> None:
     assert problem(MINIMAL.replace("1", version)) == "a.yaml:1:10: version: this release reads version 1"

@@ -6,6 +6,8 @@ import pytest
 
 from bootstrapper import api
 from bootstrapper.errors import InvalidFileError
+from bootstrapper.opening import resolve
+from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
 
 STEPS = """
@@ -178,6 +180,121 @@ def test_a_condition_that_leaves_its_brackets_is_told_with_its_place(project: Tr
 def test_true_is_no_number_and_a_number_no_answer(project: TrialProject, step: str, message: str) -> None:
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
     assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
+
+
+WRONG_EVERYWHERE = """\
+version: 2
+database: {url: "mysql://h/d"}
+limits: {timeout: soon}
+steps:
+  - {uses: lock, with: {timout: 5s}}
+  - {uses: migrate, timeout: 5, check: {revision: nowhere}}
+  - {uses: sql, name: a, with: [x], check: never}
+  - {uses: sql, name: b, with: {statement: SELECT 1}, check: 5}
+  - {uses: sql, name: c, with: {file: missing.sql}, check: never}
+  - {uses: 7}
+  - text
+  - uses: seed
+fixtures:
+  words: {key: [], rows: []}
+"""
+
+
+def with_history(project: TrialProject) -> None:
+    write_env(project.folder)
+    write_revision(project.folder, "first", None)
+    project.write("[alembic]\nscript_location = migrations\n", "alembic.ini")
+
+
+def test_what_is_wrong_outside_hides_nothing_inside_and_brings_no_other_complaint(project: TrialProject) -> None:
+    with_history(project)
+    project.write(WRONG_EVERYWHERE)
+    assert [line for line, _ in problems(project)] == [1, 2, 3, 5, 6, 6, 7, 8, 9, 10, 11, 14]
+
+
+@pytest.mark.parametrize("plugins", ["[./nowhere]", "['']", "{}"])
+def test_a_missing_plugin_hides_nothing_that_it_could_not_mend(project: TrialProject, plugins: str) -> None:
+    project.write(
+        f"plugins: {plugins}\nsteps:\n  - {{uses: lock, with: {{timout: 5s}}}}\n"
+        "  - {uses: sql, name: a, with: {file: missing.sql}, check: never}\n"
+    )
+    assert [line for line, _ in problems(project)] == [5, 7, 8]
+
+
+def test_what_a_missing_plugin_may_bring_is_no_problem(project: TrialProject) -> None:
+    project.write(
+        "plugins: [./nowhere]\nsteps:\n  - uses: lock\n  - uses: bucket\n"
+        "  - {uses: sql, with: {statement: {$vault: [a]}}, check: {bucket_exists: a}}\n  - {uses: command, with: 5}\n"
+    )
+    assert [line for line, _ in problems(project)] == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        ("{uses: migrate, check: {revision: nowhere}}", 7),
+        ("{uses: migrate, check: {not: {any: [{revision: nowhere}]}}}", 7),
+        ("{uses: migrate, when: {revision: nowhere}}", 7),
+        ("{uses: migrate, with: {target: nowhere}}", 7),
+        ("{uses: migrate, with: {target: [first, nowhere]}}", 7),
+        ("{uses: migrate, with: {adopt: nowhere}}", 7),
+        ("{uses: migrate}\n  - {uses: seed, when: {revision: nowhere}}\nfixtures: {a: {key: [b], rows: []}}", 8),
+        ("{uses: migrate}\n  - uses: seed\nfixtures: {a: {key: [b], rows: [], when: {revision: nowhere}}}", 9),
+    ],
+)
+def test_validate_looks_for_the_revisions_that_are_named(project: TrialProject, step: str, line: int) -> None:
+    with_history(project)
+    project.write(f"steps:\n  - uses: lock\n  - {step}\n")
+    assert problems(project) == [(line, "there is no revision or branch 'nowhere'")]
+
+
+def test_validate_takes_the_start_of_a_revision_for_its_name(project: TrialProject) -> None:
+    with_history(project)
+    project.write("steps:\n  - uses: lock\n  - {uses: migrate, with: {target: firs}, check: {revision: head}}\n")
+    assert len(api.validate(project.request()).steps) == 2
+
+
+def test_a_step_that_may_be_meant_for_the_lock_is_complained_of_once(project: TrialProject) -> None:
+    project.write("steps:\n  - uses: lcok\n  - {uses: sql, with: {statement: SELECT 1}, check: never}\n")
+    assert problems(project) == [(6, "there is no step 'lcok'")]
+
+
+@pytest.mark.parametrize("nothing", ["", "'${NOTHING:-}'", "{$env: {name: NOTHING}}"])
+def test_what_has_no_value_counts_as_left_out(project: TrialProject, nothing: str) -> None:
+    project.variables = {"NOTHING": ""}
+    project.write(
+        f"steps:\n  - uses: lock\n    with: {{timeout: {nothing}}}\n"
+        f"  - {{uses: backup, with: {{keep: {nothing}, storage: {nothing}, directory: {nothing}}}}}\n"
+        f"  - {{uses: command, with: {{run: 'true', cwd: {nothing}, env: {{A: 'b'}}}}, check: never}}\n"
+        f"  - {{uses: sql, with: {{statement: SELECT 1, transaction: {nothing}}}, check: "
+        f"{{rows: {{table: a, where: {nothing}, at_least: {nothing}}}}}}}\n"
+    )
+    assert len(api.validate(project.request()).steps) == 4
+
+
+def test_an_empty_variable_is_a_text_where_the_file_names_the_keys(project: TrialProject) -> None:
+    project.write("steps:\n  - uses: lock\n  - {uses: command, with: {run: x, env: {A: '${B:-}'}}, check: never}\n")
+    (_, command) = resolve(project.request(), "validate").entries
+    assert command.unit.options.env == {"A": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("steps:\n  - {uses: lock, wehn: }\n", "6:18"), ("steps: [{uses: lock}]\nlimits:\n  timeot:\n", "7:3")],
+)
+def test_an_unknown_key_is_one_without_a_value_too(project: TrialProject, text: str, place: str) -> None:
+    project.write(text)
+    with pytest.raises(InvalidFileError, match="unknown key") as caught:
+        api.validate(project.request())
+    assert [str(found.source).partition(":")[2] for found in caught.value.problems] == [place]
+
+
+def test_a_wrong_part_of_the_address_has_its_own_place(project: TrialProject) -> None:
+    project.write("version: 1\ndatabase:\n  host: h\n  port: text\n  sslmode: 5\nsteps: [{uses: lock}]\n")
+    assert problems(project) == [
+        (4, "the port has to be a number from 1 to 65535"),
+        (5, "sslmode has to be one of: disable, allow, prefer, require, verify-ca, verify-full"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bootstrapper.backups.arguments import refuse_argument
 from bootstrapper.backups.manifest import Format
+from bootstrapper.presence import present
 from bootstrapper.step import Project, StepModel
 from bootstrapper.units import Seconds
 
@@ -18,6 +19,14 @@ ENCRYPTED_SUFFIX = ".age"
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z0-9]+::", re.IGNORECASE)
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|(ssh-ed25519|ssh-rsa) [A-Za-z0-9+/=]+( .*)?")
+
+
+_FOR_SOMEBODY: dict[str, Any] = {
+    "anyOf": [
+        present("recipients_file"),
+        {"required": ["recipients"], "properties": {"recipients": {"type": "array", "minItems": 1}}},
+    ]
+}
 
 
 def is_url(text: str) -> bool:
@@ -46,6 +55,8 @@ class Encryption(StepModel):
         identity_file: The private key of one of them. With it a backup is also decrypted and read back before it gets
             its name; without it only what goes into the encryption is read back.
     """
+
+    model_config = ConfigDict(json_schema_extra=_FOR_SOMEBODY)
 
     recipients: tuple[Annotated[str, AfterValidator(_public_key)], ...] = ()
     recipients_file: str | None = None

@@ -11,7 +11,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.leftovers import leftovers_parameters, leftovers_query
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import Declared, compare, read_declared
+from bootstrapper.migrations.state import Declared, compare, misnamed, read_declared
 from bootstrapper.migrations.versions import Versions, rows_query
 from bootstrapper.step import Answer, Check, Probe
 
@@ -52,6 +52,13 @@ class RevisionCheck(Check):
         if settings.repair and rows and rows[0][1]:
             return Answer.no(f"{at}, {rows[0][1]} to repair")
         return Answer.yes(at)
+
+    def problems(self) -> Sequence[Problem]:
+        try:
+            settings = self._settings()
+        except InvalidFileError as error:
+            return error.problems
+        return misnamed(settings, self.project, self.source, [self.argument])
 
     def _declared(self, settings: MigrationSettings) -> Declared:
         return read_declared(

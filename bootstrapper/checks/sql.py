@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.postgres.statements import split
@@ -27,7 +27,7 @@ class SqlCheck(Check):
     """`sql: SELECT ...`, asked in a READ ONLY transaction."""
 
     key = "sql"
-    Argument = Annotated[str, AfterValidator(_one_question)]
+    Argument = Annotated[str, AfterValidator(_one_question), WithJsonSchema({"type": "string", "pattern": r"\S"})]
 
     def probe(self) -> Probe:
         return Probe(self.argument)

@@ -15,8 +15,9 @@ import click
 from bootstrapper import __version__
 from bootstrapper.cli import failures
 from bootstrapper.cli.lazy import LazyGroup
-from bootstrapper.cli.output import prepare, takes_colour
+from bootstrapper.cli.output import prepare, silence, takes_colour
 from bootstrapper.cli.signals import interruption_raises
+from bootstrapper.errors import ExitCode
 from bootstrapper.masking import Masker
 
 _COMMANDS = {
@@ -80,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with interruption_raises():
             code = group.main(given, prog_name="bootstrapper", standalone_mode=False, obj=masker)
+    except SystemExit:  # click's answer to a reader of its help who went away
+        silence(sys.stdout)
+        code = ExitCode.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug gets its traceback, and exit code 3
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)
         code = failures.report(error, masker, as_json=_wants_json(given), colour=colour)

@@ -23,6 +23,9 @@ from bootstrapper.errors import ExitCode
 )
 def apply(invocation: Invocation, *, dry_run: bool, follow: bool, force: bool) -> int:
     """Bring the database to the declared state (also: setup)."""
+    if follow:
+        others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format}
+        options.refuse_beside("--follow", others, "a follower makes no changes and shows no plan")
     if dry_run:
         return show_plan(invocation, "apply", force=force)
     if follow:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bootstrapper import api
-from bootstrapper.api import Outcome
+from bootstrapper.api import Outcome, Request
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.planning import print_plan
 from bootstrapper.cli.reporter import Reporter
@@ -38,13 +38,19 @@ def apply_all(
     with Reporter(invocation, command) as reporter:
         asked = request(invocation, reporter.emit, types=types, explicit=explicit, operation=operation, force=force)
         render = api.renderer(asked, invocation.format) if invocation.format else None
-        outcome = api.apply(asked, command)
-        reporter.journal.plan = outcome.plan
-        reporter.say(_last_words(invocation, reporter, outcome, nothing))
-        if outcome.embedded:
-            reporter.say(connect(invocation))
+        outcome = apply_asked(invocation, reporter, asked, nothing)
         if render:
             print_plan(invocation, render.plan(outcome.plan))
+
+
+def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, nothing: str | None = None) -> Outcome:
+    """Runs inside a report that is under way, and says how it ended."""
+    outcome = api.apply(asked, reporter.journal.command)
+    reporter.journal.plan = outcome.plan
+    reporter.say(_last_words(invocation, reporter, outcome, nothing))
+    if outcome.embedded:
+        reporter.say(connect(invocation))
+    return outcome
 
 
 def follow_others(invocation: Invocation) -> int:

@@ -12,6 +12,7 @@ from bootstrapper import restoring
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
@@ -26,7 +27,7 @@ _HEAD = ("file", "taken", "size", "revision", "run", "server", "state")
 _RUN = 8
 
 
-@click.group()
+@click.group(cls=Group)
 def backups() -> None:
     """Look at the backups, or verify one."""
 

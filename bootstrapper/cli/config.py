@@ -9,12 +9,13 @@ import click
 from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Show the configuration, or its schema."""
 

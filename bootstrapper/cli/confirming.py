@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
+from bootstrapper import api
+from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import print_message
+from bootstrapper.cli.requests import request
 from bootstrapper.errors import GuardError
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What was said on the command line, so that nobody has to be asked."""
+
+    yes: bool
+    confirm: str | None
+
+    def require(self, invocation: Invocation, question: str, database: str, nothing: str) -> None:
+        """Raises GuardError where nobody agreed, also where the name that was given is that of another database."""
+        if self.confirm is not None or api.is_protected(request(invocation)):
+            require_name(question, database, given=self.confirm, nothing=nothing)
+        else:
+            require_yes(question, yes=self.yes, nothing=nothing)
 
 
 def require_yes(question: str, *, yes: bool, nothing: str) -> None:

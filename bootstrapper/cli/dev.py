@@ -10,6 +10,7 @@ from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.confirming import require_yes
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data, print_message
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import EmbeddedServerError, ExitCode
@@ -19,7 +20,7 @@ from bootstrapper.postgres.target import Target
 _SHARED = (*options.WHERE, *options.PRINTING)
 
 
-@click.group()
+@click.group(cls=Group)
 def dev() -> None:
     """Handle the embedded server."""
 

@@ -12,7 +12,7 @@ import click
 from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
@@ -47,7 +47,13 @@ def _text(found: list[RunHistory] | None) -> Iterator[str]:
         yield _run(run)
         yield from (f"    {_revision(each)}" for each in run.revisions)
         if run.error:
-            yield f"    error: {one_line(run.error)}"
+            yield from _error(run.error)
+
+
+def _error(text: str) -> Iterator[str]:
+    """Line by line as it was said then."""
+    for line in f"error: {text}".splitlines():
+        yield from wrapped(f"    {one_line(line)}", hang=6)
 
 
 def _run(run: RunHistory) -> str:

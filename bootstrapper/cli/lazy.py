@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
+from bootstrapper.cli.order import Group
 
-class LazyGroup(click.Group):
+
+class LazyGroup(Group):
     def __init__(self, *arguments: Any, lazy: dict[str, str], aliases: dict[str, str], **options: Any) -> None:
         """Takes where commands are.
 

@@ -11,6 +11,7 @@ import click
 from bootstrapper import api, wording
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
@@ -19,7 +20,7 @@ from bootstrapper.postgres.lockstate import LockState
 from bootstrapper.units import show_seconds
 
 
-@click.group()
+@click.group(cls=Group)
 def lock() -> None:
     """Look at the lock, or break it."""
 

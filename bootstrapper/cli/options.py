@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from bootstrapper.errors import UsageError
 from bootstrapper.masking import Masker
 from bootstrapper.units import parse_duration
+from bootstrapper.wording import listed
 
 DEFAULT_FILE = Path("bootstrap.yaml")
 FILE_VARIABLE = "BOOTSTRAPPER_FILE"
@@ -79,6 +82,22 @@ def takes(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Calla
         return decorated  # type: ignore[return-value]
 
     return decorate
+
+
+def refuse_beside(option: str, others: Mapping[str, object], reason: str) -> None:
+    """Raises UsageError where one of the others was given, too.
+
+    Args:
+        others: What was given by the option's name; whatever counts as false was not.
+    """
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise UsageError(f"{option} does not go with {listed(given, 'or')}: {reason}", hint="Leave one of them out.")
+
+
+def was_given(name: str) -> bool:
+    """Whether a parameter of the command at hand stands on the command line, and is not its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 file = click.option(

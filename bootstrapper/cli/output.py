@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from io import TextIOWrapper
 from typing import TextIO
@@ -11,13 +14,26 @@ from typing import TextIO
 from bootstrapper.errors import UsageError
 
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
+_NARROWEST, _USUAL_WIDTH = 40, 80  # columns
+
+
+_PLAINLY = "bootstrapper.plainly"
+_PLAIN = {"·": "-", "…": "..."}
 
 
 def prepare() -> None:
-    """Lets no character that the terminal's encoding lacks become an error."""
+    """Lets no character that the terminal's encoding lacks become an error; our own marks have a plain spelling."""
+    codecs.register_error(_PLAINLY, _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_PLAINLY)
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """One character in ASCII, as `codecs.register_error` wants it."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAIN:
+        return _PLAIN[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def print_data(text: str) -> None:
@@ -25,9 +41,9 @@ def print_data(text: str) -> None:
     try:
         print(text, flush=True)  # noqa: T201 - the one place that prints data
     except BrokenPipeError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
     except OSError as error:
-        _silence(sys.stdout)
+        silence(sys.stdout)
         raise UsageError(f"stdout can not be written: {error.strerror}") from error
 
 
@@ -37,12 +53,12 @@ def print_message(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=stream, flush=True)
     except OSError:
-        _silence(stream)
+        silence(stream)
     except ValueError:
         return  # a stream that was closed
 
 
-def _silence(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
     """Whatever is still in the stream's buffer goes nowhere, also at the interpreter's own flush at exit."""
     try:
         descriptor = stream.fileno()
@@ -51,6 +67,17 @@ def _silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def columns() -> int:
+    """How wide the terminal behind stdout is; 80 where there is none. The variable COLUMNS wins, as in a shell."""
+    return max(_NARROWEST, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
+
+
+def wrapped(text: str, hang: int = 0) -> list[str]:
+    """Lines that the terminal need not break, all but the first one indented; a name or a path is never cut."""
+    indent = " " * hang
+    return textwrap.wrap(text, columns(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def is_terminal(stream: TextIO, variables: Mapping[str, str]) -> bool:

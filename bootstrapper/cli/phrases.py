@@ -20,14 +20,13 @@ from bootstrapper.events import (
     StepStarted,
     StepUnchanged,
 )
-from bootstrapper.plan import Action, PlannedStep, State, total
+from bootstrapper.plan import PlannedStep, State, total
 from bootstrapper.units import show_seconds
-from bootstrapper.wording import counted, one_line, with_reason
+from bootstrapper.wording import counted, one_line, past, with_reason
 
 NAME_WIDTH = 12
 """Room for a step's name, so that what follows stands in one column for most files."""
 
-_PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
 _SIZES = (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024))
 
 
@@ -103,11 +102,12 @@ def _bytes(done: int, total: int | None) -> str:
 
 
 def _done(step: PlannedStep) -> str:
+    verbs = past(step.uses)
     change = step.changes[0] if step.changes else None
     if change is not None and total(step.changes) == 1:
-        return f"{_PAST.get(change.action, 'kept')} {one_line(change.target)}"
-    counts = {past: total(step.changes, action) for action, past in _PAST.items()}
-    return ", ".join(f"{past} {count:,}" for past, count in counts.items() if count) or "applied"
+        return f"{verbs.get(change.action, 'kept')} {one_line(change.target)}"
+    counts = {verb: total(step.changes, action) for action, verb in verbs.items()}
+    return ", ".join(f"{verb} {count:,}" for verb, count in counts.items() if count) or "applied"
 
 
 def _unchanged(event: StepUnchanged) -> Phrase:

@@ -11,13 +11,18 @@ import click
 from bootstrapper import api
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.order import Group
+from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plugins import PluginInfo
+from bootstrapper.wording import one_line
+
+_INDENT = " " * 4
+_KIND = len("renderers") + 1
 
 
-@click.group()
+@click.group(cls=Group)
 def plugins() -> None:
     """Show the plugins."""
 
@@ -36,8 +41,8 @@ def list_plugins(invocation: Invocation) -> int:
 
 def _lines(info: PluginInfo) -> Iterator[str]:
     unlisted = "" if info.listed else ": installed, but not listed under plugins:, so not imported"
-    yield f"{info.name} ({info.origin}){unlisted}"
+    yield from wrapped(one_line(f"{info.name} ({info.origin}){unlisted}"), hang=len(_INDENT))
     brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
     for kind, names in brought.items():
         if names:
-            yield f"    {kind:<10} {', '.join(names)}"
+            yield from wrapped(f"{_INDENT}{kind:<{_KIND}} {', '.join(names)}", hang=len(_INDENT) + _KIND + 1)

@@ -12,7 +12,7 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
-from bootstrapper.errors import ExitCode, GuardError
+from bootstrapper.errors import ExitCode, GuardError, UsageError
 from bootstrapper.fixtures.pull.pulling import Wanted
 
 _PATH = click.Path(path_type=Path)
@@ -50,6 +50,8 @@ def pull(
     A TABLE is a name, or SCHEMA.TABLE. Only reads, and takes no lock. Columns that the server fills, and those whose
     names look like secrets, are left out; comments say which.
     """
+    if into is None and options.was_given("inline"):
+        raise UsageError("--inline means nothing without --into: all rows stay in the YAML", hint="Add --into FOLDER.")
     if output is not None and output.exists() and not force:  # before anything is connected
         raise GuardError(f"{output} exists already", hint="Name another file, or overwrite it with --force.")
     wanted = Wanted(tables=tables, mode=mode, inline=inline, into=into, output=output, force=force)

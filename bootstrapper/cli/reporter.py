@@ -14,7 +14,7 @@ from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import is_terminal, takes_colour
 from bootstrapper.cli.terminal import Terminal
 from bootstrapper.errors import ExitCode, UsageError
-from bootstrapper.events import Event
+from bootstrapper.events import Event, Warned
 
 
 class Voice(Protocol):
@@ -85,13 +85,17 @@ class Reporter:
             with self._file as file:
                 self.journal.write(file, self.exit_code)
         except OSError as problem:
+            said = f"the report can not be written: {problem.strerror}"
             if error is None:
-                raise UsageError(f"the report can not be written: {problem.strerror}") from problem
+                raise UsageError(said) from problem
+            self._voice.emit(Warned(said))
 
 
 def _opened(invocation: Invocation) -> TextIO:
     """Opened before the run: a path that can not be written to is found while nothing was done."""
     assert invocation.report is not None
+    if invocation.report.absolute() == invocation.file.absolute():
+        raise UsageError(f"the report would overwrite {invocation.file}", hint="Name another file by --report.")
     try:
         return invocation.report.open("w", encoding="utf-8")
     except OSError as error:

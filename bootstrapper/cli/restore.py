@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from bootstrapper import api, restoring
+from bootstrapper.api import Request
 from bootstrapper.cli import options
-from bootstrapper.cli.confirming import require_name, require_yes
+from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.planning import print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.events import once
 from bootstrapper.plan import Plan
 from bootstrapper.restoring import Chosen, Wanted
 from bootstrapper.units import show_seconds, show_size
@@ -31,27 +31,6 @@ identity = click.option(
     help="A private key for an encrypted backup; that of the backup step if left out.",
 )
 _NOTHING = "nothing was restored"
-# Beside each of these, those would have no effect, and somebody would believe they had.
-_APART = {
-    "drop_old": ("no_manifest", "identity", "partial", "in_place", "terminate", "jobs", "format"),
-    "in_place": ("jobs",),
-    "run": ("no_manifest",),
-    "latest": ("no_manifest",),
-}
-
-
-@dataclass(frozen=True)
-class _Consent:
-    """What was said on the command line, so that nobody has to be asked."""
-
-    yes: bool
-    confirm: str | None
-
-    def require(self, invocation: Invocation, question: str, database: str, nothing: str) -> None:
-        if api.is_protected(request(invocation)):
-            require_name(question, database, given=self.confirm, nothing=nothing)
-        else:
-            require_yes(question, yes=self.yes or self.confirm == database, nothing=nothing)
 
 
 @click.command()
@@ -100,12 +79,19 @@ def restore(
     and is kept as DATABASE_before_RUN until `restore --drop-old`. Shows first what is replaced, and asks. In a
     protected environment the database's name has to be typed, or given with --confirm.
     """
-    _require_apart()
-    consent = _Consent(yes, confirm)
+    consent = Consent(yes, confirm)
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
         raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
     if drop_old:
+        about_dump = {"--no-manifest": no_manifest, "--identity": identity, "--partial": partial, "--jobs": jobs > 1}
+        others = {**about_dump, "--in-place": in_place, "--terminate": terminate, "--format": invocation.format}
+        options.refuse_beside("--drop-old", others, "nothing is restored")
         return _drop_old(invocation, consent, dry_run=dry_run)
+    if backup is None:
+        found_by = "--latest" if latest else "--run"
+        options.refuse_beside(found_by, {"--no-manifest": no_manifest}, "backups are found by their manifests")
+    if in_place:
+        options.refuse_beside("--in-place", {"--jobs": jobs > 1}, "one transaction has one connection")
     wanted = Wanted(
         file=backup,
         run=run,
@@ -114,43 +100,30 @@ def restore(
         partial=partial,
         identity=identity,
     )
-    with _shown(invocation, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
-        if dry_run:
-            return ExitCode.DONE
-        database = plan.database.database
-        consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
-        with Reporter(invocation, "restore") as reporter:
-            reporter.journal.plan = plan
-            asked = request(invocation, reporter.emit)
+    with Reporter(invocation, "restore") as reporter:
+        asked = request(invocation, once(reporter.emit))
+        with _shown(invocation, reporter, asked, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
+            if dry_run:
+                return ExitCode.DONE
+            database = plan.database.database
+            consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
             done = restoring.restore(asked, chosen, plan, in_place=in_place, terminate=terminate, jobs=jobs)
-            name = chosen.where.rpartition("/")[2]
-            reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
-            reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
+        name = chosen.where.rpartition("/")[2]
+        reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
+        reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
     return ExitCode.DONE
 
 
-def _require_apart() -> None:
-    """Raises UsageError over two options of which one would have no effect."""
-    context = click.get_current_context()
-    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    for one, others in _APART.items():
-        for other in others:
-            if one in given and other in given:
-                first, second = (f"--{name.replace('_', '-')}" for name in (other, one))
-                raise UsageError(f"{first} has no effect beside {second}", hint="Leave one of them out.")
-
-
 @contextmanager
-def _shown(invocation: Invocation, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[tuple[Plan, Chosen]]:
+def _shown(
+    invocation: Invocation, reporter: Reporter, asked: Request, wanted: Wanted, *, in_place: bool, jobs: int
+) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
-    with ExitStack() as stack:
-        with Reporter(invocation, "restore") as reporter:
-            asked = request(invocation, reporter.emit)
-            render = api.renderer(asked, invocation.format or "text")
-            plan, chosen = stack.enter_context(restoring.preview(asked, wanted, in_place=in_place, jobs=jobs))
-            reporter.journal.plan = plan
-            reporter.make_way_for_data()
-            print_plan(invocation, render.plan(plan))
+    render = api.renderer(asked, invocation.format or "text")
+    with restoring.preview(asked, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
+        reporter.journal.plan = plan
+        reporter.make_way_for_data()
+        print_plan(invocation, render.plan(plan))
         yield plan, chosen
 
 
@@ -160,9 +133,9 @@ def _what_was_kept(invocation: Invocation, kept: str, *, in_place: bool) -> str:
     return f"the old database is kept as {kept}; drop it with: bootstrapper restore --drop-old{invocation.again}"
 
 
-def _drop_old(invocation: Invocation, consent: _Consent, *, dry_run: bool) -> int:
+def _drop_old(invocation: Invocation, consent: Consent, *, dry_run: bool) -> int:
     with Reporter(invocation, "restore --drop-old") as reporter:
-        asked = request(invocation, reporter.emit)
+        asked = request(invocation, once(reporter.emit))
         database, found = restoring.kept_databases(asked)
         reporter.make_way_for_data()
         for name, size in found.items():

@@ -8,15 +8,17 @@ from pathlib import Path
 import click
 
 from bootstrapper import api, operations
+from bootstrapper.api import Request
 from bootstrapper.cli import options
-from bootstrapper.cli.applying import apply_all
-from bootstrapper.cli.confirming import require_name, require_yes
+from bootstrapper.cli.applying import apply_all, apply_asked
+from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.planning import print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.events import once
 from bootstrapper.migrations.relative import RELATIVE
 from bootstrapper.operations import Operation
 from bootstrapper.plan import Plan
@@ -59,17 +61,16 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, 
     given with --confirm.
     """
     target = _absolute(invocation, target)
-    shown = _shown(invocation, operations.downgrade(target))
-    if dry_run or not shown.pending:
-        return ExitCode.DONE
-    question = f"Take back {len(_revisions(shown))} of the revisions of database {shown.database.database}?"
-    nothing = "nothing was taken back"
-    if api.is_protected(request(invocation)):
-        require_name(question, shown.database.database, given=confirm, nothing=nothing)
-    else:
-        require_yes(question, yes=yes or confirm == shown.database.database, nothing=nothing)
-    operation = operations.downgrade(target, _revisions(shown))
-    apply_all(replace(invocation, format=None), "downgrade", types=_TYPES, operation=operation)
+    with Reporter(invocation, "downgrade") as reporter:
+        asked = request(invocation, once(reporter.emit), types=_TYPES, operation=operations.downgrade(target), sql=True)
+        shown = _shown(invocation, reporter, asked)
+        if dry_run or not shown.pending:
+            return ExitCode.DONE
+        database = shown.database.database
+        question = f"Take back {len(_revisions(shown))} of the revisions of database {database}?"
+        Consent(yes, confirm).require(invocation, question, database, "nothing was taken back")
+        agreed = operations.downgrade(target, _revisions(shown))
+        apply_asked(invocation, reporter, replace(asked, operation=agreed, sql=False))
     return ExitCode.DONE
 
 
@@ -111,15 +112,12 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
     return ExitCode.DONE
 
 
-def _shown(invocation: Invocation, operation: Operation) -> Plan:
+def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
     """Prints what a downgrade would do, and gives it."""
-    with Reporter(invocation, "downgrade") as reporter:
-        asked = request(invocation, reporter.emit, types=_TYPES, operation=operation, sql=True)
-        render = api.renderer(asked, invocation.format or "text")
-        plan = api.plan(asked, "downgrade")
-        reporter.journal.plan = plan
-        reporter.make_way_for_data()
-        print_plan(invocation, render.plan(plan))
+    render = api.renderer(asked, invocation.format or "text")
+    plan = reporter.journal.plan = api.plan(asked, "downgrade")
+    reporter.make_way_for_data()
+    print_plan(invocation, render.plan(plan))
     return plan
 
 

@@ -12,7 +12,7 @@ from bootstrapper.api import Status
 from bootstrapper.cli import options
 from bootstrapper.cli.colouring import coloured
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
@@ -33,14 +33,14 @@ def status(invocation: Invocation) -> int:
 def _text(found: Status) -> str:
     plan = found.plan
     width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
-    steps = [
+    heads = [
         f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}" for step in plan.steps
     ]
+    steps = [line for head in heads for line in wrapped(head, hang=width + 4)]
+    besides = [line for step in plan.steps for item in step.findings for line in wrapped(wording.finding(item), hang=2)]
     facts = [f"last run: {_run(found.last_run)}", f"lock: {wording.one_line(str(found.holder or 'free'))}"]
-    found_besides = [wording.finding(item) for step in plan.steps for item in step.findings]
-    return "\n".join(
-        [wording.title(plan), wording.where(plan), "", *steps, *found_besides, "", *facts, wording.totals(plan)]
-    )
+    facts = [line for fact in facts for line in wrapped(fact, hang=4)]
+    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, wording.totals(plan)])
 
 
 def _run(record: RunRecord | None) -> str:

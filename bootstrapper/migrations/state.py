@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,29 @@ def read_declared(
         raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
     except BrokenHistory as error:
         raise MigrationError(str(error), hint=_hint(settings, str(error))) from error
+
+
+def misnamed(
+    settings: MigrationSettings, project: Project, source: Source | None, names: Iterable[str]
+) -> list[Problem]:
+    """Which names stand for no revision, as far as the files can be read without running any code of the project."""
+    try:
+        layout = find_layout(settings, project, source)
+        history = History(_read(file, project) for file in layout.revision_files())
+    except DynamicProject:
+        return []
+    except InvalidFileError as error:
+        return list(error.problems)
+    except BrokenHistory as error:
+        return [Problem(str(error), source)]
+    problems = []
+    for name in names:
+        try:
+            history.targets(name)
+        except BrokenHistory as error:
+            hint = error.hint if isinstance(error, NoSuchRevision) else None
+            problems.append(Problem(str(error), source, hint))
+    return problems
 
 
 def _read(file: Path, project: Project) -> Revision:

@@ -56,6 +56,13 @@ SECRETS = ("password", "sslpassword")
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
+CHOICES = {
+    "sslmode": SSL_MODES,
+    "channel_binding": ("disable", "prefer", "require"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
+"""What libpq takes for some of the keywords."""
+
 # What `ssl=` means to asyncpg (the modes themselves), JDBC (true, false) and node-postgres (1, 0, no-verify).
 _SSL = {**{mode: mode for mode in SSL_MODES}, "no-verify": "require"}
 _SSL |= dict.fromkeys(("true", "1", "on", "yes"), "require") | dict.fromkeys(("false", "0", "off", "no"), "disable")
@@ -107,8 +114,8 @@ def sort(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 def _keep(parameters: dict[str, str], name: str, value: str) -> None:
     if parameters.setdefault(name, value) != value:
         raise ValueError("ssl and sslmode contradict each other; leave one of them out")
-    if name == "sslmode" and value not in SSL_MODES:
-        raise ValueError(f"sslmode has to be one of: {', '.join(SSL_MODES)}")
+    if value not in CHOICES.get(name, (value,)):
+        raise ValueError(f"{name} has to be one of: {', '.join(CHOICES[name])}")
     if name == "connect_timeout" and not re.fullmatch(r"-?\d+", value, re.ASCII):
         raise ValueError("connect_timeout has to be a whole number of seconds")
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Self
 
-from bootstrapper.postgres import keywords, url
+from bootstrapper.postgres import defaults, keywords, url
 
 DEFAULT_PORT = 5432
 
 _LIBPQ_DRIVERS = (None, "psycopg", "psycopg_async", "psycopg2", "psycopg2cffi")
+_PLACE = ("host", "hostaddr", "port")
 _LOCATION = ("host", "port", "dbname", "user", "password")
 
 
@@ -128,11 +129,40 @@ class Target:
         return tuple(self.parameters[name] for name in keywords.SECRETS if name in self.parameters)
 
     @property
+    def server(self) -> str:
+        """`host:port`, or what libpq takes where no host is named; safe to print."""
+        service = self.parameters.get("service")
+        if service:
+            return f"service {service}"
+        taken = self._completed()
+        if "host" in taken.parameters or "hostaddr" in taken.parameters:
+            return ",".join(str(host) for host in taken.hosts)
+        return f"local socket:{taken.port}"
+
+    def _completed(self) -> Self:
+        """With the place that libpq's own variables add; as it is where these do not fit it, as libpq will say."""
+        if {"host", "port"} <= set(self.parameters):
+            return self
+        own = {name: value for name, value in defaults.read().items() if name in _PLACE}
+        taken = replace(self, parameters={**own, **self.parameters})
+        try:
+            assert taken.hosts
+        except ValueError:
+            return self
+        return taken
+
+    @property
     def where(self) -> str:
         """`host:port/dbname`, safe to print."""
-        service = self.parameters.get("service")
-        hosts = f"service {service}" if service else ",".join(str(host) for host in self.hosts)
-        return f"{hosts}/{self.dbname}" if self.dbname else hosts
+        return f"{self.server}/{self.dbname}" if self.dbname else self.server
+
+    @property
+    def database(self) -> str:
+        """The name of the database, or what libpq takes where none is named: in the end, the user's name."""
+        if self.dbname or "service" in self.parameters:
+            return self.dbname or "that the service names"
+        own = defaults.read()
+        return own.get("dbname") or self.user or own.get("user") or "unknown"
 
     @property
     def is_loopback(self) -> bool:

@@ -17,6 +17,7 @@ from bootstrapper.step import Change, Context, Deferred, Step, StepModel
 from bootstrapper.units import Seconds
 
 _SHOWN_LINES = 10
+_List = Annotated[list[str], Field(min_length=1)]
 
 
 def _arguments(raw: Any) -> Any:
@@ -43,7 +44,9 @@ class Command(Step):
         """
 
         run: Annotated[
-            list[str], Field(min_length=1), BeforeValidator(_arguments, json_schema_input_type=list[str] | str)
+            list[str],
+            Field(min_length=1),
+            BeforeValidator(_arguments, json_schema_input_type=_List | Annotated[str, Field(pattern=r"\S")]),
         ]
         cwd: str | None = None
         env: dict[str, str] = Field(default_factory=dict)

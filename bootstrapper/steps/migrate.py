@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrapper.errors import FencedOffError, GuardError, MigrationError
+from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Problem
 from bootstrapper.events import Warned
 from bootstrapper.migrations import describe, remains
 from bootstrapper.migrations.contact import stranger
@@ -15,7 +15,7 @@ from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import read_revision
 from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, read_declared
+from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.versions import Versions
 from bootstrapper.plan import SQL
 from bootstrapper.postgres.lock import Hold
@@ -140,6 +140,10 @@ class Migrate(Step):
     def _repair(self, context: Context, hold: Hold, state: State) -> None:
         if self.options.repair:
             remains.repair(context, hold, state, context.deadline.sooner(self.options.timeout))
+
+    def problems(self, project: Project) -> Sequence[Problem]:
+        adopted = [self.options.adopt] if self.options.adopt is not None else []
+        return misnamed(self.options, project, self.source, [*self.options.targets, *adopted])
 
     def inputs(self, project: Project) -> Sequence[Path]:
         """The configuration, env.py, and the revisions as far as they can be found without running code."""

@@ -6,16 +6,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import psycopg
 from psycopg import Connection, pq
-from pydantic import model_validator
+from pydantic import ConfigDict, WithJsonSchema, model_validator
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.statements import Statement, line_and_column, split
+from bootstrapper.presence import one_of
 from bootstrapper.step import Change, Context, Deferred, Project, Step, StepModel
 
 _SHOWN = 70
@@ -37,7 +38,9 @@ class Sql(Step):
             transaction: False sends the statements one by one outside a transaction, for what can not run in one.
         """
 
-        statement: str | None = None
+        model_config = ConfigDict(json_schema_extra=one_of("statement", "file"))
+
+        statement: Annotated[str, WithJsonSchema({"type": "string", "pattern": r"\S"})] | None = None
         file: str | None = None
         transaction: bool = True
 

@@ -11,6 +11,7 @@ import pytest
 
 from bootstrapper.plan import Plan
 from tests.cli.project import BOOTSTRAP, Project
+from tests.cli.pseudoterminal import on_terminal
 
 
 def rows(project: Project, query: bytes) -> list[tuple[object, ...]]:
@@ -116,6 +117,20 @@ def test_only_chosen_steps_are_run(project: Project) -> None:
     assert rows(project, b"SELECT count(*) FROM notes") == [(0,)]
 
 
+def test_a_command_for_one_type_names_its_steps_where_none_was_chosen(project: Project) -> None:
+    project.write(BOOTSTRAP + "  - uses: backup\n  - {uses: backup, name: second, with: {directory: second}}\n")
+    for arguments in (["backup"], ["backup", "now.dump"]):
+        run = project.run(*arguments, "--step", "notes")
+        assert run.returncode == 2
+        assert run.stderr == "error: none of the chosen steps uses 'backup'\nhint: Of this type: backup, second.\n"
+
+
+def test_a_backup_into_a_file_is_that_of_the_chosen_step(project: Project) -> None:
+    project.write(BOOTSTRAP + "  - uses: backup\n  - {uses: backup, name: second}\n")
+    for arguments in (["--step", "second"], ["--skip", "backup"]):
+        assert "> second (backup)" in project.run("backup", "now.dump", *arguments, "--dry-run").stdout
+
+
 def test_a_quiet_apply_says_nothing(project: Project) -> None:
     run = project.run("apply", "--quiet")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
@@ -177,6 +192,15 @@ def test_status_tells_the_last_run_and_the_lock(project: Project) -> None:
     assert text.rstrip().endswith("Nothing to do.")
 
 
+def test_status_keeps_its_columns_on_a_narrow_terminal(project: Project) -> None:
+    assert project.run("apply").returncode == 0
+    lines = on_terminal(project, ["status", "--no-color"], COLUMNS="50")[0].splitlines()
+    shown = lines[lines.index("sample") :]
+    assert [line for line in shown[2:] if len(line) > 50] == []
+    notes = next(number for number, line in enumerate(shown) if line.startswith("= notes (sql)"))
+    assert shown[notes + 1] == " " * 20 + "exists"
+
+
 def test_status_as_json_has_the_same_facts(project: Project) -> None:
     project.run("apply")
     said = json.loads(project.run("status", "--format", "json").stdout)
@@ -222,6 +246,13 @@ def test_plugins_list_shows_what_is_built_in(offline: Project) -> None:
     assert "renderers  text, json, markdown" in text
     found = json.loads(offline.run("plugins", "list", "--format", "json").stdout)
     assert "wait" in found[0]["steps"]
+
+
+def test_plugins_list_keeps_its_columns_on_a_narrow_terminal(offline: Project) -> None:
+    shown, code = on_terminal(offline, ["plugins", "list"], COLUMNS="60")
+    lines = shown.splitlines()
+    assert (code, [line for line in lines if len(line) > 60]) == (0, [])
+    assert "    checks     backup, database, environment, extension,\n               fixtures," in "\n".join(lines)
 
 
 def test_a_server_of_its_own_is_nothing_for_dev(offline: Project) -> None:

@@ -26,8 +26,23 @@ SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT 
         (["plan", "--timeout", "5"], "'5' is not a time; write it as"),
         (["plan", "surplus"], "unexpected extra argument"),
         (["dev", "strat"], "No such command"),
+        (["-e", "production", "apply"], "-e stands after the command: bootstrapper apply -e ..."),
+        (["--file=x.yaml", "dev", "url"], "--file stands after the command: bootstrapper dev url --file ..."),
+        (["lock", "--environment", "x", "show"], "after the command: bootstrapper lock show --environment ..."),
+        (["--dry-run", "setup"], "--dry-run stands after the command: bootstrapper setup --dry-run ..."),
+        (["-q"], "-q stands after the command: bootstrapper plan -q ..."),
+        (["--oops", "plan"], "No such option"),
         (["plan", "-f", "missing.yaml"], "missing.yaml"),
         (["plan", "--step", "nots"], "the file has no step 'nots'"),
+        (["plan", "--step", "notes", "--skip", "notes"], "step 'notes' is both chosen and skipped"),
+        (["migrate", "--step", "notes"], "the file has no step that uses 'migrate'"),
+        (["apply", "--follow", "--force"], "--follow does not go with --force: a follower makes no changes"),
+        (["apply", "--follow", "--dry-run", "--format", "json"], "--follow does not go with --dry-run or --format"),
+        (["restore", "--drop-old", "--in-place", "--jobs", "2"], "--drop-old does not go with --jobs or --in-place"),
+        (["restore", "--latest", "--no-manifest"], "--latest does not go with --no-manifest"),
+        (["restore", "a.dump", "--in-place", "--jobs", "2"], "--in-place does not go with --jobs"),
+        (["pull", "notes", "--inline", "5"], "--inline means nothing without --into"),
+        (["apply", "--report", "bootstrap.yaml"], "the report would overwrite bootstrap.yaml"),
     ],
 )
 def test_bad_usage_is_2_with_words_and_no_traceback(offline: Project, arguments: list[str], said: str) -> None:
@@ -60,6 +75,11 @@ def test_every_problem_of_the_file_is_said_at_once_with_its_place(offline: Proje
     assert run.returncode == 2
     assert "error: bootstrap.yaml:2:1: " in run.stderr
     assert "error: bootstrap.yaml:12:5: " in run.stderr
+
+
+def test_a_file_that_the_report_would_overwrite_stays(offline: Project) -> None:
+    offline.run("apply", "--report", str(offline.folder / "bootstrap.yaml"))
+    assert (offline.folder / "bootstrap.yaml").read_text(encoding="utf-8") == BOOTSTRAP
 
 
 @pytest.mark.parametrize("arguments", [["plan", "--log-format", "json"], ["plan", "--log-format=json", "--oops"]])
@@ -163,6 +183,27 @@ def test_a_reader_that_goes_away_breaks_no_run(project: Project) -> None:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["--version"], ["plugins", "list"]])
+def test_help_into_a_closed_pipe_is_no_failure(offline: Project, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nowhere:  # noqa: PTH123 - a descriptor, not a path
+        run = subprocess.run(
+            offline.command(*arguments),
+            cwd=offline.folder,
+            env=offline.variables(),
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+        )
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_a_report_that_is_lost_is_said_beside_the_error(offline: Project) -> None:
+    run = offline.run("plan", "--step", "nots", "--report", "/dev/full")
+    assert run.returncode == 2
+    assert run.stderr.startswith("warning: the report can not be written: No space left on device\nerror: ")
+
+
 def test_a_plan_into_a_closed_pipe_is_quiet(project: Project) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -197,7 +238,7 @@ def test_a_terminal_that_knows_only_ascii_is_no_error(project: Project) -> None:
     run = project.spawn("plan", PYTHONIOENCODING="ascii")
     assert run.returncode == 0, run.stderr
     assert "127.0.0.1" in run.stdout
-    assert " \\xb7 database " in run.stdout
+    assert " - database " in run.stdout
 
 
 TWICE = """

@@ -105,6 +105,31 @@ def test_downgrade_takes_back_what_was_confirmed(project: Project) -> None:
     assert versions(project) == []
 
 
+def test_downgrade_says_once_what_it_is_about(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("steps:", "steps:\n  - uses: wait"))
+    project.run("upgrade", "-e", "here")
+    said = project.run("downgrade", "-1", "--yes", "--report", "report.json", "-e", "here").stderr
+    assert (said.count("downgrade · "), said.count("wait: ready")) == (1, 1), said
+    report = json.loads((project.folder / "report.json").read_text())
+    assert (report["database"], report["outcome"]) == (project.url.rpartition("/")[2], "done")
+
+
+def test_a_revision_is_taken_back_and_no_file_deleted(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    one = project.run("downgrade", "-1", "--yes", "-e", "here")
+    assert "migrate: took back revision third in " in one.stderr
+    assert one.stdout.rstrip().endswith("Plan: 0 to create, 0 to update, 1 to take back, 0 to run.")
+    two = project.run("downgrade", "base", "--yes", "-e", "here")
+    assert "migrate: took back 2 in " in two.stderr
+    assert "migrate (downgrade)  2 to take back\n" in two.stdout
+
+
+def test_the_report_of_a_downgrade_that_was_not_confirmed_says_so(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    project.run("downgrade", "-1", "--report", "report.json", "-e", "here")
+    assert json.loads((project.folder / "report.json").read_text())["exit_code"] == 9
+
+
 def test_in_a_protected_environment_yes_is_not_enough(project: Project) -> None:
     project.run("upgrade", "-e", "live")
     name = project.url.rpartition("/")[2]
@@ -114,6 +139,12 @@ def test_in_a_protected_environment_yes_is_not_enough(project: Project) -> None:
     assert versions(project) == ["third"]
     assert project.run("downgrade", "second", "--confirm", name, "-e", "live").returncode == 0
     assert versions(project) == ["second"]
+
+
+def test_yes_does_not_outdo_the_name_of_another_database(project: Project) -> None:
+    project.run("upgrade", "-e", "here")
+    assert project.run("downgrade", "-1", "--yes", "--confirm", "another", "-e", "here").returncode == 9
+    assert versions(project) == ["third"]
 
 
 def test_a_downgrade_to_where_the_database_has_not_been_is_refused(project: Project) -> None:
@@ -207,6 +238,15 @@ def test_history_tells_runs_and_revisions_with_who_and_how_long(project: Project
     assert all(each["seconds"] >= 0 for each in up["revisions"])
     text = project.run("history", "--most", "1", "-e", "here").stdout
     assert ("downgrade second" in text, "upgrade" in text) == (True, False)
+
+
+def test_history_tells_an_error_line_by_line(project: Project) -> None:
+    with psycopg.connect(project.url) as connection:
+        connection.execute("CREATE TABLE b ()")
+    project.run("stamp", "base", "-e", "here")
+    assert project.run("upgrade", "-e", "here").returncode == 1
+    told = project.run("history", "--most", "1", "-e", "here").stdout
+    assert '    error: revision second: relation "b" already exists (SQLSTATE 42P07)\n      statement: CREATE' in told
 
 
 def test_with_several_histories_the_step_has_to_be_named(project: Project) -> None:

@@ -35,6 +35,33 @@ def test_what_the_url_leaves_out_stays_out() -> None:
     assert target.conninfo() == ""
 
 
+@pytest.mark.parametrize(
+    ("url", "variables", "server", "database"),
+    [
+        ("postgresql://", {"PGUSER": "me"}, "local socket:5432", "me"),
+        ("postgresql://", {"PGPORT": "6000", "PGDATABASE": "shop"}, "local socket:6000", "shop"),
+        ("postgresql://", {"PGHOST": "db.example", "PGUSER": "me"}, "db.example:5432", "me"),
+        ("postgresql://", {"PGHOST": "/run/pg"}, "/run/pg:5432", None),
+        ("postgresql://you@", {"PGUSER": "me"}, "local socket:5432", "you"),
+        ("postgresql://here", {"PGHOST": "there", "PGPORT": "6000"}, "here:6000", None),
+        ("postgresql://here:1/shop", {"PGHOST": "there", "PGPORT": "6000", "PGDATABASE": "x"}, "here:1", "shop"),
+        ("postgresql://?host=/run/pg", {}, "/run/pg:5432", None),
+        ("postgresql://here", {"PGPORT": "none"}, "here:5432", None),
+        ("postgresql://?service=shop", {"PGHOST": "there"}, "service shop", "that the service names"),
+    ],
+)
+def test_what_is_left_out_is_named_as_libpq_will_take_it(
+    url: str, variables: dict[str, str], server: str, database: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    target = Target.from_url(url)
+    assert target.server == server
+    assert database is None or target.database == database
+
+
 def test_a_line_break_around_the_url_does_not_count() -> None:
     assert Target.from_url(" postgresql://localhost/shop\n").dbname == "shop"
 

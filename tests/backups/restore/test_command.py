@@ -44,6 +44,12 @@ def test_what_is_replaced_by_what_is_shown_first(corner_shop: Shop) -> None:
     assert corner_shop.execute(NAMES) == [("AC/DC",), ("too much",)]
 
 
+def test_a_restore_says_once_what_it_is_about(corner_shop: Shop) -> None:
+    changed(corner_shop)
+    said = corner_shop.run("restore", "--latest", "--yes").stderr
+    assert (said.count("restore · "), said.count("restored: ")) == (1, 1), said
+
+
 def test_without_a_terminal_and_without_yes_nothing_is_done(corner_shop: Shop) -> None:
     changed(corner_shop)
     before = corner_shop.databases()
@@ -73,11 +79,11 @@ def test_one_backup_has_to_be_named(corner_shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("typed", "without_effect"),
     [
-        ("--latest --in-place --jobs 2", "--jobs has no effect beside --in-place"),
-        ("--latest --no-manifest", "--no-manifest has no effect beside --latest"),
+        ("--latest --in-place --jobs 2", "--in-place does not go with --jobs"),
+        ("--latest --no-manifest", "--latest does not go with --no-manifest"),
         *(
-            (f"--drop-old {option}", f"{option.split()[0]} has no effect beside --drop-old")
-            for option in ("--in-place", "--terminate", "--jobs 1", "--no-manifest", "--partial", "--format json")
+            (f"--drop-old {option}", f"--drop-old does not go with {option.split()[0]}")
+            for option in ("--in-place", "--terminate", "--jobs 2", "--no-manifest", "--partial", "--format json")
         ),
     ],
 )
