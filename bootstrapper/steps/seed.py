@@ -35,7 +35,7 @@ class Seed(Step):
         try:
             return seeding.changes(context, self.options.fixtures, self.source)
         except FixtureError as error:
-            earlier = context.earlier() if error.sqlstate is not None else ()
+            earlier = _may_mend(context, error)
             if not earlier:
                 raise
             return [_waiting(error, earlier[-1])]
@@ -49,7 +49,12 @@ class Seed(Step):
         return parts(context, self.options.fixtures, changes, self.options.batch, self.source)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
-        return reviewing.findings(context, self.options.fixtures, changes, self.source)
+        try:
+            return reviewing.findings(context, self.options.fixtures, changes, self.source)
+        except FixtureError as error:
+            if not _may_mend(context, error):
+                raise
+            return ()  # what is deferred says it
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         apply.apply(context, self.options.fixtures, changes, self.source)
@@ -77,6 +82,10 @@ class Seed(Step):
         return [project.path(fixture.file) for fixture in fixtures if fixture.file is not None]
 
 
+def _may_mend(context: Context, error: FixtureError) -> Sequence[str]:
+    """The earlier steps that may change what the server refuses as its tables and types are now."""
+    return context.earlier() if error.sqlstate is not None else ()
+
+
 def _waiting(error: FixtureError, step: str) -> Deferred:
-    """What the server refuses as its tables and types are now, which an earlier step of the run may change."""
     return Deferred(f"step {step}", f"as things are now: {error}", frozenset(Action) - {Action.RUN, Action.NOOP})

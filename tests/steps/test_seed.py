@@ -144,7 +144,10 @@ def test_two_runs_at_once_seed_once(project: TrialProject) -> None:
         ("size text, other text DEFAULT 'x' UNIQUE", "ALTER TABLE things DROP CONSTRAINT things_other_key"),
     ],
 )
-def test_what_an_earlier_step_may_make_possible_waits_for_it(project: TrialProject, column: str, widening: str) -> None:
+@pytest.mark.parametrize("more", ["", "on_deleted: keep, "])
+def test_what_an_earlier_step_may_make_possible_waits_for_it(
+    project: TrialProject, column: str, widening: str, more: str
+) -> None:
     other = ", other: x" if "other" in column else ""
     project.rows(f"CREATE TABLE things (id int PRIMARY KEY, {column}); INSERT INTO things (id) VALUES (7)")
     project.write(f"""
@@ -153,7 +156,7 @@ steps:
   - {{uses: sql, with: {{statement: "{widening}; CREATE TABLE done ()"}}, check: {{table: done}}}}
   - uses: seed
 fixtures:
-  things: {{key: [id], rows: [{{id: 1, size: large{other}}}]}}
+  things: {{key: [id], {more}rows: [{{id: 1, size: large{other}}}]}}
 """)
     (waiting,) = project.plan().steps[-1].deferred
     assert waiting.needs == "step sql"
