@@ -85,14 +85,17 @@ class Executor:
             sql: Whether changes are to show their statements, which may run code of the project.
         """
         with self._session.read_only():
-            planned = self._planner(self._context).plan()
+            planner = self._planner(self._context)
+            planned = planner.plan()
+            if not for_reader:
+                return planned
             pairs = zip(self._entries, planned, strict=True)
-            return tuple(self._reviewed(entry, step, sql=sql) for entry, step in pairs) if for_reader else planned
+            return tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
 
-    def _reviewed(self, entry: Entry, planned: PlannedStep, *, sql: bool) -> PlannedStep:
+    @staticmethod
+    def _reviewed(entry: Entry, planned: PlannedStep, context: Context, *, sql: bool) -> PlannedStep:
         if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:
             return planned
-        context = self._context(entry)
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
         try:
             if sql and items:

@@ -115,11 +115,11 @@ class Planner:
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
         reason = planned.check.reason if planned.check is not None else ""
         if planned.check is None and state is State.DONE:
-            reason = step.done_reason(self._context(entry))
+            reason = step.done_reason(self.context(entry))
         return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
-        context = self._context(entry)
+        context = self.context(entry)
         try:
             return step.changes(context)
         except Exception as error:
@@ -151,7 +151,7 @@ class Planner:
     def _evaluate(self, entry: Entry, condition: Condition | None) -> Answer | None:
         if condition is None:
             return None
-        context = self._context(entry)
+        context = self.context(entry)
         return condition.evaluate(lambda check: self._ask(check, context))
 
     def _ask(self, check: Check, context: Context) -> Answer:
@@ -176,7 +176,8 @@ class Planner:
             found[any(check.probe() is None for check in checks)].extend(checks)
         return found
 
-    def _context(self, entry: Entry) -> Context:
+    def context(self, entry: Entry) -> Context:
+        """A new context for the entry, which can ask about the other steps of the plan."""
         return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
 
 
