@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.cli import restore as command
+from bootstrapper.cli.confirming import Consent
 from tests.backups.restore.shops import FILE, Shop
 
 NAMES = "SELECT name FROM artist ORDER BY 1"
@@ -17,7 +17,7 @@ AFTER_AGREEING = "was changed after it had been looked at"
 
 
 def agreed_then(change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command._Consent, "require", lambda *_, **__: change())
+    monkeypatch.setattr(Consent, "require", lambda *_, **__: change())
 
 
 @pytest.mark.parametrize("way", [[], ["--in-place"]])
