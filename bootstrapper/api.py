@@ -117,7 +117,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
             if planned.unset:
                 raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
             if planned.pending:
-                recovery.apply(run.executor, run.deadline, request.emit)
+                recovery.apply(run.executor, run.deadline, request.tell)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None
             is_embedded = run.address.embedded is not None
@@ -129,7 +129,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         outcome = "interrupted"
         raise
     finally:
-        request.emit(RunFinished(outcome, time.monotonic() - started, len(applied)))
+        request.tell(RunFinished(outcome, time.monotonic() - started, len(applied)))
 
 
 def follow(request: Request) -> bool:
@@ -142,7 +142,7 @@ def follow(request: Request) -> bool:
     """
     request = replace(request, emit=once(request.emit))
     with opened(request, "apply", writes=False) as run:
-        return following.follow(run.executor, run.session, run.deadline, request.emit)
+        return following.follow(run.executor, run.session, run.deadline, request.tell)
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:
@@ -203,7 +203,9 @@ def status(request: Request) -> Status:
 def lock_state(request: Request) -> LockState | None:
     """Who holds the lock and who waits for it; None where it is free."""
     with opened(request, "lock show", writes=False) as run, run.session.read_only() as connection:
-        return read_state(connection, run.project.ledger)
+        state = read_state(connection, run.project.ledger)
+    quote = request.masker.quote
+    return state and replace(state, blocked=tuple(replace(each, query=quote(each.query)) for each in state.blocked))
 
 
 def break_lock(request: Request, run_id: UUID) -> LockState:
@@ -238,14 +240,14 @@ def _row_count(rows: object) -> int | None:
 def plugins(request: Request) -> tuple[PluginInfo, ...]:
     """What is built in, what the file lists, and what is installed without being listed."""
     loaded = _load(request)
-    return (*load_plugins(loaded).infos, *unlisted(loaded.config.plugins))
+    return (*load_plugins(request, loaded).infos, *unlisted(loaded.config.plugins))
 
 
 def renderer(request: Request, format_name: str) -> Renderer:
     """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
     found = {kind.format: kind for kind in builtins.bootstrapper_renderers()}
     if format_name not in found:
-        found = dict(load_plugins(_load(request)).renderers)
+        found = dict(load_plugins(request, _load(request)).renderers)
     if format_name not in found:
         known = ", ".join(sorted(found))
         raise UsageError(f"there is no format {format_name!r}", hint=f"Choose one of these: {known}.")
@@ -266,7 +268,7 @@ def embedded_server(request: Request) -> EmbeddedServer:
 def config_text(request: Request) -> str:
     """The file as it is in effect, with the overlay laid over it, as YAML without any secret."""
     loaded = _load(request)
-    secret = {key for key, kind in load_plugins(loaded).values.items() if kind.secret}
+    secret = {key for key, kind in load_plugins(request, loaded).values.items() if kind.secret}
     return disclose(loaded.document.data, secret)
 
 

@@ -88,18 +88,34 @@ class Problem:
 
 
 class BootstrapperError(Exception):
-    """The root. Carries a message without secrets, a hint, and the exit code of its kind."""
+    """The root. Carries a message without secrets, a hint, and the exit code of its kind.
+
+    Attributes:
+        headline: What is wrong, in one line: a line break in it comes from others, and is shown as an escape.
+        details: Further lines, such as the last ones that a program printed.
+        message: Both together.
+    """
 
     exit_code: ClassVar[ExitCode]
 
-    def __init__(self, message: str, *, hint: str | None = None, source: Source | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(
+        self, message: str, *, hint: str | None = None, source: Source | None = None, details: Iterable[str] = ()
+    ) -> None:
+        self.headline = message
+        self.details = tuple(details)
+        self.message = "\n  ".join([message, *self.details])
         self.hint = hint
         self.source = source
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.source}: {self.message}" if self.source else self.message
+
+    @property
+    def lines(self) -> list[str]:
+        """The error line by line, with its place."""
+        first = f"{self.source}: {self.headline}" if self.source else self.headline
+        return [first, *(f"  {line}" for line in self.details)]
 
     @property
     def retryable(self) -> bool:
@@ -114,6 +130,10 @@ class InvalidFileError(ConfigError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=_place))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def lines(self) -> list[str]:
+        return [str(problem) for problem in self.problems]
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -227,8 +247,8 @@ class MigrationError(StepError):
         self.sqlstate = sqlstate
         at = f"revision {revision}: " if revision else ""
         code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-        text = f"\n  statement: {statement}" if statement else ""
-        super().__init__(f"{at}{reason}{code}{text}", hint=hint)
+        first, *more = (statement or "").split("\n")
+        super().__init__(f"{at}{reason}{code}", hint=hint, details=[f"statement: {first}", *more] if statement else ())
 
 
 class FixtureError(StepError):
@@ -254,9 +274,9 @@ class FixtureError(StepError):
 
 
 class BackupError(StepError):
-    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+    def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
-        super().__init__(reason, hint=hint)
+        super().__init__(reason, hint=hint, details=details)
 
 
 class ClientToolsError(StepError):
@@ -275,10 +295,10 @@ class ClientToolsError(StepError):
 
 
 class CommandFailedError(StepError):
-    def __init__(self, program: str, reason: str, *, source: Source | None = None) -> None:
+    def __init__(self, program: str, reason: str, *, source: Source | None = None, details: Iterable[str] = ()) -> None:
         self.program = program
         self.reason = reason
-        super().__init__(f"{program}: {reason}", source=source)
+        super().__init__(f"{program}: {reason}", source=source, details=details)
 
 
 class UnreachableError(BootstrapperError):
@@ -371,9 +391,9 @@ class CommitUnknownError(BootstrapperError):
 class EmbeddedServerError(BootstrapperError):
     exit_code = ExitCode.UNREACHABLE
 
-    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+    def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
-        super().__init__(f"embedded server: {reason}", hint=hint)
+        super().__init__(f"embedded server: {reason}", hint=hint, details=details)
 
 
 class GuardError(BootstrapperError):

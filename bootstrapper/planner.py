@@ -13,6 +13,7 @@ from bootstrapper.asking import Answers, ask, ask_probes, decided
 from bootstrapper.condition import Condition
 from bootstrapper.errors import NotConvergedError, StepFailedError, UndecidedError, UnreachableError
 from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
+from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
 
@@ -186,7 +187,7 @@ def explain(entry: Entry, context: Context, error: BaseException) -> BaseExcepti
     server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
     if not isinstance(server, psycopg.Error):
         return error
-    message = context.masker.mask(server.diag.message_primary or str(server).partition("\n")[0])
+    message = context.masker.quote(said_without_values(server, context.project.written))
     if context.session.is_open:
         return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
     return UnreachableError(context.project.target.where, f"the connection was lost: {message}")

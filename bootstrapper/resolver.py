@@ -105,6 +105,7 @@ class Resolver:
         if options is None:
             return None
         unit = kind(config.name, options, self._document.source(place))
+        unit.as_written = config.with_
         if isinstance(unit, Step):
             unit.has_check = config.check is not None
         return unit

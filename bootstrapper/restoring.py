@@ -159,7 +159,7 @@ def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
     needs_key = found.is_encrypted and wanted.identity is None
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
     with fetching.at_hand(found, keys, deadline) as chosen:
-        reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.mask)
+        reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.quote)
         reader = prove(reader)
         restored = _restored_elsewhere(request, reader) if by_restoring else None
     return Verified(chosen.where, chosen.manifest is not None, restored)
@@ -215,7 +215,7 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
         folders=choosing.program_folders(run.project),
         server_major=run.session.server.major,
         deadline=run.deadline,
-        mask=request.masker.mask,
+        mask=request.masker.quote,
     )
 
 

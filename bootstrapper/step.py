@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from logging import Logger
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -92,6 +93,11 @@ class Project:
     fixture_conditions: Mapping[str, Callable[[Context], Answer]] = field(default_factory=dict)
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def written(self) -> str:
+        """All that the file has, with its variables as they are written: what may be shown of it."""
+        return repr(self.document.data)
+
     def path(self, text: str | Path) -> Path:
         """An absolute path; a relative one starts at the file's folder."""
         return (self.directory / text).absolute()
@@ -147,13 +153,17 @@ class Context:
 
     def report(self, line: str) -> None:
         """Passes on a line that a tool printed, masked."""
-        self.emit(StepReported(self.step, self.masker.mask(line)))
+        self.emit(StepReported(self.step, self.masker.quote(line)))
 
 
 class Unit:
     """What `uses:` names: a gate, a scope or a step."""
 
     uses: ClassVar[str]
+
+    as_written: Mapping[str, Any] = MappingProxyType({})
+    """The `with:` block as the file writes it: what is shown of it, since its options may hold secrets. Set on the
+    instance by the resolver."""
 
     class With(StepModel):
         """The `with:` block."""

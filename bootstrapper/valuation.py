@@ -13,6 +13,7 @@ from typing import Any
 from bootstrapper.document import UnsetVariable, expand
 from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.masking import MASK
+from bootstrapper.secrecy import hidden
 from bootstrapper.step import Context, Value
 from bootstrapper.suggestions import nearest
 
@@ -304,6 +305,11 @@ def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
     if not outer:
         return f"from {', '.join(sources)}" if sources else MASK
     return f"{outer} from {', '.join(sources)}" if sources else outer
+
+
+def written(raw: object, context: Context) -> str:
+    """What the file writes in a place whose value may hold secrets, fit for display: `${NAME}` stays as it is."""
+    return shown(raw, context) if call_of(raw) is not None else hidden(str(raw))
 
 
 def _used(text: str) -> list[str]:

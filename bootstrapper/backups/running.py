@@ -34,7 +34,7 @@ class Runner:
         kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
         target = context.session.target
         environment = {**kept, "PGAPPNAME": "bootstrapper backup", **target.client_environment()}
-        return cls(environment, context.deadline, context.masker.mask)
+        return cls(environment, context.deadline, context.masker.quote)
 
     def run(
         self,
@@ -65,7 +65,7 @@ class Runner:
         except OSError as error:
             raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
         if ended.code != 0:
-            raise BackupError("\n  ".join([f"{name} {ended.how}", *map(self.mask, ended.last_lines)]))
+            raise BackupError(f"{name} {ended.how}", details=map(self.mask, ended.last_lines))
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
