@@ -29,6 +29,7 @@ from bootstrapper.errors import (
     UsageError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
+from bootstrapper.masking import Masker
 from bootstrapper.plan import Answer, Change, Deferred, PlannedStep, State, total
 from bootstrapper.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.postgres import ledger
@@ -38,6 +39,7 @@ from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
+from bootstrapper.wording import error_lines, one_line
 
 _RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
 _GRACE_SECONDS = 2.0  # the server's own clock ends a statement first, and leaves the connection usable
@@ -204,7 +206,7 @@ class Executor:
         masker = self._make_context(self._entries[0]).masker
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
-        text = masker.mask(str(error)) if error is not None else None
+        text = _told(error, masker) if error is not None else None
         try:
             self._note_end(hold, outcome, text)
         except psycopg.Error as lost:
@@ -252,8 +254,8 @@ class Executor:
                 self._do(turn)
         except BaseException as error:
             failure = _judge(turn, error)
-            message = turn.context.masker.mask(str(failure))
-            turn.context.emit(StepFailed(turn.entry.name, message, time.monotonic() - started))
+            told = _told(failure, turn.context.masker)
+            turn.context.emit(StepFailed(turn.entry.name, told, time.monotonic() - started))
             if failure is error:
                 raise
             raise failure from error
@@ -281,7 +283,8 @@ class Executor:
             except (psycopg.Error, BootstrapperError) as error:
                 if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
                     raise
-                turn.context.emit(Warned(f"step {turn.entry.name!r}: {_short(turn, error)}; rolled back, trying again"))
+                said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
+                turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, trying again"))
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
             else:
                 return
@@ -367,8 +370,17 @@ def _judge(turn: Turn, error: BaseException) -> BaseException:
 
 
 def _short(turn: Turn, error: BaseException) -> str:
+    """In one line, without the place."""
     failure = explain(turn.entry, turn.context, error)
-    return turn.context.masker.mask(failure.message if isinstance(failure, BootstrapperError) else str(failure))
+    said = failure.headline if isinstance(failure, BootstrapperError) else str(failure)
+    return one_line(turn.context.masker.mask(said))
+
+
+def _told(error: BaseException, masker: Masker) -> str:
+    """As it is shown, and so noted."""
+    if isinstance(error, BootstrapperError):
+        return "\n".join(error_lines(error, masker.mask))
+    return one_line(masker.quote(str(error)))
 
 
 def _ask_after(condition: Condition, context: Context) -> Answer:

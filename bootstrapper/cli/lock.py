@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from uuid import UUID
 
 import click
 
-from bootstrapper import api, wording
+from bootstrapper import api, jsontext, wording
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.order import Group
@@ -52,7 +51,7 @@ def break_(invocation: Invocation, *, run_id: UUID) -> int:
 
 
 def _json(state: LockState | None) -> str:
-    return json.dumps({"holder": asdict(state) if state else None}, default=str, ensure_ascii=False, indent=2)
+    return jsontext.dumps({"holder": asdict(state) if state else None})
 
 
 def _text(state: LockState | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from bootstrapper import api, wording
+from bootstrapper import api, jsontext, wording
 from bootstrapper.api import Status
 from bootstrapper.cli import options
 from bootstrapper.cli.colouring import coloured
@@ -54,4 +54,4 @@ def _json(found: Status) -> str:
     record = asdict(found.last_run) if found.last_run else None
     holder = asdict(found.holder) if found.holder else None
     data = {"plan": json.loads(found.plan.to_json()), "last_run": record, "holder": holder}
-    return json.dumps(data, default=str, ensure_ascii=False, indent=2)
+    return jsontext.dumps(data)

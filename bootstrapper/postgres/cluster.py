@@ -57,7 +57,7 @@ def create(folder: Path, data: Path, identity: Identity, *, password: str, durab
         command = [str(bin_folder() / "initdb"), f"--pgdata={made}", f"--pwfile={secret}", *_OPTIONS]
         works, said = identity.run([*command, *([] if durable else ["--no-sync"])], seconds=_INITDB_SECONDS)
         if not works:
-            raise EmbeddedServerError(f"initdb failed\n{last_lines(said)}")
+            raise EmbeddedServerError("initdb failed", details=last_lines(said))
         made.rename(data)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -85,7 +85,7 @@ def require_same_major(data: Path, program: Path, identity: Identity) -> None:
     _, said = identity.run([str(program), "--version"], seconds=_INITDB_SECONDS)
     match = re.search(r"\) (\d+)", said)
     if match is None:
-        raise EmbeddedServerError(f"{program} does not run\n{last_lines(said)}")
+        raise EmbeddedServerError(f"{program} does not run", details=last_lines(said))
     if match[1] != theirs:
         raise EmbeddedServerError(
             f"the data in {data} is of PostgreSQL {theirs}, the installed wheel is PostgreSQL {match[1]}",
@@ -160,5 +160,5 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def last_lines(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-_LINES_SHOWN:])
+def last_lines(text: str) -> list[str]:
+    return text.strip().splitlines()[-_LINES_SHOWN:]

@@ -193,7 +193,8 @@ class EmbeddedServer:
                 started = None
             time.sleep(_POLL_SECONDS)
         raise EmbeddedServerError(
-            f"does not answer within {self._timeout_seconds:.0f} s\n{cluster.last_lines(self._said())}",
+            f"does not answer within {self._timeout_seconds:.0f} s",
+            details=cluster.last_lines(self._said()),
             hint="Run again: a server that recovers after a crash goes on with it meanwhile.",
         )
 
@@ -216,7 +217,7 @@ class EmbeddedServer:
         said = self._said()
         orphans = "pre-existing shared memory block" in said  # sessions of a killed server end in a moment
         if not orphans and is_free(placement.port):
-            raise EmbeddedServerError(f"it does not start\n{cluster.last_lines(said)}", hint=f"See {self.log}.")
+            raise EmbeddedServerError("it does not start", hint=f"See {self.log}.", details=cluster.last_lines(said))
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
