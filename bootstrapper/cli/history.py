@@ -35,7 +35,8 @@ def history(invocation: Invocation, *, most: int) -> int:
     with Reporter(invocation, "history") as reporter:
         found = api.history(request(invocation, reporter.emit), most)
         reporter.make_way_for_data()
-        print_data(_json(found) if invocation.format == "json" else "\n".join(_text(found)))
+        text = _json(found) if invocation.format == "json" else "\n".join(_text(found))
+        print_data(invocation.masker.mask(text))
     return ExitCode.DONE
 
 

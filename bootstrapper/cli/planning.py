@@ -50,4 +50,5 @@ def show_plan(
 
 
 def print_plan(invocation: Invocation, text: str) -> None:
-    print_data(coloured(text, invocation) if invocation.format in (None, "text") else text)
+    shown = invocation.masker.mask(text)
+    print_data(coloured(shown, invocation) if invocation.format in (None, "text") else shown)

@@ -26,7 +26,8 @@ def status(invocation: Invocation) -> int:
     with Reporter(invocation, "status") as reporter:
         found = api.status(request(invocation, reporter.emit))
         reporter.make_way_for_data()
-        print_data(_json(found) if invocation.format == "json" else coloured(_text(found), invocation))
+        mask = invocation.masker.mask
+        print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
     return ExitCode.DONE
 
 
