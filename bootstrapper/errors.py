@@ -25,6 +25,7 @@
     │   └── FencedOffError                  worth another try: somebody else holds the lock now
     ├── CommitUnknownError               5  the connection died at COMMIT
     ├── EmbeddedServerError              5
+    │   └── UnusableServerError          6  no such package, not the owner, a read-only disk
     ├── GuardError                       9
     ├── AheadError                       10
     ├── PendingError                     4   others did not reach the declared state in time
@@ -295,10 +296,18 @@ class ClientToolsError(StepError):
 
 
 class CommandFailedError(StepError):
-    def __init__(self, program: str, reason: str, *, source: Source | None = None, details: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        program: str,
+        reason: str,
+        *,
+        hint: str | None = None,
+        source: Source | None = None,
+        details: Iterable[str] = (),
+    ) -> None:
         self.program = program
         self.reason = reason
-        super().__init__(f"{program}: {reason}", source=source, details=details)
+        super().__init__(f"{program}: {reason}", hint=hint, source=source, details=details)
 
 
 class UnreachableError(BootstrapperError):
@@ -320,7 +329,7 @@ class UnreachableError(BootstrapperError):
         seconds: float = 0.0,
         sqlstate: str | None = None,
         patience_seconds: float = math.inf,
-        hint: str = "Start the server, or give it longer with --timeout.",
+        hint: str | None = None,
     ) -> None:
         self.where = where
         self.reason = reason
@@ -332,7 +341,7 @@ class UnreachableError(BootstrapperError):
         tries = f" after {attempts} attempts in {seconds:.0f} s" if attempts > 1 else ""
         super().__init__(
             f"{where} can not be reached{tries}: {reason}{code}",
-            hint=hint,
+            hint=hint or "Run again when the server answers: what was committed is recognised and not repeated.",
         )
 
 
@@ -394,6 +403,12 @@ class EmbeddedServerError(BootstrapperError):
     def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
         super().__init__(f"embedded server: {reason}", hint=hint, details=details)
+
+
+class UnusableServerError(EmbeddedServerError):
+    """The embedded server can not be had here, however often it is tried."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class GuardError(BootstrapperError):

@@ -23,6 +23,7 @@ from bootstrapper.errors import (
     FencedOffError,
     NotConvergedError,
     RunInterrupted,
+    StepError,
     StepFailedError,
     UnreachableError,
     UnsetVariablesError,
@@ -71,6 +72,7 @@ class Executor:
         self._make_context = make_context
         self._force = force
         self._at_work: Step | None = None
+        self._has_parts = False  # of which some may be committed when one fails
         self.applied: list[PlannedStep] = []
         self.hold: Hold | None = None
 
@@ -255,7 +257,9 @@ class Executor:
         except BaseException as error:
             failure = _judge(turn, error)
             told = _told(failure, turn.context.masker)
-            turn.context.emit(StepFailed(turn.entry.name, told, time.monotonic() - started))
+            turn.context.emit(
+                StepFailed(turn.entry.name, told, time.monotonic() - started, self._is_undone(turn, failure))
+            )
             if failure is error:
                 raise
             raise failure from error
@@ -263,7 +267,12 @@ class Executor:
         self.applied.append(turn.planned)
         turn.context.emit(StepApplied(turn.entry.name, turn.planned, time.monotonic() - started))
 
+    def _is_undone(self, turn: Turn, failure: BaseException) -> bool:
+        """Whether nothing of the step stays; nobody knows it of one whose connection was lost at COMMIT."""
+        return turn.step.transactional and not self._has_parts and isinstance(failure, StepError)
+
     def _do(self, turn: Turn) -> None:
+        self._has_parts = False
         with turn.hold.lasting(turn.entry.name):
             turn.step.prepare(turn.context, turn.items)
         if not turn.step.transactional:
@@ -273,6 +282,7 @@ class Executor:
         if len(parts) == 1:
             self._retry(turn, partial(self._apply_in_transaction, turn))
         else:
+            self._has_parts = True
             self._apply_in_parts(turn, parts)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from datetime import UTC, datetime
 
 import click
 
 from bootstrapper import __version__
+from bootstrapper.cli.jsonlog import head
 from bootstrapper.cli.output import RED, paint, print_message
 from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import (
@@ -53,7 +55,7 @@ def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
     def told(text: str | None) -> str | None:
         return "\n".join(cut(masker.mask(line)) for line in text.split("\n")) if text else None
 
-    head: dict[str, JSONValue] = {
+    said: dict[str, JSONValue] = {
         "event": "error",
         "message": told(ours.message if ours else _one_line(error)),
         "hint": told(ours.hint) if ours else None,
@@ -70,14 +72,14 @@ def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
             }
             for each in ours.problems
         ]
-        return {**head, "problems": problems}
-    return head if ours else {**head, "traceback": masker.quote(_traceback(error))}
+        return {**said, "problems": problems}
+    return said if ours else {**said, "traceback": masker.quote(_traceback(error))}
 
 
 def report(error: BaseException, masker: Masker, *, as_json: bool, colour: bool) -> ExitCode:
     """Says what went wrong, without any secret that was learnt by now."""
     if as_json:
-        print_message(json.dumps(facts(error, masker)))
+        print_message(json.dumps({**head(datetime.now(UTC), "error", "error"), **facts(error, masker)}))
     else:
         for line in _lines(error, masker, colour=colour):
             print_message(line, sys.stderr)

@@ -20,6 +20,7 @@ from bootstrapper.units import Seconds
 from bootstrapper.valuation import written
 
 _SHOWN_LINES = 10
+_STAYS = "What it did until then stays; the next apply runs it again unless its check finds it done."
 _List = Annotated[list[str], Field(min_length=1)]
 
 
@@ -88,12 +89,12 @@ class Command(Step):
                 on_tick=lambda: context.hold.require() if context.hold is not None else None,
             )
         except programs.OutOfTimeError as error:
-            raise self._failure("did not finish in time and was killed") from error
+            raise self._failure("did not finish in time and was killed", hint=_STAYS) from error
         except OSError as error:
             raise self._failure(f"can not be started: {error.strerror or error}") from error
         if ended.code != 0:
             lines = [context.masker.quote(line) for line in ended.last_lines[-_SHOWN_LINES:]]
-            raise self._failure(ended.how, lines)
+            raise self._failure(ended.how, lines, hint=_STAYS)
 
     def _environment(self, context: Context) -> dict[str, str]:
         target = context.session.target
@@ -115,5 +116,6 @@ class Command(Step):
             raise self._failure(f"there is no such program {where}")
         return found
 
-    def _failure(self, reason: str, lines: Sequence[str] = ()) -> CommandFailedError:
-        return CommandFailedError(Path(self.options.run[0]).name, reason, source=self.source, details=lines)
+    def _failure(self, reason: str, lines: Sequence[str] = (), hint: str | None = None) -> CommandFailedError:
+        name = Path(self.options.run[0]).name
+        return CommandFailedError(name, reason, source=self.source, details=lines, hint=hint)

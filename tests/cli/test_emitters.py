@@ -103,14 +103,16 @@ def test_the_json_log_has_one_object_an_event_with_its_fields() -> None:
     assert len(lines) == len(RUN) - 1  # all but the progress of short work
     assert lines[0] == {
         "time": "2026-01-02T03:04:05.000+00:00",
+        "level": "info",
         "event": "run_started",
+        "message": "apply · 127.0.0.1:5432 · database app · environment development",
         "command": "apply",
         "server": "127.0.0.1:5432",
         "database": "app",
         "environment": "development",
     }
     applied = next(line for line in lines if line["event"] == "step_applied")
-    assert applied["result"] == {"state": "pending", "changes": 1, "deferred": 0}
+    assert applied["result"] == {"state": "applied", "changes": 1, "deferred": 0}
     assert lines[-1]["event"] == "run_finished"
 
 
