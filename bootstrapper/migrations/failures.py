@@ -15,9 +15,7 @@ WORTH_ANOTHER_TRY = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZAT
 _LONGEST_TEXT = 1000
 
 
-def failed(
-    failure: Mapping[str, Any], context: Context, *, is_partly_committed: bool
-) -> MigrationError | FencedOffError:
+def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | FencedOffError:
     """The error that the worker's `failed` event stands for."""
     match failure["kind"]:
         case "fenced":
@@ -38,7 +36,6 @@ def failed(
         revision=failure.get("revision"),
         statement=shorten(quote(statement)) or None,
         sqlstate=sqlstate,
-        hint="Look at what the revision did: a part of it was committed." if is_partly_committed else None,
     )
 
 

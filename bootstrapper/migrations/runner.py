@@ -76,7 +76,15 @@ class Operation:
             if failure is None:
                 return
             if tries > self._settings.ddl_retries or not self._is_worth_another_try(failure, tries):
-                raise failed(failure, self._context, is_partly_committed=self._transaction_status() == "committed")
+                raise failed(failure, self._context)
+
+    @property
+    def command(self) -> str:
+        return str(self._asked["command"])
+
+    def has_committed_a_part(self) -> bool:
+        """Whether something of the revision at hand was committed, which only an autocommit block does."""
+        return self._transaction_status() == "committed"
 
     def _run_worker(self) -> dict[str, Any] | None:
         """One worker from start to end; gives what it says went wrong, None where nothing did."""

@@ -22,6 +22,7 @@ from bootstrapper.step import Change, Context, Deferred, Project, Step, StepMode
 from bootstrapper.valuation import written
 
 _SHOWN = 70
+_STAYS = "The statements before it are committed and stay."
 _CANCEL_SECONDS = 5.0
 
 
@@ -131,8 +132,11 @@ class Sql(Step):
             else:
                 where = f", line {line}, column {column}"
         reason = f"{self._place}{where}: {message}"
-        hint = context.masker.quote(error.diag.message_hint) if error.diag.message_hint else None
-        return StepFailedError(reason, sqlstate=error.sqlstate, hint=hint, source=source)
+        said = context.masker.quote(error.diag.message_hint) if error.diag.message_hint else ""
+        stays = _STAYS if start and not self.transactional else ""
+        return StepFailedError(
+            reason, sqlstate=error.sqlstate, hint=" ".join(filter(None, (said, stays))) or None, source=source
+        )
 
     def _said(self, context: Context, error: psycopg.Error, whole: str) -> str:
         """What the server says, without what it may quote of a secret that stands in the statement."""
