@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ _SHARED = (
     *options.PRINTING,
     _DRY_RUN,
 )
+_NAME = re.compile(r"\w[\w.]{0,31}")
 _NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, and no option
 
 
@@ -83,6 +85,13 @@ def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
     return _run(invocation, "stamp", operations.stamp(target), dry_run=dry_run, nothing=nothing)
 
 
+def _name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """What Alembic takes for one name and stores: with a blank in it, it could not be told from two."""
+    if text is not None and not _NAME.fullmatch(text):
+        raise click.BadParameter("takes one name of up to 32 letters, digits, _ and .", context, parameter)
+    return text
+
+
 @click.command()
 @click.argument("message")
 @takes(
@@ -90,9 +99,9 @@ def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
     click.option("--autogenerate", is_flag=True, help="Fills it with what the models have and the database lacks."),
     click.option("--head", default="head", show_default=True, help="The revision that it follows, or base."),
     click.option("--splice", is_flag=True, help="Lets it follow one that is no head."),
-    click.option("--branch-label", metavar="LABEL", help="A label for the branch that it begins."),
+    click.option("--branch-label", metavar="LABEL", callback=_name, help="A label for the branch that it begins."),
     click.option("--depends-on", metavar="REVISION", multiple=True, help="A revision that it needs; may be repeated."),
-    click.option("--rev-id", metavar="ID", help="Its identifier, in place of a random one."),
+    click.option("--rev-id", metavar="ID", callback=_name, help="Its identifier, in place of a random one."),
     click.option("--version-path", metavar="FOLDER", help="Which of several version folders it goes to."),
 )
 def revision(invocation: Invocation, *, message: str, dry_run: bool, **given: object) -> int:
