@@ -223,9 +223,14 @@ def _collect(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> 
 
 
 def _register(manager: pluggy.PluginManager, item: _Found) -> None:
-    for name in dir(item.plugin):
-        if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name)):
-            _require_known_hook(manager, item, name)
+    hooks = [
+        name for name in dir(item.plugin) if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name))
+    ]
+    for name in hooks:
+        _require_known_hook(manager, item, name)
+    if not hooks:
+        hint = "Write one, such as bootstrapper_steps; a file whose name begins with _ is taken for no plugin."
+        raise PluginError(item.origin, "it has no hook, so it brings nothing", hint=hint)
     name = f"{item.origin}:{item.name}"
     if manager.has_plugin(name) or manager.is_registered(item.plugin):
         raise PluginError(item.origin, "is listed twice")
