@@ -100,7 +100,6 @@ def test_the_error_of_a_full_disk_names_the_folder(bench: Bench, tmp_path: Path)
         pytest.skip("only root may mount a small disk here")
     with small_disk(tmp_path / "disk", PAGE) as disk, pytest.raises(BackupError) as caught:
         take_shape(bench, disk, "custom")
-    assert str(caught.value).startswith("pg_dump ended with exit code 1")
     assert caught.value.hint == f"The disk of {disk} is full: free space on it, or name another `directory`."
 
 
