@@ -53,6 +53,7 @@ __all__ = [
     "relative_target",
     "renderer",
     "status",
+    "url",
     "validate",
     "wait",
 ]
@@ -263,6 +264,16 @@ def embedded_server(request: Request) -> EmbeddedServer:
             hint="Unset the variable that holds its address, or write `url: embedded:.bootstrapper/postgres`.",
         )
     return resolved.address.embedded
+
+
+def url(request: Request, driver: str | None = None) -> str:
+    """The database's URL, password included, for SQLAlchemy's driver where one is named.
+
+    An embedded server is started where it does not run: nobody can use the URL else.
+    """
+    address = resolve(request, "url").address
+    with address.reached(writes=True) as target:
+        return target.url(driver)
 
 
 def config_text(request: Request) -> str:

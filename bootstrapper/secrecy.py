@@ -30,7 +30,7 @@ _ABOUT = frozenset(
 _OPEN_KEYS = frozenset({"public", "primary", "foreign", "natural", "unique", "partition", "sort", "cache", "object"})
 _FOLDERS = frozenset({"PWD", "OLDPWD"})  # the shell's
 
-VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}")
+VARIABLE = re.compile(r"\$\{(?P<name>run\.url(?:\+\w+)?|[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}")
 
 
 def _pieces(letter: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bootstrapper.document import UnsetVariable, expand
+from bootstrapper.document import MalformedExpression, UnsetVariable, expand
 from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.masking import MASK
 from bootstrapper.secrecy import hidden
@@ -237,7 +237,7 @@ def _calls(raw: object, values: Mapping[str, Value]) -> Iterator[tuple[str, Any]
 
 def problem_with_value(error: ValueError, source: Source) -> Problem:
     """What `evaluate` raised, as a problem of the file."""
-    return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable) else None)
+    return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable | MalformedExpression) else None)
 
 
 def needs(raw: object, context: Context) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 from bootstrapper import programs
 from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
+from bootstrapper.postgres.handing import filled_in
 from bootstrapper.secrecy import VARIABLE, hidden_words
 from bootstrapper.step import Change, Context, Deferred, Step, StepModel
 from bootstrapper.units import Seconds
@@ -99,7 +100,7 @@ class Command(Step):
     def _environment(self, context: Context) -> dict[str, str]:
         target = context.session.target
         database = {"DATABASE_URL": target.url(), **target.client_environment()}
-        return {**context.project.variables, **database, **self.options.env}
+        return {**context.project.variables, **database, **filled_in(self.options.env, target)}
 
     def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
         """Where the program is, by the PATH that it will have itself."""
