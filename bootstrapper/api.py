@@ -11,12 +11,12 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from bootstrapper import builtins, config, following, recovery
+from bootstrapper import builtins, config, following, guarding, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.demands import messages
 from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
-from bootstrapper.events import RunFinished, once
+from bootstrapper.events import RunFinished, Warned, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -99,7 +99,11 @@ def plan(request: Request, command: str = "plan") -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it."""
     with opened(request, command, writes=False) as run:
         run.executor.open_gates()
-        return _look(run, sql=request.sql)
+        planned = _look(run, sql=request.sql)
+        said = guarding.intrusion(run.session, run.project) if planned.pending else None
+        if said is not None:
+            request.tell(Warned(f"{said}: it will be refused", guarding.advice(run.session)))
+        return planned
 
 
 def apply(request: Request, command: str = "apply") -> Outcome:
@@ -118,6 +122,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
             if planned.unset:
                 raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
             if planned.pending:
+                guarding.require_own_environment(run.session, run.project, request.confirmed)
                 recovery.apply(run.executor, run.deadline, request.tell)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None
@@ -209,13 +214,13 @@ def lock_state(request: Request) -> LockState | None:
     return state and replace(state, blocked=tuple(replace(each, query=quote(each.query)) for each in state.blocked))
 
 
-def break_lock(request: Request, run_id: UUID) -> LockState:
-    """Takes the lock away from just that run, and gives the state that was ended.
+def break_lock(request: Request, run: str) -> LockState:
+    """Takes the lock away from just that run, named by its id or the end of it; gives the state that was ended.
 
     Raises GuardError where another run holds it, or none does.
     """
-    with opened(request, "lock break", writes=True) as run, run.session.limited(run.session.connection):
-        return lockstate.break_lock(run.session.connection, run.project.ledger, run_id)
+    with opened(request, "lock break", writes=True) as at, at.session.limited(at.session.connection):
+        return lockstate.break_lock(at.session.connection, at.project.ledger, run)
 
 
 def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:

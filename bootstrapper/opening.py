@@ -46,6 +46,8 @@ class Request:
             and `check` are not asked.
         sql: Whether a plan shows the statements of its changes, which may run code of the project.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
+        confirmed: The name of the database, from somebody who knows that a run of this environment is to write to one
+            that a protected environment wrote to last.
     """
 
     file: Path = Path("bootstrap.yaml")
@@ -59,6 +61,7 @@ class Request:
     timeout_seconds: float | None = None
     sql: bool = False
     force: bool = False
+    confirmed: str | None = None
     emit: Emit = _silent
     masker: Masker = field(default_factory=Masker)
 
@@ -236,6 +239,7 @@ def _first_context(request: Request, loaded: Loaded, found: Plugins, command: st
         document=loaded.document,
         environment=loaded.environment,
         protected=loaded.protected,
+        protected_environments=[name for name, each in loaded.config.environments.items() if each.protected],
         target=Target({}),
         ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to)),
         inputs="",

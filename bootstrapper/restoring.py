@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from bootstrapper import guarding
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.backups.restore import choosing, describing, fetching, kept, maintenance, verifying
 from bootstrapper.backups.restore.beside import Beside, require_may
@@ -86,6 +87,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
     try:
         with opened(request, _STEP, writes=True) as run:
             run.executor.open_gates()
+            guarding.require_own_environment(run.session, run.project, request.confirmed)
             require_direct(run)
             _require_same(run, plan)
             if chosen.seal is not None:

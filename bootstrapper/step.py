@@ -72,6 +72,7 @@ class Project:
         variables: The environment a value may come from: the process's own, then the env files.
         environment: The named environment, None where the file declares none.
         default_secrets: Whether a default may stand in for a secret variable (development only).
+        protected_environments: Names of all those of the file that are protected.
         fixture_conditions: What the `when` of a fixture asks, by the fixture's name; none for those without one.
         remembered: What took long to find out and holds for the whole run, by whatever it depends on.
     """
@@ -87,6 +88,7 @@ class Project:
     inputs: str
     variables: Mapping[str, str]
     default_secrets: bool
+    protected_environments: Collection[str] = ()
     fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)

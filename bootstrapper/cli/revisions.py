@@ -32,6 +32,7 @@ _SHARED = (
     options.timeout,
     options.plan_format,
     options.report,
+    options.confirm,
     *options.PRINTING,
     _DRY_RUN,
 )
@@ -54,9 +55,8 @@ def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int
 @takes(
     *_SHARED,
     click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
-    click.option("--confirm", metavar="DATABASE", help="The database's name, in place of typing it."),
 )
-def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, confirm: str | None) -> int:
+def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) -> int:
     """Take revisions back down to TARGET: a revision, base or -N.
 
     Shows first what would be dropped, and asks. In a protected environment the database's name has to be typed, or
@@ -70,7 +70,7 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, 
             return ExitCode.DONE
         database = shown.database.database
         question = f"Take back {len(_revisions(shown))} of the revisions of database {database}?"
-        Consent(yes, confirm).require(invocation, question, database, "nothing was taken back")
+        Consent(yes, invocation.confirm).require(invocation, question, database, "nothing was taken back")
         agreed = operations.downgrade(target, _revisions(shown))
         apply_asked(invocation, reporter, replace(asked, operation=agreed, sql=False))
     return ExitCode.DONE
