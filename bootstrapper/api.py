@@ -78,11 +78,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Status:
-    """How things stand. `last_run` and `holder` are None where there is none, or the ledger can not be read."""
+    """How things stand. `last_run` and `holder` are None where there is none, or the ledger can not be read.
+
+    Attributes:
+        errors: Why some of the steps are unknown.
+    """
 
     plan: Plan
-    last_run: RunRecord | None
+    last_run: RunHistory | None
     holder: Holder | None
+    errors: tuple[BootstrapperError, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,14 +201,18 @@ def wait(request: Request) -> None:
 
 
 def status(request: Request) -> Status:
-    """The plan, and what the ledger says of the last run and of the lock."""
+    """The plan as far as it can be told, and what the ledger says of the last run and of the lock.
+
+    Waits for nothing, and takes a standby as well as a primary.
+    """
     with opened(request, "status", writes=False) as run:
-        run.executor.open_gates()
-        planned = _look(run)
+        run.session.open()
         with run.session.read_only() as connection:
             holder = read_holder(connection, run.project.ledger)
-            last = _readable(connection, run.project.ledger)
-    return Status(planned, last, holder if holder.run_id is not None else None)
+            last = _last_of_all(connection, run.project.ledger)
+        steps, errors = run.executor.look_at_what_can_be()
+        planned = _plan_of(run, steps, last, is_result=True)
+    return Status(planned, last, holder if holder.run_id is not None else None, tuple(errors))
 
 
 def lock_state(request: Request) -> LockState | None:
@@ -221,6 +230,14 @@ def break_lock(request: Request, run: str) -> LockState:
     """
     with opened(request, "lock break", writes=True) as at, at.session.limited(at.session.connection):
         return lockstate.break_lock(at.session.connection, at.project.ledger, run)
+
+
+def _last_of_all(connection: Connection[Any], names: LedgerNames) -> RunHistory | None:
+    try:
+        with connection.transaction():
+            return next(iter(read_history(connection, names, 1)), None)
+    except ledger.UNREADABLE:
+        return None
 
 
 def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
@@ -308,9 +325,13 @@ def _look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
             is to do does without.
         sql: Whether the changes show their statements.
     """
-    server = run.session.server
     record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
     steps = run.executor.look(for_reader=is_result, sql=sql)
+    return _plan_of(run, steps, record, is_result=is_result)
+
+
+def _plan_of(run: Opened, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool) -> Plan:
+    server = run.session.server
     units = [entry.unit for entry in run.entries if isinstance(entry.unit, Step)] if is_result else []
     return Plan(
         name=run.project.name,

@@ -96,6 +96,21 @@ class Executor:
             pairs = zip(self._entries, planned, strict=True)
             return tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
 
+    def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
+        """As `look` for a reader, with the errors of steps that can not be looked at."""
+        with self._session.read_only():
+            planner = self._planner(self._context)
+            planned, errors = planner.plan_what_can_be()
+            found = []
+            for entry, step in zip(self._entries, planned, strict=True):
+                try:
+                    is_known = step.state is not State.UNKNOWN
+                    found.append(self._reviewed(entry, step, planner.context(entry), sql=False) if is_known else step)
+                except BootstrapperError as error:
+                    errors.append(error)
+                    found.append(step)
+            return tuple(found), errors
+
     @staticmethod
     def _reviewed(entry: Entry, planned: PlannedStep, context: Context, *, sql: bool) -> PlannedStep:
         if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:

@@ -164,6 +164,7 @@ class State(StrEnum):
     PENDING = "pending"
     DEFERRED = "deferred"
     SKIPPED = "skipped"
+    UNKNOWN = "unknown"  # it could not be looked at, and `reason` says why; only in what `status` tells
 
 
 @dataclass(frozen=True)

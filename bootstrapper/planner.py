@@ -11,7 +11,13 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.asking import Answers, ask, ask_probes, decided
 from bootstrapper.condition import Condition
-from bootstrapper.errors import NotConvergedError, StepFailedError, UndecidedError, UnreachableError
+from bootstrapper.errors import (
+    BootstrapperError,
+    NotConvergedError,
+    StepFailedError,
+    UndecidedError,
+    UnreachableError,
+)
 from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
 from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.resolver import Entry
@@ -55,9 +61,31 @@ class Planner:
         """What one gate, scope or step would do if its turn were now."""
         if name not in self._planned:
             self._under_way.append(name)
-            self._planned[name] = self._plan(self._entries[name])
-            self._under_way.remove(name)
+            try:
+                self._planned[name] = self._plan(self._entries[name])
+            finally:
+                self._under_way.remove(name)
         return self._planned[name]
+
+    def plan_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
+        """All entries in order, and the errors of those that could not be looked at, which are unknown."""
+        errors = []
+        for entry in sorted(self._entries.values(), key=lambda entry: isinstance(entry.unit, Scope)):
+            try:
+                self.plan_entry(entry.name)
+            except UnreachableError:
+                raise
+            except BootstrapperError as error:
+                errors.append(error)
+                self._planned[entry.name] = _unknown(entry, error)
+                self._look_on(self.context(entry))
+        return self.plan(), errors
+
+    @staticmethod
+    def _look_on(context: Context) -> None:
+        """After an error of the server, in a new READ ONLY transaction: nothing was written."""
+        if context.connection.info.transaction_status == TransactionStatus.INERROR:
+            context.connection.execute("ROLLBACK AND CHAIN")
 
     def pending(self, names: Collection[str]) -> Answer:
         """Whether any of these steps has changes, or may have; steps that are left out of the run have none."""
@@ -164,8 +192,7 @@ class Planner:
             batch.clear()
         if id(check) not in self._answers:
             self._answers[id(check)] = ask(check, context)
-            if context.connection.info.transaction_status == TransactionStatus.INERROR:
-                context.connection.execute("ROLLBACK AND CHAIN")  # a new READ ONLY transaction: nothing was written
+            self._look_on(context)
         return decided(self._answers[id(check)])
 
     def _batch(self) -> tuple[list[Check], list[Check]]:
@@ -180,6 +207,10 @@ class Planner:
     def context(self, entry: Entry) -> Context:
         """A new context for the entry, which can ask about the other steps of the plan."""
         return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
+
+
+def _unknown(entry: Entry, error: BootstrapperError) -> PlannedStep:
+    return PlannedStep(entry.name, entry.unit.uses, State.UNKNOWN, error.headline.partition("\n")[0])
 
 
 def explain(entry: Entry, context: Context, error: BaseException) -> BaseException:

@@ -137,7 +137,7 @@ def glyph(step: PlannedStep) -> str:
     if step.state is State.PENDING:
         only_creates = step.changes and all(change.action is Action.CREATE for change in step.changes)
         return "+" if only_creates else ">"
-    return {State.DONE: "=", State.DEFERRED: "?", State.SKIPPED: "-"}[step.state]
+    return {State.DONE: "=", State.DEFERRED: "?", State.SKIPPED: "-", State.UNKNOWN: "?"}[step.state]
 
 
 def totals(plan: Plan) -> str:

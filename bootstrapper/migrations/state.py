@@ -14,6 +14,7 @@ from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Pr
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
+from bootstrapper.migrations.origin import brought_by
 from bootstrapper.migrations.process import Reported
 from bootstrapper.migrations.request import configuration_request
 from bootstrapper.migrations.revisions import Revision, read_revision
@@ -78,9 +79,10 @@ def find_known(context: Context, declared: Declared, settings: MigrationSettings
     """As `look`; raises AheadError where the database is at a revision that the code lacks."""
     state = look(context.connection, declared, settings)
     if state.unknown:
+        origin = brought_by(context, state.unknown)
         raise AheadError(
             f"{context.project.target.where} is at revision {', '.join(state.unknown)},"
-            f" which {state.declared.layout.script_location} does not have",
+            f" which {state.declared.layout.script_location} does not have{f'; {origin} brought it' if origin else ''}",
             is_acceptable=settings.ahead == "accept",
             hint="Deploy the code that has it, or a newer one.",
         )
