@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import api, restoring
+from bootstrapper import restoring
 from bootstrapper.api import Request
 from bootstrapper.cli import options
 from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.planning import print_plan
+from bootstrapper.cli.planning import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
@@ -118,7 +118,7 @@ def _shown(
     invocation: Invocation, reporter: Reporter, asked: Request, wanted: Wanted, *, in_place: bool, jobs: int
 ) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
-    render = api.renderer(asked, invocation.format or "text")
+    render = plan_renderer(invocation, asked)
     with restoring.preview(asked, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
         reporter.journal.plan = plan
         reporter.make_way_for_data()

@@ -15,7 +15,7 @@ from bootstrapper.cli.applying import apply_all, apply_asked
 from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.planning import print_plan, show_plan
+from bootstrapper.cli.planning import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
@@ -123,7 +123,7 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
 
 def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
     """Prints what a downgrade would do, and gives it."""
-    render = api.renderer(asked, invocation.format or "text")
+    render = plan_renderer(invocation, asked)
     plan = reporter.journal.plan = api.plan(asked, "downgrade")
     reporter.make_way_for_data()
     print_plan(invocation, render.plan(plan))
