@@ -64,20 +64,25 @@ class _Patterns:
 
     @cached_property
     def distinct(self) -> re.Pattern[str] | None:
-        return _joined(
-            re.escape(text) for secret in self._secrets if self._stands_out(secret) for text in _spelt(secret)
-        )
+        secrets = [secret for secret in self._secrets if not self._may_be_ours(secret)]
+        return _joined(re.escape(text) for secret in secrets for text in _spelt(secret))
 
     @cached_property
     def all(self) -> re.Pattern[str] | None:
         return _joined(
-            re.escape(text) if self._stands_out(secret) else rf"(?<!\w){re.escape(text)}(?!\w)"
+            rf"(?<!\w){re.escape(text)}(?!\w)" if _may_be_part(secret) else re.escape(text)
             for secret in self._secrets
             for text in _spelt(secret)
         )
 
-    def _stands_out(self, secret: str) -> bool:
-        return len(secret) >= _SHORTEST and not _WORD.fullmatch(secret) and secret not in self._names
+    def _may_be_ours(self, secret: str) -> bool:
+        """Whether our own sentences and data may hold the text, whatever the secret is."""
+        return _may_be_part(secret) or secret.isdecimal() or secret in self._names
+
+
+def _may_be_part(secret: str) -> bool:
+    """Whether the text may well be a part of another word, or a word itself."""
+    return len(secret) < _SHORTEST or _WORD.fullmatch(secret) is not None
 
 
 def _replaced(pattern: re.Pattern[str] | None, text: str) -> str:

@@ -106,7 +106,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
         outcome = "interrupted" if is_signal else "failed"
         raise
     finally:
-        request.emit(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
+        request.tell(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
 
 
 def _require_same(run: Opened, plan: Plan) -> None:
@@ -203,7 +203,7 @@ def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, job
             require_may(connection, project.target.where, server.database)
     found = choosing.choose(project, server, wanted, request.masker)
     if found.manifest is None:
-        request.emit(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
+        request.tell(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
     with fetching.at_hand(found, _keys(project, wanted), run.deadline) as chosen:
         if in_place or jobs > 1:
             require_archive(chosen, "--in-place" if in_place else "--jobs")

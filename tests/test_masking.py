@@ -56,7 +56,7 @@ def test_white_space_around_a_secret_is_no_part_of_it() -> None:
     assert Masker(["hunter2!x\n"]).quote("got hunter2!x.") == "got ***."
 
 
-@pytest.mark.parametrize("word", ["wrong", "Password", "123", "a", "postgres", "no-w1n"])
+@pytest.mark.parametrize("word", ["wrong", "Password", "123", "a", "postgres", "no-w1n", "1234567890"])
 def test_a_secret_that_may_be_a_part_of_our_sentences_leaves_them_alone(word: str) -> None:
     sentence = f"the user name or the password is {word}, a no-w1nner"
     assert Masker([word]).mask(sentence) == sentence
@@ -74,6 +74,10 @@ def test_a_secret_that_is_the_name_of_the_database_leaves_our_sentences_alone() 
     masker.spare(["app_2024-x", None])
     assert masker.mask("database app_2024-x") == "database app_2024-x"
     assert masker.quote("PASSWORD=app_2024-x") == "PASSWORD=***"
+
+
+def test_a_number_is_hidden_in_what_others_say_wherever_it_stands() -> None:
+    assert Masker(["1234567890"]).quote("pw1234567890") == "pw***"
 
 
 def test_a_secret_that_begins_another_one_does_not_uncover_the_rest() -> None:
