@@ -94,9 +94,11 @@ def _of_call(key: str, argument: Any, functions: Mapping[str, Value], *, is_secr
 
 def _texts_of_rows(fixtures: Mapping[str, Any], functions: Mapping[str, Value]) -> Iterator[str]:
     for fixture in fixtures.values():
-        rows = fixture.get("rows") if isinstance(fixture, Mapping) else None
-        defaults = fixture.get("defaults") if isinstance(fixture, Mapping) else None
-        for row in (*(rows.values() if isinstance(rows, Mapping) else rows or ()), defaults):
+        if not isinstance(fixture, Mapping):  # wrong, as others say
+            continue
+        rows = fixture.get("rows")
+        listed = rows.values() if isinstance(rows, Mapping) else rows if isinstance(rows, list) else ()
+        for row in (*listed, fixture.get("defaults")):
             if isinstance(row, Mapping):
                 yield from _texts_of_row(row, functions)
 

@@ -17,7 +17,7 @@ from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
-from bootstrapper.plan import PlannedStep
+from bootstrapper.plan import Plan, PlannedStep, State
 from bootstrapper.postgres.records import RunHistory
 
 _MOST_NAMES = 5
@@ -44,7 +44,15 @@ def _text(found: Status) -> str:
     besides = [line for step in plan.steps for item in step.findings for line in wrapped(wording.finding(item), hang=2)]
     facts = [f"last run: {_run(found.last_run)}", f"lock: {wording.one_line(str(found.holder or 'free'))}"]
     facts = [line for fact in facts for line in wrapped(fact, hang=4)]
-    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, wording.totals(plan)])
+    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
+
+
+def _last(plan: Plan) -> str:
+    unknown = [step.name for step in plan.steps if step.state is State.UNKNOWN]
+    if not unknown:
+        return wording.totals(plan)
+    told = f"{wording.totals(plan)} " if plan.pending else ""
+    return f"{told}Nothing is known of {wording.listed(unknown)}."
 
 
 def _step(step: PlannedStep, width: int) -> Iterator[str]:
