@@ -17,6 +17,7 @@ import psycopg
 
 from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
+from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.demands import messages
 from bootstrapper.errors import (
     BootstrapperError,
@@ -388,7 +389,7 @@ def _judge(turn: Turn, error: BaseException) -> BaseException:
     if is_cut and turn.context.deadline.has_passed:
         return StepFailedError(
             f"step {turn.entry.name!r} was not done within its time",
-            hint="Give it longer, by its `timeout`, by limits:, or by --timeout.",
+            hint=GIVE_LONGER,
             source=turn.entry.source,
         )
     return failure

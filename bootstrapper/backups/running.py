@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bootstrapper import programs
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 from bootstrapper.step import Context
 
@@ -61,7 +61,7 @@ class Runner:
                 on_tick=on_tick,
             )
         except programs.OutOfTimeError as error:
-            raise BackupError(f"{name} did not finish in time", hint="Give it longer with --timeout.") from error
+            raise BackupError(f"{name} did not finish in time", hint=GIVE_LONGER) from error
         except OSError as error:
             raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
         if ended.code != 0:

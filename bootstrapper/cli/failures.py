@@ -57,7 +57,7 @@ def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
 
     said: dict[str, JSONValue] = {
         "event": "error",
-        "message": told(ours.message if ours else _one_line(error)),
+        "message": told(ours.message if ours else masker.quote(_one_line(error))),
         "hint": told(ours.hint) if ours else None,
         "exit_code": int(exit_code(error)),
         "retryable": ours.retryable if ours else False,

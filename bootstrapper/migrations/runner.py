@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.errors import BootstrapperError, MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.migrations.failures import WORTH_ANOTHER_TRY, failed
@@ -171,5 +172,5 @@ class Operation:
         return MigrationError(
             f"not finished in time; {progress.done} of {progress.total} revisions are applied",
             revision=progress.revision,
-            hint="Give the step a longer timeout, and run again.",
+            hint=GIVE_LONGER,
         )
