@@ -291,16 +291,22 @@ def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
     return found
 
 
+def variables(raw: object, context: Context, *, interpolate: bool = True) -> tuple[str, ...]:
+    """Names of all the variables that `raw` reads, set or not."""
+    found: list[str] = []
+    for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
+        found += _used(text)
+    for key, argument in _calls(raw, context.project.values):
+        function = context.project.values.get(key)
+        found += function.variables(argument) if function else ()
+    return tuple(dict.fromkeys(found))
+
+
 def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
     """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
     calls = list(_calls(raw, context.project.values))
-    variables: list[str] = []
-    for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
-        variables += _used(text)
-    for key, argument in calls:
-        function = context.project.values.get(key)
-        variables += function.variables(argument) if function else ()
-    sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in dict.fromkeys(variables))]
+    names = variables(raw, context, interpolate=interpolate)
+    sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in names)]
     outer = calls[0][0] if calls else ""
     if not outer:
         return f"from {', '.join(sources)}" if sources else MASK

@@ -138,6 +138,37 @@ def migrating(project: Project) -> Project:
     return project
 
 
+CELLS = """\
+fixtures:
+  keys:
+    table: keys
+    key: [id]
+    mode: update
+    rows:
+      - {id: 1, api_key: {$file: key.txt}, token: "${APP_TOKEN}", pin: "${PIN_SECRET}", body: {$file: body.txt}}
+"""
+
+
+def test_a_cell_that_is_named_like_a_secret_is_shown_by_its_source(project: Project) -> None:
+    table = "CREATE TABLE keys (id int PRIMARY KEY, api_key text, token text, pin text, body text)"
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        connection.execute(table)
+        connection.execute("INSERT INTO keys VALUES (1, 'an older key', 'x', 'y', 'z')")
+    (project.folder / "key.txt").write_text("key 99 of a file")
+    (project.folder / "body.txt").write_text("what all may read")
+    file_of(project, "uses: seed", more=CELLS)
+    for options in (["--format", "markdown"], ["--format", "json"], []):
+        planned = project.run("plan", *options, **VARIABLES).stdout
+        assert "what all may read" in planned
+        assert "$APP_TOKEN" in planned
+        for secret in ("key 99", "older key", "tok/en+1234", "wrong"):
+            assert secret not in planned
+    assert "key 99" not in everything(project)
+    with psycopg.connect(project.url) as connection:
+        found = connection.execute("SELECT api_key, token, pin FROM keys WHERE id = 1").fetchone()
+    assert found == ("key 99 of a file", "tok/en+1234", "wrong")
+
+
 def test_a_revision_that_fails_over_a_secret_does_not_show_it(migrating: Project) -> None:
     statement = "SELECT CAST(left(:x, 7) AS int)"
     reading = f"import os\nop.get_bind().execute(sa.text('{statement}'), {{'x': os.environ['APP_PASSWORD']}})"
