@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrapper.confidential import learn_target
 from bootstrapper.config import Loaded
 from bootstrapper.document import Place
 from bootstrapper.errors import GuardError, InvalidFileError, Problem
@@ -92,8 +93,7 @@ def _target(loaded: Loaded, context: Context, place: Place, text: str) -> Target
         target = Target.from_url(text)
     except ValueError as error:
         raise InvalidFileError([Problem(str(error), loaded.document.source(place))]) from error
-    for secret in target.secrets:
-        context.masker.learn(secret)
+    learn_target(context.masker, target)
     return target
 
 
@@ -114,8 +114,7 @@ def _from_parts(loaded: Loaded, context: Context) -> Target:
         target = Target.from_parameters(given)
     except ValueError as error:
         raise InvalidFileError([Problem(str(error), loaded.document.source(("database",)))]) from error
-    for secret in target.secrets:
-        context.masker.learn(secret)
+    learn_target(context.masker, target)
     return target
 
 

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from bootstrapper import builtins, config, following, recovery
+from bootstrapper import builtins, config, following, guarding, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.demands import messages
 from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
-from bootstrapper.events import RunFinished, once
+from bootstrapper.events import RunFinished, Warned, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -53,6 +53,7 @@ __all__ = [
     "relative_target",
     "renderer",
     "status",
+    "url",
     "validate",
     "wait",
 ]
@@ -77,11 +78,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Status:
-    """How things stand. `last_run` and `holder` are None where there is none, or the ledger can not be read."""
+    """How things stand. `last_run` and `holder` are None where there is none, or the ledger can not be read.
+
+    Attributes:
+        errors: Why some of the steps are unknown.
+    """
 
     plan: Plan
-    last_run: RunRecord | None
+    last_run: RunHistory | None
     holder: Holder | None
+    errors: tuple[BootstrapperError, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,11 @@ def plan(request: Request, command: str = "plan") -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it."""
     with opened(request, command, writes=False) as run:
         run.executor.open_gates()
-        return _look(run, sql=request.sql)
+        planned = _look(run, sql=request.sql)
+        said = guarding.intrusion(run.session, run.project) if planned.pending else None
+        if said is not None:
+            request.tell(Warned(f"{said}: it will be refused", guarding.advice(run.session)))
+        return planned
 
 
 def apply(request: Request, command: str = "apply") -> Outcome:
@@ -117,7 +127,8 @@ def apply(request: Request, command: str = "apply") -> Outcome:
             if planned.unset:
                 raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
             if planned.pending:
-                recovery.apply(run.executor, run.deadline, request.emit)
+                guarding.require_own_environment(run.session, run.project, request.confirmed)
+                recovery.apply(run.executor, run.deadline, request.tell)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None
             is_embedded = run.address.embedded is not None
@@ -129,7 +140,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         outcome = "interrupted"
         raise
     finally:
-        request.emit(RunFinished(outcome, time.monotonic() - started, len(applied)))
+        request.tell(RunFinished(outcome, time.monotonic() - started, len(applied)))
 
 
 def follow(request: Request) -> bool:
@@ -142,7 +153,7 @@ def follow(request: Request) -> bool:
     """
     request = replace(request, emit=once(request.emit))
     with opened(request, "apply", writes=False) as run:
-        return following.follow(run.executor, run.session, run.deadline, request.emit)
+        return following.follow(run.executor, run.session, run.deadline, request.tell)
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:
@@ -190,29 +201,43 @@ def wait(request: Request) -> None:
 
 
 def status(request: Request) -> Status:
-    """The plan, and what the ledger says of the last run and of the lock."""
+    """The plan as far as it can be told, and what the ledger says of the last run and of the lock.
+
+    Waits for nothing, and takes a standby as well as a primary.
+    """
     with opened(request, "status", writes=False) as run:
-        run.executor.open_gates()
-        planned = _look(run)
+        run.session.open()
         with run.session.read_only() as connection:
             holder = read_holder(connection, run.project.ledger)
-            last = _readable(connection, run.project.ledger)
-    return Status(planned, last, holder if holder.run_id is not None else None)
+            last = _last_of_all(connection, run.project.ledger)
+        steps, errors = run.executor.look_at_what_can_be()
+        planned = _plan_of(run, steps, last, is_result=True)
+    return Status(planned, last, holder if holder.run_id is not None else None, tuple(errors))
 
 
 def lock_state(request: Request) -> LockState | None:
     """Who holds the lock and who waits for it; None where it is free."""
     with opened(request, "lock show", writes=False) as run, run.session.read_only() as connection:
-        return read_state(connection, run.project.ledger)
+        state = read_state(connection, run.project.ledger)
+    quote = request.masker.quote
+    return state and replace(state, blocked=tuple(replace(each, query=quote(each.query)) for each in state.blocked))
 
 
-def break_lock(request: Request, run_id: UUID) -> LockState:
-    """Takes the lock away from just that run, and gives the state that was ended.
+def break_lock(request: Request, run: str) -> LockState:
+    """Takes the lock away from just that run, named by its id or the end of it; gives the state that was ended.
 
     Raises GuardError where another run holds it, or none does.
     """
-    with opened(request, "lock break", writes=True) as run, run.session.limited(run.session.connection):
-        return lockstate.break_lock(run.session.connection, run.project.ledger, run_id)
+    with opened(request, "lock break", writes=True) as at, at.session.limited(at.session.connection):
+        return lockstate.break_lock(at.session.connection, at.project.ledger, run)
+
+
+def _last_of_all(connection: Connection[Any], names: LedgerNames) -> RunHistory | None:
+    try:
+        with connection.transaction():
+            return next(iter(read_history(connection, names, 1)), None)
+    except ledger.UNREADABLE:
+        return None
 
 
 def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
@@ -238,14 +263,14 @@ def _row_count(rows: object) -> int | None:
 def plugins(request: Request) -> tuple[PluginInfo, ...]:
     """What is built in, what the file lists, and what is installed without being listed."""
     loaded = _load(request)
-    return (*load_plugins(loaded).infos, *unlisted(loaded.config.plugins))
+    return (*load_plugins(request, loaded).infos, *unlisted(loaded.config.plugins))
 
 
 def renderer(request: Request, format_name: str) -> Renderer:
     """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
     found = {kind.format: kind for kind in builtins.bootstrapper_renderers()}
     if format_name not in found:
-        found = dict(load_plugins(_load(request)).renderers)
+        found = dict(load_plugins(request, _load(request)).renderers)
     if format_name not in found:
         known = ", ".join(sorted(found))
         raise UsageError(f"there is no format {format_name!r}", hint=f"Choose one of these: {known}.")
@@ -263,10 +288,20 @@ def embedded_server(request: Request) -> EmbeddedServer:
     return resolved.address.embedded
 
 
+def url(request: Request, driver: str | None = None) -> str:
+    """The database's URL, password included, for SQLAlchemy's driver where one is named.
+
+    An embedded server is started where it does not run: nobody can use the URL else.
+    """
+    address = resolve(request, "url").address
+    with address.reached(writes=True) as target:
+        return target.url(driver)
+
+
 def config_text(request: Request) -> str:
     """The file as it is in effect, with the overlay laid over it, as YAML without any secret."""
     loaded = _load(request)
-    secret = {key for key, kind in load_plugins(loaded).values.items() if kind.secret}
+    secret = {key for key, kind in load_plugins(request, loaded).values.items() if kind.secret}
     return disclose(loaded.document.data, secret)
 
 
@@ -290,9 +325,13 @@ def _look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
             is to do does without.
         sql: Whether the changes show their statements.
     """
-    server = run.session.server
     record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
     steps = run.executor.look(for_reader=is_result, sql=sql)
+    return _plan_of(run, steps, record, is_result=is_result)
+
+
+def _plan_of(run: Opened, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool) -> Plan:
+    server = run.session.server
     units = [entry.unit for entry in run.entries if isinstance(entry.unit, Step)] if is_result else []
     return Plan(
         name=run.project.name,

@@ -13,6 +13,7 @@ from bootstrapper.condition import Condition
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plan import Answer
 from bootstrapper.postgres.pipelining import round_trip
+from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.step import Check, Context, Probe
 
 Answers = dict[int, Answer | CheckFailedError]
@@ -125,7 +126,7 @@ def _read(check: Check, rows: Sequence[Sequence[Any]]) -> Answer | CheckFailedEr
 
 
 def _answer_failure(check: Check, probe: Probe, error: psycopg.Error) -> Answer | CheckFailedError:
-    message = error.diag.message_primary or str(error).partition("\n")[0]
+    message = said_without_values(error, check.project.written)
     if isinstance(error, _MISSING):
         return probe.missing or Answer.unknown(message)
     if isinstance(error, errors.InsufficientPrivilege):

@@ -9,6 +9,7 @@ from typing import Any
 from bootstrapper.condition import All, AnyOf, Condition, Leaf, Not
 from bootstrapper.document import Document, Place
 from bootstrapper.errors import Problem
+from bootstrapper.secrecy import hidden
 from bootstrapper.step import Check, Project
 from bootstrapper.suggestions import did_you_mean
 
@@ -94,4 +95,4 @@ def _shown(argument: object) -> str:
         return "{" + ", ".join(f"{key}: {_shown(value)}" for key, value in argument.items()) + "}"
     if isinstance(argument, list):
         return "[" + ", ".join(map(_shown, argument)) + "]"
-    return str(argument)
+    return hidden(str(argument))

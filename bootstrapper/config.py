@@ -43,6 +43,9 @@ __all__ = [
     "read_all",
 ]
 
+OPTIONAL = "?"
+"""Ends the name of an env file that may be missing."""
+
 _LATE = {"steps": ("with", "when", "check"), "fixtures": ("rows", "defaults", "when")}
 """What stays as the file writes it: whoever uses it resolves its variables then."""
 
@@ -164,9 +167,12 @@ class _Reading:
             place: Place = ("env_files", number)
             if not isinstance(name, str):
                 continue
-            path = self.file.parent / self._from_here(place, name)
+            path = self.file.parent / self._from_here(place, name.removesuffix(OPTIONAL))
             if not path.exists():
-                continue  # a developer's own file, which a fresh clone does not have
+                if not name.endswith(OPTIONAL):  # a developer's own file, which a fresh clone does not have
+                    hint = f"Write the file, or {name}{OPTIONAL} for one that may be missing."
+                    self.problems.append(Problem(f"there is no file {path}", self.document.source(place), hint))
+                continue
             try:
                 found |= read_variables(path)
                 self.files.append(path)

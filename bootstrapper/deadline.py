@@ -6,6 +6,9 @@ import math
 import time
 from typing import Self
 
+GIVE_LONGER = "Give it longer, by its `timeout`, by limits:, or by --timeout."
+"""The advice for a step whose time was over, whichever of its limits that was."""
+
 
 class Deadline:
     """`Deadline.never()` has infinitely many seconds left."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import yaml
 
+from bootstrapper.confidential import OPEN_KEYS
 from bootstrapper.fixtures.hashes import is_hash_column, may_be_password
-from bootstrapper.masking import MASK
+from bootstrapper.secrecy import hidden, hidden_words, is_secret_name, sources
+from bootstrapper.valuation import call_of
 
-_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)(?!\$\{)[^@\s]+(?=@)")
-_REFERENCE = re.compile(r"\$\{(\w+)(:-|:\?)?[^}]*\}")
-_SECRET_KEYS = frozenset({"password", "sslpassword"})
-_OPEN_KEYS = frozenset({"scheme", "rotate"})  # beside a secret, and none itself
+_LITERAL = "$literal"  # its argument is the value itself
 
 
 class _Dumper(yaml.SafeDumper):
@@ -30,34 +29,55 @@ _Dumper.add_multi_representer(
 )
 
 
-def disclose(data: Any, secret_functions: Collection[str]) -> str:
-    """YAML with variables unresolved; below a secret function or key, only the names of variables are left."""
-    shown = _shown(data, _SECRET_KEYS.union(secret_functions))
+def disclose(data: Mapping[str, Any], secret_functions: Collection[str]) -> str:
+    """YAML with variables unresolved; of a secret, only the names of variables are left."""
+    disclosure = _Disclosure(secret_functions, in_rows=False)
+    rows = _Disclosure(secret_functions, in_rows=True)
+    shown = {key: (rows if key == "fixtures" else disclosure).shown(key, item) for key, item in data.items()}
     return yaml.dump(shown, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
-def _shown(raw: Any, secret: Collection[str]) -> Any:
-    if isinstance(raw, Mapping):
-        hidden = {key for key, item in raw.items() if key in secret or _is_plain_password(key, item)}
-        return {key: _masked(item) if key in hidden else _shown(item, secret) for key, item in raw.items()}
-    if isinstance(raw, list):
-        return [_shown(item, secret) for item in raw]
-    return _URL_PASSWORD.sub(rf"\1{MASK}", raw) if isinstance(raw, str) else raw
+@dataclass(frozen=True)
+class _Disclosure:
+    """Attributes:
+    functions: Keys of the value functions whose argument is not shown.
+    in_rows: Whether it is about rows of fixtures, where a column may be meant to hold a hash.
+    """
 
+    functions: Collection[str]
+    in_rows: bool
 
-def _is_plain_password(key: Any, raw: Any) -> bool:
-    return not isinstance(raw, Mapping) and is_hash_column(str(key)) and may_be_password(raw, interpolated=True)
+    def shown(self, key: Any, item: Any) -> Any:
+        """What stands below a key."""
+        return self._masked(item) if self._is_hidden(str(key), item) else self._open(item)
 
+    def _open(self, raw: Any) -> Any:
+        if isinstance(raw, Mapping):
+            return {key: self.shown(key, item) for key, item in raw.items()}
+        if isinstance(raw, list):
+            words = hidden_words(raw) if all(isinstance(item, str) for item in raw) else raw
+            return [self._open(item) for item in words]
+        return hidden(raw) if isinstance(raw, str) else raw
 
-def _masked(raw: Any) -> Any:
-    """Value functions and variables stay, since they only say where the secret comes from."""
-    if isinstance(raw, Mapping):
-        return {key: item if key in _OPEN_KEYS else _masked(item) for key, item in raw.items()}
-    if isinstance(raw, list):
-        return [_masked(item) for item in raw]
-    references = [_without_default(match) for match in _REFERENCE.finditer(str(raw))]
-    return " ".join(references) or MASK
+    def _is_hidden(self, key: str, raw: Any) -> bool:
+        """A name that speaks of a secret hides a single value: a mapping may be a fixture that has this name."""
+        if key in self.functions:
+            return True
+        if raw is None or isinstance(raw, bool) or (isinstance(raw, Mapping) and call_of(raw) is None):
+            return False
+        if not self.in_rows:
+            return is_secret_name(key)
+        if isinstance(raw, Mapping):
+            return False
+        return may_be_password(raw, interpolated=True) if is_hash_column(key) else is_secret_name(key)
 
-
-def _without_default(match: re.Match[str]) -> str:
-    return f"${{{match[1]}:-{MASK}}}" if match[2] == ":-" else f"${{{match[1]}}}"
+    def _masked(self, raw: Any) -> Any:
+        """Value functions and variables stay, since they only say where the secret comes from."""
+        call = call_of(raw)
+        if call is not None and call[0] not in (*self.functions, _LITERAL):
+            return self._open(raw)
+        if isinstance(raw, Mapping):
+            return {key: item if key in OPEN_KEYS else self._masked(item) for key, item in raw.items()}
+        if isinstance(raw, list):
+            return [self._masked(item) for item in raw]
+        return raw if raw is None or isinstance(raw, bool) else sources(str(raw))

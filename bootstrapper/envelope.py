@@ -234,7 +234,8 @@ class Config(Section):
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     env_files: list[_FullText] = Field(
         default_factory=list,
-        description="Files of NAME=value lines; the process's own variables win. Ignored where protected.",
+        description="Files of NAME=value lines; the process's own variables win. One that may be missing is written"
+        " with a ? at its end: .env?. Ignored where protected.",
     )
 
 

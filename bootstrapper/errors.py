@@ -25,6 +25,7 @@
     │   └── FencedOffError                  worth another try: somebody else holds the lock now
     ├── CommitUnknownError               5  the connection died at COMMIT
     ├── EmbeddedServerError              5
+    │   └── UnusableServerError          6  no such package, not the owner, a read-only disk
     ├── GuardError                       9
     ├── AheadError                       10
     ├── PendingError                     4   others did not reach the declared state in time
@@ -88,18 +89,34 @@ class Problem:
 
 
 class BootstrapperError(Exception):
-    """The root. Carries a message without secrets, a hint, and the exit code of its kind."""
+    """The root. Carries a message without secrets, a hint, and the exit code of its kind.
+
+    Attributes:
+        headline: What is wrong, in one line: a line break in it comes from others, and is shown as an escape.
+        details: Further lines, such as the last ones that a program printed.
+        message: Both together.
+    """
 
     exit_code: ClassVar[ExitCode]
 
-    def __init__(self, message: str, *, hint: str | None = None, source: Source | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(
+        self, message: str, *, hint: str | None = None, source: Source | None = None, details: Iterable[str] = ()
+    ) -> None:
+        self.headline = message
+        self.details = tuple(details)
+        self.message = "\n  ".join([message, *self.details])
         self.hint = hint
         self.source = source
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.source}: {self.message}" if self.source else self.message
+
+    @property
+    def lines(self) -> list[str]:
+        """The error line by line, with its place."""
+        first = f"{self.source}: {self.headline}" if self.source else self.headline
+        return [first, *(f"  {line}" for line in self.details)]
 
     @property
     def retryable(self) -> bool:
@@ -114,6 +131,10 @@ class InvalidFileError(ConfigError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=_place))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def lines(self) -> list[str]:
+        return [str(problem) for problem in self.problems]
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -227,8 +248,8 @@ class MigrationError(StepError):
         self.sqlstate = sqlstate
         at = f"revision {revision}: " if revision else ""
         code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-        text = f"\n  statement: {statement}" if statement else ""
-        super().__init__(f"{at}{reason}{code}{text}", hint=hint)
+        first, *more = (statement or "").split("\n")
+        super().__init__(f"{at}{reason}{code}", hint=hint, details=[f"statement: {first}", *more] if statement else ())
 
 
 class FixtureError(StepError):
@@ -254,9 +275,9 @@ class FixtureError(StepError):
 
 
 class BackupError(StepError):
-    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+    def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
-        super().__init__(reason, hint=hint)
+        super().__init__(reason, hint=hint, details=details)
 
 
 class ClientToolsError(StepError):
@@ -275,10 +296,18 @@ class ClientToolsError(StepError):
 
 
 class CommandFailedError(StepError):
-    def __init__(self, program: str, reason: str, *, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        program: str,
+        reason: str,
+        *,
+        hint: str | None = None,
+        source: Source | None = None,
+        details: Iterable[str] = (),
+    ) -> None:
         self.program = program
         self.reason = reason
-        super().__init__(f"{program}: {reason}", source=source)
+        super().__init__(f"{program}: {reason}", hint=hint, source=source, details=details)
 
 
 class UnreachableError(BootstrapperError):
@@ -300,7 +329,7 @@ class UnreachableError(BootstrapperError):
         seconds: float = 0.0,
         sqlstate: str | None = None,
         patience_seconds: float = math.inf,
-        hint: str = "Start the server, or give it longer with --timeout.",
+        hint: str | None = None,
     ) -> None:
         self.where = where
         self.reason = reason
@@ -312,7 +341,7 @@ class UnreachableError(BootstrapperError):
         tries = f" after {attempts} attempts in {seconds:.0f} s" if attempts > 1 else ""
         super().__init__(
             f"{where} can not be reached{tries}: {reason}{code}",
-            hint=hint,
+            hint=hint or "Run again when the server answers: what was committed is recognised and not repeated.",
         )
 
 
@@ -371,9 +400,15 @@ class CommitUnknownError(BootstrapperError):
 class EmbeddedServerError(BootstrapperError):
     exit_code = ExitCode.UNREACHABLE
 
-    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+    def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
-        super().__init__(f"embedded server: {reason}", hint=hint)
+        super().__init__(f"embedded server: {reason}", hint=hint, details=details)
+
+
+class UnusableServerError(EmbeddedServerError):
+    """The embedded server can not be had here, however often it is tried."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class GuardError(BootstrapperError):

@@ -18,7 +18,14 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """First of every run, before anything is connected."""
+    """First of every run, before anything is connected.
+
+    Attributes:
+        command: The word on the command line.
+        server: Where the database is, such as `db.example.com:5432`.
+        database: Its name.
+        environment: The one that was named; none where the file declares none.
+    """
 
     command: str
     server: str
@@ -28,7 +35,14 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class AttemptFailed(Event):
-    """A gate tried in vain and will try again."""
+    """A gate tried in vain and will try again.
+
+    Attributes:
+        step: The gate's name.
+        attempt: Which try it was, from 1.
+        reason: Why there is no way in.
+        next_try_seconds: How long it pauses.
+    """
 
     step: str
     attempt: int
@@ -38,6 +52,14 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True)
 class GateOpened(Event):
+    """The way to the database is free.
+
+    Attributes:
+        step: The gate's name.
+        seconds: How long it took.
+        detail: What the server is.
+    """
+
     step: str
     seconds: float
     detail: str = ""
@@ -45,7 +67,12 @@ class GateOpened(Event):
 
 @dataclass(frozen=True)
 class LockAwaited(Event):
-    """The lock was busy; said at the first try and whenever the holder changes."""
+    """The lock was busy; said at the first try and whenever the holder changes.
+
+    Attributes:
+        step: The scope's name.
+        holder: Who has it.
+    """
 
     step: str
     holder: str
@@ -53,15 +80,23 @@ class LockAwaited(Event):
 
 @dataclass(frozen=True)
 class ChangesAwaited(Event):
-    """A follower found changes that others have to make; said first and whenever the steps become others."""
+    """A follower found changes that others have to make; said first and whenever the steps become others.
+
+    Attributes:
+        steps: Names of the steps.
+    """
 
     steps: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ScopeEntered(Event):
-    """Attributes:
-    run_id: Of the run that holds what the scope took; None for a scope without one.
+    """The lock, or another scope, was taken.
+
+    Attributes:
+        step: The scope's name.
+        detail: What is said of it.
+        run_id: Of the run that holds what the scope took; none for a scope without one.
     """
 
     step: str
@@ -71,11 +106,25 @@ class ScopeEntered(Event):
 
 @dataclass(frozen=True)
 class ScopeLeft(Event):
+    """The scope was given back.
+
+    Attributes:
+        step: The scope's name.
+    """
+
     step: str
 
 
 @dataclass(frozen=True)
 class StepStarted(Event):
+    """A step begins to make its changes.
+
+    Attributes:
+        step: The step's name.
+        uses: Its type.
+        changes: How many there are; those that could not be known yet are not counted.
+    """
+
     step: str
     uses: str
     changes: int
@@ -83,9 +132,14 @@ class StepStarted(Event):
 
 @dataclass(frozen=True)
 class StepProgressed(Event):
-    """How far a step is; `total` is None where nobody knows. Units: rows, bytes, revisions, seconds.
+    """How far a step is. Where `detail` names what was just done, each of these is worth a line.
 
-    Where `detail` names what was just done, each of these is worth a line.
+    Attributes:
+        step: The step's name.
+        done: How much of it is done.
+        total: How much there is; none where nobody knows.
+        unit: rows, bytes, revisions or seconds.
+        detail: What was just done, such as a revision.
     """
 
     step: str
@@ -97,7 +151,12 @@ class StepProgressed(Event):
 
 @dataclass(frozen=True)
 class StepReported(Event):
-    """A line that a step's own tool printed."""
+    """A line that a step's own tool printed.
+
+    Attributes:
+        step: The step's name.
+        line: The line.
+    """
 
     step: str
     line: str
@@ -105,6 +164,14 @@ class StepReported(Event):
 
 @dataclass(frozen=True)
 class StepApplied(Event):
+    """A step made its changes.
+
+    Attributes:
+        step: The step's name.
+        result: What it did: `state` is `applied`; `changes` and `deferred` count what was planned at its turn.
+        seconds: How long it took.
+    """
+
     step: str
     result: PlannedStep
     seconds: float
@@ -112,7 +179,12 @@ class StepApplied(Event):
 
 @dataclass(frozen=True)
 class StepUnchanged(Event):
-    """A step that had nothing to do, or was not needed in this run."""
+    """A step had nothing to do, or was not needed in this run.
+
+    Attributes:
+        step: The step's name.
+        result: How it stands: `state` is `done`, or `skipped` where its `when` said no.
+    """
 
     step: str
     result: PlannedStep
@@ -120,25 +192,54 @@ class StepUnchanged(Event):
 
 @dataclass(frozen=True)
 class StepFailed(Event):
+    """A step could not make its changes; the error that ends the run says more.
+
+    Attributes:
+        step: The step's name.
+        reason: Why not.
+        seconds: After which time.
+        rolled_back: Whether nothing of what it did stays. False where some of it may.
+    """
+
     step: str
     reason: str
     seconds: float
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True)
 class Warned(Event):
+    """Something is not as it should be, and the run goes on.
+
+    Attributes:
+        message: What it is.
+        hint: What to do about it.
+    """
+
     message: str
     hint: str | None = None
 
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """Last of every run. `outcome` is one of: done, unchanged, failed, interrupted."""
+    """Last of every run.
+
+    Attributes:
+        outcome: done, unchanged, failed or interrupted.
+        seconds: How long the run took.
+        applied: How many steps made changes.
+    """
 
     outcome: str
     seconds: float
     applied: int = 0
 
+
+ALL: tuple[type[Event], ...] = (
+    *(RunStarted, AttemptFailed, GateOpened, LockAwaited, ChangesAwaited, ScopeEntered, ScopeLeft, StepStarted),
+    *(StepProgressed, StepReported, StepApplied, StepUnchanged, StepFailed, Warned, RunFinished),
+)
+"""Every event there is, in the order in which a run has them."""
 
 Emit = Callable[[Event], None]
 

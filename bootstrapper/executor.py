@@ -17,18 +17,21 @@ import psycopg
 
 from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
+from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.demands import messages
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,
     NotConvergedError,
     RunInterrupted,
+    StepError,
     StepFailedError,
     UnreachableError,
     UnsetVariablesError,
     UsageError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
+from bootstrapper.masking import Masker
 from bootstrapper.plan import Answer, Change, Deferred, PlannedStep, State, total
 from bootstrapper.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.postgres import ledger
@@ -38,6 +41,7 @@ from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
+from bootstrapper.wording import error_lines, one_line
 
 _RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
 _GRACE_SECONDS = 2.0  # the server's own clock ends a statement first, and leaves the connection usable
@@ -69,6 +73,7 @@ class Executor:
         self._make_context = make_context
         self._force = force
         self._at_work: Step | None = None
+        self._has_parts = False  # of which some may be committed when one fails
         self.applied: list[PlannedStep] = []
         self.hold: Hold | None = None
 
@@ -91,6 +96,21 @@ class Executor:
                 return planned
             pairs = zip(self._entries, planned, strict=True)
             return tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
+
+    def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
+        """As `look` for a reader, with the errors of steps that can not be looked at."""
+        with self._session.read_only():
+            planner = self._planner(self._context)
+            planned, errors = planner.plan_what_can_be()
+            found = []
+            for entry, step in zip(self._entries, planned, strict=True):
+                try:
+                    is_known = step.state is not State.UNKNOWN
+                    found.append(self._reviewed(entry, step, planner.context(entry), sql=False) if is_known else step)
+                except BootstrapperError as error:
+                    errors.append(error)
+                    found.append(step)
+            return tuple(found), errors
 
     @staticmethod
     def _reviewed(entry: Entry, planned: PlannedStep, context: Context, *, sql: bool) -> PlannedStep:
@@ -204,7 +224,7 @@ class Executor:
         masker = self._make_context(self._entries[0]).masker
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
-        text = masker.mask(str(error)) if error is not None else None
+        text = _told(error, masker) if error is not None else None
         try:
             self._note_end(hold, outcome, text)
         except psycopg.Error as lost:
@@ -252,8 +272,10 @@ class Executor:
                 self._do(turn)
         except BaseException as error:
             failure = _judge(turn, error)
-            message = turn.context.masker.mask(str(failure))
-            turn.context.emit(StepFailed(turn.entry.name, message, time.monotonic() - started))
+            told = _told(failure, turn.context.masker)
+            turn.context.emit(
+                StepFailed(turn.entry.name, told, time.monotonic() - started, self._is_undone(turn, failure))
+            )
             if failure is error:
                 raise
             raise failure from error
@@ -261,7 +283,12 @@ class Executor:
         self.applied.append(turn.planned)
         turn.context.emit(StepApplied(turn.entry.name, turn.planned, time.monotonic() - started))
 
+    def _is_undone(self, turn: Turn, failure: BaseException) -> bool:
+        """Whether nothing of the step stays; nobody knows it of one whose connection was lost at COMMIT."""
+        return turn.step.transactional and not self._has_parts and isinstance(failure, StepError)
+
     def _do(self, turn: Turn) -> None:
+        self._has_parts = False
         with turn.hold.lasting(turn.entry.name):
             turn.step.prepare(turn.context, turn.items)
         if not turn.step.transactional:
@@ -271,6 +298,7 @@ class Executor:
         if len(parts) == 1:
             self._retry(turn, partial(self._apply_in_transaction, turn))
         else:
+            self._has_parts = True
             self._apply_in_parts(turn, parts)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
@@ -281,7 +309,8 @@ class Executor:
             except (psycopg.Error, BootstrapperError) as error:
                 if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
                     raise
-                turn.context.emit(Warned(f"step {turn.entry.name!r}: {_short(turn, error)}; rolled back, trying again"))
+                said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
+                turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, trying again"))
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
             else:
                 return
@@ -360,15 +389,24 @@ def _judge(turn: Turn, error: BaseException) -> BaseException:
     if is_cut and turn.context.deadline.has_passed:
         return StepFailedError(
             f"step {turn.entry.name!r} was not done within its time",
-            hint="Give it longer, by its `timeout`, by limits:, or by --timeout.",
+            hint=GIVE_LONGER,
             source=turn.entry.source,
         )
     return failure
 
 
 def _short(turn: Turn, error: BaseException) -> str:
+    """In one line, without the place."""
     failure = explain(turn.entry, turn.context, error)
-    return turn.context.masker.mask(failure.message if isinstance(failure, BootstrapperError) else str(failure))
+    said = failure.headline if isinstance(failure, BootstrapperError) else str(failure)
+    return one_line(turn.context.masker.mask(said))
+
+
+def _told(error: BaseException, masker: Masker) -> str:
+    """As it is shown, and so noted."""
+    if isinstance(error, BootstrapperError):
+        return "\n".join(error_lines(error, masker.mask))
+    return one_line(masker.quote(str(error)))
 
 
 def _ask_after(condition: Condition, context: Context) -> Answer:

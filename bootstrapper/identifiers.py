@@ -6,6 +6,15 @@ import secrets
 import time
 from uuid import UUID
 
+SHORTEST_END = 4
+"""Fewer digits of an id would soon be those of another one, too."""
+
+
+def is_end_of(identifier: UUID, text: str) -> bool:
+    """Whether a text is the identifier, or its end as lists show it; with or without dashes."""
+    digits = text.replace("-", "").lower()
+    return len(digits) >= SHORTEST_END and identifier.hex.endswith(digits)
+
 
 def uuid7() -> UUID:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness."""

@@ -1,28 +1,131 @@
-"""Keeps secrets out of everything that is printed, logged or stored."""
+"""Keeps secrets out of everything that is printed, logged or stored.
+
+Two kinds of text leave the program. What others wrote (a server, a program, a file, a plugin) goes through `quote`,
+which hides every secret in it. What we say ourselves goes through `mask`: only secrets that can be mistaken for nothing
+else are hidden there, so that a password such as `wrong` does not tear holes into our own sentences. A message of ours
+that quotes others was put together from quoted parts.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
-_SHORTEST_SECRET = 4  # masking "1" or "no" wherever it stands would make messages unreadable
+_SHORTEST = 8
+"""Anything shorter could be a part of a word, a number or a name in our own sentences."""
+_SHORTEST_LINE = 4
+"""Of a secret of several lines, such as a key; shorter ones are brackets and the like."""
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 class Masker:
     """Replaces every secret it was told of. One per invocation: secrets are learnt as they are read."""
 
-    def __init__(self) -> None:
-        self._secrets: set[str] = set()
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: frozenset[str] = frozenset()
+        self._names: frozenset[str] = frozenset()
+        self._patterns = _Patterns(self._secrets, self._names)
+        for secret in secrets:
+            self.learn(secret)
 
     def learn(self, secret: str | None) -> None:
-        """Also learns the percent-encoded and quoted spellings that URLs and servers give the secret."""
-        if secret is None or len(secret) < _SHORTEST_SECRET:
-            return
-        self._secrets |= {secret, quote(secret, safe=""), quote_plus(secret), secret.replace("'", "''")}
+        """From now on the secret is hidden, in each of its spellings; an empty one is none."""
+        found = {part for part in _parts(secret or "") if part not in self._secrets}
+        if found:
+            self._secrets |= found
+            self._patterns = _Patterns(self._secrets, self._names)
+
+    def spare(self, names: Iterable[str | None]) -> None:
+        """Names that our own messages show, such as that of the database: a secret that is one hides in no message."""
+        self._names |= {name for name in names if name}
+        self._patterns = _Patterns(self._secrets, self._names)
 
     def mask(self, text: str) -> str:
-        """The text with every known secret replaced, longest first."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return text
+        """A text of ours without the secrets that stand out in it."""
+        return _replaced(self._patterns.distinct, text)
+
+    def quote(self, text: str) -> str:
+        """A text of others without any secret; short ones and words are found where they stand alone."""
+        return _replaced(self._patterns.all, text)
+
+
+class _Patterns:
+    """What to look for, worked out when it is first needed: secrets are learnt one by one."""
+
+    def __init__(self, secrets: frozenset[str], names: frozenset[str]) -> None:
+        self._secrets = secrets
+        self._names = names
+
+    @cached_property
+    def distinct(self) -> re.Pattern[str] | None:
+        secrets = [secret for secret in self._secrets if not self._may_be_ours(secret)]
+        return _joined(re.escape(text) for secret in secrets for text in _spelt(secret))
+
+    @cached_property
+    def all(self) -> re.Pattern[str] | None:
+        return _joined(
+            rf"(?<!\w){re.escape(text)}(?!\w)" if _may_be_part(secret) else re.escape(text)
+            for secret in self._secrets
+            for text in _spelt(secret)
+        )
+
+    def _may_be_ours(self, secret: str) -> bool:
+        """Whether our own sentences and data may hold the text, whatever the secret is."""
+        return _may_be_part(secret) or secret.isdecimal() or secret in self._names
+
+
+def _may_be_part(secret: str) -> bool:
+    """Whether the text may well be a part of another word, or a word itself."""
+    return len(secret) < _SHORTEST or _WORD.fullmatch(secret) is not None
+
+
+def _replaced(pattern: re.Pattern[str] | None, text: str) -> str:
+    return pattern.sub(MASK, text) if pattern is not None else text
+
+
+def _joined(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    """Longest first: a secret that is a part of another one must not hide that one's beginning alone."""
+    found = sorted(set(patterns), key=lambda pattern: (-len(pattern), pattern))
+    return re.compile("|".join(found)) if found else None
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """The secret, without the white space around it, and its lines: programs print, and files end with, lines."""
+    whole = secret.strip()
+    if whole:
+        yield whole
+    lines = whole.replace("\\n", "\n").splitlines()  # variables hold keys in one line
+    if len(lines) > 1:
+        yield from (line.strip() for line in lines if len(line.strip()) >= _SHORTEST_LINE)
+
+
+def _spelt(secret: str) -> Iterator[str]:
+    """How URLs, servers, logs and tracebacks write it.
+
+    Not a part of the secret, what was made of it (a hash, a key, upper case), nor base64 of a longer text that it
+    stands in: nothing that is known would tell those.
+    """
+    yield secret
+    encoded = secret.encode(errors="surrogatepass")
+    for spelling in (quote(encoded, safe=""), quote(encoded), quote_plus(encoded)):
+        yield spelling
+        yield re.sub(r"%[0-9A-F]{2}", lambda escape: escape[0].lower(), spelling)
+    yield repr(secret)[1:-1]
+    yield repr(encoded)[2:-1]
+    for is_ascii in (True, False):
+        yield json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
+    for doubled in ("'", '"', "\\", "%"):
+        yield secret.replace(doubled, doubled * 2)
+    yield secret.replace("\\", "\\\\").replace("'", "''")
+    yield secret.replace("\\", "\\\\").replace("'", "\\'")
+    yield secret.replace("'", "'\"'\"'")
+    if len(secret) >= _SHORTEST:
+        yield from (
+            text.decode().rstrip("=") for text in (base64.b64encode(encoded), base64.urlsafe_b64encode(encoded))
+        )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from bootstrapper import config, inputs, plugins
 from bootstrapper.address import Address, find_address
+from bootstrapper.confidential import learn_declared, learn_target, learn_variables
 from bootstrapper.config import Loaded
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, PluginError, Problem
@@ -45,6 +46,8 @@ class Request:
             and `check` are not asked.
         sql: Whether a plan shows the statements of its changes, which may run code of the project.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
+        confirmed: The name of the database, from somebody who knows that a run of this environment is to write to one
+            that a protected environment wrote to last.
     """
 
     file: Path = Path("bootstrap.yaml")
@@ -58,8 +61,15 @@ class Request:
     timeout_seconds: float | None = None
     sql: bool = False
     force: bool = False
+    confirmed: str | None = None
     emit: Emit = _silent
     masker: Masker = field(default_factory=Masker)
+
+    def tell(self, event: Event) -> None:
+        """Emits the event, without any secret that its texts may hold after all."""
+        texts = {each.name: getattr(event, each.name) for each in fields(event)}
+        masked = {name: self.masker.mask(text) for name, text in texts.items() if isinstance(text, str)}
+        self.emit(replace(event, **masked))
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,8 @@ def resolve(request: Request, command: str, *, connects: bool = True, looks_furt
     """
     loaded = config.read_all(request.file, request.environment, request.variables)
     try:
-        return _resolved(request, command, loaded, load_plugins(loaded), connects=connects, looks_further=looks_further)
+        found = load_plugins(request, loaded)
+        return _resolved(request, command, loaded, found, connects=connects, looks_further=looks_further)
     except PluginError as error:
         raise _with_all_else(request, command, loaded, error, looks_further=looks_further) from error
 
@@ -119,6 +130,7 @@ def _resolved(
     request: Request, command: str, loaded: Loaded, found: Plugins, *, connects: bool, looks_further: bool
 ) -> Resolved:
     context = _first_context(request, loaded, found, command)
+    learn_declared(request.masker, loaded.document.data, context.project.values, loaded.variables)
     problems: list[Problem] = []
     address = Address()
     if ("database",) in {place[:1] for place in loaded.misshapen}:
@@ -150,13 +162,15 @@ def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
     return not loaded.protected and (address.is_local or loaded.environment is not None)
 
 
-def load_plugins(loaded: Loaded) -> Plugins:
+def load_plugins(request: Request, loaded: Loaded) -> Plugins:
+    """Plugins are code that is run: from here on the masker knows what may come out of the variables."""
+    learn_variables(request.masker, loaded.variables)
     listed = [
         (text, loaded.document.source(("plugins", position)))
         for position, text in enumerate(loaded.config.plugins)
         if ("plugins", position) not in loaded.misshapen
     ]
-    return plugins.load(listed, loaded.directory)
+    return plugins.load(listed, loaded.directory, quote=request.masker.quote)
 
 
 @contextmanager
@@ -164,9 +178,9 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
     """A run about to begin. Where nothing may last (`writes` is false), nothing does: see Address.reached."""
     resolved = resolve(request, command)
     address = resolved.address
-    request.emit(RunStarted(command, address.server, address.database, resolved.project.environment))
+    request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
     with address.reached(writes=writes) as target:
-        _learn(request, target)
+        learn_target(request.masker, target)
         project, entries = resolved.project, resolved.entries
         if address.embedded is not None:
             project, entries = _resolved_again(request, resolved, target)
@@ -183,7 +197,7 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
                 project=project,
                 step=entry.name,
                 session=session,
-                emit=request.emit,
+                emit=request.tell,
                 deadline=deadline.sooner(seconds),
                 logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
                 masker=request.masker,
@@ -196,11 +210,6 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
         finally:
             session.close()
             session.make_way()
-
-
-def _learn(request: Request, target: Target) -> None:
-    for secret in target.secrets:
-        request.masker.learn(secret)
 
 
 def _resolved_again(request: Request, resolved: Resolved, target: Target) -> tuple[Project, tuple[Entry, ...]]:
@@ -230,6 +239,7 @@ def _first_context(request: Request, loaded: Loaded, found: Plugins, command: st
         document=loaded.document,
         environment=loaded.environment,
         protected=loaded.protected,
+        protected_environments=[name for name, each in loaded.config.environments.items() if each.protected],
         target=Target({}),
         ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to)),
         inputs="",
@@ -247,7 +257,7 @@ def _context(request: Request, project: Project) -> Context:
         project=project,
         step="",
         session=session,
-        emit=request.emit,
+        emit=request.tell,
         deadline=Deadline.never(),
         logger=logging.getLogger("bootstrapper"),
         masker=request.masker,

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from bootstrapper import jsontext
+
 JSONValue = None | bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"]
 
 FORMAT_VERSION = 1
@@ -162,6 +164,7 @@ class State(StrEnum):
     PENDING = "pending"
     DEFERRED = "deferred"
     SKIPPED = "skipped"
+    UNKNOWN = "unknown"  # it could not be looked at, and `reason` says why; only in what `status` tells
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class Plan:
         return sum(total(step.changes, action) for step in self.steps)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), default=_json_default, ensure_ascii=False, indent=2)
+        return jsontext.dumps(asdict(self), default=_json_default)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

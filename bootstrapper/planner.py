@@ -11,8 +11,15 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.asking import Answers, ask, ask_probes, decided
 from bootstrapper.condition import Condition
-from bootstrapper.errors import NotConvergedError, StepFailedError, UndecidedError, UnreachableError
+from bootstrapper.errors import (
+    BootstrapperError,
+    NotConvergedError,
+    StepFailedError,
+    UndecidedError,
+    UnreachableError,
+)
 from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
+from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
 
@@ -54,9 +61,31 @@ class Planner:
         """What one gate, scope or step would do if its turn were now."""
         if name not in self._planned:
             self._under_way.append(name)
-            self._planned[name] = self._plan(self._entries[name])
-            self._under_way.remove(name)
+            try:
+                self._planned[name] = self._plan(self._entries[name])
+            finally:
+                self._under_way.remove(name)
         return self._planned[name]
+
+    def plan_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
+        """All entries in order, and the errors of those that could not be looked at, which are unknown."""
+        errors = []
+        for entry in sorted(self._entries.values(), key=lambda entry: isinstance(entry.unit, Scope)):
+            try:
+                self.plan_entry(entry.name)
+            except UnreachableError:
+                raise
+            except BootstrapperError as error:
+                errors.append(error)
+                self._planned[entry.name] = _unknown(entry, error)
+                self._look_on(self.context(entry))
+        return self.plan(), errors
+
+    @staticmethod
+    def _look_on(context: Context) -> None:
+        """After an error of the server, in a new READ ONLY transaction: nothing was written."""
+        if context.connection.info.transaction_status == TransactionStatus.INERROR:
+            context.connection.execute("ROLLBACK AND CHAIN")
 
     def pending(self, names: Collection[str]) -> Answer:
         """Whether any of these steps has changes, or may have; steps that are left out of the run have none."""
@@ -163,8 +192,7 @@ class Planner:
             batch.clear()
         if id(check) not in self._answers:
             self._answers[id(check)] = ask(check, context)
-            if context.connection.info.transaction_status == TransactionStatus.INERROR:
-                context.connection.execute("ROLLBACK AND CHAIN")  # a new READ ONLY transaction: nothing was written
+            self._look_on(context)
         return decided(self._answers[id(check)])
 
     def _batch(self) -> tuple[list[Check], list[Check]]:
@@ -181,12 +209,16 @@ class Planner:
         return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
 
 
+def _unknown(entry: Entry, error: BootstrapperError) -> PlannedStep:
+    return PlannedStep(entry.name, entry.unit.uses, State.UNKNOWN, error.headline.partition("\n")[0])
+
+
 def explain(entry: Entry, context: Context, error: BaseException) -> BaseException:
     """An error of the server that a step let through, as ours; any other error as it is."""
     server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
     if not isinstance(server, psycopg.Error):
         return error
-    message = context.masker.mask(server.diag.message_primary or str(server).partition("\n")[0])
+    message = context.masker.quote(said_without_values(server, context.project.written))
     if context.session.is_open:
         return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
     return UnreachableError(context.project.target.where, f"the connection was lost: {message}")

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -28,6 +28,8 @@ from bootstrapper.suggestions import did_you_mean
 
 ENTRY_POINT_GROUP = "bootstrapper"
 _HOOK_PREFIX = "bootstrapper_"
+
+Quote = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -97,23 +99,24 @@ class _Found:
     plugin: object
 
 
-def load(listed: Sequence[tuple[str, Source | None]], directory: Path) -> Plugins:
+def load(listed: Sequence[tuple[str, Source | None]], directory: Path, *, quote: Quote = str) -> Plugins:
     """Imports what the file lists, in its order, after the built-ins.
 
     Args:
         listed: Folders and names of distributions, with their places in the file.
         directory: Where relative folders start.
+        quote: Makes what a plugin's own error says fit to be shown.
     """
     found = [_Found("built-in", "bootstrapper", builtins)]
     files: list[Path] = []
     for text, source in listed:
         if _is_folder(text):
-            local = _local_plugins(directory / _expanded(text), text, source)
+            local = _local_plugins(directory / _expanded(text), text, source, quote)
             files += [path for path, _ in local]
             found += [plugin for _, plugin in local]
         else:
-            found += _distribution_plugins(text, source)
-    return _collect(found, tuple(files))
+            found += _distribution_plugins(text, source, quote)
+    return _collect(found, tuple(files), quote)
 
 
 def _is_folder(text: str) -> bool:
@@ -127,14 +130,14 @@ def _expanded(text: str) -> Path:
         return Path(text)
 
 
-def _local_plugins(folder: Path, text: str, source: Source | None) -> list[tuple[Path, _Found]]:
+def _local_plugins(folder: Path, text: str, source: Source | None, quote: Quote) -> list[tuple[Path, _Found]]:
     if not folder.is_dir():
         raise PluginError(text, "there is no such folder", source=source)
     paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    return [(path, _Found(path.stem, str(path), _import_file(path))) for path in paths]
+    return [(path, _Found(path.stem, str(path), _import_file(path, quote))) for path in paths]
 
 
-def _import_file(path: Path) -> ModuleType:
+def _import_file(path: Path, quote: Quote) -> ModuleType:
     folder = hashlib.sha256(bytes(path.parent)).hexdigest()[:12]  # two folders may hold files of one name
     name = f"bootstrapper_local_plugins.{folder}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -146,7 +149,7 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise PluginError(str(path), _import_failure(error, path)) from error
+        raise PluginError(str(path), quote(_import_failure(error, path))) from error
     return module
 
 
@@ -158,20 +161,20 @@ def _import_failure(error: BaseException, path: Path) -> str:
     return f"fails to import: {at}{type(error).__name__}: {error}"
 
 
-def _distribution_plugins(name: str, source: Source | None) -> list[_Found]:
+def _distribution_plugins(name: str, source: Source | None, quote: Quote) -> list[_Found]:
     points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if _normal(_dist(point)) == _normal(name)]
     if not points:
         known = [_dist(point) for point in entry_points(group=ENTRY_POINT_GROUP)]
         hint = did_you_mean(name, known, "Install it beside bootstrapper, or write ./ before a folder.")
         raise PluginError(name, "no installed distribution of this name brings plugins", hint=hint, source=source)
-    return [_Found(point.name, f"{name} ({point.value})", _load_point(name, point, source)) for point in points]
+    return [_Found(point.name, f"{name} ({point.value})", _load_point(name, point, source, quote)) for point in points]
 
 
-def _load_point(name: str, point: EntryPoint, source: Source | None) -> object:
+def _load_point(name: str, point: EntryPoint, source: Source | None, quote: Quote) -> object:
     try:
         return point.load()
     except (Exception, SystemExit) as error:
-        reason = f"fails to import {point.value}: {type(error).__name__}: {error}"
+        reason = quote(f"fails to import {point.value}: {type(error).__name__}: {error}")
         raise PluginError(name, reason, source=source) from error
 
 
@@ -194,7 +197,7 @@ def unlisted(listed: Iterable[str]) -> list[PluginInfo]:
     ]
 
 
-def _collect(found: Sequence[_Found], files: tuple[Path, ...]) -> Plugins:
+def _collect(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> Plugins:
     manager = pluggy.PluginManager("bootstrapper")
     manager.add_hookspecs(hookspecs)
     for item in found:
@@ -210,19 +213,24 @@ def _collect(found: Sequence[_Found], files: tuple[Path, ...]) -> Plugins:
                 item.name,
                 item.origin,
                 listed=True,
-                values=_brought(manager, found, item, "bootstrapper_values", values),
-                checks=_brought(manager, found, item, "bootstrapper_checks", checks),
-                steps=_brought(manager, found, item, "bootstrapper_steps", steps),
-                renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers),
+                values=_brought(manager, found, item, "bootstrapper_values", values, quote=quote),
+                checks=_brought(manager, found, item, "bootstrapper_checks", checks, quote=quote),
+                steps=_brought(manager, found, item, "bootstrapper_steps", steps, quote=quote),
+                renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers, quote=quote),
             )
         )
     return Plugins(steps.found, checks.found, values.found, renderers.found, tuple(infos), files)
 
 
 def _register(manager: pluggy.PluginManager, item: _Found) -> None:
-    for name in dir(item.plugin):
-        if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name)):
-            _require_known_hook(manager, item, name)
+    hooks = [
+        name for name in dir(item.plugin) if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name))
+    ]
+    for name in hooks:
+        _require_known_hook(manager, item, name)
+    if not hooks:
+        hint = "Write one, such as bootstrapper_steps; a file whose name begins with _ is taken for no plugin."
+        raise PluginError(item.origin, "it has no hook, so it brings nothing", hint=hint)
     name = f"{item.origin}:{item.name}"
     if manager.has_plugin(name) or manager.is_registered(item.plugin):
         raise PluginError(item.origin, "is listed twice")
@@ -242,14 +250,20 @@ def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) 
 
 
 def _brought(
-    manager: pluggy.PluginManager, found: Sequence[_Found], item: _Found, hook: str, registry: _Registry
+    manager: pluggy.PluginManager,
+    found: Sequence[_Found],
+    item: _Found,
+    hook: str,
+    registry: _Registry,
+    *,
+    quote: Quote,
 ) -> tuple[str, ...]:
     others = [other.plugin for other in found if other.plugin is not item.plugin]
     caller = manager.subset_hook_caller(hook, remove_plugins=others)
     try:
         results = caller()
     except Exception as error:
-        raise PluginError(item.origin, f"{hook} raised {type(error).__name__}: {error}") from error
+        raise PluginError(item.origin, quote(f"{hook} raised {type(error).__name__}: {error}")) from error
     things = [thing for result in results for thing in _listed_things(result, item, hook)]
     return tuple(registry.add(thing, item.name, item.origin) for thing in things)
 

@@ -39,7 +39,7 @@ def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
                 with suppress(UnreachableError, RefusedError):  # then nobody can tell
                     executor.require_not_broken()
                 raise
-            emit(Warned(f"{error}; looking again at what is done"))
+            emit(Warned(f"{error.headline}; looking again at what is done"))
             executor.come_back()
         else:
             return

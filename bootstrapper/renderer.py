@@ -12,6 +12,8 @@ class Renderer(ABC):
     """One output format, named by `--format`."""
 
     format: ClassVar[str]
+    width: int = 80
+    """How many columns a line for people may take; set on the instance where a terminal has more."""
 
     @abstractmethod
     def plan(self, plan: Plan) -> str:

@@ -17,6 +17,7 @@ from bootstrapper.errors import InvalidFileError, Problem, Source
 from bootstrapper.makeshift import UNKNOWN
 from bootstrapper.options import Empty
 from bootstrapper.plugins import Plugins
+from bootstrapper.postgres.handing import marks
 from bootstrapper.step import Check, Context, Project, Scope, Step, Unit
 from bootstrapper.suggestions import did_you_mean, nearest
 from bootstrapper.valuation import call_of, evaluate, problem_with_value
@@ -105,6 +106,7 @@ class Resolver:
         if options is None:
             return None
         unit = kind(config.name, options, self._document.source(place))
+        unit.as_written = config.with_
         if isinstance(unit, Step):
             unit.has_check = config.check is not None
         return unit
@@ -130,10 +132,18 @@ class Resolver:
         if self._is_incomplete and _calls_other_than(self._plugins.values, raw):
             raise _NobodyKnows
         try:
-            value = evaluate(raw, self._context, database=False).value
+            value = evaluate(raw, self._seen_from(place, raw), database=False).value
         except ValueError as error:
             raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
         return Empty() if value == "" != raw else value
+
+    def _seen_from(self, place: Place, raw: object) -> Context:
+        """Under `env` of a step the run's own address can be asked for."""
+        asked = marks(raw) if isinstance(raw, str) and place[2:4] == ("with", "env") else {}
+        if not asked:
+            return self._context
+        project = self._context.project
+        return replace(self._context, project=replace(project, variables={**project.variables, **asked}))
 
     def _is_value_function(self, raw: Mapping[str, object]) -> bool:
         return len(raw) == 1 and next(iter(raw)).startswith("$")

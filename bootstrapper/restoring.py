@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from bootstrapper import guarding
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.backups.restore import choosing, describing, fetching, kept, maintenance, verifying
 from bootstrapper.backups.restore.beside import Beside, require_may
@@ -86,6 +87,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
     try:
         with opened(request, _STEP, writes=True) as run:
             run.executor.open_gates()
+            guarding.require_own_environment(run.session, run.project, request.confirmed)
             require_direct(run)
             _require_same(run, plan)
             if chosen.seal is not None:
@@ -104,7 +106,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
         outcome = "interrupted" if is_signal else "failed"
         raise
     finally:
-        request.emit(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
+        request.tell(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
 
 
 def _require_same(run: Opened, plan: Plan) -> None:
@@ -159,7 +161,7 @@ def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
     needs_key = found.is_encrypted and wanted.identity is None
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
     with fetching.at_hand(found, keys, deadline) as chosen:
-        reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.mask)
+        reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.quote)
         reader = prove(reader)
         restored = _restored_elsewhere(request, reader) if by_restoring else None
     return Verified(chosen.where, chosen.manifest is not None, restored)
@@ -201,7 +203,7 @@ def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, job
             require_may(connection, project.target.where, server.database)
     found = choosing.choose(project, server, wanted, request.masker)
     if found.manifest is None:
-        request.emit(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
+        request.tell(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
     with fetching.at_hand(found, _keys(project, wanted), run.deadline) as chosen:
         if in_place or jobs > 1:
             require_archive(chosen, "--in-place" if in_place else "--jobs")
@@ -215,7 +217,7 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
         folders=choosing.program_folders(run.project),
         server_major=run.session.server.major,
         deadline=run.deadline,
-        mask=request.masker.mask,
+        mask=request.masker.quote,
     )
 
 

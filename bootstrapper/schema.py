@@ -63,8 +63,8 @@ def summary(kind: type[Unit | Check | Value]) -> str:
     return said[:1].upper() + said[1:]
 
 
-def attributes(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstrings of a model and its bases say under `Attributes:`, by the name of the field."""
+def attributes(model: type) -> dict[str, str]:
+    """What the docstrings of a class and its bases say under `Attributes:`, by the name of the field."""
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         section = (inspect.cleandoc(kind.__doc__ or "") + "\n").partition("Attributes:\n")[2]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from logging import Logger
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -71,6 +72,7 @@ class Project:
         variables: The environment a value may come from: the process's own, then the env files.
         environment: The named environment, None where the file declares none.
         default_secrets: Whether a default may stand in for a secret variable (development only).
+        protected_environments: Names of all those of the file that are protected.
         fixture_conditions: What the `when` of a fixture asks, by the fixture's name; none for those without one.
         remembered: What took long to find out and holds for the whole run, by whatever it depends on.
     """
@@ -86,11 +88,17 @@ class Project:
     inputs: str
     variables: Mapping[str, str]
     default_secrets: bool
+    protected_environments: Collection[str] = ()
     fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)
     fixture_conditions: Mapping[str, Callable[[Context], Answer]] = field(default_factory=dict)
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def written(self) -> str:
+        """All that the file has, with its variables as they are written: what may be shown of it."""
+        return repr(self.document.data)
 
     def path(self, text: str | Path) -> Path:
         """An absolute path; a relative one starts at the file's folder."""
@@ -147,13 +155,17 @@ class Context:
 
     def report(self, line: str) -> None:
         """Passes on a line that a tool printed, masked."""
-        self.emit(StepReported(self.step, self.masker.mask(line)))
+        self.emit(StepReported(self.step, self.masker.quote(line)))
 
 
 class Unit:
     """What `uses:` names: a gate, a scope or a step."""
 
     uses: ClassVar[str]
+
+    as_written: Mapping[str, Any] = MappingProxyType({})
+    """The `with:` block as the file writes it: what is shown of it, since its options may hold secrets. Set on the
+    instance by the resolver."""
 
     class With(StepModel):
         """The `with:` block."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bootstrapper.document import UnsetVariable, expand
+from bootstrapper.document import MalformedExpression, UnsetVariable, expand
 from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.masking import MASK
+from bootstrapper.secrecy import hidden
 from bootstrapper.step import Context, Value
 from bootstrapper.suggestions import nearest
 
@@ -236,7 +237,7 @@ def _calls(raw: object, values: Mapping[str, Value]) -> Iterator[tuple[str, Any]
 
 def problem_with_value(error: ValueError, source: Source) -> Problem:
     """What `evaluate` raised, as a problem of the file."""
-    return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable) else None)
+    return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable | MalformedExpression) else None)
 
 
 def needs(raw: object, context: Context) -> tuple[str, ...]:
@@ -290,20 +291,31 @@ def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
     return found
 
 
+def variables(raw: object, context: Context, *, interpolate: bool = True) -> tuple[str, ...]:
+    """Names of all the variables that `raw` reads, set or not."""
+    found: list[str] = []
+    for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
+        found += _used(text)
+    for key, argument in _calls(raw, context.project.values):
+        function = context.project.values.get(key)
+        found += function.variables(argument) if function else ()
+    return tuple(dict.fromkeys(found))
+
+
 def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
     """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
     calls = list(_calls(raw, context.project.values))
-    variables: list[str] = []
-    for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
-        variables += _used(text)
-    for key, argument in calls:
-        function = context.project.values.get(key)
-        variables += function.variables(argument) if function else ()
-    sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in dict.fromkeys(variables))]
+    names = variables(raw, context, interpolate=interpolate)
+    sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in names)]
     outer = calls[0][0] if calls else ""
     if not outer:
         return f"from {', '.join(sources)}" if sources else MASK
     return f"{outer} from {', '.join(sources)}" if sources else outer
+
+
+def written(raw: object, context: Context) -> str:
+    """What the file writes in a place whose value may hold secrets, fit for display: `${NAME}` stays as it is."""
+    return shown(raw, context) if call_of(raw) is not None else hidden(str(raw))
 
 
 def _used(text: str) -> list[str]:

@@ -1,30 +1,43 @@
-"""How plans are put into words, the same for every reader: no line breaks inside a value, no control characters."""
+"""How plans and errors are put into words, the same for every reader.
+
+What a server, a file, a program or a plugin says can neither break a line nor reach the terminal behind it.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+from bootstrapper.errors import BootstrapperError
 from bootstrapper.plan import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State, total
 
 _MOST_TARGETS = 20
 _LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
+_LONGEST_LINE = 2000  # as would what a server says of it
 
 # Cc: escape sequences and line breaks. Cs: lone surrogates, which no terminal takes. Zl, Zp: line breaks.
 _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They reorder the text around them, so that a reviewer reads something else than what will happen.
-_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.RUN: "to run"}
 _PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
 _DOWNGRADE = "downgrade"  # Downgrade.uses: what it deletes is in the database, and the revision's file stays
 
 
-def one_line(text: str) -> str:
-    """The text with everything that would break or reorder a line shown as an escape."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_shown, text))
+def one_line(text: str, longest: int | None = _LONGEST_LINE) -> str:
+    """The text with everything that would break or reorder a line shown as an escape, cut where it is very long."""
+    line = cut(text, longest) if longest is not None else text
+    return line if line.isascii() and line.isprintable() else "".join(map(_shown, line))
+
+
+def cut(text: str, longest: int = _LONGEST_LINE) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
+def error_lines(error: BootstrapperError, mask: Callable[[str], str]) -> list[str]:
+    """What is wrong, line by line."""
+    return [one_line(mask(line)) for line in error.lines]
 
 
 def _shown(character: str) -> str:
@@ -37,9 +50,9 @@ def value(text: str | None) -> str:
     """A value as people read it: NULL, quoted where it would be mistaken for something else, cut where very long."""
     if text is None:
         return "NULL"
+    if len(text) > _LONGEST_VALUE:
+        return one_line(text, longest=_LONGEST_VALUE)
     shown = one_line(text)
-    if len(shown) > _LONGEST_VALUE:
-        return f"{shown[:_LONGEST_VALUE]}... ({len(text)} characters)"
     return f'"{shown}"' if shown != shown.strip() or shown in ("", "NULL") else shown
 
 
@@ -93,7 +106,7 @@ def _column(name: str, before: Mapping[str, str | None], after: Mapping[str, str
 def sql_lines(change: Change) -> Iterator[str]:
     """The statements that a change stands for, where the plan was asked for them."""
     for line in (change.after.get(SQL) or "").splitlines():
-        yield one_line(line.rstrip())
+        yield one_line(line.rstrip(), longest=None)
 
 
 def bounds(deferred: Deferred) -> str:
@@ -124,7 +137,7 @@ def glyph(step: PlannedStep) -> str:
     if step.state is State.PENDING:
         only_creates = step.changes and all(change.action is Action.CREATE for change in step.changes)
         return "+" if only_creates else ">"
-    return {State.DONE: "=", State.DEFERRED: "?", State.SKIPPED: "-"}[step.state]
+    return {State.DONE: "=", State.DEFERRED: "?", State.SKIPPED: "-", State.UNKNOWN: "?"}[step.state]
 
 
 def totals(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bootstrapper import builtins, hookspecs, step
-from bootstrapper.cli import group
+from bootstrapper import builtins, events, hookspecs, step
+from bootstrapper.cli import group, jsonlog
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.renderer import Renderer
-from bootstrapper.schema import json_schema, summary
+from bootstrapper.schema import attributes, json_schema, summary
 
 FOLDER = Path(__file__).parent / "reference"
 GAP = "\n\n"
@@ -108,6 +109,7 @@ def pages() -> dict[str, str]:
         "values.md": values(),
         "hooks.md": hooks(),
         "exit-codes.md": exit_codes(),
+        "events.md": event_lines(),
     }
     return {name: f"{GAP.join((NOTICE, *parts))}\n" for name, parts in made.items()}
 
@@ -275,6 +277,43 @@ def exit_codes() -> Iterator[str]:
         raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
     rows = ((str(int(code)), EXIT_CODES[code], ", ".join(sorted(raised.get(code, [])))) for code in ExitCode)
     yield table(("code", "meaning", "errors"), rows)
+
+
+EVENT_HEAD = {
+    "time": "When it was said, in UTC, as ISO 8601.",
+    "level": "`info`, `warning` or `error`.",
+    "event": "The name of the event.",
+    "message": "The sentence that people read in its place.",
+}
+ERROR_LINE = {
+    "hint": "What to do about it; none where nothing is known to help.",
+    "exit_code": "The process's [exit code](exit-codes.md).",
+    "retryable": "Whether the same again may succeed.",
+    "source": "The place in the file, as `file:line:column`; none where it has none.",
+    "problems": "Only of a wrong file: each problem with `message`, `hint` and `source`.",
+    "traceback": "Only of a bug in bootstrapper.",
+}
+
+
+def event_lines() -> Iterator[str]:
+    yield "# Events"
+    yield (
+        "With `--log-format json`, stderr has one JSON object an event. A later release may add keys and events; "
+        "it renames and removes none. No text in them holds a secret."
+    )
+    yield "Each begins with:"
+    yield table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in EVENT_HEAD.items()))
+    for kind in events.ALL:
+        yield f"## {jsonlog.name(kind)}"
+        yield (inspect.getdoc(kind) or "").partition("\n\nAttributes:")[0]
+        named = attributes(kind)
+        yield table(
+            ("key", "meaning"),
+            ((f"`{each.name}`", named[each.name]) for each in fields(kind) if each.name != "message"),
+        )
+    yield "## error"
+    yield "The last line of a command that failed."
+    yield table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in ERROR_LINE.items()))
 
 
 def _leaves(kind: type[BootstrapperError]) -> Iterator[type[BootstrapperError]]:

@@ -422,6 +422,14 @@ def test_env_files_are_ignored_where_the_environment_is_protected(folder: Path) 
     assert (found.variables, found.config.env_files) == ({"A": "1"}, ["none.env"])
 
 
+def test_an_env_file_that_is_missing_is_an_error_unless_it_may_be(folder: Path) -> None:
+    write("there.env", "A=1\n")
+    (found,) = problems(MINIMAL + "env_files: [there.env, mistyped.env]")
+    assert str(found) == "a.yaml:4:24: there is no file mistyped.env"
+    assert found.hint == "Write the file, or mistyped.env? for one that may be missing."
+    assert loaded(MINIMAL + "env_files: [there.env?, missing.env?]").variables == {"A": "1"}
+
+
 def test_problems_of_env_files_are_reported_with_those_of_the_file(folder: Path) -> None:
     write("one.env", "A=1\nnonsense\n")
     found = problems(MINIMAL + "nmae: x\nenv_files: [one.env]")

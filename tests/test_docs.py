@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -225,8 +226,8 @@ def commands() -> Iterator[Any]:
             yield pytest.param(words.partition(" >>")[0], id=f"{block.id} {number}")
 
 
-@pytest.mark.parametrize("line", list(commands()))
-def test_a_command_that_is_shown_can_be_given(line: str) -> None:
+def given(line: str) -> None:
+    """Lets click read a command; raises what is wrong with it."""
     words = shlex.split(line)[1:]
     context = click.Context(cli.group, info_name="bootstrapper")
     command: click.Command = cli.group
@@ -235,6 +236,27 @@ def test_a_command_that_is_shown_can_be_given(line: str) -> None:
         assert found is not None
         command, context = found, click.Context(found, info_name=name, parent=context)
     command.make_context("bootstrapper", words)
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_command_that_is_shown_can_be_given(line: str) -> None:
+    given(line)
+
+
+def mentioned() -> Iterator[Any]:
+    """Commands in the middle of a sentence, of pages and of messages; the changelog tells of wrong ones, too."""
+    for path in (*PAGES, *sorted((ROOT / "bootstrapper").rglob("*.py"))):
+        text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for found in (
+            dict.fromkeys(re.findall(r"`(bootstrapper [^`{}]*)`", text)) if path.name != "CHANGELOG.md" else ()
+        ):
+            yield pytest.param(" ".join(found.split()), id=f"{path.relative_to(ROOT)} {found}")
+
+
+@pytest.mark.parametrize("line", list(mentioned()))
+def test_a_command_that_is_mentioned_can_be_given_once_its_arguments_are_named(line: str) -> None:
+    with suppress(click.MissingParameter):
+        given(line.replace("RUN_ID", "01a207ee-ff5c-7924-ae70-7ac7957d1113"))
 
 
 def links() -> Iterator[Any]:

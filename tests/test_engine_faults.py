@@ -677,7 +677,7 @@ def bootstrapper_steps(): return [{name}]
 @pytest.mark.parametrize(
     ("plugins", "body", "said"),
     [
-        ("[./plugins, ./plugins/]", "", "twice"),
+        ("[./plugins, ./plugins/]", "@hookimpl\ndef bootstrapper_steps(): return []", "twice"),
         ("[./plugins]", "import sys; sys.exit(0)", "SystemExit"),
         ("[./plugins]", "@hookimpl\ndef bootstrapper_steps(everything): return []", "everything"),
         ("['~nobody_of_this_name/x']", "", "folder"),

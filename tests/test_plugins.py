@@ -154,3 +154,12 @@ def test_a_distribution_that_fails_to_import_is_named(folder: Path, distribution
     (distribution / "greetings_plugin.py").write_text("import nothing_of_this_name")
     with pytest.raises(PluginError, match="fails to import greetings_plugin: ModuleNotFoundError"):
         load(folder, "bootstrapper-greetings")
+
+
+def test_a_file_without_a_hook_is_an_error(folder: Path) -> None:
+    path = write(folder, "greet.py", STEP.format(uses="greet").replace("bootstrapper_steps", "steps"))
+    with pytest.raises(PluginError, match="it has no hook, so it brings nothing") as caught:
+        load(folder)
+    assert caught.value.plugin == str(path)
+    assert caught.value.hint is not None
+    assert "bootstrapper_steps" in caught.value.hint

@@ -70,7 +70,7 @@ def test_a_misspelt_step_is_complained_of_once(project: TrialProject) -> None:
 
 
 def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: TrialProject) -> None:
-    project.write("env_files: [.env]\nsteps: [{uses: lock}]\n")
+    project.write("env_files: [.env?]\nsteps: [{uses: lock}]\n")
     assert project.plan().pending == ()
     project.write("DATABASE_URL=postgresql://nowhere\n", ".env")
     assert project.plan().pending == ()  # the process wins

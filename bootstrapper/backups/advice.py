@@ -44,11 +44,3 @@ def restore_command(project: Project, backup: str) -> str:
     words += ["-e", project.environment] if project.environment is not None else []
     words += ["-f", project.document.name] if project.document.name != _DEFAULT_FILE else []
     return shlex.join(words)
-
-
-def with_way_back(error: BootstrapperError, context: Context) -> None:
-    """Adds the command to the error's hint."""
-    command = way_back(context)
-    if command is not None:
-        said = f"What was there before is in the backup: `{command}`."
-        error.hint = f"{error.hint} {said}" if error.hint else said

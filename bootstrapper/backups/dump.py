@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -28,6 +29,8 @@ from bootstrapper.step import Context
 __all__ = ["checksum", "format_of", "take", "take_into", "verify"]
 
 PROGRESS_SECONDS = 0.5
+
+_FULL_BYTES = 64 * 1024  # less than this free is a full disk: programs write in larger pieces
 
 # pg_dump 18 only appends to a standard output that it did not open itself, so that the note where each table begins,
 # which parallel restores need, would stay empty. A program around pg_dump still gets to see all of the dump.
@@ -58,7 +61,7 @@ def take_into(context: Context, store: Store, name: str, settings: BackupSetting
     dump = _begin(context, settings, format_)
     try:
         with _draft(store, name, format_) as draft:
-            digest = dump.write(draft)
+            digest = _write(dump, draft, store)
             manifest = dump.manifest(name, digest, draft.size)
             dump.require_hold()
             taken = draft.publish(manifest)
@@ -66,6 +69,16 @@ def take_into(context: Context, store: Store, name: str, settings: BackupSetting
         raise BackupError(f"{store.where}/{name} can not be written: {error.strerror or error}") from error
     context.progress(manifest.size, manifest.size, "bytes")
     return taken
+
+
+def _write(dump: _Dump, draft: Draft, store: Store) -> str:
+    """Programs say that a disk is full, and not which one; looked at while the draft still takes its room."""
+    try:
+        return dump.write(draft)
+    except BackupError as error:
+        if isinstance(store, Folder) and shutil.disk_usage(store.path).free < _FULL_BYTES:
+            error.hint = f"The disk of {store.path} is full: free space on it, or name another `directory`."
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)

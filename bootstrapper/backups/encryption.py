@@ -138,7 +138,8 @@ def _pyrage() -> ModuleType:
         import pyrage  # noqa: PLC0415 - an extra that few need
     except ImportError as error:
         raise BackupError(
-            "backups are to be encrypted, and pyrage is not installed", hint="Install bootstrapper[encryption]."
+            "backups are to be encrypted, and pyrage is not installed",
+            hint="Install the extra for it: pip install 'pg-bootstrapper[encryption]'.",
         ) from error
     module: ModuleType = pyrage
     return module

@@ -244,7 +244,9 @@ def _file_system(url: str, options: Mapping[str, object]) -> tuple[FileSystem, s
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra that few need
     except ImportError as error:
-        raise BackupError("fsspec is not installed", hint="Install bootstrapper[remote].") from error
+        raise BackupError(
+            "fsspec is not installed", hint="Install the extra for it: pip install 'pg-bootstrapper[remote]'."
+        ) from error
     try:
         files, path = url_to_fs(url, skip_instance_cache=True, **options)
     except ImportError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bootstrapper import programs
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 from bootstrapper.step import Context
 
@@ -34,7 +34,7 @@ class Runner:
         kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
         target = context.session.target
         environment = {**kept, "PGAPPNAME": "bootstrapper backup", **target.client_environment()}
-        return cls(environment, context.deadline, context.masker.mask)
+        return cls(environment, context.deadline, context.masker.quote)
 
     def run(
         self,
@@ -61,11 +61,11 @@ class Runner:
                 on_tick=on_tick,
             )
         except programs.OutOfTimeError as error:
-            raise BackupError(f"{name} did not finish in time", hint="Give it longer with --timeout.") from error
+            raise BackupError(f"{name} did not finish in time", hint=GIVE_LONGER) from error
         except OSError as error:
             raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
         if ended.code != 0:
-            raise BackupError("\n  ".join([f"{name} {ended.how}", *map(self.mask, ended.last_lines)]))
+            raise BackupError(f"{name} {ended.how}", details=map(self.mask, ended.last_lines))
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:

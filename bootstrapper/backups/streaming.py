@@ -19,7 +19,7 @@ from bootstrapper.backups.manifest import Format
 from bootstrapper.backups.running import Runner, in_background
 from bootstrapper.backups.store import Draft
 from bootstrapper.backups.verifying import PIECE, Decoder, decoding
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 
 TICK_SECONDS = 0.1
@@ -82,7 +82,7 @@ def _await(pump: Future[None], deadline: Deadline, on_tick: Callable[[], None]) 
     while not wait([pump], TICK_SECONDS).done:
         on_tick()
         if deadline.has_passed and not wait([pump], GRACE_SECONDS).done:
-            raise BackupError("the backup was not stored in time", hint="Give it longer with --timeout.")
+            raise BackupError("the backup was not stored in time", hint=GIVE_LONGER)
 
 
 class _Hashed:

@@ -176,7 +176,9 @@ def _told_as_unreadable() -> Iterator[None]:
     try:
         yield
     except BackupError as error:
-        raise BackupError(f"the dump can not be read back: {error.reason}", hint=error.hint) from error
+        raise BackupError(
+            f"the dump can not be read back: {error.reason}", hint=error.hint, details=error.details
+        ) from error
 
 
 def _require_end_marker(end: bytes) -> None:

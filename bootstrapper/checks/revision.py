@@ -58,6 +58,8 @@ class RevisionCheck(Check):
             settings = self._settings()
         except InvalidFileError as error:
             return error.problems
+        if misnamed(settings, self.project, self.source, settings.targets):
+            return ()  # the step that migrates says it
         return misnamed(settings, self.project, self.source, [self.argument])
 
     def _declared(self, settings: MigrationSettings) -> Declared:

@@ -40,6 +40,7 @@ _COMMANDS = {
     "config": "bootstrapper.cli.config:config",
     "plugins": "bootstrapper.cli.plugins:plugins",
     "lock": "bootstrapper.cli.lock:lock",
+    "url": "bootstrapper.cli.url:url",
     "dev": "bootstrapper.cli.dev:dev",
 }
 

@@ -16,6 +16,7 @@ from bootstrapper.errors import ExitCode
     *options.SELECTION,
     options.plan_format,
     options.report,
+    options.confirm,
     *options.PRINTING,
     click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing."),
     click.option("--follow", is_flag=True, help="Takes no lock and writes nothing: waits until others are done."),

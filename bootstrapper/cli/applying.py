@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bootstrapper import api
 from bootstrapper.api import Outcome, Request
 from bootstrapper.cli.options import Invocation
-from bootstrapper.cli.planning import print_plan
+from bootstrapper.cli.planning import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
@@ -37,7 +37,7 @@ def apply_all(
     """
     with Reporter(invocation, command) as reporter:
         asked = request(invocation, reporter.emit, types=types, explicit=explicit, operation=operation, force=force)
-        render = api.renderer(asked, invocation.format) if invocation.format else None
+        render = plan_renderer(invocation, asked) if invocation.format else None
         outcome = apply_asked(invocation, reporter, asked, nothing)
         if render:
             print_plan(invocation, render.plan(outcome.plan))

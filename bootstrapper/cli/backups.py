@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from bootstrapper import restoring
+from bootstrapper import jsontext, restoring
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
@@ -109,4 +108,4 @@ def _shown(backup: Backup) -> str:
 
 def _json(found: list[Backup]) -> str:
     items = [{**asdict(backup.manifest), "file": backup.where, "verified": backup.verified} for backup in found]
-    return json.dumps(items, default=str, ensure_ascii=False, indent=2)
+    return jsontext.dumps(items)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from bootstrapper import api
+from bootstrapper import api, jsontext
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.order import Group
@@ -32,5 +30,5 @@ def show(invocation: Invocation) -> int:
 @takes(*options.PRINTING)
 def schema(invocation: Invocation) -> int:
     """Print the JSON Schema of the file."""
-    print_data(json.dumps(api.config_schema(), ensure_ascii=False, indent=2))
+    print_data(jsontext.dumps(api.config_schema()))
     return ExitCode.DONE

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from datetime import UTC, datetime
 
 import click
 
 from bootstrapper import __version__
+from bootstrapper.cli.jsonlog import head
 from bootstrapper.cli.output import RED, paint, print_message
 from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import (
@@ -21,6 +23,7 @@ from bootstrapper.errors import (
 )
 from bootstrapper.masking import Masker
 from bootstrapper.plan import JSONValue
+from bootstrapper.wording import cut, error_lines, one_line
 
 
 def known(error: BaseException) -> BootstrapperError | None:
@@ -48,10 +51,14 @@ def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
     """The error for programs."""
     ours = known(error)
     source = ours.source if ours else None
-    head: dict[str, JSONValue] = {
+
+    def told(text: str | None) -> str | None:
+        return "\n".join(cut(masker.mask(line)) for line in text.split("\n")) if text else None
+
+    said: dict[str, JSONValue] = {
         "event": "error",
-        "message": masker.mask(ours.message if ours else _one_line(error)),
-        "hint": masker.mask(ours.hint) if ours and ours.hint else None,
+        "message": told(ours.message if ours else masker.quote(_one_line(error))),
+        "hint": told(ours.hint) if ours else None,
         "exit_code": int(exit_code(error)),
         "retryable": ours.retryable if ours else False,
         "source": str(source) if source else None,
@@ -59,45 +66,50 @@ def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
     if isinstance(ours, InvalidFileError):
         problems = [
             {
-                "message": masker.mask(each.message),
-                "hint": masker.mask(each.hint) if each.hint else None,
+                "message": told(each.message),
+                "hint": told(each.hint),
                 "source": str(each.source) if each.source else None,
             }
             for each in ours.problems
         ]
-        return {**head, "problems": problems}
-    return head if ours else {**head, "traceback": masker.mask(_traceback(error))}
+        return {**said, "problems": problems}
+    return said if ours else {**said, "traceback": masker.quote(_traceback(error))}
 
 
 def report(error: BaseException, masker: Masker, *, as_json: bool, colour: bool) -> ExitCode:
     """Says what went wrong, without any secret that was learnt by now."""
     if as_json:
-        print_message(json.dumps(facts(error, masker)))
+        print_message(json.dumps({**head(datetime.now(UTC), "error", "error"), **facts(error, masker)}))
     else:
-        for line in _lines(error, colour=colour):
-            print_message(masker.mask(line), sys.stderr)
+        for line in _lines(error, masker, colour=colour):
+            print_message(line, sys.stderr)
     return exit_code(error)
 
 
-def _lines(error: BaseException, *, colour: bool) -> list[str]:
+def _lines(error: BaseException, masker: Masker, *, colour: bool) -> list[str]:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return [error.format_message()]
+        return error.format_message().split("\n")
     label = paint("error:", RED, enabled=colour)
     ours = known(error)
     if ours is None:
         return [
-            _traceback(error),
-            f"{label} this is a bug in bootstrapper {__version__}: {_one_line(error)}",
+            *masker.quote(_traceback(error)).split("\n"),
+            f"{label} this is a bug in bootstrapper {__version__}: {one_line(masker.quote(_one_line(error)))}",
             "hint: Report it with the lines above; they show no secret that bootstrapper knows of.",
         ]
     if isinstance(ours, InvalidFileError):
-        problems = [line for each in ours.problems for line in (f"{label} {each}", *_hint(each.hint))]
-        return [*problems, *_hint(ours.hint)]
-    return [f"{label} {ours}", *_hint(ours.hint)]
+        problems = [
+            line
+            for each in ours.problems
+            for line in (f"{label} {one_line(masker.mask(str(each)))}", *_hint(each.hint, masker))
+        ]
+        return [*problems, *_hint(ours.hint, masker)]
+    first, *more = error_lines(ours, masker.mask)
+    return [f"{label} {first}", *more, *_hint(ours.hint, masker)]
 
 
-def _hint(hint: str | None) -> list[str]:
-    return [f"hint: {hint}"] if hint else []
+def _hint(hint: str | None, masker: Masker) -> list[str]:
+    return [f"hint: {one_line(masker.mask(hint))}"] if hint else []
 
 
 def _one_line(error: BaseException) -> str:

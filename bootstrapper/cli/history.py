@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
 import click
 
-from bootstrapper import api
+from bootstrapper import api, jsontext
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, wrapped
@@ -36,7 +35,8 @@ def history(invocation: Invocation, *, most: int) -> int:
     with Reporter(invocation, "history") as reporter:
         found = api.history(request(invocation, reporter.emit), most)
         reporter.make_way_for_data()
-        print_data(_json(found) if invocation.format == "json" else "\n".join(_text(found)))
+        text = _json(found) if invocation.format == "json" else "\n".join(_text(found))
+        print_data(invocation.masker.mask(text))
     return ExitCode.DONE
 
 
@@ -75,4 +75,4 @@ def _time(moment: datetime) -> str:
 
 
 def _json(found: list[RunHistory] | None) -> str:
-    return json.dumps([asdict(run) for run in found or ()], default=str, ensure_ascii=False, indent=2)
+    return jsontext.dumps([asdict(run) for run in found or ()])

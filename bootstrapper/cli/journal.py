@@ -17,6 +17,7 @@ from bootstrapper.events import (
     StepUnchanged,
     Warned,
 )
+from bootstrapper.masking import Masker
 from bootstrapper.plan import JSONValue, Plan, State
 from bootstrapper.units import show_seconds
 from bootstrapper.wording import counted
@@ -63,9 +64,8 @@ class Journal:
         parts += [f"{skipped} not needed"] if skipped else []
         return f"done: {', '.join(parts)}, in {show_seconds(seconds)}"
 
-    def write(self, file: TextIO, exit_code: ExitCode) -> None:
-        json.dump(self._report(exit_code), file, ensure_ascii=True, indent=2)
-        file.write("\n")
+    def write(self, file: TextIO, exit_code: ExitCode, masker: Masker) -> None:
+        file.write(masker.mask(json.dumps(self._report(exit_code), ensure_ascii=True, indent=2)) + "\n")
 
     def _report(self, exit_code: ExitCode) -> dict[str, JSONValue]:
         started, finished = self.started, self.finished

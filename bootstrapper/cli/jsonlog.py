@@ -11,8 +11,20 @@ from typing import TextIO
 
 from bootstrapper.cli.lines import Throttle
 from bootstrapper.cli.output import print_message
-from bootstrapper.events import Event, Warned
+from bootstrapper.cli.phrases import headline, phrase
+from bootstrapper.events import (
+    AttemptFailed,
+    Event,
+    RunFinished,
+    RunStarted,
+    StepApplied,
+    StepFailed,
+    StepReported,
+    Warned,
+)
 from bootstrapper.plan import JSONValue, PlannedStep, total
+from bootstrapper.units import show_seconds
+from bootstrapper.wording import one_line
 
 _PROGRESS_SECONDS = 1.0
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -34,8 +46,7 @@ class JsonLog:
     def emit(self, event: Event) -> None:
         if self._throttle.holds_back(event) or (self._quiet and not isinstance(event, Warned)):
             return
-        head: dict[str, JSONValue] = {"time": self._clock().isoformat(timespec="milliseconds"), "event": name(event)}
-        print_message(json.dumps({**head, **_facts(event)}), self._stream)
+        print_message(json.dumps({**head(self._clock(), name(event), _level(event)), **_facts(event)}), self._stream)
 
     def say(self, text: str) -> None:
         """Words for people have no place here: RunFinished says it."""
@@ -44,13 +55,47 @@ class JsonLog:
         """Nothing is left open."""
 
 
-def name(event: Event) -> str:
+def head(moment: datetime, event: str, level: str) -> dict[str, JSONValue]:
+    """What every line begins with."""
+    return {"time": moment.isoformat(timespec="milliseconds"), "level": level, "event": event}
+
+
+def name(event: Event | type[Event]) -> str:
     """`StepApplied` is `step_applied`."""
-    return _WORD_START.sub("_", type(event).__name__).lower()
+    kind = event if isinstance(event, type) else type(event)
+    return _WORD_START.sub("_", kind.__name__).lower()
+
+
+def _level(event: Event) -> str:
+    if isinstance(event, StepFailed):
+        return "error"
+    return "warning" if isinstance(event, Warned | AttemptFailed) else "info"
 
 
 def _facts(event: Event) -> dict[str, JSONValue]:
-    return {field.name: _fact(getattr(event, field.name)) for field in fields(event)}
+    facts = {field.name: _fact(getattr(event, field.name)) for field in fields(event)}
+    if isinstance(event, StepApplied):
+        facts["result"] = {
+            "state": "applied",
+            "changes": total(event.result.changes),
+            "deferred": len(event.result.deferred),
+        }
+    return {"message": _message(event), **facts}
+
+
+def _message(event: Event) -> str:
+    """The sentence that people read in its place."""
+    match event:
+        case RunStarted():
+            return headline(event)
+        case RunFinished():
+            return f"{event.outcome} in {show_seconds(event.seconds)}"
+        case StepReported():
+            return f"{event.step} | {one_line(event.line)}"
+        case Warned():
+            return event.message
+    said = phrase(event)
+    return f"{said.step}: {said.text}" if said else ""
 
 
 def _fact(value: object) -> JSONValue:
@@ -58,4 +103,6 @@ def _fact(value: object) -> JSONValue:
         return {"state": value.state, "changes": total(value.changes), "deferred": len(value.deferred)}
     if isinstance(value, float):
         return round(value, 3)
+    if isinstance(value, tuple):
+        return list(value)
     return value if value is None or isinstance(value, bool | int | str) else str(value)

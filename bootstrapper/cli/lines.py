@@ -72,5 +72,5 @@ class Throttle:
 
 
 def warning(event: Warned, *, colour: bool) -> list[str]:
-    hint = [f"hint: {event.hint}"] if event.hint else []
+    hint = [f"hint: {one_line(event.hint)}"] if event.hint else []
     return [f"{paint('warning:', YELLOW, enabled=colour)} {one_line(event.message)}", *hint]

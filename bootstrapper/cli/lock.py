@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import asdict
-from uuid import UUID
 
 import click
 
-from bootstrapper import api, wording
+from bootstrapper import api, jsontext, wording
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.order import Group
@@ -16,6 +15,7 @@ from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
+from bootstrapper.identifiers import SHORTEST_END
 from bootstrapper.postgres.lockstate import LockState
 from bootstrapper.units import show_seconds
 
@@ -36,11 +36,18 @@ def show(invocation: Invocation) -> int:
     return ExitCode.DONE
 
 
+def _digits(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if not re.fullmatch(rf"[0-9A-Fa-f-]{{{SHORTEST_END},36}}", text):
+        message = f"takes the id of a run, or at least {SHORTEST_END} digits from its end"
+        raise click.BadParameter(message, context, parameter)
+    return text
+
+
 @lock.command(name="break")
-@click.argument("run_id", type=click.UUID)
+@click.argument("run_id", callback=_digits)
 @takes(*options.WHERE, options.timeout, *options.PRINTING)
-def break_(invocation: Invocation, *, run_id: UUID) -> int:
-    """Take the lock away from run RUN_ID.
+def break_(invocation: Invocation, *, run_id: str) -> int:
+    """Take the lock away from run RUN_ID: its id, or the end of it.
 
     Its connections are ended and what they had open is rolled back; should it still live, it is fenced off and writes
     nothing more. Programs that it started (command and backup steps) are not reached from here.
@@ -52,7 +59,7 @@ def break_(invocation: Invocation, *, run_id: UUID) -> int:
 
 
 def _json(state: LockState | None) -> str:
-    return json.dumps({"holder": asdict(state) if state else None}, default=str, ensure_ascii=False, indent=2)
+    return jsontext.dumps({"holder": asdict(state) if state else None})
 
 
 def _text(state: LockState | None) -> str:

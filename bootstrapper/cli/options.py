@@ -40,6 +40,7 @@ class Invocation:
     timeout: float | None = None
     format: str | None = None
     report: Path | None = None
+    confirm: str | None = None
     log_format: str = "text"
     quiet: bool = False
     no_color: bool = False
@@ -128,6 +129,11 @@ plan_format = click.option(
 )
 data_format = click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How data is printed."
+)
+confirm = click.option(
+    "--confirm",
+    metavar="DATABASE",
+    help="The database's name: writes to it although a protected environment wrote to it last, and does not ask.",
 )
 report = click.option(
     "--report",

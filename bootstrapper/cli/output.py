@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -12,11 +13,13 @@ from io import TextIOWrapper
 from typing import TextIO
 
 from bootstrapper.errors import UsageError
+from bootstrapper.wording import one_line
 
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _NARROWEST, _USUAL_WIDTH = 40, 80  # columns
 
 
+_OWN_COLOURS = re.compile(rf"(\x1b\[(?:0|{GREEN}|{RED}|{YELLOW}|{DIM})m)")
 _PLAINLY = "bootstrapper.plainly"
 _PLAIN = {"·": "-", "…": "..."}
 
@@ -36,10 +39,21 @@ def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
     return codecs.backslashreplace_errors(error)
 
 
+def harmless(line: str) -> str:
+    """The line with every character escaped that a terminal would obey, our own colours aside.
+
+    What others wrote was escaped where it was put into a sentence (wording.one_line); what slipped through, here.
+    """
+    if line.isascii() and line.isprintable():
+        return line
+    pieces = _OWN_COLOURS.split(line)
+    return "".join(piece if number % 2 else one_line(piece, longest=None) for number, piece in enumerate(pieces))
+
+
 def print_data(text: str) -> None:
     """A command's result; raises UsageError where stdout takes no more, such as a full disk."""
     try:
-        print(text, flush=True)  # noqa: T201 - the one place that prints data
+        print("\n".join(map(harmless, text.split("\n"))), flush=True)  # noqa: T201 - the one place that prints data
     except BrokenPipeError:
         silence(sys.stdout)
     except OSError as error:
@@ -51,7 +65,7 @@ def print_message(text: str, stream: TextIO | None = None) -> None:
     """A line for people. Where nobody can read it any more, the work goes on all the same."""
     stream = stream or sys.stderr
     try:
-        print(text, file=stream, flush=True)
+        print(harmless(text), file=stream, flush=True)
     except OSError:
         silence(stream)
     except ValueError:

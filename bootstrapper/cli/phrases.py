@@ -81,7 +81,8 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an even
         case StepUnchanged():
             return _unchanged(event)
         case StepFailed():
-            return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}", RED)
+            undone = "; rolled back, nothing of it stays" if event.rolled_back else ""
+            return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}{undone}", RED)
     return None
 
 

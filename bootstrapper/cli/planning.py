@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bootstrapper import api
+from bootstrapper.api import Request
 from bootstrapper.cli.colouring import coloured
 from bootstrapper.cli.options import Invocation
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.output import columns, print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
+from bootstrapper.renderer import Renderer
 
 if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
     from bootstrapper.operations import Operation
@@ -40,7 +42,7 @@ def show_plan(
         asked = request(
             invocation, reporter.emit, types=types, explicit=explicit, operation=operation, sql=sql, force=force
         )
-        render = api.renderer(asked, invocation.format or "text")
+        render = plan_renderer(invocation, asked)
         plan = api.plan(asked, command)
         reporter.journal.plan = plan
         reporter.exit_code = pending if plan.pending else ExitCode.DONE
@@ -49,5 +51,13 @@ def show_plan(
     return reporter.exit_code
 
 
+def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:
+    """What makes text of a plan in the format that was asked for, as wide as the terminal is."""
+    render = api.renderer(asked, invocation.format or "text")
+    render.width = columns()
+    return render
+
+
 def print_plan(invocation: Invocation, text: str) -> None:
-    print_data(coloured(text, invocation) if invocation.format in (None, "text") else text)
+    shown = invocation.masker.mask(text)
+    print_data(coloured(shown, invocation) if invocation.format in (None, "text") else shown)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
 
-from bootstrapper import api
+from bootstrapper import api, jsontext
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.order import Group
@@ -33,7 +32,7 @@ def list_plugins(invocation: Invocation) -> int:
     """List plugins with the steps, checks, values and renderers that they bring."""
     found = api.plugins(request(invocation))
     if invocation.format == "json":
-        print_data(json.dumps([asdict(info) for info in found], ensure_ascii=False, indent=2))
+        print_data(jsontext.dumps([asdict(info) for info in found]))
     else:
         print_data("\n".join(line for info in found for line in _lines(info)))
     return ExitCode.DONE

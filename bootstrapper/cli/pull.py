@@ -47,8 +47,8 @@ def pull(
 ) -> int:
     """Write fixtures from the rows that tables hold now.
 
-    A TABLE is a name, or SCHEMA.TABLE. Only reads, and takes no lock. Columns that the server fills, and those whose
-    names look like secrets, are left out; comments say which.
+    A TABLE is a name, or SCHEMA.TABLE. Only reads, and takes no lock. Generated columns, primary keys that the server
+    makes, and columns whose names look like secrets are left out; comments say which.
     """
     if into is None and options.was_given("inline"):
         raise UsageError("--inline means nothing without --into: all rows stay in the YAML", hint="Add --into FOLDER.")

@@ -83,7 +83,7 @@ class Reporter:
             self.journal.error = failures.facts(error, self._invocation.masker)
         try:
             with self._file as file:
-                self.journal.write(file, self.exit_code)
+                self.journal.write(file, self.exit_code, self._invocation.masker)
         except OSError as problem:
             said = f"the report can not be written: {problem.strerror}"
             if error is None:

@@ -39,6 +39,7 @@ def request(
         operation=operation,
         sql=sql,
         force=force,
+        confirmed=invocation.confirm,
         emit=emit,
         masker=invocation.masker,
     )

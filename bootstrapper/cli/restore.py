@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import api, restoring
+from bootstrapper import restoring
 from bootstrapper.api import Request
 from bootstrapper.cli import options
 from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.planning import print_plan
+from bootstrapper.cli.planning import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
@@ -53,7 +53,7 @@ _NOTHING = "nothing was restored"
     ),
     click.option("--drop-old", is_flag=True, help="Drops the databases that earlier restores put aside."),
     click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
-    click.option("--confirm", metavar="DATABASE", help="The database's name, in place of typing it."),
+    options.confirm,
     click.option("--dry-run", is_flag=True, help="Shows what would be replaced, and changes nothing."),
 )
 def restore(
@@ -70,7 +70,6 @@ def restore(
     jobs: int,
     drop_old: bool,
     yes: bool,
-    confirm: str | None,
     dry_run: bool,
 ) -> int:
     """Put a backup back: FILE, the one that a run took (--run), or the newest one (--latest).
@@ -79,7 +78,7 @@ def restore(
     and is kept as DATABASE_before_RUN until `restore --drop-old`. Shows first what is replaced, and asks. In a
     protected environment the database's name has to be typed, or given with --confirm.
     """
-    consent = Consent(yes, confirm)
+    consent = Consent(yes, invocation.confirm)
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
         raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
     if drop_old:
@@ -119,7 +118,7 @@ def _shown(
     invocation: Invocation, reporter: Reporter, asked: Request, wanted: Wanted, *, in_place: bool, jobs: int
 ) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
-    render = api.renderer(asked, invocation.format or "text")
+    render = plan_renderer(invocation, asked)
     with restoring.preview(asked, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
         reporter.journal.plan = plan
         reporter.make_way_for_data()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bootstrapper.cli.applying import apply_all, apply_asked
 from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.planning import print_plan, show_plan
+from bootstrapper.cli.planning import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
@@ -31,9 +32,11 @@ _SHARED = (
     options.timeout,
     options.plan_format,
     options.report,
+    options.confirm,
     *options.PRINTING,
     _DRY_RUN,
 )
+_NAME = re.compile(r"\w[\w.]{0,31}")
 _NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, and no option
 
 
@@ -52,9 +55,8 @@ def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int
 @takes(
     *_SHARED,
     click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
-    click.option("--confirm", metavar="DATABASE", help="The database's name, in place of typing it."),
 )
-def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, confirm: str | None) -> int:
+def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) -> int:
     """Take revisions back down to TARGET: a revision, base or -N.
 
     Shows first what would be dropped, and asks. In a protected environment the database's name has to be typed, or
@@ -68,7 +70,7 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool, 
             return ExitCode.DONE
         database = shown.database.database
         question = f"Take back {len(_revisions(shown))} of the revisions of database {database}?"
-        Consent(yes, confirm).require(invocation, question, database, "nothing was taken back")
+        Consent(yes, invocation.confirm).require(invocation, question, database, "nothing was taken back")
         agreed = operations.downgrade(target, _revisions(shown))
         apply_asked(invocation, reporter, replace(asked, operation=agreed, sql=False))
     return ExitCode.DONE
@@ -83,6 +85,13 @@ def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
     return _run(invocation, "stamp", operations.stamp(target), dry_run=dry_run, nothing=nothing)
 
 
+def _name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """What Alembic takes for one name and stores: with a blank in it, it could not be told from two."""
+    if text is not None and not _NAME.fullmatch(text):
+        raise click.BadParameter("takes one name of up to 32 letters, digits, _ and .", context, parameter)
+    return text
+
+
 @click.command()
 @click.argument("message")
 @takes(
@@ -90,9 +99,9 @@ def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
     click.option("--autogenerate", is_flag=True, help="Fills it with what the models have and the database lacks."),
     click.option("--head", default="head", show_default=True, help="The revision that it follows, or base."),
     click.option("--splice", is_flag=True, help="Lets it follow one that is no head."),
-    click.option("--branch-label", metavar="LABEL", help="A label for the branch that it begins."),
+    click.option("--branch-label", metavar="LABEL", callback=_name, help="A label for the branch that it begins."),
     click.option("--depends-on", metavar="REVISION", multiple=True, help="A revision that it needs; may be repeated."),
-    click.option("--rev-id", metavar="ID", help="Its identifier, in place of a random one."),
+    click.option("--rev-id", metavar="ID", callback=_name, help="Its identifier, in place of a random one."),
     click.option("--version-path", metavar="FOLDER", help="Which of several version folders it goes to."),
 )
 def revision(invocation: Invocation, *, message: str, dry_run: bool, **given: object) -> int:
@@ -114,7 +123,7 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
 
 def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
     """Prints what a downgrade would do, and gives it."""
-    render = api.renderer(asked, invocation.format or "text")
+    render = plan_renderer(invocation, asked)
     plan = reporter.journal.plan = api.plan(asked, "downgrade")
     reporter.make_way_for_data()
     print_plan(invocation, render.plan(plan))

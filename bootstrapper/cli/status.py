@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
 
-from bootstrapper import api, wording
+from bootstrapper import api, jsontext, wording
 from bootstrapper.api import Status
 from bootstrapper.cli import options
 from bootstrapper.cli.colouring import coloured
@@ -16,7 +17,10 @@ from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
-from bootstrapper.postgres.ledger import RunRecord
+from bootstrapper.plan import Plan, PlannedStep, State
+from bootstrapper.postgres.records import RunHistory
+
+_MOST_NAMES = 5
 
 
 @click.command()
@@ -26,32 +30,51 @@ def status(invocation: Invocation) -> int:
     with Reporter(invocation, "status") as reporter:
         found = api.status(request(invocation, reporter.emit))
         reporter.make_way_for_data()
-        print_data(_json(found) if invocation.format == "json" else coloured(_text(found), invocation))
+        mask = invocation.masker.mask
+        print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
+    if found.errors:  # after all that is known
+        raise found.errors[0]
     return ExitCode.DONE
 
 
 def _text(found: Status) -> str:
     plan = found.plan
     width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
-    heads = [
-        f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}" for step in plan.steps
-    ]
-    steps = [line for head in heads for line in wrapped(head, hang=width + 4)]
+    steps = [line for step in plan.steps for line in _step(step, width)]
     besides = [line for step in plan.steps for item in step.findings for line in wrapped(wording.finding(item), hang=2)]
     facts = [f"last run: {_run(found.last_run)}", f"lock: {wording.one_line(str(found.holder or 'free'))}"]
     facts = [line for fact in facts for line in wrapped(fact, hang=4)]
-    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, wording.totals(plan)])
+    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
 
 
-def _run(record: RunRecord | None) -> str:
+def _last(plan: Plan) -> str:
+    unknown = [step.name for step in plan.steps if step.state is State.UNKNOWN]
+    if not unknown:
+        return wording.totals(plan)
+    told = f"{wording.totals(plan)} " if plan.pending else ""
+    return f"{told}Nothing is known of {wording.listed(unknown)}."
+
+
+def _step(step: PlannedStep, width: int) -> Iterator[str]:
+    yield from wrapped(f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}", width + 4)
+    names = [change.target for change in step.changes] + [name for item in step.deferred for name in item.targets]
+    if names:
+        left = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+        shown = [wording.one_line(name) for name in names[:_MOST_NAMES]]
+        yield from wrapped(" " * (width + 4) + ", ".join([*shown, *left]), width + 4)
+
+
+def _run(record: RunHistory | None) -> str:
     if record is None:
         return "none"
     started = f"{record.started_at:%Y-%m-%d %H:%M:%S %Z}".rstrip()
-    return f"number {record.serial}, {record.command}, {record.outcome or 'not finished'}, started {started}"
+    told = f"number {record.serial}, {record.command}, {record.outcome or 'not finished'}, started {started}"
+    return f"{told}: {wording.one_line(record.error.partition(chr(10))[0])}" if record.error else told
 
 
 def _json(found: Status) -> str:
     record = asdict(found.last_run) if found.last_run else None
     holder = asdict(found.holder) if found.holder else None
-    data = {"plan": json.loads(found.plan.to_json()), "last_run": record, "holder": holder}
-    return json.dumps(data, default=str, ensure_ascii=False, indent=2)
+    errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code} for error in found.errors]
+    data = {"plan": json.loads(found.plan.to_json()), "last_run": record, "holder": holder, "errors": errors}
+    return jsontext.dumps(data)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from bootstrapper.cli.lines import warning
-from bootstrapper.cli.output import DIM, paint, print_message
+from bootstrapper.cli.output import DIM, harmless, paint, print_message
 from bootstrapper.cli.phrases import NAME_WIDTH, Phrase, headline, phrase
 from bootstrapper.events import (
     AttemptFailed,
@@ -60,7 +60,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         if self._view:
-            self._view.print(text)
+            self._view.print(harmless(text))
         else:
             print_message(text, self._stream)
 

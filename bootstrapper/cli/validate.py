@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from bootstrapper import api
+from bootstrapper import api, jsontext
 from bootstrapper.api import Validation
 from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
@@ -40,4 +38,4 @@ def _json(found: Validation) -> str:
         "steps": list(found.steps),
         "fixtures": dict(found.fixtures),
     }
-    return json.dumps(data, ensure_ascii=False, indent=2)
+    return jsontext.dumps(data)

@@ -1,6 +1,13 @@
 """YAML files as plain data that knows where it stands, with variables and overlays."""
 
-from bootstrapper.document.interpolation import Expansion, MalformedExpression, UnsetVariable, demands, expand
+from bootstrapper.document.interpolation import (
+    Expansion,
+    MalformedExpression,
+    UnsetVariable,
+    demands,
+    expand,
+    of_run,
+)
 from bootstrapper.document.overlay import merge
 from bootstrapper.document.reader import MAX_BYTES, parse, read, read_bytes
 from bootstrapper.document.tree import Document, Place
@@ -15,6 +22,7 @@ __all__ = [
     "demands",
     "expand",
     "merge",
+    "of_run",
     "parse",
     "read",
     "read_bytes",

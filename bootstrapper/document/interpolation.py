@@ -1,4 +1,4 @@
-"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`."""
+"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`; and `${run.url}`, which only a run knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # `\}` stands for a brace inside a default. The possessive quantifiers keep long texts linear, in time and in memory.
-_EXPRESSION = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?\}")
+_EXPRESSION = re.compile(
+    r"\$\{(?:(?P<run>run\.url(?:\+[a-z0-9_]+)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?)\}"
+)
+_OF_RUN = re.compile(r"(?<!\$)\$\{(run\.url(?:\+[a-z0-9_]+)?)\}")
 _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
 
 
@@ -23,6 +27,14 @@ class UnsetVariable(ValueError):  # noqa: N818 - says what is the case; whoever 
 
 class MalformedExpression(ValueError):  # noqa: N818 - reads as what it is
     """A `${` that begins no expression; its message quotes nothing of the text."""
+
+    hint = "Write $${ for a literal ${."
+
+
+class UnknownHere(MalformedExpression):
+    """What a run knows, where it is not known."""
+
+    hint = "Hand it over there, and let the program read it from its environment."
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ def expand(text: str, variables: Mapping[str, str]) -> Expansion:
 
     Raises:
         UnsetVariable: For the first variable without a value and without a default.
-        MalformedExpression: Where a `${` begins no expression.
+        MalformedExpression: Where a `${` begins no expression, or asks for what is not known here.
     """
     if "${" not in text:
         return Expansion(text)
@@ -61,6 +73,10 @@ def expand(text: str, variables: Mapping[str, str]) -> Expansion:
             end = opening.end()
             continue
         match = _expression(text, opening.start())
+        if match["run"]:
+            parts.append(_of_run(match["run"], variables))
+            end = match.end()
+            continue
         value = _value(match, variables)
         used[match["name"]] = None
         if value is None:
@@ -80,6 +96,11 @@ def demands(text: str) -> dict[str, str]:
             found[match["name"]] = _literal(match["rest"])
         end = match.end() if match is not None else opening.end()
     return found
+
+
+def of_run(text: str) -> set[str]:
+    """The names in a text that only a run knows: `run.url`, or with a driver `run.url+asyncpg`."""
+    return set(_OF_RUN.findall(text))
 
 
 def fault(text: str) -> str | None:
@@ -108,6 +129,13 @@ def _complaint(text: str, start: int) -> str:
     if re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:[-?]").match(text, start):
         return "a ${ without its closing brace: \\} does not close it"
     return "a ${ that is followed by no variable name, or by more than :-default or :?message"
+
+
+def _of_run(name: str, variables: Mapping[str, str]) -> str:
+    """Only where the caller put it among the variables."""
+    if name not in variables:
+        raise UnknownHere(f"{name} is only known under `env` of a step")
+    return variables[name]
 
 
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str | None:

@@ -169,7 +169,7 @@ class _Expander:
         except UnsetVariable as error:
             self.problems.append(Problem(error.message, self.document.source(place), error.hint))
         except MalformedExpression as error:
-            self.problems.append(Problem(str(error), self.document.source(place), "Write $${ for a literal ${."))
+            self.problems.append(Problem(str(error), self.document.source(place), error.hint))
         return raw
 
 

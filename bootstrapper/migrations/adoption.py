@@ -49,7 +49,8 @@ class Adoption:
         if found:
             more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
             raise GuardError(
-                "\n  ".join([f"{target.where} is not at revision {self.revision}:", *found[:_MOST_SHOWN], *more]),
+                f"{target.where} is not at revision {self.revision}:",
+                details=[*found[:_MOST_SHOWN], *more],
                 hint="Adopt the revision that it is at, or mend the differences; nothing was written.",
             )
         rows = self.declared.history.rows_after((), (self.revision,))

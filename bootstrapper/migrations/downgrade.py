@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from bootstrapper.errors import FencedOffError, GuardError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations import describe, showing
+from bootstrapper.migrations.aftermath import told
 from bootstrapper.migrations.history import BrokenHistory, NoSuchRevision
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import Revision
@@ -75,7 +76,9 @@ class Downgrade(Step):
             step=self.name,
             targets=[self.target],
         )
-        Operation(self.options, asked, context, context.hold, total=len(undone)).run()
+        operation = Operation(self.options, asked, context, context.hold, total=len(undone))
+        with told(operation, context, self.options, state.rows):
+            operation.run()
         _, left = self._look(context)
         if left:
             where = context.project.target.where

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrapper.errors import FencedOffError, MigrationError
+from bootstrapper.postgres.saying import without_values
 from bootstrapper.postgres.sqlstates import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 from bootstrapper.step import Context
 
@@ -14,9 +15,7 @@ WORTH_ANOTHER_TRY = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZAT
 _LONGEST_TEXT = 1000
 
 
-def failed(
-    failure: Mapping[str, Any], context: Context, *, is_partly_committed: bool
-) -> MigrationError | FencedOffError:
+def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | FencedOffError:
     """The error that the worker's `failed` event stands for."""
     match failure["kind"]:
         case "fenced":
@@ -29,13 +28,14 @@ def failed(
             )
         case "version_table":
             return MigrationError(failure["reason"], hint=f"Write {failure['option']} under with: as env.py has it.")
-    mask, statement = context.masker.mask, failure.get("statement")
+    quote, statement, sqlstate = context.masker.quote, failure.get("statement") or "", failure.get("sqlstate")
+    quotes_values = (sqlstate or "").startswith("22")  # a revision may bind whatever its environment holds
+    reason = without_values(failure["reason"], statement) if quotes_values else failure["reason"]
     return MigrationError(
-        mask(shorten(failure["reason"])),
+        shorten(quote(reason)),
         revision=failure.get("revision"),
-        statement=mask(shorten(statement)) if statement else None,
-        sqlstate=failure.get("sqlstate"),
-        hint="Look at what the revision did: a part of it was committed." if is_partly_committed else None,
+        statement=shorten(quote(statement)) or None,
+        sqlstate=sqlstate,
     )
 
 

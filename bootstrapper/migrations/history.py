@@ -11,8 +11,10 @@ from bootstrapper.suggestions import did_you_mean
 from bootstrapper.wording import counted
 
 
-class BrokenHistory(Exception):  # noqa: N818 - turned into a MigrationError by whoever knows the step
+class BrokenHistory(Exception):  # noqa: N818 - turned into one of our errors by whoever knows the step
     """Revisions that do not fit together, or a target that is none of them."""
+
+    hint: str | None = None
 
 
 class NoSuchRevision(BrokenHistory):
@@ -24,6 +26,15 @@ class NoSuchRevision(BrokenHistory):
         self.hint = (
             None if could_be else did_you_mean(name, known, "Name a revision by its id, or a branch by its label.")
         )
+
+
+class SeveralHeads(BrokenHistory):
+    """One head is meant, and there are more."""
+
+    hint = "Merge them with `alembic merge heads`, or write `heads` in place of `head`."
+
+    def __init__(self, heads: Sequence[str]) -> None:
+        super().__init__(f"there are {len(heads)} heads: {', '.join(heads)}")
 
 
 class History:
@@ -90,7 +101,7 @@ class History:
             return heads if label else self._tips
         if name == "head":
             if len(heads) > 1:
-                raise BrokenHistory(f"there are {len(heads)} heads: {', '.join(heads)}")
+                raise SeveralHeads(heads)
             return heads
         found = self._find(name)
         if label and not any(found in self._line(head) for head in heads):

@@ -58,11 +58,11 @@ def render(
                     case str():
                         context.report(message)
                     case Reported("rendered", facts):
-                        rendered.sql[facts["revision"]] = context.masker.mask(facts["sql"].strip())
+                        rendered.sql[facts["revision"]] = context.masker.quote(facts["sql"].strip())
                     case Reported("unrendered", facts):
-                        rendered.reasons[facts["revision"]] = context.masker.mask(facts["reason"])
+                        rendered.reasons[facts["revision"]] = context.masker.quote(facts["reason"])
                     case Reported("failed", facts):
-                        rendered.whole = context.masker.mask(facts["reason"])
+                        rendered.whole = context.masker.quote(facts["reason"])
     except (MigrationError, TimeoutError) as error:
         rendered.whole = context.masker.mask(str(error)) or "Alembic did not render it in time"
     return rendered

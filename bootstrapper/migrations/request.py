@@ -10,6 +10,7 @@ from psycopg import sql
 
 from bootstrapper.migrations.layout import Layout, toml_options
 from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.postgres.handing import filled_in
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES
 from bootstrapper.postgres.lock import Fence
 from bootstrapper.postgres.target import Target
@@ -193,7 +194,12 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
 def environment(settings: MigrationSettings, project: Project) -> dict[str, str]:
     """The project's variables; DATABASE_URL in the spelling it already had, so that env.py finds its own driver."""
     url = project.target.url(project.target.driver)
-    return {"PYTHONUNBUFFERED": "1", **project.variables, "DATABASE_URL": url, **settings.env}
+    return {
+        "PYTHONUNBUFFERED": "1",
+        **project.variables,
+        "DATABASE_URL": url,
+        **filled_in(settings.env, project.target),
+    }
 
 
 def interpreter(settings: MigrationSettings, project: Project) -> str:

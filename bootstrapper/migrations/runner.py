@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.errors import BootstrapperError, MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.migrations.failures import WORTH_ANOTHER_TRY, failed
@@ -76,7 +77,15 @@ class Operation:
             if failure is None:
                 return
             if tries > self._settings.ddl_retries or not self._is_worth_another_try(failure, tries):
-                raise failed(failure, self._context, is_partly_committed=self._transaction_status() == "committed")
+                raise failed(failure, self._context)
+
+    @property
+    def command(self) -> str:
+        return str(self._asked["command"])
+
+    def has_committed_a_part(self) -> bool:
+        """Whether something of the revision at hand was committed, which only an autocommit block does."""
+        return self._transaction_status() == "committed"
 
     def _run_worker(self) -> dict[str, Any] | None:
         """One worker from start to end; gives what it says went wrong, None where nothing did."""
@@ -163,5 +172,5 @@ class Operation:
         return MigrationError(
             f"not finished in time; {progress.done} of {progress.total} revisions are applied",
             revision=progress.revision,
-            hint="Give the step a longer timeout, and run again.",
+            hint=GIVE_LONGER,
         )

@@ -11,9 +11,10 @@ from psycopg import Connection
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
-from bootstrapper.migrations.history import BrokenHistory, History, NoSuchRevision
+from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
+from bootstrapper.migrations.origin import brought_by
 from bootstrapper.migrations.process import Reported
 from bootstrapper.migrations.request import configuration_request
 from bootstrapper.migrations.revisions import Revision, read_revision
@@ -78,9 +79,10 @@ def find_known(context: Context, declared: Declared, settings: MigrationSettings
     """As `look`; raises AheadError where the database is at a revision that the code lacks."""
     state = look(context.connection, declared, settings)
     if state.unknown:
+        origin = brought_by(context, state.unknown)
         raise AheadError(
             f"{context.project.target.where} is at revision {', '.join(state.unknown)},"
-            f" which {state.declared.layout.script_location} does not have",
+            f" which {state.declared.layout.script_location} does not have{f'; {origin} brought it' if origin else ''}",
             is_acceptable=settings.ahead == "accept",
             hint="Deploy the code that has it, or a newer one.",
         )
@@ -105,8 +107,7 @@ def read_declared(
 ) -> Declared:
     """Reads the files without importing them; where that does not tell, asks Alembic and says so.
 
-    Raises InvalidFileError, also for a target that is none of the revisions, or MigrationError where these do not fit
-    together.
+    Raises InvalidFileError, also where the revisions do not fit together or a target is none of them.
     """
     layout = find_layout(settings, project, source)
     try:
@@ -120,10 +121,8 @@ def read_declared(
     try:
         history = History(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
-    except NoSuchRevision as error:
-        raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
     except BrokenHistory as error:
-        raise MigrationError(str(error), hint=_hint(settings, str(error))) from error
+        raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
 
 
 def misnamed(
@@ -138,14 +137,13 @@ def misnamed(
     except InvalidFileError as error:
         return list(error.problems)
     except BrokenHistory as error:
-        return [Problem(str(error), source)]
+        return [Problem(str(error), source, error.hint)]
     problems = []
     for name in names:
         try:
             history.targets(name)
         except BrokenHistory as error:
-            hint = error.hint if isinstance(error, NoSuchRevision) else None
-            problems.append(Problem(str(error), source, hint))
+            problems.append(Problem(str(error), source, error.hint))
     return problems
 
 
@@ -157,12 +155,6 @@ def _read(file: Path, project: Project) -> Revision:
     if known is None or known[0] != state:
         known = project.remembered[read_revision, file] = (state, read_revision(file))
     return known[1]
-
-
-def _hint(settings: MigrationSettings, reason: str) -> str | None:
-    if "head" in settings.targets and "heads" in reason:
-        return "Write target: heads, or merge them with: alembic merge heads."
-    return None
 
 
 def _remembered(settings: MigrationSettings, layout: Layout, project: Project) -> list[Revision]:

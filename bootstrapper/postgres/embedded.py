@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import EmbeddedServerError
+from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres import cluster, loopback
 from bootstrapper.postgres.cluster import Postmaster, bin_folder
 from bootstrapper.postgres.folderlock import locked
@@ -34,6 +34,14 @@ from bootstrapper.postgres.unprivileged import Identity, choose
 __all__ = ["EmbeddedServer", "bin_folder", "scratch"]
 
 _POLL_SECONDS = 0.02
+# What another try does not change.
+_LASTING = frozenset(
+    {
+        *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+        errno.ELOOP,
+        errno.EEXIST,
+    }
+)
 _STAY = frozenset({"lock", ".gitignore"})  # after a reset
 _DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -108,7 +116,7 @@ class EmbeddedServer:
             return target
         with _explained(self.folder):
             if "\n" in str(self.folder):
-                raise EmbeddedServerError(f"PostgreSQL can not work in a folder with a line break: {self.folder!r}")
+                raise UnusableServerError(f"PostgreSQL can not work in a folder with a line break: {self.folder!r}")
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             with locked(self.folder / "lock", self._deadline()) as deadline:
                 placement = self._whole_cluster()
@@ -131,7 +139,7 @@ class EmbeddedServer:
             if not self.folder.exists() or {path.name for path in self.folder.iterdir()} <= _STAY:
                 return
             if not (self.exists and self._state.is_file()):
-                raise EmbeddedServerError(
+                raise UnusableServerError(
                     f"{self.folder} does not hold an embedded server; nothing was removed",
                     hint="Remove the folder yourself if it is of no use any more.",
                 )
@@ -167,7 +175,7 @@ class EmbeddedServer:
         if self.data.exists():
             placement = Placement.read(self._state)
             if placement is None or not self.exists:
-                raise EmbeddedServerError(
+                raise UnusableServerError(
                     f"{self.data if placement else self._state} is not what an earlier start has left",
                     hint=f"Move {self.folder} away; a new server will be made.",
                 )
@@ -193,7 +201,8 @@ class EmbeddedServer:
                 started = None
             time.sleep(_POLL_SECONDS)
         raise EmbeddedServerError(
-            f"does not answer within {self._timeout_seconds:.0f} s\n{cluster.last_lines(self._said())}",
+            f"does not answer within {self._timeout_seconds:.0f} s",
+            details=cluster.last_lines(self._said()),
             hint="Run again: a server that recovers after a crash goes on with it meanwhile.",
         )
 
@@ -216,7 +225,7 @@ class EmbeddedServer:
         said = self._said()
         orphans = "pre-existing shared memory block" in said  # sessions of a killed server end in a moment
         if not orphans and is_free(placement.port):
-            raise EmbeddedServerError(f"it does not start\n{cluster.last_lines(said)}", hint=f"See {self.log}.")
+            raise EmbeddedServerError("it does not start", hint=f"See {self.log}.", details=cluster.last_lines(said))
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -264,5 +273,7 @@ def _explained(folder: Path) -> Iterator[None]:
             errno.ENOSPC: f"Free space on the disk of {folder}.",
             errno.EACCES: f"Run as the owner of {folder}.",
             errno.EPERM: f"Run as the owner of {folder}.",
+            errno.EROFS: "Name a folder that can be written: `url: embedded:FOLDER`, or the server's address.",
         }
-        raise EmbeddedServerError(reason, hint=hints.get(error.errno or 0)) from error
+        kind = UnusableServerError if error.errno in _LASTING else EmbeddedServerError
+        raise kind(reason, hint=hints.get(error.errno or 0)) from error

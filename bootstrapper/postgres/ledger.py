@@ -212,6 +212,13 @@ def steps_done_since(
     return frozenset((step, uses) for step, uses in rows)
 
 
+def last_environment(connection: Connection[Any], names: LedgerNames) -> str | None:
+    """The environment of the latest run that named one."""
+    query = names.fill("SELECT environment FROM {runs} WHERE environment IS NOT NULL ORDER BY serial DESC LIMIT 1")
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
 def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
     query = names.fill(
         "SELECT run_id, serial, command, environment, started_at, finished_at, outcome"

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg import Connection, errors
 
 from bootstrapper.errors import GuardError, LockBusyError
+from bootstrapper.identifiers import is_end_of
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
 
@@ -101,8 +102,11 @@ def _blocked(connection: Connection[Any], backends: Sequence[int]) -> tuple[Bloc
     return tuple(BlockedQuery(*row) for row in rows)
 
 
-def break_lock(connection: Connection[Any], names: LedgerNames, run_id: UUID) -> LockState:
+def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> LockState:
     """Ends the holder's backends, raises the token and clears the row; what was open is rolled back by the server.
+
+    Args:
+        run: The id of the run, or the end of it.
 
     Returns:
         The state that was ended.
@@ -114,10 +118,10 @@ def break_lock(connection: Connection[Any], names: LedgerNames, run_id: UUID) ->
     state = read_state(connection, names)
     if state is None:
         raise GuardError("the lock is free; there is nothing to break")
-    if state.run_id != run_id:
+    run_id = state.run_id
+    if not is_end_of(run_id, run):
         raise GuardError(
-            f"the lock is held by run {state.run_id}, not by {run_id}",
-            hint="Look at it again with `bootstrapper lock show`.",
+            f"the lock is held by run {run_id}, not by {run}", hint="Look at it again with `bootstrapper lock show`."
         )
     connection.execute(names.fill(_END_BACKENDS), (run_id,))
     try:

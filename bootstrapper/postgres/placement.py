@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from bootstrapper.errors import EmbeddedServerError
+from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.unprivileged import Identity
 
 HOST = "127.0.0.1"
@@ -51,7 +51,7 @@ class Placement:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            raise EmbeddedServerError(
+            raise UnusableServerError(
                 f"{file} is damaged, and only it had the password",
                 hint=f"Remove {file.parent} if its data may be lost; a new server will be made.",
             ) from error

@@ -38,23 +38,42 @@ _FOR_GOOD = (
         "a connection setting is wrong",
         "Correct the settings of the database.",
     ),
-    (r"Permission denied|Operation not permitted", "this account may not use the socket", None),
+    (
+        r"Permission denied|Operation not permitted",
+        "this account may not use the socket",
+        "Run as a user who may, or connect by host and port.",
+    ),
 )
 _PASSING = (
-    (r"^Connection refused", "nothing listens there (connection refused)"),
-    (r"^No such file or directory", "there is no socket yet"),
+    (
+        r"^Connection refused",
+        "nothing listens there (connection refused)",
+        "Start the server, or correct host and port of the database.",
+    ),
+    (
+        r"^No such file or directory",
+        "there is no socket yet",
+        "Start the server, or correct the folder of its socket and the port.",
+    ),
     (
         r"closed (the connection )?unexpectedly|reset by peer|Broken pipe|EOF|eof|could not (send|receive)",
         "the server closed the connection",
+        "Look at the server's log, and at whatever stands between it and this machine.",
     ),
-    (r"read-only|hot standby", "no server is in the state that target_session_attrs asks for"),
+    (
+        r"read-only|hot standby",
+        "no server is in the state that target_session_attrs asks for",
+        "Wait for one, or change target_session_attrs.",
+    ),
 )
+_NO_NAME = "Correct the host of the database, or the name server of this machine."
+_NO_ANSWER = "Check host and port of the database, and that no firewall swallows what is sent to it."
 
 
 def judge(failure: Failure) -> Verdict:
     """The verdict on a failure without a SQLSTATE."""
     if failure.unresolved:
-        return Verdict(failure.message, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS)
+        return Verdict(failure.message, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS, hint=_NO_NAME)
     if failure.needs_password:
         return Verdict(
             "the server asks for a password, and there is none", transient=False, hint="Give database.url a password."
@@ -63,13 +82,13 @@ def judge(failure: Failure) -> Verdict:
     told = judge_text(said) if said.startswith("FATAL:") else None  # a server that spoke, where no trace caught it
     if told:
         return replace(told, reason=f"{told.reason}; the server says: {said.removeprefix('FATAL:').strip()}")
-    for pattern, reason in _PASSING:
+    for pattern, reason, hint in _PASSING:
         if re.search(pattern, said):
-            return Verdict(reason, transient=True)
+            return Verdict(reason, transient=True, hint=hint)
     for pattern, reason, hint in _FOR_GOOD:
         if re.search(pattern, said):
             return Verdict(f"{reason}: {said}", transient=False, hint=hint)
-    return Verdict(said, transient=True)
+    return Verdict(said, transient=True, hint=_NO_ANSWER)
 
 
 def _said(message: str) -> str:

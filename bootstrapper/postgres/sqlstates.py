@@ -62,8 +62,8 @@ class Verdict:
     hint: str | None = None
 
 
-def _retry(reason: str, patience_seconds: float = math.inf) -> Verdict:
-    return Verdict(reason, transient=True, patience_seconds=patience_seconds)
+def _retry(reason: str, patience_seconds: float = math.inf, hint: str | None = None) -> Verdict:
+    return Verdict(reason, transient=True, patience_seconds=patience_seconds, hint=hint)
 
 
 def _stop(reason: str, hint: str | None = None) -> Verdict:
@@ -72,10 +72,12 @@ def _stop(reason: str, hint: str | None = None) -> Verdict:
 
 _WRONG_PASSWORD = _stop("the user name or the password is wrong", "Check the user and the password of database.url.")
 _NO_DATABASE = _stop("there is no such database", "Create the database, or name another one.")
-_CROWDED = _retry("all connections are taken")
+_CROWDED = _retry("all connections are taken", hint="Close connections that nobody uses, or let the server have more.")
 
 _BY_CODE = {
-    CANNOT_CONNECT_NOW: _retry("the server is starting up, shutting down or recovering"),
+    CANNOT_CONNECT_NOW: _retry(
+        "the server is starting up, shutting down or recovering", hint="Run again when it is up."
+    ),
     TOO_MANY_CONNECTIONS: _CROWDED,
     READ_ONLY_SQL_TRANSACTION: _retry("the server takes no writes"),
     OBJECT_NOT_IN_PREREQUISITE_STATE: _retry("the database accepts no connections", SHORT_PATIENCE_SECONDS),

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrapper.errors import EmbeddedServerError
+from bootstrapper.errors import UnusableServerError
 
 _ACCOUNTS = ("postgres", "nobody")
 _PROBE_SECONDS = 10.0
+_HANDED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH")  # no secret ever stands in them
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Identity:
 def choose(folder: Path, data: Path, program: Path) -> Identity:
     """Who runs the server of `folder`: whoever owns its data; for new data, whoever can reach folder and program.
 
-    Raises EmbeddedServerError where PostgreSQL can run as nobody at all.
+    Raises UnusableServerError where PostgreSQL can run as nobody at all.
     """
     if os.geteuid() != 0:
         return Identity() if data.exists() or _has_name(os.geteuid()) else _namespace()
@@ -82,7 +83,7 @@ def choose(folder: Path, data: Path, program: Path) -> Identity:
     works, reason = _namespace().run([str(program), "--version"], seconds=_PROBE_SECONDS)
     if works:
         return _namespace()
-    raise EmbeddedServerError(
+    raise UnusableServerError(
         f"PostgreSQL does not run as root; no account ({', '.join(_ACCOUNTS)}) can enter both {folder} and "
         f"{program.parent}; {reason.strip()}",
         hint="Run as an ordinary user, or move the project and the virtual environment to where others may enter.",
@@ -95,7 +96,7 @@ def _owner(folder: Path, data: Path, program: Path) -> Identity:
         return _namespace()
     owner = Identity(found.st_uid, found.st_gid)
     if not _reaches(owner, folder, program):
-        raise EmbeddedServerError(
+        raise UnusableServerError(
             f"{data} belongs to user {found.st_uid}, who can not enter both {folder} and {program.parent}",
             hint="Run as that user, or let others enter the folders above.",
         )
@@ -135,5 +136,8 @@ def _has_name(user: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would steer PostgreSQL's programs, and with messages that we can read."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("PG")}, "LC_ALL": "C"}
+    """Little of ours: who runs the program may be an account that others use, and reads its environment for ever.
+
+    LC_ALL: with messages that we can read.
+    """
+    return {**{name: os.environ[name] for name in _HANDED_ON if name in os.environ}, "LC_ALL": "C"}

@@ -21,6 +21,7 @@ from bootstrapper.events import Warned
 from bootstrapper.step import Change, Context, Deferred, Finding, Step
 from bootstrapper.units import show_seconds, show_size
 
+_STATUS = "status"  # a command that takes no backup, and so needs nothing to take it with
 _CONTAINER_HINT = "Mount a volume there, name an absolute folder of one, or a URL."
 
 
@@ -46,7 +47,8 @@ class Backup(Step):
             known = store.backups()
             if not self.has_check and self._taken(context, known) is not None:
                 return []
-            self._require_ready(context)
+            if context.project.command != _STATUS:
+                self._require_ready(context)
         reason = f"no verified backup by this run yet; {expectation(context.connection, self._ours(context, known))}"
         return [Change.run(self._target(context), reason=reason)]
 

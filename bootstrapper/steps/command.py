@@ -13,16 +13,34 @@ from pydantic import BeforeValidator, Field
 
 from bootstrapper import programs
 from bootstrapper.errors import CommandFailedError
+from bootstrapper.masking import MASK
+from bootstrapper.postgres.handing import filled_in
+from bootstrapper.secrecy import VARIABLE, hidden_words
 from bootstrapper.step import Change, Context, Deferred, Step, StepModel
 from bootstrapper.units import Seconds
+from bootstrapper.valuation import written
 
 _SHOWN_LINES = 10
+_STAYS = "What it did until then stays; the next apply runs it again unless its check finds it done."
 _List = Annotated[list[str], Field(min_length=1)]
 
 
 def _arguments(raw: Any) -> Any:
     """A text is cut as a shell would cut it, and no more: no shell ever sees it."""
     return shlex.split(raw) if isinstance(raw, str) else raw
+
+
+def _shown(run: Any, context: Context) -> str:
+    """The program and its arguments with their variables as they are written: their values may be secrets."""
+    if not isinstance(run, list):
+        return written(run, context)
+    return " ".join(map(_typed, hidden_words(written(word, context) for word in run)))
+
+
+def _typed(word: str) -> str:
+    """As one would type it in a shell; the names of variables and what is hidden need no quotes to be read."""
+    plain = VARIABLE.sub("x", word).replace(MASK, "x")
+    return word if shlex.quote(plain) == plain else shlex.quote(word)
 
 
 class Command(Step):
@@ -55,7 +73,8 @@ class Command(Step):
     options: With
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        return [Change.run(context.masker.mask(shlex.join(self.options.run)))]
+        run = self.as_written.get("run", self.options.run)
+        return [Change.run(_shown(run, context))]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         environment = self._environment(context)
@@ -71,17 +90,17 @@ class Command(Step):
                 on_tick=lambda: context.hold.require() if context.hold is not None else None,
             )
         except programs.OutOfTimeError as error:
-            raise self._failure("did not finish in time and was killed") from error
+            raise self._failure("did not finish in time and was killed", hint=_STAYS) from error
         except OSError as error:
             raise self._failure(f"can not be started: {error.strerror or error}") from error
         if ended.code != 0:
-            lines = [context.masker.mask(line) for line in ended.last_lines[-_SHOWN_LINES:]]
-            raise self._failure("\n  ".join([ended.how, *lines]))
+            lines = [context.masker.quote(line) for line in ended.last_lines[-_SHOWN_LINES:]]
+            raise self._failure(ended.how, lines, hint=_STAYS)
 
     def _environment(self, context: Context) -> dict[str, str]:
         target = context.session.target
         database = {"DATABASE_URL": target.url(), **target.client_environment()}
-        return {**context.project.variables, **database, **self.options.env}
+        return {**context.project.variables, **database, **filled_in(self.options.env, target)}
 
     def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
         """Where the program is, by the PATH that it will have itself."""
@@ -98,5 +117,6 @@ class Command(Step):
             raise self._failure(f"there is no such program {where}")
         return found
 
-    def _failure(self, reason: str) -> CommandFailedError:
-        return CommandFailedError(Path(self.options.run[0]).name, reason, source=self.source)
+    def _failure(self, reason: str, lines: Sequence[str] = (), hint: str | None = None) -> CommandFailedError:
+        name = Path(self.options.run[0]).name
+        return CommandFailedError(name, reason, source=self.source, details=lines, hint=hint)

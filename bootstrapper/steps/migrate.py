@@ -8,6 +8,7 @@ from pathlib import Path
 from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Problem
 from bootstrapper.events import Warned
 from bootstrapper.migrations import describe, remains
+from bootstrapper.migrations.aftermath import told
 from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
@@ -89,15 +90,6 @@ class Migrate(Step):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
-        try:
-            self._apply(context)
-        except MigrationError as error:
-            from bootstrapper.backups.advice import with_way_back  # noqa: PLC0415 - only a failed run needs it
-
-            with_way_back(error, context)
-            raise
-
-    def _apply(self, context: Context) -> None:
         hold = context.hold
         if hold is None:
             raise FencedOffError("no lock is held")
@@ -125,7 +117,8 @@ class Migrate(Step):
             targets=self.options.targets,
         )
         operation = Operation(self.options, asked, context, hold, total=len(state.pending))
-        operation.run()
+        with told(operation, context, self.options, state.rows):
+            operation.run()
         state = find_known(context, state.declared, self.options)
         if state.pending or not state.versions.is_readable:
             raise MigrationError(_shortfall(state, operation.progress, context), hint=_HINT)

@@ -15,11 +15,14 @@ from pydantic import ConfigDict, WithJsonSchema, model_validator
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
 from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.postgres.statements import Statement, line_and_column, split
 from bootstrapper.presence import one_of
 from bootstrapper.step import Change, Context, Deferred, Project, Step, StepModel
+from bootstrapper.valuation import written
 
 _SHOWN = 70
+_STAYS = "The statements before it are committed and stay."
 _CANCEL_SECONDS = 5.0
 
 
@@ -75,7 +78,11 @@ class Sql(Step):
         if self.options.file is not None:
             count = f"{len(statements)} statement{'' if len(statements) == 1 else 's'}"
             return [Change.run(f"{self.options.file} ({count})")]
-        return [Change.run(context.masker.mask(_headline(statements)))]
+        return [Change.run(_headline(self._shown(context), len(statements) - 1))]
+
+    def _shown(self, context: Context) -> str:
+        """The statement with its variables as they are written: their values may be secrets."""
+        return written(self.as_written.get("statement", self.options.statement), context)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         text = self._text(context.project)
@@ -114,7 +121,7 @@ class Sql(Step):
             raise self._failure(context, whole, statement.start, error) from error
 
     def _failure(self, context: Context, whole: str, start: int, error: psycopg.Error) -> StepFailedError:
-        message = error.diag.message_primary or str(error).partition("\n")[0]
+        message = self._said(context, error, whole)
         if error.sqlstate == "57014" and context.deadline.has_passed:
             message = "it did not finish in time and was cancelled"
         source, where = self.source, ""
@@ -124,9 +131,19 @@ class Sql(Step):
                 source = Source(self.options.file, line, column)
             else:
                 where = f", line {line}, column {column}"
-        reason = f"{self._place}{where}: {context.masker.mask(message)}"
-        hint = context.masker.mask(error.diag.message_hint) if error.diag.message_hint else None
-        return StepFailedError(reason, sqlstate=error.sqlstate, hint=hint, source=source)
+        reason = f"{self._place}{where}: {message}"
+        said = context.masker.quote(error.diag.message_hint) if error.diag.message_hint else ""
+        stays = _STAYS if start and not self.transactional else ""
+        return StepFailedError(
+            reason, sqlstate=error.sqlstate, hint=" ".join(filter(None, (said, stays))) or None, source=source
+        )
+
+    def _said(self, context: Context, error: psycopg.Error, whole: str) -> str:
+        """What the server says, without what it may quote of a secret that stands in the statement."""
+        if self.options.file is not None:
+            return context.masker.quote(said_without_values(error, whole))
+        shown = self._shown(context)
+        return context.masker.quote(said_without_values(error, shown, is_filled_in=shown != whole))
 
     @property
     def _place(self) -> str:
@@ -168,11 +185,11 @@ def _first_problem(text: str) -> tuple[str, int] | None:
     return None
 
 
-def _headline(statements: Sequence[Statement]) -> str:
-    """The first line of what is run, shortened."""
-    line = statements[0].text.partition("\n")[0].rstrip()
+def _headline(shown: str, more: int) -> str:
+    """The first line of what is run, shortened; `more` counts the statements after the first one."""
+    first = next(iter(split(shown)), None)
+    line = (first.text if first is not None else shown).partition("\n")[0].rstrip()
     line = line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
-    more = len(statements) - 1
     return line if not more else f"{line} and {more} more"
 
 

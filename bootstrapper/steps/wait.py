@@ -17,7 +17,7 @@ from bootstrapper.postgres.connect import ping
 from bootstrapper.postgres.session import Server, Session
 from bootstrapper.postgres.sqlstates import READ_ONLY_SQL_TRANSACTION
 from bootstrapper.step import Context, Gate, StepModel
-from bootstrapper.units import Seconds
+from bootstrapper.units import Seconds, show_seconds
 
 _LEAST_SECONDS = 0.1  # less than this before the deadline is no time for another try
 
@@ -53,18 +53,27 @@ class Wait(Gate):
     def open(self, context: Context) -> None:
         """Tries at once, then again and again with full jitter; permanent trouble stops it at the first try."""
         started = time.monotonic()
+        limit = self._limit(context.deadline)
         deadline = context.deadline.sooner(self.options.timeout)
         patience = _Patience()
         attempt = 1
         while error := self._try(context.session, deadline, first=attempt == 1):
             seconds = time.monotonic() - started
-            if patience.is_over(error) or deadline.seconds_left < _LEAST_SECONDS:
+            if patience.is_over(error):
                 raise _final(error, attempt, seconds) from error
+            if deadline.seconds_left < _LEAST_SECONDS:
+                raise _final(error, attempt, seconds, limit) from error
             pause = self._pause(attempt, deadline)
             context.emit(AttemptFailed(self.name, attempt, error.reason, pause))
             self._sleep(pause)
             attempt += 1
         context.emit(GateOpened(self.name, time.monotonic() - started, _detail(context.session.server)))
+
+    def _limit(self, deadline: Deadline) -> str:
+        """Which of the limits is the one that ends the waiting."""
+        if self.options.timeout < deadline.seconds_left:
+            return f"`timeout` of step {self.name!r} lets it wait {show_seconds(self.options.timeout)}."
+        return "The time of the whole run, --timeout or `limits`, lets it wait no longer."
 
     def _try(self, session: Session, deadline: Deadline, *, first: bool) -> UnreachableError | None:
         try:
@@ -115,7 +124,7 @@ class _Patience:
         return time.monotonic() - self._since > error.patience_seconds
 
 
-def _final(error: UnreachableError, attempts: int, seconds: float) -> UnreachableError | RefusedError:
+def _final(error: UnreachableError, attempts: int, seconds: float, limit: str = "") -> UnreachableError | RefusedError:
     """What a server keeps answering with is for good once patience with it is over; silence never is."""
     if error.sqlstate and not math.isinf(error.patience_seconds):
         return RefusedError(error.where, error.reason, sqlstate=error.sqlstate)
@@ -126,7 +135,7 @@ def _final(error: UnreachableError, attempts: int, seconds: float) -> Unreachabl
         seconds=seconds,
         sqlstate=error.sqlstate,
         patience_seconds=error.patience_seconds,
-        hint=error.hint or "",
+        hint=" ".join(filter(None, (error.hint, limit))),
     )
 
 

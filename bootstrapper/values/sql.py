@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.postgres.statements import fault_in_expression
 from bootstrapper.step import UNKNOWN, Context, Value
 
@@ -34,6 +35,6 @@ class SqlValue(Value):
             # The line break ends a comment at the end of the expression.
             row = context.connection.execute(sql.SQL("SELECT ({}\n)::text").format(expression)).fetchone()
         except psycopg.Error as error:
-            reason = context.masker.mask(error.diag.message_primary or type(error).__name__)
+            reason = context.masker.quote(said_without_values(error, context.project.written))
             raise ValueError(f"$sql: {reason} (SQLSTATE {error.sqlstate})") from None
         return row[0] if row else None

@@ -95,6 +95,14 @@ def test_a_disk_full_at_any_page_gives_an_error_and_no_file(bench: Bench, tmp_pa
     assert outcomes == sorted(outcomes)  # from some size on it fits
 
 
+def test_the_error_of_a_full_disk_names_the_folder(bench: Bench, tmp_path: Path) -> None:
+    if not can_mount(tmp_path / "probe"):
+        pytest.skip("only root may mount a small disk here")
+    with small_disk(tmp_path / "disk", PAGE) as disk, pytest.raises(BackupError) as caught:
+        take_shape(bench, disk, "custom")
+    assert caught.value.hint == f"The disk of {disk} is full: free space on it, or name another `directory`."
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

@@ -183,7 +183,7 @@ def test_a_failing_pg_dump_is_told_with_its_last_lines_and_without_secrets(
             take(broken.context(), tmp_path / "one.dump")
     finally:
         broken.session.close()
-    assert caught.value.reason == "pg_dump ended with exit code 3\n  no luck with ***"
+    assert (caught.value.reason, caught.value.details) == ("pg_dump ended with exit code 3", ("no luck with ***",))
     assert broken.lines == ["no luck with ***"]
     assert (tmp_path / "one.dump").read_text() == "the one before"
     assert [path.name for path in tmp_path.glob("*one*")] == ["one.dump"]

@@ -269,3 +269,9 @@ def test_file_and_environment_come_from_variables_as_well(project: Project, comm
     run = project.run(command, **named)
     assert run.returncode == 0, run.stderr
     assert run.stderr.splitlines()[0].endswith("environment staging")
+
+
+def test_a_plan_is_as_wide_as_the_terminal(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("{table: notes}", "{table: a_table_with_a_name_that_takes_some_room}"))
+    narrow, wide = (project.run("plan", COLUMNS=width).stdout.splitlines() for width in ("40", "200"))
+    assert len(wide) < len(narrow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -24,9 +25,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.run("dev", "stop")
 
 
+SECRET = "hunter2 of the one who starts it"
+
+
 @pytest.fixture
 def started(embedded: Project) -> Project:
-    run = embedded.run("dev", "start")
+    run = embedded.run("dev", "start", SUPERADMIN_PASSWORD=SECRET)
     assert run.returncode == 0, run.stderr
     return embedded
 
@@ -45,6 +49,13 @@ def test_start_does_not_print_the_password(started: Project) -> None:
     assert "the server runs at 127.0.0.1:" in run.stderr
     assert run.stdout == ""
     assert str(password) not in run.stderr
+
+
+def test_the_environment_of_the_server_has_no_secret_of_ours(started: Project) -> None:
+    pid = (started.folder / "server/data/postmaster.pid").read_text().splitlines()[0]
+    environment = Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"PATH=" in environment
+    assert SECRET.encode() not in environment
 
 
 def test_psql_needs_no_password_and_takes_its_own_options(started: Project) -> None:

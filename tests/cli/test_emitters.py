@@ -12,13 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bootstrapper import events
 from bootstrapper.cli.jsonlog import JsonLog
 from bootstrapper.cli.lines import Lines
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.phrases import progress
 from bootstrapper.cli.reporter import voice
 from bootstrapper.cli.terminal import Terminal
-from bootstrapper.events import Event, StepProgressed, Warned
+from bootstrapper.events import ChangesAwaited, Event, StepProgressed, Warned
 from tests.cli.events import FAILED, NOTHING_TO_DO, RUN
 
 
@@ -103,15 +104,31 @@ def test_the_json_log_has_one_object_an_event_with_its_fields() -> None:
     assert len(lines) == len(RUN) - 1  # all but the progress of short work
     assert lines[0] == {
         "time": "2026-01-02T03:04:05.000+00:00",
+        "level": "info",
         "event": "run_started",
+        "message": "apply · 127.0.0.1:5432 · database app · environment development",
         "command": "apply",
         "server": "127.0.0.1:5432",
         "database": "app",
         "environment": "development",
     }
     applied = next(line for line in lines if line["event"] == "step_applied")
-    assert applied["result"] == {"state": "pending", "changes": 1, "deferred": 0}
+    assert applied["result"] == {"state": "applied", "changes": 1, "deferred": 0}
     assert lines[-1]["event"] == "run_finished"
+
+
+def test_every_line_of_the_json_log_has_a_level_and_says_in_words_what_happened() -> None:
+    lines = logged(RUN) + logged(FAILED)
+    assert {line["level"] for line in lines} == {"info", "warning", "error"}
+    assert [line for line in lines if not line["message"]] == []
+    failed = next(line for line in lines if line["event"] == "step_failed")
+    assert (failed["level"], failed["rolled_back"]) == ("error", False)
+    waited = logged([ChangesAwaited(("migrate", "seed"))])[0]
+    assert waited["steps"] == ["migrate", "seed"]
+
+
+def test_every_event_is_in_the_list_that_is_documented() -> None:
+    assert set(events.ALL) == set(Event.__subclasses__())
 
 
 def test_the_json_log_gives_progress_once_a_second() -> None:

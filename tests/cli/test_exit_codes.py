@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -258,3 +259,19 @@ with interruption_raises():
 def test_a_second_signal_ends_the_process_at_once(offline: Project, second: str, code: int) -> None:
     command = [sys.executable, "-c", TWICE.format(second=second)]
     assert subprocess.run(command, cwd=ROOT, env=offline.variables(), timeout=20, check=False).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"), [(errno.EROFS, 6), (errno.EACCES, 6), (errno.ENOTDIR, 6), (errno.ENOSPC, 5), (errno.EMFILE, 5)]
+)
+def test_an_embedded_server_is_given_up_where_another_try_changes_nothing(
+    offline: Project, monkeypatch: pytest.MonkeyPatch, trouble: int, code: int
+) -> None:
+    def fail(path: Path, *_: object, **__: object) -> None:
+        raise OSError(trouble, os.strerror(trouble), str(path))
+
+    offline.write(BOOTSTRAP.replace("${DATABASE_URL}", "embedded:server"))
+    monkeypatch.setattr(Path, "mkdir", fail)
+    run = offline.run("apply")
+    assert (run.returncode, "Traceback" in run.stderr) == (code, False)
+    assert f"embedded server: {offline.folder}/server: {os.strerror(trouble)}" in run.stderr

@@ -88,6 +88,13 @@ def test_break_refuses_any_other_run(project: Project, running: subprocess.Popen
     assert running.poll() is None
 
 
+def test_break_takes_the_end_of_a_run_id_too(project: Project, running: subprocess.Popen[str]) -> None:
+    run_id = json.loads(project.run("lock", "show", "--format", "json").stdout)["holder"]["run_id"]
+    assert project.run("lock", "break", "0" * 8).returncode == 9
+    broken = project.run("lock", "break", run_id[-8:].upper())
+    assert (broken.returncode, f"held by run {run_id}" in broken.stderr) == (0, True)
+
+
 def test_break_of_a_free_lock_is_refused(project: Project) -> None:
     project.write()
     refused = project.run("lock", "break", str(uuid7()))
@@ -97,7 +104,8 @@ def test_break_of_a_free_lock_is_refused(project: Project) -> None:
 
 def test_break_wants_a_run_id(project: Project) -> None:
     project.write()
-    assert project.run("lock", "break", "everything").returncode == 2
+    for text in ("everything", "123", ""):
+        assert project.run("lock", "break", text).returncode == 2
 
 
 COMMAND = SLOW.replace(

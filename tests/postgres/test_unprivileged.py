@@ -89,8 +89,18 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     said, _ = python(START, locked / "postgres", launcher=NAMESPACE).communicate(timeout=60)
-    assert f"EmbeddedServerError: embedded server: {locked}/postgres: Permission denied" in said
+    assert f"UnusableServerError: embedded server: {locked}/postgres: Permission denied" in said
     assert list(locked.iterdir()) == []
+
+
+def test_programs_of_the_server_get_none_of_our_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SUPERADMIN_PASSWORD", "DATABASE_URL", "PGPASSWORD", "AWS_SESSION"):
+        monkeypatch.setenv(name, "hunter2")
+    works, said = Identity().run(["env"], seconds=10)
+    names = {line.partition("=")[0] for line in said.splitlines()}
+    assert works
+    assert names <= {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LC_ALL"}
+    assert "hunter2" not in said
 
 
 def test_root_without_any_way_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,3 +80,12 @@ def test_a_remedy_of_findings_in_a_row_is_shown_once_below_them() -> None:
     shown = [line.strip() for line in TextRenderer().plan(plan).splitlines()]
     assert shown.index("Keep a backup.") == shown.index("! b: is dropped") + 1
     assert shown.count("Keep a backup.") == 1
+
+
+def test_a_wide_terminal_is_used() -> None:
+    wide = TextRenderer()
+    wide.width = 160
+    lines = wide.plan(HOSTILE).splitlines()
+    (reason,) = [line for line in lines if "no such row no such row" in line and "everyone" in line]
+    assert 80 < len(reason) <= 160
+    assert len(lines) < len(TextRenderer().plan(HOSTILE).splitlines())

@@ -85,7 +85,7 @@ def test_a_program_beside_the_file_is_found_by_its_path(bench: Bench, tmp_path: 
 def test_a_failure_is_told_with_exit_code_and_last_lines(bench: Bench) -> None:
     with pytest.raises(CommandFailedError) as caught:
         apply(python("import os; print('first'); print('pw', os.environ['PGPASSWORD']); raise SystemExit(3)"), bench)
-    assert caught.value.reason == "ended with exit code 3\n  first\n  pw ***"
+    assert (caught.value.reason, caught.value.details) == ("ended with exit code 3", ("first", "pw ***"))
     assert caught.value.source == Source("b.yaml", 3, 5)
 
 

@@ -183,7 +183,7 @@ def test_two_heads_need_a_target_that_names_both(tmp_path: Path, database: str) 
     write_revision(tmp_path, "right", upgrade=create_table("b"))
     with (
         trial(tmp_path, database, script_location="migrations") as migrate,
-        pytest.raises(MigrationError, match="2 heads: left, right"),
+        pytest.raises(InvalidFileError, match="2 heads: left, right"),
     ):
         migrate.changes()
     with trial(tmp_path, database, script_location="migrations", target="heads") as migrate:

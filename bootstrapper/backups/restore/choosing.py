@@ -15,11 +15,11 @@ from bootstrapper.backups.restore.seal import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import GuardError, UsageError
+from bootstrapper.identifiers import SHORTEST_END, is_end_of
 from bootstrapper.masking import Masker
 from bootstrapper.postgres.session import Server
 from bootstrapper.step import Project
 
-_SHORTEST_RUN = 8
 _MAGIC = b"PGDMP"
 _FOREIGN = {b"\x1f\x8b": "is packed by gzip", b"toc.dat\0": "is a tar archive"}
 _ENCRYPTED = b"age-encryption.org/"
@@ -131,8 +131,8 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
         return of_url(project, wanted.file, masker)
     if wanted.file is not None:
         return of_file(wanted.file, needs_manifest=wanted.needs_manifest)
-    if wanted.run is not None and len(wanted.run.replace("-", "")) < _SHORTEST_RUN:
-        raise UsageError(f"--run needs at least {_SHORTEST_RUN} digits of the run's id", hint=f"{_LIST}.")
+    if wanted.run is not None and len(wanted.run.replace("-", "")) < SHORTEST_END:
+        raise UsageError(f"--run needs at least {SHORTEST_END} digits of the run's id", hint=f"{_LIST}.")
     now = datetime.now(UTC)
     ours = [
         each
@@ -147,6 +147,11 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
         raise UsageError(
             f"there is no verified backup of database {server.database!r}{of_run} in {where}",
             hint=f"{_LIST}, or name a file.",
+        )
+    runs = {backup.manifest.run_id for backup, _ in ours}
+    if wanted.run is not None and len(runs) > 1:
+        raise UsageError(
+            f"{len(runs)} runs have an id that ends in {wanted.run}", hint=f"Give more digits of it. {_LIST}."
         )
     return _chosen(*ours[0])
 
@@ -202,5 +207,4 @@ def _chosen(backup: Backup, store: Store) -> Chosen:
 
 
 def _is_of_run(manifest: Manifest, text: str) -> bool:
-    wanted = text.replace("-", "").lower()
-    return manifest.run_id is not None and len(wanted) >= _SHORTEST_RUN and manifest.run_id.hex.endswith(wanted)
+    return manifest.run_id is not None and is_end_of(manifest.run_id, text)

@@ -68,7 +68,8 @@ def _restore(
     ended = reader.run(command, target=target, on_line=complaints.feed, on_tick=on_tick)
     errors = complaints.errors
     if errors:
-        raise BackupError(reader.mask(told(errors)))
+        headline, *details = reader.mask(told(errors)).split("\n  ")  # no line of a program holds a line break
+        raise BackupError(headline, details=details)
     if not _is_well(ended, complaints):
         raise reader.failure(command, ended)
 

@@ -92,4 +92,4 @@ class Reader:
 
     def failure(self, command: Sequence[str], ended: programs.Ended) -> BackupError:
         """The error for a program that did not end well, with its last words."""
-        return BackupError("\n  ".join([f"{Path(command[0]).name} {ended.how}", *map(self.mask, ended.last_lines)]))
+        return BackupError(f"{Path(command[0]).name} {ended.how}", details=map(self.mask, ended.last_lines))

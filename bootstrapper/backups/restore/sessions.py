@@ -68,9 +68,9 @@ def require_no_prepared(connection: Connection[Any], database: str) -> None:
 def refusal(found: list[Session], database: str) -> GuardError:
     """The error that says who is in the way."""
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    listed = "\n  ".join([*map(str, found[:_SHOWN]), *more])
     return GuardError(
-        f"others are connected to database {database!r}, which can not be replaced under them:\n  {listed}",
+        f"others are connected to database {database!r}, which can not be replaced under them:",
+        details=[*map(str, found[:_SHOWN]), *more],
         hint="Stop the application, or pass --terminate to end their sessions.",
     )
 

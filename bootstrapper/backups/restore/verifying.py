@@ -160,5 +160,5 @@ def _rehearsed(reader: Reader, rehearsal: Target) -> list[str]:
     try:
         play(known_only(of_file(reader.chosen.path), ()), reader, rehearsal, on_tick=lambda: None)
     except BackupError as error:
-        return [error.reason]
+        return [error.reason, *error.details]
     return []

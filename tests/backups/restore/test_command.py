@@ -112,6 +112,17 @@ def test_the_backup_that_a_run_took_is_found_by_the_run(corner_shop: Shop) -> No
     assert (unknown.returncode, "there is no verified backup" in unknown.stderr) == (2, True)
 
 
+def test_an_end_that_two_runs_share_is_refused(corner_shop: Shop) -> None:
+    taken = [corner_shop.back_up(), corner_shop.back_up()]
+    for number, path in enumerate(taken):
+        beside = path.with_name(path.name + ".json")
+        manifest = json.loads(beside.read_text())
+        beside.write_text(json.dumps({**manifest, "run_id": f"01a207ee-ff5c-7924-ae7{number}-7ac79098c8f2"}))
+    refused = corner_shop.run("restore", "--run", "9098c8f2", "--dry-run")
+    assert (refused.returncode, "2 runs have an id that ends in 9098c8f2" in refused.stderr) == (2, True)
+    assert corner_shop.run("restore", "--run", "ae70-7ac79098c8f2", "--dry-run").returncode == 0
+
+
 @pytest.mark.parametrize("damage", ["flipped", "short"])
 def test_a_dump_that_is_not_what_it_was_is_refused(corner_shop: Shop, damage: str) -> None:
     taken = changed(corner_shop)

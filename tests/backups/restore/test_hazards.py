@@ -167,7 +167,7 @@ def test_what_is_no_file_is_said_to_be_none(shop: Shop, name: str) -> None:
 
 def test_a_run_needs_enough_digits_of_its_id(shop: Shop) -> None:
     done = shop.run("restore", "--run", "abc", "--yes")
-    assert (done.returncode, "at least 8 digits" in done.stderr) == (2, True)
+    assert (done.returncode, "at least 4 digits" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,11 @@ MIGRATED = """\
   - uses: migrate
     with: {script_location: migrations}
 """
+PARTIAL = """
+with op.get_context().autocommit_block():
+    op.execute('CREATE TABLE IF NOT EXISTS part (id int)')
+op.execute('SELECT broken')
+"""
 BROKEN = "op.execute('CREATE TABLE second (id int)')\nop.execute('SELECT broken')"
 
 
@@ -43,16 +48,29 @@ def command_in(error: str) -> list[str]:
 def test_the_command_in_the_error_brings_back_what_was_there(migrated: Shop) -> None:
     failed = migrated.run("apply")
     assert failed.returncode == 1
+    assert "Revision three was rolled back; what was done before it stays: the database is at two." in failed.stderr
+    assert "and all that was written since its backup" in failed.stderr
     assert migrated.execute("SELECT to_regclass('artist')") == [(None,)]
     done = migrated.project.run(*command_in(failed.stderr), "--yes")
     assert done.returncode == 0, done.stderr
     assert migrated.execute("SELECT id, version_num FROM artist, alembic_version") == [(7, "one")]
 
 
-def test_a_run_that_goes_on_names_the_backup_of_the_one_before(migrated: Shop) -> None:
+def test_no_command_is_said_where_all_that_was_done_is_rolled_back(migrated: Shop) -> None:
     folder = migrated.project.folder
     (folder / "migrations/versions/two_.py").unlink()
     write_revision(folder, "three", "one", upgrade=BROKEN)
+    failed = migrated.run("apply")
+    assert (failed.returncode, "restore" in failed.stderr) == (1, False)
+    assert failed.stderr.splitlines()[-1] == (
+        "hint: Revision three was rolled back; the database is at one as before. Correct the cause and apply again."
+    )
+
+
+def test_a_run_that_goes_on_names_the_backup_of_the_one_before(migrated: Shop) -> None:
+    folder = migrated.project.folder
+    (folder / "migrations/versions/two_.py").unlink()
+    write_revision(folder, "three", "one", upgrade=PARTIAL)
     first, second = migrated.run("apply"), migrated.run("apply")
     assert len(list((folder / "backups").glob("*.dump"))) == 1
     assert command_in(first.stderr) == command_in(second.stderr)

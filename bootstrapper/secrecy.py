@@ -1,0 +1,147 @@
+"""Tells by names and by places what is secret in a text that a person wrote, and shows the text without it.
+
+Variables stay, since `${NAME}` only says where a secret comes from; their defaults do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from bootstrapper.masking import MASK
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_PASSWORDS = frozenset({"password", "passwords", "passwd", "passphrase", "passcode", "pwd"})
+_SECRETS = frozenset({"secret", "secrets", "salt", "otp", "totp", "credential", "credentials", "apikey", "privatekey"})
+_LAST = frozenset({"token", "tokens", "pass"})
+_ENDINGS = ("password", "passwd", "secret", "token", "apikey")
+_KEYS = frozenset({"api", "private", "secret", "access", "account", "encryption", "signing", "master"})
+FORMS = frozenset({"hash", "hashed", "digest", "encrypted", "value", "sha256"})
+"""Words of names that tell in which form a secret is kept."""
+_ABOUT = frozenset(
+    {
+        *("age", "algorithm", "at", "by", "count", "enabled", "expiry", "expires", "file", "fields", "hint", "id"),
+        *("length", "max", "method", "min", "name", "on", "path", "policy", "required", "scheme", "seconds", "ttl"),
+        *("type", "url", "user", "username", "version"),
+    }
+)
+"""Last words of names that tell something about a secret."""
+_OPEN_KEYS = frozenset({"public", "primary", "foreign", "natural", "unique", "partition", "sort", "cache", "object"})
+_FOLDERS = frozenset({"PWD", "OLDPWD"})  # the shell's
+
+VARIABLE = re.compile(r"\$\{(?P<name>run\.url(?:\+\w+)?|[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}")
+
+
+def _pieces(letter: str) -> str:
+    """A pattern for such letters, where a variable counts as one, whatever is in its default."""
+    return rf"(?:\$\{{(?:[^}}\\]|\\.)*\}}|{letter})"
+
+
+_NAME = r"(?P<name>[A-Za-z_][\w.-]*)"
+_QUOTED = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*\""""
+_LITERAL = rf"[eE]?(?:{_QUOTED})|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+_LOGIN, _SETTING, _ANY, _CODE = (_pieces(letter) for letter in (r"[^\s:/@]", r"[^\s&;,]", r"\S", r"[\w.~+/=-]"))
+# Where a secret stands in any text; texts, compiled when one is needed.
+_PLACES = (
+    rf"://{_LOGIN}*:(?P<secret>{_ANY}+)@",  # scheme://user:SECRET@host, up to the last @: a password may hold one
+    rf"https?://(?P<secret>{_LOGIN}+)@",  # some services take a token for the user's name
+    rf"\b(?i:password|identified\s+by)\s+(?P<secret>(?s:{_LITERAL}))",
+    rf"\b(?i:bearer|basic)\s+(?P<secret>{_CODE}+)",
+)
+# Where one stands if the name before it says so: a connection string, a query, a setting, a program's option.
+_NAMED_PLACES = (
+    rf"{_NAME}\s*=\s*(?P<secret>{_QUOTED}|{_SETTING}+)",
+    rf"(?<!\S)--?{_NAME}\s+(?P<secret>{_QUOTED}|(?!-){_ANY}+)",
+)
+
+
+def words(name: str) -> list[str]:
+    """The words of a name in small letters: API_KEY, apiKey and api-key are `api` and `key`."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def speaks_of_password(name: str) -> bool:
+    return bool(_PASSWORDS & set(words(name)))
+
+
+@cache
+def speaks_of_secret(name: str) -> bool:
+    """Whether a name speaks of a password, a token, a key, or what is made of one: password_hash, API_KEY."""
+    found = words(name) or [name]
+    bare = [word for word in found if word not in FORMS] or found
+    is_key = bare[-1] == "key" and len(bare) > 1 and bare[-2] in _KEYS
+    is_last = bare[-1] in _LAST or bare[-1].endswith(_ENDINGS)
+    return bool((_PASSWORDS | _SECRETS) & set(found)) or is_last or is_key
+
+
+@cache
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is a secret itself: DB_PASSWORD, not PASSWORD_MIN_LENGTH or TOKEN_FILE."""
+    last = words(name)[-1:]
+    return bool(last) and last[0] not in _ABOUT and speaks_of_secret(name)
+
+
+@cache
+def is_secret_variable(name: str) -> bool:
+    """Whether a variable of this name is a secret: any key is one, that is not said to be public or a database's."""
+    if name in _FOLDERS:
+        return False
+    *before, last = words(name) or [""]
+    return is_secret_name(name) or (last == "key" and bool(before) and before[-1] not in _OPEN_KEYS)
+
+
+def hidden(text: str) -> str:
+    """The text with every secret in it as `***`, or as the variables that it comes from."""
+    for start, end in reversed(_spans(text)):
+        text = f"{text[:start]}{sources(text[start:end])}{text[end:]}"
+    return VARIABLE.sub(lambda match: _without_default(match) if is_secret_variable(match["name"]) else match[0], text)
+
+
+def hidden_words(words: Iterable[str]) -> list[str]:
+    """The same for the arguments of a program, where a secret may be the one after its option."""
+    shown: list[str] = []
+    is_secret = False
+    for word in words:
+        shown.append(sources(word) if is_secret else hidden(word))
+        is_secret = word.startswith("-") and "=" not in word and is_secret_name(word.lstrip("-"))
+    return shown
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """What `hidden` hides, with its variables as they are written."""
+    for start, end in _spans(text):
+        yield _unquoted(text[start:end])
+    for match in VARIABLE.finditer(text):
+        if is_secret_variable(match["name"]):
+            yield match[0]
+
+
+def sources(secret: str) -> str:
+    """A whole text that is secret: the variables in it, without their defaults, and nothing else."""
+    named = "".join(_without_default(match) for match in VARIABLE.finditer(secret)) or MASK
+    quote = secret[0] if secret[:1] in ("'", '"') and secret[-1:] == secret[:1] and len(secret) > 1 else ""
+    return f"{quote}{named}{quote}"
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Where secrets stand, in order and apart from each other."""
+    found = [match.span("secret") for pattern in _PLACES for match in re.finditer(pattern, text)]
+    named = (match for pattern in _NAMED_PLACES for match in re.finditer(pattern, text))
+    found += [match.span("secret") for match in named if is_secret_name(match["name"])]
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if apart and start < apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
+        else:
+            apart.append((start, end))
+    return apart
+
+
+def _unquoted(text: str) -> str:
+    bare = text[1:] if text[:2].lower() in ("e'", 'e"') else text
+    return bare[1:-1] if bare[:1] in ("'", '"') and bare[-1:] == bare[:1] and len(bare) > 1 else text
+
+
+def _without_default(match: re.Match[str]) -> str:
+    return f"${{{match['name']}:-{MASK}}}" if match["kind"] == ":-" else f"${{{match['name']}}}"

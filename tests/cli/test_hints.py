@@ -1,0 +1,133 @@
+"""What a failure advises: what became of it, where things stand, and something that helps."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from bootstrapper.errors import ExitCode
+from tests.cli.project import Project
+from tests.migrations.projects import create_table, write_env, write_revision
+
+HEAD = """\
+version: 1
+name: sample
+database: {url: "${DATABASE_URL}"}
+steps:
+  - {uses: wait, with: {timeout: 300ms}}
+  - uses: lock
+"""
+MIGRATE = "  - {uses: migrate, with: {script_location: migrations, ddl_retries: 0, lock_timeout: 100ms}}\n"
+
+
+def hint_of(error: str) -> str:
+    """That of the error, which comes last."""
+    return error.splitlines()[-1].removeprefix("hint: ")
+
+
+@pytest.fixture
+def migrating(project: Project) -> Project:
+    """At its first revision, with a verified backup before each migration."""
+    project.write(HEAD + "  - {uses: backup, check: never}\n" + MIGRATE)
+    write_env(project.folder)
+    write_revision(project.folder, "r1", upgrade=create_table("a"))
+    assert project.run("apply").returncode == 0
+    return project
+
+
+def test_a_revision_that_was_rolled_back_is_no_reason_to_restore(migrating: Project) -> None:
+    write_revision(migrating.folder, "r2", "r1", upgrade="op.execute('DROP TABLE a')\nop.execute('SELECT broken')")
+    done = migrating.run("apply")
+    assert done.returncode == ExitCode.FAILED
+    assert hint_of(done.stderr) == (
+        "Revision r2 was rolled back; the database is at r1 as before. Correct the cause and apply again."
+    )
+
+
+def test_a_lock_that_was_not_free_is_no_reason_to_restore(migrating: Project) -> None:
+    write_revision(migrating.folder, "r2", "r1", upgrade="op.execute('ALTER TABLE a ADD COLUMN b int')")
+    with psycopg.connect(migrating.url) as reader:
+        reader.execute("SELECT * FROM a")
+        done = migrating.run("apply")
+    assert "Revision r2 was rolled back; the database is at r1 as before. Apply again." in hint_of(done.stderr)
+    assert "restore" not in done.stderr
+
+
+def test_an_env_py_that_can_not_log_in_any_more_is_no_reason_to_restore(migrating: Project) -> None:
+    write_revision(migrating.folder, "r2", "r1", upgrade=create_table("b"))
+    env = migrating.folder / "migrations/env.py"
+    env.write_text(
+        env.read_text()
+        .replace("create_engine(", "create_engine('postgresql+psycopg://nobody:x@'+")
+        .replace(
+            'context.config.get_main_option("sqlalchemy.url")',
+            'context.config.get_main_option("sqlalchemy.url").partition("@")[2]',
+        )
+    )
+    done = migrating.run("apply")
+    assert hint_of(done.stderr) == (
+        "No revision was left half done; the database is at r1 as before. Correct the cause and apply again."
+    )
+
+
+def test_a_downgrade_that_was_rolled_back_says_so(migrating: Project) -> None:
+    file = next((migrating.folder / "migrations/versions").glob("r1*"))
+    file.write_text(
+        file.read_text().replace("def downgrade():\n    pass", "def downgrade():\n    op.execute('SELECT broken')")
+    )
+    done = migrating.run("downgrade", "base", "--yes")
+    assert hint_of(done.stderr).startswith("The downgrade of r1 was rolled back; the database is at r1 as before.")
+
+
+def test_a_step_that_was_rolled_back_says_so(project: Project) -> None:
+    project.write(HEAD + "  - {uses: sql, with: {statement: SELECT 1/0}, check: never}\n")
+    said = project.run("apply").stderr
+    assert "; rolled back, nothing of it stays" in said
+
+
+def test_a_statement_outside_a_transaction_says_what_stays(project: Project) -> None:
+    statements = "CREATE TABLE kept (id int); SELECT 1/0"
+    project.write(f"{HEAD}  - {{uses: sql, with: {{statement: {statements}, transaction: false}}, check: never}}\n")
+    done = project.run("apply")
+    assert hint_of(done.stderr) == "The statements before it are committed and stay."
+    assert "rolled back" not in done.stderr
+
+
+def test_a_program_that_failed_says_what_stays(project: Project) -> None:
+    project.write(HEAD + "  - {uses: command, with: {run: [sh, -c, exit 3]}, check: never}\n")
+    done = project.run("apply")
+    assert hint_of(done.stderr).startswith("What it did until then stays; ")
+    assert "rolled back" not in done.stderr
+
+
+def test_a_step_that_met_others_is_named_once(project: Project) -> None:
+    with psycopg.connect(project.url, autocommit=True) as setup:
+        setup.execute("CREATE TABLE a (id int PRIMARY KEY)")
+        setup.execute(
+            "CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE EXCEPTION 'serialize' USING ERRCODE = '40001'; END$$"
+        )
+        setup.execute("CREATE TRIGGER busy BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION busy()")
+    project.write(HEAD + "  - uses: seed\nfixtures: {a: {key: [id], rows: [{id: 1}]}}\n")
+    said = project.run("apply", "--timeout", "1s").stderr
+    assert "warning: step 'seed': serialize" in said
+    assert "step 'seed': step 'seed':" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("postgresql://nowhere.invalid/x", "Correct the host of the database, or the name server of this machine."),
+        ("postgresql://127.0.0.1:1/x", "Start the server, or correct host and port of the database."),
+        ("postgresql:///x?host=/nowhere", "Start the server, or correct the folder of its socket and the port."),
+    ],
+)
+def test_who_is_not_reached_is_told_what_helps(offline: Project, url: str, advice: str) -> None:
+    offline.write(HEAD)
+    hint = hint_of(offline.run("wait", "--timeout", "15s", DATABASE_URL=url).stderr)
+    assert hint == f"{advice} `timeout` of step 'wait' lets it wait 300 ms."
+
+
+def test_the_limit_that_ends_the_waiting_is_the_one_that_is_named(offline: Project) -> None:
+    offline.write(HEAD.replace("300ms", "15s"))
+    assert "--timeout or `limits`" in hint_of(offline.run("wait", "--timeout", "300ms").stderr)

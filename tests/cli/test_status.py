@@ -1,0 +1,134 @@
+"""`status` says all that it knows, whatever else is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from bootstrapper.errors import ClientToolsError
+from bootstrapper.steps import backup
+from tests.cli.project import Project
+from tests.migrations.projects import create_table, write_env, write_revision
+
+BOOTSTRAP = """\
+version: 1
+name: sample
+database: {url: "${DATABASE_URL}"}
+steps:
+  - {uses: wait, with: {timeout: 5s}}
+  - uses: lock
+  - uses: backup
+  - uses: migrate
+    with: {script_location: migrations}
+    check: {revision: head}
+  - uses: seed
+fixtures:
+  notes: {key: [id], rows: {one: {id: 1}, two: {id: 2}}}
+"""
+
+
+@pytest.fixture
+def migrated(project: Project) -> Project:
+    """At revision first, with both rows."""
+    project.write(BOOTSTRAP)
+    write_env(project.folder)
+    write_revision(project.folder, "first", upgrade=create_table("notes"))
+    done = project.run("apply")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def line_of(shown: str, step: str) -> str:
+    """What stands about a step, each blank once."""
+    (line,) = [line for line in shown.splitlines() if line[2:].startswith(f"{step} ")]
+    return " ".join(line.split())
+
+
+def execute(project: Project, statement: str) -> None:
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def test_it_names_what_is_pending(migrated: Project) -> None:
+    for number in range(2, 9):
+        before = "first" if number == 2 else f"r{number - 1}"
+        write_revision(migrated.folder, f"r{number}", before)
+    execute(migrated, "DELETE FROM notes WHERE id = 2")
+    shown = migrated.run("status", COLUMNS="200").stdout
+    assert "revision r2, revision r3, revision r4, revision r5, revision r6, and 2 more" in shown
+    assert "notes two" in shown
+
+
+def test_after_a_failure_it_gives_the_reason_in_one_line(migrated: Project) -> None:
+    write_revision(migrated.folder, "second", "first", upgrade="op.execute('SELECT broken')")
+    assert migrated.run("apply").returncode == 1
+    shown = migrated.run("status", COLUMNS="500").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("last run:")]
+    assert "number 2, apply, failed, started" in line
+    assert 'revision second: column "broken" does not exist (SQLSTATE 42703)' in line
+    assert "revision second" in shown.partition("last run:")[0]
+
+
+def test_with_two_heads_it_says_all_else_and_then_the_error(migrated: Project) -> None:
+    write_revision(migrated.folder, "left", "first")
+    write_revision(migrated.folder, "right", "first")
+    done = migrated.run("status")
+    assert done.returncode == 2
+    assert line_of(done.stdout, "migrate") == "? migrate unknown: bootstrap.yaml:10:23: there are 2 heads: left, right"
+    assert line_of(done.stdout, "seed") == "= seed done: as declared"
+    assert "last run: number 1, apply, done" in done.stdout
+    assert done.stdout.endswith("1 to run. Nothing is known of migrate.\n")
+    assert done.stderr.splitlines()[-2].endswith("there are 2 heads: left, right")
+
+
+def test_ahead_it_says_which_run_brought_the_revision(migrated: Project) -> None:
+    file = write_revision(migrated.folder, "second", "first")
+    assert migrated.run("apply").returncode == 0
+    file.unlink()
+    done = migrated.run("status")
+    assert done.returncode == 10
+    assert "is at revision second, which " in done.stderr
+    assert "migrations does not have; run number 2 (apply, bootstrapper" in done.stderr
+    assert line_of(done.stdout, "seed") == "= seed done: as declared"
+    as_data = json.loads(migrated.run("status", "--format", "json").stdout)
+    assert [error["exit_code"] for error in as_data["errors"]] == [10]
+    assert [step["state"] for step in as_data["plan"]["steps"]][3] == "unknown"
+
+
+def test_without_a_ledger_nobody_can_say_who_brought_it(migrated: Project) -> None:
+    execute(migrated, "UPDATE alembic_version SET version_num = 'strange'")
+    execute(migrated, "DROP SCHEMA bootstrapper CASCADE")
+    done = migrated.run("status")
+    assert done.returncode == 10
+    assert "migrations does not have\n" in done.stderr
+    assert "last run: none" in done.stdout
+
+
+def test_it_needs_no_pg_dump(migrated: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise ClientToolsError("pg_dump", 18, (), ("PATH",))
+
+    monkeypatch.setattr(backup, "find_client", missing)
+    assert migrated.run("plan").returncode == 1
+    done = migrated.run("status")
+    assert (done.returncode, "no pg_dump" in done.stderr) == (0, False)
+
+
+def test_it_needs_no_primary(migrated: Project) -> None:
+    name = migrated.url.rpartition("/")[2]
+    execute(migrated, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    assert migrated.run("plan", "--timeout", "300ms").returncode == 5
+    done = migrated.run("status")
+    assert done.returncode == 0, done.stderr
+    assert line_of(done.stdout, "migrate").startswith("= migrate done")
+
+
+def test_what_the_server_refuses_of_one_step_leaves_the_others_to_be_told(migrated: Project) -> None:
+    step = "  - {uses: sql, with: {statement: SELECT 1}, check: {sql: SELECT 1/0}}\n"
+    migrated.write(BOOTSTRAP.replace("  - uses: seed\n", f"{step}  - uses: seed\n"))
+    done = migrated.run("status", COLUMNS="200")
+    assert done.returncode == 1
+    assert line_of(done.stdout, "sql") == "? sql unknown: check sql can not be asked: division by zero (SQLSTATE 22012)"
+    assert line_of(done.stdout, "seed") == "= seed done: as declared"

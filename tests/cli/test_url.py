@@ -1,0 +1,124 @@
+"""The run's own address, for programs that want it in another variable or for another driver."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from bootstrapper.postgres.target import Target
+from tests.cli.project import BOOTSTRAP, Project
+from tests.migrations.projects import create_table, write_env, write_revision
+
+HEAD = 'version: 1\nname: sample\ndatabase: {url: "${DATABASE_URL}"}\nsteps:\n  - uses: lock\n'
+NEEDS_OWN_VARIABLE = """
+import os
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+engine = create_engine(os.environ["SHOP_DATABASE"], poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def printing(name: str, env: str) -> str:
+    run = f"[{sys.executable}, -c, \"import os; print(os.environ['{name}'])\"]"
+    return f"{HEAD}  - {{uses: command, with: {{run: {run}, env: {{{env}}}}}, check: never}}\n"
+
+
+def test_the_url_of_any_database_is_printed_and_nothing_else(project: Project) -> None:
+    done = project.run("url")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{project.url}\n", "")
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "psycopg2"])
+def test_the_url_for_a_driver_is_one_that_sqlalchemy_reads(project: Project, driver: str) -> None:
+    printed = project.run("url", "--driver", driver).stdout.strip()
+    assert printed.startswith(f"postgresql+{driver}://")
+    assert Target.from_url(printed).parameters == Target.from_url(project.url).parameters
+
+
+def test_a_driver_that_nobody_knows_is_bad_usage(offline: Project) -> None:
+    assert offline.run("url", "--driver", "odbc").returncode == 2
+
+
+def test_the_embedded_server_is_started_for_its_url(offline: Project) -> None:
+    offline.write(BOOTSTRAP.replace("${DATABASE_URL}", "embedded:server"))
+    try:
+        done = offline.run("url")
+        assert done.returncode == 0, done.stderr
+        with psycopg.connect(done.stdout.strip()) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        offline.run("dev", "stop")
+
+
+def test_a_project_with_a_prefix_of_its_own_migrates_unchanged(project: Project) -> None:
+    write_env(project.folder, NEEDS_OWN_VARIABLE)
+    write_revision(project.folder, "first", upgrade=create_table("a"))
+    step = '{uses: migrate, with: {script_location: migrations, env: {SHOP_DATABASE: "${run.url+psycopg}"}}}'
+    project.write(f"{HEAD}  - {step}\n")
+    assert project.run("plan").returncode == 0
+    done = project.run("apply")
+    assert done.returncode == 0, done.stderr
+    assert project.run("plan").stdout.endswith("Nothing to do.\n")
+
+
+def test_a_scratch_database_is_handed_over_where_a_schema_is_compared(project: Project) -> None:
+    write_env(project.folder, NEEDS_OWN_VARIABLE)
+    write_revision(project.folder, "first", upgrade=create_table("a"))
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE a (id integer)")
+    env = 'env: {SHOP_DATABASE: "${run.url+psycopg}"}'
+    project.write(f"{HEAD}  - {{uses: migrate, with: {{script_location: migrations, adopt: first, {env}}}}}\n")
+    done = project.run("apply")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_gets_the_url_in_the_variable_that_it_reads(project: Project) -> None:
+    project.write(printing("SHOP_URL", 'SHOP_URL: "x=${run.url+asyncpg}"'))
+    done = project.run("apply")
+    address = project.url.partition("@")[2]
+    assert f"command | x=postgresql+asyncpg://postgres:***@{address}" in done.stderr
+    assert "correct" not in done.stderr
+
+
+def test_text_that_only_looks_like_it_stays_as_it_is(project: Project) -> None:
+    project.write(printing("A", 'A: "$${run.url} ${B}"'))
+    done = project.run("apply", B="${run.url}")
+    assert "command | ${run.url} ${run.url}\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (
+            '{uses: command, with: {run: [echo, "${run.url}"]}, check: never}',
+            "run.url is only known under `env` of a step",
+        ),
+        ("{uses: sql, with: {statement: \"SELECT '${run.url}'\"}, check: never}", "run.url is only known"),
+        ('{uses: command, with: {run: a, env: {A: "${run.host}"}}, check: never}', "followed by no variable name"),
+        ('{uses: command, with: {run: a, env: {A: "${run.url:-x}"}}, check: never}', "followed by no variable name"),
+    ],
+)
+def test_elsewhere_it_is_an_error_with_its_place(offline: Project, step: str, said: str) -> None:
+    offline.write(f"{HEAD}  - {step}\n")
+    done = offline.run("validate")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("error: bootstrap.yaml:6:")
+
+
+def test_a_shell_takes_the_url_for_any_program(project: Project) -> None:
+    script = (
+        f'DATABASE_URL=$({sys.executable} -m bootstrapper url) && test -n "$DATABASE_URL" && printf %s "$DATABASE_URL"'
+    )
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=project.folder, env=project.variables(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == project.url

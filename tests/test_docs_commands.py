@@ -1,0 +1,317 @@
+"""The commands of the documentation are run, page by page and in their order, as a shell runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from bootstrapper.backups.catalogue import backups
+from tests.cli.project import Project
+from tests.cli.pseudoterminal import on_terminal
+from tests.migrations.projects import write_env, write_revision
+from tests.test_docs import PAGES, ROOT, copy_sample
+
+_BLOCK = re.compile(r"^```(console|sh|yaml workflow)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FACT = r"^(\w+)  +(.*)$"
+_INSTALLED = re.compile(r"pip install (.*)")
+SEED_PASSWORDS = {"SUPERADMIN_PASSWORD": "hunter2 and 3"}
+
+
+@dataclass
+class Reader:
+    """Somebody who follows a page in a folder of their own.
+
+    Attributes:
+        replaced: What stands on the page for what only a real run knows, such as the name of a backup.
+    """
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._program("bootstrapper", f'exec {shlex.quote(sys.executable)} -m bootstrapper "$@"')
+        self._program("uvicorn", "exit 0")
+
+    def _program(self, name: str, script: str) -> None:
+        path = self.folder / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def environment(self) -> dict[str, str]:
+        left_out = ("PG", "BOOTSTRAPPER_", "DATABASE_URL", "CI")
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
+        own = {"PATH": f"{self.folder / 'bin'}:{kept['PATH']}", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+        return {**kept, **own, **self.variables}
+
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        """As CI runs it: the first command that fails ends it."""
+        for text, real in self.replaced.items():
+            script = script.replace(text, real)
+        return subprocess.run(
+            ["bash", "-e", "-c", script],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+    def follow(self, script: str, shown: str = "") -> str:
+        """Runs what the page says; it fails just where the page shows an error."""
+        done = self.shell(script)
+        assert (done.returncode != 0) is ("error: " in shown), f"{script}\n{done.stdout}"
+        said = [line for line in shown.splitlines() if line.startswith(("error: ", "hint: ", "broken: ", "ready: "))]
+        for line in said:
+            assert self._real(line) in done.stdout, f"{line}\nis not in\n{done.stdout}"
+        return done.stdout
+
+    def _real(self, text: str) -> str:
+        for written, real in self.replaced.items():
+            text = text.replace(written, real)
+        return text
+
+
+def blocks_of(name: str) -> list[tuple[str, str]]:
+    """What is to be typed in each block of a page, and what the page shows below it."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return [split for kind, content in _BLOCK.findall(text) for split in _typed(kind, content)]
+
+
+def _typed(kind: str, content: str) -> Iterator[tuple[str, str]]:
+    if kind == "sh":
+        yield content, ""
+    elif kind == "console":
+        typed = [line.removeprefix("$ ") for line in content.splitlines() if line.startswith("$ ")]
+        yield "\n".join(typed), "\n".join(line for line in content.splitlines() if not line.startswith("$ "))
+    else:
+        for line in re.findall(r"^ +- run: (.*)$", content, re.MULTILINE):
+            yield line, ""
+
+
+def commands_of(name: str) -> list[tuple[str, str]]:
+    """All but what installs, which test_only_our_own_distribution_is_installed looks at."""
+    return [(typed, shown) for typed, shown in blocks_of(name) if not _INSTALLED.match(typed)]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """In a copy of the sample."""
+    copy_sample(tmp_path)
+    made = Reader(tmp_path, {"BOOTSTRAPPER_ENVIRONMENT": "development"})
+    yield made
+    made.shell("bootstrapper dev stop")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Reader]:
+    """In a project that README.md tells to begin with: an Alembic project with a table books."""
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade='op.execute("CREATE TABLE books (isbn text PRIMARY KEY, title text)")')
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (text,) = [found for found in re.findall(r"^```yaml\n(.*?)^```$", readme, re.M | re.S) if "name: library" in found]
+    (tmp_path / "bootstrap.yaml").write_text(text)
+    made = Reader(tmp_path)
+    yield made
+    made.shell("bootstrapper dev stop")
+
+
+def test_the_first_commands_of_the_readme_work(library: Reader) -> None:
+    (typed,) = [typed for typed, _ in commands_of("README.md") if typed.startswith("bootstrapper validate")]
+    said = library.follow(typed)
+    assert "lock: free\nNothing to do." in said
+
+
+def test_the_commands_about_connecting_work(reader: Reader) -> None:
+    for typed, shown in commands_of("docs/how-to/connect.md"):
+        said = reader.follow(typed, shown)
+        assert "postgresql" in said or "ready" in said, said
+
+
+def test_the_commands_about_backups_work(reader: Reader) -> None:
+    reader.follow("bootstrapper apply")
+    for typed, shown in commands_of("docs/how-to/back-up-before-migrations.md"):
+        reader.follow(typed, shown)
+    assert {backup.path.suffix for backup in backups(reader.folder)} == {".dump", ".sql"}
+
+
+def test_the_commands_about_restoring_work(reader: Reader, database: str) -> None:
+    reader.variables["DATABASE_URL"] = database
+    file = reader.folder / "bootstrap.yaml"
+    file.write_text(re.sub(r"    when: .*only when something is at risk\n", "", file.read_text(encoding="utf-8")))
+    reader.follow("bootstrapper apply")
+    taken = backups(reader.folder / "backups")[0]
+    name, run = taken.path.name, taken.manifest.run_id
+    assert run is not None
+    reader.replaced = {"app-20261125T093412Z-9098c8f2.dump": name, "9098c8f2": run.hex[-8:]}
+    for typed, _ in commands_of("docs/how-to/restore.md"):
+        for line in typed.splitlines():
+            agreeing(reader, database, line)
+
+
+def agreeing(reader: Reader, database: str, line: str) -> None:
+    """At a terminal, with a yes to what it asks."""
+    for text, real in reader.replaced.items():
+        line = line.replace(text, real)
+    project = Project(reader.folder, database)
+    said, code = on_terminal(project, shlex.split(line)[1:], b"y\n", **reader.variables)
+    assert code == 0, f"{line}\n{said}"
+
+
+def test_the_commands_about_pulling_work(reader: Reader, database: str) -> None:
+    reader.variables["DATABASE_URL"] = database
+    reader.follow("bootstrapper apply")
+    with psycopg.connect(database, autocommit=True) as connection:
+        for table in ("countries", "cities", "plans"):
+            connection.execute(f"CREATE TABLE {table} (code text PRIMARY KEY, name text)".encode())
+        connection.execute("INSERT INTO countries SELECT n, n FROM generate_series(1, 200) AS n")
+    (reader.folder / "seeds").mkdir()
+    for typed, shown in commands_of("docs/how-to/pull-fixtures.md"):
+        reader.follow(typed, shown)
+    assert (reader.folder / "seeds/countries.csv").exists()
+
+
+@contextmanager
+def held(reader: Reader) -> Iterator[subprocess.Popen[str]]:
+    """A run in the middle of a step that takes its time."""
+    with subprocess.Popen(
+        ["bash", "-c", "exec bootstrapper apply"],
+        cwd=reader.folder,
+        env=reader.environment(),
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        while "started" not in said:
+            said = process.stderr.readline()
+            assert said, "it ended before its step began"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_commands_about_the_lock_work(tmp_path: Path, database: str) -> None:
+    steps = "[{uses: lock}, {uses: command, name: report, with: {run: [sleep, '120']}, check: never}]"
+    (tmp_path / "bootstrap.yaml").write_text(f"version: 1\ndatabase: {{url: {database}}}\nsteps: {steps}\n")
+    reader = Reader(tmp_path)
+    typed = [typed for typed, _ in commands_of("docs/how-to/lock.md")]
+    shown = [shown for _, shown in commands_of("docs/how-to/lock.md")]
+    with held(reader) as process:
+        found = dict(re.findall(_FACT, reader.follow(typed[0]), re.MULTILINE))
+        assert found.keys() == dict(re.findall(_FACT, shown[0], re.MULTILINE)).keys()
+        assert found["step"] == "report"
+        reader.replaced = {
+            "01a207ee-ff5c-7924-ae70-7ac7957d1113": found["run"],
+            "host vm, process 11050": f"host {found['host']}, process {found['process']}",
+        }
+        reader.follow(typed[2], shown[2])
+        reader.follow(typed[1], shown[1])
+        assert process.wait(30) == 7
+
+
+def test_the_commands_about_production_work(reader: Reader, database: str) -> None:
+    plain, unset, *deploying = commands_of("docs/how-to/production.md")
+    reader.variables.clear()
+    reader.follow(*plain)
+    reader.follow(*unset)
+    reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
+    for typed, _ in deploying:  # the first of them finds work to do, the others none
+        reader.follow(typed)
+    assert (reader.folder / "apply.json").exists()
+
+
+def test_what_applies_only_where_something_is_to_do_does_so_under_set_e(reader: Reader, database: str) -> None:
+    (typed,) = [typed for typed, _ in commands_of("docs/how-to/production.md") if typed.startswith("if ")]
+    reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
+    assert "steps applied" in reader.follow(typed)
+    assert "nothing to do" in reader.follow(typed)
+    reader.variables["DATABASE_URL"] = "postgresql://127.0.0.1:1/x"
+    (reader.folder / "config/production.yaml").write_text("steps: [{name: wait, with: {timeout: 100ms}}]\n")
+    assert reader.shell(typed).returncode == 1
+
+
+def test_the_workflows_work(reader: Reader, database: str) -> None:
+    steps = [typed for typed, _ in commands_of("docs/how-to/run-in-ci.md")]
+    for typed in steps[:3]:
+        reader.follow(typed)
+    reader.variables |= {
+        "GITHUB_STEP_SUMMARY": str(reader.folder / "summary"),
+        "DATABASE_URL": database,
+        **SEED_PASSWORDS,
+    }
+    for typed in steps[3:]:
+        reader.follow(typed)
+    assert (reader.folder / "summary").read_text().startswith("### mnfst-rag")
+    assert len(steps) == 5
+
+
+def test_the_commands_about_starting_an_application_work(reader: Reader, database: str) -> None:
+    reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
+    script, waiting, following = [typed for typed, _ in commands_of("docs/how-to/start-an-application.md")]
+    reader.follow(script)
+    reader.follow(following)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            f"ALTER DATABASE {database.rpartition('/')[2]} SET default_transaction_read_only = on".encode()
+        )
+    reader.follow(waiting)
+
+
+RUN_HERE: dict[str, Callable[..., Any]] = {
+    "README.md": test_the_first_commands_of_the_readme_work,
+    "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
+    "docs/how-to/connect.md": test_the_commands_about_connecting_work,
+    "docs/how-to/lock.md": test_the_commands_about_the_lock_work,
+    "docs/how-to/production.md": test_the_commands_about_production_work,
+    "docs/how-to/pull-fixtures.md": test_the_commands_about_pulling_work,
+    "docs/how-to/restore.md": test_the_commands_about_restoring_work,
+    "docs/how-to/run-in-ci.md": test_the_workflows_work,
+    "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
+}
+RUN_ELSEWHERE = ("CONTRIBUTING.md", "docs/tutorial.md")  # by whoever runs the tests; by test_docs with every output
+
+
+def test_every_page_with_commands_is_run() -> None:
+    pages = {str(page.relative_to(ROOT)) for page in PAGES}
+    assert {page for page in pages if blocks_of(page)} == {*RUN_HERE, *RUN_ELSEWHERE}
+
+
+def installed() -> Iterator[Any]:
+    for page in PAGES:
+        for found in _INSTALLED.findall(page.read_text(encoding="utf-8")):
+            yield pytest.param(found, id=f"{page.relative_to(ROOT)} {found}")
+    for path in sorted((ROOT / "bootstrapper").rglob("*.py")):
+        for found in _INSTALLED.findall(path.read_text(encoding="utf-8")):
+            yield pytest.param(found, id=f"{path.relative_to(ROOT)} {found}")
+
+
+@pytest.mark.parametrize("what", list(installed()))
+def test_only_our_own_distribution_is_installed(what: str) -> None:
+    """The name bootstrapper on the public index is another project's."""
+    first = shlex.split(what.split(",")[0].rstrip('."`'))[0]
+    assert re.fullmatch(r"(path/to/bootstrapper|pg-bootstrapper)(\[\w+\])?|wheel|\.", first), what
+
+
+def test_the_distribution_has_a_name_of_its_own() -> None:
+    import importlib.metadata
+
+    found = importlib.metadata.distribution("pg-bootstrapper")
+    assert {point.name for point in found.entry_points if point.group == "console_scripts"} == {"bootstrapper"}
