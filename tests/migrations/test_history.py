@@ -210,6 +210,10 @@ STYLES = {
     "with windows line ends": "revision = 'x1'\r\ndown_revision = None\r\nbranch_labels = None\r\ndepends_on=None\r\n",
     "a list": 'revision = "x1"\ndown_revision = []\nbranch_labels = ["one"]\ndepends_on = []\n',
     "chained": 'revision = "x1"\ndown_revision = depends_on = None\n',
+    "named in a comment below": 'revision = "x1"\ndown_revision = None\nbranch_labels = None\ndepends_on = None\n'
+    "# down_revision = 'no'\n",
+    "used below": 'revision = "x1"\ndown_revision = None\nbranch_labels = None\ndepends_on = None\n'
+    "TITLE = f'{revision} after {down_revision}'\n",
 }
 
 
@@ -242,6 +246,35 @@ def test_every_way_to_write_a_revision_is_read_as_alembic_reads_it(tmp_path: Pat
 def test_what_only_running_the_file_would_tell_is_left_to_alembic(tmp_path: Path, text: str) -> None:
     file = tmp_path / "x1_.py"
     file.write_text(text)
+    with pytest.raises(DynamicProject):
+        read_revision(file)
+
+
+WRITTEN_BY_THE_TEMPLATE = (
+    '"""Title"""\n\n# revision identifiers, used by Alembic.\nrevision = "x1"\ndown_revision = None\n'
+    "branch_labels = None\ndepends_on = None\n\n\ndef upgrade():\n    pass\n\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        'down_revision = "again"\n',
+        'if True:\n    down_revision = "again"\n',
+        'down_revision, revision = "again", "x1"\n',
+        'TITLE = ""; down_revision = "again"\n',
+        'revision += "y"\n',
+        "del down_revision\n",
+        "from names import *\n",
+        "from names import other as down_revision\n",
+        'def rename():\n    global down_revision\n    down_revision = "again"\n\n\nrename()\n',
+        'globals()["down_revision"] = "again"\n',
+        "exec(\"down_revision = 'again'\")\n",
+    ],
+)
+def test_what_is_assigned_again_below_the_functions_is_left_to_alembic(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "x1_.py"
+    file.write_text(WRITTEN_BY_THE_TEMPLATE + below)
     with pytest.raises(DynamicProject):
         read_revision(file)
 
