@@ -111,7 +111,7 @@ def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> No
         for each in found:
             hold.require()
             context.report(each.repair)
-            leftovers.repair(connection, [each], lock_timeout_seconds=timeout)
+            leftovers.repair(connection, [each], context.masker, lock_timeout_seconds=timeout)
     hold.require()
 
 

@@ -190,7 +190,7 @@ def _ask_alembic(
                     case Reported("revision", facts):
                         revisions.append(Revision.from_facts(facts))
                     case Reported("failed", facts):
-                        raise MigrationError(facts["reason"])
+                        raise MigrationError(facts["reason"], traceback=facts["traceback"])
         except TimeoutError as error:
             raise MigrationError("Alembic did not read the revisions in time") from error
     return revisions

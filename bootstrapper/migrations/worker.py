@@ -20,6 +20,8 @@ import importlib.util
 import io
 import json
 import os
+import re
+import sysconfig
 import threading
 import time
 import traceback
@@ -29,18 +31,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import alembic
+import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import Pool
 
 ORPHANED = 70
 FAILED = 1
 DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg")
+
+STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
+LIBRARIES = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (alembic, sqlalchemy))
+MOST_FRAMES = 100
 
 BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
 TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
@@ -475,23 +483,36 @@ def attempt(work: Callable[[], None]) -> dict[str, Any] | None:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """What went wrong, without the parameters of a statement and the server's DETAIL, which hold data."""
-    database = _database_error(error)
-    if database is not None:
-        return {"kind": "database", **database}
-    name, text = type(error).__name__, str(error)
-    if name == "CommandError":
-        return {"kind": "alembic", "reason": text}
-    return {"kind": "project", "reason": f"{name}: {text}{_place(error)}"}
+    """What went wrong, without the parameters of a statement; of DETAIL, which quotes rows, the parent thinks again."""
+    return {**_reason(error), "traceback": _traceback(error)}
 
 
-def _database_error(error: BaseException) -> dict[str, Any] | None:
-    if isinstance(error, DBAPIError):
-        original: Any = error.orig
-        return {"reason": _message(original), "statement": error.statement, "sqlstate": _sqlstate(original)}
-    if _sqlstate(error) is not None:  # a migration that used the driver itself
-        return {"reason": _message(error), "sqlstate": _sqlstate(error)}
-    return None
+def _reason(error: BaseException) -> dict[str, Any]:
+    if _server_error(error) is not None or isinstance(error, StatementError):
+        return {"kind": "database", **_database_error(error)}
+    if type(error).__name__ == "CommandError":
+        return {"kind": "alembic", "reason": str(error)}
+    return {"kind": "project", "reason": f"{type(error).__name__}: {error}{_place(error)}"}
+
+
+def _server_error(error: BaseException) -> BaseException | None:
+    """The driver's own error behind this one, where the server said no."""
+    original = error.orig if isinstance(error, StatementError) else error
+    return original if isinstance(error, DBAPIError) or _sqlstate(original) is not None else None
+
+
+def _database_error(error: BaseException) -> dict[str, Any]:
+    statement = error.statement if isinstance(error, StatementError) else None
+    original = _server_error(error)
+    if original is None:  # SQLAlchemy could not even send it
+        cause = getattr(error, "orig", None) or error
+        return {"reason": f"{type(cause).__name__}: {_first_line(cause)}{_place(error)}", "statement": statement}
+    return {
+        "reason": _message(original),
+        "detail": _detail(original),
+        "statement": statement,
+        "sqlstate": _sqlstate(original),
+    }
 
 
 def _sqlstate(error: Any) -> str | None:
@@ -504,18 +525,61 @@ def _message(error: Any) -> str:
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     if primary:
         return str(primary)
-    cause = error.__cause__ if error.__cause__ is not None and _sqlstate(error.__cause__) else error
-    lines = str(cause).strip().splitlines()
+    return _first_line(error.__cause__ if error.__cause__ is not None and _sqlstate(error.__cause__) else error)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
+def _detail(error: Any) -> str | None:
+    """The server's DETAIL, as psycopg and psycopg2 have it, or the error of asyncpg behind SQLAlchemy's."""
+    for each in (error, error.__cause__):
+        detail = getattr(getattr(each, "diag", None), "message_detail", None) or getattr(each, "detail", None)
+        if isinstance(detail, str):
+            return detail
+    return None
+
+
 def _place(error: BaseException) -> str:
-    """Where the project's own code was when it failed."""
+    """Where the project was when it failed: the innermost frame of its own files, else of what is installed."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
     here = f"{Path.cwd()}{os.sep}"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.startswith(here) and "site-packages" not in frame.filename:
-            return f" ({frame.filename[len(here) :]}:{frame.lineno})"
-    return ""
+    own = [frame for frame in frames if frame.filename.startswith(here) and not _is_installed(frame.filename)]
+    found = own or [frame for frame in frames if not frame.filename.startswith(LIBRARIES)]
+    if not found:
+        return ""
+    name = found[-1].filename
+    shown = name[len(here) :] if own else re.sub(r".*[/\\](?:site|dist)-packages[/\\]", "", name)
+    return f" ({shown}:{found[-1].lineno})"
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is this file, or the import machinery, whose frames come between those of a project."""
+    is_library = name.startswith(STANDARD_LIBRARY) and not _is_installed(name)
+    return name == __file__ or name.startswith("<frozen ") or is_library
+
+
+def _is_installed(name: str) -> bool:
+    return f"{os.sep}site-packages{os.sep}" in name or f"{os.sep}dist-packages{os.sep}" in name
+
+
+def _traceback(error: BaseException) -> str:
+    """The way to the error, below the ways to those it came from; of what the server said, only the SQLSTATE."""
+    parts: list[str] = []
+    known: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in known:
+        known.add(id(each))
+        frames = [frame for frame in traceback.extract_tb(each.__traceback__) if frame.filename != __file__]
+        server = _server_error(each)
+        said = str(each) if not isinstance(each, StatementError) else _reason(each)["reason"]
+        said = said if server is None else f"SQLSTATE {_sqlstate(server) or 'unknown'}"
+        way = "".join(traceback.format_list(frames[-MOST_FRAMES:]))
+        parts.append(f"Traceback (most recent call last):\n{way}{type(each).__name__}: {said}")
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    return "\n\n".join(reversed(parts))
 
 
 COMMANDS = {
