@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bootstrapper.migrations.packages import locate, names_package
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Project
 
 _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 _INI_FLAGS = ("recursive_version_locations", "sourceless")
-_INI_OPTIONS = ("script_location", "version_locations", "path_separator", "version_path_separator", *_INI_FLAGS)
-_LEGACY_SEPARATOR = re.compile(r", *|(?: +)")
+_INI_OPTIONS = (
+    "script_location",
+    "version_locations",
+    "prepend_sys_path",
+    "path_separator",
+    "version_path_separator",
+    *_INI_FLAGS,
+)
+_LEGACY_SEPARATORS = {"version_locations": re.compile(r", *|(?: +)"), "prepend_sys_path": re.compile(r", *|(?: +)|:")}
 _REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
 
 
@@ -38,6 +46,7 @@ class Layout:
         toml: pyproject.toml with a [tool.alembic] table, None where there is none.
         script_location: As Alembic takes it: a path, or package:folder.
         version_locations: As Alembic takes them; empty for the folder `versions` beside env.py.
+        packages: The folders of those of these locations that name a package, as far as they were found.
     """
 
     directory: Path
@@ -47,10 +56,11 @@ class Layout:
     version_locations: tuple[str, ...] = ()
     recursive: bool = False
     sourceless: bool = False
+    packages: tuple[tuple[str, Path], ...] = ()
 
     @property
     def folder(self) -> Path:
-        """The folder with env.py; raises DynamicProject where a package has to be imported to find it."""
+        """The folder with env.py; raises DynamicProject where only importing a package would tell."""
         return self._path(self.script_location)
 
     @property
@@ -65,10 +75,18 @@ class Layout:
         found = [path for place in places for path in _python_files(place, recursive=self.recursive)]
         return list(dict.fromkeys(found))
 
+    def toml_texts(self) -> dict[str, str]:
+        """The options of pyproject.toml that are text, for an Alembic that does not read it."""
+        found = toml_options(self.toml) if self.toml else {}
+        return {name: value for name, value in found.items() if isinstance(value, str)}
+
     def _path(self, text: str) -> Path:
-        if ":" in text and not Path(text).is_absolute():
-            raise DynamicProject(f"{text} names a package")
-        return self.directory / text
+        if not names_package(text):
+            return self.directory / text
+        found = dict(self.packages).get(text)
+        if found is None:
+            raise DynamicProject(f"{text} is in no package that can be found without importing it")
+        return found
 
 
 def _python_files(place: Path, *, recursive: bool) -> list[Path]:
@@ -100,14 +118,16 @@ def read(settings: MigrationSettings, project: Project) -> Layout:
     location = _own_location(settings, project) or options.get("script_location")
     if not location:
         raise BadConfiguration(f"no script_location here or in {settings.config or 'alembic.ini or pyproject.toml'}")
+    version_locations = tuple(options.get("version_locations") or ())
     layout = Layout(
         directory,
         ini,
         toml,
         str(location),
-        tuple(options.get("version_locations") or ()),
+        version_locations,
         recursive=bool(options.get("recursive_version_locations")),
         sourceless=bool(options.get("sourceless")),
+        packages=locate(settings, project, [str(location), *version_locations], options.get("prepend_sys_path") or ()),
     )
     _require_environment(layout)
     return layout
@@ -171,15 +191,20 @@ def _ini_options(file: Path, section: str) -> dict[str, Any]:
         raise BadConfiguration(f"{file.name}: {error}") from error
     except configparser.Error as error:  # its later lines quote the file, where a password may stand
         raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
-    separator = found.get("path_separator", found.get("version_path_separator"))
-    if found.get("version_locations"):
-        found["version_locations"] = _split(found["version_locations"], separator)
+    separator = found.get("path_separator")
+    separators = {
+        "version_locations": separator or found.get("version_path_separator"),
+        "prepend_sys_path": separator,
+    }
+    for name, separator in separators.items():
+        if found.get(name):
+            found[name] = _split(name, found[name], separator)
     return {name: value == "true" if name in _INI_FLAGS else value for name, value in found.items()}
 
 
-def _split(text: str, separator: str | None) -> list[str]:
+def _split(name: str, text: str, separator: str | None) -> list[str]:
     if separator is None:
-        return _LEGACY_SEPARATOR.split(text)
+        return _LEGACY_SEPARATORS[name].split(text)
     if separator not in _SEPARATORS:
         raise BadConfiguration(f"{separator!r} is no path_separator; Alembic knows {', '.join(_SEPARATORS)}")
     return [part.strip() for part in text.split(_SEPARATORS[separator]) if part.strip()]

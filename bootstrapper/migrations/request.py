@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg import sql
 
-from bootstrapper.migrations.layout import Layout, toml_options
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.handing import filled_in
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES
 from bootstrapper.postgres.lock import Fence
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Project
+
+if TYPE_CHECKING:
+    from bootstrapper.migrations.layout import Layout
 
 DRIVERS = ("psycopg", "psycopg2", "psycopg_async", "asyncpg", "pg8000")
 
@@ -59,17 +61,13 @@ def configuration_request(settings: MigrationSettings, layout: Layout, target: T
     return {
         "ini": str(layout.ini) if layout.ini else None,
         "toml": str(layout.toml) if layout.toml else None,
-        "toml_options": _texts(toml_options(layout.toml)) if layout.toml else {},
+        "toml_options": layout.toml_texts(),
         "section": settings.section,
         "options": options,
         "x": list(settings.x),
         "urls": {driver or "": target.url(driver) for driver in (None, *DRIVERS)},
         "driver": target.driver or "",
     }
-
-
-def _texts(options: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in options.items() if isinstance(value, str)}
 
 
 def render_request(

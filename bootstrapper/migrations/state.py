@@ -111,12 +111,12 @@ def read_declared(
     """
     layout = find_layout(settings, project, source)
     try:
-        revisions = [_read(file, project) for file in layout.revision_files()]
+        revisions = _read_all(layout, project)
     except DynamicProject as reason:
         revisions = _remembered(settings, layout, project)
         if not revisions:
             report(f"{reason}: Alembic reads the revisions, running the project's code")
-            revisions = _ask_alembic(settings, layout, project, deadline, report)
+            revisions = _ask_alembic(settings, layout, project, deadline.sooner(settings.timeout), report)
             project.remembered[_question(settings, layout)] = (revisions, _files_beside(revisions))
     try:
         history = History(revisions)
@@ -125,13 +125,22 @@ def read_declared(
         raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
 
 
+def is_written_down(settings: MigrationSettings, project: Project, source: Source | None = None) -> bool:
+    """Whether the files tell the history by themselves, so that no code of the project has to be run for it."""
+    try:
+        _read_all(find_layout(settings, project, source), project)
+    except DynamicProject:
+        return False
+    return True
+
+
 def misnamed(
     settings: MigrationSettings, project: Project, source: Source | None, names: Iterable[str]
 ) -> list[Problem]:
     """Which names stand for no revision, as far as the files can be read without running any code of the project."""
     try:
         layout = find_layout(settings, project, source)
-        history = History(_read(file, project) for file in layout.revision_files())
+        history = History(_read_all(layout, project))
     except DynamicProject:
         return []
     except InvalidFileError as error:
@@ -145,6 +154,10 @@ def misnamed(
         except BrokenHistory as error:
             problems.append(Problem(str(error), source, error.hint))
     return problems
+
+
+def _read_all(layout: Layout, project: Project) -> list[Revision]:
+    return [_read(file, project) for file in layout.revision_files()]
 
 
 def _read(file: Path, project: Project) -> Revision:
@@ -192,5 +205,8 @@ def _ask_alembic(
                     case Reported("failed", facts):
                         raise MigrationError(facts["reason"], traceback=facts["traceback"])
         except TimeoutError as error:
-            raise MigrationError("Alembic did not read the revisions in time") from error
+            raise MigrationError(
+                "Alembic did not read the revisions in time",
+                hint="Give it longer, by the step's `timeout`, by limits:, or by --timeout.",
+            ) from error
     return revisions
