@@ -57,13 +57,15 @@ SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXEC
 
 def configuration_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
     """What every command of the worker needs to load the project."""
-    options = {"script_location": layout.script_location} if settings.script_location else {}
+    found = layout.configuration
+    location = {"script_location": layout.script_location} if settings.script_location else {}
     return {
-        "ini": str(layout.ini) if layout.ini else None,
-        "toml": str(layout.toml) if layout.toml else None,
-        "toml_options": layout.toml_texts(),
+        "ini": str(found.ini) if found.ini else None,
+        "toml": str(found.toml) if found.toml else None,
+        "toml_options": found.toml_texts(),
         "section": settings.section,
-        "options": options,
+        "options": {**found.own, **location},
+        "attributes": settings.attributes,
         "x": list(settings.x),
         "urls": {driver or "": target.url(driver) for driver in (None, *DRIVERS)},
         "driver": target.driver or "",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from bootstrapper.step import StepModel
 from bootstrapper.units import Seconds
@@ -36,6 +38,31 @@ def _without_placeholder(name: str) -> str:
     return name
 
 
+def _main_option(name: str) -> str:
+    if name.lower() == "script_location":
+        raise ValueError("it has a key of its own under with:")
+    if name.lower() == "sqlalchemy.url":
+        raise ValueError("the address is that of database:")
+    return name
+
+
+def _without_interpolation(value: str | float) -> str | float:
+    if isinstance(value, str) and "%(here)s" in value:
+        raise ValueError("%(here)s stands for nothing here; a relative path starts at cwd")
+    return value
+
+
+def _as_json(value: object) -> object:
+    """Numbers of the file come as decimals."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+MainOption = Annotated[str, AfterValidator(_main_option)]
+OptionValue = Annotated[bool | int | float | str, AfterValidator(_without_interpolation)]
 TableName = Annotated[str, Field(min_length=1), AfterValidator(_without_placeholder)]
 Target = Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)]
 
@@ -47,6 +74,9 @@ class MigrationSettings(StepModel):
         config: alembic.ini or pyproject.toml; without it both are looked for in `cwd`.
         script_location: The folder with env.py, in place of the one that `config` names.
         section: The section of alembic.ini.
+        options: Main options of alembic.ini, as version_locations or file_template, in place of those of the files;
+            taken as they are, and a relative path starts at `cwd`.
+        attributes: What env.py reads from config.attributes.
         x: Arguments that env.py reads with get_x_argument().
         target: The state to reach: head, heads, a revision, or label@head; or several of these, reached in turn.
         version_table: Where env.py gives Alembic another name than alembic_version.
@@ -68,6 +98,8 @@ class MigrationSettings(StepModel):
     config: Path | None = None
     script_location: str | None = None
     section: str = "alembic"
+    options: dict[MainOption, OptionValue] = Field(default_factory=dict)
+    attributes: Annotated[dict[str, JsonValue], BeforeValidator(_as_json)] = Field(default_factory=dict)
     x: tuple[str, ...] = ()
     target: Target | Annotated[tuple[Target, ...], Field(min_length=1)] = "head"
     version_table: TableName = DEFAULT_TABLE

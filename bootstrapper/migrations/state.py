@@ -11,9 +11,10 @@ from psycopg import Connection
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
+from bootstrapper.migrations.configuration import BadConfiguration
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.launch import conversation, start
-from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
+from bootstrapper.migrations.layout import DynamicProject, Layout, read
 from bootstrapper.migrations.origin import brought_by
 from bootstrapper.migrations.process import Reported
 from bootstrapper.migrations.request import configuration_request

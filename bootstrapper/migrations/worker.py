@@ -328,6 +328,7 @@ def configuration(request: dict[str, Any]) -> Config:
         request["options"] = {**request["toml_options"], **request["options"]}
     for name, value in request["options"].items():
         config.set_main_option(name, value.replace("%", "%%"))
+    config.attributes.update(request["attributes"])
     url = request["urls"][driver(config, request)]
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config

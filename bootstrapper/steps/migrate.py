@@ -142,9 +142,9 @@ class Migrate(Step):
         """The configuration, env.py, and the revisions as far as they can be found without running code."""
         layout = find_layout(self.options, project, self.source)
         try:
-            return [*layout.configuration, layout.folder / "env.py", *layout.revision_files()]
+            return [*layout.configuration.files, layout.folder / "env.py", *layout.revision_files()]
         except DynamicProject:
-            return layout.configuration
+            return layout.configuration.files
 
     def heads(self, project: Project) -> Sequence[str]:
         """As the files say without running any of them; none where only running them would tell."""
