@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bootstrapper.migrations import configuration
 from bootstrapper.migrations.configuration import BadConfiguration, Configuration
+from bootstrapper.migrations.environment import sets_version_locations
 from bootstrapper.migrations.packages import locate, names_package
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Project
@@ -50,11 +51,32 @@ class Layout:
         return [self._path(text) for text in self.version_locations] or [self.folder / "versions"]
 
     def revision_files(self) -> list[Path]:
-        """All revision files in the order in which Alembic reads them."""
+        """All revision files in the order in which Alembic reads them.
+
+        Raises DynamicProject where there may be others, and where there are none: env.py may know of some.
+        """
         if self.sourceless:
             raise DynamicProject("revisions may be compiled files (sourceless)")
+        if self.is_set_by_environment:
+            raise DynamicProject("env.py sets version_locations")
         found = [path for place in self.version_folders for path in _python_files(place, recursive=self.recursive)]
+        if not found:
+            raise DynamicProject(f"no revision is in {self.places}")
         return list(dict.fromkeys(found))
+
+    @property
+    def is_set_by_environment(self) -> bool:
+        """Whether env.py itself says where the revisions are, and the step does not."""
+        try:
+            environment = self.folder / "env.py"
+        except DynamicProject:
+            return False
+        return "version_locations" not in self.configuration.own and sets_version_locations(environment)
+
+    @property
+    def places(self) -> str:
+        """Where the configuration says that the revisions are, for people."""
+        return ", ".join(self.version_locations) or f"{_shown(self.script_location, self.directory)}/versions"
 
     def _path(self, text: str) -> Path:
         if not names_package(text):
@@ -63,6 +85,12 @@ class Layout:
         if found is None:
             raise DynamicProject(f"{text} is in no package that can be found without importing it")
         return found
+
+
+def _shown(location: str, directory: Path) -> str:
+    """A path in the folder that the project is run in, as it is written there."""
+    path = Path(location)
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else location
 
 
 def _python_files(place: Path, *, recursive: bool) -> list[Path]:

@@ -72,6 +72,12 @@ def configuration_request(settings: MigrationSettings, layout: Layout, target: T
     }
 
 
+def history_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+    """Asks for all revisions; where env.py says where they are, it is run, and connects to nothing."""
+    asked = configuration_request(settings, layout, target)
+    return {**asked, "command": "history", "runs_environment": layout.is_set_by_environment}
+
+
 def render_request(
     settings: MigrationSettings,
     layout: Layout,

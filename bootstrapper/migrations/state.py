@@ -17,11 +17,16 @@ from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.layout import DynamicProject, Layout, read
 from bootstrapper.migrations.origin import brought_by
 from bootstrapper.migrations.process import Reported
-from bootstrapper.migrations.request import configuration_request
+from bootstrapper.migrations.request import history_request
 from bootstrapper.migrations.revisions import Revision, read_revision
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.versions import Versions, read_versions
 from bootstrapper.step import Context, Project
+
+_NO_REVISIONS = (
+    "Name their folders by `options: {version_locations: ...}` under with:, or write the first one with"
+    " `bootstrapper revision MESSAGE`."
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ def read_declared(
 ) -> Declared:
     """Reads the files without importing them; where that does not tell, asks Alembic and says so.
 
-    Raises InvalidFileError, also where the revisions do not fit together or a target is none of them.
+    Raises InvalidFileError, also where there are no revisions, they do not fit together, or a target is none of them;
+    MigrationError where Alembic could not read them.
     """
     layout = find_layout(settings, project, source)
     try:
@@ -119,6 +125,8 @@ def read_declared(
             report(f"{reason}: Alembic reads the revisions, running the project's code")
             revisions = _ask_alembic(settings, layout, project, deadline.sooner(settings.timeout), report)
             project.remembered[_question(settings, layout)] = (revisions, _files_beside(revisions))
+    if not revisions:
+        raise InvalidFileError([Problem(f"no revisions found in {layout.places}", source, _NO_REVISIONS)])
     try:
         history = History(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
@@ -193,7 +201,7 @@ def _files_beside(revisions: list[Revision]) -> dict[str, tuple[int, int]]:
 def _ask_alembic(
     settings: MigrationSettings, layout: Layout, project: Project, deadline: Deadline, report: Callable[[str], None]
 ) -> list[Revision]:
-    asked = {**configuration_request(settings, layout, project.target), "command": "history"}
+    asked = history_request(settings, layout, project.target)
     revisions: list[Revision] = []
     with start(settings, project, asked) as worker:
         try:
@@ -201,6 +209,8 @@ def _ask_alembic(
                 match message:
                     case str():
                         report(message)
+                    case Reported("environment_failed", facts):
+                        report(f"env.py, which may know of other folders, failed: {facts['reason']}")
                     case Reported("revision", facts):
                         revisions.append(Revision.from_facts(facts))
                     case Reported("failed", facts):

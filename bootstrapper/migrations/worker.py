@@ -395,17 +395,20 @@ def guarded(guard: Guard, work: Callable[[], None]) -> dict[str, Any] | None:
 
 def render(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Sends the SQL of each pending revision, or of each that a downgrade would take back; connects to nothing."""
-
-    @event.listens_for(Engine, "do_connect")
-    @event.listens_for(Pool, "connect")  # an engine with a creator of its own asks nobody before
-    def refuse(*_: Any) -> None:
-        raise Stop("project", "env.py connects to the database even where it is only asked for SQL")
+    refuse_connections()
 
     def work() -> None:
         for rows, target in request["walks"]:
             Rendering(configuration(request), request["direction"], target, events).run(tuple(rows))
 
     return attempt(work)
+
+
+def refuse_connections() -> None:
+    @event.listens_for(Engine, "do_connect")
+    @event.listens_for(Pool, "connect")  # an engine with a creator of its own asks nobody before
+    def refuse(*_: Any) -> None:
+        raise Stop("connects", "env.py connects to the database even where it is only asked for SQL")
 
 
 class Rendering:
@@ -455,12 +458,40 @@ class Rendering:
 
 def history(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Sends all revisions, in the order in which Alembic read them."""
-    return attempt(lambda: send_revisions(ScriptDirectory.from_config(configuration(request)), events))
+
+    def work() -> None:
+        config = configuration(request)
+        scripts = ScriptDirectory.from_config(config)
+        if request["runs_environment"] or not known_to(scripts):
+            scripts = after_environment(config, events)
+        send_revisions(scripts, events)
+
+    return attempt(work)
 
 
-def send_revisions(scripts: Any, events: Events) -> None:
-    known = [script for script in scripts.revision_map._revision_map.values() if script is not None]
-    for script in {script.revision: script for script in known}.values():  # a branch label stands there again
+def after_environment(config: Config, events: Events) -> ScriptDirectory:
+    """The scripts once env.py had its say, in Alembic's offline mode and without a connection."""
+    refuse_connections()
+    config.output_buffer = io.StringIO()
+    scripts = ScriptDirectory.from_config(config)  # a new one, since Alembic remembers what it found
+
+    def run() -> None:
+        with EnvironmentContext(config, scripts, fn=lambda rev, context: [], as_sql=True, destination_rev="heads"):
+            scripts.run_env()
+
+    failure = attempt(run)
+    if failure is not None and failure["kind"] != "connects" and not known_to(scripts):
+        events.send("environment_failed", reason=failure["reason"])
+    return scripts
+
+
+def known_to(scripts: ScriptDirectory) -> list[Any]:
+    found = [script for script in scripts.revision_map._revision_map.values() if script is not None]
+    return list({script.revision: script for script in found}.values())  # a branch label stands there again
+
+
+def send_revisions(scripts: ScriptDirectory, events: Events) -> None:
+    for script in known_to(scripts):
         events.send(
             "revision",
             id=script.revision,
@@ -489,6 +520,8 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, Stop):
+        return error.report
     if _server_error(error) is not None or isinstance(error, StatementError):
         return {"kind": "database", **_database_error(error)}
     if type(error).__name__ == "CommandError":
