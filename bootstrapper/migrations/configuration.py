@@ -34,11 +34,13 @@ class Configuration:
         ini: alembic.ini, None where there is none.
         toml: pyproject.toml with a [tool.alembic] table, None where there is none.
         own: The step's own main options, which come before those of the files, as text.
+        driver: The one that sqlalchemy.url of alembic.ini names.
     """
 
     ini: Path | None
     toml: Path | None
     own: Mapping[str, str] = field(hash=False)
+    driver: str | None
     _texts: Mapping[str, str] = field(hash=False)
     _toml: Mapping[str, Any] = field(hash=False)
 
@@ -71,9 +73,9 @@ def read(settings: MigrationSettings, project: Project) -> Configuration:
     Raises BadConfiguration where a named file is missing or no configuration.
     """
     ini, toml = _find(settings, project)
-    texts = _ini_options(ini, settings.section) if ini else {}
+    texts, driver = _ini_options(ini, settings.section) if ini else ({}, None)
     own = {name: _as_text(value) for name, value in settings.options.items()}
-    return Configuration(ini, toml, own, {**texts, **own}, _toml_options(toml) if toml else {})
+    return Configuration(ini, toml, own, driver, {**texts, **own}, _toml_options(toml) if toml else {})
 
 
 def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None]:
@@ -107,17 +109,22 @@ def _fill(value: object, here: Mapping[str, str]) -> object:
     return [item % here if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
 
 
-def _ini_options(file: Path, section: str) -> dict[str, str]:
-    """The section's options that say where files are; others may have placeholders that only Alembic fills in."""
+def _ini_options(file: Path, section: str) -> tuple[dict[str, str], str | None]:
+    """The section's options that say where files are, and the driver of its address.
+
+    Others may have placeholders that only Alembic fills in, as the address itself may.
+    """
     parser = configparser.ConfigParser({"here": file.absolute().parent.as_posix().replace("%", "%%")})
     wanted = ("script_location", "recursive_version_locations", "sourceless", *_LISTS, *_LISTS["version_locations"][0])
     try:
         parser.read_string(file.read_text(encoding="utf-8"), file.name)
-        return {name: parser.get(section, name) for name in wanted if parser.has_option(section, name)}
+        found = {name: parser.get(section, name) for name in wanted if parser.has_option(section, name)}
+        url = parser.get(section, "sqlalchemy.url", raw=True, fallback="")
     except UnicodeDecodeError as error:
         raise BadConfiguration(f"{file.name}: {error}") from error
     except configparser.Error as error:  # its later lines quote the file, where a password may stand
         raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
+    return found, url.partition("://")[0].partition("+")[2] or None
 
 
 def _split(name: str, text: str, options: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,10 @@ from bootstrapper.step import Context
 WORTH_ANOTHER_TRY = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZATION_FAILURE})
 
 _LONGEST_TEXT = 1000
+_DRIVER_HINT = (
+    "Name one that is installed and fits the engine of env.py, as `driver: asyncpg`, under with:; sqlalchemy.url and"
+    " DATABASE_URL have it then."
+)
 
 
 def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | FencedOffError:
@@ -34,6 +38,9 @@ def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | Fen
             )
         case "version_table":
             return MigrationError(failure["reason"], hint=f"Write {failure['option']} under with: as env.py has it.")
+        case "driver":
+            traceback = context.masker.quote(failure.get("traceback") or "")
+            return MigrationError(failure["reason"], traceback=traceback or None, hint=_DRIVER_HINT)
     quote, statement, sqlstate = context.masker.quote, failure.get("statement") or "", failure.get("sqlstate")
     quotes_values = (sqlstate or "").startswith("22")  # a revision may bind whatever its environment holds
     reason = without_values(failure["reason"], statement) if quotes_values else failure["reason"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bootstrapper.migrations import configuration
 from bootstrapper.migrations.configuration import BadConfiguration, Configuration
-from bootstrapper.migrations.environment import sets_version_locations
+from bootstrapper.migrations.drivers import Engine
+from bootstrapper.migrations.environment import engine_kind, sets_version_locations
 from bootstrapper.migrations.packages import locate, names_package
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Project
@@ -67,11 +68,20 @@ class Layout:
     @property
     def is_set_by_environment(self) -> bool:
         """Whether env.py itself says where the revisions are, and the step does not."""
+        file = self._environment
+        return file is not None and "version_locations" not in self.configuration.own and sets_version_locations(file)
+
+    @property
+    def engine(self) -> Engine | None:
+        """The kind of engine that env.py makes, as far as its text tells."""
+        return None if self._environment is None else engine_kind(self._environment)
+
+    @property
+    def _environment(self) -> Path | None:
         try:
-            environment = self.folder / "env.py"
+            return self.folder / "env.py"
         except DynamicProject:
-            return False
-        return "version_locations" not in self.configuration.own and sets_version_locations(environment)
+            return None
 
     @property
     def places(self) -> str:

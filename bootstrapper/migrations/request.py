@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg import sql
 
+from bootstrapper.migrations import drivers
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.handing import filled_in
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES
@@ -17,8 +19,6 @@ from bootstrapper.step import Project
 
 if TYPE_CHECKING:
     from bootstrapper.migrations.layout import Layout
-
-DRIVERS = ("psycopg", "psycopg2", "psycopg_async", "asyncpg", "pg8000")
 
 _DATABASE_OID = "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 _IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
@@ -67,8 +67,23 @@ def configuration_request(settings: MigrationSettings, layout: Layout, target: T
         "options": {**found.own, **location},
         "attributes": settings.attributes,
         "x": list(settings.x),
-        "urls": {driver or "": target.url(driver) for driver in (None, *DRIVERS)},
-        "driver": target.driver or "",
+        **_addresses(settings, layout, target),
+    }
+
+
+def _addresses(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+    """The address with each driver that may do, in order; and for each kind of engine, where that turns out wrong."""
+    preferred = (layout.configuration.driver, target.driver)
+    named = [driver for driver in drivers.DRIVERS if driver.name == settings.driver]
+
+    def addresses(found: Iterable[drivers.Driver]) -> list[dict[str, str]]:
+        return [{**asdict(driver), "url": target.url(driver.name)} for driver in found]
+
+    return {
+        "addresses": addresses(named or drivers.candidates(layout.engine, preferred)),
+        "sync_addresses": [] if named else addresses(drivers.candidates("sync", preferred)),
+        "async_addresses": [] if named else addresses(drivers.candidates("async", preferred)),
+        "bare_address": None if named else target.url(),
     }
 
 
@@ -198,8 +213,8 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
 
 
 def environment(settings: MigrationSettings, project: Project) -> dict[str, str]:
-    """The project's variables; DATABASE_URL in the spelling it already had, so that env.py finds its own driver."""
-    url = project.target.url(project.target.driver)
+    """The project's variables; DATABASE_URL as it was given, unless the step names a driver."""
+    url = project.target.url(settings.driver or project.target.driver)
     return {
         "PYTHONUNBUFFERED": "1",
         **project.variables,

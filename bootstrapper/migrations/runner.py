@@ -113,6 +113,8 @@ class Operation:
                 self._context.report(message)
             case Reported("connected", facts):
                 progress.where = facts["where"]
+            case Reported("driver", facts):
+                self._context.report(f"{facts['reason']}; trying again with {facts['driver']}")
             case Reported("autocommit"):
                 self._context.emit(Warned(_AUTOCOMMIT, _AUTOCOMMIT_HINT))
             case Reported("started", facts):

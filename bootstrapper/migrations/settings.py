@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
+from bootstrapper.migrations.drivers import Name
 from bootstrapper.step import StepModel
 from bootstrapper.units import Seconds
 
@@ -77,6 +78,8 @@ class MigrationSettings(StepModel):
         options: Main options of alembic.ini, as version_locations or file_template, in place of those of the files;
             taken as they are, and a relative path starts at `cwd`.
         attributes: What env.py reads from config.attributes.
+        driver: SQLAlchemy's driver in the addresses that the project is given, as asyncpg; without it, DATABASE_URL is
+            as it was, and sqlalchemy.url gets one that is installed and fits the engine of env.py.
         x: Arguments that env.py reads with get_x_argument().
         target: The state to reach: head, heads, a revision, or label@head; or several of these, reached in turn.
         version_table: Where env.py gives Alembic another name than alembic_version.
@@ -100,6 +103,7 @@ class MigrationSettings(StepModel):
     section: str = "alembic"
     options: dict[MainOption, OptionValue] = Field(default_factory=dict)
     attributes: Annotated[dict[str, JsonValue], BeforeValidator(_as_json)] = Field(default_factory=dict)
+    driver: Name | None = None
     x: tuple[str, ...] = ()
     target: Target | Annotated[tuple[Target, ...], Field(min_length=1)] = "head"
     version_table: TableName = DEFAULT_TABLE

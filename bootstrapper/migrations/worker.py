@@ -39,12 +39,12 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, StatementError
 from sqlalchemy.pool import Pool
 
 ORPHANED = 70
 FAILED = 1
-DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg")
+DRIVER_MODULES = ("psycopg", "psycopg2", "psycopg2cffi", "pg8000", "asyncpg")
 
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 LIBRARIES = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (alembic, sqlalchemy))
@@ -102,6 +102,7 @@ class Guard:
         self.events = events
         self.revision: str | None = None
         self.failure: dict[str, Any] | None = None
+        self.is_connected = False
         self.asks: dict[str, str] = {}
         self.done = 0
         self.began = 0.0
@@ -163,6 +164,7 @@ class Guard:
         self.asks = dict(self.request["asks" if may_identify else "asks_without_identifier"])
         if not may_note:
             self.asks["noting_fence"] = ""
+        self.is_connected = True
         self.events.send("connected", where=_where(connection))
         self.compare_database(connection, *_one(connection, self.asks["identity"]))
 
@@ -329,19 +331,30 @@ def configuration(request: dict[str, Any]) -> Config:
     for name, value in request["options"].items():
         config.set_main_option(name, value.replace("%", "%%"))
     config.attributes.update(request["attributes"])
-    url = request["urls"][driver(config, request)]
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config.set_main_option("sqlalchemy.url", address(request).replace("%", "%%"))
     return config
 
 
-def driver(config: Config, request: dict[str, Any]) -> str:
-    """The driver that the project's own settings name, else the first that is installed here."""
-    own = config.file_config.get(request["section"], "sqlalchemy.url", raw=True, fallback="")
-    named = own.partition("://")[0].partition("+")[2]
-    for name in (named, request["driver"], *DRIVERS):
-        if name in request["urls"] and importlib.util.find_spec(name) is not None and _is_dialect(name):
-            return str(name)
-    return ""
+def address(request: dict[str, Any]) -> str:
+    """The first one whose driver is installed here; without any, what SQLAlchemy makes of an address without one."""
+    found = next(installed(request["addresses"]), None)
+    if found is not None:
+        return str(found["url"])
+    if request["bare_address"] is None:
+        raise Stop("driver", f"the driver {request['addresses'][0]['name']} is not installed here")
+    return str(request["bare_address"])
+
+
+def other_address(request: dict[str, Any]) -> dict[str, str] | None:
+    """One with a driver for the other kind of engine; without any driver, SQLAlchemy takes one that is not async."""
+    used = next(installed(request["addresses"]), {"engine": "sync"})
+    return next(installed(request["async_addresses" if used["engine"] == "sync" else "sync_addresses"]), None)
+
+
+def installed(addresses: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    for each in addresses:
+        if importlib.util.find_spec(each["module"]) is not None and _is_dialect(each["name"]):
+            yield each
 
 
 def _is_dialect(name: str) -> bool:
@@ -354,27 +367,21 @@ def _is_dialect(name: str) -> bool:
 
 def upgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Brings the database to the target; gives what stopped it, None where nothing did."""
-    guard = Guard(request, events)
-    guard.install()
 
     def work() -> None:
         for target in request["targets"]:
             command.upgrade(configuration(request), target)
 
-    return guarded(guard, work)
+    return guarded(request, events, work)
 
 
 def downgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Takes revisions back, down to the target."""
-    guard = Guard(request, events)
-    guard.install()
-    return guarded(guard, lambda: command.downgrade(configuration(request), request["targets"][0]))
+    return guarded(request, events, lambda: command.downgrade(configuration(request), request["targets"][0]))
 
 
 def revision(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Writes a new revision file and tells its path."""
-    guard = Guard(request, events)
-    guard.install()
 
     def work() -> None:
         made = command.revision(configuration(request), **request["arguments"])
@@ -382,15 +389,31 @@ def revision(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
             if script is not None:
                 events.send("written", revision=script.revision, file=str(script.path))
 
-    return guarded(guard, work)
+    return guarded(request, events, work)
 
 
-def guarded(guard: Guard, work: Callable[[], None]) -> dict[str, Any] | None:
-    """What stopped the work; what the guard stopped counts, whatever env.py made of that exception."""
+def guarded(request: dict[str, Any], events: Events, work: Callable[[], None]) -> dict[str, Any] | None:
+    """What stopped the work; what the guard stopped counts, whatever env.py made of that exception.
+
+    An engine that does not take the driver fails before it connects: it is given one for the other kind of engine.
+    """
+    guard = Guard(request, events)
+    guard.install()
     failure = attempt(work)
+    if failure is not None and _has_wrong_driver(failure, guard):
+        other = other_address(request)
+        if other is not None:
+            events.send("driver", reason=failure["reason"], driver=other["name"])
+            request["addresses"] = [other]
+            failure = attempt(work)
     if guard.failure is not None or failure is None:
         return guard.failure
-    return {"revision": guard.revision, **failure}
+    kind = "driver" if _has_wrong_driver(failure, guard) else failure["kind"]
+    return {"revision": guard.revision, **failure, "kind": kind}
+
+
+def _has_wrong_driver(failure: dict[str, Any], guard: Guard) -> bool:
+    return bool(failure["is_of_driver"]) and not guard.is_connected
 
 
 def render(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
@@ -516,7 +539,7 @@ def attempt(work: Callable[[], None]) -> dict[str, Any] | None:
 
 def describe(error: BaseException) -> dict[str, Any]:
     """What went wrong, without the parameters of a statement; of DETAIL, which quotes rows, the parent thinks again."""
-    return {**_reason(error), "traceback": _traceback(error)}
+    return {**_reason(error), "traceback": _traceback(error), "is_of_driver": any(map(_is_of_driver, _chain(error)))}
 
 
 def _reason(error: BaseException) -> dict[str, Any]:
@@ -526,7 +549,15 @@ def _reason(error: BaseException) -> dict[str, Any]:
         return {"kind": "database", **_database_error(error)}
     if type(error).__name__ == "CommandError":
         return {"kind": "alembic", "reason": str(error)}
+    if isinstance(error, ModuleNotFoundError) and error.name in DRIVER_MODULES:
+        return {"kind": "driver", "reason": f"{error}{_place(error)}"}
     return {"kind": "project", "reason": f"{type(error).__name__}: {error}{_place(error)}"}
+
+
+def _is_of_driver(error: BaseException) -> bool:
+    """Whether an engine was made for the other kind of driver: an async one is needed, or none."""
+    is_sync_in_async = isinstance(error, InvalidRequestError) and "requires an async driver" in str(error)
+    return is_sync_in_async or type(error).__name__ == "MissingGreenlet"
 
 
 def _server_error(error: BaseException) -> BaseException | None:
@@ -602,18 +633,24 @@ def _is_installed(name: str) -> bool:
 def _traceback(error: BaseException) -> str:
     """The way to the error, below the ways to those it came from; of what the server said, only the SQLSTATE."""
     parts: list[str] = []
-    known: set[int] = set()
-    each: BaseException | None = error
-    while each is not None and id(each) not in known:
-        known.add(id(each))
+    for each in _chain(error):
         frames = [frame for frame in traceback.extract_tb(each.__traceback__) if frame.filename != __file__]
         server = _server_error(each)
         said = str(each) if not isinstance(each, StatementError) else _reason(each)["reason"]
         said = said if server is None else f"SQLSTATE {_sqlstate(server) or 'unknown'}"
         way = "".join(traceback.format_list(frames[-MOST_FRAMES:]))
         parts.append(f"Traceback (most recent call last):\n{way}{type(each).__name__}: {said}")
-        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
     return "\n\n".join(reversed(parts))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what was behind it."""
+    known: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in known:
+        known.add(id(each))
+        yield each
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
 
 
 COMMANDS = {
