@@ -449,21 +449,22 @@ class Rendering:
     def run(self, rows: tuple[str, ...]) -> None:
         """Renders what a database with these version rows would go through."""
         find = self.scripts._upgrade_revs if self.direction == "upgrade" else self.scripts._downgrade_revs
-        steps = list(find(self.target, rows))  # type: ignore[arg-type]
-        for step in steps:
-            script = step.revision
-            self.events.send("step", id=script.revision, message=" ".join(script.doc.split()), file=str(script.path))
-            step.migration_fn = self.cutting(script.revision, step.migration_fn)
-        if steps:
-            with EnvironmentContext(
-                self.config,
-                self.scripts,
-                fn=lambda rev, context: steps,
-                as_sql=True,
-                starting_rev=rows or "base",
-                destination_rev=self.target,
-            ):
-                self.scripts.run_env()
+
+        def steps(rev: Any, context: Any) -> list[Any]:  # asked by env.py, which may have more folders to tell of
+            found = list(find(self.target, rows))  # type: ignore[arg-type]
+            for step in found:
+                step.migration_fn = self.cutting(step.revision.revision, step.migration_fn)
+            return found
+
+        with EnvironmentContext(
+            self.config,
+            self.scripts,
+            fn=steps,
+            as_sql=True,
+            starting_rev=rows or "base",
+            destination_rev=self.target,
+        ):
+            self.scripts.run_env()
 
     def cutting(self, revision: str, run: Callable[..., None]) -> Callable[..., None]:
         """What a revision writes into the buffer is its SQL; one that needs a database does not keep others back."""

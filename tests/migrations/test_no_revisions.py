@@ -73,6 +73,14 @@ def test_revisions_that_env_py_knows_of_are_found_and_applied(tmp_path: Path, da
         assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
 
 
+def test_the_sql_of_revisions_that_env_py_knows_of_is_shown(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE_AND_ONLINE)
+    write_revision(tmp_path, "first", folder="history", upgrade=create_table("a"))
+    project = Project(tmp_path, database)
+    project.write(MIGRATES)
+    assert "CREATE TABLE a (id integer);" in project.run("plan", "--sql").stdout
+
+
 def test_folders_that_env_py_adds_to_those_of_the_configuration_are_found(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, AT_ONCE.replace("['history']", "['history', 'migrations/versions']"))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
