@@ -129,6 +129,7 @@ def fenced_request(
         "arguments": dict(arguments or {}),
         "hidden_schema": None if own_schema else fence.ledger.schema,
         "hidden_tables": [[fence.ledger.schema, fence.ledger.table_name(name)] for name in TABLES],
+        "transaction_per_migration": settings.transaction_per_migration,
         "version_table": settings.version_table,
         "version_table_schema": settings.version_table_schema,
         "run_id": str(fence.run_id),

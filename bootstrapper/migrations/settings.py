@@ -87,6 +87,8 @@ class MigrationSettings(StepModel):
         python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
         cwd: The folder the project is run in.
         env: Variables added to the project's environment.
+        transaction_per_migration: False applies all pending revisions in one transaction, as Alembic itself does by
+            default: all or none, with all their locks held until the last one is done.
         lock_timeout: How long a statement of a revision waits for a lock, with readers queueing behind it.
         ddl_retries: How often a revision is tried again that got no lock in time, or was in a deadlock.
         statement_timeout: The longest a statement of a revision may take.
@@ -111,6 +113,7 @@ class MigrationSettings(StepModel):
     python: str | None = None
     cwd: Path = Path()
     env: dict[str, str] = Field(default_factory=dict)
+    transaction_per_migration: bool = True
     lock_timeout: Seconds = 3.0
     ddl_retries: Annotated[int, Field(ge=0, le=100)] = 5
     statement_timeout: Seconds | None = None

@@ -105,6 +105,7 @@ class Guard:
         self.is_connected = False
         self.asks: dict[str, str] = {}
         self.done = 0
+        self.uncommitted: list[str | None] = []
         self.began = 0.0
 
     def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
@@ -123,7 +124,7 @@ class Guard:
                 return
             guard.require_version_table(options)
             guard.connect(connection)
-            options["transaction_per_migration"] = True
+            options["transaction_per_migration"] = guard.request["transaction_per_migration"]
             options["on_version_apply"] = [*_several(options.get("on_version_apply")), guard.version_applied]
             options["include_object"] = guard.without_ledger(options.get("include_object"))
             steps = self.context_opts.get("fn")
@@ -210,18 +211,25 @@ class Guard:
 
         def iterate(heads: Any, context: Any) -> Any:
             pending = list(steps(heads, context))
-            self.events.send("started", total=self.done + len(pending))
+            self.events.send("started", total=self.done + len(self.uncommitted) + len(pending))
             for step in pending:
                 if hasattr(step, "migration_fn") and context.connection is not None:
                     step.migration_fn = self.migration(step, context.connection)
                 yield step
-                self.done += 1
-                if context.connection is None or not context.connection.in_transaction():  # it has been committed
-                    self.events.send("applied", done=self.done, revision=self.revision)
+                self.uncommitted.append(self.revision)
+                if context.connection is None or not context.connection.in_transaction():
+                    self.committed()
                 self.revision = None
 
         iterate.is_fenced = True  # type: ignore[attr-defined]
         return iterate
+
+    def committed(self) -> None:
+        """Tells of the revisions that were applied since; where all are in one transaction, env.py has ended it."""
+        for revision in self.uncommitted:
+            self.done += 1
+            self.events.send("applied", done=self.done, revision=revision)
+        self.uncommitted.clear()
 
     def migration(self, step: Any, connection: Any) -> Callable[..., None]:
         run = step.migration_fn
@@ -368,22 +376,28 @@ def _is_dialect(name: str) -> bool:
 def upgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Brings the database to the target; gives what stopped it, None where nothing did."""
 
-    def work() -> None:
+    def work(guard: Guard) -> None:
         for target in request["targets"]:
             command.upgrade(configuration(request), target)
+            guard.committed()
 
     return guarded(request, events, work)
 
 
 def downgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Takes revisions back, down to the target."""
-    return guarded(request, events, lambda: command.downgrade(configuration(request), request["targets"][0]))
+
+    def work(guard: Guard) -> None:
+        command.downgrade(configuration(request), request["targets"][0])
+        guard.committed()
+
+    return guarded(request, events, work)
 
 
 def revision(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Writes a new revision file and tells its path."""
 
-    def work() -> None:
+    def work(guard: Guard) -> None:
         made = command.revision(configuration(request), **request["arguments"])
         for script in made if isinstance(made, list) else [made]:
             if script is not None:
@@ -392,20 +406,20 @@ def revision(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     return guarded(request, events, work)
 
 
-def guarded(request: dict[str, Any], events: Events, work: Callable[[], None]) -> dict[str, Any] | None:
+def guarded(request: dict[str, Any], events: Events, work: Callable[[Guard], None]) -> dict[str, Any] | None:
     """What stopped the work; what the guard stopped counts, whatever env.py made of that exception.
 
     An engine that does not take the driver fails before it connects: it is given one for the other kind of engine.
     """
     guard = Guard(request, events)
     guard.install()
-    failure = attempt(work)
+    failure = attempt(lambda: work(guard))
     if failure is not None and _has_wrong_driver(failure, guard):
         other = other_address(request)
         if other is not None:
             events.send("driver", reason=failure["reason"], driver=other["name"])
             request["addresses"] = [other]
-            failure = attempt(work)
+            failure = attempt(lambda: work(guard))
     if guard.failure is not None or failure is None:
         return guard.failure
     kind = "driver" if _has_wrong_driver(failure, guard) else failure["kind"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Problem
@@ -82,11 +82,20 @@ class Migrate(Step):
         """
         state = find_known(context, self._declared(context), self.options) if changes else None
         left = [] if self.options.repair else remains.findings(context, state)
+        left += self._second_connections(state) if state is not None else []
         if not any(isinstance(item, Change) and SQL in item.after for item in changes):
             return left
         from bootstrapper.migrations import showing  # noqa: PLC0415 - the linter stays off the fast path
 
-        return [*left, *showing.findings(changes, context)]
+        each = self.options.transaction_per_migration
+        return [*left, *showing.findings(changes, context, transaction_per_revision=each)]
+
+    def _second_connections(self, state: State) -> list[Finding]:
+        if not self.options.transaction_per_migration or len(state.pending) < 2:
+            return []
+        from bootstrapper.migrations.linting import connections  # noqa: PLC0415 - the linter stays off the fast path
+
+        return connections.findings(state.pending)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
@@ -107,6 +116,7 @@ class Migrate(Step):
         self._look_back(context, hold, declared)
 
     def _upgrade(self, context: Context, hold: Hold, state: State) -> None:
+        _warn(context, self._second_connections(state))
         asked = fenced_request(
             self.options,
             state.declared.layout,
@@ -127,8 +137,7 @@ class Migrate(Step):
         """What the revisions themselves left unfinished, such as a constraint that nobody validated."""
         state = find_known(context, declared, self.options)
         self._repair(context, hold, state)
-        for finding in [] if self.options.repair else remains.findings(context, state):
-            context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
+        _warn(context, [] if self.options.repair else remains.findings(context, state))
 
     def _repair(self, context: Context, hold: Hold, state: State) -> None:
         if self.options.repair:
@@ -161,6 +170,11 @@ class Migrate(Step):
 
 
 _HINT = "Look for an env.py that does not commit, or that does not call context.run_migrations()."
+
+
+def _warn(context: Context, findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
 
 
 def _adopted(revision: str, declared: Declared) -> str:

@@ -34,7 +34,9 @@ class There:
     objects: Collection[Relation]
 
 
-def lint(connection: Connection[Any], sql_by_revision: Mapping[str, str]) -> list[Finding]:
+def lint(
+    connection: Connection[Any], sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
+) -> list[Finding]:
     """One finding for each statement that is dangerous here, in the order of the revisions.
 
     Only reads, in at most two round trips, in whatever transaction the connection has; asking for the size of a table
@@ -46,8 +48,9 @@ def lint(connection: Connection[Any], sql_by_revision: Mapping[str, str]) -> lis
     there = There(tables.ask(connection, named), tables.objects(connection, named))
     known = tables.known(there.tables)
     findings: list[Finding] = []
+    held = Held()
     for revision, texts in statements.items():
-        held = Held()
+        held = Held() if transaction_per_revision else held
         for effect in effects_of(texts, known):
             findings += _findings(revision, effect, there)
             findings += [Finding(f"revision {revision}", *said) for said in held.writes(effect, there.tables)]

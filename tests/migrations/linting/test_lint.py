@@ -167,8 +167,11 @@ def test_rows_written_without_such_a_lock_or_in_small_number_are_not_said(connec
     assert messages(connection, statements) == []
 
 
-def test_a_lock_does_not_outlast_its_revision(connection: Reading) -> None:
+def test_a_lock_does_not_outlast_its_transaction(connection: Reading) -> None:
     assert messages(connection, ALTERED, "UPDATE users SET c = 1") == []
+    texts = {"first": ALTERED, "second": "UPDATE users SET c = 1"}
+    [found] = lint(connection, texts, transaction_per_revision=False)
+    assert found.target == "revision second"
 
 
 def test_a_schema_that_may_not_be_used_is_no_obstacle(connection: Reading) -> None:

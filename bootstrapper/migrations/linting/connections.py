@@ -1,0 +1,80 @@
+"""Revisions that look at the database on a connection of their own, beside the one that they are applied on."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bootstrapper.migrations.revisions import Revision
+from bootstrapper.plan import Finding
+
+_WORDS = (b"engine", b"SessionLocal")
+_MAKERS = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})
+_SQLALCHEMY = "sqlalchemy"
+_HARMLESS = frozenset({"name", "dialect", "driver", "url"})
+"""What an engine tells without a connection."""
+
+_MESSAGE = (
+    "looks at the database on a connection of its own ({found}), which sees only what is committed: with a transaction"
+    " for each revision that is another state than under plain Alembic, which has one for all"
+)
+_REMEDY = "Let it use op.get_bind(), or write `transaction_per_migration: false` under with:."
+
+
+def findings(pending: Sequence[Revision]) -> list[Finding]:
+    """Of revisions that are applied after others; before the first one, nothing is uncommitted in either way."""
+    found = ((revision, next(_second_connections(revision.file), None)) for revision in pending[1:])
+    return [
+        Finding(f"revision {revision.id}", _MESSAGE.format(found=place), _REMEDY)
+        for revision, place in found
+        if place is not None
+    ]
+
+
+def _second_connections(file: Path | None) -> Iterator[str]:
+    """The places as far as the text tells: what a helper of the project does is not looked into."""
+    try:
+        content = file.read_bytes() if file is not None else b""
+        module = ast.parse(content) if any(word in content for word in _WORDS) else None
+    except (OSError, SyntaxError, ValueError):
+        return
+    if module is None:
+        return
+    modules, engines = set(_modules(module)), set(_imported_engines(module))
+    harmless = {
+        id(node.value) for node in ast.walk(module) if isinstance(node, ast.Attribute) and node.attr in _HARMLESS
+    }
+    for node in ast.walk(module):
+        if id(node) not in harmless and _leads_to_engine(node, modules, engines):
+            assert isinstance(node, ast.expr)
+            yield f"{ast.unparse(node)}, line {node.lineno}"
+
+
+def _leads_to_engine(node: ast.AST, modules: set[str], engines: set[str]) -> bool:
+    match node:
+        case ast.Attribute(attr="engine", ctx=ast.Load(), value=ast.Name(id=name)):
+            return name not in modules
+        case ast.Attribute(attr="engine", ctx=ast.Load()):
+            return True
+        case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)) if called in _MAKERS:
+            return True
+        case ast.Name(id=name, ctx=ast.Load()):
+            return name in engines
+    return False
+
+
+def _modules(module: ast.Module) -> Iterator[str]:
+    """Names of SQLAlchemy itself, whose `engine` is a module."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (each.asname or _SQLALCHEMY for each in node.names if each.name.split(".")[0] == _SQLALCHEMY)
+
+
+def _imported_engines(module: ast.Module) -> Iterator[str]:
+    """What the project's own modules give that is an engine, or makes sessions on one."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] != _SQLALCHEMY:
+            for each in node.names:
+                if each.name in ("SessionLocal", "engine") or each.name.endswith("_engine"):
+                    yield each.asname or each.name
