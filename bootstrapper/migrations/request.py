@@ -36,8 +36,8 @@ WHERE run_id = {run_id} AND token = {token}
 # The fence, and in the same round trip the revision's row. The names in doubled braces are filled in by the worker.
 _NOTING_FENCE = """
 WITH noted AS (
-    INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes)
-    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}, {indexes}
+    INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes, file_sha256)
+    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}, {indexes}, {file}
     FROM {lock} WHERE run_id = {run_id} AND token = {token}
 ) {fence}
 """
@@ -196,11 +196,12 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
             lock=lock,
             step=sql.Literal(step),
             indexes=sql.SQL(indexes),
+            file=sql.SQL(file),
             run_id=sql.Literal(str(fence.run_id)),
             token=sql.Literal(fence.token),
             fence=comparing,
         )
-        for indexes in ("NULL::text[]", _INDEXES)
+        for indexes, file in (("NULL::text[]", "NULL"), (_INDEXES, "{{file}}"))
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),

@@ -16,6 +16,7 @@ if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
 import functools
+import hashlib
 import importlib.util
 import io
 import json
@@ -52,9 +53,10 @@ MOST_FRAMES = 100
 
 BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
 TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
-REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION and SECONDS
+REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION, SECONDS and FILE
 ACTION = "{{action}}"
 SECONDS = "{{seconds}}"
+FILE = "{{file}}"
 
 
 class Stop(Exception):  # noqa: N818 - the parent turns it into an error
@@ -101,6 +103,7 @@ class Guard:
         self.request = request
         self.events = events
         self.revision: str | None = None
+        self.digest = ""
         self.failure: dict[str, Any] | None = None
         self.is_connected = False
         self.asks: dict[str, str] = {}
@@ -202,7 +205,13 @@ class Guard:
             return self.asks["fence"]
         seconds = f"{time.monotonic() - self.began:.6f}"
         statement = self.asks["noting_block" if action == "autocommit" else "noting_fence"]
-        for place, value in ((REVISION, literal(self.revision)), (ACTION, literal(action)), (SECONDS, seconds)):
+        facts = {
+            REVISION: literal(self.revision),
+            ACTION: literal(action),
+            SECONDS: seconds,
+            FILE: literal(self.digest),
+        }
+        for place, value in facts.items():
             statement = statement.replace(place, value)
         return statement
 
@@ -237,6 +246,7 @@ class Guard:
         @functools.wraps(run)  # Alembic logs the function's name
         def migrate(**options: Any) -> None:
             self.revision = step.revision.revision
+            self.digest = _digest(step.revision.path)
             number = self.pass_fence(connection)
             self.events.send("began", revision=self.revision, transaction=number)
             self.began = time.monotonic()
@@ -300,6 +310,11 @@ class Guard:
 def literal(text: str) -> str:
     """A text as SQL, whatever the role's settings and the driver's placeholders are."""
     return "E'" + "".join(c if c.isascii() and c.isalnum() else f"\\U{ord(c):08x}" for c in text) + "'"
+
+
+def _digest(file: Any) -> str:
+    """Of what is in a revision's file, so that the parent knows it again."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _one(connection: Any, statement: str) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Problem
+import psycopg
+
+from bootstrapper.errors import BootstrapperError, FencedOffError, GuardError, MigrationError, Problem
 from bootstrapper.events import Warned
 from bootstrapper.migrations import describe, remains
 from bootstrapper.migrations.aftermath import told
@@ -81,7 +84,7 @@ class Migrate(Step):
         Where nothing is pending, no file is looked at, and a database ahead of them is none of the reader's trouble.
         """
         state = find_known(context, self._declared(context), self.options) if changes else None
-        left = [] if self.options.repair else remains.findings(context, state)
+        left = self._left(context, state)
         left += self._second_connections(state) if state is not None else []
         if not any(isinstance(item, Change) and SQL in item.after for item in changes):
             return left
@@ -89,6 +92,10 @@ class Migrate(Step):
 
         each = self.options.transaction_per_migration
         return [*left, *showing.findings(changes, context, transaction_per_revision=each)]
+
+    def _left(self, context: Context, state: State | None) -> list[Finding]:
+        """What a revision left behind, unless the step mends it itself."""
+        return [] if self.options.repair else remains.findings(context, state)
 
     def _second_connections(self, state: State) -> list[Finding]:
         if not self.options.transaction_per_migration or len(state.pending) < 2:
@@ -128,16 +135,24 @@ class Migrate(Step):
         )
         operation = Operation(self.options, asked, context, hold, total=len(state.pending))
         with told(operation, context, self.options, state.rows):
-            operation.run()
+            self._run(operation, context, state)
         state = find_known(context, state.declared, self.options)
         if state.pending or not state.versions.is_readable:
             raise MigrationError(_shortfall(state, operation.progress, context), hint=_HINT)
+
+    def _run(self, operation: Operation, context: Context, state: State) -> None:
+        try:
+            operation.run()
+        except MigrationError:
+            with suppress(psycopg.Error, BootstrapperError):  # why it failed counts
+                _warn(context, self._left(context, find_known(context, state.declared, self.options)))
+            raise
 
     def _look_back(self, context: Context, hold: Hold, declared: Declared) -> None:
         """What the revisions themselves left unfinished, such as a constraint that nobody validated."""
         state = find_known(context, declared, self.options)
         self._repair(context, hold, state)
-        _warn(context, [] if self.options.repair else remains.findings(context, state))
+        _warn(context, self._left(context, state))
 
     def _repair(self, context: Context, hold: Hold, state: State) -> None:
         if self.options.repair:
