@@ -17,12 +17,14 @@ from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import read_revision
+from bootstrapper.migrations.rights import MissingRight, missing
 from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.versions import Versions
 from bootstrapper.plan import SQL
 from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.sqlstates import INSUFFICIENT_PRIVILEGE
 from bootstrapper.step import Action, Change, Context, Deferred, Finding, Project, Step
 
 
@@ -39,8 +41,8 @@ class Migrate(Step):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """What is to be mended, a revision to adopt, and the pending revisions in order.
 
-        Raises AheadError where the database is at a revision that the code lacks, and GuardError where it has tables,
-        no version, and nothing to adopt.
+        Raises AheadError where the database is at a revision that the code lacks, GuardError where it has tables, no
+        version, and nothing to adopt, and RefusedError where the role may not create the version table.
         """
         declared = self._declared(context)
         state = find_known(context, declared, self.options)
@@ -48,6 +50,9 @@ class Migrate(Step):
             needs = f"the right to read {self.options.version_table_name()}"
             return [Deferred(needs, "no telling what is pending", frozenset({Action.RUN}))]
         adopted, later = self._after_adoption(context, state)
+        refused = self._missing_right(context, state)
+        if refused is not None and not context.earlier():  # an earlier step may grant it
+            raise refused.error(context.project.target.where)
         repairs = remains.repairs(context, state) if self.options.repair else []
         revisions = [describe.change(revision, context.project) for revision in later.pending]
         return [*adopted, *repairs, *revisions]
@@ -85,6 +90,8 @@ class Migrate(Step):
         """
         state = find_known(context, self._declared(context), self.options) if changes else None
         left = self._left(context, state)
+        refused = self._missing_right(context, state) if state is not None else None
+        left += [refused.finding] if refused is not None else []
         left += self._second_connections(state) if state is not None else []
         if not any(isinstance(item, Change) and SQL in item.after for item in changes):
             return left
@@ -92,6 +99,10 @@ class Migrate(Step):
 
         each = self.options.transaction_per_migration
         return [*left, *showing.findings(changes, context, transaction_per_revision=each)]
+
+    def _missing_right(self, context: Context, state: State) -> MissingRight | None:
+        """Asked where the first revision is to be applied, and Alembic's table to be created before it."""
+        return missing(context, self.options) if state.pending and state.versions.is_missing else None
 
     def _left(self, context: Context, state: State | None) -> list[Finding]:
         """What a revision left behind, unless the step mends it itself."""
@@ -143,9 +154,11 @@ class Migrate(Step):
     def _run(self, operation: Operation, context: Context, state: State) -> None:
         try:
             operation.run()
-        except MigrationError:
+        except MigrationError as error:
             with suppress(psycopg.Error, BootstrapperError):  # why it failed counts
                 _warn(context, self._left(context, find_known(context, state.declared, self.options)))
+                if error.sqlstate == INSUFFICIENT_PRIVILEGE and (refused := missing(context, self.options)):
+                    error.hint = error.hint or refused.hint
             raise
 
     def _look_back(self, context: Context, hold: Hold, declared: Declared) -> None:
