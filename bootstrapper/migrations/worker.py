@@ -49,6 +49,7 @@ DRIVER_MODULES = ("psycopg", "psycopg2", "psycopg2cffi", "pg8000", "asyncpg")
 
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 LIBRARIES = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (alembic, sqlalchemy))
+PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 MOST_FRAMES = 100
 
 BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
@@ -639,25 +640,27 @@ def _detail(error: Any) -> str | None:
 
 def _place(error: BaseException) -> str:
     """Where the project was when it failed: the innermost frame of its own files, else of what is installed."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
     here = f"{Path.cwd()}{os.sep}"
-    own = [frame for frame in frames if frame.filename.startswith(here) and not _is_installed(frame.filename)]
-    found = own or [frame for frame in frames if not frame.filename.startswith(LIBRARIES)]
-    if not found:
-        return ""
-    name = found[-1].filename
-    shown = name[len(here) :] if own else re.sub(r".*[/\\](?:site|dist)-packages[/\\]", "", name)
-    return f" ({shown}:{found[-1].lineno})"
+    own = installed = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        name = frame.filename if frame.filename.startswith("<") else os.path.abspath(frame.filename)  # noqa: PTH100 - resolves no links
+        if _is_of_no_project(name):
+            continue
+        if name.startswith(here) and not _is_installed(name):
+            own = f" ({name[len(here) :]}:{frame.lineno})"
+        else:
+            installed = f" ({PACKAGES.sub('', name)}:{frame.lineno})"
+    return own or installed
 
 
-def _is_ours(name: str) -> bool:
-    """Whether it is this file, or the import machinery, whose frames come between those of a project."""
-    is_library = name.startswith(STANDARD_LIBRARY) and not _is_installed(name)
-    return name == __file__ or name.startswith("<frozen ") or is_library
+def _is_of_no_project(name: str) -> bool:
+    """Whether it is this file, Alembic's, SQLAlchemy's, or Python's own."""
+    is_pythons = name.startswith(("<", STANDARD_LIBRARY)) and not _is_installed(name)
+    return is_pythons or name == __file__ or name.startswith(LIBRARIES)
 
 
 def _is_installed(name: str) -> bool:
-    return f"{os.sep}site-packages{os.sep}" in name or f"{os.sep}dist-packages{os.sep}" in name
+    return PACKAGES.match(name) is not None
 
 
 def _traceback(error: BaseException) -> str:
