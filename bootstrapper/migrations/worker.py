@@ -46,7 +46,7 @@ from sqlalchemy.pool import Pool
 ORPHANED = 70
 FAILED = 1
 DRIVER_MODULES = ("psycopg", "psycopg2", "psycopg2cffi", "pg8000", "asyncpg")
-
+"""Those of drivers.py, which can not be imported here."""
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 LIBRARIES = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (alembic, sqlalchemy))
 PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
@@ -251,7 +251,11 @@ class Guard:
             number = self.pass_fence(connection)
             self.events.send("began", revision=self.revision, transaction=number)
             self.began = time.monotonic()
-            run(**options)
+            try:
+                run(**options)
+            except BaseException:
+                self.uncommitted.clear()  # taken back together with this one
+                raise
 
         return migrate
 

@@ -16,7 +16,7 @@ from bootstrapper.migrations.revisions import read_revision
 from bootstrapper.plan import Finding
 from tests.cli.project import Project
 from tests.migrations.contexts import Trial, trial
-from tests.migrations.projects import create_table, write_env, write_revision
+from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.migrations.test_runner import TAKE_OVER, apply_directly, tables, when_reported
 from tests.servers import Server
 
@@ -28,6 +28,11 @@ for constraint in found.get_unique_constraints('a') if found.has_table('a') else
     op.drop_constraint(constraint['name'], 'a')
 """
 CONSTRAINTS = "SELECT count(*) FROM pg_constraint WHERE conname = 'odd'"
+SWALLOWS = """        try:
+            context.run_migrations()
+        except Exception:
+            connection.rollback()
+"""
 ONE = {"script_location": "migrations", "transaction_per_migration": False}
 
 
@@ -68,6 +73,16 @@ def test_one_that_fails_takes_all_back(tmp_path: Path, database: str) -> None:
         assert migrate.pending() == ["revision first", "revision second"]
         assert migrate.progress == [(0, 2)]
     assert tables(database) == set()
+
+
+def test_an_env_py_that_swallows_the_error_does_not_make_it_look_applied(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, ENV.replace("        context.run_migrations()", SWALLOWS))
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")
+    with trial(tmp_path, database, **ONE) as migrate:
+        with pytest.raises(MigrationError):
+            migrate.apply()
+        assert migrate.progress == [(0, 2)]
 
 
 def test_it_is_tried_again_as_a_whole_where_a_lock_was_not_free(tmp_path: Path, database: str) -> None:
