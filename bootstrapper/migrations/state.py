@@ -135,9 +135,20 @@ def read_declared(
 
 
 def is_written_down(settings: MigrationSettings, project: Project, source: Source | None = None) -> bool:
-    """Whether the files tell the history by themselves, so that no code of the project has to be run for it."""
+    """Whether the files tell the history by themselves, so that no code of the project has to be run for it.
+
+    Looked at once in a run.
+    """
+    layout = find_layout(settings, project, source)
+    question = (is_written_down, layout)
+    if question not in project.remembered:
+        project.remembered[question] = _tells(layout, project)
+    return bool(project.remembered[question])
+
+
+def _tells(layout: Layout, project: Project) -> bool:
     try:
-        _read_all(find_layout(settings, project, source), project)
+        _read_all(layout, project)
     except DynamicProject:
         return False
     return True
