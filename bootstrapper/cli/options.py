@@ -151,7 +151,7 @@ log_format = click.option(
 quiet = click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors on stderr.")
 no_color = click.option("--no-color", is_flag=True, help="No colours; so does the variable NO_COLOR.")
 traceback = click.option(
-    "--traceback", is_flag=True, help="Where code of the project's migrations fails, also prints its traceback."
+    "--traceback", is_flag=True, help="Also prints the traceback when the project's migration code fails."
 )
 
 WHERE = (file, environment)

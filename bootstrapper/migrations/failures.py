@@ -20,8 +20,8 @@ WORTH_ANOTHER_TRY = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZAT
 
 _LONGEST_TEXT = 1000
 _DRIVER_HINT = (
-    "Name one that is installed and fits the engine of env.py, as `driver: asyncpg`, under with:; sqlalchemy.url and"
-    " DATABASE_URL have it then."
+    "Set `driver:` under with: to an installed driver that the engine of env.py supports, for example"
+    " `driver: asyncpg`; it applies to sqlalchemy.url and DATABASE_URL."
 )
 
 

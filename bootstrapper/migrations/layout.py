@@ -62,7 +62,7 @@ class Layout:
             raise DynamicProject("env.py sets version_locations")
         found = [path for place in self.version_folders for path in _python_files(place, recursive=self.recursive)]
         if not found:
-            raise DynamicProject(f"no revision is in {self.places}")
+            raise DynamicProject(f"no revisions in {self.places}")
         return list(dict.fromkeys(found))
 
     @property
@@ -93,7 +93,7 @@ class Layout:
             return self.directory / text
         found = dict(self.packages).get(text)
         if found is None:
-            raise DynamicProject(f"{text} is in no package that can be found without importing it")
+            raise DynamicProject(f"the package of {text} cannot be located without importing it")
         return found
 
 
@@ -160,4 +160,4 @@ def _require_files(layout: Layout) -> None:
         raise BadConfiguration(f"no env.py in {layout.script_location}")
     for text, place in zip(layout.version_locations, places, strict=False):
         if not place.is_dir():
-            raise BadConfiguration(f"no folder {text}, which version_locations names")
+            raise BadConfiguration(f"folder {text} of version_locations does not exist")

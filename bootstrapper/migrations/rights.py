@@ -38,12 +38,11 @@ class MissingRight:
 
     @property
     def hint(self) -> str:
-        return f"As the owner of the schema: {self.grant};"
+        return f"Run as the owner of the schema: {self.grant};"
 
     @property
     def finding(self) -> Finding:
-        reason = f"is closed to role {self.role!r}, which may not create tables there"
-        return Finding(f"schema {self.schema}", reason, self.grant)
+        return Finding(f"schema {self.schema}", f"role {self.role!r} may not create tables in it", self.grant)
 
     def error(self, where: str) -> RefusedError:
         return RefusedError(where, self.reason, sqlstate=INSUFFICIENT_PRIVILEGE, hint=self.hint)

@@ -114,7 +114,7 @@ class Operation:
             case Reported("connected", facts):
                 progress.where = facts["where"]
             case Reported("driver", facts):
-                self._context.report(f"{facts['reason']}; trying again with {facts['driver']}")
+                self._context.report(f"{facts['reason']}; retrying with driver {facts['driver']}")
             case Reported("autocommit"):
                 self._context.emit(Warned(_AUTOCOMMIT, _AUTOCOMMIT_HINT))
             case Reported("started", facts):

@@ -41,15 +41,15 @@ def _without_placeholder(name: str) -> str:
 
 def _main_option(name: str) -> str:
     if name.lower() == "script_location":
-        raise ValueError("it has a key of its own under with:")
+        raise ValueError("has its own key under with:")
     if name.lower() == "sqlalchemy.url":
-        raise ValueError("the address is that of database:")
+        raise ValueError("cannot be set; the address comes from database:")
     return name
 
 
 def _without_interpolation(value: str | float) -> str | float:
     if isinstance(value, str) and "%(here)s" in value:
-        raise ValueError("%(here)s stands for nothing here; a relative path starts at cwd")
+        raise ValueError("%(here)s is not supported; relative paths start at cwd")
     return value
 
 
@@ -75,11 +75,11 @@ class MigrationSettings(StepModel):
         config: alembic.ini or pyproject.toml; without it both are looked for in `cwd`.
         script_location: The folder with env.py, in place of the one that `config` names.
         section: The section of alembic.ini.
-        options: Main options of alembic.ini, as version_locations or file_template, in place of those of the files;
-            taken as they are, and a relative path starts at `cwd`.
-        attributes: What env.py reads from config.attributes.
-        driver: SQLAlchemy's driver in the addresses that the project is given, as asyncpg; without it, DATABASE_URL is
-            as it was, and sqlalchemy.url gets one that is installed and fits the engine of env.py.
+        options: Main options of alembic.ini, such as version_locations or file_template; they override those of the
+            files, are taken literally, and relative paths start at `cwd`.
+        attributes: Values for config.attributes, which env.py reads.
+        driver: SQLAlchemy's driver for sqlalchemy.url and DATABASE_URL, such as asyncpg. Without it, DATABASE_URL stays
+            as given, and sqlalchemy.url gets an installed driver that the engine of env.py supports.
         x: Arguments that env.py reads with get_x_argument().
         target: The state to reach: head, heads, a revision, or label@head; or several of these, reached in turn.
         version_table: Where env.py gives Alembic another name than alembic_version.
@@ -87,8 +87,8 @@ class MigrationSettings(StepModel):
         python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
         cwd: The folder the project is run in.
         env: Variables added to the project's environment.
-        transaction_per_migration: False applies all pending revisions in one transaction, as Alembic itself does by
-            default: all or none, with all their locks held until the last one is done.
+        transaction_per_migration: False applies all pending revisions in one transaction, as Alembic does by default:
+            all or none, and all their locks are held until the last one is done.
         lock_timeout: How long a statement of a revision waits for a lock, with readers queueing behind it.
         ddl_retries: How often a revision is tried again that got no lock in time, or was in a deadlock.
         statement_timeout: The longest a statement of a revision may take.

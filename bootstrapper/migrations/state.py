@@ -24,7 +24,7 @@ from bootstrapper.migrations.versions import Versions, read_versions
 from bootstrapper.step import Context, Project
 
 _NO_REVISIONS = (
-    "Name their folders by `options: {version_locations: ...}` under with:, or write the first one with"
+    "Set `options: {version_locations: ...}` under with:, or create the first revision with"
     " `bootstrapper revision MESSAGE`."
 )
 
@@ -221,7 +221,7 @@ def _ask_alembic(
                     case str():
                         report(message)
                     case Reported("environment_failed", facts):
-                        report(f"env.py, which may know of other folders, failed: {facts['reason']}")
+                        report(f"env.py failed while it was asked for version folders: {facts['reason']}")
                     case Reported("revision", facts):
                         revisions.append(Revision.from_facts(facts))
                     case Reported("failed", facts):
@@ -229,6 +229,6 @@ def _ask_alembic(
         except TimeoutError as error:
             raise MigrationError(
                 "Alembic did not read the revisions in time",
-                hint="Give it longer, by the step's `timeout`, by limits:, or by --timeout.",
+                hint="Raise the step's `timeout`, the limits: of the file, or --timeout.",
             ) from error
     return revisions

@@ -369,7 +369,7 @@ def address(request: dict[str, Any]) -> str:
     if found is not None:
         return str(found["url"])
     if request["bare_address"] is None:
-        raise Stop("driver", f"the driver {request['addresses'][0]['name']} is not installed here")
+        raise Stop("driver", f"driver {request['addresses'][0]['name']} is not installed for this interpreter")
     return str(request["bare_address"])
 
 

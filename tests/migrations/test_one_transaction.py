@@ -200,11 +200,11 @@ def test_it_is_found_in_the_plan_and_warned_about_unless_all_are_one_transaction
     with trial(tmp_path, database, script_location="migrations") as migrate:
         [found] = findings(migrate)
         assert found.target == "revision second"
-        assert f"on a connection of its own (op.get_bind().engine, line {line})" in found.message
+        assert f"through a second connection (op.get_bind().engine, line {line})" in found.message
         assert "transaction_per_migration: false" in found.remedy
         migrate.apply()
         [warned] = [event for event in migrate.events if isinstance(event, Warned)]
-        assert warned.message.startswith("revision second looks at the database on a connection of its own")
+        assert warned.message.startswith("revision second inspects the database through a second connection")
         assert findings(migrate) == []
 
 

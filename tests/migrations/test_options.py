@@ -114,11 +114,11 @@ def test_attributes_arrive_as_they_are_written(tmp_path: Path, database: str) ->
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("options: {script_location: other}", "options.script_location: it has a key of its own under with:"),
-        ("options: {sqlalchemy.url: postgresql://elsewhere/x}", "the address is that of database:"),
-        ('options: {version_locations: "%(here)s/versions"}', "a relative path starts at cwd"),
+        ("options: {script_location: other}", "options.script_location: has its own key under with:"),
+        ("options: {sqlalchemy.url: postgresql://elsewhere/x}", "the address comes from database:"),
+        ('options: {version_locations: "%(here)s/versions"}', "relative paths start at cwd"),
         ("options: {version_locations: [a, b]}", "options.version_locations"),
-        ("options: {version_locations: absent}", "no folder absent, which version_locations names"),
+        ("options: {version_locations: absent}", "folder absent of version_locations does not exist"),
         ('options: {version_locations: a, path_separator: "|"}', "'|' is no path_separator"),
         ("options: [a]", "options"),
         ("attributes: [a]", "attributes"),
@@ -150,4 +150,4 @@ def test_a_folder_of_version_locations_that_is_not_there_is_an_error(tmp_path: P
     for command in ("validate", "plan", "apply"):
         refused = project.run(command)
         assert refused.returncode == 2
-        assert "no folder absent, which version_locations names" in refused.stderr
+        assert "folder absent of version_locations does not exist" in refused.stderr

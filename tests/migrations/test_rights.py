@@ -95,7 +95,7 @@ def test_a_step_before_may_grant_it_and_the_plan_says_that_it_is_missing(project
     project.write(MIGRATES % (GRANTS, ""))
     planned = project.run("plan")
     assert planned.returncode == 0, planned.stderr
-    assert "! schema public: is closed to role 'app_of_test'" in planned.stdout
+    assert "! schema public: role 'app_of_test' may not create tables in it" in planned.stdout
     assert 'GRANT CREATE ON SCHEMA "public" TO "app_of_test"' in planned.stdout
     applied = project.run("apply")
     assert applied.returncode == 0, applied.stderr

@@ -1,4 +1,4 @@
-"""Revisions that look at the database on a connection of their own, beside the one that they are applied on."""
+"""Finds revisions that inspect the database through a second connection, beside the one that they are applied on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HARMLESS = frozenset({"name", "dialect", "driver", "url"})
 """What an engine tells without a connection."""
 
 _MESSAGE = (
-    "looks at the database on a connection of its own ({found}), which sees only what is committed: with a transaction"
-    " for each revision that is another state than under plain Alembic, which has one for all"
+    "inspects the database through a second connection ({found}), which sees only committed changes: with one"
+    " transaction per revision these are others than under plain Alembic, which uses one for all"
 )
-_REMEDY = "Let it use op.get_bind(), or write `transaction_per_migration: false` under with:."
+_REMEDY = "Use op.get_bind() there, or set `transaction_per_migration: false` under with:."
 
 
 def findings(pending: Sequence[Revision]) -> list[Finding]:

@@ -17,7 +17,7 @@ MANY_ROWS = 10_000
 
 _WRITES = frozenset({"UPDATE", "DELETE", "MERGE"})
 _WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
-_REMEDY = "Write the rows in a later revision, in batches."
+_REMEDY = "Backfill the rows in a later revision, in batches."
 
 
 @dataclass
