@@ -114,12 +114,9 @@ def _read_tree(content: bytes, file: Path) -> _Declared:
     except (SyntaxError, ValueError) as error:
         raise DynamicProject(f"{file.name} is no Python that can be read here") from error
     assigned = [pair for node in module.body for pair in _assigned(node)]
-    bound = sorted(_bound(module))
-    if len(bound) > len(set(bound)):
-        raise DynamicProject(f"{file.name} assigns {next(name for name in bound if bound.count(name) > 1)} twice")
-    if bound != sorted(name for name, _ in assigned):
+    if sorted(_bound(module)) != sorted(name for name, _ in assigned):
         raise DynamicProject(f"{file.name} works its identifiers out")
-    values = {name: _literal(value, name, file) for name, value in assigned}
+    values = {name: _literal(value, name, file) for name, value in dict(assigned).items()}  # the last one counts
     return _Declared(ast.get_docstring(module) or "", values)
 
 

@@ -238,7 +238,6 @@ def test_every_way_to_write_a_revision_is_read_as_alembic_reads_it(tmp_path: Pat
         "from names import revision\ndown_revision = None\n",
         'from names import *\nrevision = "x1"\ndown_revision = None\n',
         'revision = "x1"\nif True:\n    down_revision = "other"\nelse:\n    down_revision = None\n',
-        'revision = "x1"\ndown_revision = None\ndown_revision = "again"\n',
         "down_revision = None\n",
         "revision = \n",
     ],
@@ -259,10 +258,8 @@ WRITTEN_BY_THE_TEMPLATE = (
 @pytest.mark.parametrize(
     "below",
     [
-        'down_revision = "again"\n',
         'if True:\n    down_revision = "again"\n',
         'down_revision, revision = "again", "x1"\n',
-        'TITLE = ""; down_revision = "again"\n',
         'revision += "y"\n',
         "del down_revision\n",
         "from names import *\n",
@@ -277,6 +274,26 @@ def test_what_is_assigned_again_below_the_functions_is_left_to_alembic(tmp_path:
     file.write_text(WRITTEN_BY_THE_TEMPLATE + below)
     with pytest.raises(DynamicProject):
         read_revision(file)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        'down_revision = "again"\n',
+        'TITLE = ""; down_revision = "again"\n',
+        'down_revision = str(None)\ndown_revision = "again"\n',
+    ],
+)
+def test_the_last_of_several_assignments_counts(tmp_path: Path, again: str) -> None:
+    write(tmp_path, ("again", None))
+    file = tmp_path / "migrations/versions/x1_.py"
+    above = WRITTEN_BY_THE_TEMPLATE.replace("depends_on = None\n", f"depends_on = None\n{again}")
+    for text in (WRITTEN_BY_THE_TEMPLATE + again, above):
+        file.write_text(text)
+        script = oracle(tmp_path).get_revision("x1")
+        assert script is not None
+        assert script.down_revision == "again"
+        assert read_revision(file).down == ("again",)
 
 
 def test_an_old_file_without_a_revision_is_named_by_its_file(tmp_path: Path) -> None:
