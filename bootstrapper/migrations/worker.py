@@ -107,6 +107,8 @@ class Guard:
         self.digest = ""
         self.failure: dict[str, Any] | None = None
         self.is_connected = False
+        self.is_migrating = False
+        self.kind: type = type(None)
         self.asks: dict[str, str] = {}
         self.done = 0
         self.uncommitted: list[str | None] = []
@@ -139,6 +141,12 @@ class Guard:
             guard.fence_after_autocommit(self.get_context())
 
         EnvironmentContext.configure = configure  # type: ignore[method-assign]
+        event.listen(Pool, "checkout", self.notice)
+
+    def notice(self, dbapi_connection: Any, *_: Any) -> None:
+        """Tells of a connection that a revision opens beside its own, which sees another state of the database."""
+        if self.is_migrating and isinstance(dbapi_connection, self.kind):
+            self.events.send("second_connection", revision=self.revision)
 
     def require_version_table(self, options: dict[str, Any]) -> None:
         """The parent reads the version rows itself, so it has to know where env.py keeps them."""
@@ -170,6 +178,7 @@ class Guard:
         if not may_note:
             self.asks["noting_fence"] = ""
         self.is_connected = True
+        self.kind = type(_dbapi_connection(connection))
         self.events.send("connected", where=_where(connection))
         self.compare_database(connection, *_one(connection, self.asks["identity"]))
 
@@ -251,11 +260,14 @@ class Guard:
             number = self.pass_fence(connection)
             self.events.send("began", revision=self.revision, transaction=number)
             self.began = time.monotonic()
+            self.is_migrating = True
             try:
                 run(**options)
             except BaseException:
                 self.uncommitted.clear()  # taken back together with this one
                 raise
+            finally:
+                self.is_migrating = False
 
         return migrate
 
@@ -330,6 +342,11 @@ def _several(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _dbapi_connection(connection: Any) -> Any:
+    fairy = connection.connection
+    return getattr(fairy, "dbapi_connection", None) or fairy.connection
 
 
 def _client_side_pid(connection: Any) -> int | None:

@@ -10,7 +10,7 @@ import psycopg
 
 from bootstrapper.errors import BootstrapperError, FencedOffError, GuardError, MigrationError, Problem
 from bootstrapper.events import Warned
-from bootstrapper.migrations import describe, remains
+from bootstrapper.migrations import connections, describe, remains
 from bootstrapper.migrations.aftermath import told
 from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
@@ -109,11 +109,7 @@ class Migrate(Step):
         return [] if self.options.repair else remains.findings(context, state)
 
     def _second_connections(self, state: State) -> list[Finding]:
-        if not self.options.transaction_per_migration or len(state.pending) < 2:
-            return []
-        from bootstrapper.migrations.linting import connections  # noqa: PLC0415 - the linter stays off the fast path
-
-        return connections.findings(state.pending)
+        return connections.findings(state.pending) if self.options.transaction_per_migration else []
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
@@ -134,7 +130,6 @@ class Migrate(Step):
         self._look_back(context, hold, declared)
 
     def _upgrade(self, context: Context, hold: Hold, state: State) -> None:
-        _warn(context, self._second_connections(state))
         asked = fenced_request(
             self.options,
             state.declared.layout,

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError
+from bootstrapper.events import Warned
 from bootstrapper.postgres.lock import Hold
 from tests.environments.kinds import Environment
 from tests.environments.project import OwnProject
@@ -70,6 +71,14 @@ def test_an_engine_that_other_code_makes_gets_a_driver_that_it_takes(own: OwnPro
         migrate.apply()
         assert migrate.changes() == []
     assert own.tables() == {"a", "alembic_version"}
+
+
+def test_a_second_connection_of_a_revision_is_warned_about(own: OwnProject) -> None:
+    own.write(first=create_table("a"), second="sa.inspect(op.get_bind().engine).get_table_names()")
+    with own.trial() as migrate:
+        migrate.apply()
+        warnings = [event.message for event in migrate.events if isinstance(event, Warned)]
+    assert [message.partition(",")[0] for message in warnings] == ["revision second uses a second connection"]
 
 
 def test_a_lock_taken_over_between_two_revisions_keeps_the_second_from_its_ddl(own: OwnProject) -> None:

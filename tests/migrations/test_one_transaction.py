@@ -11,7 +11,7 @@ import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError
 from bootstrapper.events import Warned
-from bootstrapper.migrations.linting import connections
+from bootstrapper.migrations import connections
 from bootstrapper.migrations.revisions import read_revision
 from bootstrapper.plan import Finding
 from tests.cli.project import Project
@@ -200,12 +200,66 @@ def test_it_is_found_in_the_plan_and_warned_about_unless_all_are_one_transaction
     with trial(tmp_path, database, script_location="migrations") as migrate:
         [found] = findings(migrate)
         assert found.target == "revision second"
-        assert f"through a second connection (op.get_bind().engine, line {line})" in found.message
+        assert found.message.startswith("uses a second connection")
+        assert found.message.endswith(f"(op.get_bind().engine, line {line})")
         assert "transaction_per_migration: false" in found.remedy
         migrate.apply()
-        [warned] = [event for event in migrate.events if isinstance(event, Warned)]
-        assert warned.message.startswith("revision second inspects the database through a second connection")
+        assert warned_of(migrate) == ["second"]
         assert findings(migrate) == []
+
+
+def warned_of(migrate: Trial) -> list[str]:
+    messages = [event.message for event in migrate.events if isinstance(event, Warned)]
+    return [message.split()[1] for message in messages if "uses a second connection" in message]
+
+
+HELPER = """
+import os
+import sqlalchemy as sa
+
+
+def tables():
+    engine = sa.create_engine(os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:"))
+    for _ in range(3):
+        with engine.connect() as connection:
+            print(sorted(sa.inspect(connection).get_table_names()))
+    engine.dispose()
+"""
+
+
+def test_a_second_connection_that_a_helper_opens_is_warned_about_when_it_does(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    (tmp_path / "helper.py").write_text(HELPER)
+    looks = "from helper import tables\ntables()"
+    write_revision(tmp_path, "first", upgrade=f"{looks}\n{create_table('a')}")
+    write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+    write_revision(tmp_path, "third", "second", upgrade=looks)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        assert findings(migrate) == []
+        migrate.apply()
+        assert warned_of(migrate) == ["third"], "before the first one nothing is uncommitted in either way"
+        assert migrate.lines[-1] == "['a', 'alembic_version', 'b']"
+
+
+def test_nothing_is_said_of_it_where_all_are_one_transaction(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    (tmp_path / "helper.py").write_text(HELPER)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="from helper import tables\ntables()")
+    with trial(tmp_path, database, **ONE) as migrate:
+        migrate.apply()
+        assert warned_of(migrate) == []
+        assert migrate.lines[-1] == "[]"
+
+
+def test_what_env_py_opens_besides_is_not_a_revisions(tmp_path: Path, database: str) -> None:
+    opens = "    with engine.connect() as other:\n        other.exec_driver_sql('SELECT 1')\n    context.configure"
+    write_env(tmp_path, ENV.replace("    context.configure", opens))
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert warned_of(migrate) == []
 
 
 def test_the_first_pending_revision_sees_the_same_either_way(tmp_path: Path, database: str) -> None:
@@ -234,6 +288,9 @@ def found_in(folder: Path, text: str) -> list[Finding]:
         "from app.db import engine\n\n\ndef upgrade():\n    sa.inspect(engine)\n",
         "from app.db import SessionLocal\n\n\ndef upgrade():\n    with SessionLocal() as session:\n        pass\n",
         "from app import get_engine as connect\n\n\ndef upgrade():\n    connect()\n",
+        "from shop import db\n\n\ndef upgrade():\n    find_constraint('a', ['b'], 'c', db)\n",
+        "from shop import db\n\n\ndef upgrade():\n    find_constraint('a', database=db)\n",
+        "from shop import db\n\n\ndef upgrade():\n    db.session.query(Item).all()\n",
         "from flask import current_app\ncurrent_app.extensions['migrate'].db.engine.connect()\n",
     ],
 )
@@ -252,6 +309,7 @@ def test_an_engine_is_seen(tmp_path: Path, text: str) -> None:
         "from sqlalchemy import engine\nengine.make_url('x')\n",
         "op.add_column('cars', sa.Column('engine', sa.Text))\n",
         "from app.db import engine\n",
+        "from shop import db\n\n\ndef upgrade():\n    session = db.Session(bind=op.get_bind())\n",
         "# bind.engine\n",
         "def broken(:\n    bind.engine\n",
     ],
