@@ -61,7 +61,7 @@ def _ask(
             input=json.dumps({"packages": list(packages), "before": list(before)}).encode(),
             capture_output=True,
             cwd=project.path(settings.cwd),
-            env=request.environment(settings, project),
+            env={**project.variables, **settings.env},
             timeout=LONGEST_SECONDS,
             check=False,
         )
