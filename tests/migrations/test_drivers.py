@@ -201,7 +201,7 @@ def test_an_error_after_the_connection_is_not_taken_for_one_of_the_driver(tmp_pa
             migrate.apply()
         assert not any("retrying with driver" in line for line in migrate.lines)
     assert caught.value.revision == "first"
-    assert caught.value.hint is None
+    assert "driver:" not in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
