@@ -233,6 +233,13 @@ class CheckFailedError(StepError):
 
 
 class MigrationError(StepError):
+    """A revision, env.py or Alembic failed.
+
+    Attributes:
+        detail: What the server says of the key that broke a constraint.
+        traceback: Of the project's own code; on several lines, not part of the message.
+    """
+
     def __init__(
         self,
         reason: str,
@@ -240,16 +247,22 @@ class MigrationError(StepError):
         revision: str | None = None,
         statement: str | None = None,
         sqlstate: str | None = None,
+        detail: str | None = None,
+        traceback: str | None = None,
         hint: str | None = None,
     ) -> None:
         self.reason = reason
         self.revision = revision
         self.statement = statement
         self.sqlstate = sqlstate
+        self.detail = detail
+        self.traceback = traceback
         at = f"revision {revision}: " if revision else ""
         code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
         first, *more = (statement or "").split("\n")
-        super().__init__(f"{at}{reason}{code}", hint=hint, details=[f"statement: {first}", *more] if statement else ())
+        said = [f"detail: {detail}"] if detail else []
+        said += [f"statement: {first}", *more] if statement else []
+        super().__init__(f"{at}{reason}{code}", hint=hint, details=said)
 
 
 class FixtureError(StepError):

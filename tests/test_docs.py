@@ -130,6 +130,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "staging.yaml").write_text(only(blocks("yaml overlay"), "overlays.md"), encoding="utf-8")
     (tmp_path / "plugins" / "grant.py").write_text(only(blocks("python"), 'uses = "grant"'), encoding="utf-8")
     (tmp_path / "countries.csv").write_text("code;name\nde;Germany\n", encoding="utf-8")
+    (tmp_path / "bootstrap").mkdir()
+    (tmp_path / "bootstrap" / "env.py").write_text(only(blocks("python"), "to_thread"), encoding="utf-8")
     staff = "mail,full name,office,initial password\na@example.com,Ann,berlin,secret\n"
     (tmp_path / "staff.csv").write_text(staff, encoding="utf-8")
     for secret in ("db_password", "bucket_secret"):

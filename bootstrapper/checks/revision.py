@@ -9,18 +9,16 @@ from psycopg import sql
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem
-from bootstrapper.migrations.leftovers import leftovers_parameters, leftovers_query
+from bootstrapper.migrations.leftovers import find_leftovers, leftovers_parameters, leftovers_query
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import Declared, compare, misnamed, read_declared
-from bootstrapper.migrations.versions import Versions, rows_query
-from bootstrapper.step import Answer, Check, Probe
+from bootstrapper.migrations.state import Declared, State, compare, is_written_down, misnamed, read_declared
+from bootstrapper.migrations.versions import Versions, read_versions, rows_query
+from bootstrapper.step import Answer, Check, Context, Probe
 
 _WITH_LEFTOVERS = """
 SELECT versions.*, (SELECT count(*) FROM ({leftovers}) AS l WHERE l.repair <> '') FROM ({rows}) AS versions
 """
-
-READING_SECONDS = 60.0
-"""How long Alembic may take where it has to read the revisions itself."""
+_NO_TABLE = "no version table"
 
 
 class RevisionCheck(Check):
@@ -29,11 +27,14 @@ class RevisionCheck(Check):
     key = "revision"
     Argument = str
 
-    def probe(self) -> Probe:
+    def probe(self) -> Probe | None:
+        """None where only Alembic can tell the revisions: that takes its time, which `ask` has a deadline for."""
         settings = self._settings()
+        if not is_written_down(settings, self.project, self.source):
+            return None
         if self.argument not in ("head", "heads"):
             self._declared(settings)  # a revision that no file has is an error already while there is no version table
-        missing = Answer.no("no version table")
+        missing = Answer.no(_NO_TABLE)
         if not settings.repair:
             return Probe(rows_query(settings), missing=missing)
         statement = sql.SQL(_WITH_LEFTOVERS).format(rows=rows_query(settings), leftovers=leftovers_query())
@@ -41,17 +42,20 @@ class RevisionCheck(Check):
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         settings = self._settings()
-        declared = self._declared(settings)
-        found = tuple(row[0] for row in rows)
-        state = compare(declared, Versions(found))
-        at = f"at {', '.join(found)}" if found else "at no revision"
-        if state.unknown:
-            return Answer.no(f"{at}, which the code does not have")
-        if state.pending:
-            return Answer.no(f"{at}, {len(state.pending)} pending")
-        if settings.repair and rows and rows[0][1]:
-            return Answer.no(f"{at}, {rows[0][1]} to repair")
-        return Answer.yes(at)
+        versions = Versions(tuple(row[0] for row in rows))
+        to_repair = rows[0][1] if settings.repair and rows else 0
+        return _judged(compare(self._declared(settings), versions), to_repair)
+
+    def ask(self, context: Context) -> Answer:
+        settings = self._settings()
+        declared = self._declared(settings, context)
+        versions = read_versions(context.connection, settings)
+        if versions.is_missing:
+            return Answer.no(_NO_TABLE)
+        if not versions.is_readable:
+            return Answer.unknown(f"the right to read {settings.version_table_name()} is missing")
+        left = find_leftovers(context.connection, self.project.ledger) if settings.repair else []
+        return _judged(compare(declared, versions), sum(bool(each.repair) for each in left))
 
     def problems(self) -> Sequence[Problem]:
         try:
@@ -62,12 +66,12 @@ class RevisionCheck(Check):
             return ()  # the step that migrates says it
         return misnamed(settings, self.project, self.source, [self.argument])
 
-    def _declared(self, settings: MigrationSettings) -> Declared:
+    def _declared(self, settings: MigrationSettings, context: Context | None = None) -> Declared:
         return read_declared(
             settings.model_copy(update={"target": self.argument}),
             self.project,
-            deadline=Deadline.after(READING_SECONDS),
-            report=lambda line: None,
+            deadline=context.deadline if context else Deadline.never(),
+            report=context.report if context else lambda line: None,
             source=self.source,
         )
 
@@ -83,3 +87,12 @@ class RevisionCheck(Check):
             problem = f"check revision: {steps}, so it does not say which history is meant"
             raise InvalidFileError([Problem(problem, self.source)])
         return found[0]
+
+
+def _judged(state: State, to_repair: int) -> Answer:
+    at = f"at {', '.join(state.rows)}" if state.rows else "at no revision"
+    if state.unknown:
+        return Answer.no(f"{at}, which the code does not have")
+    if state.pending:
+        return Answer.no(f"{at}, {len(state.pending)} pending")
+    return Answer.no(f"{at}, {to_repair} to repair") if to_repair else Answer.yes(at)

@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = ExitCode.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug gets its traceback, and exit code 3
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)
-        code = failures.report(error, masker, as_json=_wants_json(given), colour=colour)
+        shown = {"as_json": _wants_json(given), "colour": colour, "with_traceback": "--traceback" in given}
+        code = failures.report(error, masker, **shown)
     with suppress(OSError):
         sys.stdout.flush()
     return int(code or 0)

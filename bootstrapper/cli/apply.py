@@ -17,7 +17,7 @@ from bootstrapper.errors import ExitCode
     options.plan_format,
     options.report,
     options.confirm,
-    *options.PRINTING,
+    *options.RUNNING,
     click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing."),
     click.option("--follow", is_flag=True, help="Takes no lock and writes nothing: waits until others are done."),
     click.option("--force", is_flag=True, help="Asks no check beforehand; never repeats rows or revisions."),

@@ -17,6 +17,7 @@ from bootstrapper.errors import (
     BootstrapperError,
     ExitCode,
     InvalidFileError,
+    MigrationError,
     RunInterrupted,
     RunTerminated,
     UsageError,
@@ -47,8 +48,8 @@ def exit_code(error: BaseException) -> ExitCode:
     return ours.exit_code if ours else ExitCode.BUG
 
 
-def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
-    """The error for programs."""
+def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False) -> dict[str, JSONValue]:
+    """The error for programs, with the traceback of a bug, and that of the project's code where it is asked for."""
     ours = known(error)
     source = ours.source if ours else None
 
@@ -73,17 +74,26 @@ def facts(error: BaseException, masker: Masker) -> dict[str, JSONValue]:
             for each in ours.problems
         ]
         return {**said, "problems": problems}
-    return said if ours else {**said, "traceback": masker.quote(_traceback(error))}
+    traceback = _projects_traceback(error, wanted=with_traceback) if ours else _traceback(error)
+    return {**said, "traceback": masker.quote(traceback)} if traceback else said
 
 
-def report(error: BaseException, masker: Masker, *, as_json: bool, colour: bool) -> ExitCode:
+def report(
+    error: BaseException, masker: Masker, *, as_json: bool, colour: bool, with_traceback: bool = False
+) -> ExitCode:
     """Says what went wrong, without any secret that was learnt by now."""
     if as_json:
-        print_message(json.dumps({**head(datetime.now(UTC), "error", "error"), **facts(error, masker)}))
+        said = facts(error, masker, with_traceback=with_traceback)
+        print_message(json.dumps({**head(datetime.now(UTC), "error", "error"), **said}))
     else:
-        for line in _lines(error, masker, colour=colour):
+        shown = _projects_traceback(error, wanted=with_traceback)
+        for line in [*masker.quote(shown).splitlines(), *_lines(error, masker, colour=colour)]:
             print_message(line, sys.stderr)
     return exit_code(error)
+
+
+def _projects_traceback(error: BaseException, *, wanted: bool) -> str:
+    return error.traceback or "" if wanted and isinstance(error, MigrationError) else ""
 
 
 def _lines(error: BaseException, masker: Masker, *, colour: bool) -> list[str]:

@@ -44,6 +44,7 @@ class Invocation:
     log_format: str = "text"
     quiet: bool = False
     no_color: bool = False
+    traceback: bool = False
     variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     masker: Masker = field(default_factory=Masker)
 
@@ -149,7 +150,12 @@ log_format = click.option(
 )
 quiet = click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors on stderr.")
 no_color = click.option("--no-color", is_flag=True, help="No colours; so does the variable NO_COLOR.")
+traceback = click.option(
+    "--traceback", is_flag=True, help="Also prints the traceback when the project's migration code fails."
+)
 
 WHERE = (file, environment)
 SELECTION = (*WHERE, step, skip, timeout)
 PRINTING = (log_format, quiet, no_color)
+RUNNING = (*PRINTING, traceback)
+"""Of the commands that may run code of the project."""

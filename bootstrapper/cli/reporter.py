@@ -80,7 +80,9 @@ class Reporter:
             return
         if error is not None:
             self.exit_code = failures.exit_code(error)
-            self.journal.error = failures.facts(error, self._invocation.masker)
+            self.journal.error = failures.facts(
+                error, self._invocation.masker, with_traceback=self._invocation.traceback
+            )
         try:
             with self._file as file:
                 self.journal.write(file, self.exit_code, self._invocation.masker)

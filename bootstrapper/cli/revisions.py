@@ -33,7 +33,7 @@ _SHARED = (
     options.plan_format,
     options.report,
     options.confirm,
-    *options.PRINTING,
+    *options.RUNNING,
     _DRY_RUN,
 )
 _NAME = re.compile(r"\w[\w.]{0,31}")

@@ -24,7 +24,7 @@ _MOST_NAMES = 5
 
 
 @click.command()
-@takes(*options.SELECTION, options.data_format, *options.PRINTING)
+@takes(*options.SELECTION, options.data_format, *options.RUNNING)
 def status(invocation: Invocation) -> int:
     """Show how the database stands and what the last run did."""
     with Reporter(invocation, "status") as reporter:

@@ -16,7 +16,7 @@ from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 
-_SHARED = (*options.SELECTION, options.plan_format, options.report, options.confirm, *options.PRINTING)
+_SHARED = (*options.SELECTION, options.plan_format, options.report, options.confirm, *options.RUNNING)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing.")
 
 

@@ -60,7 +60,8 @@ class Downgrade(Step):
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What the statements would drop and lock."""
-        return showing.findings(changes, context)
+        each = self.options.transaction_per_migration
+        return showing.findings(changes, context, transaction_per_revision=each)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if context.hold is None:

@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrapper.errors import FencedOffError, MigrationError
+from bootstrapper.masking import Masker
 from bootstrapper.postgres.saying import without_values
-from bootstrapper.postgres.sqlstates import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
+from bootstrapper.postgres.sqlstates import (
+    DEADLOCK_DETECTED,
+    LOCK_NOT_AVAILABLE,
+    QUOTES_A_KEY,
+    SERIALIZATION_FAILURE,
+)
 from bootstrapper.step import Context
 
 WORTH_ANOTHER_TRY = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SERIALIZATION_FAILURE})
 
 _LONGEST_TEXT = 1000
+_DRIVER_HINT = (
+    "Set `driver:` under with: to an installed driver that the engine of env.py supports, for example"
+    " `driver: asyncpg`; it applies to sqlalchemy.url and DATABASE_URL."
+)
 
 
 def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | FencedOffError:
@@ -28,6 +38,9 @@ def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | Fen
             )
         case "version_table":
             return MigrationError(failure["reason"], hint=f"Write {failure['option']} under with: as env.py has it.")
+        case "driver":
+            traceback = context.masker.quote(failure.get("traceback") or "")
+            return MigrationError(failure["reason"], traceback=traceback or None, hint=_DRIVER_HINT)
     quote, statement, sqlstate = context.masker.quote, failure.get("statement") or "", failure.get("sqlstate")
     quotes_values = (sqlstate or "").startswith("22")  # a revision may bind whatever its environment holds
     reason = without_values(failure["reason"], statement) if quotes_values else failure["reason"]
@@ -36,7 +49,16 @@ def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | Fen
         revision=failure.get("revision"),
         statement=shorten(quote(statement)) or None,
         sqlstate=sqlstate,
+        detail=key_detail(sqlstate, failure.get("detail"), context.masker),
+        traceback=quote(failure.get("traceback") or "") or None,
     )
+
+
+def key_detail(sqlstate: str | None, detail: str | None, masker: Masker) -> str | None:
+    """The server's DETAIL where it names a key, and no secret is in it; what is left beside a mask would tell of it."""
+    if not detail or sqlstate not in QUOTES_A_KEY or masker.quote(detail) != detail:
+        return None
+    return shorten(detail)
 
 
 def shorten(text: str) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bootstrapper.migrations import configuration
+from bootstrapper.migrations.configuration import BadConfiguration, Configuration
+from bootstrapper.migrations.drivers import Engine
+from bootstrapper.migrations.environment import engine_kind, sets_version_locations
+from bootstrapper.migrations.packages import locate, names_package
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Project
 
-_SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
-_INI_FLAGS = ("recursive_version_locations", "sourceless")
-_INI_OPTIONS = ("script_location", "version_locations", "path_separator", "version_path_separator", *_INI_FLAGS)
-_LEGACY_SEPARATOR = re.compile(r", *|(?: +)")
 _REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
 
 
@@ -25,50 +22,85 @@ class DynamicProject(Exception):  # noqa: N818 - no fault: only Alembic itself c
     """Something that only running the project's code would tell."""
 
 
-class BadConfiguration(Exception):  # noqa: N818 - turned into an error with its place by whoever knows the step
-    """A configuration that Alembic could not use either."""
-
-
 @dataclass(frozen=True)
 class Layout:
-    """What the configuration says.
+    """Where the configuration says that the files are.
 
     Attributes:
-        ini: alembic.ini, None where there is none.
-        toml: pyproject.toml with a [tool.alembic] table, None where there is none.
+        directory: Where relative paths start.
         script_location: As Alembic takes it: a path, or package:folder.
         version_locations: As Alembic takes them; empty for the folder `versions` beside env.py.
+        packages: The folders of those of these locations that name a package, as far as they were found.
     """
 
+    configuration: Configuration
     directory: Path
-    ini: Path | None
-    toml: Path | None
     script_location: str
     version_locations: tuple[str, ...] = ()
     recursive: bool = False
     sourceless: bool = False
+    packages: tuple[tuple[str, Path], ...] = ()
 
     @property
     def folder(self) -> Path:
-        """The folder with env.py; raises DynamicProject where a package has to be imported to find it."""
+        """The folder with env.py; raises DynamicProject where only importing a package would tell."""
         return self._path(self.script_location)
 
     @property
-    def configuration(self) -> tuple[Path, ...]:
-        return tuple(path for path in (self.ini, self.toml) if path is not None)
+    def version_folders(self) -> list[Path]:
+        """The folders with the revisions; raises DynamicProject as `folder` does."""
+        return [self._path(text) for text in self.version_locations] or [self.folder / "versions"]
 
     def revision_files(self) -> list[Path]:
-        """All revision files in the order in which Alembic reads them."""
+        """All revision files in the order in which Alembic reads them.
+
+        Raises DynamicProject where there may be others, and where there are none: env.py may know of some.
+        """
         if self.sourceless:
             raise DynamicProject("revisions may be compiled files (sourceless)")
-        places = [self._path(text) for text in self.version_locations] or [self.folder / "versions"]
-        found = [path for place in places for path in _python_files(place, recursive=self.recursive)]
+        if self.is_set_by_environment:
+            raise DynamicProject("env.py sets version_locations")
+        found = [path for place in self.version_folders for path in _python_files(place, recursive=self.recursive)]
+        if not found:
+            raise DynamicProject(f"no revisions in {self.places}")
         return list(dict.fromkeys(found))
 
+    @property
+    def is_set_by_environment(self) -> bool:
+        """Whether env.py itself says where the revisions are, and the step does not."""
+        file = self._environment
+        return file is not None and "version_locations" not in self.configuration.own and sets_version_locations(file)
+
+    @property
+    def engine(self) -> Engine | None:
+        """The kind of engine that env.py makes, as far as its text tells."""
+        return None if self._environment is None else engine_kind(self._environment)
+
+    @property
+    def _environment(self) -> Path | None:
+        try:
+            return self.folder / "env.py"
+        except DynamicProject:
+            return None
+
+    @property
+    def places(self) -> str:
+        """Where the configuration says that the revisions are, for people."""
+        return ", ".join(self.version_locations) or f"{_shown(self.script_location, self.directory)}/versions"
+
     def _path(self, text: str) -> Path:
-        if ":" in text and not Path(text).is_absolute():
-            raise DynamicProject(f"{text} names a package")
-        return self.directory / text
+        if not names_package(text):
+            return self.directory / text
+        found = dict(self.packages).get(text)
+        if found is None:
+            raise DynamicProject(f"the package of {text} cannot be located without importing it")
+        return found
+
+
+def _shown(location: str, directory: Path) -> str:
+    """A path in the folder that the project is run in, as it is written there."""
+    path = Path(location)
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else location
 
 
 def _python_files(place: Path, *, recursive: bool) -> list[Path]:
@@ -91,95 +123,41 @@ def _python_files(place: Path, *, recursive: bool) -> list[Path]:
 def read(settings: MigrationSettings, project: Project) -> Layout:
     """Reads the configuration as Alembic would, started in the settings' `cwd`.
 
-    Raises:
-        BadConfiguration: A named file is missing or no configuration, or nothing says where the scripts are.
+    Raises BadConfiguration where a named file is missing or no configuration, nothing says where the scripts are, or
+    they are not there.
     """
-    directory = project.path(settings.cwd)
-    ini, toml = _find(settings, project)
-    options = {**(toml_options(toml) if toml else {}), **(_ini_options(ini, settings.section) if ini else {})}
-    location = _own_location(settings, project) or options.get("script_location")
+    found = configuration.read(settings, project)
+    location = _own_location(settings, project) or found.text("script_location")
     if not location:
         raise BadConfiguration(f"no script_location here or in {settings.config or 'alembic.ini or pyproject.toml'}")
+    versions = found.several("version_locations")
     layout = Layout(
-        directory,
-        ini,
-        toml,
-        str(location),
-        tuple(options.get("version_locations") or ()),
-        recursive=bool(options.get("recursive_version_locations")),
-        sourceless=bool(options.get("sourceless")),
+        found,
+        project.path(settings.cwd),
+        location,
+        versions,
+        recursive=found.flag("recursive_version_locations"),
+        sourceless=found.flag("sourceless"),
+        packages=locate(settings, project, [location, *versions], found.several("prepend_sys_path")),
     )
-    _require_environment(layout)
+    _require_files(layout)
     return layout
 
 
 def _own_location(settings: MigrationSettings, project: Project) -> str | None:
     """A path of the settings starts at the file that names it; a package stays as it is."""
     location = settings.script_location
-    return location if location is None or ":" in location else str(project.path(location))
+    return location if location is None or names_package(location) else str(project.path(location))
 
 
-def _require_environment(layout: Layout) -> None:
+def _require_files(layout: Layout) -> None:
+    """Alembic itself passes over a folder of revisions that is not there."""
     try:
-        folder = layout.folder
+        folder, places = layout.folder, layout.version_folders
     except DynamicProject:
         return
     if not (folder / "env.py").is_file():
         raise BadConfiguration(f"no env.py in {layout.script_location}")
-
-
-def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None]:
-    if settings.config is not None:
-        named = project.path(settings.config)
-        if not named.is_file():
-            raise BadConfiguration(f"no file {settings.config}")
-        return (None, named) if named.suffix == ".toml" else (named, None)
-    directory = project.path(settings.cwd)
-    ini, toml = directory / "alembic.ini", directory / "pyproject.toml"
-    return ini if ini.is_file() else None, toml if toml.is_file() and toml_options(toml) else None
-
-
-def toml_options(file: Path) -> dict[str, Any]:
-    """[tool.alembic] with its placeholders filled in."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfiguration(f"{file.name}: {error}") from error
-    options = tables.get("tool", {}).get("alembic", {})
-    here = {"here": file.absolute().parent.as_posix()}
-    try:
-        return {name: _fill(value, here) for name, value in options.items()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadConfiguration(f"{file.name}: [tool.alembic]: {error}") from error
-
-
-def _fill(value: object, here: Mapping[str, str]) -> object:
-    if isinstance(value, str):
-        return value % here
-    return [item % here if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
-
-
-def _ini_options(file: Path, section: str) -> dict[str, Any]:
-    """The section's options that say where files are."""
-    parser = configparser.ConfigParser({"here": file.absolute().parent.as_posix().replace("%", "%%")})
-    try:
-        parser.read_string(file.read_text(encoding="utf-8"), file.name)
-        found: dict[str, Any] = {
-            name: parser.get(section, name) for name in _INI_OPTIONS if parser.has_option(section, name)
-        }
-    except UnicodeDecodeError as error:
-        raise BadConfiguration(f"{file.name}: {error}") from error
-    except configparser.Error as error:  # its later lines quote the file, where a password may stand
-        raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
-    separator = found.get("path_separator", found.get("version_path_separator"))
-    if found.get("version_locations"):
-        found["version_locations"] = _split(found["version_locations"], separator)
-    return {name: value == "true" if name in _INI_FLAGS else value for name, value in found.items()}
-
-
-def _split(text: str, separator: str | None) -> list[str]:
-    if separator is None:
-        return _LEGACY_SEPARATOR.split(text)
-    if separator not in _SEPARATORS:
-        raise BadConfiguration(f"{separator!r} is no path_separator; Alembic knows {', '.join(_SEPARATORS)}")
-    return [part.strip() for part in text.split(_SEPARATORS[separator]) if part.strip()]
+    for text, place in zip(layout.version_locations, places, strict=False):
+        if not place.is_dir():
+            raise BadConfiguration(f"folder {text} of version_locations does not exist")

@@ -12,6 +12,8 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import MigrationError
+from bootstrapper.masking import Masker
+from bootstrapper.migrations.failures import key_detail
 from bootstrapper.plan import Finding
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, LedgerNames
 
@@ -81,7 +83,9 @@ def leftovers_parameters(ledger: LedgerNames) -> dict[str, object]:
     return {"ledger": ledger.schema, "prefix": "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"}
 
 
-def repair(connection: Connection[Any], leftovers: Iterable[Leftover], *, lock_timeout_seconds: float | None) -> None:
+def repair(
+    connection: Connection[Any], leftovers: Iterable[Leftover], masker: Masker, *, lock_timeout_seconds: float | None
+) -> None:
     """Runs the repairing statements one by one; those before a failing one stay done.
 
     A REINDEX that fails leaves an index named *_ccnew, which the next search finds and the next repair drops.
@@ -96,24 +100,28 @@ def repair(connection: Connection[Any], leftovers: Iterable[Leftover], *, lock_t
     """
     with _lock_timeout(connection, lock_timeout_seconds):
         for statement in (leftover.repair for leftover in leftovers if leftover.repair):
-            _run(connection, statement)
+            _run(connection, statement, masker)
 
 
-def _run(connection: Connection[Any], statement: str) -> None:
+def _run(connection: Connection[Any], statement: str, masker: Masker) -> None:
     try:
         connection.execute(statement.encode())
     except psycopg.OperationalError as error:
         if error.sqlstate is None:  # the connection is gone: the caller's to judge
             raise
-        raise _refused(error, statement) from error
+        raise _refused(error, statement, masker) from error
     except psycopg.Error as error:
-        raise _refused(error, statement) from error
+        raise _refused(error, statement, masker) from error
 
 
-def _refused(error: psycopg.Error, statement: str) -> MigrationError:
-    """Without the server's DETAIL, which quotes rows."""
-    reason = error.diag.message_primary or type(error).__name__
-    return MigrationError(reason, statement=statement, sqlstate=error.sqlstate, hint=_HINTS.get(type(error)))
+def _refused(error: psycopg.Error, statement: str, masker: Masker) -> MigrationError:
+    return MigrationError(
+        error.diag.message_primary or type(error).__name__,
+        statement=statement,
+        sqlstate=error.sqlstate,
+        detail=key_detail(error.sqlstate, error.diag.message_detail, masker),
+        hint=_HINTS.get(type(error)),
+    )
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,12 +28,12 @@ from bootstrapper.step import Context
 
 # A block's row is followed by that of the upgrade, once the revision is whole.
 _CUT_OFF = """
-SELECT DISTINCT ON (r.revision) r.revision, r.run_id, r.noted_at, r.indexes FROM {revisions} AS r
+SELECT r.revision, r.run_id, r.noted_at, r.indexes, r.file_sha256 FROM {revisions} AS r
 WHERE r.revision = ANY (%s) AND r.step = %s AND r.action = 'autocommit'
   AND NOT EXISTS (SELECT 1 FROM {revisions} AS later
                   WHERE later.step = r.step AND later.id > r.id
                     AND (later.action = 'stamp' OR later.action <> 'autocommit' AND later.revision = r.revision))
-ORDER BY r.revision, r.id
+ORDER BY r.id
 """
 _BUILT_SINCE = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.relname, c.relname
@@ -51,13 +52,15 @@ class CutOff:
     """A revision whose autocommit block began and that was never finished.
 
     Attributes:
-        indexes: Names of all that were there when the block began.
+        indexes: Names of all that were there when a block of it first began.
+        is_of_this_file: Whether its file is still the one that was cut off; what another one does is not known.
     """
 
     revision: Revision
     run_id: UUID
     since: datetime
     indexes: tuple[str, ...]
+    is_of_this_file: bool
 
     @property
     def finding(self) -> Finding:
@@ -77,10 +80,20 @@ class CutOff:
         return is_created is not None and re.search(rf"(?<!\w){re.escape(table)}(?!\w)", text) is not None
 
 
+@dataclass(frozen=True)
+class _Block:
+    """A row of the ledger about one autocommit block that began; early ledgers have no digest of its file."""
+
+    run_id: UUID
+    noted_at: datetime
+    indexes: Sequence[str] | None
+    file_sha256: str | None
+
+
 def findings(context: Context, state: State | None) -> list[Finding]:
     """What to tell, each with the statement that mends it; without a state, where nothing is pending."""
     cut = _cut_off(context, state) if state is not None else []
-    return [*(each.finding for each in cut), *(each.finding for each in _to_mend(context, cut))]
+    return [*(each.finding for each in cut if each.is_of_this_file), *(each.finding for each in _to_mend(context, cut))]
 
 
 def repairs(context: Context, state: State) -> list[Change]:
@@ -111,7 +124,7 @@ def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> No
         for each in found:
             hold.require()
             context.report(each.repair)
-            leftovers.repair(connection, [each], lock_timeout_seconds=timeout)
+            leftovers.repair(connection, [each], context.masker, lock_timeout_seconds=timeout)
     hold.require()
 
 
@@ -159,4 +172,15 @@ def _cut_off(context: Context, state: State) -> list[CutOff]:
             ).fetchall()
     except ledger.UNREADABLE:
         return []
-    return [CutOff(pending[revision], run_id, since, tuple(there or ())) for revision, run_id, since, there in rows]
+    blocks: dict[str, list[_Block]] = {}
+    for revision, *facts in rows:
+        blocks.setdefault(revision, []).append(_Block(*facts))
+    return [_cut_off_at(pending[revision], found) for revision, found in blocks.items()]
+
+
+def _cut_off_at(revision: Revision, blocks: Sequence[_Block]) -> CutOff:
+    """The first of its blocks that was of the file as it is now, else the first; the indexes were there before any."""
+    digest = hashlib.sha256(revision.file.read_bytes()).hexdigest() if revision.file else None
+    ours = next((block for block in blocks if block.file_sha256 in (None, digest)), None)
+    block = ours or blocks[0]
+    return CutOff(revision, block.run_id, block.noted_at, tuple(blocks[0].indexes or ()), ours is not None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg import sql
 
-from bootstrapper.migrations.layout import Layout, toml_options
+from bootstrapper.migrations import drivers
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.handing import filled_in
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES
@@ -16,7 +17,8 @@ from bootstrapper.postgres.lock import Fence
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Project
 
-DRIVERS = ("psycopg", "psycopg2", "psycopg_async", "asyncpg", "pg8000")
+if TYPE_CHECKING:
+    from bootstrapper.migrations.layout import Layout
 
 _DATABASE_OID = "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
 _IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
@@ -34,8 +36,8 @@ WHERE run_id = {run_id} AND token = {token}
 # The fence, and in the same round trip the revision's row. The names in doubled braces are filled in by the worker.
 _NOTING_FENCE = """
 WITH noted AS (
-    INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes)
-    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}, {indexes}
+    INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes, file_sha256)
+    SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}, {indexes}, {file}
     FROM {lock} WHERE run_id = {run_id} AND token = {token}
 ) {fence}
 """
@@ -55,21 +57,40 @@ SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXEC
 
 def configuration_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
     """What every command of the worker needs to load the project."""
-    options = {"script_location": layout.script_location} if settings.script_location else {}
+    found = layout.configuration
+    location = {"script_location": layout.script_location} if settings.script_location else {}
     return {
-        "ini": str(layout.ini) if layout.ini else None,
-        "toml": str(layout.toml) if layout.toml else None,
-        "toml_options": _texts(toml_options(layout.toml)) if layout.toml else {},
+        "ini": str(found.ini) if found.ini else None,
+        "toml": str(found.toml) if found.toml else None,
+        "toml_options": found.toml_texts(),
         "section": settings.section,
-        "options": options,
+        "options": {**found.own, **location},
+        "attributes": settings.attributes,
         "x": list(settings.x),
-        "urls": {driver or "": target.url(driver) for driver in (None, *DRIVERS)},
-        "driver": target.driver or "",
+        **_addresses(settings, layout, target),
     }
 
 
-def _texts(options: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in options.items() if isinstance(value, str)}
+def _addresses(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+    """The address with each driver that may do, in order; and for each kind of engine, where that turns out wrong."""
+    preferred = (layout.configuration.driver, target.driver)
+    named = [driver for driver in drivers.DRIVERS if driver.name == settings.driver]
+
+    def addresses(found: Iterable[drivers.Driver]) -> list[dict[str, str]]:
+        return [{**asdict(driver), "url": target.url(driver.name)} for driver in found]
+
+    return {
+        "addresses": addresses(named or drivers.candidates(layout.engine, preferred)),
+        "sync_addresses": [] if named else addresses(drivers.candidates("sync", preferred)),
+        "async_addresses": [] if named else addresses(drivers.candidates("async", preferred)),
+        "bare_address": None if named else target.url(),
+    }
+
+
+def history_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+    """Asks for all revisions; where env.py says where they are, it is run, and connects to nothing."""
+    asked = configuration_request(settings, layout, target)
+    return {**asked, "command": "history", "runs_environment": layout.is_set_by_environment}
 
 
 def render_request(
@@ -108,6 +129,7 @@ def fenced_request(
         "arguments": dict(arguments or {}),
         "hidden_schema": None if own_schema else fence.ledger.schema,
         "hidden_tables": [[fence.ledger.schema, fence.ledger.table_name(name)] for name in TABLES],
+        "transaction_per_migration": settings.transaction_per_migration,
         "version_table": settings.version_table,
         "version_table_schema": settings.version_table_schema,
         "run_id": str(fence.run_id),
@@ -174,11 +196,12 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
             lock=lock,
             step=sql.Literal(step),
             indexes=sql.SQL(indexes),
+            file=sql.SQL(file),
             run_id=sql.Literal(str(fence.run_id)),
             token=sql.Literal(fence.token),
             fence=comparing,
         )
-        for indexes in ("NULL::text[]", _INDEXES)
+        for indexes, file in (("NULL::text[]", "NULL"), (_INDEXES, "{{file}}"))
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
@@ -192,8 +215,8 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
 
 
 def environment(settings: MigrationSettings, project: Project) -> dict[str, str]:
-    """The project's variables; DATABASE_URL in the spelling it already had, so that env.py finds its own driver."""
-    url = project.target.url(project.target.driver)
+    """The project's variables; DATABASE_URL as it was given, unless the step names a driver."""
+    url = project.target.url(settings.driver or project.target.driver)
     return {
         "PYTHONUNBUFFERED": "1",
         **project.variables,

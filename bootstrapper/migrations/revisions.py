@@ -19,6 +19,9 @@ _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
 _DOCSTRING = re.compile(r'\s*(?:#[^\n]*\n\s*)*[rRuU]?("""|\'\'\')(.*?)\1', re.DOTALL)
 _FIRST_BLOCK = re.compile(r"^(?:def|class|async|if|for|while|with|try|match|@)\b", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"^(revision|down_revision|branch_labels|depends_on)\b([^=\n]*)=(.*)$", re.MULTILINE)
+_NAMED_OTHERWISE = re.compile(r"\b(?:revision|down_revision|branch_labels|depends_on)\b|\bimport\s*\*")
+_WORDS = ("revision", "branch_labels", "depends_on", "*")
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _SIMPLE = re.compile(r"""\s*(?:None|"([^"\\]*)"|'([^'\\]*)')\s*(?:\#.*)?""")
 _ID_IN_NAME = re.compile(r"([a-f0-9]+)\.py")
 
@@ -71,7 +74,10 @@ def read_revision(file: Path) -> Revision:
 
 
 def _read_lines(content: bytes) -> _Declared | None:
-    """The lean way: one assignment a line, all four between the docstring and the first block; None otherwise."""
+    """The lean way: one assignment a line, all four between the docstring and the first block; None otherwise.
+
+    Also None where the file names any of them elsewhere: it may be assigned again there.
+    """
     try:
         text = content.decode().replace("\r\n", "\n")
     except UnicodeDecodeError:
@@ -80,7 +86,8 @@ def _read_lines(content: bytes) -> _Declared | None:
     if docstring is None:
         return None
     block = _FIRST_BLOCK.search(text, docstring.end())
-    head = text[docstring.end() : block.start() if block else len(text)]
+    end = block.start() if block else len(text)
+    head = text[docstring.end() : end]
     values: dict[str, tuple[str, ...]] = {}
     for name, annotation, literal in _ASSIGNMENT.findall(head):
         simple = _SIMPLE.fullmatch(literal)
@@ -88,7 +95,17 @@ def _read_lines(content: bytes) -> _Declared | None:
             return None
         values[name] = tuple(group for group in simple.groups() if group is not None)
     quoted = '"""' in head or "'''" in head or "\\\n" in head
-    return None if quoted or len(values) < len(_NAMES) else _Declared(docstring[2], values)
+    if quoted or len(values) < len(_NAMES):
+        return None
+    is_named_again = _names_any(_ASSIGNMENT.sub("", head)) or _names_any(text[end:])
+    return None if is_named_again else _Declared(docstring[2], values)
+
+
+def _names_any(text: str) -> bool:
+    """Whether code, not a comment, has one of the names in it; most texts have none of the words at all."""
+    if not any(word in text for word in _WORDS):
+        return False
+    return _NAMED_OTHERWISE.search(_COMMENT.sub("", text)) is not None
 
 
 def _read_tree(content: bytes, file: Path) -> _Declared:
@@ -96,14 +113,10 @@ def _read_tree(content: bytes, file: Path) -> _Declared:
         module = ast.parse(content, file.name)
     except (SyntaxError, ValueError) as error:
         raise DynamicProject(f"{file.name} is no Python that can be read here") from error
-    values: dict[str, tuple[str, ...]] = {}
-    for node in module.body:
-        for name, value in _assigned(node):
-            if name in values:
-                raise DynamicProject(f"{file.name} assigns {name} twice")
-            values[name] = _literal(value, name, file)
-    if set(_stored(module)) != set(values):
+    assigned = [pair for node in module.body for pair in _assigned(node)]
+    if sorted(_bound(module)) != sorted(name for name, _ in assigned):
         raise DynamicProject(f"{file.name} works its identifiers out")
+    values = {name: _literal(value, name, file) for name, value in dict(assigned).items()}  # the last one counts
     return _Declared(ast.get_docstring(module) or "", values)
 
 
@@ -119,17 +132,28 @@ def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
             yield target.id, node.value
 
 
-def _stored(module: ast.Module) -> Iterator[str]:
-    """Names that the module binds in any way outside its functions and classes."""
+def _bound(module: ast.Module) -> Iterator[str]:
+    """Names that the module binds in any way: outside its functions and classes, or as their `global`."""
+    declared = [name for node in ast.walk(module) if isinstance(node, ast.Global) for name in node.names]
+    yield from (name for name in declared if name in _NAMES)
     todo: list[ast.AST] = list(module.body)
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in _NAMES:
-            yield node.id
-        elif isinstance(node, ast.alias) and (node.asname or node.name) in (*_NAMES, "*"):
-            yield node.asname or node.name
+        yield from (name for name in _binds(node) if name in (*_NAMES, "*"))
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             todo.extend(ast.iter_child_nodes(node))
+
+
+def _binds(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.alias():
+            yield node.asname or node.name
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.Call(func=ast.Name(id="exec" | "globals" | "locals" | "vars")):
+            yield "*"  # whatever it binds
 
 
 def _literal(value: ast.expr, name: str, file: Path) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import psycopg
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.errors import BootstrapperError, MigrationError
 from bootstrapper.events import Warned
+from bootstrapper.migrations import connections
 from bootstrapper.migrations.failures import WORTH_ANOTHER_TRY, failed
 from bootstrapper.migrations.launch import conversation, start
 from bootstrapper.migrations.process import Message, Reported
@@ -62,6 +63,7 @@ class Operation:
         self._hold = hold
         self._deadline = context.deadline.sooner(settings.timeout)
         self.progress = Progress(total=total)
+        self._warned_of: set[str] = set()
         self.written: list[Path] = []
 
     def run(self) -> None:
@@ -113,6 +115,10 @@ class Operation:
                 self._context.report(message)
             case Reported("connected", facts):
                 progress.where = facts["where"]
+            case Reported("driver", facts):
+                self._context.report(f"{facts['reason']}; retrying with driver {facts['driver']}")
+            case Reported("second_connection", facts):
+                self._warn_of_second_connection(facts["revision"])
             case Reported("autocommit"):
                 self._context.emit(Warned(_AUTOCOMMIT, _AUTOCOMMIT_HINT))
             case Reported("started", facts):
@@ -129,6 +135,12 @@ class Operation:
             case Reported("failed", facts):
                 return dict(facts)
         return None
+
+    def _warn_of_second_connection(self, revision: str) -> None:
+        """Not of the first revision: before it, what is committed is the same under plain Alembic."""
+        if self._settings.transaction_per_migration and self.progress.done and revision not in self._warned_of:
+            self._warned_of.add(revision)
+            self._context.emit(Warned(f"revision {revision} {connections.MESSAGE}", connections.REMEDY))
 
     def _show_progress(self, revision: str | None = None) -> None:
         self._context.progress(self.progress.done, self.progress.total, "revisions", revision or "")

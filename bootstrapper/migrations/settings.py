@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
+from bootstrapper.migrations.drivers import Name
 from bootstrapper.step import StepModel
 from bootstrapper.units import Seconds
 
@@ -36,6 +39,31 @@ def _without_placeholder(name: str) -> str:
     return name
 
 
+def _main_option(name: str) -> str:
+    if name.lower() == "script_location":
+        raise ValueError("has its own key under with:")
+    if name.lower() == "sqlalchemy.url":
+        raise ValueError("cannot be set; the address comes from database:")
+    return name
+
+
+def _without_interpolation(value: str | float) -> str | float:
+    if isinstance(value, str) and "%(here)s" in value:
+        raise ValueError("%(here)s is not supported; relative paths start at cwd")
+    return value
+
+
+def _as_json(value: object) -> object:
+    """Numbers of the file come as decimals."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+MainOption = Annotated[str, AfterValidator(_main_option)]
+OptionValue = Annotated[bool | int | float | str, AfterValidator(_without_interpolation)]
 TableName = Annotated[str, Field(min_length=1), AfterValidator(_without_placeholder)]
 Target = Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)]
 
@@ -47,6 +75,11 @@ class MigrationSettings(StepModel):
         config: alembic.ini or pyproject.toml; without it both are looked for in `cwd`.
         script_location: The folder with env.py, in place of the one that `config` names.
         section: The section of alembic.ini.
+        options: Main options of alembic.ini, such as version_locations or file_template; they override those of the
+            files, are taken literally, and relative paths start at `cwd`.
+        attributes: Values for config.attributes, which env.py reads.
+        driver: SQLAlchemy's driver for sqlalchemy.url and DATABASE_URL, such as asyncpg. Without it, DATABASE_URL stays
+            as given, and sqlalchemy.url gets an installed driver that the engine of env.py supports.
         x: Arguments that env.py reads with get_x_argument().
         target: The state to reach: head, heads, a revision, or label@head; or several of these, reached in turn.
         version_table: Where env.py gives Alembic another name than alembic_version.
@@ -54,6 +87,8 @@ class MigrationSettings(StepModel):
         python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
         cwd: The folder the project is run in.
         env: Variables added to the project's environment.
+        transaction_per_migration: False applies all pending revisions in one transaction, as Alembic does by default:
+            all or none, and all their locks are held until the last one is done.
         lock_timeout: How long a statement of a revision waits for a lock, with readers queueing behind it.
         ddl_retries: How often a revision is tried again that got no lock in time, or was in a deadlock.
         statement_timeout: The longest a statement of a revision may take.
@@ -68,6 +103,9 @@ class MigrationSettings(StepModel):
     config: Path | None = None
     script_location: str | None = None
     section: str = "alembic"
+    options: dict[MainOption, OptionValue] = Field(default_factory=dict)
+    attributes: Annotated[dict[str, JsonValue], BeforeValidator(_as_json)] = Field(default_factory=dict)
+    driver: Name | None = None
     x: tuple[str, ...] = ()
     target: Target | Annotated[tuple[Target, ...], Field(min_length=1)] = "head"
     version_table: TableName = DEFAULT_TABLE
@@ -75,6 +113,7 @@ class MigrationSettings(StepModel):
     python: str | None = None
     cwd: Path = Path()
     env: dict[str, str] = Field(default_factory=dict)
+    transaction_per_migration: bool = True
     lock_timeout: Seconds = 3.0
     ddl_retries: Annotated[int, Field(ge=0, le=100)] = 5
     statement_timeout: Seconds | None = None

@@ -38,7 +38,10 @@ def with_sql(
     return found
 
 
-def findings(items: Iterable[Change | Deferred], context: Context) -> list[Finding]:
+def findings(
+    items: Iterable[Change | Deferred], context: Context, *, transaction_per_revision: bool = True
+) -> list[Finding]:
     """What the statements would hurt, where the changes show any."""
     changes = [(revision_of(item), item) for item in items if isinstance(item, Change)]
-    return review(context, {name: item.after[SQL] or "" for name, item in changes if name and SQL in item.after})
+    statements = {name: item.after[SQL] or "" for name, item in changes if name and SQL in item.after}
+    return review(context, statements, transaction_per_revision=transaction_per_revision)

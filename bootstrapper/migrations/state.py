@@ -11,16 +11,22 @@ from psycopg import Connection
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
+from bootstrapper.migrations.configuration import BadConfiguration
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.launch import conversation, start
-from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout, read
+from bootstrapper.migrations.layout import DynamicProject, Layout, read
 from bootstrapper.migrations.origin import brought_by
 from bootstrapper.migrations.process import Reported
-from bootstrapper.migrations.request import configuration_request
+from bootstrapper.migrations.request import history_request
 from bootstrapper.migrations.revisions import Revision, read_revision
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.versions import Versions, read_versions
 from bootstrapper.step import Context, Project
+
+_NO_REVISIONS = (
+    "Set `options: {version_locations: ...}` under with:, or create the first revision with"
+    " `bootstrapper revision MESSAGE`."
+)
 
 
 @dataclass(frozen=True)
@@ -107,22 +113,45 @@ def read_declared(
 ) -> Declared:
     """Reads the files without importing them; where that does not tell, asks Alembic and says so.
 
-    Raises InvalidFileError, also where the revisions do not fit together or a target is none of them.
+    Raises InvalidFileError, also where there are no revisions, they do not fit together, or a target is none of them;
+    MigrationError where Alembic could not read them.
     """
     layout = find_layout(settings, project, source)
     try:
-        revisions = [_read(file, project) for file in layout.revision_files()]
+        revisions = _read_all(layout, project)
     except DynamicProject as reason:
         revisions = _remembered(settings, layout, project)
         if not revisions:
             report(f"{reason}: Alembic reads the revisions, running the project's code")
-            revisions = _ask_alembic(settings, layout, project, deadline, report)
+            revisions = _ask_alembic(settings, layout, project, deadline.sooner(settings.timeout), report)
             project.remembered[_question(settings, layout)] = (revisions, _files_beside(revisions))
+    if not revisions:
+        raise InvalidFileError([Problem(f"no revisions found in {layout.places}", source, _NO_REVISIONS)])
     try:
         history = History(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
     except BrokenHistory as error:
         raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
+
+
+def is_written_down(settings: MigrationSettings, project: Project, source: Source | None = None) -> bool:
+    """Whether the files tell the history by themselves, so that no code of the project has to be run for it.
+
+    Looked at once in a run.
+    """
+    layout = find_layout(settings, project, source)
+    question = (is_written_down, layout)
+    if question not in project.remembered:
+        project.remembered[question] = _tells(layout, project)
+    return bool(project.remembered[question])
+
+
+def _tells(layout: Layout, project: Project) -> bool:
+    try:
+        _read_all(layout, project)
+    except DynamicProject:
+        return False
+    return True
 
 
 def misnamed(
@@ -131,7 +160,7 @@ def misnamed(
     """Which names stand for no revision, as far as the files can be read without running any code of the project."""
     try:
         layout = find_layout(settings, project, source)
-        history = History(_read(file, project) for file in layout.revision_files())
+        history = History(_read_all(layout, project))
     except DynamicProject:
         return []
     except InvalidFileError as error:
@@ -145,6 +174,10 @@ def misnamed(
         except BrokenHistory as error:
             problems.append(Problem(str(error), source, error.hint))
     return problems
+
+
+def _read_all(layout: Layout, project: Project) -> list[Revision]:
+    return [_read(file, project) for file in layout.revision_files()]
 
 
 def _read(file: Path, project: Project) -> Revision:
@@ -179,7 +212,7 @@ def _files_beside(revisions: list[Revision]) -> dict[str, tuple[int, int]]:
 def _ask_alembic(
     settings: MigrationSettings, layout: Layout, project: Project, deadline: Deadline, report: Callable[[str], None]
 ) -> list[Revision]:
-    asked = {**configuration_request(settings, layout, project.target), "command": "history"}
+    asked = history_request(settings, layout, project.target)
     revisions: list[Revision] = []
     with start(settings, project, asked) as worker:
         try:
@@ -187,10 +220,15 @@ def _ask_alembic(
                 match message:
                     case str():
                         report(message)
+                    case Reported("environment_failed", facts):
+                        report(f"env.py failed while it was asked for version folders: {facts['reason']}")
                     case Reported("revision", facts):
                         revisions.append(Revision.from_facts(facts))
                     case Reported("failed", facts):
-                        raise MigrationError(facts["reason"])
+                        raise MigrationError(facts["reason"], traceback=facts["traceback"])
         except TimeoutError as error:
-            raise MigrationError("Alembic did not read the revisions in time") from error
+            raise MigrationError(
+                "Alembic did not read the revisions in time",
+                hint="Raise the step's `timeout`, the limits: of the file, or --timeout.",
+            ) from error
     return revisions

@@ -16,10 +16,13 @@ if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
 import functools
+import hashlib
 import importlib.util
 import io
 import json
 import os
+import re
+import sysconfig
 import threading
 import time
 import traceback
@@ -29,24 +32,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import alembic
+import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, StatementError
 from sqlalchemy.pool import Pool
 
 ORPHANED = 70
 FAILED = 1
-DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg")
+DRIVER_MODULES = ("psycopg", "psycopg2", "psycopg2cffi", "pg8000", "asyncpg")
+"""Those of drivers.py, which can not be imported here."""
+STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
+LIBRARIES = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (alembic, sqlalchemy))
+PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
+MOST_FRAMES = 100
 
 BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
 TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
-REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION and SECONDS
+REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION, SECONDS and FILE
 ACTION = "{{action}}"
 SECONDS = "{{seconds}}"
+FILE = "{{file}}"
 
 
 class Stop(Exception):  # noqa: N818 - the parent turns it into an error
@@ -93,9 +104,14 @@ class Guard:
         self.request = request
         self.events = events
         self.revision: str | None = None
+        self.digest = ""
         self.failure: dict[str, Any] | None = None
+        self.is_connected = False
+        self.is_migrating = False
+        self.kind: type = type(None)
         self.asks: dict[str, str] = {}
         self.done = 0
+        self.uncommitted: list[str | None] = []
         self.began = 0.0
 
     def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
@@ -114,7 +130,7 @@ class Guard:
                 return
             guard.require_version_table(options)
             guard.connect(connection)
-            options["transaction_per_migration"] = True
+            options["transaction_per_migration"] = guard.request["transaction_per_migration"]
             options["on_version_apply"] = [*_several(options.get("on_version_apply")), guard.version_applied]
             options["include_object"] = guard.without_ledger(options.get("include_object"))
             steps = self.context_opts.get("fn")
@@ -125,6 +141,12 @@ class Guard:
             guard.fence_after_autocommit(self.get_context())
 
         EnvironmentContext.configure = configure  # type: ignore[method-assign]
+        event.listen(Pool, "checkout", self.notice)
+
+    def notice(self, dbapi_connection: Any, *_: Any) -> None:
+        """Tells of a connection that a revision opens beside its own, which sees another state of the database."""
+        if self.is_migrating and isinstance(dbapi_connection, self.kind):
+            self.events.send("second_connection", revision=self.revision)
 
     def require_version_table(self, options: dict[str, Any]) -> None:
         """The parent reads the version rows itself, so it has to know where env.py keeps them."""
@@ -155,6 +177,8 @@ class Guard:
         self.asks = dict(self.request["asks" if may_identify else "asks_without_identifier"])
         if not may_note:
             self.asks["noting_fence"] = ""
+        self.is_connected = True
+        self.kind = type(_dbapi_connection(connection))
         self.events.send("connected", where=_where(connection))
         self.compare_database(connection, *_one(connection, self.asks["identity"]))
 
@@ -191,7 +215,13 @@ class Guard:
             return self.asks["fence"]
         seconds = f"{time.monotonic() - self.began:.6f}"
         statement = self.asks["noting_block" if action == "autocommit" else "noting_fence"]
-        for place, value in ((REVISION, literal(self.revision)), (ACTION, literal(action)), (SECONDS, seconds)):
+        facts = {
+            REVISION: literal(self.revision),
+            ACTION: literal(action),
+            SECONDS: seconds,
+            FILE: literal(self.digest),
+        }
+        for place, value in facts.items():
             statement = statement.replace(place, value)
         return statement
 
@@ -200,18 +230,25 @@ class Guard:
 
         def iterate(heads: Any, context: Any) -> Any:
             pending = list(steps(heads, context))
-            self.events.send("started", total=self.done + len(pending))
+            self.events.send("started", total=self.done + len(self.uncommitted) + len(pending))
             for step in pending:
                 if hasattr(step, "migration_fn") and context.connection is not None:
                     step.migration_fn = self.migration(step, context.connection)
                 yield step
-                self.done += 1
-                if context.connection is None or not context.connection.in_transaction():  # it has been committed
-                    self.events.send("applied", done=self.done, revision=self.revision)
+                self.uncommitted.append(self.revision)
+                if context.connection is None or not context.connection.in_transaction():
+                    self.committed()
                 self.revision = None
 
         iterate.is_fenced = True  # type: ignore[attr-defined]
         return iterate
+
+    def committed(self) -> None:
+        """Tells of the revisions that were applied since; where all are in one transaction, env.py has ended it."""
+        for revision in self.uncommitted:
+            self.done += 1
+            self.events.send("applied", done=self.done, revision=revision)
+        self.uncommitted.clear()
 
     def migration(self, step: Any, connection: Any) -> Callable[..., None]:
         run = step.migration_fn
@@ -219,10 +256,18 @@ class Guard:
         @functools.wraps(run)  # Alembic logs the function's name
         def migrate(**options: Any) -> None:
             self.revision = step.revision.revision
+            self.digest = _digest(step.revision.path)
             number = self.pass_fence(connection)
             self.events.send("began", revision=self.revision, transaction=number)
             self.began = time.monotonic()
-            run(**options)
+            self.is_migrating = True
+            try:
+                run(**options)
+            except BaseException:
+                self.uncommitted.clear()  # taken back together with this one
+                raise
+            finally:
+                self.is_migrating = False
 
         return migrate
 
@@ -284,6 +329,11 @@ def literal(text: str) -> str:
     return "E'" + "".join(c if c.isascii() and c.isalnum() else f"\\U{ord(c):08x}" for c in text) + "'"
 
 
+def _digest(file: Any) -> str:
+    """Of what is in a revision's file, so that the parent knows it again."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
 def _one(connection: Any, statement: str) -> Any:
     return connection.exec_driver_sql(statement).fetchone()
 
@@ -292,6 +342,11 @@ def _several(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _dbapi_connection(connection: Any) -> Any:
+    fairy = connection.connection
+    return getattr(fairy, "dbapi_connection", None) or fairy.connection
 
 
 def _client_side_pid(connection: Any) -> int | None:
@@ -320,19 +375,31 @@ def configuration(request: dict[str, Any]) -> Config:
         request["options"] = {**request["toml_options"], **request["options"]}
     for name, value in request["options"].items():
         config.set_main_option(name, value.replace("%", "%%"))
-    url = request["urls"][driver(config, request)]
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config.attributes.update(request["attributes"])
+    config.set_main_option("sqlalchemy.url", address(request).replace("%", "%%"))
     return config
 
 
-def driver(config: Config, request: dict[str, Any]) -> str:
-    """The driver that the project's own settings name, else the first that is installed here."""
-    own = config.file_config.get(request["section"], "sqlalchemy.url", raw=True, fallback="")
-    named = own.partition("://")[0].partition("+")[2]
-    for name in (named, request["driver"], *DRIVERS):
-        if name in request["urls"] and importlib.util.find_spec(name) is not None and _is_dialect(name):
-            return str(name)
-    return ""
+def address(request: dict[str, Any]) -> str:
+    """The first one whose driver is installed here; without any, what SQLAlchemy makes of an address without one."""
+    found = next(installed(request["addresses"]), None)
+    if found is not None:
+        return str(found["url"])
+    if request["bare_address"] is None:
+        raise Stop("driver", f"driver {request['addresses'][0]['name']} is not installed for this interpreter")
+    return str(request["bare_address"])
+
+
+def other_address(request: dict[str, Any]) -> dict[str, str] | None:
+    """One with a driver for the other kind of engine; without any driver, SQLAlchemy takes one that is not async."""
+    used = next(installed(request["addresses"]), {"engine": "sync"})
+    return next(installed(request["async_addresses" if used["engine"] == "sync" else "sync_addresses"]), None)
+
+
+def installed(addresses: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    for each in addresses:
+        if importlib.util.find_spec(each["module"]) is not None and _is_dialect(each["name"]):
+            yield each
 
 
 def _is_dialect(name: str) -> bool:
@@ -345,58 +412,77 @@ def _is_dialect(name: str) -> bool:
 
 def upgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Brings the database to the target; gives what stopped it, None where nothing did."""
-    guard = Guard(request, events)
-    guard.install()
 
-    def work() -> None:
+    def work(guard: Guard) -> None:
         for target in request["targets"]:
             command.upgrade(configuration(request), target)
+            guard.committed()
 
-    return guarded(guard, work)
+    return guarded(request, events, work)
 
 
 def downgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Takes revisions back, down to the target."""
-    guard = Guard(request, events)
-    guard.install()
-    return guarded(guard, lambda: command.downgrade(configuration(request), request["targets"][0]))
+
+    def work(guard: Guard) -> None:
+        command.downgrade(configuration(request), request["targets"][0])
+        guard.committed()
+
+    return guarded(request, events, work)
 
 
 def revision(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Writes a new revision file and tells its path."""
-    guard = Guard(request, events)
-    guard.install()
 
-    def work() -> None:
+    def work(guard: Guard) -> None:
         made = command.revision(configuration(request), **request["arguments"])
         for script in made if isinstance(made, list) else [made]:
             if script is not None:
                 events.send("written", revision=script.revision, file=str(script.path))
 
-    return guarded(guard, work)
+    return guarded(request, events, work)
 
 
-def guarded(guard: Guard, work: Callable[[], None]) -> dict[str, Any] | None:
-    """What stopped the work; what the guard stopped counts, whatever env.py made of that exception."""
-    failure = attempt(work)
+def guarded(request: dict[str, Any], events: Events, work: Callable[[Guard], None]) -> dict[str, Any] | None:
+    """What stopped the work; what the guard stopped counts, whatever env.py made of that exception.
+
+    An engine that does not take the driver fails before it connects: it is given one for the other kind of engine.
+    """
+    guard = Guard(request, events)
+    guard.install()
+    failure = attempt(lambda: work(guard))
+    if failure is not None and _has_wrong_driver(failure, guard):
+        other = other_address(request)
+        if other is not None:
+            events.send("driver", reason=failure["reason"], driver=other["name"])
+            request["addresses"] = [other]
+            failure = attempt(lambda: work(guard))
     if guard.failure is not None or failure is None:
         return guard.failure
-    return {"revision": guard.revision, **failure}
+    kind = "driver" if _has_wrong_driver(failure, guard) else failure["kind"]
+    return {"revision": guard.revision, **failure, "kind": kind}
+
+
+def _has_wrong_driver(failure: dict[str, Any], guard: Guard) -> bool:
+    return bool(failure["is_of_driver"]) and not guard.is_connected
 
 
 def render(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Sends the SQL of each pending revision, or of each that a downgrade would take back; connects to nothing."""
-
-    @event.listens_for(Engine, "do_connect")
-    @event.listens_for(Pool, "connect")  # an engine with a creator of its own asks nobody before
-    def refuse(*_: Any) -> None:
-        raise Stop("project", "env.py connects to the database even where it is only asked for SQL")
+    refuse_connections()
 
     def work() -> None:
         for rows, target in request["walks"]:
             Rendering(configuration(request), request["direction"], target, events).run(tuple(rows))
 
     return attempt(work)
+
+
+def refuse_connections() -> None:
+    @event.listens_for(Engine, "do_connect")
+    @event.listens_for(Pool, "connect")  # an engine with a creator of its own asks nobody before
+    def refuse(*_: Any) -> None:
+        raise Stop("connects", "env.py connects to the database even where it is only asked for SQL")
 
 
 class Rendering:
@@ -414,21 +500,22 @@ class Rendering:
     def run(self, rows: tuple[str, ...]) -> None:
         """Renders what a database with these version rows would go through."""
         find = self.scripts._upgrade_revs if self.direction == "upgrade" else self.scripts._downgrade_revs
-        steps = list(find(self.target, rows))  # type: ignore[arg-type]
-        for step in steps:
-            script = step.revision
-            self.events.send("step", id=script.revision, message=" ".join(script.doc.split()), file=str(script.path))
-            step.migration_fn = self.cutting(script.revision, step.migration_fn)
-        if steps:
-            with EnvironmentContext(
-                self.config,
-                self.scripts,
-                fn=lambda rev, context: steps,
-                as_sql=True,
-                starting_rev=rows or "base",
-                destination_rev=self.target,
-            ):
-                self.scripts.run_env()
+
+        def steps(rev: Any, context: Any) -> list[Any]:  # asked by env.py, which may have more folders to tell of
+            found = list(find(self.target, rows))  # type: ignore[arg-type]
+            for step in found:
+                step.migration_fn = self.cutting(step.revision.revision, step.migration_fn)
+            return found
+
+        with EnvironmentContext(
+            self.config,
+            self.scripts,
+            fn=steps,
+            as_sql=True,
+            starting_rev=rows or "base",
+            destination_rev=self.target,
+        ):
+            self.scripts.run_env()
 
     def cutting(self, revision: str, run: Callable[..., None]) -> Callable[..., None]:
         """What a revision writes into the buffer is its SQL; one that needs a database does not keep others back."""
@@ -446,12 +533,40 @@ class Rendering:
 
 def history(request: dict[str, Any], events: Events) -> dict[str, Any] | None:
     """Sends all revisions, in the order in which Alembic read them."""
-    return attempt(lambda: send_revisions(ScriptDirectory.from_config(configuration(request)), events))
+
+    def work() -> None:
+        config = configuration(request)
+        scripts = ScriptDirectory.from_config(config)
+        if request["runs_environment"] or not known_to(scripts):
+            scripts = after_environment(config, events)
+        send_revisions(scripts, events)
+
+    return attempt(work)
 
 
-def send_revisions(scripts: Any, events: Events) -> None:
-    known = [script for script in scripts.revision_map._revision_map.values() if script is not None]
-    for script in {script.revision: script for script in known}.values():  # a branch label stands there again
+def after_environment(config: Config, events: Events) -> ScriptDirectory:
+    """The scripts once env.py had its say, in Alembic's offline mode and without a connection."""
+    refuse_connections()
+    config.output_buffer = io.StringIO()
+    scripts = ScriptDirectory.from_config(config)  # a new one, since Alembic remembers what it found
+
+    def run() -> None:
+        with EnvironmentContext(config, scripts, fn=lambda rev, context: [], as_sql=True, destination_rev="heads"):
+            scripts.run_env()
+
+    failure = attempt(run)
+    if failure is not None and failure["kind"] != "connects" and not known_to(scripts):
+        events.send("environment_failed", reason=failure["reason"])
+    return scripts
+
+
+def known_to(scripts: ScriptDirectory) -> list[Any]:
+    found = [script for script in scripts.revision_map._revision_map.values() if script is not None]
+    return list({script.revision: script for script in found}.values())  # a branch label stands there again
+
+
+def send_revisions(scripts: ScriptDirectory, events: Events) -> None:
+    for script in known_to(scripts):
         events.send(
             "revision",
             id=script.revision,
@@ -475,23 +590,46 @@ def attempt(work: Callable[[], None]) -> dict[str, Any] | None:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """What went wrong, without the parameters of a statement and the server's DETAIL, which hold data."""
-    database = _database_error(error)
-    if database is not None:
-        return {"kind": "database", **database}
-    name, text = type(error).__name__, str(error)
-    if name == "CommandError":
-        return {"kind": "alembic", "reason": text}
-    return {"kind": "project", "reason": f"{name}: {text}{_place(error)}"}
+    """What went wrong, without the parameters of a statement; of DETAIL, which quotes rows, the parent thinks again."""
+    return {**_reason(error), "traceback": _traceback(error), "is_of_driver": any(map(_is_of_driver, _chain(error)))}
 
 
-def _database_error(error: BaseException) -> dict[str, Any] | None:
-    if isinstance(error, DBAPIError):
-        original: Any = error.orig
-        return {"reason": _message(original), "statement": error.statement, "sqlstate": _sqlstate(original)}
-    if _sqlstate(error) is not None:  # a migration that used the driver itself
-        return {"reason": _message(error), "sqlstate": _sqlstate(error)}
-    return None
+def _reason(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, Stop):
+        return error.report
+    if _server_error(error) is not None or isinstance(error, StatementError):
+        return {"kind": "database", **_database_error(error)}
+    if type(error).__name__ == "CommandError":
+        return {"kind": "alembic", "reason": str(error)}
+    if isinstance(error, ModuleNotFoundError) and error.name in DRIVER_MODULES:
+        return {"kind": "driver", "reason": f"{error}{_place(error)}"}
+    return {"kind": "project", "reason": f"{type(error).__name__}: {error}{_place(error)}"}
+
+
+def _is_of_driver(error: BaseException) -> bool:
+    """Whether an engine was made for the other kind of driver: an async one is needed, or none."""
+    is_sync_in_async = isinstance(error, InvalidRequestError) and "requires an async driver" in str(error)
+    return is_sync_in_async or type(error).__name__ == "MissingGreenlet"
+
+
+def _server_error(error: BaseException) -> BaseException | None:
+    """The driver's own error behind this one, where the server said no."""
+    original = error.orig if isinstance(error, StatementError) else error
+    return original if isinstance(error, DBAPIError) or _sqlstate(original) is not None else None
+
+
+def _database_error(error: BaseException) -> dict[str, Any]:
+    statement = error.statement if isinstance(error, StatementError) else None
+    original = _server_error(error)
+    if original is None:  # SQLAlchemy could not even send it
+        cause = getattr(error, "orig", None) or error
+        return {"reason": f"{type(cause).__name__}: {_first_line(cause)}{_place(error)}", "statement": statement}
+    return {
+        "reason": _message(original),
+        "detail": _detail(original),
+        "statement": statement,
+        "sqlstate": _sqlstate(original),
+    }
 
 
 def _sqlstate(error: Any) -> str | None:
@@ -504,18 +642,69 @@ def _message(error: Any) -> str:
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     if primary:
         return str(primary)
-    cause = error.__cause__ if error.__cause__ is not None and _sqlstate(error.__cause__) else error
-    lines = str(cause).strip().splitlines()
+    return _first_line(error.__cause__ if error.__cause__ is not None and _sqlstate(error.__cause__) else error)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
+def _detail(error: Any) -> str | None:
+    """The server's DETAIL, as psycopg and psycopg2 have it, or the error of asyncpg behind SQLAlchemy's."""
+    for each in (error, error.__cause__):
+        detail = getattr(getattr(each, "diag", None), "message_detail", None) or getattr(each, "detail", None)
+        if isinstance(detail, str):
+            return detail
+    return None
+
+
 def _place(error: BaseException) -> str:
-    """Where the project's own code was when it failed."""
+    """Where the project was when it failed: the innermost frame of its own files, else of what is installed."""
     here = f"{Path.cwd()}{os.sep}"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.startswith(here) and "site-packages" not in frame.filename:
-            return f" ({frame.filename[len(here) :]}:{frame.lineno})"
-    return ""
+    own = installed = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        name = frame.filename if frame.filename.startswith("<") else os.path.abspath(frame.filename)  # noqa: PTH100 - resolves no links
+        if _is_of_no_project(name):
+            continue
+        if name.startswith(here) and not _is_installed(name):
+            own = f" ({name[len(here) :]}:{frame.lineno})"
+        else:
+            installed = f" ({PACKAGES.sub('', name)}:{frame.lineno})"
+    return own or installed
+
+
+def _is_of_no_project(name: str) -> bool:
+    """Whether it is this file, Alembic's, SQLAlchemy's, or Python's own."""
+    is_pythons = name.startswith(("<", STANDARD_LIBRARY)) and not _is_installed(name)
+    return is_pythons or name == __file__ or name.startswith(LIBRARIES)
+
+
+def _is_installed(name: str) -> bool:
+    return PACKAGES.match(name) is not None
+
+
+def _traceback(error: BaseException) -> str:
+    """The way to the error, below the ways to those it came from; of what the server said, only the SQLSTATE."""
+    parts: list[str] = []
+    for each in _chain(error):
+        frames = [frame for frame in traceback.extract_tb(each.__traceback__) if frame.filename != __file__]
+        server = _server_error(each)
+        said = str(each) if not isinstance(each, StatementError) else _reason(each)["reason"]
+        said = said if server is None else f"SQLSTATE {_sqlstate(server) or 'unknown'}"
+        way = "".join(traceback.format_list(frames[-MOST_FRAMES:]))
+        parts.append(f"Traceback (most recent call last):\n{way}{type(each).__name__}: {said}")
+    return "\n\n".join(reversed(parts))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what was behind it."""
+    known: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in known:
+        known.add(id(each))
+        yield each
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
 
 
 COMMANDS = {

@@ -20,7 +20,7 @@ from bootstrapper.errors import AheadError, InvalidFileError, Problem, RefusedEr
 from bootstrapper.plan import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
-LEDGER_VERSION = 2
+LEDGER_VERSION = 3
 RESTORED_AS_OF = "restored-as-of:"
 """Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
 BROKEN = "broken"
@@ -120,9 +120,14 @@ def _grant(connection: Connection[Any], names: LedgerNames, role: str) -> None:
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, to))
 
 
-def require_known_version(connection: Connection[Any], names: LedgerNames) -> None:
-    """Raises AheadError where a later version of this program has been here."""
+def complete(connection: Connection[Any], names: LedgerNames) -> None:
+    """Brings a ledger of an earlier version up to this one, as `create` does.
+
+    Raises AheadError where a later version of this program has been here.
+    """
     row = connection.execute(names.fill("SELECT value FROM {meta} WHERE key = 'ledger_version'")).fetchone()
+    if row is not None and int(row[0]) < LEDGER_VERSION:
+        create(connection, names)
     if row is not None and int(row[0]) > LEDGER_VERSION:
         raise AheadError(
             f"the ledger has version {row[0]}, this program knows version {LEDGER_VERSION}",

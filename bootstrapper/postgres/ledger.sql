@@ -75,6 +75,8 @@ CREATE TABLE IF NOT EXISTS {revisions} (
     indexes  text[],
     noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+-- Since version 3: that of the file whose autocommit block began.
+ALTER TABLE {revisions} ADD COLUMN IF NOT EXISTS file_sha256 text;
 COMMENT ON TABLE {revisions} IS 'bootstrapper: revisions of migrations, each with the run that applied it';
 
 CREATE TABLE IF NOT EXISTS {digests} (
@@ -88,7 +90,7 @@ CREATE TABLE IF NOT EXISTS {digests} (
 );
 COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
 
-INSERT INTO {meta} AS known VALUES ('ledger_version', '2')
+INSERT INTO {meta} AS known VALUES ('ledger_version', '3')
 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE known.value::integer < excluded.value::integer;
 -- Above every token that was ever given out, also where a restored dump brought the runs without their lock.
 INSERT INTO {lock} (token) SELECT coalesce(max(token), 0) FROM {runs} ON CONFLICT DO NOTHING;

@@ -141,7 +141,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (FENCE_LOCK_TIMEOUT,))
         if not ledger.exists(connection, names):
             ledger.create(connection, names)
-        ledger.require_known_version(connection, names)
+        ledger.complete(connection, names)
         row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # as text it hangs on the role's DateStyle
         if row is None and not connection.execute(names.fill("SELECT 1 FROM {lock}")).fetchone():
             ledger.create(connection, names)  # a restored dump brought the table without its row

@@ -19,7 +19,9 @@ UNDEFINED_OBJECT = "42704"
 INVALID_SCHEMA_NAME = "3F000"
 UNDEFINED_TABLE = "42P01"
 UNDEFINED_COLUMN = "42703"
+FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
+EXCLUSION_VIOLATION = "23P01"
 TOO_MANY_CONNECTIONS = "53300"
 OBJECT_NOT_IN_PREREQUISITE_STATE = "55000"
 OBJECT_IN_USE = "55006"
@@ -35,6 +37,9 @@ RETRY_TRANSACTION = frozenset({LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLO
 
 RETRY_AT_ONCE = RETRY_TRANSACTION - {QUERY_CANCELED}
 """Somebody was in the way, and nothing of ours was kept."""
+
+QUOTES_A_KEY = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, EXCLUSION_VIOLATION})
+"""The server's DETAIL names a key that is in the way or missing; that of other violations quotes the whole row."""
 
 CONNECTION_LOST = frozenset({ADMIN_SHUTDOWN, "57P02", "57P03", "08000", "08003", "08006"})
 """What those see whose backend or server was ended under them."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from bootstrapper.errors import FencedOffError, GuardError, MigrationError, Problem
+import psycopg
+
+from bootstrapper.errors import BootstrapperError, FencedOffError, GuardError, MigrationError, Problem
 from bootstrapper.events import Warned
-from bootstrapper.migrations import describe, remains
+from bootstrapper.migrations import connections, describe, remains
 from bootstrapper.migrations.aftermath import told
 from bootstrapper.migrations.contact import stranger
 from bootstrapper.migrations.history import BrokenHistory, History
 from bootstrapper.migrations.layout import DynamicProject
 from bootstrapper.migrations.request import fenced_request
 from bootstrapper.migrations.revisions import read_revision
+from bootstrapper.migrations.rights import MissingRight, missing
 from bootstrapper.migrations.runner import Operation, Progress
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.versions import Versions
 from bootstrapper.plan import SQL
 from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.sqlstates import INSUFFICIENT_PRIVILEGE
 from bootstrapper.step import Action, Change, Context, Deferred, Finding, Project, Step
 
 
@@ -36,8 +41,8 @@ class Migrate(Step):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """What is to be mended, a revision to adopt, and the pending revisions in order.
 
-        Raises AheadError where the database is at a revision that the code lacks, and GuardError where it has tables,
-        no version, and nothing to adopt.
+        Raises AheadError where the database is at a revision that the code lacks, GuardError where it has tables, no
+        version, and nothing to adopt, and RefusedError where the role may not create the version table.
         """
         declared = self._declared(context)
         state = find_known(context, declared, self.options)
@@ -45,6 +50,9 @@ class Migrate(Step):
             needs = f"the right to read {self.options.version_table_name()}"
             return [Deferred(needs, "no telling what is pending", frozenset({Action.RUN}))]
         adopted, later = self._after_adoption(context, state)
+        refused = self._missing_right(context, state)
+        if refused is not None and not context.earlier():  # an earlier step may grant it
+            raise refused.error(context.project.target.where)
         repairs = remains.repairs(context, state) if self.options.repair else []
         revisions = [describe.change(revision, context.project) for revision in later.pending]
         return [*adopted, *repairs, *revisions]
@@ -81,12 +89,27 @@ class Migrate(Step):
         Where nothing is pending, no file is looked at, and a database ahead of them is none of the reader's trouble.
         """
         state = find_known(context, self._declared(context), self.options) if changes else None
-        left = [] if self.options.repair else remains.findings(context, state)
+        left = self._left(context, state)
+        refused = self._missing_right(context, state) if state is not None else None
+        left += [refused.finding] if refused is not None else []
+        left += self._second_connections(state) if state is not None else []
         if not any(isinstance(item, Change) and SQL in item.after for item in changes):
             return left
         from bootstrapper.migrations import showing  # noqa: PLC0415 - the linter stays off the fast path
 
-        return [*left, *showing.findings(changes, context)]
+        each = self.options.transaction_per_migration
+        return [*left, *showing.findings(changes, context, transaction_per_revision=each)]
+
+    def _missing_right(self, context: Context, state: State) -> MissingRight | None:
+        """Asked where the first revision is to be applied, and Alembic's table to be created before it."""
+        return missing(context, self.options) if state.pending and state.versions.is_missing else None
+
+    def _left(self, context: Context, state: State | None) -> list[Finding]:
+        """What a revision left behind, unless the step mends it itself."""
+        return [] if self.options.repair else remains.findings(context, state)
+
+    def _second_connections(self, state: State) -> list[Finding]:
+        return connections.findings(state.pending) if self.options.transaction_per_migration else []
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
@@ -118,17 +141,26 @@ class Migrate(Step):
         )
         operation = Operation(self.options, asked, context, hold, total=len(state.pending))
         with told(operation, context, self.options, state.rows):
-            operation.run()
+            self._run(operation, context, state)
         state = find_known(context, state.declared, self.options)
         if state.pending or not state.versions.is_readable:
             raise MigrationError(_shortfall(state, operation.progress, context), hint=_HINT)
+
+    def _run(self, operation: Operation, context: Context, state: State) -> None:
+        try:
+            operation.run()
+        except MigrationError as error:
+            with suppress(psycopg.Error, BootstrapperError):  # why it failed counts
+                _warn(context, self._left(context, find_known(context, state.declared, self.options)))
+                if error.sqlstate == INSUFFICIENT_PRIVILEGE and (refused := missing(context, self.options)):
+                    error.hint = error.hint or refused.hint
+            raise
 
     def _look_back(self, context: Context, hold: Hold, declared: Declared) -> None:
         """What the revisions themselves left unfinished, such as a constraint that nobody validated."""
         state = find_known(context, declared, self.options)
         self._repair(context, hold, state)
-        for finding in [] if self.options.repair else remains.findings(context, state):
-            context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
+        _warn(context, self._left(context, state))
 
     def _repair(self, context: Context, hold: Hold, state: State) -> None:
         if self.options.repair:
@@ -142,9 +174,9 @@ class Migrate(Step):
         """The configuration, env.py, and the revisions as far as they can be found without running code."""
         layout = find_layout(self.options, project, self.source)
         try:
-            return [*layout.configuration, layout.folder / "env.py", *layout.revision_files()]
+            return [*layout.configuration.files, layout.folder / "env.py", *layout.revision_files()]
         except DynamicProject:
-            return layout.configuration
+            return layout.configuration.files
 
     def heads(self, project: Project) -> Sequence[str]:
         """As the files say without running any of them; none where only running them would tell."""
@@ -161,6 +193,11 @@ class Migrate(Step):
 
 
 _HINT = "Look for an env.py that does not commit, or that does not call context.run_migrations()."
+
+
+def _warn(context: Context, findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
 
 
 def _adopted(revision: str, declared: Declared) -> str:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError
+from bootstrapper.events import Warned
 from bootstrapper.postgres.lock import Hold
 from tests.environments.kinds import Environment
 from tests.environments.project import OwnProject
@@ -55,6 +56,29 @@ def test_it_runs_with_the_releases_and_the_driver_of_the_project(own: OwnProject
         alembic, sqlalchemy, driver = migrate.lines[0].split()
     found = Environment(f"alembic=={alembic}", f"SQLAlchemy=={sqlalchemy}", driver.removesuffix("_async"))
     assert found == own.kind.environment
+
+
+def test_an_engine_that_other_code_makes_gets_a_driver_that_it_takes(own: OwnProject) -> None:
+    maker = "AsyncEngine(create_engine(url, poolclass=pool.NullPool))" if own.kind.is_async else "create_engine(url)"
+    own.write(first=create_table("a"))
+    env = own.kind.env().replace("create_async_engine(url, ", "make(url, ").replace("create_engine(url, ", "make(url, ")
+    (own.folder / "migrations" / "env.py").write_text("from engines import make\n" + env)
+    (own.folder / "engines.py").write_text(
+        "from sqlalchemy import create_engine, pool\nfrom sqlalchemy.ext.asyncio import AsyncEngine\n\n\n"
+        f"def make(url, poolclass):\n    return {maker}\n"
+    )
+    with own.trial() as migrate:
+        migrate.apply()
+        assert migrate.changes() == []
+    assert own.tables() == {"a", "alembic_version"}
+
+
+def test_a_second_connection_of_a_revision_is_warned_about(own: OwnProject) -> None:
+    own.write(first=create_table("a"), second="sa.inspect(op.get_bind().engine).get_table_names()")
+    with own.trial() as migrate:
+        migrate.apply()
+        warnings = [event.message for event in migrate.events if isinstance(event, Warned)]
+    assert [message.partition(",")[0] for message in warnings] == ["revision second uses a second connection"]
 
 
 def test_a_lock_taken_over_between_two_revisions_keeps_the_second_from_its_ddl(own: OwnProject) -> None:

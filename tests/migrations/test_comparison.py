@@ -257,10 +257,12 @@ def test_settings_stay_as_they_were_inside_a_transaction_that_may_not_write(data
 
 def test_a_role_without_rights_sees_the_same(server: Server, database: str) -> None:
     expected = described(database, SCHEMA)
-    server.execute("DROP ROLE IF EXISTS onlooker")
     server.execute("CREATE ROLE onlooker LOGIN PASSWORD 'x'")
-    onlooker = psycopg.conninfo.make_conninfo(database, user="onlooker", password="x")
-    assert described(onlooker) == expected
+    try:
+        onlooker = psycopg.conninfo.make_conninfo(database, user="onlooker", password="x")
+        assert described(onlooker) == expected
+    finally:
+        server.execute("DROP ROLE onlooker")
 
 
 def test_whitespace_that_differs_is_shown(database: str) -> None:

@@ -210,6 +210,10 @@ STYLES = {
     "with windows line ends": "revision = 'x1'\r\ndown_revision = None\r\nbranch_labels = None\r\ndepends_on=None\r\n",
     "a list": 'revision = "x1"\ndown_revision = []\nbranch_labels = ["one"]\ndepends_on = []\n',
     "chained": 'revision = "x1"\ndown_revision = depends_on = None\n',
+    "named in a comment below": 'revision = "x1"\ndown_revision = None\nbranch_labels = None\ndepends_on = None\n'
+    "# down_revision = 'no'\n",
+    "used below": 'revision = "x1"\ndown_revision = None\nbranch_labels = None\ndepends_on = None\n'
+    "TITLE = f'{revision} after {down_revision}'\n",
 }
 
 
@@ -234,7 +238,6 @@ def test_every_way_to_write_a_revision_is_read_as_alembic_reads_it(tmp_path: Pat
         "from names import revision\ndown_revision = None\n",
         'from names import *\nrevision = "x1"\ndown_revision = None\n',
         'revision = "x1"\nif True:\n    down_revision = "other"\nelse:\n    down_revision = None\n',
-        'revision = "x1"\ndown_revision = None\ndown_revision = "again"\n',
         "down_revision = None\n",
         "revision = \n",
     ],
@@ -244,6 +247,53 @@ def test_what_only_running_the_file_would_tell_is_left_to_alembic(tmp_path: Path
     file.write_text(text)
     with pytest.raises(DynamicProject):
         read_revision(file)
+
+
+WRITTEN_BY_THE_TEMPLATE = (
+    '"""Title"""\n\n# revision identifiers, used by Alembic.\nrevision = "x1"\ndown_revision = None\n'
+    "branch_labels = None\ndepends_on = None\n\n\ndef upgrade():\n    pass\n\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        'if True:\n    down_revision = "again"\n',
+        'down_revision, revision = "again", "x1"\n',
+        'revision += "y"\n',
+        "del down_revision\n",
+        "from names import *\n",
+        "from names import other as down_revision\n",
+        'def rename():\n    global down_revision\n    down_revision = "again"\n\n\nrename()\n',
+        'globals()["down_revision"] = "again"\n',
+        "exec(\"down_revision = 'again'\")\n",
+    ],
+)
+def test_what_is_assigned_again_below_the_functions_is_left_to_alembic(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "x1_.py"
+    file.write_text(WRITTEN_BY_THE_TEMPLATE + below)
+    with pytest.raises(DynamicProject):
+        read_revision(file)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        'down_revision = "again"\n',
+        'TITLE = ""; down_revision = "again"\n',
+        'down_revision = str(None)\ndown_revision = "again"\n',
+    ],
+)
+def test_the_last_of_several_assignments_counts(tmp_path: Path, again: str) -> None:
+    write(tmp_path, ("again", None))
+    file = tmp_path / "migrations/versions/x1_.py"
+    above = WRITTEN_BY_THE_TEMPLATE.replace("depends_on = None\n", f"depends_on = None\n{again}")
+    for text in (WRITTEN_BY_THE_TEMPLATE + again, above):
+        file.write_text(text)
+        script = oracle(tmp_path).get_revision("x1")
+        assert script is not None
+        assert script.down_revision == "again"
+        assert read_revision(file).down == ("again",)
 
 
 def test_an_old_file_without_a_revision_is_named_by_its_file(tmp_path: Path) -> None:

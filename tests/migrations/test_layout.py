@@ -9,7 +9,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from bootstrapper.migrations import layout
-from bootstrapper.migrations.layout import BadConfiguration, DynamicProject, Layout
+from bootstrapper.migrations.configuration import BadConfiguration
+from bootstrapper.migrations.layout import DynamicProject, Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from tests.migrations.contexts import make_project
 from tests.migrations.projects import write_env, write_revision
@@ -34,7 +35,7 @@ def test_pyproject_is_found_and_its_placeholders_are_filled(tmp_path: Path) -> N
     )
     found = read(tmp_path)
     assert found.folder == tmp_path / "migrations"
-    assert found.configuration == (tmp_path / "pyproject.toml",)
+    assert found.configuration.files == (tmp_path / "pyproject.toml",)
 
 
 def test_a_section_of_its_own_is_read(tmp_path: Path) -> None:

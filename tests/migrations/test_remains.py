@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import MigrationError
+from bootstrapper.events import Warned
 from bootstrapper.plan import Change, Finding
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import create_table, write_env, write_revision
@@ -190,3 +191,71 @@ def test_a_repair_ends_with_the_time_of_the_step(tmp_path: Path, database: str) 
             with pytest.raises((MigrationError, psycopg.Error)):
                 migrate.apply()
             assert time.monotonic() - started < 15
+
+
+def warnings(migrate: Trial) -> list[str]:
+    return [event.message for event in migrate.events if isinstance(event, Warned)]
+
+
+FAILS_AFTER_ITS_BLOCK = """
+with op.get_context().autocommit_block():
+    op.execute("CREATE TABLE part (id integer)")
+op.execute("SELECT 1/0")
+"""
+
+
+def test_what_was_committed_is_told_at_each_failure(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path, FAILS_AFTER_ITS_BLOCK)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        for reason in ("division by zero", "already exists", "already exists"):
+            migrate.events.clear()
+            with pytest.raises(MigrationError, match=reason):
+                migrate.apply()
+            [warned] = warnings(migrate)
+            assert warned.startswith("revision second was cut off in an autocommit block by run")
+        first = migrate.query("SELECT run_id::text FROM bootstrapper.revisions WHERE action = 'autocommit' ORDER BY id")
+        assert str(first[0][0]) in warned
+
+
+def test_nothing_is_told_of_a_file_that_was_replaced(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path, FAILS_AFTER_ITS_BLOCK)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with pytest.raises(MigrationError):
+            migrate.apply()
+        assert len(findings(migrate)) == 1
+        mended = FAILS_AFTER_ITS_BLOCK.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+        write_revision(tmp_path, "second", "first", upgrade=mended)
+        assert findings(migrate) == []
+        with pytest.raises(MigrationError, match="division by zero"):
+            migrate.apply()
+        assert len(findings(migrate)) == 1, "the file as it is now was cut off, too"
+        write_revision(tmp_path, "second", "first", upgrade=mended.replace("1/0", "1"))
+        assert findings(migrate) == []
+        migrate.apply()
+        assert migrate.changes() == []
+
+
+def test_an_index_that_will_be_built_again_is_taken_back_also_where_the_file_was_replaced(
+    tmp_path: Path, database: str
+) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
+        cut_off(migrate)
+        write_revision(tmp_path, "second", "first", upgrade=BUILDS + create_table("b"))
+        assert migrate.pending() == ["repair index public.a_id", "revision second"]
+        migrate.apply()
+        assert migrate.changes() == []
+
+
+def test_a_ledger_of_the_second_version_gets_the_column_of_the_file(tmp_path: Path, database: str) -> None:
+    write_history(tmp_path)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        cut_off(migrate)
+        migrate.query("ALTER TABLE bootstrapper.revisions DROP COLUMN file_sha256")
+        migrate.query("UPDATE bootstrapper.meta SET value = '2' WHERE key = 'ledger_version'")
+        assert migrate.pending() == ["revision second"]
+        with pytest.raises(MigrationError, match="already exists"):
+            migrate.apply()
+        assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("3",)]
+        told, _ = findings(migrate)
+        assert told.target == "revision second"

@@ -358,18 +358,6 @@ def test_an_error_shows_no_password(tmp_path: Path, database: str) -> None:
         assert "correct" not in str(caught.value)
 
 
-def test_data_of_a_failed_statement_is_not_shown(tmp_path: Path, database: str) -> None:
-    write_env(tmp_path)
-    insert = 'op.get_bind().execute(sa.text("INSERT INTO a VALUES (:v)"), {"v": "private words"})'
-    create = "op.execute('CREATE TABLE a (id text UNIQUE)')"
-    write_revision(tmp_path, "first", upgrade=f"{create}\n{insert}\n{insert}")
-    with trial(tmp_path, database, script_location="migrations") as migrate:
-        with pytest.raises(MigrationError) as caught:
-            migrate.apply()
-        assert caught.value.sqlstate == "23505"
-        assert "private words" not in str(caught.value) + "".join(migrate.lines)
-
-
 def test_the_worker_gets_the_projects_arguments_variables_and_folder(tmp_path: Path, database: str) -> None:
     shown = "import os\nprint(context.get_x_argument(as_dictionary=True), os.environ['COLOUR'], os.getcwd())\n"
     write_env(tmp_path / "app", ENV.replace("engine =", shown + "engine =", 1))

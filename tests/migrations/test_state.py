@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.cli.project import Project
 from tests.migrations.contexts import trial
 from tests.migrations.projects import create_table, write_env, write_revision
 
@@ -39,13 +40,17 @@ def test_nothing_to_do_imports_no_revision_file_however_many_there_are(tmp_path:
     assert imports(tmp_path) == 0
 
 
-def test_a_package_is_asked_once_in_a_run_and_again_when_a_file_came(tmp_path: Path, database: str) -> None:
+COMPUTED = ("revision = 'first'", "revision = 'fir' + 'st'")
+
+
+def test_what_only_alembic_can_read_is_asked_once_in_a_run_and_again_when_a_file_came(
+    tmp_path: Path, database: str
+) -> None:
     write_env(tmp_path)
-    (tmp_path / "migrations" / "__init__.py").touch()
-    (tmp_path / "__init__.py").touch()
     write_noting_revision(tmp_path, "first", None)
-    (tmp_path / "library").symlink_to(tmp_path)
-    with trial(tmp_path, database, script_location="library:migrations") as migrate:
+    file = tmp_path / "migrations/versions/first_.py"
+    file.write_text(file.read_text().replace(*COMPUTED))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
         assert migrate.pending() == ["revision first"]
         assert imports(tmp_path) == 1
         migrate.apply()
@@ -53,3 +58,46 @@ def test_a_package_is_asked_once_in_a_run_and_again_when_a_file_came(tmp_path: P
         assert imports(tmp_path) == 2, "once to be read, once to be applied"
         write_noting_revision(tmp_path, "second", "first")
         assert migrate.pending() == ["revision second"]
+
+
+SLOW = "import time\ntime.sleep(30)\n"
+CHECKED = """\
+version: 1
+name: sample
+database: {url: "${DATABASE_URL}"}
+steps:
+  - uses: lock
+  - uses: migrate
+    with: {script_location: migrations, timeout: 1s}
+    check: {revision: head}
+"""
+
+
+def test_reading_takes_no_longer_than_the_steps_own_timeout(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    file = write_revision(tmp_path, "first")
+    file.write_text(file.read_text().replace(*COMPUTED) + SLOW)
+    project = Project(tmp_path, database)
+    project.write(CHECKED)
+    for text in (CHECKED, CHECKED.replace("    check: {revision: head}\n", "")):
+        project.write(text)
+        asked = project.run("plan")
+        assert asked.returncode == 1
+        assert "Alembic did not read the revisions in time" in asked.stderr
+        assert "`timeout`" in asked.stderr
+
+
+def test_a_check_says_that_it_runs_the_projects_code_and_asks_it_once(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_noting_revision(tmp_path, "first", None)
+    file = tmp_path / "migrations/versions/first_.py"
+    file.write_text(file.read_text().replace(*COMPUTED))
+    project = Project(tmp_path, database)
+    project.write(CHECKED.replace("1s", "1m"))
+    planned = project.run("plan")
+    assert planned.returncode == 0, planned.stderr
+    assert "check: no, no version table" in planned.stdout
+    assert planned.stderr.count("Alembic reads the revisions, running the project's code") == 1
+    assert imports(tmp_path) == 1
+    assert project.run("apply").returncode == 0
+    assert "check: yes, at first" in project.run("plan").stdout

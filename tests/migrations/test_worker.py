@@ -1,4 +1,4 @@
-"""What the worker may rely on: nothing of ours, and no newer Python than projects have."""
+"""What programs in a project's interpreter may rely on: nothing of ours, and no newer Python than projects have."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bootstrapper.migrations import process
 
 WORKER = Path(process.__file__).with_name("worker.py")
+LOCATOR = Path(process.__file__).with_name("locator.py")
 REPOSITORY = Path(__file__).parents[2]
 
 PLAN_ONLY = """
@@ -29,17 +32,19 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"alembic", "sql
 """
 
 
-def test_it_is_written_for_python_3_9() -> None:
-    ast.parse(WORKER.read_text(), feature_version=(3, 9))
-    assert "from __future__ import annotations" in WORKER.read_text()
+@pytest.mark.parametrize("program", [WORKER, LOCATOR])
+def test_it_is_written_for_python_3_9(program: Path) -> None:
+    ast.parse(program.read_text(), feature_version=(3, 9))
+    assert "from __future__ import annotations" in program.read_text()
 
 
-def test_it_imports_only_alembic_what_alembic_needs_and_the_standard_library() -> None:
-    nodes = list(ast.walk(ast.parse(WORKER.read_text())))
+@pytest.mark.parametrize(("program", "needed"), [(WORKER, {"alembic", "sqlalchemy"}), (LOCATOR, set())])
+def test_it_imports_only_alembic_what_alembic_needs_and_the_standard_library(program: Path, needed: set[str]) -> None:
+    nodes = list(ast.walk(ast.parse(program.read_text())))
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     foreign = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
-    assert foreign == {"alembic", "sqlalchemy"}
+    assert foreign == needed
 
 
 def test_planning_imports_neither_alembic_nor_sqlalchemy_nor_the_project() -> None:

@@ -51,7 +51,7 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
     names = fence.ledger
     with connection.transaction():
         ledger.create(connection, names)
-        ledger.require_known_version(connection, names)
+        ledger.complete(connection, names)
         row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
         assert row is not None
         token = int(row[0])

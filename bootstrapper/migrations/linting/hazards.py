@@ -43,6 +43,10 @@ class Hazard(Enum):
         ", and what it drops is gone with its data",
         "Release code that no longer uses it first, and keep a backup of what it holds.",
     )
+    DROP_USED = (
+        ", and code that uses it fails from then on",
+        "Release code that no longer uses it first.",
+    )
     TRUNCATE = (", and deletes all rows", "Keep a backup of the rows, or delete them in batches.")
     NEW_TYPE = (
         " while the table is rewritten, unless the server can keep the stored values",

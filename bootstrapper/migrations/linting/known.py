@@ -35,7 +35,7 @@ class Relation:
 
     @property
     def has_rows(self) -> bool:
-        return self.kind in ("table", "index", "view")
+        return self.kind in ("table", "index")
 
     def __str__(self) -> str:
         name = f"{self.schema}.{self.name}" if self.schema else self.name

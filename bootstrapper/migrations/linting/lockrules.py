@@ -77,9 +77,9 @@ ADD_COLUMN = compiled(
 REFERENCES = compiled(r"\bREFERENCES {other}")
 
 _INDEX = r"CREATE (?:UNIQUE )?INDEX "
-_DROPPED = (
-    "VIEW|SCHEMA|TYPE|DOMAIN|SEQUENCE|EXTENSION|FUNCTION|PROCEDURE|ROUTINE|AGGREGATE|COLLATION|SERVER|DATABASE|ROLE"
-)
+_HOLDS_DATA = "SCHEMA|TYPE|DOMAIN|SEQUENCE|EXTENSION|SERVER|DATABASE"
+_HOLDS_NONE = "VIEW|COLLATION|ROLE"
+_CODE = "FUNCTION|PROCEDURE|ROUTINE|AGGREGATE"
 
 STATEMENTS = _rules(
     (_INDEX + "CONCURRENTLY {exists}(?:{name} )?ON (?:ONLY )?{table}", Lock.SHARE_UPDATE_EXCLUSIVE),
@@ -89,7 +89,9 @@ STATEMENTS = _rules(
     ("DROP (?:FOREIGN )?TABLE {exists}{tables}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
     ("DROP MATERIALIZED VIEW {exists}{tables}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
     ("DROP (?:TRIGGER|POLICY|RULE) {exists}{name} ON {table}", Lock.ACCESS_EXCLUSIVE),
-    (f"DROP (?P<kind>{_DROPPED}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
+    (f"DROP (?P<kind>{_HOLDS_DATA}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
+    (f"DROP (?P<kind>{_HOLDS_NONE}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP_USED),
+    (f"DROP (?P<kind>{_CODE}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE),
     ("TRUNCATE (?:TABLE )?{tables}", Lock.ACCESS_EXCLUSIVE, Hazard.TRUNCATE),
     (r"REINDEX (?:\( .*? \) )?TABLE CONCURRENTLY {table}", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"REINDEX (?:\( .*? \) )?INDEX CONCURRENTLY {index}", Lock.SHARE_UPDATE_EXCLUSIVE),

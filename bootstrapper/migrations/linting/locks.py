@@ -11,10 +11,11 @@ from bootstrapper.migrations.linting.canonical import actions, canonical, each, 
 from bootstrapper.migrations.linting.hazards import Hazard, Lock
 from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.postgres.statements import Statement, split
-from bootstrapper.wording import listed
+from bootstrapper.wording import listed, one_line
 
 _LONG = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _HEAD = 1000  # the name of the table stands there; the rows of an INSERT may be many
+_LONGEST_SHOWN = 100
 _CREATES_TABLE = re.compile(r"CREATE [\w ]*TABLE\b", re.IGNORECASE)
 
 
@@ -41,6 +42,12 @@ class Effect:
     def relations(self) -> tuple[Relation, ...]:
         """Those that the strongest lock is taken on."""
         return tuple(relation for lock, relation in self.taken if lock is self.lock)
+
+    @property
+    def shown(self) -> str:
+        """The statement on one line of bounded length."""
+        line = one_line(" ".join(self.statement.text.split()))
+        return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN].rstrip()} ..."
 
     @property
     def blocks(self) -> str:

@@ -12,23 +12,25 @@ from bootstrapper.plan import Finding
 from bootstrapper.step import Context
 
 
-def review(context: Context, sql_by_revision: Mapping[str, str]) -> list[Finding]:
+def review(
+    context: Context, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
+) -> list[Finding]:
     """Findings on the statements; none where there are no statements. Only reads."""
     if not sql_by_revision:
         return []
     major = context.session.server.major
     return [
-        *_locks(context, sql_by_revision),
+        *_locks(context, sql_by_revision, transaction_per_revision=transaction_per_revision),
         *squawk.lint(sql_by_revision, server_major=major, folder=context.project.directory),
     ]
 
 
-def _locks(context: Context, sql_by_revision: Mapping[str, str]) -> list[Finding]:
+def _locks(context: Context, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool) -> list[Finding]:
     """Asking for a table's size waits for whoever has it all to itself; a plan does not."""
     connection = context.connection
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL lock_timeout = '2s'")
-            return lint(connection, sql_by_revision)
+            return lint(connection, sql_by_revision, transaction_per_revision=transaction_per_revision)
     except errors.LockNotAvailable:
         return [Finding("tables", "are locked just now, so nothing is said of their sizes and of what waits for them")]

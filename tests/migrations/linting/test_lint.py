@@ -27,6 +27,10 @@ INSERT INTO events SELECT n FROM generate_series(1, 2000) AS n;
 CREATE SCHEMA hidden;
 CREATE TABLE hidden.things (id integer);
 INSERT INTO hidden.things VALUES (1);
+CREATE TYPE mood AS ENUM ('happy');
+CREATE VIEW names AS SELECT name FROM empty;
+CREATE SEQUENCE counter;
+CREATE FUNCTION hidden.answer() RETURNS integer LANGUAGE sql AS 'SELECT 42';
 ANALYZE users, events;
 """
 
@@ -83,6 +87,14 @@ def test_a_finding_names_the_lock_the_table_its_size_and_what_to_do(connection: 
         ("ALTER TABLE hidden.things ALTER id SET NOT NULL", "on hidden.things (rows never counted, 8.0 kB)"),
         ("ALTER TABLE users ALTER phone SET NOT NULL", "while all rows are checked"),
         ("DROP TYPE mood", "takes ACCESS EXCLUSIVE on type mood: blocks its use, and what it drops is gone"),
+        ("DROP TYPE public.mood", "on type public.mood: blocks its use"),
+        ("DROP DOMAIN IF EXISTS nowhere, mood", "what it drops is gone with its data"),
+        ("DROP SCHEMA hidden CASCADE", "on schema hidden: blocks its use, and what it drops is gone with its data"),
+        ("DROP SEQUENCE counter", "on sequence counter: blocks its use, and what it drops is gone with its data"),
+        ("DROP EXTENSION plpgsql", "what it drops is gone with its data"),
+        ("DROP VIEW names", "on view names: blocks its use, and code that uses it fails from then on"),
+        ("DROP ROLE CURRENT_USER, pg_monitor", "code that uses it fails from then on"),
+        ("ALTER TYPE mood RENAME TO temper", "code that uses the old name"),
         ("DROP TABLE empty", "on empty (empty): blocks reads and writes, and what it drops is gone"),
         ("ALTER TABLE empty DROP COLUMN name", "what it drops is gone"),
         ("ALTER TABLE users RENAME TO people; ALTER TABLE people DROP COLUMN age", "code that uses the old name"),
@@ -107,10 +119,59 @@ def test_what_is_dangerous_is_said(connection: Reading, statement: str, part: st
         "DROP TABLE IF EXISTS nowhere",
         "ALTER TABLE things ADD c int NOT NULL",
         "BEGIN; INSERT INTO users VALUES (1); COMMIT",
+        "DROP FUNCTION hidden.answer(); DROP FUNCTION IF EXISTS answer; DROP PROCEDURE p; DROP AGGREGATE a(integer)",
+        "DROP TYPE nowhere; DROP TYPE IF EXISTS hidden.mood; DROP DOMAIN nowhere",
+        "DROP SCHEMA IF EXISTS nowhere CASCADE; DROP SERVER nowhere; DROP COLLATION nowhere",
+        "DROP VIEW nowhere; DROP SEQUENCE empty; DROP EXTENSION IF EXISTS hstore; DROP ROLE nobody_of_this_name",
+        "ALTER TYPE nowhere RENAME TO here; ALTER SEQUENCE nowhere RENAME TO here",
     ],
 )
 def test_what_is_harmless_here_is_not_said(connection: Reading, statement: str) -> None:
     assert messages(connection, statement) == []
+
+
+ALTERED = "ALTER TABLE users ADD c int"
+
+
+@pytest.mark.parametrize(
+    ("statements", "part"),
+    [
+        (f"{ALTERED}; UPDATE users SET c = 1", "UPDATE users SET c = 1 writes all rows of users (about 45,000 rows"),
+        (f"{ALTERED}; UPDATE users SET c = (SELECT 1 WHERE true)", "writes all rows of users"),
+        (f"{ALTERED}; UPDATE users SET c = 1 WHERE c IS NULL", "writes up to all rows of users"),
+        (f"{ALTERED}; DELETE FROM events", "writes all rows of events (about 2,000 rows"),
+        (f"{ALTERED}; UPDATE users SET c = 1", f"while ACCESS EXCLUSIVE on users, taken by {ALTERED}, is held: blocks"),
+    ],
+)
+def test_many_rows_written_while_nobody_can_read_a_table_are_said(
+    connection: Reading, statements: str, part: str
+) -> None:
+    [message] = messages(connection, statements)
+    assert part in message
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "UPDATE users SET age = 1",
+        f"UPDATE users SET age = 1; {ALTERED}",
+        f"{ALTERED}; COMMIT; UPDATE users SET c = 1",
+        f"{ALTERED}; UPDATE events SET at = 1 WHERE at = 2",
+        f"{ALTERED}; UPDATE empty SET name = 'x'",
+        f"{ALTERED}; CREATE TABLE fresh (id int); UPDATE fresh SET id = 1",
+        "ALTER TABLE empty ADD c int; UPDATE users SET age = 1",
+        "CREATE INDEX CONCURRENTLY i ON users (age); UPDATE users SET age = 1",
+    ],
+)
+def test_rows_written_without_such_a_lock_or_in_small_number_are_not_said(connection: Reading, statements: str) -> None:
+    assert messages(connection, statements) == []
+
+
+def test_a_lock_does_not_outlast_its_transaction(connection: Reading) -> None:
+    assert messages(connection, ALTERED, "UPDATE users SET c = 1") == []
+    texts = {"first": ALTERED, "second": "UPDATE users SET c = 1"}
+    [found] = lint(connection, texts, transaction_per_revision=False)
+    assert found.target == "revision second"
 
 
 def test_a_schema_that_may_not_be_used_is_no_obstacle(connection: Reading) -> None:
@@ -164,3 +225,5 @@ def test_the_server_is_asked_once_and_not_at_all_without_a_table(
     assert len(asked) == 1
     lint(connection, {"1": "SELECT 1"})
     assert len(asked) == 1
+    lint(connection, {"1": "DROP TYPE mood; DROP VIEW names"})
+    assert len(asked) == 2

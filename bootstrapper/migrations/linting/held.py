@@ -1,0 +1,52 @@
+"""Locks that a transaction keeps while later statements of it write many rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bootstrapper.migrations.linting.canonical import canonical, without_parentheses
+from bootstrapper.migrations.linting.hazards import Lock
+from bootstrapper.migrations.linting.known import Relation
+from bootstrapper.migrations.linting.locks import Effect
+from bootstrapper.migrations.linting.tables import Table, sized
+
+MANY_ROWS = 10_000
+"""From here on a statement with a WHERE counts too, although nothing tells how many rows that leaves."""
+
+_WRITES = frozenset({"UPDATE", "DELETE", "MERGE"})
+_WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
+_REMEDY = "Backfill the rows in a later revision, in batches."
+
+
+@dataclass
+class Held:
+    """The tables that one transaction has locked against reads and writes by now, each with the statement that did."""
+
+    locks: dict[Relation, Effect] = field(default_factory=dict)
+
+    def take(self, effect: Effect, there: Mapping[Relation, Table]) -> None:
+        """Keeps what a statement locks until the transaction ends; a table without rows keeps nobody waiting."""
+        if effect.statement.controls_transactions:
+            self.locks.clear()
+        for lock, relation in effect.taken:
+            if lock is Lock.ACCESS_EXCLUSIVE and relation in there and not there[relation].is_empty:
+                self.locks.setdefault(relation, effect)
+
+    def writes(self, effect: Effect, there: Mapping[Relation, Table]) -> Iterator[tuple[str, str]]:
+        """What is to be said of a statement that writes many rows under such a lock, and what to do about it."""
+        if not self.locks or _WRITES.isdisjoint(effect.statement.words[:1]):
+            return
+        for taken, relation in effect.taken:
+            table = there.get(relation)
+            if taken is not Lock.ROW_EXCLUSIVE or table is None or table.is_empty:
+                continue
+            is_bounded = _WHERE.search(without_parentheses(canonical(effect.statement.text))) is not None
+            if is_bounded and 0 < table.rows < MANY_ROWS:
+                continue
+            held, first = next(iter(self.locks.items()))
+            written = f"{'up to ' if is_bounded else ''}all rows of {sized(relation, table)}"
+            lock = f"{Lock.ACCESS_EXCLUSIVE.label} on {held}, taken by {first.shown}, is held"
+            blocks = f"{Lock.ACCESS_EXCLUSIVE.blocks} until the transaction ends"
+            yield f"{effect.shown} writes {written} while {lock}: {blocks}", _REMEDY
