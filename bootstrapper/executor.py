@@ -302,7 +302,8 @@ class Executor:
             self._apply_in_parts(turn, parts)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
-        """Tries again where the server rolled back for the sake of others."""
+        """Tries again where the server rolled back for the sake of others; without what the attempt kept."""
+        kept = dict(turn.context.scratch)
         for pause in _RETRY_PAUSES:
             try:
                 attempt()
@@ -311,6 +312,8 @@ class Executor:
                     raise
                 said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
                 turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, trying again"))
+                turn.context.scratch.clear()
+                turn.context.scratch.update(kept)
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
             else:
                 return

@@ -117,6 +117,7 @@ class Context:
         earlier: Tells the names of the steps before this one that have changes, or may have; none at its own turn.
         deadline: When the run, or this step of it, has to be finished.
         scratch: Kept from a step's `prepare` to its `apply`; a new one for every turn.
+            What an attempt that was rolled back put there is dropped before the next one.
     """
 
     project: Project

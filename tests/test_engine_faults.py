@@ -812,6 +812,23 @@ def test_a_step_that_meets_somebody_elses_lock_is_tried_again(project: TrialProj
     assert [event for event in project.events if isinstance(event, Warned)]
 
 
+def test_an_attempt_that_was_rolled_back_leaves_nothing_in_the_steps_scratch(project: TrialProject) -> None:
+    note(
+        project,
+        apply="import psycopg\n"
+        "        from pathlib import Path\n"
+        "        scratch, first = context.scratch, 'seen' not in context.scratch\n"
+        "        scratch['seen'] = True\n"
+        "        tries = Path(context.project.path('tries'))\n"
+        "        tries.write_text((tries.read_text() if tries.exists() else '') + str(first)[0])\n"
+        "        if len(tries.read_text()) < 2:\n"
+        "            raise psycopg.errors.SerializationFailure('met')\n"
+        "        context.connection.execute('CREATE TABLE note ()')",
+    )
+    project.apply()
+    assert (project.folder / "tries").read_text() == "TT"
+
+
 def test_a_run_is_named_in_the_servers_list_of_sessions(project: TrialProject) -> None:
     note(
         project, apply="context.connection.execute(\"CREATE TABLE note AS SELECT current_setting('application_name')\")"

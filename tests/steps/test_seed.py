@@ -164,3 +164,30 @@ fixtures:
     project.apply()
     assert project.rows("SELECT size FROM things WHERE id = 1") == [("large",)]
     assert project.plan().pending == ()
+
+
+NODES = """
+steps:
+  - uses: lock
+  - {uses: seed, with: {batch: 100}}
+fixtures:
+  nodes:
+    key: [slug]
+    rows:
+      root: {slug: root}
+      child: {slug: child, parent_id: {$ref: nodes.root.id}}
+"""
+
+
+def test_a_part_that_is_tried_again_refers_to_no_row_of_the_attempt_that_was_rolled_back(project: TrialProject) -> None:
+    project.rows(
+        "CREATE TABLE nodes (id serial PRIMARY KEY, slug text UNIQUE, parent_id int); CREATE SEQUENCE tries;"
+        "CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') < 3 THEN"
+        " RAISE EXCEPTION 'met' USING ERRCODE = '55P03'; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER meet BEFORE INSERT ON nodes FOR EACH ROW WHEN (NEW.slug = 'child') EXECUTE FUNCTION meet()"
+    )
+    project.write(NODES)
+    project.apply()
+    found = dict(project.rows("SELECT slug, row(id, parent_id)::text FROM nodes"))
+    assert found["root"] == "(5,)"
+    assert found["child"].endswith(",5)")
