@@ -133,9 +133,10 @@ class Postmaster:
     def read(cls, data: Path) -> Self | None:
         try:
             lines = (data / "postmaster.pid").read_bytes().split(b"\n")
-            return cls(abs(int(lines[0])), int(lines[3]))
+            pid, port = abs(int(lines[0])), int(lines[3])  # below 0 in single-user mode
         except (FileNotFoundError, IndexError, ValueError):  # it is not written in one piece
             return None
+        return cls(pid, port) if pid > 1 else None
 
     def runs(self, data: Path) -> bool:
         """Whether this process is alive and is the server of `data`; the id may be another process's by now."""

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import EmbeddedServerError
+from bootstrapper.postgres import reaper
 from bootstrapper.postgres.cluster import Postmaster
 from bootstrapper.postgres.embedded import EmbeddedServer
 from tests.postgres.embedding import FAST, START, ended, python, wait_until
@@ -209,3 +210,19 @@ def test_a_project_that_was_moved_while_its_server_ran_keeps_it(server: Embedded
     assert moved.start() == target
     moved.stop()
     assert not moved.is_running
+
+
+@pytest.mark.parametrize("written", ["-1", "0", "1", str(os.getpid()), None])
+def test_only_the_server_of_the_folder_is_ended_whatever_a_dump_wrote_into_postmaster_pid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None
+) -> None:
+    pid_file = tmp_path / "postmaster.pid"
+    if written is None:
+        os.mkfifo(pid_file)
+    else:
+        pid_file.write_text(f"{written}\n{tmp_path}\n1\n5432\n")
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    reaper.end(tmp_path, seconds=0.05)
+    assert killed == []
+    assert written is None or int(written) > 1 or Postmaster.read(tmp_path) is None
