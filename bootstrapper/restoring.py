@@ -181,7 +181,7 @@ def _keys(project: Project, wanted: Wanted) -> list[Path]:
 def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
     """On an embedded server of its own where there is one for this dump, else on the configured server."""
     manifest = reader.chosen.manifest
-    if verifying.has_own_server(int(manifest.server_version.partition(".")[0]) if manifest else 0):
+    if verifying.has_own_server(manifest.server_major if manifest else 0):
         with verifying.own_server() as target:
             request.masker.learn(target.password)
             return verifying.verify(reader, target, is_own=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrapper.backups.manifest import SUFFIX, Manifest, manifest_path
+from bootstrapper.backups.manifest import MOST_BYTES, SUFFIX, Manifest, manifest_path
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Backup:
 def find(path: Path) -> Backup | None:
     """The backup in this file or folder; None where there is no manifest beside it that can be read."""
     beside = manifest_path(path)
-    if not beside.is_file():  # a FIFO would never answer
-        return None
     try:
+        if not beside.is_file() or beside.stat().st_size > MOST_BYTES:  # a FIFO would never answer
+            return None
         manifest = Manifest.from_json(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

@@ -6,11 +6,14 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".bootstrapper-partial"
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextmanager
@@ -85,12 +88,24 @@ def _lock(descriptor: int) -> bool:
 
 
 def sweep(folder: Path, prefix: str = "") -> list[Path]:
-    """Removes what killed runs did not finish; what somebody still writes to stays.
+    """Removes what killed runs of this user did not finish; drafts still being written stay.
+
+    Others may write to the folder, as to a temporary one: what they put there stays, and raises nothing.
 
     Args:
         prefix: With which the final names begin.
     """
-    return [path for path in folder.glob(f".{prefix}*{SUFFIX}") if _remove_if_abandoned(path)]
+    return [path for path in folder.glob(f".{prefix}*{SUFFIX}") if _is_own(path) and _remove_if_abandoned(path)]
+
+
+def _is_own(path: Path) -> bool:
+    """Whether no one else can have put it there: it is this user's, or lies in a folder that only this user fills."""
+    try:
+        entry, folder = path.lstat(), path.parent.stat()
+    except OSError:
+        return False
+    user = os.geteuid()
+    return entry.st_uid == user or (folder.st_uid == user and not folder.st_mode & _WRITABLE_BY_OTHERS)
 
 
 def _remove_if_abandoned(path: Path) -> bool:
@@ -103,6 +118,9 @@ def _remove_if_abandoned(path: Path) -> bool:
         if not _lock(descriptor):
             return False
         _remove(path)
+    except (OSError, RecursionError):  # rmtree descends by recursion
+        return False
+    else:
         return True
     finally:
         os.close(descriptor)

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
+from pydantic_core import from_json
 
 FORMAT_VERSION = 1
 SUFFIX = ".json"
+MOST_BYTES = 64 * 1024 * 1024  # a file that is longer is not a manifest
 
+_PATIENCE = timedelta(minutes=5)
+_MAJOR = re.compile(r"[0-9]{1,3}")
+
+
+def _of_this_century(value: datetime) -> datetime:
+    """Near the ends of the calendar times cannot be computed with."""
+    if not 2000 <= value.year < 2100:
+        raise ValueError("not the time of a backup")
+    return value
+
+
+# A manifest lies where others may write: each value is of its type, and of a size that can be computed with.
 Format = Literal["custom", "plain", "directory"]
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, lt=2**31)]
+Version = Annotated[str, Field(pattern=r"^[0-9]{1,3}([^0-9]|$)")]
+Moment = Annotated[AwareDatetime, AfterValidator(_of_this_century)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +62,20 @@ class Manifest:
     file: str
     format: Format
     sha256: str
-    size: int
-    database_size: int
+    size: Bytes
+    database_size: Bytes
     database: str
     server: str
     system_identifier: str | None
-    server_version: str
-    client_version: str
+    server_version: Version
+    client_version: Version
     revision: tuple[str, ...] | None
     inputs: str
     step: str
     run_id: UUID | None
-    created_at: datetime
-    seconds: float | None = None
-    rows: Mapping[str, int | None] = field(default_factory=dict)
+    created_at: Moment
+    seconds: Seconds | None = None
+    rows: Mapping[str, Bytes | None] = field(default_factory=dict)
     encryption: str | None = None
     left_out: tuple[str, ...] = ()
 
@@ -62,15 +84,20 @@ class Manifest:
         return json.dumps(content, default=str, ensure_ascii=False, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Raises ValueError where the text is no manifest of this format version; ignores keys it does not know."""
-        raw = json.loads(text)
+    def from_json(cls, text: str) -> Manifest:
+        """Raises ValueError where the text is not a manifest of this format version; ignores keys it does not know."""
+        raw = from_json(text)
         if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"not a backup's manifest of format version {FORMAT_VERSION}")
-        try:
-            return cls(**_fields(raw))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a backup's manifest: {error}") from error
+        return _reader().validate_json(text, strict=True)
+
+    @property
+    def server_major(self) -> int:
+        return _major(self.server_version)
+
+    @property
+    def client_major(self) -> int:
+        return _major(self.client_version)
 
     @property
     def is_of_restore(self) -> bool:
@@ -87,21 +114,15 @@ class Manifest:
         return self.database == database and (not known or self.system_identifier == system_identifier)
 
 
-_PATIENCE = timedelta(minutes=5)
+def _major(version: str) -> int:
+    found = _MAJOR.match(version)
+    assert found is not None
+    return int(found[0])
 
 
-def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:
-    since_then = ("seconds", "rows", "encryption", "left_out")
-    fields = {name: raw[name] for name in Manifest.__dataclass_fields__ if name in raw or name not in since_then}
-    fields["revision"] = None if raw["revision"] is None else tuple(raw["revision"])
-    fields["run_id"] = UUID(raw["run_id"]) if raw["run_id"] else None
-    fields["left_out"] = tuple(raw.get("left_out", ()))
-    fields["created_at"] = datetime.fromisoformat(raw["created_at"])
-    if fields["created_at"].tzinfo is None:
-        raise ValueError("not a backup's manifest: created_at has no time zone")
-    if not isinstance(raw["size"], int) or not isinstance(raw["sha256"], str):
-        raise ValueError("not a backup's manifest: size is no number, or sha256 no text")
-    return fields
+@cache
+def _reader() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
 
 
 def manifest_path(dump: Path) -> Path:

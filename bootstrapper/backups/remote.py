@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bootstrapper.backups import draft as local_draft
 from bootstrapper.backups.catalogue import Backup
-from bootstrapper.backups.manifest import SUFFIX, Manifest, manifest_path
+from bootstrapper.backups.manifest import MOST_BYTES, SUFFIX, Manifest, manifest_path
 from bootstrapper.backups.store import Draft, Store
 from bootstrapper.errors import BackupError
 
@@ -79,7 +79,8 @@ class Remote(Store):
     def backups(self) -> list[Backup]:
         with self.told():
             sizes = self._sizes()
-            names = [name.removesuffix(SUFFIX) for name in sizes if name.endswith(SUFFIX)]
+            short = [name for name, size in sizes.items() if size <= MOST_BYTES]
+            names = [name.removesuffix(SUFFIX) for name in short if name.endswith(SUFFIX)]
             found = [(name, self._manifest(name)) for name in names]
         made = [
             Backup(Path(name), manifest, sizes.get(name) == manifest.size, f"{self.where}/{name}")
@@ -168,7 +169,7 @@ class Remote(Store):
     def _manifest(self, name: str) -> Manifest | None:
         try:
             return Manifest.from_json(self._files.cat_file(self._at(name + SUFFIX)).decode())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, PermissionError, ValueError):
             return None
 
     @contextmanager

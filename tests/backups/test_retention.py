@@ -1,7 +1,10 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
+
+import pytest
 
 from bootstrapper.backups.catalogue import Backup, backups
 from bootstrapper.backups.draft import draft
@@ -62,6 +65,41 @@ def test_a_dump_that_lost_bytes_is_not_verified(tmp_path: Path) -> None:
 def test_other_json_files_are_no_manifests(tmp_path: Path) -> None:
     for name, text in {"a.json": "[]", "b.json": "{", "c.json": '{"format_version": 1}', "d.json": "\udcff"}.items():
         (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
+    assert backups(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"database_size": "x"},
+        {"database_size": 10**30},
+        {"revision": [1]},
+        {"rows": {"a": "many"}},
+        {"seconds": "x"},
+        {"client_version": "new"},
+        {"client_version": 18},
+        {"created_at": "0001-01-01T00:00:00+00:00"},
+        {"created_at": "2026-01-01T00:00:00"},
+        {"created_at": 5},
+        {"run_id": 5},
+        {"database": ["a"]},
+        {"format": "tar"},
+        {"left_out": [{}]},
+    ],
+    ids=str,
+)
+def test_a_manifest_with_a_value_of_another_type_is_no_manifest_and_the_others_are_listed(
+    tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    good, stray = make_backup(tmp_path, 1), make_backup(tmp_path, 2)
+    beside = manifest_path(stray.path)
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | wrong))
+    assert backups(tmp_path) == [good]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, f'{{"format_version": {"1" * 5000}}}'])
+def test_a_manifest_that_is_nested_too_deeply_or_too_long_is_no_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.dump.json").write_text(text)
     assert backups(tmp_path) == []
 
 

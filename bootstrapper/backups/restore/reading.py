@@ -45,7 +45,7 @@ class Reader:
         """
         manifest = self.chosen.manifest
         search_path = os.pathsep.join([*map(str, self.folders), self.variables.get("PATH") or os.defpath])
-        wrote = int(manifest.client_version.partition(".")[0]) if manifest else 0
+        wrote = manifest.client_major if manifest else 0
         found = find_tools(names, max(wrote, self.server_major), search_path)
         while manifest is None:
             try:
