@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -331,21 +331,29 @@ class Executor:
 
     def _apply_part(self, turn: Turn, part: Sequence[Change | Deferred]) -> None:
         with turn.hold.transaction(turn.context.deadline):
-            turn.step.apply(turn.context, part)
-            turn.hold.require_transaction()
+            self._let_apply(turn, part)
 
     def _apply_in_transaction(self, turn: Turn) -> None:
         with turn.hold.transaction(turn.context.deadline) as connection:
-            turn.step.apply(turn.context, turn.items)
-            turn.hold.require_transaction()
+            self._let_apply(turn, turn.items)
             self._record(connection, turn, "result")
             self._require_converged(connection, turn)
+
+    @staticmethod
+    def _let_apply(turn: Turn, items: Sequence[Change | Deferred]) -> None:
+        """Inside a transaction. The project's own statements do not see our settings, nor we what becomes of them."""
+        with turn.hold.lent() if turn.step.borrows_session else nullcontext():
+            turn.step.apply(turn.context, items)
+            turn.hold.require_transaction()
 
     def _apply_between_rows(self, turn: Turn) -> None:
         """An intent before, the work under a heartbeat, a result after; an intent alone means: nobody knows."""
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "intent")
-        with turn.hold.beating(turn.entry.name):
+        with (
+            turn.hold.beating(turn.entry.name),
+            turn.hold.lent_outside() if turn.step.borrows_session else nullcontext(),
+        ):
             turn.step.apply(turn.context, turn.items)
             turn.hold.require_no_transaction()
         with turn.hold.transaction() as connection:

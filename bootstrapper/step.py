@@ -212,6 +212,9 @@ class Step(Unit, ABC):
     transactional: ClassVar[bool] = True
     repeatable: ClassVar[bool] = True
     """Whether the step may be begun again after it was cut off somewhere; else the run ends with the error."""
+    borrows_session: bool = True
+    """Whether `apply` sends statements of the project: they run with the settings of the project's own sessions, and
+    what they change of the session is undone before the step's check is asked."""
     needs_check: ClassVar[bool] = False
     """Whether the file must declare a `check`, because the step can not compare by itself."""
     has_check: bool = False

@@ -16,15 +16,17 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import CommitUnknownError, FencedOffError, StepFailedError, UnreachableError
+from bootstrapper.postgres import settings
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS, Heartbeat
 from bootstrapper.postgres.ledger import BROKEN, LedgerNames
 from bootstrapper.postgres.session import Session, roll_back
 
 FENCE_LOCK_TIMEOUT = "10s"
+WATCH_CLIENT = b"SET client_connection_check_interval = '1s'"
 IDLE_TIMEOUT = "5min"
 VERDICT_SECONDS = 1.0
 
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the role's default is: the fence has to see the latest row
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the role's default is: the fence has to see the latest row
 _PREPARE = """
 SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config('lock_timeout', %s, true),
        pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),
@@ -78,10 +80,16 @@ class Hold:
         self._pooled = session.server.pooled
         self._heartbeat: Heartbeat | None = None
         self._transaction: str | None = None
+        self._deadline = Deadline.never()
         self.is_handed_over = False
         if not self._pooled:
-            session.name_run(fence.run_id, local=False)
-            session.connection.execute("SET idle_session_timeout = 0")  # it idles while a worker or program is at work
+            self._mark_session()
+
+    def _mark_session(self) -> None:
+        """Direct only. A killed holder would keep the lock until its statement ends, unless the server looks for it."""
+        self._session.name_run(self.fence.run_id, local=False)
+        if self.fence.watches_client:
+            self._session.connection.execute(WATCH_CLIENT)
 
     @property
     def connection(self) -> Connection[Any]:
@@ -171,15 +179,46 @@ class Hold:
             roll_back(self._connection)
             raise StepFailedError("a transaction was left open, and is rolled back", hint="Commit it in the step.")
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Lets statements of the project run in the open transaction, with the settings of the project's own sessions.
+
+        What they did to the session is undone afterwards: settings, role, temporary objects.
+        """
+        self.connection.execute(settings.LEND)
+        yield
+        self.require_transaction()
+        settings.put_back(self.connection, pooled=self._pooled)
+        self._limit(self.connection)
+        if not self._pooled:
+            self._mark_session()
+
+    @contextmanager
+    def lent_outside(self) -> Iterator[None]:
+        """As `lent`, outside transactions; behind a pooler the session there is not ours to set."""
+        if self._pooled:
+            yield
+            return
+        settings.lend_session(self.connection)
+        yield
+        self.require_no_transaction()
+        settings.put_back(self.connection, pooled=False)
+        self._mark_session()
+
     def _begin(self, connection: Connection[Any], deadline: Deadline) -> None:
-        connection.execute(_BEGIN)
-        row = connection.execute(_PREPARE, (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT, _milliseconds(deadline))).fetchone()
+        ours = b"; " + settings.for_transaction(connection) if self._pooled else b""
+        connection.execute(_BEGIN + ours)
+        self._deadline = deadline
+        self._transaction = self._limit(connection)
+
+    def _limit(self, connection: Connection[Any]) -> str:
+        """Sets the limits of the open transaction, and gives its number."""
+        limits = (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT, _milliseconds(self._deadline))
+        row = connection.execute(_PREPARE, limits).fetchone()
         assert row is not None
-        self._transaction = row[0]
-        if b"transaction_timeout" in self._session.timeouts:
-            connection.execute("SET LOCAL transaction_timeout = 0")
         if self._pooled:
             self._session.name_run(self.fence.run_id, local=True)
+        return str(row[0])
 
     def _pass_fence(self, connection: Connection[Any]) -> None:
         names, fence = self.fence.ledger, self.fence

@@ -21,7 +21,7 @@ from psycopg import Connection, errors
 from bootstrapper.errors import RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS
-from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, Fence, Hold
+from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, WATCH_CLIENT, Fence, Hold
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.sqlstates import RETRY_TRANSACTION
@@ -161,7 +161,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
 def _is_told_to_watch(connection: Connection[Any]) -> bool:
     """A killed holder would keep the lock until its statement ends; some operating systems can not watch a socket."""
     try:
-        connection.execute("SET client_connection_check_interval = '1s'")
+        connection.execute(WATCH_CLIENT)
     except (errors.FeatureNotSupported, errors.InvalidParameterValue):
         return False
     return True

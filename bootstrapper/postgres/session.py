@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from psycopg import Connection, IsolationLevel, errors
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
+from bootstrapper.postgres import settings
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.target import Target
@@ -34,13 +35,13 @@ SELECT pg_catalog.pg_backend_pid(),
        pg_catalog.current_setting('server_version_num')::int,
        pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1),
        pg_catalog.current_database(),
-       (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
        {identifier},
        pg_catalog.pg_is_in_recovery(),
-       pg_catalog.current_setting('transaction_read_only')::bool,
-       extract(epoch FROM pg_catalog.clock_timestamp())::text
+       pg_catalog.current_setting('transaction_read_only')::boolean,
+       extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.text
 """
-_IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
+_IDENTIFIER = "(SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system())"
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ class Session:
 
     def _begin_look(self) -> bytes:
         """One round trip. What the role's settings would cut short is ours to limit, by the deadline."""
-        return b"; ".join([_BEGIN_LOOK, *(b"SET LOCAL " + name + b" = 0" for name in self.timeouts)])
+        ours = [settings.for_transaction(self.connection)] if self.server.pooled else []
+        return b"; ".join([_BEGIN_LOOK, *ours, *(b"SET LOCAL " + name + b" = 0" for name in self.timeouts)])
 
     @property
     def timeouts(self) -> tuple[bytes, ...]:
@@ -224,12 +226,19 @@ def roll_back(connection: Connection[Any]) -> None:
 
 
 def introduce(connection: Connection[Any]) -> Server:
-    """Asks the server what it is."""
+    """Asks the server what it is, in the first message on a connection, which also sets what holds for all others."""
     try:
-        row = connection.execute(_INTRODUCTION.format(identifier=_IDENTIFIER).encode()).fetchone()
+        row = _greeted(connection, _IDENTIFIER)
     except errors.InsufficientPrivilege:
-        row = connection.execute(_INTRODUCTION.format(identifier="NULL").encode()).fetchone()
-    assert row is not None
+        row = _greeted(connection, "NULL")
     backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only, clock = row
     pooled = connection.info.backend_pid != backend_pid
     return Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled, float(clock))
+
+
+def _greeted(connection: Connection[Any], identifier: str) -> Sequence[Any]:
+    row: Sequence[Any] | None = settings.greet(
+        connection, _INTRODUCTION.format(identifier=identifier).encode()
+    ).fetchone()
+    assert row is not None
+    return row

@@ -30,6 +30,7 @@ class Backup(Step):
 
     uses = "backup"
     transactional = False
+    borrows_session = False
 
     class With(BackupSettings):
         """The `with:` block of a backup step; BackupSettings tells what each key means."""

@@ -48,6 +48,7 @@ class Command(Step):
 
     uses = "command"
     transactional = False
+    borrows_session = False
     repeatable = False  # what a program did before it was cut off, only its author knows
     needs_check = True
 

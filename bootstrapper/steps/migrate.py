@@ -33,6 +33,7 @@ class Migrate(Step):
 
     uses = "migrate"
     transactional = False
+    borrows_session = False
     options: MigrationSettings
 
     class With(MigrationSettings):

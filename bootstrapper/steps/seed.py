@@ -22,6 +22,7 @@ class Seed(Step):
     """Creates, updates and deletes rows as each fixture's mode allows, all in one transaction."""
 
     uses = "seed"
+    borrows_session = False
 
     class With(StepModel):
         fixtures: list[str] | None = Field(None, description="Names of fixtures; all of them if left out.")

@@ -62,6 +62,7 @@ class Sql(Step):
     def __init__(self, name: str, options: With, source: Source | None = None) -> None:
         super().__init__(name, options, source)
         self.transactional = options.transaction  # type: ignore[misc]  # here the file decides, not the class
+        self.borrows_session = options.transaction
 
     def inputs(self, project: Project) -> Sequence[Path]:
         return [project.path(self.options.file)] if self.options.file is not None else []
@@ -105,6 +106,8 @@ class Sql(Step):
         with closing(connect(target, deadline=context.deadline, application_name="bootstrapper sql")) as connection:
             if context.hold is not None:
                 context.hold.announce(connection)
+            if connection.info.parameter_status("standard_conforming_strings") == "off":
+                connection.execute("SET standard_conforming_strings = on")  # as `split` reads the text
             with _notices(context, connection), _cancelled_at(connection, context.deadline):
                 for statement in split(text):
                     self._execute(context, connection, statement, text)

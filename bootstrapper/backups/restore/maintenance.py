@@ -12,13 +12,13 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError
+from bootstrapper.postgres import settings
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.target import Target
 
 PREFIX = "bootstrapper_restoring_"
 _PLACES = ("postgres", "template1")
 _NAME = "bootstrapper restore"
-_UNHURRIED = b"SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0"
 
 # The number in the name is the key of an advisory lock that the maker holds from before the database is there. Locks
 # are shown across databases: one that nobody holds belongs to a run that is dead.
@@ -43,7 +43,7 @@ def enter(target: Target, deadline: Deadline) -> Connection[Any]:
     Raises UnreachableError or RefusedError, as any connecting does.
     """
     connection = connect(target, deadline=deadline, application_name=_NAME)
-    connection.execute(_UNHURRIED)
+    settings.greet(connection)
     return connection
 
 

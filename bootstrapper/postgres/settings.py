@@ -1,0 +1,118 @@
+"""The settings of our sessions, and those that the project's own sessions have, which are lent to its statements.
+
+On a direct connection they are set once, before the first statement. Behind a pooler each transaction may have another
+backend, which others use too, so there they are set at the start of each transaction of ours, and only for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection, Cursor, errors
+from psycopg.pq import TransactionStatus
+
+LENT = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+}
+"""Ours, of what a statement of the project sees as its own sessions do."""
+
+_FIXED = {
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",  # statements are split, and literals quoted, by these rules
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+_TRANSACTION_TIMEOUT = "transaction_timeout"
+_TRANSACTION_TIMEOUT_SINCE = 170000
+
+# Utility statements, which read no catalogue: quicker than a millisecond, the shortest timeout that can be set.
+_FIRST = b"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
+_GREETINGS = 5  # it may end even the statement that lifts it
+_SAVED = "bootstrapper.{}"
+_SAVE = "pg_catalog.set_config('{saved}', pg_catalog.current_setting('{name}'), {local})"
+_SET = "pg_catalog.set_config('{name}', '{value}', {local})"
+_LEND = "pg_catalog.set_config('{name}', pg_catalog.current_setting('{saved}'), {local})"
+_UNLESS_DIRECT = "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {}"
+_PUT_BACK = b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DISCARD TEMP"
+
+
+def greet(connection: Connection[Any], then: bytes = b"SELECT") -> Cursor[Any]:
+    """Sends the first message on a connection: all settings, which last where no pooler stands between, and a query.
+
+    Behind a pooler, where the backend is not the one that let us in, they hold for this message alone.
+    """
+    message = b"; ".join([_greeting(connection), then])
+    for left in reversed(range(_GREETINGS)):
+        try:
+            cursor = connection.execute(message)
+            break
+        except errors.QueryCanceled:
+            if not left:
+                raise
+    while cursor.nextset():
+        pass
+    return cursor
+
+
+def _greeting(connection: Connection[Any]) -> bytes:
+    return _FIRST + b"; " + _adoption(connection, _UNLESS_DIRECT.format(connection.info.backend_pid))
+
+
+def for_transaction(connection: Connection[Any]) -> bytes:
+    """Statements that set all until the transaction ends, for the pooled."""
+    return _FIRST + b"; " + _adoption(connection, "true")
+
+
+def put_back(connection: Connection[Any], *, pooled: bool) -> None:
+    """Undoes what statements of the project did to the session, and takes it over again."""
+    connection.execute(_PUT_BACK + b"; " + _adoption(connection, "true" if pooled else "false"))
+
+
+@contextmanager
+def lent(connection: Connection[Any]) -> Iterator[None]:
+    """Within it statements of this transaction see what the project's own sessions do."""
+    connection.execute(LEND)
+    yield
+    if connection.info.transaction_status != TransactionStatus.INERROR:  # else whatever rolls back puts it back
+        connection.execute(TAKE_BACK)
+
+
+def lend_session(connection: Connection[Any]) -> None:
+    """As `lent`, outside transactions, until `put_back`."""
+    connection.execute(_lending("false"))
+
+
+def _adoption(connection: Connection[Any], local: str) -> bytes:
+    fixed: Mapping[str, str] = _FIXED
+    if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
+        fixed = {**fixed, _TRANSACTION_TIMEOUT: "0"}
+    saved = _select(_SAVE.format(saved=_SAVED.format(name), name=name, local=local) for name in LENT)
+    return b"; ".join([saved, _setting({**LENT, **fixed}, local)])
+
+
+def _setting(values: Mapping[str, str], local: str) -> bytes:
+    return _select(_SET.format(name=name, value=value, local=local) for name, value in values.items())
+
+
+def _lending(local: str) -> bytes:
+    return _select(_LEND.format(name=name, saved=_SAVED.format(name), local=local) for name in LENT)
+
+
+def _select(expressions: Iterator[str]) -> bytes:
+    return ("SELECT " + ", ".join(expressions)).encode()
+
+
+LEND = _lending("true")
+"""Gives the rest of a transaction the settings of the project's own sessions."""
+TAKE_BACK = _setting(LENT, "true")
+"""Undoes `LEND`."""

@@ -1,0 +1,82 @@
+"""The settings of our sessions, whatever the server, the role and the address say."""
+
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.postgres import settings
+from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.target import Target
+from tests.faults.pgbouncer import PgBouncer
+from tests.projects import TrialProject
+from tests.servers import Server
+
+SHOWN = ("TimeZone", "DateStyle", "IntervalStyle", "standard_conforming_strings", "statement_timeout")
+OURS = ["UTC", "ISO, MDY", "postgres", "on", "0"]
+FOREIGN = {
+    "TimeZone": "Asia/Tokyo",
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "iso_8601",
+    "standard_conforming_strings": "off",
+    "statement_timeout": "1min",
+}
+
+
+@pytest.fixture
+def odd_database(database: str, server: Server) -> str:
+    """A database with other settings than ours."""
+    name = database.rpartition("/")[2]
+    for setting, value in FOREIGN.items():
+        server.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'")
+    return database
+
+
+def session(url: str) -> Session:
+    return Session(Target.from_url(url), application_name="test", deadline=Deadline.after(20))
+
+
+def shown(connection: psycopg.Connection[object]) -> list[object]:
+    return [connection.execute(f"SHOW {name}".encode()).fetchone()[0] for name in SHOWN]  # type: ignore[index]
+
+
+def test_a_direct_session_has_our_settings_from_the_first_statement(odd_database: str) -> None:
+    made = session(odd_database)
+    assert shown(made.connection) == OURS
+    made.close()
+
+
+def test_a_pooled_look_has_our_settings_and_leaves_none_to_others(odd_database: str, server: Server) -> None:
+    with PgBouncer(server, "transaction", pool_size=1) as bouncer:
+        made = session(bouncer.url(odd_database))
+        with made.read_only() as connection:
+            assert shown(connection) == OURS
+        with psycopg.connect(bouncer.url(odd_database), autocommit=True) as other:
+            assert shown(other) == [FOREIGN[name] for name in SHOWN]
+        made.close()
+
+
+def test_what_is_lent_are_the_settings_that_the_projects_own_sessions_have(odd_database: str) -> None:
+    made = session(odd_database)
+    with made.read_only() as connection:
+        with settings.lent(connection):
+            assert shown(connection)[:3] == [FOREIGN[name] for name in SHOWN[:3]]
+        assert shown(connection) == OURS
+    made.close()
+
+
+@pytest.mark.parametrize("options", ["-c statement_timeout=1", "-c client_encoding=LATIN1 -c lock_timeout=1"])
+def test_options_of_the_address_do_not_cut_a_run_short(project: TrialProject, options: str) -> None:
+    project.database += f"?options={quote(options)}"
+    project.write(
+        """
+steps:
+  - uses: lock
+  - uses: sql
+    with: {statement: "CREATE TABLE notes AS SELECT 'ž' AS text FROM pg_sleep(0.05)"}
+    check: {table: notes}
+"""
+    )
+    project.apply()
+    assert project.has("notes")

@@ -1,0 +1,76 @@
+"""Statements of the project run with its own settings, and what they do to the session ends with them."""
+
+import pytest
+
+from bootstrapper.errors import BootstrapperError
+from tests.projects import TrialProject
+
+STEPS = """
+steps:
+  - uses: lock
+  - name: first
+    uses: sql
+    with: {{statement: "{first}"}}
+    check: {{table: marks}}
+  - name: second
+    uses: sql
+    with: {{statement: "{second}"}}
+    check: {{sql: "SELECT count(*) > 0 FROM users"}}
+"""
+TABLES = """
+CREATE TABLE teams (id int PRIMARY KEY);
+CREATE TABLE users (id int PRIMARY KEY, team int REFERENCES teams);
+"""
+
+
+def write(project: TrialProject, first: str, second: str = "INSERT INTO users VALUES (1)") -> None:
+    project.rows(TABLES)
+    project.write(STEPS.format(first=f"{first}; CREATE TABLE public.marks (i int)", second=second))
+
+
+def test_a_step_that_turns_foreign_keys_off_does_so_for_itself_only(project: TrialProject) -> None:
+    write(project, "SET session_replication_role = replica", "INSERT INTO users VALUES (1, 7)")
+    with pytest.raises(BootstrapperError, match="foreign key"):
+        project.apply()
+    assert project.rows("SELECT * FROM users") == []
+
+
+def test_temporary_tables_end_with_their_step(project: TrialProject) -> None:
+    write(project, "CREATE TEMP TABLE users (id int)")
+    project.apply()
+    assert project.rows("SELECT id FROM public.users") == [(1,)]
+
+
+def test_a_role_that_was_set_ends_with_its_step(project: TrialProject) -> None:
+    write(project, "SET ROLE pg_read_all_data; RESET ROLE; SET LOCAL ROLE pg_monitor; RESET ROLE; SET ROLE pg_monitor")
+    with pytest.raises(BootstrapperError, match="permission denied"):  # for the table, in the step itself
+        project.apply()
+    write_role = "CREATE TABLE public.marks (i int); SET ROLE pg_monitor"
+    project.write(STEPS.format(first=write_role, second="INSERT INTO users VALUES (1)"))
+    project.apply()
+    assert project.rows("SELECT id FROM users") == [(1,)]
+
+
+def test_statements_see_the_time_zone_of_the_projects_own_sessions(project: TrialProject) -> None:
+    name = project.database.rpartition("/")[2]
+    project.rows(f"ALTER DATABASE \"{name}\" SET timezone = 'Asia/Tokyo'")
+    write(project, "CREATE TABLE zones AS SELECT current_setting('timezone') AS zone")
+    project.apply()
+    assert project.rows("SELECT zone FROM zones") == [("Asia/Tokyo",)]
+
+
+def test_a_backslash_cannot_end_a_literal_where_the_database_has_old_strings(project: TrialProject) -> None:
+    name = project.database.rpartition("/")[2]
+    project.rows(f'ALTER DATABASE "{name}" SET standard_conforming_strings = off')
+    project.rows("CREATE TABLE notes (text text)")
+    project.write(
+        r"""
+steps:
+  - uses: lock
+  - uses: sql
+    with: {statement: "INSERT INTO notes VALUES ('a\\''); COMMIT; DROP TABLE notes; --')"}
+    check: {sql: "SELECT count(*) > 0 FROM notes"}
+"""
+    )
+    project.apply()
+    assert project.rows("SELECT text FROM notes") == [("a\\'); COMMIT; DROP TABLE notes; --",)]
