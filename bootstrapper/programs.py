@@ -10,33 +10,19 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.deadline import Deadline
+from bootstrapper.overseen import overseen
 
 TAIL_LINES = 20
 TICK_SECONDS = 0.1
-GRACE_SECONDS = 3.0
 
 _LONGEST_LINE = 64 * 1024
-
-# Waits for the end of its parent. It is told the group to end then, and a byte more once the program has ended.
-_WATCHER = f"""
-import os, signal, sys, time
-told = sys.stdin.buffer.read()
-if told.endswith(b"\\n"):
-    try:
-        os.killpg(int(told), signal.SIGTERM)
-        time.sleep({GRACE_SECONDS})
-        os.killpg(int(told), signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-"""
 
 
 class OutOfTimeError(Exception):
@@ -82,24 +68,19 @@ def run(
 
     Raises:
         OutOfTimeError: The deadline passed.
-        OSError: The program can not be started.
+        OSError: The program cannot be started.
     """
     into = (subprocess.PIPE, subprocess.STDOUT) if stdout is None else (stdout, subprocess.PIPE)
-
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=into[0],
-            stderr=into[1],
-            pass_fds=keep_open,
-            umask=umask,
-            env=dict(environment),
-            cwd=folder,
-            start_new_session=True,
-        )
-
-    with _ended_with_us(start) as process:
+    with overseen(
+        command,
+        environment=environment,
+        folder=folder,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=into[0],
+        stderr=into[1],
+        keep_open=keep_open,
+        umask=umask,
+    ) as process:
         pipe = process.stdout if stdout is None else process.stderr
         assert pipe is not None
         tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -167,45 +148,3 @@ def _read(pipe: int) -> bytes | None:
         return os.read(pipe, 64 * 1024) or None
     except BlockingIOError:
         return b""
-
-
-@contextmanager
-def _ended_with_us(start: Callable[[], subprocess.Popen[bytes]]) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts a program, and ends its group on any error here, and, through a watcher, when this process is killed."""
-    watcher = _watch()  # before the program: in between it would have nobody
-    try:
-        with start() as process:
-            try:
-                _tell(watcher, process.pid)
-                yield process
-            except BaseException:
-                _end_group(process)
-                raise
-    finally:
-        watcher.communicate(b".")
-
-
-def _watch() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", "-c", _WATCHER]
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
-
-
-def _tell(watcher: subprocess.Popen[bytes], group: int) -> None:
-    assert watcher.stdin is not None
-    with suppress(BrokenPipeError):
-        watcher.stdin.write(b"%d\n" % group)
-        watcher.stdin.flush()
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Asks the group to end, then makes it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

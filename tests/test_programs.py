@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -106,6 +107,43 @@ programs.run(command, environment=os.environ, deadline=Deadline.never())
     assert eventually(lambda: not is_running(pid))
 
 
+@pytest.mark.parametrize("moment", ["_tell", "_give"])
+def test_a_parent_killed_while_it_starts_a_program_leaves_none(tmp_path: Path, moment: str) -> None:
+    group, ran = tmp_path / "group", tmp_path / "ran"
+    script = f"""
+import os, signal, subprocess
+from pathlib import Path
+from bootstrapper import overseen, programs
+from bootstrapper.deadline import Deadline
+
+class Noted(subprocess.Popen):
+    def __enter__(self):
+        Path({str(group)!r}).write_text(str(self.pid))
+        return super().__enter__()
+
+subprocess.Popen = Noted
+overseen.{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+programs.run(["/usr/bin/touch", {str(ran)!r}], environment=os.environ, deadline=Deadline.never())
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=False)
+    assert eventually(lambda: not is_running(int(group.read_text())))
+    assert not ran.exists()
+
+
+def test_a_program_finds_its_signals_and_variables_as_they_are() -> None:
+    ended = programs.run(
+        ["sh", "-c", "grep SigIgn /proc/self/status; env"],
+        environment={"PATH": "/usr/bin:/bin", "NAME": "v\udcff"},
+        deadline=Deadline.after(30),
+    )
+    ignored, *variables = ended.last_lines
+    assert not any(int(ignored.split()[1], 16) >> (number - 1) & 1 for number in (signal.SIGPIPE, signal.SIGXFSZ))
+    assert sorted(line for line in variables if not line.startswith(("PWD=", "SHLVL=", "_="))) == [
+        "NAME=v\ufffd",
+        "PATH=/usr/bin:/bin",
+    ]
+
+
 def test_a_program_that_can_not_start_raises_oserror() -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="/no/such/program"):
         programs.run(["/no/such/program"], environment={}, deadline=Deadline.never())
