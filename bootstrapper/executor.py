@@ -250,7 +250,7 @@ class Executor:
         def of_turn(other: Entry) -> Context:
             return context if other is entry else self._context(other)
 
-        with self._session.read_only():
+        with self.hold.read_only() if self.hold is not None else self._session.read_only():
             planned = self._planner(of_turn).at_turn(entry.name)
         if not planned.has_changes:
             context.emit(StepUnchanged(entry.name, planned))

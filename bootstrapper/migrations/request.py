@@ -12,6 +12,7 @@ from psycopg import sql
 from bootstrapper.migrations import drivers
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.handing import filled_in
+from bootstrapper.postgres.heartbeat import LEASE_SECONDS
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES
 from bootstrapper.postgres.lock import Fence
 from bootstrapper.postgres.target import Target
@@ -26,6 +27,14 @@ _IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system
 _FENCE = """
 SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity_and_limits}
 FROM {lock} FOR UPDATE
+"""
+# The same at the end of a transaction: it may have taken longer than the lease, and the heartbeat skips a locked row.
+_RENEWING_FENCE = """
+UPDATE {lock} SET expires_at = CASE
+    WHEN run_id = {run_id} AND token = {token}
+    THEN pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => {lease})
+    ELSE expires_at END
+RETURNING run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity_and_limits}
 """
 # Only where our own connection is direct too: through a pooler, that backend would seem to work for ever.
 _NOTE_WORKER = """
@@ -160,7 +169,8 @@ def scratch_request(
         passing = sql.SQL(_NO_FENCE).format(
             run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(str(fence.token)), identity=identity
         )
-        asked[name] |= {"fence": _text(passing), "noting_fence": "", "note_worker": "SELECT 1"}
+        passed = _text(passing)
+        asked[name] |= {"fence": passed, "renewing_fence": passed, "noting_fence": "", "note_worker": "SELECT 1"}
     return asked
 
 
@@ -189,7 +199,15 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
     note = sql.SQL(_NOTE_WORKER).format(
         lock=lock, run_id=sql.Literal(str(fence.run_id)), token=sql.Literal(fence.token)
     )
-    comparing = sql.SQL(_FENCE).format(identity_and_limits=sql.SQL(", ").join([identity, *limits]), lock=lock)
+    answers = sql.SQL(", ").join([identity, *limits])
+    comparing = sql.SQL(_FENCE).format(identity_and_limits=answers, lock=lock)
+    renewing = sql.SQL(_RENEWING_FENCE).format(
+        identity_and_limits=answers,
+        lock=lock,
+        lease=sql.Literal(LEASE_SECONDS),
+        run_id=sql.Literal(str(fence.run_id)),
+        token=sql.Literal(fence.token),
+    )
     noting, noting_block = (
         sql.SQL(_NOTING_FENCE).format(
             revisions=fence.ledger.table("revisions"),
@@ -199,13 +217,14 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
             file=sql.SQL(file),
             run_id=sql.Literal(str(fence.run_id)),
             token=sql.Literal(fence.token),
-            fence=comparing,
+            fence=renewing,
         )
         for indexes, file in (("NULL::text[]", "NULL"), (_INDEXES, "{{file}}"))
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),
         "fence": comparing,
+        "renewing_fence": renewing,
         "noting_fence": noting,
         "noting_block": noting_block,
         "limits_of_session": sql.SQL("SELECT {}").format(sql.SQL(", ").join(limits_of_session)),

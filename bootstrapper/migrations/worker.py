@@ -212,7 +212,7 @@ class Guard:
     def noting_fence(self, action: str) -> str:
         """The fence alone where no revision is at hand, as for a stamp, or where the role may not write the row."""
         if self.revision is None or not self.asks["noting_fence"]:
-            return self.asks["fence"]
+            return self.asks["renewing_fence"]
         seconds = f"{time.monotonic() - self.began:.6f}"
         statement = self.asks["noting_block" if action == "autocommit" else "noting_fence"]
         facts = {

@@ -9,8 +9,10 @@ from typing import Any, Self
 from uuid import UUID
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
+from psycopg.pq import ExecStatus, TransactionStatus
 
+from bootstrapper.postgres.interjection import interject
 from bootstrapper.postgres.ledger import LedgerNames
 
 LEASE_SECONDS = 15.0
@@ -20,8 +22,8 @@ BEAT_SECONDS = 3.0
 # SKIP LOCKED sees no row then, and no row is no loss.
 _BEAT = """
 WITH seen AS (SELECT run_id, token FROM {lock} FOR UPDATE SKIP LOCKED),
-     renewed AS (UPDATE {lock} AS l SET expires_at = clock_timestamp() + %s * interval '1 second'
-                 FROM seen WHERE seen.run_id = %s AND seen.token = %s RETURNING 1)
+     renewed AS (UPDATE {lock} AS l SET expires_at = clock_timestamp() + {seconds} * interval '1 second'
+                 FROM seen WHERE seen.run_id = {run_id} AND seen.token = {token} RETURNING 1)
 SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM renewed)
 """
 
@@ -32,8 +34,13 @@ class Heartbeat:
     def __init__(self, connection: Connection[Any], names: LedgerNames, run_id: UUID, token: int) -> None:
         self._on_loss: Callable[[], None] = lambda: None
         self._connection = connection
-        self._statement = names.fill(_BEAT)
-        self._parameters = (LEASE_SECONDS, run_id, token)
+        composed = sql.SQL(_BEAT).format(
+            lock=names.table("lock"),
+            seconds=sql.Literal(LEASE_SECONDS),
+            run_id=sql.Literal(run_id),
+            token=sql.Literal(token),
+        )
+        self._statement = composed.as_bytes(connection)
         self._ended = threading.Event()
         self._lost = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="bootstrapper-heartbeat", daemon=True)
@@ -66,10 +73,14 @@ class Heartbeat:
                 return
 
     def _is_ours(self) -> bool:
+        """Asked between transactions only: inside one, it is the fence that knows, and keeps the lock busy."""
         try:
-            row = self._connection.execute(self._statement, self._parameters).fetchone()
+            result = interject(self._connection, self._statement, {TransactionStatus.IDLE})
+            if result is None:
+                return self._connection.pgconn.transaction_status != TransactionStatus.UNKNOWN
         except psycopg.Error:
             return False
-        assert row is not None
-        seen, renewed = row
-        return not seen or bool(renewed)
+        if result.status != ExecStatus.TUPLES_OK:
+            return False
+        seen, renewed = result.get_value(0, 0), result.get_value(0, 1)
+        return seen == b"0" or renewed != b"0"

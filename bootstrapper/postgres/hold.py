@@ -16,9 +16,11 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import CommitUnknownError, FencedOffError, StepFailedError, UnreachableError
-from bootstrapper.postgres import settings
+from bootstrapper.postgres import lease, settings
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS, Heartbeat
+from bootstrapper.postgres.interjection import status_of
 from bootstrapper.postgres.ledger import BROKEN, LedgerNames
+from bootstrapper.postgres.pulse import pulse
 from bootstrapper.postgres.session import Session, roll_back
 
 FENCE_LOCK_TIMEOUT = "10s"
@@ -132,6 +134,16 @@ class Hold:
             raise FencedOffError("another run has taken the lock")
 
     @contextmanager
+    def read_only(self) -> Iterator[Connection[Any]]:
+        """As the session's, for as long as it takes: behind a pooler it keeps takers off, and renews the lease."""
+        with self._session.read_only() as connection:
+            if not self._pooled:
+                yield connection
+                return
+            with lease.kept(connection, self.fence.ledger, self._key, self.fence.run_id, self.fence.token):
+                yield connection
+
+    @contextmanager
     def transaction(self, deadline: Deadline | None = None) -> Iterator[Connection[Any]]:
         """A writing transaction that passed the fence; committed at the end, rolled back on any error.
 
@@ -148,12 +160,14 @@ class Hold:
             raise RuntimeError("a transaction of the hold is open already")
         with self._session.limited(connection):
             try:
-                if connection.info.transaction_status != TransactionStatus.IDLE:
+                if status_of(connection) != TransactionStatus.IDLE:
                     connection.execute("ROLLBACK")
                 self._begin(connection, deadline or Deadline.never())
                 self._pass_fence(connection)
-                yield connection
+                with pulse(connection):
+                    yield connection
                 self.require_transaction()
+                self._renew(connection)
             except BaseException:
                 roll_back(connection)
                 raise
@@ -163,8 +177,7 @@ class Hold:
 
     def require_transaction(self) -> None:
         """Raises StepFailedError where the code inside `transaction` ended it, or swallowed what aborted it."""
-        status = self.connection.info.transaction_status
-        if status == TransactionStatus.INERROR:
+        if status_of(self.connection) == TransactionStatus.INERROR:
             raise StepFailedError("the transaction is aborted: an error of the server was swallowed")
         row = self.connection.execute(_TRANSACTION).fetchone()
         if row is None or row[0] != self._transaction:
@@ -175,7 +188,7 @@ class Hold:
 
     def require_no_transaction(self) -> None:
         """Raises StepFailedError where work outside transactions left one open; it is rolled back."""
-        if self.connection.info.transaction_status != TransactionStatus.IDLE:
+        if status_of(self.connection) != TransactionStatus.IDLE:
             roll_back(self._connection)
             raise StepFailedError("a transaction was left open, and is rolled back", hint="Commit it in the step.")
 
@@ -228,8 +241,11 @@ class Hold:
             raise FencedOffError("another run has taken the lock")
         if not row[0]:
             raise FencedOffError("this connection does not hold the lock")
+
+    def _renew(self, connection: Connection[Any]) -> None:
+        """At the transaction's end, since it may have taken longer than a lease; until then its row is locked."""
         if self._pooled:
-            connection.execute(names.fill(_RENEW), (LEASE_SECONDS,))
+            connection.execute(self.fence.ledger.fill(_RENEW), (LEASE_SECONDS,))
 
     @contextmanager
     def lasting(self, step: str) -> Iterator[None]:

@@ -13,6 +13,8 @@ from typing import Any
 from psycopg import Connection, Cursor, errors
 from psycopg.pq import TransactionStatus
 
+from bootstrapper.postgres.interjection import status_of
+
 LENT = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, MDY",
@@ -83,7 +85,7 @@ def lent(connection: Connection[Any]) -> Iterator[None]:
     """Within it statements of this transaction see what the project's own sessions do."""
     connection.execute(LEND)
     yield
-    if connection.info.transaction_status != TransactionStatus.INERROR:  # else whatever rolls back puts it back
+    if status_of(connection) != TransactionStatus.INERROR:  # else whatever rolls back puts it back
         connection.execute(TAKE_BACK)
 
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, WithJsonSchema, model_validator
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
 from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.interjection import status_of
 from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.postgres.statements import Statement, line_and_column, split
 from bootstrapper.presence import one_of
@@ -198,7 +199,7 @@ def _headline(shown: str, more: int) -> str:
 
 def _transaction(connection: Connection[Any]) -> object:
     """What tells one transaction from the next: its id, or that there is none."""
-    if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+    if status_of(connection) != pq.TransactionStatus.INTRANS:
         return None
     row = connection.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
     return row[0] if row else None

@@ -25,6 +25,7 @@ from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
 TAKE_OVER = "UPDATE bootstrapper.lock SET token = token + 1"
+SEEN = "CREATE TABLE {} AS SELECT expires_at > clock_timestamp() AS lives FROM bootstrapper.lock"
 TAKEN_BEFORE_THE_REVISIONS = ENV.replace(
     "    with context.begin_transaction",
     f"    with engine.connect() as other, other.begin():\n        other.exec_driver_sql('{TAKE_OVER}')\n"
@@ -115,6 +116,17 @@ def test_the_fence_comes_again_after_an_autocommit_block(tmp_path: Path, databas
             apply_directly(migrate, hold)
         assert "DDL goes on" not in migrate.lines
     assert tables(database) == {"alembic_version"}
+
+
+def test_a_revision_that_outlasts_the_lease_renews_it_as_it_commits(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    over = "UPDATE bootstrapper.lock SET expires_at = clock_timestamp()"
+    block = f"with op.get_context().autocommit_block():\n    op.execute('{SEEN.format('b')}')"
+    write_revision(tmp_path, "first", upgrade=f"op.execute('{over}')")
+    write_revision(tmp_path, "second", "first", upgrade=f"op.execute('{SEEN.format('a')}; {over}')\n{block}")
+    with trial(tmp_path, database, script_location="migrations") as migrate, migrate.held() as hold:
+        apply_directly(migrate, hold)
+        assert migrate.query("SELECT lives FROM a UNION ALL SELECT lives FROM b") == [(True,), (True,)]
 
 
 def test_another_run_id_with_the_same_token_is_fenced_off_too(tmp_path: Path, database: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from os import dup, getpid
@@ -11,7 +13,7 @@ import psycopg
 import pytest
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import StepFailedError, UnreachableError
+from bootstrapper.errors import FencedOffError, StepFailedError, UnreachableError
 from bootstrapper.identifiers import uuid7
 from bootstrapper.postgres.heartbeat import Heartbeat
 from bootstrapper.postgres.ledger import LedgerNames
@@ -54,6 +56,12 @@ def lease(database: str) -> float:
         found = row.fetchone()
     assert found is not None
     return float(found[0])
+
+
+def compute(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(1000))
 
 
 def test_what_was_left_open_on_the_connection_is_not_committed_by_the_next_transaction(session: Session) -> None:
@@ -194,3 +202,90 @@ def test_a_heartbeat_that_can_not_beat_is_a_loss(session: Session, monkeypatch: 
     with heartbeat:
         session.connection.execute("DROP TABLE bootstrapper.lock")
         assert eventually(lambda: heartbeat.is_lost and bool(told))
+
+
+def test_behind_a_pooler_nobody_takes_the_lock_during_a_look_that_outlasts_the_lease(
+    session: Session, database: str
+) -> None:
+    hold = take_as_pooled(session)
+    other = Session(Target.from_url(database), application_name="other", deadline=Deadline.after(20))
+    for is_pooled in (True, False):
+        other._server = replace(other.server, pooled=is_pooled)
+        with hold.read_only() as connection:
+            with psycopg.connect(database, autocommit=True) as clock:
+                clock.execute("UPDATE bootstrapper.lock SET expires_at = clock_timestamp()")
+            assert isinstance(try_take(other, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                connection.execute("CREATE TABLE written_by_a_look ()")
+            connection.execute("ROLLBACK")
+        assert lease(database) > 10, "the lease is renewed as the look ends"
+    other.close()
+    with hold.transaction():
+        pass
+
+
+def test_behind_a_pooler_a_transaction_that_outlasts_the_lease_renews_it_at_its_end(
+    session: Session, database: str
+) -> None:
+    hold = take_as_pooled(session)
+    with hold.transaction() as connection:
+        connection.execute("UPDATE bootstrapper.lock SET expires_at = clock_timestamp()")
+    assert lease(database) > 10
+
+
+def test_a_look_of_a_run_that_lost_the_lock_is_fenced_off(session: Session, database: str) -> None:
+    hold = take_as_pooled(session)
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("UPDATE bootstrapper.lock SET token = token + 1")
+    with pytest.raises(FencedOffError), hold.read_only():
+        pass
+
+
+def test_a_look_that_computes_for_longer_than_a_lease_is_not_ended_by_the_server(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrapper.postgres.lease.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    hold = take_as_pooled(session)
+    with hold.read_only() as connection:
+        compute(1.2)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_transaction_that_computes_between_its_statements_is_not_ended_by_the_server(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrapper.postgres.hold.IDLE_TIMEOUT", "400ms")
+    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    hold = take(session)
+    with hold.transaction() as connection:
+        connection.execute("CREATE TABLE computed ()")
+        compute(1.2)
+    assert session.connection.execute("SELECT to_regclass('computed')::text").fetchone() == ("computed",)
+
+
+def test_a_heartbeat_in_flight_is_no_transaction_that_a_step_left_open(
+    session: Session, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.01)
+    hold = take(session)
+    with hold.beating("migrate"), psycopg.connect(database) as other:
+        other.execute("LOCK TABLE bootstrapper.lock IN ACCESS EXCLUSIVE MODE")  # the beat waits for it
+        with psycopg.connect(database, autocommit=True) as watching:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bootstrapper.lock'::regclass"
+            assert eventually(lambda: watching.execute(waiting).fetchone() == (1,))
+        released = threading.Timer(0.2, other.rollback)
+        released.start()
+        hold.require_no_transaction()
+        released.join()
+
+
+def test_a_heartbeat_leaves_a_transaction_of_the_step_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.01)
+    hold = take(session)
+    with hold.beating("migrate"):
+        with session.read_only() as connection:  # where the lease cannot be renewed
+            for _ in range(30):
+                connection.execute("SELECT pg_sleep(0.005)")
+                compute(0.005)
+        assert not hold.is_lost
