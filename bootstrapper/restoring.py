@@ -21,7 +21,7 @@ from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.seal import require_unbroken
 from bootstrapper.backups.settings import is_url
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError, UsageError
+from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.opening import Opened, Request, opened, resolve
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
@@ -88,7 +88,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
         with opened(request, _STEP, writes=True) as run:
             run.executor.open_gates()
             guarding.require_own_environment(run.session, run.project, request.confirmed)
-            require_direct(run)
+            run.session.require_direct("restore")
             _require_same(run, plan)
             if chosen.seal is not None:
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
@@ -187,7 +187,7 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
             return verifying.verify(reader, target, is_own=True)
     with opened(request, "backups verify", writes=False) as run, _explained(run):
         run.executor.open_gates()
-        require_direct(run)
+        run.session.require_direct("pg_restore")
         with verifying.borrowed_server(run.project.target, run.deadline) as target:
             return verifying.verify(reader, target, is_own=False)
 
@@ -196,7 +196,7 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
 def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[Chosen]:
     """The chosen dump, found good, and everything that would be in the way asked about."""
     run.executor.open_gates()
-    require_direct(run)
+    run.session.require_direct("restore")
     server, project = run.session.server, run.project
     if not in_place:
         with maintenance.outside(project.target, server.database, run.deadline) as connection:
@@ -219,15 +219,6 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
         deadline=run.deadline,
         mask=request.masker.quote,
     )
-
-
-def require_direct(run: Opened) -> None:
-    """Raises UsageError behind a pooler, whose own connections would be in the way and whose sessions nobody owns."""
-    if run.session.server.pooled:
-        raise UsageError(
-            f"{run.project.target.where} is a pooler; restoring needs the server itself",
-            hint="Give the server's own address as direct_url.",
-        )
 
 
 @contextmanager

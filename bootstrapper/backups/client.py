@@ -38,9 +38,11 @@ def find_client(context: Context, settings: BackupSettings, format_: Format) -> 
     """Found once a run, however often a backup is planned.
 
     Raises:
+        GuardError: The connection leads through a pooler.
         ClientToolsError: There is no pg_dump for this server.
         BackupError: It does not know an option.
     """
+    context.session.require_direct("pg_dump")
     wanted = (settings.pg_dump, settings.compress, settings.jobs, settings.schemas, settings.tables)
     key = ("pg_dump", format_, context.session.server.major, *wanted, settings.exclude, settings.extra_args)
     if key not in context.project.remembered:

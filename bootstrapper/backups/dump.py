@@ -56,6 +56,7 @@ def take_into(context: Context, store: Store, name: str, settings: BackupSetting
     Raises:
         BackupError: pg_dump failed, the dump can not be written, or what was written can not be read back.
         ClientToolsError: There is no pg_dump for this server.
+        GuardError: The connection leads through a pooler.
         FencedOffError: The lock was lost meanwhile.
     """
     dump = _begin(context, settings, format_)

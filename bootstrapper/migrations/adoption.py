@@ -39,8 +39,7 @@ class Adoption:
     def run(self) -> None:
         """Raises GuardError with the differences where there are any; then nothing was written."""
         connection, target = self.context.connection, self.context.project.target
-        if self.context.session.server.pooled:
-            raise GuardError("adopt needs the server itself, not a pooler", hint="Give its address as direct_url.")
+        self.context.session.require_direct("adopt")
         table = (self.settings.version_table_schema, self.settings.version_table)
         self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
         expected, schemas = self._expected(table)

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel, errors
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import RefusedError, UnreachableError
+from bootstrapper.errors import GuardError, RefusedError, UnreachableError
 from bootstrapper.postgres import settings
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
@@ -103,6 +103,18 @@ class Session:
         self.open()
         assert self._server is not None
         return self._server
+
+    def require_direct(self, what: str) -> None:
+        """Raises GuardError behind a pooler, for work that needs a connection of its own to the server.
+
+        pg_dump and its like set `search_path` and `row_security` for their session: a pooler hands both on to other
+        clients, and theirs to the dump, which then holds the rows that somebody else may see.
+        """
+        if self.server.pooled:
+            raise GuardError(
+                f"{what} needs the server itself, and {self.target.where} is a pooler",
+                hint="Give the server's own address as `direct_url` under `database`.",
+            )
 
     @property
     def is_open(self) -> bool:

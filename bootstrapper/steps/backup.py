@@ -16,7 +16,7 @@ from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.retention import Keeping, dated_name, retire
 from bootstrapper.backups.settings import ENCRYPTED_SUFFIX, BackupSettings
 from bootstrapper.backups.store import Store
-from bootstrapper.errors import BackupError, ClientToolsError, UsageError
+from bootstrapper.errors import BackupError, ClientToolsError, GuardError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.step import Change, Context, Deferred, Finding, Step
 from bootstrapper.units import show_seconds, show_size
@@ -40,8 +40,8 @@ class Backup(Step):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Also finds out whether a backup can be taken at all: what is wrong is to show before anything is changed.
 
-        Raises ClientToolsError where there is no pg_dump for this server, and BackupError where the settings ask for
-        what can not be had here.
+        Raises GuardError behind a pooler, ClientToolsError where there is no pg_dump for this server, and BackupError
+        where the settings ask for what cannot be had here.
         """
         with self._placed():
             store = store_of(self.options, context)
@@ -148,6 +148,6 @@ class Backup(Step):
         """What is wrong with the settings is told with their place in the file."""
         try:
             yield
-        except (BackupError, ClientToolsError) as error:
+        except (BackupError, ClientToolsError, GuardError) as error:
             error.source = error.source or self.source
             raise

@@ -9,6 +9,8 @@ import pytest
 from bootstrapper.backups import places
 from bootstrapper.postgres import clienttools
 from tests.cli.project import Project
+from tests.faults.pgbouncer import PgBouncer
+from tests.servers import Server
 
 STEPS = """\
 version: 1
@@ -167,3 +169,28 @@ def test_plan_and_apply_warn_of_a_folder_that_ends_with_its_container(
     assert f"warning: {asked.folder / 'backups'} is inside this container" in asked.run("apply").stderr
     asked.write(STEPS.replace("directory: backups, OPTIONS", f"directory: {asked.folder / 'elsewhere'}"))
     assert "container" not in asked.run("plan").stdout
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("command", [["plan"], ["apply"], ["backup"], ["backup", "mine.dump"]])
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_through_a_pooler_a_backup_is_refused_before_the_first_step(
+    asked: Project, server: Server, command: list[str], mode: str
+) -> None:
+    asked.write(STEPS.replace(", OPTIONS", ""))
+    with PgBouncer(server, mode) as pooler:
+        said = asked.run(*command, DATABASE_URL=pooler.url(asked.url))
+    assert said.returncode == 9, said.stderr
+    assert "pg_dump needs the server itself, and 127.0.0.1:" in said.stderr
+    assert "direct_url" in said.stderr
+    assert not has_changed(asked)
+    assert not (asked.folder / "mine.dump").exists()
+
+
+@pytest.mark.faults
+def test_with_direct_url_beside_the_pooler_a_backup_is_taken(asked: Project, server: Server) -> None:
+    asked.write(STEPS.replace(", OPTIONS", "").replace('}"}', '}", direct_url: "${DIRECT_URL}"}', 1))
+    with PgBouncer(server, "transaction") as pooler:
+        said = asked.run("apply", DATABASE_URL=pooler.url(asked.url), DIRECT_URL=asked.url)
+    assert said.returncode == 0, said.stderr
+    assert len(list((asked.folder / "backups").glob("*.dump"))) == 1

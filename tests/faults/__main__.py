@@ -42,9 +42,10 @@ def crash_at_random(site: Site, chance: random.Random) -> tuple[str, list[str]]:
 def zombie(site: Site, chance: random.Random) -> tuple[str, list[str]]:
     is_worker = chance.random() < 0.5
     place = chance.choice(WORKER_ZOMBIE_PLACES if is_worker else ZOMBIE_PLACES)
-    trial = site.trial("full" if is_worker else "quick")
     if chance.random() < 0.3:
+        trial = site.trial("full" if is_worker else "quick")
         return f"direct {place}", scenarios.zombie(trial, place, pooler=None, worker=is_worker)
+    trial = site.trial("pooled" if is_worker else "quick")
     with PgBouncer(site.server, "transaction") as pooler:
         return f"pooled {place}", scenarios.zombie(trial, place, pooler=pooler, worker=is_worker)
 
@@ -73,7 +74,7 @@ def terminated(site: Site, chance: random.Random) -> tuple[str, list[str]]:
 def pooler_restart(site: Site, chance: random.Random) -> tuple[str, list[str]]:
     after = chance.uniform(0, 1.5)
     with PgBouncer(site.server, "transaction") as pooler:
-        return f"after {after:.2f} s", scenarios.pooler_restarts(site.trial("full"), pooler, 4, after)
+        return f"after {after:.2f} s", scenarios.pooler_restarts(site.trial("pooled"), pooler, 4, after)
 
 
 def crowd(site: Site, chance: random.Random) -> tuple[str, list[str]]:

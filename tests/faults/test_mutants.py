@@ -16,7 +16,7 @@ NO_FENCE = ("no fence", "no fence in the worker")
 
 def _late(site: Site) -> Trial:
     """At head, with one revision to come that commits what it does at once."""
-    trial = site.trial("full")
+    trial = site.trial("pooled")
     assert trial.run().exit_code == 0
     trial.workload.add_late_revision(AT_ONCE)
     return trial

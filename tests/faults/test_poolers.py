@@ -27,7 +27,7 @@ steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations, repair
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_runs_through_a_pooler_do_the_work_once(site: Site, mode: str) -> None:
-    trial = site.trial("full")
+    trial = site.trial("pooled")
     with PgBouncer(site.server, mode) as pooler:
         seen = crowd(trial, [pooler.url(trial.url)] * 6, site.server.url())
     assert crowd_faults(trial, seen) == [], seen
@@ -35,7 +35,7 @@ def test_runs_through_a_pooler_do_the_work_once(site: Site, mode: str) -> None:
 
 
 def test_direct_and_pooled_runs_exclude_each_other(site: Site) -> None:
-    trial = site.trial("full")
+    trial = site.trial("pooled")
     with PgBouncer(site.server, "transaction") as pooler:
         seen = crowd(trial, [pooler.url(trial.url), trial.url] * 5, site.server.url())
     assert crowd_faults(trial, seen) == [], seen
@@ -53,7 +53,7 @@ def test_statement_pooling_is_refused_and_says_why(site: Site) -> None:
 
 @pytest.mark.parametrize("after_seconds", [0.1, 0.5, 0.9])
 def test_a_pooler_that_restarts_in_the_middle_leaves_nothing_half(site: Site, after_seconds: float) -> None:
-    trial = site.trial("full")
+    trial = site.trial("pooled")
     with PgBouncer(site.server, "transaction") as pooler:
         assert pooler_restarts(trial, pooler, 3, after_seconds) == []
 

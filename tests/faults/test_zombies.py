@@ -28,4 +28,4 @@ def test_a_run_that_outslept_its_lease_writes_nothing(site: Site, place: str) ->
 @pytest.mark.parametrize("place", ["loaded", "fence 5", "index dropped"])
 def test_a_migration_that_outslept_its_lease_writes_nothing(site: Site, place: str) -> None:
     with PgBouncer(site.server, "transaction") as pooler:
-        assert zombie(site.trial("full"), place, pooler=pooler, worker=True) == []
+        assert zombie(site.trial("pooled"), place, pooler=pooler, worker=True) == []

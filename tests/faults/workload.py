@@ -1,7 +1,8 @@
 """The project that the fault tests run: double or half work shows at once in its tables.
 
 Nothing in it forgives a second time: tables without unique constraints, an increment, data migrations that just
-INSERT. `Workload.full` has everything; `Workload.quick` leaves Alembic and the backup out, which take most of the time.
+INSERT. `Workload.full` has everything; `Workload.pooled` leaves the backup out, and `Workload.quick` Alembic too, which
+take most of the time.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ TABLES = """
         CREATE TABLE labels (text text NOT NULL, tenant text REFERENCES tenants, id uuid DEFAULT gen_random_uuid());
     check: {table: journal}
 """
-MIGRATE = """
+BACKUP = """
   - uses: backup
     with: {directory: backups}
     when: {pending: [migrate]}
+"""
+MIGRATE = """
   - uses: migrate
     with: {script_location: migrations, timeout: 60s}
     check: {revision: head}
@@ -198,7 +201,7 @@ class Workload:
 
     Attributes:
         folder: Holds bootstrap.yaml.
-        is_full: Whether it migrates and takes a backup.
+        is_full: Whether it migrates.
     """
 
     folder: Path
@@ -206,7 +209,16 @@ class Workload:
 
     @classmethod
     def full(cls, folder: Path, timeout: str = "60s") -> Workload:
-        workload = cls._written(folder, timeout, MIGRATE + DATA + COMMAND, is_full=True)
+        return cls._migrating(folder, timeout, BACKUP + MIGRATE + DATA + COMMAND)
+
+    @classmethod
+    def pooled(cls, folder: Path, timeout: str = "60s") -> Workload:
+        """As much of it as goes through a pooler: all but the backup."""
+        return cls._migrating(folder, timeout, MIGRATE + DATA + COMMAND)
+
+    @classmethod
+    def _migrating(cls, folder: Path, timeout: str, steps: str) -> Workload:
+        workload = cls._written(folder, timeout, steps, is_full=True)
         migrations = folder / "migrations"
         (migrations / "versions").mkdir(parents=True)
         (migrations / "env.py").write_text(ENV)

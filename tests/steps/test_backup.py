@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from pydantic import ValidationError
 
 from bootstrapper.backups.catalogue import backups
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.errors import BackupError
+from bootstrapper.errors import BackupError, GuardError
 from bootstrapper.plan import Action
 from bootstrapper.steps.backup import Backup
 from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
@@ -172,3 +173,13 @@ def test_a_folder_that_can_not_be_made_is_a_backup_error(bench: Bench, tmp_path:
 def test_settings_that_mean_nothing_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BackupSettings.model_validate(options)
+
+
+def test_behind_a_pooler_a_backup_is_refused_by_the_plan_and_by_the_dump_itself(bench: Bench, tmp_path: Path) -> None:
+    step = make_step()
+    with bench.run() as hold:
+        bench.session._server = replace(bench.session.server, pooled=True)
+        for attempt in (lambda: plan(step, bench, hold), lambda: step.apply(bench.context(step.name, hold), ())):
+            with pytest.raises(GuardError, match="pg_dump needs the server itself"):
+                attempt()
+    assert backups(tmp_path / "backups") == []
