@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import BinaryIO
 
 import psycopg
 
+from bootstrapper.backups.restore import metacommands
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.deadline import Deadline, Revocable
 from bootstrapper.errors import BackupError, BootstrapperError
@@ -31,6 +33,8 @@ END_MARKER = b"-- PostgreSQL database dump complete"
 _END_BYTES = 512
 _LAST_COMMIT = re.compile(rb"^COMMIT;\s*(?:(?:--[^\n]*|\\unrestrict \w+)?\s*)*\Z", re.MULTILINE)
 
+_UNRESTRICT = re.compile(rb"(%s\n--\s+)\\unrestrict \w+\s*\Z" % END_MARKER)
+
 Source = Callable[[], Iterator[bytes]]
 """Gives pieces of SQL text to their end; raises BackupError where that is not the whole."""
 
@@ -39,16 +43,19 @@ def of_file(path: Path) -> Source:
     """The text of a plain dump, which may not lead to another database than the one that it is read into."""
 
     def read() -> Iterator[bytes]:
-        end = b"\n"
+        held = b""
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
-                if _CONNECT.search(end + piece):
+                if _CONNECT.search((held or b"\n") + piece):
                     told = "the dump connects to a database of its own choice, as those made with --create do"
                     raise BackupError(told, hint="Make it again without --create, or in custom format.")
-                yield piece
-                end = (end + piece)[-_END_BYTES:]
-        if END_MARKER not in end:
+                held += piece
+                if len(held) > _END_BYTES:
+                    yield held[:-_END_BYTES]
+                    held = held[-_END_BYTES:]
+        if END_MARKER not in held:
             raise BackupError("the dump is cut off: it does not end as pg_dump ends a dump")
+        yield _UNRESTRICT.sub(rb"\1", held)
 
     return read
 
@@ -87,7 +94,7 @@ def without_unknown_settings(pieces: Iterable[bytes], known: Collection[str]) ->
             continue
         head += piece
         while (match := _HEAD.match(head)) is not None:
-            yield b"" if _is_unknown(match[1], known) else match[0]
+            yield head[: match.start(1)] if _is_unknown(match[1], known) else match[0]
             head = head[match.end() :]
         if b"\n" in head or len(head) > _LONGEST_HEAD:
             is_over = True
@@ -97,9 +104,11 @@ def without_unknown_settings(pieces: Iterable[bytes], known: Collection[str]) ->
 
 
 def _is_unknown(line: bytes | None, known: Collection[str]) -> bool:
-    if line == b"BEGIN;":
-        return True  # of --single-transaction; the transaction is ours
-    found = _SET.match(line) if line is not None else None
+    if line is None:
+        return False
+    if line == b"BEGIN;" or line.startswith(b"\\restrict "):
+        return True  # of --single-transaction, and against orders to psql: the transaction and the token are ours
+    found = _SET.match(line)
     return found is not None and found[1].decode() not in known
 
 
@@ -159,13 +168,20 @@ def play(
     COMMIT is the last thing that psql reads, and it reads it only where the source came to its proper end: half a
     script ends without it, and all is rolled back.
 
+    The text is SQL and nothing else: it gives psql no order, which would be carried out on this machine.
+
     Raises BackupError with psql's words at the first error.
     """
-    psql = str(reader.tools("psql").program("psql"))
-    command = [psql, "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
-    command.append("--file=-")  # the database by its variable: a name may look like a connection string
+    tools = reader.tools("psql")
+    # The database is in a variable: a name may look like a connection string.
+    options = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-")
+    command = [str(tools.program("psql")), *options]
     reading, writing = os.pipe()
     deadline = reader.deadline.revocable()
+    if metacommands.are_restricted_by(tools):
+        before = f"\\restrict {secrets.token_hex(32)}\n{before}"
+    else:
+        source = _scanned(source)
     feeder = _Feeder(source, writing, before, partial(meanwhile, deadline))
     with _started(feeder, reading, deadline):
         ended = reader.run(command, target=target, stdin=reading, on_tick=on_tick)
@@ -174,6 +190,10 @@ def play(
         raise cause
     if ended.code != 0 or not feeder.is_done:
         raise reader.failure(command, ended)
+
+
+def _scanned(source: Source) -> Source:
+    return lambda: metacommands.require_none(source())
 
 
 class _Feeder(threading.Thread):
