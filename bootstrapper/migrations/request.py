@@ -64,7 +64,9 @@ SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXEC
 """
 
 
-def configuration_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+def configuration_request(
+    settings: MigrationSettings, layout: Layout, target: Target, *, pooled: bool = False
+) -> dict[str, Any]:
     """What every command of the worker needs to load the project."""
     found = layout.configuration
     location = {"script_location": layout.script_location} if settings.script_location else {}
@@ -76,17 +78,17 @@ def configuration_request(settings: MigrationSettings, layout: Layout, target: T
         "options": {**found.own, **location},
         "attributes": settings.attributes,
         "x": list(settings.x),
-        **_addresses(settings, layout, target),
+        **_addresses(settings, layout, target, pooled=pooled),
     }
 
 
-def _addresses(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
+def _addresses(settings: MigrationSettings, layout: Layout, target: Target, *, pooled: bool) -> dict[str, Any]:
     """The address with each driver that may do, in order; and for each kind of engine, where that turns out wrong."""
     preferred = (layout.configuration.driver, target.driver)
     named = [driver for driver in drivers.DRIVERS if driver.name == settings.driver]
 
     def addresses(found: Iterable[drivers.Driver]) -> list[dict[str, str]]:
-        return [{**asdict(driver), "url": target.url(driver.name)} for driver in found]
+        return [{**asdict(driver), "url": _url(target, driver.name, pooled=pooled)} for driver in found]
 
     return {
         "addresses": addresses(named or drivers.candidates(layout.engine, preferred)),
@@ -94,6 +96,14 @@ def _addresses(settings: MigrationSettings, layout: Layout, target: Target) -> d
         "async_addresses": [] if named else addresses(drivers.candidates("async", preferred)),
         "bare_address": None if named else target.url(),
     }
+
+
+def _url(target: Target, driver: str, *, pooled: bool) -> str:
+    """The address; where the driver prepares statements on the server, which a pooler mixes up, it is told not to."""
+    url = target.url(driver)
+    if not pooled or driver != "asyncpg":
+        return url
+    return f"{url}{'&' if '?' in url else '?'}prepared_statement_cache_size=0"
 
 
 def history_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
@@ -132,8 +142,9 @@ def fenced_request(
     """Work in the database, fenced in."""
     own_schema = fence.ledger.schema == DEFAULT_SCHEMA
     return {
-        **configuration_request(settings, layout, target),
+        **configuration_request(settings, layout, target, pooled=fence.pooled),
         "command": command,
+        "pooled": fence.pooled,
         "targets": list(targets),
         "arguments": dict(arguments or {}),
         "hidden_schema": None if own_schema else fence.ledger.schema,

@@ -107,6 +107,7 @@ class Guard:
         self.digest = ""
         self.failure: dict[str, Any] | None = None
         self.is_connected = False
+        self.is_pooled = bool(request["pooled"])
         self.is_migrating = False
         self.kind: type = type(None)
         self.asks: dict[str, str] = {}
@@ -141,12 +142,19 @@ class Guard:
             guard.fence_after_autocommit(self.get_context())
 
         EnvironmentContext.configure = configure  # type: ignore[method-assign]
+        event.listen(Pool, "connect", self.unprepare)
         event.listen(Pool, "checkout", self.notice)
 
     def notice(self, dbapi_connection: Any, *_: Any) -> None:
         """Tells of a connection that a revision opens beside its own, which sees another state of the database."""
         if self.is_migrating and isinstance(dbapi_connection, self.kind):
             self.events.send("second_connection", revision=self.revision)
+
+    def unprepare(self, dbapi_connection: Any, _: Any = None) -> None:
+        """Keeps psycopg from preparing statements on the server: behind a pooler the next one may be another server."""
+        driver = getattr(dbapi_connection, "driver_connection", dbapi_connection)
+        if self.is_pooled and hasattr(driver, "prepare_threshold"):
+            driver.prepare_threshold = None
 
     def require_version_table(self, options: dict[str, Any]) -> None:
         """The parent reads the version rows itself, so it has to know where env.py keeps them."""
@@ -196,6 +204,9 @@ class Guard:
         """
         if _client_side_pid(connection) == _one(connection, BACKEND)[1]:
             connection.exec_driver_sql(self.asks["note_worker"])
+        else:
+            self.is_pooled = True  # env.py may have another address than the run
+            self.unprepare(_dbapi_connection(connection))
 
     def pass_fence(self, connection: Any, noting: str | None = None) -> str:
         """Locks the lock's row for this transaction and compares, in one round trip; gives the transaction's number.

@@ -69,6 +69,8 @@ class Fence:
     ledger: LedgerNames
     watches_client: bool = False
     """Whether the server can be told to end a statement soon after its client is gone."""
+    pooled: bool = False
+    """Whether the lock is held through a pooler."""
 
 
 class Hold:

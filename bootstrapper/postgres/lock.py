@@ -154,7 +154,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         token = _own(connection, names, details, pooled)
     server = session.server
     watches = not pooled and _is_told_to_watch(connection)
-    fence = Fence(details.run_id, token, server.system_identifier, server.oid, names, watches)
+    fence = Fence(details.run_id, token, server.system_identifier, server.oid, names, watches, pooled)
     return Hold(session, fence, key)
 
 

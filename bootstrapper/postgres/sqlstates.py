@@ -125,10 +125,12 @@ _BY_TEXT = (
     (r"pg_hba\.conf|not permitted to log in", _BY_CODE[INVALID_AUTHORIZATION]),
     (r"permission denied for database", _BY_CODE[INSUFFICIENT_PRIVILEGE]),
     (r"not currently accepting connections", _BY_CODE[OBJECT_NOT_IN_PREREQUISITE_STATE]),
+    (r"(not|yet) accepting connections|recovery mode|starting up|shutting down", _BY_CODE[CANNOT_CONNECT_NOW]),
+    (r"administrator command|crash of another server|postmaster exit", _BY_CODE[CANNOT_CONNECT_NOW]),
     (r"max[ _]client|EMAXCLIENT|ECHECKOUTTIMEOUT|query_wait_timeout", _CROWDED),
     (r"too many c|connection slots|no more connections", _CROWDED),
     (
-        r"server.login|connect to server|login failed|server conn|starting up|shutting down|paus|EDB|timeout",
+        r"server.login|connect to server|login failed|server conn|paus|EDB|timeout",
         _retry("the server behind the pooler can not be reached"),
     ),
 )

@@ -14,6 +14,7 @@ from tests.faults.pgbouncer import PgBouncer
 from tests.faults.scenarios import in_time, pooler_restarts
 from tests.faults.trials import Site
 from tests.migrations.projects import create_table, write_env, write_revision
+from tests.migrations.test_drivers import ASYNC, ENGINES
 from tests.migrations.test_rendering import OFFLINE
 from tests.servers import Server, free_port
 
@@ -86,3 +87,27 @@ def test_the_commands_about_revisions_work_through_a_pooler(site: Site, tmp_path
     noted = [(each["action"], each["revision"]) for run in reversed(history) for each in run["revisions"]]
     assert noted == [("upgrade", "first"), ("upgrade", "second"), ("downgrade", "second"), ("stamp", "second")]
     assert settings == [("0",)], "what a run sets is left to nobody behind the pooler"
+
+
+@pytest.mark.parametrize("env", [OFFLINE, ASYNC.format(engine=ENGINES["create_async_engine"])], ids=["sync", "async"])
+def test_a_migration_through_a_pooler_leaves_no_prepared_statement_to_others(
+    site: Site, tmp_path: Path, env: str
+) -> None:
+    name = f"prepared_{tmp_path.name}"
+    site.server.execute(f'CREATE DATABASE "{name}"')
+    with PgBouncer(site.server, "transaction", pool_size=2) as pooler:
+        project = Project(tmp_path, pooler.url(site.server.url(name)))
+        project.write(REVISIONS)
+        write_env(tmp_path, env)
+        for number in range(8):
+            write_revision(
+                tmp_path, f"r{number}", f"r{number - 1}" if number else None, upgrade="op.execute('SELECT 1')"
+            )
+        done = project.run("upgrade")
+        assert done.returncode == 0, done.stderr
+        with (
+            psycopg.connect(project.url, prepare_threshold=None) as one,
+            psycopg.connect(project.url, prepare_threshold=None) as other,  # both servers of the pool
+        ):
+            for application in (one, other):
+                assert application.execute("SELECT name, statement FROM pg_prepared_statements").fetchall() == []

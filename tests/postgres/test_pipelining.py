@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from bootstrapper.postgres.pipelining import round_trip
+from tests.faults.pgbouncer import PgBouncer
 from tests.servers import Server
 
 
@@ -19,3 +20,20 @@ def test_the_first_error_comes_out_and_nothing_is_logged(server: Server, caplog:
         connection.execute("ROLLBACK TO SAVEPOINT here")
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("leaves", ["by an error", "at its end"])
+def test_behind_a_pooler_whose_server_is_gone_the_first_error_counts_and_the_connection_is_closed(
+    server: Server, leaves: str
+) -> None:
+    with (
+        PgBouncer(server, "transaction") as pooler,
+        psycopg.connect(pooler.url(server.url()), autocommit=True, prepare_threshold=None) as connection,
+    ):
+        connection.execute("BEGIN")
+        with pytest.raises(psycopg.errors.AdminShutdown), round_trip(connection):
+            ended = connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            connection.execute("SELECT 1")
+            if leaves == "by an error":
+                ended.fetchall()
+        assert connection.closed
