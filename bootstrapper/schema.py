@@ -270,7 +270,8 @@ def _as_written(node: Mapping[str, Any]) -> Any:
 
 
 def _is_duration(node: Mapping[str, Any]) -> bool:
-    return str(node.get("pattern", "")).endswith(_SECONDS_PATTERN)
+    kinds = [node, *node.get("anyOf", ())]
+    return any(str(kind.get("pattern", "")).endswith(_SECONDS_PATTERN) for kind in kinds)
 
 
 def shown_duration(seconds: float) -> str:

@@ -30,13 +30,16 @@ def parse_size(text: object) -> int:
 
 
 def show_seconds(seconds: float) -> str:
-    """The way people write a time: 350 ms, 1.2 s, 3 min 20 s."""
+    """The way people write a time: 350 ms, 1.2 s, 3 min 20 s, 5 h 2 min, 3 d 4 h."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 def show_size(size: int) -> str:

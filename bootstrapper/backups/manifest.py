@@ -104,6 +104,10 @@ class Manifest:
         """Whether an in-place restore took it of what it was to replace."""
         return self.step == "restore"
 
+    def age_seconds(self, now: datetime) -> float:
+        """How long ago the dump was finished; 0 where the clock that dated it is ahead."""
+        return max(0.0, (now - self.created_at).total_seconds())
+
     def is_of_the_future(self, now: datetime) -> bool:
         """Whether a clock was wrong when it was dated, so that nobody knows its age."""
         return self.created_at > now + _PATIENCE

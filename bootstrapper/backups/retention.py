@@ -68,8 +68,8 @@ def retire(
     none, since the clock that dated it was wrong.
 
     Args:
-        unfinished: Runs whose backups stay: a crash loop must not evict the good one. None where nobody knows, and
-            then all stay.
+        unfinished: Runs that did not finish since the last one that did. What the first and the latest of them took
+            stays: a crash loop must not evict the good one, and not fill the disk. All stay where None: unknown.
     """
     ours = [backup for backup in store.backups() if backup.manifest.is_of(database, system_identifier)]
     dated = [backup for backup in ours if _DATED.fullmatch(backup.path.name)]
@@ -79,7 +79,9 @@ def retire(
     now = now or datetime.now(UTC)
     alike = [backup for backup in dated if backup.verified and backup.manifest.left_out == tuple(left_out)]
     past = keeping.past([backup for backup in alike if not backup.manifest.is_of_the_future(now)], now)
-    old = [backup for backup in past if backup.manifest.run_id not in unfinished]
+    by_unfinished = [backup.manifest.run_id for backup in alike if backup.manifest.run_id in unfinished]
+    spared = {*by_unfinished[:1], *by_unfinished[-1:]}
+    old = [backup for backup in past if backup.manifest.run_id not in spared]
     for backup in old:
         _remove(store, backup)
     return old

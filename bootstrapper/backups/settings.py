@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -15,6 +15,7 @@ from bootstrapper.step import Project, StepModel
 from bootstrapper.units import Seconds
 
 DEFAULT_DIRECTORY = "backups"
+DEFAULT_REUSE_SECONDS = 15 * 60.0
 ENCRYPTED_SUFFIX = ".age"
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z0-9]+::", re.IGNORECASE)
@@ -79,6 +80,8 @@ class BackupSettings(StepModel):
         keep: How many dated backups of this database stay there; older ones are removed after a new one is verified.
         keep_for: How long dated backups stay there. Beside `keep`, one stays that either of them keeps; the newest
             always does. All backups stay if both are left out.
+        reuse_for: How long a backup of a run that did not finish stands in for a new one, where the configuration and
+            the revision are the same; 0 for never. What the application writes after it is in no backup.
         file: One fixed local file instead of a dated name: always taken anew, replaced by rename only, never removed
             by `keep`. A name that ends in .sql asks for a plain dump.
         format: custom, plain, or directory, which several jobs write at once.
@@ -99,6 +102,7 @@ class BackupSettings(StepModel):
     storage: dict[str, bool | int | str] = Field(default_factory=dict)
     keep: int | None = Field(default=None, ge=1)
     keep_for: Annotated[Seconds, Field(gt=0)] | None = None
+    reuse_for: Seconds | Literal[0] = DEFAULT_REUSE_SECONDS
     file: Annotated[str, AfterValidator(_local)] | None = None
     format: Format | None = None
     jobs: int | None = Field(default=None, ge=1, le=64)

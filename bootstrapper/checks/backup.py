@@ -31,7 +31,7 @@ class BackupCheck(Check):
         newest = self._newest(context)
         if newest is None:
             return Answer.no("there is no verified backup of this database")
-        age = max(0.0, (datetime.now(UTC) - newest.manifest.created_at).total_seconds())
+        age = newest.manifest.age_seconds(datetime.now(UTC))
         found = f"the newest verified backup, {newest.path.name}, is {show_seconds(age)} old"
         return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
 

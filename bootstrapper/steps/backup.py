@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from bootstrapper.backups import catalogue, database
 from bootstrapper.backups.catalogue import Backup as TakenBackup
@@ -26,7 +27,7 @@ _CONTAINER_HINT = "Mount a volume there, name an absolute folder of one, or a UR
 
 
 class Backup(Step):
-    """Takes one backup a run, unless an unfinished run of the same configuration took it at the same revision."""
+    """Takes one backup a run, unless an unfinished run of the same configuration just took it at the same revision."""
 
     uses = "backup"
     transactional = False
@@ -50,14 +51,22 @@ class Backup(Step):
                 return []
             if context.project.command != _STATUS:
                 self._require_ready(context)
-        reason = f"no verified backup by this run yet; {expectation(context.connection, self._ours(context, known))}"
-        return [Change.run(self._target(context), reason=reason)]
+        expected = expectation(context.connection, self._ours(context, known))
+        return [Change.run(self._target(context), reason=f"{self._why(context, known)}; {expected}")]
+
+    def _why(self, context: Context, known: Sequence[TakenBackup]) -> str:
+        earlier = self._of_unfinished_run(context, known) if self.options.file is None else None
+        if earlier is None:
+            return "no verified backup by this run yet"
+        limit = show_seconds(self.options.reuse_for) if self.options.reuse_for else "0"
+        return f"that of the unfinished run {earlier.manifest.run_id} is {_age(earlier)} old, and reuse_for is {limit}"
 
     def done_reason(self, context: Context) -> str:
         taken = self._taken(context, store_of(self.options, context).backups())
         if taken is None or taken.manifest.run_id == context.run_id:
             return super().done_reason(context)
-        return f"{taken.where} was taken by the unfinished run {taken.manifest.run_id} at the same revision"
+        by = f"the unfinished run {taken.manifest.run_id}"
+        return f"{taken.where} was taken {_age(taken)} ago by {by} at the same revision"
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         folder = goes_with_container(self.options, context) if changes else None
@@ -98,9 +107,16 @@ class Backup(Step):
             return fixed if fixed and fixed.verified and self._by_this_run(fixed, context) else None
         candidates = self._ours(context, known)
         found = [backup for backup in candidates if self._by_this_run(backup, context)]
-        return found[0] if found else self._taken_by_unfinished_run(context, candidates)
+        if found:
+            return found[0]
+        earlier = self._of_unfinished_run(context, known)
+        is_young = earlier is not None and earlier.manifest.age_seconds(datetime.now(UTC)) < self.options.reuse_for
+        return earlier if is_young else None
 
-    def _taken_by_unfinished_run(self, context: Context, candidates: Sequence[TakenBackup]) -> TakenBackup | None:
+    def _of_unfinished_run(self, context: Context, known: Sequence[TakenBackup]) -> TakenBackup | None:
+        """The newest that an unfinished run of the same configuration took at the revision that the database is at."""
+        now = datetime.now(UTC)
+        candidates = [each for each in self._ours(context, known) if not each.manifest.is_of_the_future(now)]
         if not candidates:
             return None
         runs = database.unfinished_runs(context.connection, context.project.ledger, context.project.inputs) or ()
@@ -151,3 +167,7 @@ class Backup(Step):
         except (BackupError, ClientToolsError, GuardError) as error:
             error.source = error.source or self.source
             raise
+
+
+def _age(backup: TakenBackup) -> str:
+    return show_seconds(backup.manifest.age_seconds(datetime.now(UTC)))

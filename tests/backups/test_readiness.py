@@ -1,6 +1,9 @@
 """Whether a backup can be taken at all is found out before anything is changed."""
 
 import importlib.util
+import json
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -124,6 +127,14 @@ def test_a_named_pg_dump_is_the_one_that_is_used(asked: Project) -> None:
     assert "backup | it is me" in said.stderr
 
 
+def aged(taken: Path, minutes: int) -> None:
+    """Dates a backup back."""
+    beside = taken.with_name(f"{taken.name}.json")
+    manifest = json.loads(beside.read_text())
+    moment = datetime.fromisoformat(manifest["created_at"]) - timedelta(minutes=minutes)
+    beside.write_text(json.dumps({**manifest, "created_at": moment.isoformat()}))
+
+
 def unwrapped(text: str) -> str:
     return " ".join(text.split())
 
@@ -145,7 +156,10 @@ def test_the_plan_tells_why_no_backup_is_taken_again(asked: Project) -> None:
     assert asked.run("apply").returncode == 1
     [taken] = (asked.folder / "backups").glob("*.dump")
     said = unwrapped(asked.run("plan").stdout)
-    assert f"{taken} was taken by the unfinished run " in said
+    assert re.search(rf"{taken} was taken [^;]*s ago by the unfinished run ", said), said
+    aged(taken, minutes=20)
+    said = unwrapped(asked.run("plan").stdout)
+    assert re.search(r"that of the unfinished run \S+ is 20 min \d+ s old, and reuse_for is 15 min 0 s; ", said), said
 
 
 def test_an_explicit_file_keeps_the_settings_of_the_step(asked: Project) -> None:

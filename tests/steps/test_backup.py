@@ -1,11 +1,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from bootstrapper.backups.catalogue import backups
+from bootstrapper.backups.manifest import manifest_path
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.errors import BackupError, GuardError
 from bootstrapper.plan import Action
@@ -71,6 +73,23 @@ def test_one_of_an_unfinished_run_of_the_same_configuration_is_enough(bench: Ben
         make_step().apply(bench.context("backup", hold), ())
     with bench.run() as next_hold:
         assert plan(make_step(), bench, next_hold) == []
+
+
+@pytest.mark.parametrize(
+    ("reuse_for", "minutes", "is_enough"),
+    [(None, 14, True), (None, 16, False), ("1h", 59, True), ("1h", 61, False), (0, 0, False), (None, -60, False)],
+)
+def test_one_of_an_unfinished_run_is_enough_for_as_long_as_reuse_for_says(
+    bench: Bench, tmp_path: Path, reuse_for: object, minutes: int, is_enough: bool
+) -> None:
+    step = make_step(**({} if reuse_for is None else {"reuse_for": reuse_for}))
+    with bench.run("failed") as hold:
+        step.apply(bench.context("backup", hold), ())
+        assert plan(step, bench, hold) == [], "of this run it is enough whatever reuse_for says"
+    [taken] = backups(tmp_path / "backups")
+    dated = replace(taken.manifest, created_at=datetime.now(UTC) - timedelta(minutes=minutes))
+    manifest_path(taken.path).write_text(dated.to_json())
+    assert (plan(step, bench) == []) == is_enough
 
 
 def test_one_of_an_unfinished_run_of_another_configuration_is_not_enough(bench: Bench, tmp_path: Path) -> None:
@@ -143,6 +162,15 @@ def test_a_crash_loop_does_not_evict_the_good_one(bench: Bench, tmp_path: Path) 
     assert good.path.exists()
 
 
+def test_a_crash_loop_does_not_fill_the_disk(bench: Bench, tmp_path: Path) -> None:
+    for _ in range(4):
+        with bench.run("failed") as hold:
+            make_step(keep=1, reuse_for=0).apply(bench.context("backup", hold), ())
+    last = hold.fence.run_id
+    kept = [backup.manifest.run_id for backup in backups(tmp_path / "backups")]
+    assert (len(kept), kept[0]) == (2, last), "the first one, from before anything was changed, and the latest"
+
+
 def test_a_fixed_file_is_taken_anew_by_each_run(bench: Bench, tmp_path: Path) -> None:
     step = make_step(file="before.dump")
     for _ in range(2):
@@ -169,7 +197,9 @@ def test_a_folder_that_can_not_be_made_is_a_backup_error(bench: Bench, tmp_path:
         make_step().apply(bench.context("backup", hold), ())
 
 
-@pytest.mark.parametrize("options", [{"keep": 0}, {"keep": "many"}, {"retain": 3}])
+@pytest.mark.parametrize(
+    "options", [{"keep": 0}, {"keep": "many"}, {"retain": 3}, {"reuse_for": "soon"}, {"reuse_for": 15}]
+)
 def test_settings_that_mean_nothing_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BackupSettings.model_validate(options)

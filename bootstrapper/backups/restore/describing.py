@@ -87,4 +87,4 @@ def _count(connection: Connection[Any]) -> int:
 
 
 def _age(manifest: Manifest) -> str:
-    return show_seconds(max(0.0, (datetime.now(UTC) - manifest.created_at).total_seconds()))
+    return show_seconds(manifest.age_seconds(datetime.now(UTC)))
