@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bootstrapper.hookspecs import hookimpl as hookimpl
     from bootstrapper.plan import Action as Action
     from bootstrapper.plan import Answer as Answer
+    from bootstrapper.plan import Bounds as Bounds
     from bootstrapper.plan import Change as Change
     from bootstrapper.plan import Deferred as Deferred
     from bootstrapper.plan import Finding as Finding
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Action": "plan",
     "Answer": "plan",
+    "Bounds": "plan",
     "Change": "plan",
     "Check": "step",
     "Context": "step",
@@ -50,6 +52,7 @@ _HOMES = {
 __all__ = [
     "Action",
     "Answer",
+    "Bounds",
     "Change",
     "Check",
     "Context",

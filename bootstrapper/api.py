@@ -128,6 +128,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
                 raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
             if planned.pending:
                 guarding.require_own_environment(run.session, run.project, request.confirmed)
+                run.executor.keep_to(planned.steps)
                 recovery.apply(run.executor, run.deadline, request.tell)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None

@@ -29,6 +29,7 @@
     ├── GuardError                       9
     ├── AheadError                       10
     ├── PendingError                     4   others did not reach the declared state in time
+    ├── UnplannedChangeError             8   a step would do at its turn what the plan did not show
     └── RunInterrupted                   130
         └── RunTerminated                143
 
@@ -460,6 +461,24 @@ class PendingError(BootstrapperError):
         super().__init__(
             f"after {seconds:.0f} s there are still changes to make in {', '.join(steps)}",
             hint="Look at the run that should make them: `bootstrapper status`, `bootstrapper lock show`.",
+        )
+
+
+class UnplannedChangeError(BootstrapperError):
+    """A step would delete or overwrite at its turn what the plan did not show; it was not begun."""
+
+    exit_code = ExitCode.STALE
+
+    def __init__(self, step: str, action: str, target: str, count: int) -> None:
+        self.step = step
+        self.action = action
+        self.target = target
+        self.count = count
+        others = f" and {count - 1:,} more" if count > 1 else ""
+        super().__init__(
+            f"step {step!r} would {action} {target}{others}, which the plan did not show; the step was not begun",
+            hint=f"Look at it with `bootstrapper plan`, then apply again to {action} it; or declare it as it is now"
+            " and apply again.",
         )
 
 

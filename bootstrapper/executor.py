@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.demands import messages
+from bootstrapper.dependence import require_planned
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,
@@ -74,6 +75,7 @@ class Executor:
         self._force = force
         self._at_work: Step | None = None
         self._has_parts = False  # of which some may be committed when one fails
+        self._shown: Mapping[str, PlannedStep] = {}
         self.applied: list[PlannedStep] = []
         self.hold: Hold | None = None
 
@@ -129,6 +131,10 @@ class Executor:
         changes = tuple(item for item in items if isinstance(item, Change))
         deferred = tuple(item for item in items if isinstance(item, Deferred))
         return replace(planned, changes=changes, deferred=deferred, findings=findings)
+
+    def keep_to(self, shown: Sequence[PlannedStep]) -> None:
+        """Binds the run to a plan: it deletes nothing, and undoes nothing of its own, that the plan did not show."""
+        self._shown = {step.name: step for step in shown}
 
     def apply(self) -> None:
         """Goes through everything behind the gates. Raises the error of the first step that fails."""
@@ -255,6 +261,8 @@ class Executor:
         if not planned.has_changes:
             context.emit(StepUnchanged(entry.name, planned))
             return
+        if entry.name in self._shown:
+            require_planned(self._shown[entry.name], planned, follows_changes=bool(self.applied))
         if planned.unset:
             document = context.project.document
             raise UnsetVariablesError(planned.unset, messages(document, planned.unset))

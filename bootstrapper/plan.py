@@ -122,6 +122,7 @@ class Deferred:
         may: The actions that are possible; empty only where nothing is known.
         at_most: The most changes there can be; None when there is no bound.
         targets: What the changes would be about, as far as that is declared; existing things may turn out to be done.
+        after: The earlier steps that may bring them about; as the database is now, nothing of them is to be done.
     """
 
     needs: str
@@ -130,6 +131,20 @@ class Deferred:
     at_most: int | None = None
     unset: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the changes of a step may at most become.
+
+    Attributes:
+        may: The actions that are possible; empty where any is.
+        at_most: The most changes there can be; None when there is no bound.
+    """
+
+    may: frozenset[Action] = frozenset()
+    at_most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +204,11 @@ class PlannedStep:
     def has_changes(self) -> bool:
         """Whether anything will or may be done."""
         return bool(self.changes or self.deferred)
+
+    @property
+    def has_own_changes(self) -> bool:
+        """Whether anything will or may be done even if no earlier step changes what the step finds."""
+        return bool(self.changes) or any(not item.after for item in self.deferred)
 
     @property
     def unset(self) -> tuple[str, ...]:
@@ -288,5 +308,5 @@ def _change(raw: dict[str, object]) -> Change:
 
 def _deferred(raw: dict[str, object]) -> Deferred:
     may = frozenset(Action(item) for item in raw["may"])  # type: ignore[attr-defined]
-    unset, targets = tuple(raw["unset"]), tuple(raw["targets"])  # type: ignore[arg-type,var-annotated]
-    return Deferred(**{**raw, "may": may, "unset": unset, "targets": targets})  # type: ignore[arg-type]
+    names = {name: tuple(raw[name]) for name in ("unset", "targets", "after")}  # type: ignore[arg-type,var-annotated]
+    return Deferred(**{**raw, **names, "may": may})  # type: ignore[arg-type]

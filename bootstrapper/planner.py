@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.asking import Answers, ask, ask_probes, decided
 from bootstrapper.condition import Condition
+from bootstrapper.dependence import with_dependence
 from bootstrapper.errors import (
     BootstrapperError,
     NotConvergedError,
@@ -54,11 +55,19 @@ class Planner:
         self._turn: str | None = None
 
     def plan(self) -> tuple[PlannedStep, ...]:
-        """All entries in order."""
-        return tuple(self.plan_entry(name) for name in self._entries)
+        """All entries in order, those that hang on earlier ones with what these may make of them."""
+        return tuple(self._with_dependence(entry) for entry in self._entries.values())
+
+    def _with_dependence(self, entry: Entry) -> PlannedStep:
+        planned = self.plan_entry(entry.name)
+        if not isinstance(entry.unit, Step):
+            return planned
+        units = {name: self._entries[name].unit for name in self._earlier(entry)}
+        earlier = [name for name, unit in units.items() if isinstance(unit, Step) and not unit.leaves_others_alone]
+        return with_dependence(entry, entry.unit, planned, earlier, self.context(entry))
 
     def plan_entry(self, name: str) -> PlannedStep:
-        """What one gate, scope or step would do if its turn were now."""
+        """What one gate, scope or step would do if its turn were now, whatever earlier ones may make of it."""
         if name not in self._planned:
             self._under_way.append(name)
             try:

@@ -28,7 +28,7 @@ from bootstrapper.errors import Problem, Source
 from bootstrapper.events import Emit, StepProgressed, StepReported
 from bootstrapper.masking import Masker
 from bootstrapper.options import StepModel
-from bootstrapper.plan import Action, Answer, Change, Deferred, Finding, Verdict
+from bootstrapper.plan import Action, Answer, Bounds, Change, Deferred, Finding, Verdict
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.session import Session
@@ -45,6 +45,7 @@ __all__ = [
     "UNKNOWN",
     "Action",
     "Answer",
+    "Bounds",
     "Change",
     "Check",
     "Context",
@@ -217,6 +218,8 @@ class Step(Unit, ABC):
     what they change of the session is undone before the step's check is asked."""
     needs_check: ClassVar[bool] = False
     """Whether the file must declare a `check`, because the step can not compare by itself."""
+    leaves_others_alone: ClassVar[bool] = False
+    """Whether applying it cannot give a later step more to do, as a backup cannot; else plans say that it may."""
     has_check: bool = False
     """Whether the file declares a `check` for this step, which then decides instead of `changes`; set on the instance
     by the resolver."""
@@ -231,6 +234,14 @@ class Step(Unit, ABC):
     def done_reason(self, context: Context) -> str:
         """Why nothing is to be done, where `changes` found nothing and no check was declared."""
         return "as declared"
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        """What the step may do beyond these changes once earlier steps were applied; None where nothing.
+
+        Asked for a plan in which earlier steps have changes. Never raises for what is wrong with the step: `changes`
+        does that. A deletion that the plan does not show is never made, so it is not among the actions.
+        """
+        return Bounds(frozenset(Action) - {Action.DELETE, Action.NOOP})
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Slow work outside any transaction, such as hashing passwords, just before `apply`."""
@@ -293,12 +304,14 @@ class Check(ABC):
             by `type[None]` unions lets the bare key stand alone.
         asked_after: Whether the answer must be yes after the step was applied.
         only_in_when: Whether the question is about this run, and so makes no sense as a `check`.
+        is_settled: Whether no step of the run can change the answer, because it is not about what the database holds.
     """
 
     key: ClassVar[str]
     Argument: ClassVar[Any] = None
     asked_after: ClassVar[bool] = True
     only_in_when: ClassVar[bool] = False
+    is_settled: ClassVar[bool] = False
 
     def __init__(self, argument: Any, project: Project, step: str, source: Source | None = None) -> None:
         self.argument = argument

@@ -115,6 +115,13 @@ def bounds(deferred: Deferred) -> str:
     return f"may {may}" + ("" if deferred.at_most is None else f", at most {counted(deferred.at_most, 'change')}")
 
 
+def deferred_head(deferred: Deferred) -> str:
+    """What the deferred changes wait for, or which earlier steps may bring them about, and then what they may be."""
+    if deferred.after:
+        return f"? after {one_line(listed(deferred.after))}: {bounds(deferred)}"
+    return with_reason(f"? needs {one_line(deferred.needs)}", deferred.reason)
+
+
 def targets(deferred: Deferred) -> Iterator[str]:
     """What the deferred changes would be about, a line each; the rest is counted."""
     yield from (f"? {one_line(target)}" for target in deferred.targets[:_MOST_TARGETS])
@@ -154,6 +161,8 @@ def headline(step: PlannedStep) -> str:
     """How many changes the step has, by action; where it has none, its state and why."""
     if not step.has_changes:
         return "; ".join([_settled(step), *_answers(step)])
+    if not step.has_own_changes:
+        return _own_reason(step)
     counts = {verb: total(step.changes, action) for action, verb in verbs({step.uses}).items()}
     parts = [f"{count:,} {verb}" for verb, count in counts.items() if count]
     return ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
@@ -163,7 +172,7 @@ def reasons(step: PlannedStep) -> list[str]:
     """Why a step has changes, line by line."""
     if not step.has_changes:
         return []
-    own = _own_reason(step)
+    own = _own_reason(step) if step.has_own_changes else ""  # else the headline says it
     return [*([own] if own else []), *_answers(step)]
 
 

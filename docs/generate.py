@@ -81,7 +81,7 @@ EXIT_CODES = {
     ExitCode.UNREACHABLE: "The database could not be reached in time.",
     ExitCode.REFUSED: "The server refused for good: credentials, permission, no such database, TLS.",
     ExitCode.LOCKED: "The lock was not free in time, or another run took it over.",
-    ExitCode.STALE: "Reserved: nothing answers with it in this release.",
+    ExitCode.STALE: "A step would delete or overwrite what the plan did not show. What earlier steps committed stays.",
     ExitCode.GUARDED: "A guard refused, or a question was not confirmed.",
     ExitCode.AHEAD: "The database or its ledger is ahead of this code.",
     ExitCode.INTERRUPTED: "Interrupted (SIGINT).",

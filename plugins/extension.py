@@ -24,6 +24,7 @@ class Extension(Step):
     """Creates one extension; leaves an existing one as it is."""
 
     uses = "extension"
+    leaves_others_alone = True  # none of the later steps has more to do because of it
 
     class With(StepModel):
         name: str

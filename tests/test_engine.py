@@ -13,7 +13,7 @@ from bootstrapper.errors import (
     UsageError,
 )
 from bootstrapper.events import ScopeEntered, ScopeLeft, StepApplied, StepFailed, StepStarted, StepUnchanged
-from bootstrapper.plan import Action, State
+from bootstrapper.plan import Action, State, Verdict
 from tests.projects import TrialProject
 
 TWO_TABLES = """
@@ -234,9 +234,8 @@ steps:
     with: {statement: "SELECT 1"}
     check: {sql: "SELECT true"}
 """)
-    states = {step.name: step.state for step in project.plan().steps}
-    assert states["unknown"] is State.DEFERRED
-    assert states["known"] is State.DONE
+    checks = {step.name: step.check for step in project.plan().steps}
+    assert [checks[name] and checks[name].verdict for name in ("unknown", "known")] == [Verdict.UNKNOWN, Verdict.YES]
 
 
 def test_force_asks_no_check_beforehand(project: TrialProject) -> None:
@@ -382,7 +381,8 @@ def test_a_probe_that_fails_is_no_noise_in_the_log(project: TrialProject, caplog
         for number, check in enumerate(checks)
     ]
     project.write("steps:\n  - uses: lock\n" + "".join(steps))
-    assert [step.state for step in project.plan().steps[1:]] == [State.DEFERRED, State.DONE, State.DEFERRED]
+    verdicts = [step.check and step.check.verdict for step in project.plan().steps[1:]]
+    assert verdicts == [Verdict.UNKNOWN, Verdict.YES, Verdict.UNKNOWN]
     assert caplog.records == []
 
 

@@ -25,6 +25,7 @@ class BackupCheck(Check):
     """`backup: {newer_than: 24h}`, looked for where the file's backup steps put theirs; of the whole database only."""
 
     key = "backup"
+    is_settled = True
     Argument = BackupAge
 
     def ask(self, context: Context) -> Answer:

@@ -9,6 +9,7 @@ class NeverCheck(Check):
     """`check: never`."""
 
     key = "never"
+    is_settled = True
     asked_after = False
 
     def ask(self, context: Context) -> Answer:

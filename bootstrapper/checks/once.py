@@ -23,6 +23,7 @@ class OnceCheck(Check):
     """`once: ID`; the step's own success carries the id, so that it is asked after that row was written."""
 
     key = "once"
+    is_settled = True
     Argument = Annotated[str, StringConstraints(min_length=1)]
 
     def probe(self) -> Probe:

@@ -47,9 +47,9 @@ def _change(change: Change) -> Iterator[str]:
 
 
 def _deferred(deferred: Deferred) -> Iterator[str]:
-    head = f"? needs {wording.one_line(deferred.needs)}"
-    yield wording.with_reason(head, deferred.reason)
-    yield f"    {wording.bounds(deferred)}"
+    yield wording.deferred_head(deferred)
+    if not deferred.after:
+        yield f"    {wording.bounds(deferred)}"
     yield from (f"    {line}" for line in wording.targets(deferred))
     if deferred.unset:
         yield f"    {wording.not_set(deferred.unset)}"

@@ -51,9 +51,9 @@ class _Lines:
             yield from self._wrapped(wording.not_set(change.unset), _CHANGE)
 
     def _deferred(self, deferred: Deferred) -> Iterator[str]:
-        head = f"? needs {wording.one_line(deferred.needs)}"
-        yield from self._wrapped(wording.with_reason(head, deferred.reason), _STEP, hang=2)
-        yield _CHANGE + wording.bounds(deferred)
+        yield from self._wrapped(wording.deferred_head(deferred), _STEP, hang=2)
+        if not deferred.after:
+            yield _CHANGE + wording.bounds(deferred)
         yield from (_CHANGE + line for line in wording.targets(deferred))
         if deferred.unset:
             yield from self._wrapped(wording.not_set(deferred.unset), _CHANGE)

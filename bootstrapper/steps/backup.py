@@ -19,7 +19,7 @@ from bootstrapper.backups.settings import ENCRYPTED_SUFFIX, BackupSettings
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import BackupError, ClientToolsError, GuardError, UsageError
 from bootstrapper.events import Warned
-from bootstrapper.step import Change, Context, Deferred, Finding, Step
+from bootstrapper.step import Action, Bounds, Change, Context, Deferred, Finding, Step
 from bootstrapper.units import show_seconds, show_size
 
 _STATUS = "status"  # a command that takes no backup, and so needs nothing to take it with
@@ -32,6 +32,7 @@ class Backup(Step):
     uses = "backup"
     transactional = False
     borrows_session = False
+    leaves_others_alone = True
 
     class With(BackupSettings):
         """The `with:` block of a backup step; BackupSettings tells what each key means."""
@@ -73,6 +74,9 @@ class Backup(Step):
         if folder is None:
             return ()
         return [Finding(f"folder {folder}", "is inside this container and ends with it", _CONTAINER_HINT)]
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         if (folder := goes_with_container(self.options, context)) is not None:

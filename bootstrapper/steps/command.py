@@ -16,7 +16,7 @@ from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
 from bootstrapper.postgres.handing import filled_in
 from bootstrapper.secrecy import VARIABLE, hidden_words
-from bootstrapper.step import Change, Context, Deferred, Step, StepModel
+from bootstrapper.step import Action, Bounds, Change, Context, Deferred, Step, StepModel
 from bootstrapper.units import Seconds
 from bootstrapper.valuation import written
 
@@ -76,6 +76,9 @@ class Command(Step):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         run = self.as_written.get("run", self.options.run)
         return [Change.run(_shown(run, context))]
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         environment = self._environment(context)

@@ -25,7 +25,7 @@ from bootstrapper.migrations.versions import Versions
 from bootstrapper.plan import SQL
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.sqlstates import INSUFFICIENT_PRIVILEGE
-from bootstrapper.step import Action, Change, Context, Deferred, Finding, Project, Step
+from bootstrapper.step import Action, Bounds, Change, Context, Deferred, Finding, Project, Step
 
 
 class Migrate(Step):
@@ -111,6 +111,9 @@ class Migrate(Step):
 
     def _second_connections(self, state: State) -> list[Finding]:
         return connections.findings(state.pending) if self.options.transaction_per_migration else []
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return Bounds(frozenset({Action.RUN}))
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""

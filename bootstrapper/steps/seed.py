@@ -8,13 +8,13 @@ from pathlib import Path
 from pydantic import Field
 
 from bootstrapper.errors import FixtureError, InvalidFileError, Problem
-from bootstrapper.fixtures import apply, preparing, reviewing, seeding
+from bootstrapper.fixtures import apply, bounding, preparing, reviewing, seeding
 from bootstrapper.fixtures.arguments import misused
 from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.naming import misnamed
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.fixtures.reader import declare
-from bootstrapper.plan import Action, Change, Deferred, Finding
+from bootstrapper.plan import Action, Bounds, Change, Deferred, Finding
 from bootstrapper.step import Context, Project, Step, StepModel
 
 
@@ -40,6 +40,9 @@ class Seed(Step):
             if not earlier:
                 raise
             return [_waiting(error, earlier[-1])]
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return bounding.bounds(context.project, self.options.fixtures, changes)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         preparing.prepare(context, self.options.fixtures, changes, self.source)
@@ -89,4 +92,4 @@ def _may_mend(context: Context, error: FixtureError) -> Sequence[str]:
 
 
 def _waiting(error: FixtureError, step: str) -> Deferred:
-    return Deferred(f"step {step}", f"as things are now: {error}", frozenset(Action) - {Action.RUN, Action.NOOP})
+    return Deferred(f"step {step}", f"as things are now: {error}", frozenset({Action.CREATE, Action.UPDATE}))

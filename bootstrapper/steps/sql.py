@@ -19,7 +19,7 @@ from bootstrapper.postgres.interjection import status_of
 from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.postgres.statements import Statement, line_and_column, split
 from bootstrapper.presence import one_of
-from bootstrapper.step import Change, Context, Deferred, Project, Step, StepModel
+from bootstrapper.step import Action, Bounds, Change, Context, Deferred, Project, Step, StepModel
 from bootstrapper.valuation import written
 
 _SHOWN = 70
@@ -85,6 +85,9 @@ class Sql(Step):
     def _shown(self, context: Context) -> str:
         """The statement with its variables as they are written: their values may be secrets."""
         return written(self.as_written.get("statement", self.options.statement), context)
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         text = self._text(context.project)
