@@ -20,6 +20,7 @@ from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.seal import require_unbroken
 from bootstrapper.backups.settings import is_url
+from bootstrapper.backups.signature import is_trusted
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
@@ -29,6 +30,7 @@ from bootstrapper.step import Context, Project
 
 __all__ = [
     "Chosen",
+    "Listed",
     "Restored",
     "Verified",
     "Wanted",
@@ -53,6 +55,14 @@ class Restored:
 
     kept: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A backup, and whether it is signed with the key that is set, or no key is."""
+
+    backup: Backup
+    is_trusted: bool
 
 
 @dataclass(frozen=True)
@@ -140,10 +150,11 @@ def drop_kept(request: Request, names: list[str]) -> None:
                     kept.drop(connection, each, target.where)
 
 
-def listed(request: Request) -> list[Backup]:
+def listed(request: Request) -> list[Listed]:
     """The backups in the places of the file's backup steps, newest first; connects to no database."""
     project = resolve(request, "backups list", connects=False).project
-    return [backup for backup, _ in choosing.listed(project, request.masker)]
+    found = choosing.listed(project, request.masker)
+    return [Listed(backup, is_trusted(backup.manifest, project.variables)) for backup, _ in found]
 
 
 def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
@@ -157,7 +168,7 @@ def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
         project = resolve(request, "backups verify", connects=False).project
         found = choosing.of_url(project, wanted.file, request.masker)
     else:
-        found = choosing.of_file(wanted.file, needs_manifest=wanted.needs_manifest)
+        found = choosing.of_file(wanted.file, request.variables, needs_manifest=wanted.needs_manifest)
     needs_key = found.is_encrypted and wanted.identity is None
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
     with fetching.at_hand(found, keys, deadline) as chosen:

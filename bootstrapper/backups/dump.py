@@ -19,6 +19,7 @@ from bootstrapper.backups.folder import FileDraft, Folder, FolderDraft
 from bootstrapper.backups.manifest import Format, Manifest
 from bootstrapper.backups.running import Runner, in_background
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.signature import signed
 from bootstrapper.backups.store import Draft, Store
 from bootstrapper.backups.streaming import Stream
 from bootstrapper.backups.tailing import tailing
@@ -162,7 +163,7 @@ class _Dump:
 
     def manifest(self, name: str, digest: str, size: int) -> Manifest:
         server = self.context.session.server
-        return Manifest(
+        made = Manifest(
             file=name,
             format=self.format,
             sha256=digest,
@@ -183,6 +184,7 @@ class _Dump:
             encryption="age" if self.encrypter is not None else None,
             left_out=self.left_out,
         )
+        return signed(made, self.context.project.variables)
 
 
 def _begin(context: Context, settings: BackupSettings, format_: Format) -> _Dump:

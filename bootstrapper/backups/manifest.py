@@ -57,6 +57,7 @@ class Manifest:
             counted; empty where the dump is encrypted, which is to tell nothing, and in manifests of older versions.
         encryption: "age", None where the dump is not encrypted.
         left_out: The options that may have left something out; empty for the whole database.
+        signature: HMAC-SHA256 of all the others as hexadecimal text; None where no key was set.
     """
 
     file: str
@@ -78,6 +79,7 @@ class Manifest:
     rows: Mapping[str, Bytes | None] = field(default_factory=dict)
     encryption: str | None = None
     left_out: tuple[str, ...] = ()
+    signature: str | None = None
 
     def to_json(self) -> str:
         content = {"format_version": FORMAT_VERSION, **asdict(self)}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.backups.places import store_of
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.signature import is_trusted
 from bootstrapper.step import Answer, Check, Context, StepModel
 from bootstrapper.units import Seconds, show_seconds
 
@@ -43,6 +44,7 @@ class BackupCheck(Check):
             for settings in self._settings()
             for backup in store_of(settings, context).backups()
             if backup.verified
+            and is_trusted(backup.manifest, context.project.variables)
             and backup.manifest.is_of(server.database, server.system_identifier)
             and not (backup.manifest.left_out or backup.manifest.is_of_the_future(now))
         ]

@@ -18,7 +18,7 @@ from bootstrapper.cli.requests import request
 from bootstrapper.cli.restore import identity
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import Warned
-from bootstrapper.restoring import Verified, Wanted
+from bootstrapper.restoring import Listed, Verified, Wanted
 from bootstrapper.units import show_size
 from bootstrapper.wording import counted, one_line
 
@@ -37,7 +37,7 @@ def list_(invocation: Invocation) -> int:
     """List the backups in the folders of the file's backup steps, newest first.
 
     RUN is the end of the run's id, as `restore --run` takes it. A backup is verified if its dump is as long as when it
-    was read back whole; `backups verify` reads it again.
+    was read back whole; `backups verify` reads it again. Where BOOTSTRAPPER_PLAN_KEY is set, it has to be signed, too.
     """
     found = restoring.listed(request(invocation))
     print_data(_json(found) if invocation.format == "json" else _text(found))
@@ -76,7 +76,7 @@ def _verdict(done: Verified) -> str:
     return f"{said}; restored on PostgreSQL {done.restored.server_version}: {arrived}"
 
 
-def _text(found: list[Backup]) -> str:
+def _text(found: list[Listed]) -> str:
     if not found:
         return "no backups"
     rows = [_HEAD, *map(_row, found)]
@@ -86,8 +86,8 @@ def _text(found: list[Backup]) -> str:
     )
 
 
-def _row(backup: Backup) -> tuple[str, ...]:
-    manifest = backup.manifest
+def _row(listed: Listed) -> tuple[str, ...]:
+    backup, manifest = listed.backup, listed.backup.manifest
     revision = "unknown" if manifest.revision is None else ", ".join(manifest.revision) or "none"
     return (
         one_line(_shown(backup)),
@@ -96,8 +96,14 @@ def _row(backup: Backup) -> tuple[str, ...]:
         one_line(revision),
         manifest.run_id.hex[-_RUN:] if manifest.run_id else "-",
         one_line(f"{manifest.database} on {manifest.server_version}"),
-        "verified" if backup.verified else "damaged",
+        _state(listed),
     )
+
+
+def _state(listed: Listed) -> str:
+    if not listed.is_trusted:
+        return "not signed"
+    return "verified" if listed.backup.verified else "damaged"
 
 
 def _shown(backup: Backup) -> str:
@@ -106,6 +112,9 @@ def _shown(backup: Backup) -> str:
     return str(backup.path.relative_to(here)) if backup.path.is_relative_to(here) else backup.where
 
 
-def _json(found: list[Backup]) -> str:
-    items = [{**asdict(backup.manifest), "file": backup.where, "verified": backup.verified} for backup in found]
-    return jsontext.dumps(items)
+def _json(found: list[Listed]) -> str:
+    return jsontext.dumps([_item(each.backup, is_trusted=each.is_trusted) for each in found])
+
+
+def _item(backup: Backup, *, is_trusted: bool) -> dict[str, object]:
+    return {**asdict(backup.manifest), "file": backup.where, "verified": backup.verified and is_trusted}

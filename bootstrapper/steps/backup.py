@@ -16,6 +16,7 @@ from bootstrapper.backups.places import goes_with_container, store_of
 from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.retention import Keeping, dated_name, retire
 from bootstrapper.backups.settings import ENCRYPTED_SUFFIX, BackupSettings
+from bootstrapper.backups.signature import is_trusted
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import BackupError, ClientToolsError, GuardError, UsageError
 from bootstrapper.events import Warned
@@ -108,7 +109,8 @@ class Backup(Step):
         """A verified backup that this run need not repeat."""
         if self.options.file is not None:
             fixed = catalogue.find(context.project.path(self.options.file))
-            return fixed if fixed and fixed.verified and self._by_this_run(fixed, context) else None
+            is_good = fixed is not None and fixed.verified and is_trusted(fixed.manifest, context.project.variables)
+            return fixed if fixed is not None and is_good and self._by_this_run(fixed, context) else None
         candidates = self._ours(context, known)
         found = [backup for backup in candidates if self._by_this_run(backup, context)]
         if found:
@@ -137,6 +139,7 @@ class Backup(Step):
             backup
             for backup in known
             if backup.verified
+            and is_trusted(backup.manifest, context.project.variables)
             and backup.manifest.step == self.name
             and backup.manifest.is_of(server.database, server.system_identifier)
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from bootstrapper.backups.manifest import Manifest
 from bootstrapper.backups.remote import Remote, owner_of, password_of, without_secrets
 from bootstrapper.backups.restore.seal import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
+from bootstrapper.backups.signature import is_trusted, require_trusted
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import GuardError, UsageError
 from bootstrapper.identifiers import SHORTEST_END, is_end_of
@@ -115,7 +116,7 @@ def listed(project: Project, masker: Masker) -> list[tuple[Backup, Store]]:
 
 
 def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
-    """Raises UsageError where there is no such backup, or none that can be trusted, GuardError for a partial one."""
+    """Raises UsageError where there is no such backup, GuardError for a partial one or one that is not signed."""
     chosen = _choose(project, server, wanted, masker)
     left_out = chosen.manifest.left_out if chosen.manifest is not None else ()
     if left_out and not wanted.partial:
@@ -130,7 +131,7 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
     if wanted.file is not None and is_url(wanted.file):
         return of_url(project, wanted.file, masker)
     if wanted.file is not None:
-        return of_file(wanted.file, needs_manifest=wanted.needs_manifest)
+        return of_file(wanted.file, project.variables, needs_manifest=wanted.needs_manifest)
     if wanted.run is not None and len(wanted.run.replace("-", "")) < SHORTEST_END:
         raise UsageError(f"--run needs at least {SHORTEST_END} digits of the run's id", hint=f"{_LIST}.")
     now = datetime.now(UTC)
@@ -148,12 +149,15 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
             f"there is no verified backup of database {server.database!r}{of_run} in {where}",
             hint=f"{_LIST}, or name a file.",
         )
-    runs = {backup.manifest.run_id for backup, _ in ours}
+    trusted = [each for each in ours if is_trusted(each[0].manifest, project.variables)]
+    if not trusted:
+        require_trusted(ours[0][0].manifest, ours[0][0].where, project.variables)
+    runs = {backup.manifest.run_id for backup, _ in trusted}
     if wanted.run is not None and len(runs) > 1:
         raise UsageError(
             f"{len(runs)} runs have an id that ends in {wanted.run}", hint=f"Give more digits of it. {_LIST}."
         )
-    return _chosen(*ours[0])
+    return _chosen(*trusted[0])
 
 
 def _is_whole(manifest: Manifest, now: datetime) -> bool:
@@ -164,8 +168,12 @@ def _is_whole(manifest: Manifest, now: datetime) -> bool:
     return not (manifest.left_out or manifest.is_of_restore or manifest.is_of_the_future(now))
 
 
-def of_file(text: str, *, needs_manifest: bool) -> Chosen:
-    """Raises UsageError where it is not there, or nothing vouches for it."""
+def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) -> Chosen:
+    """Raises UsageError where it is not there, or nothing vouches for it; GuardError for a manifest not to be trusted.
+
+    Args:
+        variables: Among them the key of manifests, where they are signed.
+    """
     path = Path(text).resolve() if text else Path()
     if not path.name:
         raise UsageError(f"{text!r} is no backup", hint=f"{_LIST}.")
@@ -177,6 +185,8 @@ def of_file(text: str, *, needs_manifest: bool) -> Chosen:
             f"beside {path} lies no manifest that can be read, so that nothing vouches for what is in it",
             hint="Pass --no-manifest to take it all the same.",
         )
+    if found is not None:
+        require_trusted(found.manifest, str(path), variables)
     chosen = Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
     _require_readable(chosen)
     return chosen
@@ -198,6 +208,7 @@ def of_url(project: Project, url: str, masker: Masker) -> Chosen:
     store = _store(same[0].directory if same else folder, same[0] if same else None)
     for backup in store.backups():
         if backup.path.name == name:
+            require_trusted(backup.manifest, backup.where, project.variables)
             return _chosen(backup, store)
     raise UsageError(f"there is no backup {without_secrets(url)} with a manifest", hint=f"{_LIST}.")
 

@@ -1,0 +1,54 @@
+"""Signs manifests, where there is a key: whoever can write to the folder cannot put another dump there unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from bootstrapper.backups.manifest import Manifest
+from bootstrapper.errors import GuardError
+
+KEY_VARIABLE = "BOOTSTRAPPER_PLAN_KEY"
+_PURPOSE = b"bootstrapper: the manifest of a backup\n"  # the key signs other things too
+_SILENT: tuple[object, ...] = (None, (), {})
+
+
+def signed(manifest: Manifest, variables: Mapping[str, str]) -> Manifest:
+    """The manifest with its signature; as it is where no key is set."""
+    key = variables.get(KEY_VARIABLE)
+    return replace(manifest, signature=_signature(manifest, key)) if key else manifest
+
+
+def is_trusted(manifest: Manifest, variables: Mapping[str, str]) -> bool:
+    """Whether it was signed with the key that is set; true where none is set."""
+    key = variables.get(KEY_VARIABLE)
+    return not key or hmac.compare_digest((manifest.signature or "").encode(), _signature(manifest, key).encode())
+
+
+def require_trusted(manifest: Manifest, where: str, variables: Mapping[str, str]) -> None:
+    """Raises GuardError where a key is set that did not sign it."""
+    if is_trusted(manifest, variables):
+        return
+    if manifest.signature is None:
+        raise GuardError(
+            f"the manifest of {where} is not signed, and {KEY_VARIABLE} is set",
+            hint=f"For a backup that was taken without a key and that you trust, unset {KEY_VARIABLE}.",
+        )
+    raise GuardError(
+        f"the manifest of {where} was changed, or signed with another key than that of {KEY_VARIABLE}",
+        hint="Restore another backup: `bootstrapper backups list`.",
+    )
+
+
+def _signature(manifest: Manifest, key: str) -> str:
+    digest = hmac.new(key.encode(errors="surrogateescape"), _PURPOSE + _canonical(manifest), hashlib.sha256)
+    return digest.hexdigest()
+
+
+def _canonical(manifest: Manifest) -> bytes:
+    """What is signed: all that it says, in one form. A field that later versions add counts once it says something."""
+    said = {name: value for name, value in asdict(manifest).items() if name != "signature" and value not in _SILENT}
+    return json.dumps(said, default=str, sort_keys=True, separators=(",", ":")).encode()

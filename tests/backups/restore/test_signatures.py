@@ -1,0 +1,117 @@
+"""Manifests that are signed, and others where a key is set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.backups.manifest import Manifest, manifest_path
+from bootstrapper.backups.signature import is_trusted
+from tests.backups.restore.shops import Shop
+
+KEY = {"BOOTSTRAPPER_PLAN_KEY": "a long random text"}
+OTHER = {"BOOTSTRAPPER_PLAN_KEY": "another one"}
+NAMES = "SELECT name FROM artist ORDER BY 1"
+
+
+def back_up(shop: Shop, name: str = "one.dump", **variables: str) -> Path:
+    done = shop.run("backup", name, **variables)
+    assert done.returncode == 0, done.stderr
+    return shop.project.folder / name
+
+
+def tell(dump: Path, **said: object) -> None:
+    beside = manifest_path(dump)
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | said))
+
+
+def forge(dump: Path) -> None:
+    """Another dump, which its manifest vouches for."""
+    text = dump.read_bytes() + b"\n"
+    dump.write_bytes(text)
+    tell(dump, sha256=hashlib.sha256(text).hexdigest(), size=len(text))
+
+
+def unsign(dump: Path) -> None:
+    tell(dump, signature=None)
+
+
+def test_a_signed_backup_is_restored_with_its_key_and_without_one(corner_shop: Shop) -> None:
+    back_up(corner_shop, **KEY)
+    for variables in (KEY, {}):
+        corner_shop.execute("INSERT INTO artist VALUES ('later')")
+        done = corner_shop.run("restore", "one.dump", "--yes", **variables)
+        assert done.returncode == 0, done.stderr
+        assert corner_shop.execute(NAMES) == [("AC/DC",)]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "told"),
+    [
+        (forge, KEY, "was changed"),
+        (unsign, KEY, "is not signed"),
+        (lambda _: None, OTHER, "signed with another key"),
+    ],
+)
+def test_what_the_key_did_not_sign_is_neither_restored_nor_called_good(
+    corner_shop: Shop, change: Callable[[Path], None], key: dict[str, str], told: str
+) -> None:
+    dump = back_up(corner_shop, **KEY)
+    change(dump)
+    corner_shop.execute("INSERT INTO artist VALUES ('later')")
+    for command in (["restore", "one.dump", "--yes"], ["backups", "verify", "one.dump"]):
+        refused = corner_shop.run(*command, **key)
+        assert (refused.returncode, told in refused.stderr, "hint: " in refused.stderr) == (9, True, True)
+    assert corner_shop.execute(NAMES) == [("AC/DC",), ("later",)]
+
+
+def test_the_latest_is_the_latest_that_is_signed_and_the_list_says_which_are(corner_shop: Shop) -> None:
+    assert corner_shop.run("backup", **KEY).returncode == 0
+    corner_shop.execute("INSERT INTO artist VALUES ('later')")
+    corner_shop.back_up()
+    listed = corner_shop.run("backups", "list", **KEY)
+    assert [line.rpartition("  ")[2] for line in listed.stdout.splitlines()] == ["state", "not signed", "verified"]
+    items = json.loads(corner_shop.run("backups", "list", "--format", "json", **KEY).stdout)
+    assert [item["verified"] for item in items] == [False, True]
+    done = corner_shop.run("restore", "--latest", "--yes", **KEY)
+    assert done.returncode == 0, done.stderr
+    assert corner_shop.execute(NAMES) == [("AC/DC",)]
+
+
+def test_where_none_is_signed_the_latest_is_refused(corner_shop: Shop) -> None:
+    corner_shop.back_up()
+    refused = corner_shop.run("restore", "--latest", "--yes", **KEY)
+    assert (refused.returncode, "is not signed" in refused.stderr) == (9, True)
+
+
+def test_the_backup_that_a_restore_in_place_takes_first_is_signed_as_well(corner_shop: Shop) -> None:
+    back_up(corner_shop, **KEY)
+    corner_shop.execute("INSERT INTO artist VALUES ('later')")
+    assert corner_shop.run("restore", "one.dump", "--in-place", "--yes", **KEY).returncode == 0
+    (safety,) = (corner_shop.project.folder / "backups").glob("*.dump")
+    assert corner_shop.run("backups", "verify", str(safety), **KEY).returncode == 0
+
+
+def test_every_field_of_a_manifest_is_signed(corner_shop: Shop) -> None:
+    beside = manifest_path(back_up(corner_shop, **KEY))
+    raw = json.loads(beside.read_text())
+    assert is_trusted(Manifest.from_json(json.dumps(raw)), KEY)
+    other = {
+        "format": "plain",
+        "revision": ["x"],
+        "run_id": None,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "rows": {"a": 1},
+        "left_out": ["x"],
+        "client_version": "1.0",
+        "server_version": "1.0",
+    }
+    for field in fields(Manifest):
+        number = isinstance(raw[field.name], (int, float))
+        changed = raw | {field.name: other.get(field.name, 7 if number else "x")}
+        assert not is_trusted(Manifest.from_json(json.dumps(changed)), KEY), field.name
