@@ -20,7 +20,7 @@ from bootstrapper.plugins import Plugins
 from bootstrapper.postgres.handing import marks
 from bootstrapper.step import Check, Context, Project, Scope, Step, Unit
 from bootstrapper.suggestions import did_you_mean, nearest
-from bootstrapper.valuation import call_of, evaluate, problem_with_value
+from bootstrapper.valuation import call_of, evaluate, problem_with_value, require_no_call
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Resolver:
         unit.as_written = config.with_
         if isinstance(unit, Step):
             unit.has_check = config.check is not None
+            unit.has_when = config.when is not None
         return unit
 
     def _validated(self, place: Place, model: Any, raw: object) -> Any:
@@ -125,13 +126,14 @@ class Resolver:
         return None
 
     def _evaluated(self, place: Place, raw: object) -> Any:
-        if isinstance(raw, dict) and not self._is_value_function(raw):
-            return {key: self._evaluated((*place, key), item) for key, item in raw.items()}
-        if isinstance(raw, list):
-            return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
-        if self._is_incomplete and _calls_other_than(self._plugins.values, raw):
-            raise _NobodyKnows
         try:
+            if isinstance(raw, dict) and call_of(raw) is None:
+                require_no_call(raw, self._plugins.values)
+                return {key: self._evaluated((*place, key), item) for key, item in raw.items()}
+            if isinstance(raw, list):
+                return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
+            if self._is_incomplete and _calls_other_than(self._plugins.values, raw):
+                raise _NobodyKnows
             value = evaluate(raw, self._seen_from(place, raw), database=False).value
         except ValueError as error:
             raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
@@ -144,9 +146,6 @@ class Resolver:
             return self._context
         project = self._context.project
         return replace(self._context, project=replace(project, variables={**project.variables, **asked}))
-
-    def _is_value_function(self, raw: Mapping[str, object]) -> bool:
-        return len(raw) == 1 and next(iter(raw)).startswith("$")
 
     def _entry(self, index: int, config: StepConfig, unit: Unit, project: Project) -> Entry:
         place: Place = ("steps", index)

@@ -220,6 +220,8 @@ class Step(Unit, ABC):
     """Whether the file must declare a `check`, because the step can not compare by itself."""
     leaves_others_alone: ClassVar[bool] = False
     """Whether applying it cannot give a later step more to do, as a backup cannot; else plans say that it may."""
+    has_when: bool = False
+    """Whether the file declares a `when` for this step, which may keep it from running; set as `has_check` is."""
     has_check: bool = False
     """Whether the file declares a `check` for this step, which then decides instead of `changes`; set on the instance
     by the resolver."""

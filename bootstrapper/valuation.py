@@ -5,7 +5,7 @@ Nothing is resolved before it is needed: `needs` and `shown` look without resolv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ def is_plain(raw: object, *, interpolate: bool) -> bool:
     if isinstance(raw, str):
         return not (interpolate and "$" in raw)
     if isinstance(raw, dict):
-        return call_of(raw) is None and all(is_plain(item, interpolate=interpolate) for item in raw.values())
+        has_call = any(isinstance(key, str) and key.startswith("$") for key in raw)
+        return not has_call and all(is_plain(item, interpolate=interpolate) for item in raw.values())
     if isinstance(raw, list):
         return all(is_plain(item, interpolate=interpolate) for item in raw)
     return not isinstance(raw, Mapping)
@@ -109,6 +110,7 @@ class _Evaluation:
         if call is not None:
             return self._call(*call, in_secret=in_secret)
         if isinstance(raw, Mapping):
+            require_no_call(raw, self.context.project.values)
             return _joined(raw, {key: self.of(item, in_secret=in_secret) for key, item in raw.items()})
         if isinstance(raw, list):
             return _joined(raw, dict(enumerate(self.of(item, in_secret=in_secret) for item in raw)))
@@ -189,6 +191,15 @@ def _function(key: str, values: Mapping[str, Value]) -> Value:
     raise ValueError(f"unknown value function {key}: {meant} write {{$literal: {{{key}: ...}}}} for plain data")
 
 
+def require_no_call(raw: Mapping[Any, Any], values: Collection[str]) -> None:
+    """Raises ValueError where plain data has the key of a value function: its call has no other key beside it."""
+    key = next((key for key in raw if key == REFERENCE or key in values), None)
+    if key is not None:
+        others = ", ".join(str(other) for other in raw if other != key)
+        plain = f"write {{$literal: {{{key}: ..., {others}: ...}}}} for plain data"
+        raise ValueError(f"{key} cannot have another key beside it ({others}); {plain}")
+
+
 @dataclass(frozen=True)
 class Traits:
     """What is known of a value before it is resolved."""
@@ -207,6 +218,7 @@ def traits(raw: object, values: Mapping[str, Value]) -> Traits:
     """Of all the functions in `raw` together; raises ValueError where one is unknown, or compared inside another."""
     if not isinstance(raw, Mapping | list):
         return _PLAIN
+    _require_whole_calls(raw, values)
     calls = [(_function(key, values), argument) for key, argument in _calls(raw, values)]
     compared = [function.is_compared(argument) for function, argument in calls]
     if any(compared[0 if call_of(raw) is None else 1 :]):
@@ -227,12 +239,25 @@ def _calls(raw: object, values: Mapping[str, Value]) -> Iterator[tuple[str, Any]
         function = values.get(call[0])
         if function is None or not function.verbatim:
             yield from _calls(call[1], values)
-    elif isinstance(raw, Mapping):
-        for item in raw.values():
+    else:
+        for item in _items(raw):
             yield from _calls(item, values)
-    elif isinstance(raw, list):
-        for item in raw:
-            yield from _calls(item, values)
+
+
+def _require_whole_calls(raw: object, values: Mapping[str, Value]) -> None:
+    """Raises ValueError where a mapping outside a verbatim argument is a call and something else at once."""
+    call = call_of(raw)
+    function = values.get(call[0]) if call else None
+    if function is not None and function.verbatim:
+        return
+    if call is None and isinstance(raw, Mapping):
+        require_no_call(raw, values)
+    for item in _items(raw):
+        _require_whole_calls(item, values)
+
+
+def _items(raw: object) -> Iterable[Any]:
+    return raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else ()
 
 
 def problem_with_value(error: ValueError, source: Source) -> Problem:

@@ -207,7 +207,8 @@ def _model(kind: type[step.Check]) -> dict[str, Any] | None:
 def values() -> Iterator[str]:
     yield "# Value functions"
     yield (
-        "A value function is a mapping of one key that starts with `$`. It stands in the place of a single value. "
+        "A value function is a mapping of one key that starts with `$`; another key beside it is an error. "
+        "It stands in the place of a single value. "
         "Arguments nest: `{$password: {$file: /run/secrets/admin}}`. In a fixture, `$ref` names a row of another "
         "fixture: `fixture.label`, `fixture.label.column`, or `{fixture: {key: value}}`."
     )

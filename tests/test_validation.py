@@ -88,6 +88,8 @@ def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: Tr
             "{$pasword: x}",
             "unknown value function $pasword: did you mean $password? write {$literal: {$pasword: ...}} for plain data",
         ),
+        ("{$password: x, rotate: true}", "$password cannot have another key beside it (rotate); write {$literal: "),
+        ("[{a: {x: 1, $ref: words.one}}]", "$ref cannot have another key beside it (x); write {$literal: "),
         ("[{$password: {$fil: X}}]", "unknown value function $fil: did you mean $file?"),
     ],
 )
@@ -105,6 +107,8 @@ def test_validate_finds_what_a_cell_names_and_nobody_has(project: TrialProject, 
         "{$ref: {cities: {name: b}}}",
         "{$ref: '${ROW}'}",
         "{$literal: {$x: 1}}",
+        "{$literal: {$ref: '#/x', description: y}}",
+        "{$schema: x, type: object}",
     ],
 )
 def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialProject, value: str) -> None:
@@ -325,3 +329,11 @@ def test_what_a_choice_of_types_refuses_is_one_sentence(project: TrialProject, s
 def test_a_variable_without_braces_is_told_from_a_wrong_address(project: TrialProject) -> None:
     project.write("version: 1\ndatabase: {url: $DATABASE_URL}\nsteps: [{uses: lock}]\n")
     assert problems(project) == [(2, "a variable is written with braces: ${NAME}")]
+
+
+def test_an_option_is_either_a_call_or_plain_data(project: TrialProject) -> None:
+    env = "env: {A: {$env: X, name: Y}}"
+    project.write(STEPS + f"  - {{uses: command, with: {{run: [a], {env}}}, check: never}}\nfixtures: {{}}\n")
+    assert [message for _, message in problems(project)] == [
+        "$env cannot have another key beside it (name); write {$literal: {$env: ..., name: ...}} for plain data"
+    ]

@@ -34,7 +34,7 @@ class Seed(Step):
         if problems := self._contradictions():
             raise InvalidFileError(problems)
         try:
-            return seeding.changes(context, self.options.fixtures, self.source)
+            return seeding.changes(context, self.options.fixtures, self.source, self._rivals(context.project))
         except FixtureError as error:
             earlier = _may_mend(context, error)
             if not earlier:
@@ -74,6 +74,11 @@ class Seed(Step):
         values, declared = project.values, fixtures.values()
         found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
         return [*self._contradictions(), *dict.fromkeys(found)]
+
+    def _rivals(self, project: Project) -> Collection[str]:
+        """Fixtures that other steps seed in every run: of a cell that one of ours sets, they want the same."""
+        others = [step for step in project.steps.values() if isinstance(step, Step) and not step.has_when]
+        return {name for step in others if step.name != self.name for name in step.seeds(list(project.fixtures))}
 
     def _contradictions(self) -> list[Problem]:
         if self.options.batch is None or not self.has_check:

@@ -191,3 +191,41 @@ def test_a_part_that_is_tried_again_refers_to_no_row_of_the_attempt_that_was_rol
     found = dict(project.rows("SELECT slug, row(id, parent_id)::text FROM nodes"))
     assert found["root"] == "(5,)"
     assert found["child"].endswith(",5)")
+
+
+RIVALS = """
+steps:
+  - uses: lock
+  - {uses: seed, name: first, with: {fixtures: [words]}SKIPPED}
+  - {uses: seed, name: second, with: {fixtures: [more]}}
+fixtures:
+  words: {key: [id], mode: update, rows: [{id: 1, name: one, n: 1}]}
+  more: {table: words, key: [code], mode: update, rows: [{code: a, name: NAME}]}
+"""
+
+
+@pytest.mark.parametrize("there", ["1, 'a', 'one', 1", "1, 'a', 'two', 1", "1, 'a', 'three', 1"])
+def test_two_steps_that_give_one_cell_different_values_are_refused(project: TrialProject, there: str) -> None:
+    project.rows(
+        "CREATE TABLE words (id int PRIMARY KEY, code text UNIQUE, name text, n int);"
+        f"INSERT INTO words VALUES ({there})"
+    )
+    project.write(RIVALS.replace("NAME", "two").replace("SKIPPED", ""))
+    with pytest.raises(FixtureError, match=r"also sets name of this row, to a different value, at .*yaml:\d+:\d+"):
+        project.apply()
+    assert not project.has("bootstrapper.runs")
+    project.write(RIVALS.replace("NAME", "one").replace("SKIPPED", ""))
+    project.apply()
+    project.write(RIVALS.replace("NAME", "two").replace("SKIPPED", ", when: {environment: [other]}"))
+    project.apply()
+    assert project.rows("SELECT name FROM words") == [("two",)]
+    assert project.apply().applied == ()
+
+
+def test_two_steps_that_create_one_row_with_different_values_are_refused(project: TrialProject) -> None:
+    project.rows("CREATE TABLE words (id int PRIMARY KEY, code text UNIQUE, name text, n int)")
+    rows = "  more: {table: words, key: [id], mode: update, rows: [{id: 1, name: two}]}\n"
+    project.write(RIVALS.replace("SKIPPED", "").partition("  more:")[0] + rows)
+    with pytest.raises(FixtureError, match="also sets name of this row, to a different value"):
+        project.apply()
+    assert project.rows("SELECT * FROM words") == []
