@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.majors import chosen_bin, major_of
 from tests.projects import TrialProject
-from tests.servers import Server, path_bin, running_server, wheel_bin
+from tests.servers import Server, has_extension, path_bin, running_server, server_bin, wheel_bin
+from tests.waiting import pace
 
 _numbers = itertools.count(1)
 
@@ -19,10 +21,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start has it by default then
 
 
+def pytest_configure() -> None:
+    """Measures the machine before anything runs, and ends with what it started however it is told to end."""
+    pace()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for what it starts in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    return f"deadlines: {pace():g} times as long as on a quiet machine"
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """PostgreSQL of the embedded wheel."""
-    with running_server(wheel_bin()) as running:
+    """PostgreSQL of the embedded wheel, or the one that BOOTSTRAPPER_TEST_SERVER names."""
+    with running_server(server_bin()) as running:
         yield running
 
 
@@ -40,7 +54,7 @@ def new_database(server: Server) -> Iterator[Callable[[], str]]:
 
     def create() -> str:
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        server.execute(f'CREATE DATABASE "{name}"')
+        server.create_database(name)
         names.append(name)
         return server.url(name)
 
@@ -59,3 +73,24 @@ def database(new_database: Callable[[], str]) -> str:
 def project(tmp_path: Path, database: str) -> TrialProject:
     """A folder for a bootstrap.yaml that is about a new, empty database."""
     return TrialProject(tmp_path, database)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a server of choice, what is asked of that server alone is left."""
+    chosen = chosen_bin()
+    if chosen is None:
+        return
+    major = major_of(chosen)
+    kept = [item for item in items if is_about_the_server(item) and is_possible(item, chosen, major)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def is_about_the_server(item: pytest.Item) -> bool:
+    return "server" in getattr(item, "fixturenames", ())
+
+
+def is_possible(item: pytest.Item, chosen: Path, major: int) -> bool:
+    if item.get_closest_marker("pgvector") and not has_extension(chosen, "vector"):
+        return False
+    return all(major >= marker.args[0] for marker in item.iter_markers("since"))

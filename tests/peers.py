@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from tests.servers import SETTINGS, Server, create_cluster, free_port, stop, unprivileged, wheel_bin
+from tests.servers import (
+    SETTINGS,
+    Server,
+    create_cluster,
+    free_port,
+    server_bin,
+    server_folder,
+    spawn,
+    stop,
+    unprivileged,
+)
+from tests.waiting import eventually
 
 
 @contextmanager
@@ -48,23 +55,20 @@ def _answer(listener: socket.socket, answer: bytes) -> None:
 @contextmanager
 def standby(**settings: str) -> Iterator[tuple[Server, Callable[[], None]]]:
     """A server in recovery that never ends, not waited for; calling the second part promotes it."""
-    folder = Path(tempfile.mkdtemp(prefix="bs-"))
-    server = Server(wheel_bin(), folder / "data", free_port())
-    options = {**SETTINGS, "port": str(server.port), "unix_socket_directories": str(folder), **settings}
-    options["max_connections"] = "100"  # not below the one that initdb wrote down for the primary
-    try:
+    with server_folder() as folder:
+        server = Server(server_bin(), folder / "data", free_port())
+        options = {**SETTINGS, "port": str(server.port), "unix_socket_directories": str(folder), **settings}
+        options["max_connections"] = "100"  # not below the one that initdb wrote down for the primary
         create_cluster(server)
         (server.data / "standby.signal").touch()
         arguments = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
         command = unprivileged([str(server.bin / "postgres"), "-D", str(server.data), *arguments])
         with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            process = spawn(command, log)
         try:
             yield server, lambda: _promote(server, process)
         finally:
             stop(process)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _promote(server: Server, process: subprocess.Popen[bytes]) -> None:
@@ -75,12 +79,3 @@ def _promote(server: Server, process: subprocess.Popen[bytes]) -> None:
 
 def log(server: Server) -> str:
     return (server.data.parent / "log").read_text(errors="replace")
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

@@ -13,6 +13,7 @@ from bootstrapper import api
 from bootstrapper.api import Outcome, Request, Status
 from bootstrapper.events import Event
 from bootstrapper.plan import Plan
+from tests.waiting import at_most
 
 HEAD = """
 version: 1
@@ -39,7 +40,7 @@ class TrialProject:
     def request(self, **options: Any) -> Request:
         variables: Mapping[str, str] = {"DATABASE_URL": self.database, **self.variables}
         file = self.folder / "bootstrap.yaml"
-        settings = {"timeout_seconds": 60.0, **options}
+        settings = {"timeout_seconds": at_most(60), **options}
         return Request(file=file, variables=variables, emit=self.events.append, **settings)
 
     def plan(self, **options: Any) -> Plan:

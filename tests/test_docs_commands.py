@@ -21,6 +21,7 @@ from tests.cli.project import Project
 from tests.cli.pseudoterminal import on_terminal
 from tests.migrations.projects import write_env, write_revision
 from tests.test_docs import PAGES, ROOT, copy_sample
+from tests.waiting import at_most
 
 _BLOCK = re.compile(r"^```(console|sh|yaml workflow)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FACT = r"^(\w+)  +(.*)$"
@@ -68,7 +69,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=120,
+            timeout=at_most(120),
             check=False,
         )
 
@@ -224,7 +225,7 @@ def test_the_commands_about_the_lock_work(tmp_path: Path, database: str) -> None
         }
         reader.follow(typed[2], shown[2])
         reader.follow(typed[1], shown[1])
-        assert process.wait(30) == 7
+        assert process.wait(at_most(30)) == 7
 
 
 def test_the_commands_about_production_work(reader: Reader, database: str) -> None:

@@ -13,6 +13,7 @@ from bootstrapper.events import ChangesAwaited, GateOpened, RunStarted, Warned
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.projects import TrialProject
+from tests.waiting import at_most
 
 STEPS = "steps:\n  - uses: lock\n  - uses: migrate\n    with: {script_location: migrations%s}\n"
 
@@ -53,7 +54,7 @@ def test_a_follower_goes_on_as_soon_as_another_run_is_done(project: TrialProject
     follower = threading.Thread(target=lambda: reached.append(api.follow(project.request())))
     follower.start()
     project.apply()
-    follower.join(30)
+    follower.join(at_most(30))
     assert reached == [True]
     assert project.rows("SELECT count(*) FROM bootstrapper.runs") == [(1,)]
 

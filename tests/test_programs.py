@@ -3,13 +3,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bootstrapper import programs
 from bootstrapper.deadline import Deadline
+from tests.waiting import at_most, eventually
 
 
 def shell(script: str) -> list[str]:
@@ -17,14 +17,7 @@ def shell(script: str) -> list[str]:
 
 
 def run(script: str, seconds: float = 30.0, **options: object) -> programs.Ended:
-    return programs.run(shell(script), environment=os.environ, deadline=Deadline.after(seconds), **options)  # type: ignore[arg-type]
-
-
-def eventually(is_so: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so()
+    return programs.run(shell(script), environment=os.environ, deadline=Deadline.after(at_most(seconds)), **options)  # type: ignore[arg-type]
 
 
 def is_running(pid: int) -> bool:
@@ -67,7 +60,7 @@ def test_a_grandchild_that_keeps_the_output_open_does_not_hold_the_run() -> None
     started = time.monotonic()
     ended = run("sleep 20 & echo $!")
     os.kill(int(ended.last_lines[0]), 9)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < at_most(10)
 
 
 def test_the_deadline_ends_the_program_and_what_it_started(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.servers import Server
+from tests.waiting import at_most
 
 ROOT = Path(__file__).parents[1]
 SEEDED = [("admin@mnfst-rag.com", "superadmin", None), ("tenant-admin@example.com", "tenant_admin", "default")]
@@ -111,7 +112,7 @@ def test_two_applies_at_once_both_succeed_and_one_does_the_work(sample: Sample) 
         subprocess.Popen(command, cwd=sample.folder, env=sample.environment(), text=True, **pipes)  # type: ignore[call-overload]
         for _ in range(2)
     ]
-    outputs = ["".join(process.communicate(timeout=120)) for process in processes]
+    outputs = ["".join(process.communicate(timeout=at_most(120))) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert sample.rows(USERS) == SEEDED
     assert sample.rows("SELECT step, kind FROM bootstrapper.steps ORDER BY id") == [

@@ -26,6 +26,7 @@ from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Check, Context, Project, Step, Unit
 from tests.servers import Server
+from tests.waiting import at_most
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Bench:
             step=step,
             session=self.session,
             emit=self.events.append,
-            deadline=deadline or Deadline.after(60),
+            deadline=deadline or Deadline.after(at_most(60)),
             logger=logging.getLogger("tests"),
             masker=self.masker,
             hold=hold,
@@ -85,7 +86,7 @@ class Bench:
 @contextmanager
 def shared_database(server: Server, name: str) -> Iterator[str]:
     """One database for the tests of a module."""
-    server.execute(f"CREATE DATABASE {name}")
+    server.create_database(name)
     yield server.url(name)
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -115,7 +116,7 @@ def make_bench(
         default_secrets=True,
         steps=steps or {},
     )
-    bench = Bench(target, project, Session(target, application_name="tests", deadline=Deadline.after(60)))
+    bench = Bench(target, project, Session(target, application_name="tests", deadline=Deadline.after(at_most(60))))
     bench.masker.learn(target.password)
     return bench
 
@@ -148,5 +149,5 @@ def threads_left() -> list[str]:
     """Threads of a backup that do not come to their end."""
     ours = [thread for thread in threading.enumerate() if thread.name == "bootstrapper backup"]
     for thread in ours:
-        thread.join(5)
+        thread.join(at_most(5))
     return [thread.name for thread in ours if thread.is_alive()]

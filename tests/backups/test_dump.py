@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.events import StepProgressed
 from tests.backups.contexts import Bench, make_bench
 from tests.servers import Server, wheel_bin
+from tests.waiting import eventually
 
 
 def restore_listing(dump: Path) -> str:
@@ -243,12 +243,3 @@ take(bench.context(), Path({str(tmp_path / "one.dump")!r}))
     killed.wait()
     assert eventually(lambda: bool(sweep(tmp_path)))
     assert not list(tmp_path.glob("*one*"))
-
-
-def eventually(is_so: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if is_so():
-            return True
-        time.sleep(0.02)
-    return False

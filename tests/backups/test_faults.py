@@ -6,8 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bootstrapper.backups.dump import checksum
 from bootstrapper.deadline import Deadline
 from tests.cli.project import Project
 from tests.servers import Server, create_cluster, free_port, start, stop, wheel_bin
+from tests.waiting import at_most, eventually
 
 STEPS = """\
 version: 1
@@ -172,13 +172,6 @@ def wrapped(project: Project, script: str, program: str = "pg_dump") -> dict[str
     return {"PATH": f"{folder}:/usr/bin:/bin"}
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come to this in time"
-        time.sleep(0.02)
-
-
 @contextmanager
 def held_table(url: str) -> Iterator[None]:
     """pg_dump waits for it."""
@@ -216,11 +209,11 @@ def test_pg_dump_killed_while_it_waits_stops_the_run(tried: Project, shape: str)
         run = subprocess.Popen(
             tried.command("apply"), cwd=tried.folder, env=tried.variables(), stderr=subprocess.PIPE, text=True
         )
-        eventually(lambda: waiting_dumps(tried.url) != [])
+        assert eventually(lambda: waiting_dumps(tried.url) != [])
         dump = process_of("pg_dump", tried.url)
         assert dump is not None
         os.kill(dump, signal.SIGKILL)
-        _, said = run.communicate(timeout=30)
+        _, said = run.communicate(timeout=at_most(30))
     assert run.returncode == 1
     assert "pg_dump was killed by signal 9 (Killed)" in said
     assert names(tried) == []
@@ -248,11 +241,11 @@ def test_a_run_killed_while_a_program_is_at_work_leaves_neither_program_nor_file
     hang = {"pg_dump": '"$REAL" "$@" | head -c 3000; exec sleep 600', "pg_restore": "exec sleep 600"}
     variables = tried.variables(wrapped(tried, hang[program], program))
     run = subprocess.Popen(tried.command("apply"), cwd=tried.folder, env=variables, stderr=subprocess.DEVNULL)
-    eventually(lambda: process_of("sleep", tried.url) is not None)
+    assert eventually(lambda: process_of("sleep", tried.url) is not None)
     run.kill()
     run.wait()
     assert visible(tried) == []
-    eventually(lambda: process_of("sleep", tried.url) is None)
+    assert eventually(lambda: process_of("sleep", tried.url) is None)
     require_recovered(tried)
 
 
@@ -266,9 +259,9 @@ def test_a_run_that_is_told_to_end_leaves_nothing(
         run = subprocess.Popen(
             tried.command("apply"), cwd=tried.folder, env=tried.variables(), stderr=subprocess.DEVNULL
         )
-        eventually(lambda: waiting_dumps(tried.url) != [])
+        assert eventually(lambda: waiting_dumps(tried.url) != [])
         run.send_signal(number)
-        assert run.wait(30) == code
+        assert run.wait(at_most(30)) == code
         assert names(tried) == []
         assert process_of("pg_dump", tried.url) is None
     assert not has_changed(tried)
@@ -279,9 +272,9 @@ def test_a_run_does_not_wait_for_a_pg_restore_that_hangs_when_it_is_told_to_end(
     tried.write(STEPS % FORMATS[shape])
     variables = tried.variables(wrapped(tried, "exec sleep 600", "pg_restore"))
     run = subprocess.Popen(tried.command("apply"), cwd=tried.folder, env=variables, stderr=subprocess.DEVNULL)
-    eventually(lambda: process_of("sleep", tried.url) is not None)
+    assert eventually(lambda: process_of("sleep", tried.url) is not None)
     run.terminate()
-    assert run.wait(10) == 143
+    assert run.wait(at_most(10)) == 143
     assert names(tried) == []
     assert process_of("sleep", tried.url) is None
 
@@ -293,12 +286,12 @@ def test_a_run_whose_lock_is_broken_in_the_middle_names_nothing(tried: Project, 
         run = subprocess.Popen(
             tried.command("apply"), cwd=tried.folder, env=tried.variables(), stderr=subprocess.PIPE, text=True
         )
-        eventually(lambda: waiting_dumps(tried.url) != [])
+        assert eventually(lambda: waiting_dumps(tried.url) != [])
         with psycopg.connect(tried.url) as connection:
             [holder] = connection.execute("SELECT run_id FROM bootstrapper.lock").fetchall()
         broken = tried.spawn("lock", "break", str(holder[0]))
         assert broken.returncode == 0, broken.stderr
-        _, said = run.communicate(timeout=30)
+        _, said = run.communicate(timeout=at_most(30))
         assert run.returncode == 7, said
         assert process_of("pg_dump", tried.url) is None
     assert names(tried) == []
@@ -310,10 +303,10 @@ def test_a_server_connection_lost_in_the_middle_stops_the_run(tried: Project) ->
         run = subprocess.Popen(
             tried.command("apply"), cwd=tried.folder, env=tried.variables(), stderr=subprocess.PIPE, text=True
         )
-        eventually(lambda: waiting_dumps(tried.url) != [])
+        assert eventually(lambda: waiting_dumps(tried.url) != [])
         with psycopg.connect(tried.url) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", waiting_dumps(tried.url))
-        _, said = run.communicate(timeout=30)
+        _, said = run.communicate(timeout=at_most(30))
     assert run.returncode == 1
     assert "pg_dump ended with exit code 1" in said
     assert names(tried) == []
@@ -335,9 +328,9 @@ def test_a_server_that_stops_in_the_middle_leaves_nothing_and_the_next_run_does_
         with suppress(psycopg.OperationalError), psycopg.connect(server.url()) as blocker:
             blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
             run = subprocess.Popen(project.command("apply", "--timeout", "6s"), cwd=tmp_path, env=project.variables())
-            eventually(lambda: waiting_dumps(server.url()) != [])
+            assert eventually(lambda: waiting_dumps(server.url()) != [])
             stop(process)
-            assert run.wait(30) in (1, 5)
+            assert run.wait(at_most(30)) in (1, 5)
         assert names(project) == []
         process = start(server)
         require_recovered(project)

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.cli.project import Project
+from tests.waiting import at_most
 
 PASSWORD = "correct horse"
 SPELLINGS = [PASSWORD.encode(), b"correct%20horse", b"correct+horse"]
@@ -75,7 +76,7 @@ def test_the_process_list_never_shows_the_password_during_a_backup(tmp_path: Pat
         finally:
             connection.commit()
             sampled(run, seen)
-    assert run.wait(30) == 0
+    assert run.wait(at_most(30)) == 0
     assert "pg_dump" in seen
     assert told == b"denied\n"
     lines = [line for found in seen.values() for line in found]
@@ -93,7 +94,7 @@ def sampled(
     until: Callable[[dict[int, bytes]], object] = lambda lines: False,
 ) -> dict[int, bytes]:
     """Looks at the list again and again, until the run has ended or there is what was waited for."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + at_most(30)
     while time.monotonic() < deadline:
         lines = command_lines(run.pid)
         for line in lines.values():

@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bootstrapper.cli import main
+from tests.waiting import at_most
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,7 +69,7 @@ class Project:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=at_most(60),
             check=False,
         )
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 
 from tests.cli.project import Project
+from tests.waiting import at_most
 
 
 def on_terminal(project: Project, arguments: Sequence[str], typed: bytes = b"", **variables: str) -> tuple[str, int]:
@@ -26,7 +27,7 @@ def on_terminal(project: Project, arguments: Sequence[str], typed: bytes = b"", 
         os.close(slave)
         os.write(master, typed)
         shown = b"".join(iter(lambda: _read(screen.fileno()), b""))
-        return shown.decode(), process.wait(60)
+        return shown.decode(), process.wait(at_most(60))
 
 
 def _read(descriptor: int) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from bootstrapper.plan import Plan
 from tests.cli.project import BOOTSTRAP, Project
 from tests.cli.pseudoterminal import on_terminal
+from tests.waiting import at_most
 
 
 def rows(project: Project, query: bytes) -> list[tuple[object, ...]]:
@@ -91,7 +92,7 @@ def test_of_two_applies_at_once_one_does_the_work_and_both_are_0(project: Projec
         )
         for _ in range(2)
     ]
-    last = sorted(process.communicate(timeout=60)[1].splitlines()[-1].split()[0] for process in processes)
+    last = sorted(process.communicate(timeout=at_most(60))[1].splitlines()[-1].split()[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
     assert last == ["done:", "nothing"]
     assert rows(project, b"SELECT count(*) FROM notes") == [(1,)]

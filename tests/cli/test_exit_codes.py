@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.cli.project import BOOTSTRAP, ROOT, Project
+from tests.waiting import at_most, eventually
 
 SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT pg_sleep(60)")
 
@@ -149,13 +149,12 @@ def sleeping(project: Project, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
     query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
     with psycopg.connect(project.url, autocommit=True) as connection:
-        while connection.execute(query).fetchone() is None:
-            if time.monotonic() > deadline or process.poll() is not None:
-                process.kill()
-                raise AssertionError(process.communicate()[1])
+        asleep = eventually(lambda: process.poll() is not None or connection.execute(query).fetchone(), 20)
+    if not asleep or process.poll() is not None:
+        process.kill()
+        raise AssertionError(process.communicate()[1])
     return process
 
 
@@ -163,7 +162,7 @@ def sleeping(project: Project, *options: str) -> subprocess.Popen[str]:
 def test_a_signal_ends_the_run_and_its_statement(project: Project, number: signal.Signals, code: int) -> None:
     process = sleeping(project)
     process.send_signal(number)
-    _, text = process.communicate(timeout=20)
+    _, text = process.communicate(timeout=at_most(20))
     assert process.returncode == code, text
     assert f"error: interrupted by {number.name}" in text
     assert "Traceback" not in text
@@ -258,7 +257,9 @@ with interruption_raises():
 @pytest.mark.parametrize(("second", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_second_signal_ends_the_process_at_once(offline: Project, second: str, code: int) -> None:
     command = [sys.executable, "-c", TWICE.format(second=second)]
-    assert subprocess.run(command, cwd=ROOT, env=offline.variables(), timeout=20, check=False).returncode == code
+    assert (
+        subprocess.run(command, cwd=ROOT, env=offline.variables(), timeout=at_most(20), check=False).returncode == code
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -12,6 +11,7 @@ import pytest
 
 from bootstrapper.identifiers import uuid7
 from tests.cli.project import Project
+from tests.waiting import at_most, eventually
 
 SLOW = """\
 version: 1
@@ -41,14 +41,13 @@ def running(project: Project) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         project.command("apply"), cwd=project.folder, env=project.variables(), text=True, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 20
+    asleep = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_slee[p]'"
     with psycopg.connect(project.url, autocommit=True) as connection:
-        while not connection.execute("SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_slee[p]'").fetchone():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
+        assert eventually(lambda: process.poll() is not None or connection.execute(asleep).fetchone(), 20)
+    assert process.poll() is None
     yield process
     process.kill()
-    process.wait(10)
+    process.wait(at_most(10))
     assert process.stderr is not None
     process.stderr.close()
 
@@ -75,7 +74,7 @@ def test_break_takes_the_lock_from_the_named_run_which_writes_nothing_more(
     assert holder is not None
     broken = project.run("lock", "break", str(holder["run_id"]))
     assert broken.returncode == 0, broken.stderr
-    assert running.wait(30) == 7
+    assert running.wait(at_most(30)) == 7
     assert holder_of(project) is None
     with psycopg.connect(project.url) as connection:
         assert connection.execute("SELECT to_regclass('slow')").fetchone() == (None,)
@@ -126,14 +125,14 @@ def test_a_run_whose_lock_is_broken_while_its_program_is_at_work_is_fenced_off_t
     project.write(COMMAND)
     process = subprocess.Popen(project.command("apply", "--quiet"), cwd=project.folder, env=project.variables())
     try:
-        deadline = time.monotonic() + 20
-        while (holder := holder_of(project)) is None or holder["step"] != "slow":
-            assert time.monotonic() < deadline
+        assert eventually(lambda: (holder := holder_of(project)) is not None and holder["step"] == "slow", 20)
+        holder = holder_of(project)
+        assert holder is not None
         assert project.run("lock", "break", str(holder["run_id"])).returncode == 0
-        assert process.wait(30) == 7
+        assert process.wait(at_most(30)) == 7
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(at_most(10))
 
 
 def test_show_names_the_step_at_work(project: Project, running: subprocess.Popen[str]) -> None:
@@ -146,7 +145,7 @@ def test_a_killed_holder_frees_the_lock_although_its_statement_would_go_on(
     project: Project, running: subprocess.Popen[str]
 ) -> None:
     running.kill()
-    running.wait(10)
+    running.wait(at_most(10))
     project.write(SLOW.replace("SELECT pg_sleep(60)", "SELECT 1"))
     done = project.run("apply", "--timeout", "20s")
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from tests.environments.kinds import Environment
 from tests.environments.project import OwnProject
 from tests.migrations.contexts import Trial
 from tests.migrations.projects import create_table
+from tests.waiting import eventually
 
 TAKE_OVER = "UPDATE bootstrapper.lock SET token = token + 1"
 TAKEN_BETWEEN_THE_REVISIONS = f"""
@@ -182,10 +182,8 @@ def test_a_reader_behind_a_revision_that_waits_gets_through_and_the_revision_lat
 
 
 def wait_for_a_waiter(own: OwnProject) -> None:
-    deadline = time.monotonic() + 30
-    while not own.rows("SELECT FROM pg_locks WHERE relation = 'busy'::regclass AND NOT granted"):
-        assert time.monotonic() < deadline, "no revision waits for the table"
-        time.sleep(0.02)
+    waiting = "SELECT FROM pg_locks WHERE relation = 'busy'::regclass AND NOT granted"
+    assert eventually(lambda: own.rows(waiting), 30), "no revision waits for the table"
 
 
 def test_revisions_that_only_running_them_would_tell_are_read_by_the_projects_alembic(own: OwnProject) -> None:

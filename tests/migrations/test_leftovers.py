@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import psycopg
@@ -17,6 +16,7 @@ from bootstrapper.plan import Finding
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
 from tests.servers import Server
+from tests.waiting import eventually
 
 NAMES = LedgerNames()
 USERS = "CREATE TABLE users (id int PRIMARY KEY, email text); INSERT INTO users VALUES (1, 'a'), (2, 'a')"
@@ -104,13 +104,6 @@ def test_the_timeout_for_locks_holds_for_the_repair_only(connection: Connection,
     assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
-def until(is_so: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 @contextmanager
 def held_up(connection: Connection, statement: str) -> Iterator[None]:
     """Runs the statement against an open transaction on users, and kills it afterwards at the place where it waits."""
@@ -121,11 +114,11 @@ def held_up(connection: Connection, statement: str) -> Iterator[None]:
             pid = working.info.backend_pid
             working.pgconn.send_query(statement.encode())
             invalid = "SELECT count(*) > 0 FROM pg_index WHERE NOT indisvalid"
-            until(lambda: connection.execute(invalid).fetchone() == (True,))
+            assert eventually(lambda: connection.execute(invalid).fetchone() == (True,))
             yield
             connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
             alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
-            until(lambda: connection.execute(alive, (pid,)).fetchone() == (0,))
+            assert eventually(lambda: connection.execute(alive, (pid,)).fetchone() == (0,))
 
 
 def test_a_build_under_way_is_no_leftover_even_for_a_role_without_rights(

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.target import Target
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
+from tests.waiting import eventually
 
 TAKE_OVER = "UPDATE bootstrapper.lock SET token = token + 1"
 SEEN = "CREATE TABLE {} AS SELECT expires_at > clock_timestamp() AS lives FROM bootstrapper.lock"
@@ -37,13 +37,6 @@ def tables(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     return {row[0] for row in rows}
-
-
-def until(is_so: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def sleepers(url: str) -> int:
@@ -276,7 +269,7 @@ def test_an_interrupted_run_leaves_neither_worker_nor_statement(tmp_path: Path, 
     write_revision(tmp_path, "first", upgrade=f"import os\nprint('worker', os.getpid())\n{SLEEP}")
 
     def interrupt() -> None:
-        until(lambda: sleepers(database) == 1)
+        assert eventually(lambda: sleepers(database) == 1)
         raise KeyboardInterrupt
 
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -286,7 +279,7 @@ def test_an_interrupted_run_leaves_neither_worker_nor_statement(tmp_path: Path, 
         worker = int(migrate.lines[0].split()[1])
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
-    until(lambda: sleepers(database) == 0, seconds=3)
+    assert eventually(lambda: sleepers(database) == 0)
 
 
 def test_a_worker_that_takes_too_long_is_stopped(tmp_path: Path, database: str) -> None:
@@ -297,7 +290,7 @@ def test_a_worker_that_takes_too_long_is_stopped(tmp_path: Path, database: str) 
         pytest.raises(MigrationError, match="not finished in time; 0 of 1 revisions"),
     ):
         migrate.apply()
-    until(lambda: sleepers(database) == 0, seconds=3)
+    assert eventually(lambda: sleepers(database) == 0)
 
 
 def test_a_worker_whose_run_loses_the_lock_meanwhile_is_stopped(tmp_path: Path, database: str) -> None:
@@ -307,7 +300,7 @@ def test_a_worker_whose_run_loses_the_lock_meanwhile_is_stopped(tmp_path: Path, 
         connection = migrate.context.connection
 
         def cut_off() -> None:
-            until(lambda: sleepers(database) == 1)
+            assert eventually(lambda: sleepers(database) == 1)
             pid = connection.info.backend_pid
             with psycopg.connect(database, autocommit=True) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -335,9 +328,9 @@ def test_a_worker_ends_itself_when_its_parent_is_killed(tmp_path: Path, database
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline().split()[1])
-        until(lambda: sleepers(database) == 1)
+        assert eventually(lambda: sleepers(database) == 1)
         parent.send_signal(signal.SIGKILL)
-    until(lambda: is_gone(worker), seconds=5)
+    assert eventually(lambda: is_gone(worker))
 
 
 def is_gone(pid: int) -> bool:

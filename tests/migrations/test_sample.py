@@ -58,7 +58,7 @@ def test_without_an_address_it_says_how_to_set_one() -> None:
 @pytest.fixture(scope="module")
 def migrated(server: Server) -> Iterator[str]:
     name = f"sample_{os.getpid()}"
-    server.execute(f"CREATE DATABASE {name}")
+    server.create_database(name)
     assert alembic("upgrade", "head", url=server.url(name)).returncode == 0
     yield server.url(name)
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 FAST = {"fsync": "off", "shared_buffers": "16MB"}
@@ -30,13 +28,6 @@ def python(script: str, folder: Path, *, launcher: tuple[str, ...] = ()) -> subp
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def ended(pid: int) -> bool:

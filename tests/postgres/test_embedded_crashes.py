@@ -19,7 +19,8 @@ from bootstrapper.errors import EmbeddedServerError
 from bootstrapper.postgres import reaper
 from bootstrapper.postgres.cluster import Postmaster
 from bootstrapper.postgres.embedded import EmbeddedServer
-from tests.postgres.embedding import FAST, START, ended, python, wait_until
+from tests.postgres.embedding import FAST, START, ended, python
+from tests.waiting import at_most, eventually
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def pid_of(server: EmbeddedServer) -> int:
 
 def test_ten_processes_at_once_get_one_server(server: EmbeddedServer) -> None:
     processes = [python(START, server.folder) for _ in range(10)]
-    said = {process.communicate(timeout=60)[0] for process in processes}
+    said = {process.communicate(timeout=at_most(60))[0] for process in processes}
     target = server.target()
     assert target is not None
     assert said == {f"{target.url()}\n"}
@@ -67,7 +68,7 @@ def test_it_survives_the_end_of_its_starter_and_its_terminal(stopped: EmbeddedSe
     assert starter.stdout is not None
     url = starter.stdout.readline().strip()
     os.killpg(starter.pid, signal.Signals[name])
-    starter.communicate(timeout=10)
+    starter.communicate(timeout=at_most(10))
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -75,9 +76,9 @@ def test_it_survives_the_end_of_its_starter_and_its_terminal(stopped: EmbeddedSe
 @pytest.mark.parametrize("seen", ["unfinished-*/data/PG_VERSION", "data", "data/postmaster.pid"])
 def test_a_first_start_killed_anywhere_is_made_good_by_the_next(server: EmbeddedServer, seen: str) -> None:
     starter = python(START, server.folder)
-    wait_until(lambda: list(server.folder.glob(seen)))
+    assert eventually(lambda: list(server.folder.glob(seen)))
     os.killpg(starter.pid, signal.SIGKILL)
-    starter.communicate(timeout=10)
+    starter.communicate(timeout=at_most(10))
     target = server.start()
     psycopg.connect(target.conninfo()).close()
     assert not [path for path in server.folder.glob("unfinished-*") if (path / "password").exists()]
@@ -89,7 +90,7 @@ def test_a_killed_server_starts_again_with_its_data(stopped: EmbeddedServer) -> 
         connection.execute("CREATE TABLE kept AS SELECT 1")
     sockets = json.loads((stopped.folder / "server.json").read_text())["sockets"]
     os.kill(pid_of(stopped), signal.SIGKILL)
-    wait_until(lambda: not stopped.is_running)
+    assert eventually(lambda: not stopped.is_running)
     with psycopg.connect(stopped.start().conninfo()) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (1,)
     assert not Path(sockets).exists()
@@ -133,7 +134,7 @@ def test_a_server_that_does_not_start_says_why(stopped: EmbeddedServer) -> None:
 
 def test_a_disk_that_takes_no_more_leaves_no_half_cluster(server: EmbeddedServer) -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n" + START
-    said, _ = python(limited, server.folder).communicate(timeout=60)
+    said, _ = python(limited, server.folder).communicate(timeout=at_most(60))
     assert "EmbeddedServerError: embedded server: initdb failed" in said
     assert "File too large" in said
     assert not server.data.exists()
@@ -155,7 +156,7 @@ def test_a_server_that_is_not_ready_in_time_is_told_and_found_later(stopped: Emb
             EmbeddedServer(stopped.folder, timeout_seconds=0.1).stop()
     finally:
         os.kill(pid_of(stopped), signal.SIGCONT)
-    wait_until(lambda: not stopped.is_running)
+    assert eventually(lambda: not stopped.is_running)
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"port": 1}'])
@@ -197,9 +198,9 @@ with scratch():
     running = Postmaster.read(folder / "data")
     sockets = Path(json.loads((folder / "server.json").read_text())["sockets"])
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=at_most(10))
     assert running is not None
-    wait_until(lambda: ended(running.pid) and not folder.exists())
+    assert eventually(lambda: ended(running.pid) and not folder.exists())
     assert not sockets.exists()
 
 

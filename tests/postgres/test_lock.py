@@ -17,6 +17,7 @@ from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold, Holder, RunDetails, try_take
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
+from tests.waiting import at_most
 
 NAMES = LedgerNames()
 
@@ -30,7 +31,7 @@ def new_session(database: str) -> Iterator[Callable[[], Session]]:
     sessions = []
 
     def create() -> Session:
-        session = Session(Target.from_url(database), application_name="test", deadline=Deadline.after(20))
+        session = Session(Target.from_url(database), application_name="test", deadline=Deadline.after(at_most(20)))
         sessions.append(session)
         return session
 

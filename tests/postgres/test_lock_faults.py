@@ -20,15 +20,15 @@ from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold, Holder, RunDetails, try_take
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
-from tests.peers import eventually
 from tests.servers import Server
+from tests.waiting import at_most, eventually
 
 NAMES = LedgerNames()
 
 
 @pytest.fixture
 def session(database: str) -> Iterator[Session]:
-    session = Session(Target.from_url(database), application_name="test", deadline=Deadline.after(20))
+    session = Session(Target.from_url(database), application_name="test", deadline=Deadline.after(at_most(20)))
     yield session
     session.close()
 
@@ -175,7 +175,7 @@ def test_a_worker_of_another_role_is_seen_to_be_at_work(session: Session, databa
                 " worker_backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
             )
             url = f"postgresql://{role}:p@127.0.0.1:{server.port}/{database.rpartition('/')[2]}"
-            taker = Session(Target.from_url(url), application_name="test", deadline=Deadline.after(20))
+            taker = Session(Target.from_url(url), application_name="test", deadline=Deadline.after(at_most(20)))
             assert isinstance(try_take(taker, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
             taker.close()
             worker.execute(f"DROP OWNED BY {role}".encode())

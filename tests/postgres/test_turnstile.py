@@ -9,7 +9,7 @@ import pytest
 
 from bootstrapper.postgres import turnstile
 from bootstrapper.postgres.turnstile import PLACES, Turnstile
-from tests.peers import eventually
+from tests.waiting import at_most, eventually
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_place_that_is_left_goes_to_the_next_at_once(tmp_path: Path) -> None:
     waiting = threading.Thread(target=second.enter, args=[10.0])
     waiting.start()
     first.leave()
-    waiting.join(5)
+    waiting.join(at_most(5))
     assert second.has_place
 
 
@@ -87,7 +87,7 @@ def test_one_in_front_knows_whether_others_queue_behind(tmp_path: Path) -> None:
     waiting.start()
     assert eventually(lambda: first.has_followers)
     first.leave()
-    waiting.join(5)
+    waiting.join(at_most(5))
     assert not second.has_followers
 
 

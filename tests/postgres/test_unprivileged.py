@@ -18,6 +18,7 @@ from bootstrapper.postgres import unprivileged
 from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder
 from bootstrapper.postgres.unprivileged import Identity, choose
 from tests.postgres.embedding import FAST, START, python
+from tests.waiting import at_most
 
 NAMESPACE = (sys.executable, "-IS", str(Path(unprivileged.__file__).with_name("namespace.py")))
 PROGRAM = bin_folder() / "postgres"
@@ -60,7 +61,7 @@ def test_no_account_is_chosen_that_cannot_enter_the_folder(tmp_path: Path) -> No
 
 
 def test_an_ordinary_user_needs_nothing_of_that(tmp_path: Path) -> None:
-    said, _ = python(START, tmp_path / "postgres", launcher=NAMESPACE).communicate(timeout=60)
+    said, _ = python(START, tmp_path / "postgres", launcher=NAMESPACE).communicate(timeout=at_most(60))
     server = EmbeddedServer(tmp_path / "postgres")
     try:
         target = server.target()
@@ -76,7 +77,7 @@ import pwd
 def getpwuid(user): raise KeyError(user)
 pwd.getpwuid = getpwuid
 """
-    said, _ = python(nameless + START, tmp_path / "postgres", launcher=NAMESPACE).communicate(timeout=60)
+    said, _ = python(nameless + START, tmp_path / "postgres", launcher=NAMESPACE).communicate(timeout=at_most(60))
     server = EmbeddedServer(tmp_path / "postgres")
     try:
         assert said.startswith("postgresql://")
@@ -88,7 +89,7 @@ pwd.getpwuid = getpwuid
 def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    said, _ = python(START, locked / "postgres", launcher=NAMESPACE).communicate(timeout=60)
+    said, _ = python(START, locked / "postgres", launcher=NAMESPACE).communicate(timeout=at_most(60))
     assert f"UnusableServerError: embedded server: {locked}/postgres: Permission denied" in said
     assert list(locked.iterdir()) == []
 

@@ -38,7 +38,7 @@ class Truth:
 
 def read_truth(server: Server, database: str) -> Truth:
     options = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-schema=bootstrapper"]
-    dump = [str(server.bin / "pg_dump"), *options, "-d", server.url(database)]
+    dump = [str(server.programs / "pg_dump"), *options, "-d", server.url(database)]
     found = subprocess.run(dump, check=True, capture_output=True)
     lines = [line for line in found.stdout.splitlines() if not _NOISE.match(line)]
     tables = sum(line.startswith(b"CREATE TABLE ") for line in lines)

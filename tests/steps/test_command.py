@@ -11,6 +11,7 @@ from bootstrapper.plan import Change
 from bootstrapper.steps.command import Command
 from tests.backups.contexts import Bench, make_bench
 from tests.servers import Server
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -115,13 +116,10 @@ def test_its_timeout_kills_it_and_what_it_started(bench: Bench, tmp_path: Path) 
 
 def reaped(pid: int) -> int:
     """Waits until nothing is left of a killed orphan but its number."""
-    import time
-
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        if ") Z " in Path(f"/proc/{pid}/stat").read_text():
-            return 2**22  # an id that no process can have
-        time.sleep(0.02)
+    stat = Path(f"/proc/{pid}/stat")
+    assert eventually(lambda: not stat.exists() or ") Z " in stat.read_text())
+    if stat.exists():
+        return 2**22  # an id that no process can have
     return pid
 
 

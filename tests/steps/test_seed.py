@@ -11,6 +11,7 @@ from bootstrapper.errors import FixtureError, InvalidFileError, UnsetVariablesEr
 from bootstrapper.plan import Action, State
 from tests.projects import TrialProject
 from tests.servers import Server
+from tests.waiting import at_most
 
 FILE = """
 steps:
@@ -39,7 +40,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> TrialProject:
     server: Server = request.getfixturevalue(request.param)
     name = f"seed_{request.param}"
     server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    server.execute(f"CREATE DATABASE {name}")
+    server.create_database(name)
     return TrialProject(tmp_path, server.url(name), {"PASSWORD": "correct-horse"})
 
 
@@ -131,7 +132,7 @@ def test_two_runs_at_once_seed_once(project: TrialProject) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(at_most(60))
     assert project.rows("SELECT count(*) FROM users") == [(1,)]
     assert project.plan().pending == ()
 

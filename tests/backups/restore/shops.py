@@ -72,7 +72,7 @@ class Shop:
 
     def whole(self, *options: str) -> str:
         """Everything but the ledger, with the database's own properties, as pg_dump of the server writes it."""
-        command = [str(self.server.bin / "pg_dump"), "--create", "--exclude-schema=bootstrapper", *options]
+        command = [str(self.server.programs / "pg_dump"), "--create", "--exclude-schema=bootstrapper", *options]
         command += [f"--dbname={self.project.url}"]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return "\n".join(line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))

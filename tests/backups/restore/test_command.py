@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.backups.restore.shops import FILE, Shop, opened_shop
 from tests.cli.pseudoterminal import on_terminal
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import running_server, wheel_bin
+from tests.waiting import eventually
 
 NAMES = "SELECT name FROM artist ORDER BY 1"
 
@@ -295,9 +295,7 @@ def test_an_application_that_connects_again_and_again_is_kept_out_and_finds_the_
     try:
         done = corner_shop.run("restore", "--latest", "--yes", "--terminate")
         assert done.returncode == 0, done.stderr
-        until = time.monotonic() + 10
-        while seen[-1] != 1 and time.monotonic() < until:
-            time.sleep(0.05)
+        assert eventually(lambda: seen[-1] == 1)
     finally:
         ended.set()
         for thread in threads:

@@ -66,7 +66,7 @@ def test_no_row_that_was_committed_is_lost_in_place(shop: Shop, option: list[str
         writer.join()
     assert done.returncode == 0, done.stderr
     (safety,) = [each.path for each in backups(folder(shop)) if each.path != taken]
-    command = [str(shop.server.bin / "pg_restore"), "--data-only", "--table=written", "--file=-", str(safety)]
+    command = [str(shop.server.programs / "pg_restore"), "--data-only", "--table=written", "--file=-", str(safety)]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     saved = {int(line) for line in text.splitlines() if line.isdigit()}
     there = {row[0] for row in shop.execute("SELECT id FROM written")}

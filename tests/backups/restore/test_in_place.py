@@ -36,7 +36,7 @@ def test_it_equals_what_was_backed_up_and_nothing_that_came_later_is_left(shop: 
 def test_a_15_takes_what_a_pg_dump_18_wrote(path_server: Server, server: Server, tmp_path: Path) -> None:
     with opened_shop(path_server, tmp_path) as shop:
         before = shop.whole()
-        command = [str(server.bin / "pg_dump"), "--format=custom", f"--file={tmp_path / 'new.dump'}"]
+        command = [str(server.programs / "pg_dump"), "--format=custom", f"--file={tmp_path / 'new.dump'}"]
         subprocess.run([*command, f"--dbname={shop.project.url}"], check=True)
         shop.execute(CHANGES)
         in_place(shop, "new.dump", "--no-manifest")

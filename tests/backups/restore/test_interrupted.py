@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 
 from tests.backups.restore.shops import FILE, Shop
+from tests.waiting import at_most, eventually
 
 SOON_SECONDS = 15  # before the lock is given up, and long before a dump that hangs
 
@@ -23,13 +22,6 @@ def begun(shop: Shop) -> subprocess.Popen[bytes]:
     )
 
 
-def eventually(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come to this in time"
-        time.sleep(0.02)
-
-
 def waits_for_lock(shop: Shop) -> bool:
     query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return bool(shop.execute(query + " AND application_name = 'bootstrapper restore'"))
@@ -40,9 +32,9 @@ def test_while_it_waits_for_those_who_write(corner_shop: Shop) -> None:
     with psycopg.connect(corner_shop.project.url) as writer:
         writer.execute("INSERT INTO artist VALUES ('written')")
         restore = begun(corner_shop)
-        eventually(lambda: waits_for_lock(corner_shop))
+        assert eventually(lambda: waits_for_lock(corner_shop))
         restore.send_signal(signal.SIGINT)
-        assert restore.wait(SOON_SECONDS) == 130
+        assert restore.wait(at_most(SOON_SECONDS)) == 130
     assert corner_shop.execute("SELECT name FROM artist ORDER BY 1") == [("AC/DC",), ("written",)]
 
 
@@ -51,14 +43,14 @@ def test_while_it_backs_up_what_is_there(corner_shop: Shop, tmp_path: Path) -> N
     folder = tmp_path / "slow"
     folder.mkdir()
     for name in ("pg_restore", "psql"):
-        (folder / name).symlink_to(corner_shop.server.bin / name)
+        (folder / name).symlink_to(corner_shop.server.programs / name)
     version = '[ "$1" = --version ] && echo "pg_dump (PostgreSQL) 18.99" && exit'
     (folder / "pg_dump").write_text(f"#!/bin/sh\n{version}\ntouch '{tmp_path}/begun'\nexec sleep 600\n")
     (folder / "pg_dump").chmod(0o755)
     slow = f"    with: {{pg_dump: {folder}/pg_dump}}\n    check: never"
     corner_shop.project.write(FILE.replace("    check: never", slow))
     restore = begun(corner_shop)
-    eventually((tmp_path / "begun").exists)
+    assert eventually((tmp_path / "begun").exists)
     restore.send_signal(signal.SIGINT)
-    assert restore.wait(SOON_SECONDS) == 130
+    assert restore.wait(at_most(SOON_SECONDS)) == 130
     assert sorted(path.name for path in taken.parent.iterdir()) == [taken.name, f"{taken.name}.json"]

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.backups.restore.shops import Shop
+from tests.waiting import at_most
 
 OLD, NEW = [("AC/DC",), ("too much",)], [("AC/DC",)]
 RENAME = "ALTER DATABASE .* RENAME"
@@ -30,7 +31,7 @@ PLACES = {
 
 def names(shop: Shop) -> list[tuple[str]]:
     """The server needs a moment to see that a client is gone, and keeps the doors shut while it rolls back."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + at_most(10)
     while True:
         try:
             return shop.execute("SELECT name FROM artist ORDER BY 1")
@@ -48,7 +49,7 @@ def trapped(shop: Shop, *trap: str) -> subprocess.CompletedProcess[str]:
         env=shop.project.variables(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=at_most(60),
     )
 
 

@@ -9,12 +9,13 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.target import Target
 from tests.backups.restore.shops import Shop
 from tests.servers import Server
+from tests.waiting import at_most
 
 EXISTS = "SELECT count(*) FROM pg_database WHERE datname = %s"
 
 
 def test_the_database_of_a_living_restore_is_left_alone_and_that_of_a_dead_one_dropped(server: Server) -> None:
-    target, deadline = Target.from_url(server.url()), Deadline.after(60)
+    target, deadline = Target.from_url(server.url()), Deadline.after(at_most(60))
     with maintenance.outside(target, "", deadline) as looking:
         at_work = maintenance.enter(target, deadline)
         with maintenance.new_name(at_work) as name:
@@ -30,7 +31,7 @@ def test_the_database_of_a_living_restore_is_left_alone_and_that_of_a_dead_one_d
 def test_a_half_made_template_is_dropped_too(server: Server) -> None:
     name = f"{maintenance.PREFIX}{7:016x}"
     server.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
-    with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(60)) as looking:
+    with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
         assert maintenance.sweep(looking) == [name]
 
 
@@ -51,12 +52,12 @@ def test_databases_of_other_programs_whose_names_begin_alike_are_left_alone(serv
     name = f"{maintenance.PREFIX}by_hand"
     server.execute(f"CREATE DATABASE {name}")
     try:
-        with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(60)) as looking:
+        with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
             assert maintenance.sweep(looking) == []
     finally:
         server.execute(f"DROP DATABASE {name}")
 
 
 def test_the_maintenance_database_itself_is_left_from_another_one(server: Server) -> None:
-    with maintenance.outside(Target.from_url(server.url()), "postgres", Deadline.after(60)) as connection:
+    with maintenance.outside(Target.from_url(server.url()), "postgres", Deadline.after(at_most(60))) as connection:
         assert connection.info.dbname == "template1"

@@ -137,7 +137,7 @@ def test_what_is_not_read_is_called_by_its_name(
     server: Server, corner_shop: Shop, option: str, name: str, said: str
 ) -> None:
     path = corner_shop.project.folder / name
-    subprocess.run([str(server.bin / "pg_dump"), option, f"--file={path}", corner_shop.project.url], check=True)
+    subprocess.run([str(server.programs / "pg_dump"), option, f"--file={path}", corner_shop.project.url], check=True)
     refused = corner_shop.run("restore", str(path), "--no-manifest", "--yes")
     assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
 
@@ -147,7 +147,7 @@ def test_a_dump_that_leads_to_another_database_is_not_played(
 ) -> None:
     other = new_database()
     path = corner_shop.project.folder / "by hand.sql"
-    subprocess.run([str(server.bin / "pg_dump"), f"--file={path}", corner_shop.project.url], check=True)
+    subprocess.run([str(server.programs / "pg_dump"), f"--file={path}", corner_shop.project.url], check=True)
     path.write_text(f"\\connect {other.rpartition('/')[2]}\n{path.read_text()}")
     before = corner_shop.databases()
     failed = corner_shop.run("restore", str(path), "--no-manifest", "--yes")
@@ -159,7 +159,7 @@ def test_a_dump_that_leads_to_another_database_is_not_played(
 
 def test_a_dump_made_by_hand_needs_a_word(server: Server, corner_shop: Shop) -> None:
     path = corner_shop.project.folder / "by hand.dump"
-    subprocess.run([str(server.bin / "pg_dump"), "-Fc", f"--file={path}", corner_shop.project.url], check=True)
+    subprocess.run([str(server.programs / "pg_dump"), "-Fc", f"--file={path}", corner_shop.project.url], check=True)
     assert corner_shop.run("backups", "verify", str(path)).returncode == 2
     done = corner_shop.run("backups", "verify", str(path), "--no-manifest")
     assert (done.returncode, "checksum" in done.stderr) == (0, False)

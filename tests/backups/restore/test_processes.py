@@ -45,7 +45,7 @@ def test_programs_that_lie_beside_the_pg_dump_that_the_file_names_are_found(shop
     folder = tmp_path / "elsewhere" / "bin"
     folder.mkdir(parents=True)
     for name in ("pg_dump", "pg_restore", "psql"):
-        original = shop.server.bin / name
+        original = shop.server.programs / name
         (folder / name).write_text(f"#!/bin/sh\necho $0 >> {tmp_path}/used\nexec '{original}' \"$@\"\n")
         (folder / name).chmod(0o755)
     shop.project.write(FILE.replace("    check: never", f"    with: {{pg_dump: {folder}/pg_dump}}\n    check: never"))

@@ -135,7 +135,7 @@ def test_a_newer_clients_settings_that_the_server_lacks_are_passed_over(
         before = shop.whole()
         dump = tmp_path / name
         kind = "--format=plain" if name.endswith(".sql") else "--format=custom"
-        command = [str(server.bin / "pg_dump"), kind, f"--file={dump}", f"--dbname={shop.project.url}"]
+        command = [str(server.programs / "pg_dump"), kind, f"--file={dump}", f"--dbname={shop.project.url}"]
         subprocess.run([*command, "--exclude-schema=bootstrapper"], check=True)
         shop.execute(CHANGES)
         restored(shop, str(dump), "--no-manifest")
