@@ -56,9 +56,12 @@ class Wait(Gate):
         limit = self._limit(context.deadline)
         deadline = context.deadline.sooner(self.options.timeout)
         patience = _Patience()
-        attempt = 1
+        attempt, told = 1, None
         while error := self._try(context.session, deadline, first=attempt == 1):
             seconds = time.monotonic() - started
+            if told and not error.sqlstate and deadline.seconds_left <= 0:
+                error = told  # the deadline cut this try off, so it tells less than the one before
+            told = error
             if patience.is_over(error):
                 raise _final(error, attempt, seconds) from error
             if deadline.seconds_left < _LEAST_SECONDS:
