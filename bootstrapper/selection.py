@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 from bootstrapper.errors import Source, UsageError
+from bootstrapper.plan import Answer
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Gate, Scope, Step, Unit
 from bootstrapper.suggestions import did_you_mean
@@ -14,7 +16,11 @@ from bootstrapper.suggestions import did_you_mean
 def select(
     entries: Sequence[Entry], *, only: Sequence[str] = (), skip: Sequence[str] = (), types: Sequence[str] = ()
 ) -> tuple[Entry, ...]:
-    """The entries that a command asked for, with the gates and scopes around them."""
+    """The entries that a command asked for, with the gates and scopes around them.
+
+    Args:
+        types: Of the steps that the command is about, as `migrate`; none for one that is about all.
+    """
     names = [entry.name for entry in entries]
     for name in (*only, *skip):
         if name not in names:
@@ -36,7 +42,26 @@ def select(
     for kind in types:
         if not any(entry.unit.uses == kind for entry in chosen):
             raise _none_of(kind, entries)
-    return tuple(entry for entry in chosen if "wait" not in types or isinstance(entry.unit, Gate))
+    asked = [_commanded(entry, is_named=entry.name in only) if entry.unit.uses in types else entry for entry in chosen]
+    return tuple(entry for entry in asked if "wait" not in types or isinstance(entry.unit, Gate))
+
+
+def _commanded(entry: Entry, *, is_named: bool) -> Entry:
+    """An entry whose type the command names: that it is needed was decided by whoever gave the command.
+
+    A `when` that the environment alone answers with no still holds, unless the step itself was named: it says where the
+    step belongs, and not whether it is needed.
+    """
+    if not isinstance(entry.unit, Step):
+        return entry
+    if entry.unit.always_on_command:
+        unit = copy(entry.unit)
+        unit.has_check = False
+        return replace(entry, unit=unit, when=None, check=None)
+    if entry.when is None or is_named:
+        return replace(entry, when=None)
+    here = entry.when.evaluate(lambda check: check.beforehand() or Answer.unknown("the database is not asked"))
+    return entry if here.is_no else replace(entry, when=None)
 
 
 def with_operation(

@@ -216,6 +216,8 @@ class Step(Unit, ABC):
     borrows_session: bool = True
     """Whether `apply` sends statements of the project: they run with the settings of the project's own sessions, and
     what they change of the session is undone before the step's check is asked."""
+    always_on_command: ClassVar[bool] = False
+    """Whether the command of its name does it in any case: neither `when` nor `check` is asked then, as of backup."""
     needs_check: ClassVar[bool] = False
     """Whether the file must declare a `check`, because the step can not compare by itself."""
     leaves_others_alone: ClassVar[bool] = False
@@ -332,6 +334,10 @@ class Check(ABC):
     def ask(self, context: Context) -> Answer:
         """Answers by other means; costs its own round trips."""
         raise NotImplementedError
+
+    def beforehand(self) -> Answer | None:
+        """The answer where the file and the environment alone give it; None where anything has to be looked at."""
+        return None
 
     def problems(self) -> Sequence[Problem]:
         """What is wrong with what the check was given, as far as that shows without a database; for `validate`."""

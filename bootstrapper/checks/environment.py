@@ -18,6 +18,9 @@ class EnvironmentCheck(Check):
     only_in_when = True
 
     def ask(self, context: Context) -> Answer:
+        return self.beforehand()
+
+    def beforehand(self) -> Answer:
         environment = self.project.environment
         if environment in self.argument:
             return Answer.yes(f"the environment is {environment}")

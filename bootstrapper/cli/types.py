@@ -40,14 +40,14 @@ def wait(invocation: Invocation, *, access: str | None) -> int:
 @click.command()
 @takes(*_SHARED, _DRY_RUN)
 def migrate(invocation: Invocation, *, dry_run: bool) -> int:
-    """Run only the migrations."""
+    """Run only the migrations; of `when`, only what it says of the environment counts."""
     return _run(invocation, "migrate", dry_run=dry_run)
 
 
 @click.command()
 @takes(*_SHARED, _DRY_RUN)
 def seed(invocation: Invocation, *, dry_run: bool) -> int:
-    """Write only the declared rows."""
+    """Write only the declared rows; of `when`, only what it says of the environment counts."""
     return _run(invocation, "seed", dry_run=dry_run)
 
 
@@ -66,9 +66,10 @@ def _local_file(context: click.Context, parameter: click.Parameter, text: str | 
 @click.argument("destination", metavar="[FILE]", required=False, type=click.Path(dir_okay=False), callback=_local_file)
 @takes(*_SHARED, _DRY_RUN)
 def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -> int:
-    """Take only the backup.
+    """Take a backup, whatever `when` and `check` of its step ask for.
 
-    Without FILE it is taken if its conditions ask for one; with FILE in any case, as plain SQL if that ends in .sql.
+    Without FILE it gets a dated name, and older ones go as `keep` says; with FILE that one, as plain SQL if it ends in
+    .sql.
     """
     explicit = {"file": str(destination.absolute())} if destination is not None else None
     return _run(invocation, "backup", explicit=explicit, dry_run=dry_run)

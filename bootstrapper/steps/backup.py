@@ -32,6 +32,7 @@ class Backup(Step):
 
     uses = "backup"
     transactional = False
+    always_on_command = True
     borrows_session = False
     leaves_others_alone = True
 
@@ -57,6 +58,8 @@ class Backup(Step):
         return [Change.run(self._target(context), reason=f"{self._why(context, known)}; {expected}")]
 
     def _why(self, context: Context, known: Sequence[TakenBackup]) -> str:
+        if context.project.command == self.uses:
+            return "asked for"
         earlier = self._of_unfinished_run(context, known) if self.options.file is None else None
         if earlier is None:
             return "no verified backup by this run yet"
@@ -106,7 +109,7 @@ class Backup(Step):
             raise UsageError(told, hint="Add `encrypt` to the step, or take another name.", source=self.source)
 
     def _taken(self, context: Context, known: Sequence[TakenBackup]) -> TakenBackup | None:
-        """A verified backup that this run need not repeat."""
+        """A verified backup that this run need not repeat; the command `backup` takes its own in any case."""
         if self.options.file is not None:
             fixed = catalogue.find(context.project.path(self.options.file))
             is_good = fixed is not None and fixed.verified and is_trusted(fixed.manifest, context.project.variables)
@@ -115,6 +118,8 @@ class Backup(Step):
         found = [backup for backup in candidates if self._by_this_run(backup, context)]
         if found:
             return found[0]
+        if context.project.command == self.uses:
+            return None
         earlier = self._of_unfinished_run(context, known)
         is_young = earlier is not None and earlier.manifest.age_seconds(datetime.now(UTC)) < self.options.reuse_for
         return earlier if is_young else None

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bootstrapper.backups.catalogue import backups
@@ -67,6 +68,76 @@ steps:
         with pytest.raises(StepFailedError, match="users"):
             project.apply()
     assert len(taken(project)) == 1
+
+
+COMMANDED = """\
+version: 1
+name: commanded
+database: {url: "${DATABASE_URL}"}
+environments: {development: {}, production: {}}
+steps:
+  - uses: lock
+  - uses: backup
+    with: {directory: backups, keep: 2}
+    when: {all: [{pending: [people]}, {environment: [production]}]}
+    check: {backup: {newer_than: 24h}}
+  - uses: sql
+    name: people
+    with: {statement: "CREATE TABLE people (name text PRIMARY KEY)"}
+    check: {table: people}
+  - uses: seed
+    with: {fixtures: [people]}
+    when: {sql: "SELECT false"}
+  - uses: seed
+    name: demo
+    with: {fixtures: [demo]}
+    when: {all: [{sql: "SELECT false"}, {environment: [development]}]}
+fixtures:
+  people: {key: [name], rows: {ann: {name: Ann}}}
+  demo: {table: people, key: [name], rows: {bob: {name: Bob}}}
+"""
+
+
+def test_the_command_backup_always_takes_one_by_the_rule_of_its_step(database: str, tmp_path: Path) -> None:
+    project = Project(tmp_path, database)
+    project.write(COMMANDED)
+    for number in range(1, 4):
+        said = project.run("backup", "-e", "development")
+        assert said.returncode == 0, said.stderr
+        assert "backup: ran backup of " in said.stderr
+        assert len(backups(tmp_path / "backups")) == min(number, 2)
+    assert "> backup" in project.run("backup", "-e", "development", "--dry-run").stdout
+    assert "- backup" in project.run("plan", "-e", "development").stdout
+
+
+def test_the_command_backup_does_not_take_that_of_an_unfinished_run_for_its_own(project: TrialProject) -> None:
+    project.write("""
+steps:
+  - uses: lock
+  - uses: backup
+  - uses: sql
+    with: {statement: SELECT 1 / 0}
+    check: {table: users}
+""")
+    with pytest.raises(StepFailedError):
+        project.apply()
+    assert Project(project.folder, project.database).run("backup").returncode == 0
+    assert len(taken(project)) == 2
+
+
+def test_the_command_seed_asks_when_only_where_its_step_belongs(database: str, tmp_path: Path) -> None:
+    project = Project(tmp_path, database)
+    project.write(COMMANDED)
+    assert project.run("apply", "-e", "production", "--skip", "backup").returncode == 0
+    names = "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM people"
+    for arguments, there in (
+        (["seed", "-e", "production"], "Ann"),
+        (["seed", "-e", "production", "--step", "demo"], "Ann Bob"),
+    ):
+        said = project.run(*arguments)
+        assert said.returncode == 0, said.stderr
+        with psycopg.connect(database) as connection:
+            assert connection.execute(names.encode()).fetchone() == (there,)
 
 
 def test_a_backup_that_is_young_enough_is_not_repeated(project: TrialProject) -> None:

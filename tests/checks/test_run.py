@@ -157,7 +157,7 @@ def test_a_backup_is_young_enough_until_its_age(bench: Bench, tmp_path: Path) ->
     check = BackupCheck(BackupCheck.Argument.model_validate({"newer_than": "1h"}), project, "save")
     assert ask(check, bench).is_yes
     make_older(taken.path, timedelta(hours=2))
-    assert ask(check, bench) == Answer.no("the newest verified backup, one.dump, is 120 min 0 s old")
+    assert ask(check, bench) == Answer.no("the newest verified backup, one.dump, is 2 h 0 min old")
 
 
 def test_a_damaged_backup_and_one_of_another_database_do_not_count(bench: Bench, tmp_path: Path) -> None:

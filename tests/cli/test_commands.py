@@ -70,9 +70,11 @@ def test_apply_says_what_it_did_and_then_that_nothing_is_to_do(project: Project)
 
 
 def test_a_command_for_one_type_says_why_its_step_is_not_needed(project: Project) -> None:
-    project.write(BOOTSTRAP + "  - {uses: backup, when: {not: {database: empty}}}\n")
-    said = project.run("backup").stderr.splitlines()[-1]
-    assert said == "nothing to do: no step of type backup has changes; backup is not needed: the database is empty"
+    fixtures = "fixtures: {notes: {key: [id], rows: {one: {id: 1}}}}\nenvironments: {staging: {}}\n"
+    project.write(BOOTSTRAP + "  - {uses: seed, when: {environment: [development]}}\n" + fixtures)
+    said = project.run("seed", "-e", "staging").stderr.splitlines()[-1]
+    why = "seed is not needed: the environment is staging, not development"
+    assert said == f"nothing to do: no step of type seed has changes; {why}"
 
 
 def test_setup_is_another_name_of_apply(project: Project) -> None:
