@@ -19,6 +19,7 @@ from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageErr
 from bootstrapper.events import RunFinished, Warned, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
+from bootstrapper.patience import while_held
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugins import PluginInfo, unlisted
 from bootstrapper.postgres import ledger, lockstate
@@ -123,7 +124,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         with opened(request, command, writes=True) as run:
             applied = run.executor.applied
             run.executor.open_gates()
-            planned = _look(run, is_result=False)
+            planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _look(run, is_result=False))
             if planned.unset:
                 raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
             if planned.pending:

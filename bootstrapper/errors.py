@@ -12,6 +12,7 @@
     │   ├── NotConvergedError               applied, and its check is still not yes
     │   ├── UndecidedError                  a `when` that can not be answered at the step's turn
     │   ├── CheckFailedError                the question itself is wrong
+    │   ├── BlockedError              7  worth another try: another session held a lock
     │   ├── MigrationError
     │   ├── FixtureError
     │   ├── BackupError
@@ -43,7 +44,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from bootstrapper.postgres.blockers import Blocker
 
 
 class ExitCode(IntEnum):
@@ -231,6 +235,39 @@ class CheckFailedError(StepError):
         self.sqlstate = sqlstate
         code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
         super().__init__(f"check {check} can not be asked: {reason}{code}", source=source)
+
+
+class BlockedError(StepError):
+    """A lock that another session holds, such as that of a table, was not free in time; nothing was kept.
+
+    Attributes:
+        step: At which step.
+        blockers: The sessions that were seen in the way last; none where it was too short to see any.
+        cause: The error that it was told by.
+    """
+
+    exit_code = ExitCode.LOCKED
+
+    def __init__(self, step: str, cause: BootstrapperError, blockers: Sequence[Blocker]) -> None:
+        self.step = step
+        self.blockers = tuple(blockers)
+        self.cause = cause
+        self.sqlstate: str | None = getattr(cause, "sqlstate", None)
+        super().__init__(
+            cause.headline,
+            hint=cause.hint or f"Run again once {_ended(self.blockers)}.",
+            source=cause.source,
+            details=[*(f"blocked by {blocker}" for blocker in self.blockers), *cause.details],
+        )
+
+
+def _ended(blockers: Sequence[Blocker]) -> str:
+    match [blocker.pid for blocker in blockers]:
+        case [pid] if pid:
+            return f"process {pid} has ended its transaction"
+        case []:
+            return "no other session holds the lock"
+    return "they have ended their transactions"
 
 
 class MigrationError(StepError):

@@ -5,6 +5,7 @@ Events carry no secret: texts that come from outside are masked before an event 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,6 +77,31 @@ class LockAwaited(Event):
 
     step: str
     holder: str
+
+
+@dataclass(frozen=True)
+class StepBlocked(Event):
+    """A step waits for a lock that another session has; said at first and whenever others are in the way.
+
+    Attributes:
+        step: The step's name.
+        blocker: The other session, in words.
+        pid: Its backend's process id; 0 for a prepared transaction.
+        role: Its role. None for what the server does not tell ours.
+        application: Its `application_name`.
+        host: Where its client is; none for a local socket.
+        since: When its transaction began, as ISO 8601.
+        statement: What it runs, or ran last; cut where it is long.
+    """
+
+    step: str
+    blocker: str
+    pid: int
+    role: str | None = None
+    application: str | None = None
+    host: str | None = None
+    since: str | None = None
+    statement: str | None = None
 
 
 @dataclass(frozen=True)
@@ -237,11 +263,22 @@ class RunFinished(Event):
 
 ALL: tuple[type[Event], ...] = (
     *(RunStarted, AttemptFailed, GateOpened, LockAwaited, ChangesAwaited, ScopeEntered, ScopeLeft, StepStarted),
-    *(StepProgressed, StepReported, StepApplied, StepUnchanged, StepFailed, Warned, RunFinished),
+    *(StepProgressed, StepReported, StepBlocked, StepApplied, StepUnchanged, StepFailed, Warned, RunFinished),
 )
 """Every event there is, in the order in which a run has them."""
 
 Emit = Callable[[Event], None]
+
+
+def one_at_a_time(emit: Emit) -> Emit:
+    """Passes events on from several threads, one after the other."""
+    lock = threading.RLock()
+
+    def pass_on(event: Event) -> None:
+        with lock:
+            emit(event)
+
+    return pass_on
 
 
 def once(emit: Emit) -> Emit:

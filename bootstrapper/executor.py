@@ -15,12 +15,14 @@ from functools import partial
 
 import psycopg
 
+from bootstrapper import blocking
 from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.demands import messages
 from bootstrapper.dependence import require_planned
 from bootstrapper.errors import (
+    BlockedError,
     BootstrapperError,
     FencedOffError,
     NotConvergedError,
@@ -38,6 +40,7 @@ from bootstrapper.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.lockwatch import LockWatch
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.resolver import Entry
@@ -45,6 +48,7 @@ from bootstrapper.step import Check, Context, Gate, Scope, Step
 from bootstrapper.wording import error_lines, one_line
 
 _RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
+_SHORT_LOOK_SECONDS = 3.0
 _GRACE_SECONDS = 2.0  # the server's own clock ends a statement first, and leaves the connection usable
 
 
@@ -91,8 +95,9 @@ class Executor:
             for_reader: Whether the findings are wanted as well.
             sql: Whether changes are to show their statements, which may run code of the project.
         """
-        with self._session.read_only():
-            planner = self._planner(self._context)
+        if not self._entries:
+            return ()
+        with self._looking() as (planner, _):
             planned = planner.plan()
             if not for_reader:
                 return planned
@@ -101,8 +106,9 @@ class Executor:
 
     def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
         """As `look` for a reader, with the errors of steps that can not be looked at."""
-        with self._session.read_only():
-            planner = self._planner(self._context)
+        if not self._entries:
+            return (), []
+        with self._looking(lock_timeout_seconds=_SHORT_LOOK_SECONDS) as (planner, watch):
             planned, errors = planner.plan_what_can_be()
             found = []
             for entry, step in zip(self._entries, planned, strict=True):
@@ -112,7 +118,9 @@ class Executor:
                 except BootstrapperError as error:
                     errors.append(error)
                     found.append(step)
-            return tuple(found), errors
+            context = self._context(self._entries[0])
+            told = [blocking.judged(error, planner.at, watch, context.deadline) for error in errors]
+            return tuple(found), told
 
     @staticmethod
     def _reviewed(entry: Entry, planned: PlannedStep, context: Context, *, sql: bool) -> PlannedStep:
@@ -202,12 +210,24 @@ class Executor:
             self._finish(hold, None)
 
     def _any_pending(self, entries: Sequence[Entry]) -> bool:
-        with self._session.read_only():
-            planner = self._planner(self._context)
-            try:
+        """What the holder is at, which may be between two states or locked, is looked at again under the lock."""
+        try:
+            with self._looking() as (planner, _):
                 return any(planner.plan_entry(entry.name).has_changes for entry in entries)
-            except NotConvergedError:
-                return True  # the holder may be between two states; under the lock it is looked at again
+        except (NotConvergedError, BlockedError):
+            return True
+
+    @contextmanager
+    def _looking(
+        self, make_context: MakeContext | None = None, *, lock_timeout_seconds: float | None = None
+    ) -> Iterator[tuple[Planner, LockWatch]]:
+        """A planner inside a READ ONLY transaction, and what sees who keeps it."""
+        hold = self.hold
+        reading = hold.read_only() if hold else self._session.read_only(lock_timeout_seconds=lock_timeout_seconds)
+        with reading:
+            planner = self._planner(make_context or self._context)
+            with blocking.told(self._context(self._entries[0]), lambda: planner.at) as watch:
+                yield planner, watch
 
     def _planner(self, make_context: MakeContext) -> Planner:
         return Planner(self._entries, make_context, force=self._force, served=self._served())
@@ -256,8 +276,8 @@ class Executor:
         def of_turn(other: Entry) -> Context:
             return context if other is entry else self._context(other)
 
-        with self.hold.read_only() if self.hold is not None else self._session.read_only():
-            planned = self._planner(of_turn).at_turn(entry.name)
+        with self._looking(of_turn) as (planner, _):
+            planned = planner.at_turn(entry.name)
         if not planned.has_changes:
             context.emit(StepUnchanged(entry.name, planned))
             return
@@ -274,12 +294,20 @@ class Executor:
         started = time.monotonic()
         self._at_work = turn.step
         turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, total(turn.planned.changes)))
+        name = turn.entry.name
+        with blocking.watched(turn.context, lambda: name, works_beside=not turn.step.transactional) as watch:
+            self._do_in_time(turn, watch, started)
+        self._at_work = None
+        self.applied.append(turn.planned)
+        turn.context.emit(StepApplied(name, turn.planned, time.monotonic() - started))
+
+    def _do_in_time(self, turn: Turn, watch: LockWatch, started: float) -> None:
         try:
             turn.hold.note_step(turn.entry.name)
             with cut_off(turn.hold.connection, turn.context.deadline.later(_GRACE_SECONDS)):
                 self._do(turn)
         except BaseException as error:
-            failure = _judge(turn, error)
+            failure = blocking.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)
             told = _told(failure, turn.context.masker)
             turn.context.emit(
                 StepFailed(turn.entry.name, told, time.monotonic() - started, self._is_undone(turn, failure))
@@ -287,9 +315,6 @@ class Executor:
             if failure is error:
                 raise
             raise failure from error
-        self._at_work = None
-        self.applied.append(turn.planned)
-        turn.context.emit(StepApplied(turn.entry.name, turn.planned, time.monotonic() - started))
 
     def _is_undone(self, turn: Turn, failure: BaseException) -> bool:
         """Whether nothing of the step stays; nobody knows it of one whose connection was lost at COMMIT."""

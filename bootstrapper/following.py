@@ -6,7 +6,7 @@ import random
 import time
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import AheadError, NotConvergedError, PendingError, UnreachableError
+from bootstrapper.errors import AheadError, BlockedError, NotConvergedError, PendingError, UnreachableError
 from bootstrapper.events import ChangesAwaited, Emit, Warned
 from bootstrapper.executor import Executor
 from bootstrapper.postgres.session import Session
@@ -53,5 +53,5 @@ def _pending(executor: Executor) -> list[str]:
     """Names of the steps that still have changes; what can not be seen just now counts as one."""
     try:
         return [step.name for step in executor.look() if step.has_changes]
-    except NotConvergedError as error:
-        return [error.step]  # whoever is at work may be between two states
+    except (NotConvergedError, BlockedError) as error:
+        return [error.step]  # whoever is at work may be between two states, or has a table for itself

@@ -14,7 +14,7 @@ from bootstrapper.confidential import learn_declared, learn_target, learn_variab
 from bootstrapper.config import Loaded
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, PluginError, Problem
-from bootstrapper.events import Emit, Event, RunStarted
+from bootstrapper.events import Emit, Event, RunStarted, one_at_a_time
 from bootstrapper.executor import Executor
 from bootstrapper.masking import Masker
 from bootstrapper.plugins import Plugins
@@ -179,6 +179,7 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
     resolved = resolve(request, command)
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
+    tell = one_at_a_time(request.tell)
     with address.reached(writes=writes) as target:
         learn_target(request.masker, target)
         project, entries = resolved.project, resolved.entries
@@ -197,7 +198,7 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
                 project=project,
                 step=entry.name,
                 session=session,
-                emit=request.tell,
+                emit=tell,
                 deadline=deadline.sooner(seconds),
                 logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
                 masker=request.masker,

@@ -53,6 +53,12 @@ class Planner:
         self._planned: dict[str, PlannedStep] = {}
         self._under_way: list[str] = []
         self._turn: str | None = None
+        self._at = next(iter(self._entries), "")
+
+    @property
+    def at(self) -> str:
+        """The step that is looked at, or that was last."""
+        return self._at
 
     def plan(self) -> tuple[PlannedStep, ...]:
         """All entries in order, those that hang on earlier ones with what these may make of them."""
@@ -70,6 +76,7 @@ class Planner:
         """What one gate, scope or step would do if its turn were now, whatever earlier ones may make of it."""
         if name not in self._planned:
             self._under_way.append(name)
+            self._at = name
             try:
                 self._planned[name] = self._plan(self._entries[name])
             finally:
@@ -109,7 +116,7 @@ class Planner:
         Raises UndecidedError where `when` can not be answered even now, and it matters.
         """
         entry = self._entries[name]
-        self._turn = name
+        self._turn = self._at = name
         planned = self._plan(entry, is_turn=True)
         if planned.has_changes and planned.when is not None and planned.when.is_unknown:
             raise UndecidedError(name, planned.when.reason, source=entry.source)

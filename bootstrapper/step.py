@@ -143,6 +143,11 @@ class Context:
     def run_id(self) -> UUID | None:
         return self.hold.fence.run_id if self.hold else None
 
+    @property
+    def application_name(self) -> str:
+        """For sessions beside this one: it names the run in pg_stat_activity."""
+        return self.session.name_of(self.run_id)
+
     def sqlalchemy(self) -> SQLAlchemyConnection:
         """A SQLAlchemy Connection on the step's own backend.
 

@@ -33,7 +33,7 @@ class Runner:
         """No password ever stands in an argument, where the process list shows it."""
         kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
         target = context.session.target
-        environment = {**kept, "PGAPPNAME": "bootstrapper backup", **target.client_environment()}
+        environment = {**kept, **target.client_environment(), "PGAPPNAME": context.application_name}
         return cls(environment, context.deadline, context.masker.quote)
 
     def run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
@@ -14,6 +15,7 @@ from bootstrapper.cli.jsonlog import head
 from bootstrapper.cli.output import RED, paint, print_message
 from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import (
+    BlockedError,
     BootstrapperError,
     ExitCode,
     InvalidFileError,
@@ -24,6 +26,7 @@ from bootstrapper.errors import (
 )
 from bootstrapper.masking import Masker
 from bootstrapper.plan import JSONValue
+from bootstrapper.postgres.blockers import Blocker
 from bootstrapper.wording import cut, error_lines, one_line
 
 
@@ -62,8 +65,11 @@ def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False)
         "hint": told(ours.hint) if ours else None,
         "exit_code": int(exit_code(error)),
         "retryable": ours.retryable if ours else False,
+        "sqlstate": getattr(ours, "sqlstate", None),
         "source": str(source) if source else None,
     }
+    if isinstance(ours, BlockedError):
+        said["blockers"] = [_blocker(each) for each in ours.blockers]
     if isinstance(ours, InvalidFileError):
         problems = [
             {
@@ -76,6 +82,10 @@ def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False)
         return {**said, "problems": problems}
     traceback = _projects_traceback(error, wanted=with_traceback) if ours else _traceback(error)
     return {**said, "traceback": masker.quote(traceback)} if traceback else said
+
+
+def _blocker(blocker: Blocker) -> dict[str, JSONValue]:
+    return {**asdict(blocker), "since": blocker.since.isoformat() if blocker.since else None}
 
 
 def report(
@@ -93,7 +103,8 @@ def report(
 
 
 def _projects_traceback(error: BaseException, *, wanted: bool) -> str:
-    return error.traceback or "" if wanted and isinstance(error, MigrationError) else ""
+    cause = error.cause if isinstance(error, BlockedError) else error
+    return cause.traceback or "" if wanted and isinstance(cause, MigrationError) else ""
 
 
 def _lines(error: BaseException, masker: Masker, *, colour: bool) -> list[str]:

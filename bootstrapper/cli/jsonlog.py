@@ -18,6 +18,7 @@ from bootstrapper.events import (
     RunFinished,
     RunStarted,
     StepApplied,
+    StepBlocked,
     StepFailed,
     StepReported,
     Warned,
@@ -69,7 +70,7 @@ def name(event: Event | type[Event]) -> str:
 def _level(event: Event) -> str:
     if isinstance(event, StepFailed):
         return "error"
-    return "warning" if isinstance(event, Warned | AttemptFailed) else "info"
+    return "warning" if isinstance(event, Warned | AttemptFailed | StepBlocked) else "info"
 
 
 def _facts(event: Event) -> dict[str, JSONValue]:

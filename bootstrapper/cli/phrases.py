@@ -15,6 +15,7 @@ from bootstrapper.events import (
     ScopeEntered,
     ScopeLeft,
     StepApplied,
+    StepBlocked,
     StepFailed,
     StepProgressed,
     StepStarted,
@@ -64,6 +65,8 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an even
             return Phrase(event.step, "=", f"{text} ({show_seconds(event.seconds)})", DIM)
         case LockAwaited():
             return Phrase(event.step, "!", f"waiting: {one_line(event.holder)}", YELLOW, lasting=False)
+        case StepBlocked():
+            return Phrase(event.step, "!", f"waiting for a lock of {one_line(event.blocker)}", YELLOW)
         case ChangesAwaited():
             return Phrase("waiting", "!", one_line(f"for changes of others in {', '.join(event.steps)}"), YELLOW)
         case ScopeEntered():

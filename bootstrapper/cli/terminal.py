@@ -14,6 +14,7 @@ from bootstrapper.events import (
     Event,
     LockAwaited,
     RunStarted,
+    StepBlocked,
     StepFailed,
     StepProgressed,
     StepReported,
@@ -49,6 +50,8 @@ class Terminal:
             case Warned():
                 for line in warning(event, colour=self._colour):
                     self.say(line)
+            case StepBlocked() if said := phrase(event):  # the step goes on: its moving line stays
+                self.say(self._line(said))
             case StepReported():
                 self._reported.append(one_line(event.line))
                 if self._view:

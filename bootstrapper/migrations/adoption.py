@@ -96,7 +96,7 @@ class Adoption:
         Operation(self.settings, asked, elsewhere, self.hold).run()
 
     def _connect(self, scratch: Target) -> Connection[Any]:
-        return connect(scratch, deadline=self.context.deadline, application_name="bootstrapper adopt")
+        return connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)
 
 
 def _oid(connection: Connection[Any]) -> int:

@@ -16,7 +16,7 @@ from bootstrapper.step import Project
 def start(settings: MigrationSettings, project: Project, asked: Mapping[str, Any]) -> WorkerProcess:
     """Raises MigrationError where the project's interpreter can not be started."""
     directory, python = project.path(settings.cwd), request.interpreter(settings, project)
-    variables = request.environment(settings, project)
+    variables = request.environment(settings, project, asked)
     try:
         return WorkerProcess(python, asked, directory=directory, environment=variables)
     except OSError as error:

@@ -114,7 +114,7 @@ def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> No
     found = [each for each in _to_mend(context, _cut_off(context, state)) if each.repair]
     if not found:
         return
-    target, name = context.session.target, "bootstrapper repair"
+    target, name = context.session.target, context.application_name
     timeout = None if context.session.server.pooled else 0  # they wait in nobody's way, and are cut off in time
     with (
         closing(connect(target, deadline=deadline, application_name=name)) as connection,

@@ -154,6 +154,7 @@ def fenced_request(
         "version_table_schema": settings.version_table_schema,
         "run_id": str(fence.run_id),
         "token": str(fence.token),
+        "application_name": fence.application_name,
         "system_identifier": fence.system_identifier,
         "database_oid": str(fence.database_oid),
         "may": _text(
@@ -197,13 +198,14 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
         "statement_timeout": settings.statement_timeout,
         "client_connection_check_interval": 1.0 if fence.watches_client else None,
     }
+    values = {name: str(round(seconds * 1000)) for name, seconds in timeouts.items() if seconds is not None}
+    values["application_name"] = fence.application_name
     limits, limits_of_session = (
         [
             sql.SQL("pg_catalog.set_config({}, {}, {})").format(
-                sql.Literal(name), sql.Literal(str(round(seconds * 1000))), sql.Literal(is_local)
+                sql.Literal(name), sql.Literal(value), sql.Literal(is_local)
             )
-            for name, seconds in timeouts.items()
-            if seconds is not None
+            for name, value in values.items()
         ]
         for is_local in (True, False)
     )
@@ -244,12 +246,14 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
     return {name: _text(statement) for name, statement in statements.items()}
 
 
-def environment(settings: MigrationSettings, project: Project) -> dict[str, str]:
+def environment(settings: MigrationSettings, project: Project, asked: Mapping[str, Any]) -> dict[str, str]:
     """The project's variables; DATABASE_URL as it was given, unless the step names a driver."""
+    name = {"PGAPPNAME": str(asked["application_name"])} if "application_name" in asked else {}
     url = project.target.url(settings.driver or project.target.driver)
     return {
         "PYTHONUNBUFFERED": "1",
         **project.variables,
+        **name,
         "DATABASE_URL": url,
         **filled_in(settings.env, project.target),
     }

@@ -204,6 +204,9 @@ class Guard:
         """
         if _client_side_pid(connection) == _one(connection, BACKEND)[1]:
             connection.exec_driver_sql(self.asks["note_worker"])
+            # The fence names its transaction; this is for statements in none, as in an autocommit block.
+            name = literal(self.request["application_name"])
+            connection.exec_driver_sql(f"SELECT pg_catalog.set_config('application_name', {name}, false)")
         else:
             self.is_pooled = True  # env.py may have another address than the run
             self.unprepare(_dbapi_connection(connection))

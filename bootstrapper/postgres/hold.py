@@ -71,6 +71,8 @@ class Fence:
     """Whether the server can be told to end a statement soon after its client is gone."""
     pooled: bool = False
     """Whether the lock is held through a pooler."""
+    application_name: str = "bootstrapper"
+    """Of every session of the run."""
 
 
 class Hold:

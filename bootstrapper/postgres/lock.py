@@ -154,7 +154,8 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         token = _own(connection, names, details, pooled)
     server = session.server
     watches = not pooled and _is_told_to_watch(connection)
-    fence = Fence(details.run_id, token, server.system_identifier, server.oid, names, watches, pooled)
+    name = session.name_of(details.run_id)
+    fence = Fence(details.run_id, token, server.system_identifier, server.oid, names, watches, pooled, name)
     return Hold(session, fence, key)
 
 

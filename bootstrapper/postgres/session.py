@@ -13,14 +13,17 @@ import psycopg
 from psycopg import Connection, IsolationLevel, errors
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import GuardError, RefusedError, UnreachableError
+from bootstrapper.errors import BlockedError, GuardError, RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres import settings
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
+from bootstrapper.postgres.saying import said
+from bootstrapper.postgres.sqlstates import LOCK_NOT_FREE
 from bootstrapper.postgres.target import Target
 from bootstrapper.postgres.turnstile import Turnstile
 
 OLDEST_MAJOR = 14
+LOOK_LOCK_SECONDS = 10.0
 
 _BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_session_timeout")
@@ -177,22 +180,32 @@ class Session:
             self._connection.close()
         self._connection = None
 
+    @property
+    def is_out_of_time(self) -> bool:
+        return self._deadline.has_passed
+
     @contextmanager
-    def read_only(self) -> Iterator[Connection[Any]]:
-        """The connection inside a READ ONLY transaction with one view of the data, rolled back at the end."""
+    def read_only(self, *, lock_timeout_seconds: float | None = None) -> Iterator[Connection[Any]]:
+        """The connection inside a READ ONLY transaction with one view of the data, rolled back at the end.
+
+        Args:
+            lock_timeout_seconds: How long a statement waits for a lock of another session; LOOK_LOCK_SECONDS if None.
+        """
         where, connection = self.target.where, self.connection
         if self._deadline.has_passed:
             raise UnreachableError(where, "the time for it is over")
         self._is_looking = True
         try:
             with cut_off(connection, self._deadline), rolled_back(connection):
-                connection.execute(self._begin_look())
+                connection.execute(self._begin_look(lock_timeout_seconds))
                 yield connection
         except psycopg.Error as error:
             if _STATEMENT_POOLING in str(error):
                 raise RefusedError(
                     where, "its pooler is in statement mode, which takes no transactions", hint=_STATEMENT_POOLING_HINT
                 ) from error
+            if error.sqlstate in LOCK_NOT_FREE:
+                raise BlockedError("", StepFailedError(said(error), sqlstate=error.sqlstate), ()) from error
             if not connection.closed:
                 raise
             reason = "the connection was lost" if self._deadline.seconds_left else "no answer in time"
@@ -200,10 +213,12 @@ class Session:
         finally:
             self._is_looking = False
 
-    def _begin_look(self) -> bytes:
+    def _begin_look(self, lock_timeout_seconds: float | None) -> bytes:
         """One round trip. What the role's settings would cut short is ours to limit, by the deadline."""
         ours = [settings.for_transaction(self.connection)] if self.server.pooled else []
-        return b"; ".join([_BEGIN_LOOK, *ours, *(b"SET LOCAL " + name + b" = 0" for name in self.timeouts)])
+        patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
+        limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
+        return b"; ".join([_BEGIN_LOOK, *ours, *(b"SET LOCAL %b = %d" % limit for limit in limits.items())])
 
     @property
     def timeouts(self) -> tuple[bytes, ...]:
@@ -212,8 +227,12 @@ class Session:
 
     def name_run(self, run_id: UUID, *, local: bool) -> None:
         """Shows the run in pg_stat_activity; through a pooler only for the open transaction."""
-        name = f"{self._application_name[:_LONGEST_NAME]}/{run_id}"
+        name = self.name_of(run_id)
         self.connection.execute("SELECT pg_catalog.set_config('application_name', %s, %s)", (name, local))
+
+    def name_of(self, run_id: UUID | None) -> str:
+        """The application_name of every session of a run; of one that has no lock, that of the project."""
+        return f"{self._application_name[:_LONGEST_NAME]}/{run_id}" if run_id else self._application_name
 
     def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Within it the connection ends when the run's time is over; tidying up then gets a moment more."""

@@ -38,6 +38,9 @@ RETRY_TRANSACTION = frozenset({LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLO
 RETRY_AT_ONCE = RETRY_TRANSACTION - {QUERY_CANCELED}
 """Somebody was in the way, and nothing of ours was kept."""
 
+LOCK_NOT_FREE = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED})
+"""Another session held a lock."""
+
 QUOTES_A_KEY = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, EXCLUSION_VIOLATION})
 """The server's DETAIL names a key that is in the way or missing; that of other violations quotes the whole row."""
 

@@ -104,7 +104,12 @@ class Command(Step):
     def _environment(self, context: Context) -> dict[str, str]:
         target = context.session.target
         database = {"DATABASE_URL": target.url(), **target.client_environment()}
-        return {**context.project.variables, **database, **filled_in(self.options.env, target)}
+        return {
+            "PGAPPNAME": context.application_name,
+            **context.project.variables,
+            **database,
+            **filled_in(self.options.env, target),
+        }
 
     def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
         """Where the program is, by the PATH that it will have itself."""

@@ -107,7 +107,8 @@ class Sql(Step):
     def _execute_one_by_one(self, context: Context, text: str) -> None:
         """On a connection of its own: the run's has to keep the lock's lease up meanwhile."""
         target = context.session.target
-        with closing(connect(target, deadline=context.deadline, application_name="bootstrapper sql")) as connection:
+        name = context.application_name
+        with closing(connect(target, deadline=context.deadline, application_name=name)) as connection:
             if context.hold is not None:
                 context.hold.announce(connection)
             if connection.info.parameter_status("standard_conforming_strings") == "off":

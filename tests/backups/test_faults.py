@@ -182,9 +182,7 @@ def held_table(url: str) -> Iterator[None]:
 
 def waiting_dumps(url: str) -> list[int]:
     """Backends of dumps that wait for a table."""
-    query = (
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'bootstrapper backup' AND wait_event_type = 'Lock'"
-    )
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'bootstrapper/%' AND wait_event_type = 'Lock'"
     with psycopg.connect(url) as connection:
         return [row[0] for row in connection.execute(query + " AND datname = current_database()")]
 

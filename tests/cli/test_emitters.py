@@ -49,6 +49,7 @@ def test_plain_lines_tell_the_run_one_line_an_event() -> None:
         "backup: not needed: it is empty",
         "migrate: started, 1 change",
         "migrate | Running upgrade  -> 001_initial\\x1b[0m",
+        "migrate: waiting for a lock of process 7 of role app: SELECT 1",
         "migrate: ran 001_initial in 350 ms",
         "warning: the seed file is old\\nreally",
         "hint: Have a look at it.",
@@ -230,5 +231,5 @@ def test_a_terminal_of_ascii_gets_ascii_marks() -> None:
     terminal = Terminal(stream, colour=False)
     for event in NOTHING_TO_DO[1:3]:
         terminal.emit(event)
-    terminal.emit(RUN[12])
+    terminal.emit(RUN[13])
     assert "  + seed          created 2, updated 1 in 2.0 s" in stream.getvalue()
