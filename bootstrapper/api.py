@@ -197,7 +197,7 @@ def is_protected(request: Request) -> bool:
 
 def wait(request: Request) -> None:
     """Only opens the gates; a file without any still has to be answered by its database."""
-    with opened(request, "wait", writes=True) as run:
+    with opened(request, "wait", writes=True, queues=False) as run:
         run.executor.open_gates()
         run.session.open()
 
@@ -230,7 +230,7 @@ def break_lock(request: Request, run: str) -> LockState:
 
     Raises GuardError where another run holds it, or none does.
     """
-    with opened(request, "lock break", writes=True) as at, at.session.limited(at.session.connection):
+    with opened(request, "lock break", writes=True, queues=False) as at, at.session.limited(at.session.connection):
         return lockstate.break_lock(at.session.connection, at.project.ledger, run)
 
 

@@ -80,6 +80,7 @@ class Executor:
         self._at_work: Step | None = None
         self._has_parts = False  # of which some may be committed when one fails
         self._shown: Mapping[str, PlannedStep] = {}
+        self._came_back = False
         self.applied: list[PlannedStep] = []
         self.hold: Hold | None = None
 
@@ -182,6 +183,7 @@ class Executor:
         self.require_not_broken()
         self.hold = None
         self._at_work = None
+        self._came_back = True
 
     def require_not_broken(self) -> None:
         """Raises FencedOffError where somebody broke the lock of this run."""
@@ -207,7 +209,16 @@ class Executor:
             except BaseException as error:
                 self._finish(hold, error)
                 raise
-            self._finish(hold, None)
+            if self.applied or self._came_back or not self._forget(hold):
+                self._finish(hold, None)
+
+    def _forget(self, hold: Hold) -> bool:
+        """Leaves no run behind where another one had done all just before this one took the lock."""
+        with hold.transaction() as connection:
+            is_forgotten = ledger.forget_run(connection, hold.fence.ledger, hold.fence.run_id)
+        if is_forgotten:
+            self.hold = None
+        return is_forgotten
 
     def _any_pending(self, entries: Sequence[Entry]) -> bool:
         """What the holder is at, which may be between two states or locked, is looked at again under the lock."""

@@ -174,8 +174,13 @@ def load_plugins(request: Request, loaded: Loaded) -> Plugins:
 
 
 @contextmanager
-def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
-    """A run about to begin. Where nothing may last (`writes` is false), nothing does: see Address.reached."""
+def opened(request: Request, command: str, *, writes: bool, queues: bool = True) -> Iterator[Opened]:
+    """A run about to begin.
+
+    Args:
+        writes: Where nothing may last, nothing does: see Address.reached.
+        queues: Whether one that writes is a replica among others, which queue before they connect.
+    """
     resolved = resolve(request, command)
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
@@ -188,7 +193,7 @@ def opened(request: Request, command: str, *, writes: bool) -> Iterator[Opened]:
         limits = resolved.loaded.config.limits
         seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
         deadline = Deadline.after(seconds)
-        turnstile = Turnstile(target.where) if writes else None
+        turnstile = Turnstile(target.where) if writes and queues else None
         name = f"bootstrapper/{project.name}"
         session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile)
 

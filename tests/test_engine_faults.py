@@ -13,11 +13,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrapper import inputs
+from bootstrapper import api, inputs
 from bootstrapper.api import Outcome
 from bootstrapper.errors import (
     BootstrapperError,
     ExitCode,
+    GuardError,
     InvalidFileError,
     LockTimeoutError,
     NotConvergedError,
@@ -33,6 +34,7 @@ from bootstrapper.postgres import turnstile
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import advisory_key
 from bootstrapper.recovery import MOST_COMEBACKS
+from bootstrapper.steps.lock import Lock
 from tests.projects import TrialProject
 from tests.servers import Server
 from tests.waiting import at_most, eventually
@@ -510,6 +512,40 @@ def test_a_waiter_waits_on_while_the_holder_is_between_two_states(project: Trial
     waiter.join(at_most(20))
     assert failures == []
     assert project.has("two")
+
+
+def test_a_run_that_finds_all_done_under_the_lock_leaves_none_behind(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lock, "_is_done_meanwhile", lambda *_: False)  # the other run ends just after that look
+    project.write(ONE_TABLE.replace("200ms", "20s"))
+    outcomes: list[Outcome] = []
+    waiter = threading.Thread(target=lambda: outcomes.append(project.apply()))
+    with locked(project.database):
+        waiter.start()
+        assert eventually(lambda: any(isinstance(event, LockAwaited) for event in project.events))
+        project.rows("CREATE TABLE one ()")
+    waiter.join(at_most(20))
+    assert [(outcome.applied, outcome.run_id) for outcome in outcomes] == [((), None)]
+    assert project.rows("SELECT count(*) FROM bootstrapper.runs") == [(0,)]
+
+
+def test_whoever_only_looks_or_breaks_the_lock_does_not_queue(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def queued(*_: object) -> bool:
+        raise AssertionError("it queued")
+
+    monkeypatch.setattr(turnstile.Turnstile, "enter", queued)
+    project.write(ONE_TABLE)
+    project.plan()
+    project.status()
+    api.wait(project.request())
+    assert api.lock_state(project.request()) is None
+    with pytest.raises(GuardError, match="the lock is free"):
+        api.break_lock(project.request(), "0" * 36)
+    with pytest.raises(AssertionError, match="it queued"):
+        project.apply()
 
 
 @pytest.mark.parametrize("places", [1, 4])

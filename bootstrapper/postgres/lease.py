@@ -19,10 +19,11 @@ _TAKER_SECONDS = 10.0
 # Those who try to take the lock ask for the same key, exclusively and without waiting. One that is at it has it for a
 # moment only, so it is waited for.
 _STAY = """
+SELECT pg_catalog.set_config('bootstrapper.lock_timeout', pg_catalog.current_setting('lock_timeout'), true);
 SET LOCAL lock_timeout = {patience};
 SET LOCAL idle_in_transaction_session_timeout = {lease};
 SELECT pg_catalog.pg_advisory_xact_lock_shared({key});
-SET LOCAL lock_timeout = 0
+SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('bootstrapper.lock_timeout'), true)
 """
 # In one message, so that no other run gets in between the end of the look and the new lease.
 _GO_ON = """

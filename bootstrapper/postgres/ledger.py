@@ -165,6 +165,16 @@ def finish_run(
     connection.execute(statement, (outcome, error, run_id))
 
 
+def forget_run(connection: Connection[Any], names: LedgerNames, run_id: UUID) -> bool:
+    """Takes back that a run began, which did nothing; False where the role may not."""
+    try:
+        with connection.transaction():
+            connection.execute(names.fill("DELETE FROM {runs} WHERE run_id = %s"), (run_id,))
+    except errors.InsufficientPrivilege:
+        return False
+    return True
+
+
 def record_step(
     connection: Connection[Any],
     names: LedgerNames,

@@ -133,8 +133,7 @@ class Session:
         if self._is_looking:  # a new connection would not be inside the READ ONLY transaction
             raise UnreachableError(self.target.where, "the connection was lost")
         until = deadline or self._deadline
-        if self._turnstile is not None:
-            self._turnstile.enter(until.seconds_left)
+        self.queue(until)
         connection = connect(self.target, deadline=until, application_name=self._application_name)
         try:
             elapsed = time.monotonic() - self._made_at
@@ -151,6 +150,8 @@ class Session:
             raise
         connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
         self._connection = connection
+        if self._turnstile is not None and self._server.system_identifier is not None:
+            self._turnstile.recognize(f"{self._server.system_identifier}/{self._server.oid}")
         if self._began_at is None:
             self._began_at = self._server.clock - elapsed
         if self._server.pooled:
@@ -163,6 +164,10 @@ class Session:
         self.open()
         assert self._began_at is not None
         return self._began_at
+
+    def queue(self, deadline: Deadline) -> bool:
+        """Waits at the turnstile until this process may connect; whether it may now."""
+        return self._turnstile is None or self.is_open or self._turnstile.enter(deadline.seconds_left)
 
     @property
     def is_in_front(self) -> bool:
@@ -179,6 +184,8 @@ class Session:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+        if self._turnstile is not None:
+            self._turnstile.step_back()
 
     @property
     def is_out_of_time(self) -> bool:

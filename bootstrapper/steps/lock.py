@@ -20,6 +20,7 @@ from bootstrapper.units import Seconds
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_IN_FRONT_SECONDS = 0.5
+_LEAST_PAUSE_SECONDS = 0.05
 
 
 class Lock(Scope):
@@ -58,6 +59,7 @@ class Lock(Scope):
             context.session.close()
             self._pause(context, pause, deadline)
             pause *= 1.5
+            self._queue(context, deadline)
             if deadline.has_passed and isinstance(taken, UnreachableError) and busy is None:
                 raise taken
             if deadline.has_passed:
@@ -65,10 +67,15 @@ class Lock(Scope):
             if self._is_done_meanwhile(context, pending, deadline):
                 return None
 
+    def _queue(self, context: Context, deadline: Deadline) -> None:
+        """Those who are not in front wait for their turn to look, as long as it takes: they know who has the lock."""
+        while not context.session.queue(deadline) and not deadline.has_passed:
+            time.sleep(min(_LEAST_PAUSE_SECONDS, deadline.seconds_left))
+
     def _pause(self, context: Context, seconds: float, deadline: Deadline) -> None:
         """Those who passed the turnstile look often, on behalf of all who queue behind them on this host."""
         longest = _LONGEST_PAUSE_IN_FRONT_SECONDS if context.session.is_in_front else _LONGEST_PAUSE_SECONDS
-        time.sleep(min(random.uniform(0.05, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
+        time.sleep(min(random.uniform(_LEAST_PAUSE_SECONDS, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
 
     def _details(self, context: Context) -> RunDetails:
         """A run id of its own for each try: whether the one before was committed may be unknown."""

@@ -51,7 +51,11 @@ class Wait(Gate):
         self._sleep = sleep  # time.sleep ends when a signal's handler raises
 
     def open(self, context: Context) -> None:
-        """Tries at once, then again and again with full jitter; permanent trouble stops it at the first try."""
+        """Tries at once, then again and again with full jitter; permanent trouble stops it at the first try.
+
+        The time in the queue of this host's processes is none that the server takes.
+        """
+        context.session.queue(context.deadline)
         started = time.monotonic()
         limit = self._limit(context.deadline)
         deadline = context.deadline.sooner(self.options.timeout)

@@ -22,7 +22,7 @@ import psycopg
 from bootstrapper.events import Event
 from bootstrapper.fixtures.writer import Writer
 from bootstrapper.migrations import process
-from bootstrapper.postgres import lock, session
+from bootstrapper.postgres import lock, session, turnstile
 
 WORKER_FENCE = 'if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
 
@@ -91,6 +91,12 @@ def shorten_lease(seconds: float) -> None:
     for module in [module for name, module in sys.modules.items() if name.startswith("bootstrapper.postgres.")]:
         for name in values.keys() & vars(module).keys():
             setattr(module, name, values[name])
+
+
+def shorten_patience(seconds: float) -> None:
+    """Work that outlasts the queue's patience, without waiting for that."""
+    turnstile.SHORTEST_PATIENCE_SECONDS = seconds
+    turnstile.LONGEST_PATIENCE_SECONDS = 2 * seconds
 
 
 def _without_fence() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 
+from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.lock import advisory_key
 from tests.faults.replicas import Replica, all_ended, children, state
 from tests.faults.trials import Trial, must_succeed, poll
 from tests.faults.watching import Application, Sampler
@@ -79,6 +81,24 @@ def crowd_faults(trial: Trial, seen: Crowd) -> list[str]:
     if seen.refused:
         found.append(f"the application was refused {seen.refused} of {seen.attempts} times")
     return found
+
+
+def crowd_behind_long_work(trial: Trial, urls: Sequence[str], seconds: float) -> Sampler:
+    """As many runs at once, which are out of patience long before the lock is free; all answer 0 in the end."""
+    key = advisory_key(LedgerNames())
+    with psycopg.connect(trial.url, autocommit=True, application_name="the application") as worker:
+        worker.execute("SELECT pg_advisory_lock(%s)", (key,))
+        with Sampler(trial.site.server.url(), trial.name) as sampler:
+            replicas = [trial.start(url=url, timeout_seconds=120, patience_seconds=0.5) for url in urls]
+            with all_ended(replicas):
+                time.sleep(seconds)
+                worker.execute("SELECT pg_advisory_unlock(%s)", (key,))
+                trial.site.nursery.poll_until(lambda: all(r.exit_code is not None for r in replicas), PATIENCE_SECONDS)
+            for replica in replicas:
+                replica.wait()
+    failed = must_succeed(replicas)
+    assert failed == [], failed
+    return sampler
 
 
 def waiters_during_concurrent_build(trial: Trial, waiters: int) -> list[str]:

@@ -37,6 +37,7 @@ class Order:
         log: Where it writes every boundary that it passes.
         start_at: By time.monotonic(), so that many start at once; None is now.
         lease_seconds: Instead of the usual lease.
+        patience_seconds: How long it queues at the turnstile before it looks, instead of 15 to 30 s.
         rival: One of rivals.py to run instead of ours.
     """
 
@@ -49,6 +50,7 @@ class Order:
     start_at: float | None = None
     timeout_seconds: float | None = 60.0
     lease_seconds: float | None = None
+    patience_seconds: float | None = None
     rival: str | None = None
 
 
@@ -255,7 +257,7 @@ def _live(order: dict[str, Any]) -> int:
     """One replica's life: `apply`, and a report of how it went."""
     from bootstrapper import api
     from bootstrapper.errors import BootstrapperError
-    from tests.faults.crashing import MUTANTS, Boundaries, Trap, shorten_lease
+    from tests.faults.crashing import MUTANTS, Boundaries, Trap, shorten_lease, shorten_patience
 
     if order["rival"] is not None:
         return _live_as_rival(order)
@@ -263,6 +265,8 @@ def _live(order: dict[str, Any]) -> int:
         MUTANTS[mutant]()
     if order["lease_seconds"] is not None:
         shorten_lease(order["lease_seconds"])
+    if order["patience_seconds"] is not None:
+        shorten_patience(order["patience_seconds"])
     trap = Trap(order["trap"], order["trap_signal"]) if order["trap"] else None
     boundaries = Boundaries(trap, Path(order["log"]) if order["log"] else None)
     boundaries.install()
