@@ -12,12 +12,13 @@ import psycopg
 
 from bootstrapper import guarding
 from bootstrapper.backups.catalogue import Backup
-from bootstrapper.backups.restore import choosing, describing, fetching, kept, maintenance, verifying
-from bootstrapper.backups.restore.beside import Beside, require_may
+from bootstrapper.backups.restore import choosing, describing, fetching, kept, maintenance, sessions, verifying
+from bootstrapper.backups.restore.beside import Beside
 from bootstrapper.backups.restore.choosing import Chosen, Wanted
 from bootstrapper.backups.restore.inplace import InPlace, require_archive
 from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.restore.rights import require_may, require_may_empty, require_may_terminate
 from bootstrapper.backups.restore.seal import require_unbroken
 from bootstrapper.backups.settings import is_url
 from bootstrapper.backups.signature import is_trusted
@@ -75,10 +76,16 @@ class Verified:
 
 
 @contextmanager
-def preview(request: Request, wanted: Wanted, *, in_place: bool, jobs: int = 1) -> Iterator[tuple[Plan, Chosen]]:
-    """What would be replaced by what; and the dump, found good, which is at hand within this. Changes nothing."""
+def preview(
+    request: Request, wanted: Wanted, *, in_place: bool, terminate: bool = False, jobs: int = 1
+) -> Iterator[tuple[Plan, Chosen]]:
+    """What would be replaced by what; and the dump, found good, which is at hand within this. Changes nothing.
+
+    Raises where a right is missing that the restore will need.
+    """
     with ExitStack() as stack:
         with opened(request, _STEP, writes=False) as run, _explained(run):
+            _require_rights(run, in_place=in_place, terminate=terminate)
             chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
             with run.session.read_only() as connection:
                 step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
@@ -203,15 +210,28 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
             return verifying.verify(reader, target, is_own=False)
 
 
+def _require_rights(run: Opened, *, in_place: bool, terminate: bool) -> None:
+    run.executor.open_gates()
+    run.session.require_direct("restore")
+    target, name = run.project.target, run.session.server.database
+    own = [run.session.connection.info.backend_pid]
+    if in_place:
+        with run.session.read_only() as connection:
+            require_may_empty(connection, target.where, run.project.ledger)
+            if terminate:
+                require_may_terminate(connection, name, own)
+        return
+    with maintenance.outside(target, name, run.deadline) as connection:
+        require_may(connection, target.where, name)
+        sessions.require_no_prepared(connection, name)
+        if terminate:
+            require_may_terminate(connection, name, own)
+
+
 @contextmanager
 def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[Chosen]:
     """The chosen dump, found good, and everything that would be in the way asked about."""
-    run.executor.open_gates()
-    run.session.require_direct("restore")
     server, project = run.session.server, run.project
-    if not in_place:
-        with maintenance.outside(project.target, server.database, run.deadline) as connection:
-            require_may(connection, project.target.where, server.database)
     found = choosing.choose(project, server, wanted, request.masker)
     if found.manifest is None:
         request.tell(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))

@@ -101,7 +101,10 @@ def restore(
     )
     with Reporter(invocation, "restore") as reporter:
         asked = request(invocation, once(reporter.emit))
-        with _shown(invocation, reporter, asked, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
+        with _shown(invocation, reporter, asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (
+            plan,
+            chosen,
+        ):
             if dry_run:
                 return ExitCode.DONE
             database = plan.database.database
@@ -115,11 +118,18 @@ def restore(
 
 @contextmanager
 def _shown(
-    invocation: Invocation, reporter: Reporter, asked: Request, wanted: Wanted, *, in_place: bool, jobs: int
+    invocation: Invocation,
+    reporter: Reporter,
+    asked: Request,
+    wanted: Wanted,
+    *,
+    in_place: bool,
+    terminate: bool,
+    jobs: int,
 ) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced, and gives it."""
     render = plan_renderer(invocation, asked)
-    with restoring.preview(asked, wanted, in_place=in_place, jobs=jobs) as (plan, chosen):
+    with restoring.preview(asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (plan, chosen):
         reporter.journal.plan = plan
         reporter.make_way_for_data()
         print_plan(invocation, render.plan(plan))

@@ -14,17 +14,14 @@ from bootstrapper.backups.restore import kept, ledgering, maintenance, sessions,
 from bootstrapper.backups.restore.filling import fill, growth
 from bootstrapper.backups.restore.likeness import Likeness, create, dress, likeness
 from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError, RefusedError
+from bootstrapper.backups.restore.rights import require_may, require_may_terminate
+from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
 from bootstrapper.plan import Change
 from bootstrapper.postgres.hold import Hold
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
 
 _PATIENCE_SECONDS = 2.0
-_MAY = """
-SELECT current_user, r.rolsuper OR (r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE'))
-FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d WHERE r.rolname = current_user AND d.datname = %s
-"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,8 @@ class Beside:
                 self.context.report(f"dropped {left}, which a restore that was cut off had left")
             require_may(connection, self._target.where, name)
             sessions.require_no_prepared(connection, name)
+            if self.terminate:
+                require_may_terminate(connection, name, [self.context.connection.info.backend_pid])
             self._require_alone(connection, name)
             like = likeness(connection, name)
             with maintenance.new_name(connection) as new:
@@ -139,16 +138,3 @@ class Beside:
             maintenance.enter(target, self.context.deadline) as inside,
         ):
             ledgering.note_end(inside, self._hold.fence, outcome, text)
-
-
-def require_may(connection: Connection[Any], where: str, name: str) -> None:
-    """Raises RefusedError where the role may not create databases, or not rename this one."""
-    row = connection.execute(_MAY, (name,)).fetchone()
-    if row is None or not row[1]:
-        role = f"role {row[0]!r}" if row is not None else "the role"
-        raise RefusedError(
-            where,
-            f"{role} may not create a database beside {name!r} and rename both",
-            sqlstate="42501",
-            hint="Run as a role with CREATEDB that is a member of the database's owner, or pass --in-place.",
-        )

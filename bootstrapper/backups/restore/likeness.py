@@ -116,18 +116,25 @@ def create(connection: Connection[Any], name: str, like: Likeness, where: str) -
 
 def dress(connection: Connection[Any], name: str, like: Likeness) -> None:
     """Gives a filled database everything else; raises BackupError where one thing of it can not be given."""
-    for statement in _statements(sql.Identifier(name), like):
+    for statement in statements(sql.Identifier(name), like):
         try:
             connection.execute(statement)
         except psycopg.DatabaseError as error:
             if connection.closed:
                 raise
-            said = f"{_LIKE}: {statement.as_string(None)}: {error.diag.message_primary}"
+            said = f"{_LIKE}: {shown(statement)}: {error.diag.message_primary}"
             hint = "Run as a role that may set it, or pass --in-place, which keeps the database that there is."
             raise BackupError(said, hint=hint) from error
 
 
-def _statements(name: sql.Identifier, like: Likeness) -> Iterator[sql.Composed]:
+def shown(statement: sql.Composed) -> str:
+    """One of `statements`, without the value of a setting: it may be a secret."""
+    text = statement.as_string(None)
+    return text.partition(" TO ")[0] if text.startswith("ALTER ") else text
+
+
+def statements(name: sql.Identifier, like: Likeness) -> Iterator[sql.Composed]:
+    """What gives a database all of the likeness that it is not created with."""
     for role, setting, value in like.settings:
         whom = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role is not None else sql.SQL("")
         yield sql.SQL("ALTER {}DATABASE {} SET {} TO {}").format(

@@ -1,0 +1,152 @@
+"""The rights that a restore will need, asked before anything is read or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import Connection, errors, sql
+
+from bootstrapper.backups.restore.likeness import Likeness, likeness, shown, statements
+from bootstrapper.backups.restore.sessions import Session
+from bootstrapper.errors import GuardError, RefusedError
+from bootstrapper.postgres.ledger import TABLES, LedgerNames
+
+INSUFFICIENT = "42501"
+
+_SHOWN = 5
+_BUSY_MILLISECONDS = 3000
+# Since 16 a membership may come without the right to hand things over to the role.
+_MAY = """
+SELECT current_user, r.rolsuper OR (
+           r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE') AND pg_catalog.pg_has_role(d.datdba, CASE
+               WHEN pg_catalog.current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
+FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d WHERE r.rolname = current_user AND d.datname = %s
+"""
+_MAY_PLACE = "SELECT pg_catalog.has_tablespace_privilege(%s::name, 'CREATE')"
+# As pg_terminate_backend() asks: https://www.postgresql.org/docs/current/functions-admin.html
+_UNTOUCHABLE = """
+SELECT a.pid, a.usename, coalesce(a.application_name, ''), NULL, ''
+FROM pg_catalog.pg_stat_activity AS a
+JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
+JOIN pg_catalog.pg_roles AS we ON we.rolname = current_user
+WHERE a.datname = %s AND NOT a.pid = ANY (%s::int[]) AND NOT we.rolsuper AND (r.rolsuper OR NOT (
+    pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))
+ORDER BY a.backend_start, a.pid
+"""
+# An object is dropped by its owner or its schema's. A schema of ours goes whole, whatever is in it.
+_FOREIGN = """
+WITH objects AS (
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, oid, relowner AS owner, relnamespace AS schema
+    FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
+    UNION ALL
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, proowner, pronamespace FROM pg_catalog.pg_proc
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typowner, typnamespace
+    FROM pg_catalog.pg_type WHERE typtype IN ('d', 'e', 'r')
+    UNION ALL
+    SELECT 'pg_catalog.pg_publication'::pg_catalog.regclass, oid, pubowner, NULL FROM pg_catalog.pg_publication
+    UNION ALL
+    SELECT 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, oid, evtowner, NULL FROM pg_catalog.pg_event_trigger
+    UNION ALL
+    SELECT 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid, srvowner, NULL
+    FROM pg_catalog.pg_foreign_server
+)
+SELECT i.type, i.identity, pg_catalog.pg_get_userbyid(o.owner)
+FROM objects AS o
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = o.schema
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = o.oid AND o.class = 'pg_catalog.pg_class'::pg_catalog.regclass
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) AS i
+WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
+  AND (n.oid IS NULL OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+                         AND NOT pg_catalog.pg_has_role(n.nspowner, 'USAGE')))
+  AND NOT coalesce(n.nspname = %s AND c.relname = ANY (%s), false)
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i'))
+ORDER BY 1, 2
+"""
+
+
+def require_may(connection: Connection[Any], where: str, name: str) -> None:
+    """All rights that it takes to make a database like this one beside it and to exchange their names.
+
+    What an administrator set for this database alone, as by ALTER ROLE ... IN DATABASE, is tried out on the database
+    itself, in a transaction that is rolled back.
+
+    Args:
+        connection: To another database of the server, in autocommit mode.
+
+    Raises RefusedError where one is missing.
+    """
+    row = connection.execute(_MAY, (name,)).fetchone()
+    if row is None or not row[1]:
+        role = f"role {row[0]!r}" if row is not None else "the role"
+        raise RefusedError(
+            where,
+            f"{role} may not create a database beside {name!r} and rename both",
+            sqlstate=INSUFFICIENT,
+            hint="Run as a role with CREATEDB that is a member of the database's owner, or pass --in-place.",
+        )
+    like = likeness(connection, name)
+    _require_tablespace(connection, where, like)
+    _require_dressing(connection, where, name, like)
+
+
+def _require_tablespace(connection: Connection[Any], where: str, like: Likeness) -> None:
+    if like.tablespace is None:
+        return
+    row = connection.execute(_MAY_PLACE, (like.tablespace,)).fetchone()
+    if row is None or not row[0]:
+        raise RefusedError(
+            where,
+            f"the role may not create a database in tablespace {like.tablespace!r}",
+            sqlstate=INSUFFICIENT,
+            hint=f"Grant it CREATE on tablespace {like.tablespace}, or pass --in-place.",
+        )
+
+
+def _require_dressing(connection: Connection[Any], where: str, name: str, like: Likeness) -> None:
+    for statement in statements(sql.Identifier(name), like):
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (str(_BUSY_MILLISECONDS),))
+                connection.execute(statement)
+        except (errors.InsufficientPrivilege, errors.UndefinedObject, errors.InvalidParameterValue) as error:
+            raise RefusedError(
+                where,
+                f"the role may not give the new database what the old one has: {shown(statement)}: "
+                f"{error.diag.message_primary}",
+                sqlstate=error.sqlstate,
+                hint="Run as a role that may set it, or pass --in-place, which keeps the existing database.",
+            ) from error
+        except psycopg.DatabaseError:
+            if connection.closed:
+                raise
+            # Somebody else is at the database's row: that says nothing of rights.
+
+
+def require_may_terminate(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> None:
+    """Raises GuardError with the sessions in the database that this role may not end."""
+    found = [Session(*row) for row in connection.execute(_UNTOUCHABLE, (database, list(own))).fetchall()]
+    if found:
+        more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+        raise GuardError(
+            f"the role may not end the sessions of others in database {database!r}, as --terminate asks:",
+            details=[*map(str, found[:_SHOWN]), *more],
+            hint="Grant it pg_signal_backend (sessions of superusers take a superuser), or stop the application.",
+        )
+
+
+def require_may_empty(connection: Connection[Any], where: str, names: LedgerNames) -> None:
+    """Raises RefusedError with what a restore into this very database would have to drop, and may not."""
+    ledger = [names.table_name(name) for name in TABLES]
+    found = [f"{kind} {what} of {owner}" for kind, what, owner in connection.execute(_FOREIGN, (names.schema, ledger))]
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise RefusedError(
+            where,
+            f"the role may not drop what others own in the database: {', '.join(found[:_SHOWN])}{more}",
+            sqlstate=INSUFFICIENT,
+            hint="Run as a member of the roles that own them, or without --in-place.",
+        )
