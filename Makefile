@@ -1,5 +1,6 @@
 # From a fresh clone: `make apply` brings up a database, `make test` runs the tests. Both install what they need.
-# `make environments` migrates with other releases of Alembic and other drivers, each installed on its own.
+# `make environments` migrates with other releases of Alembic and other drivers, each installed on its own, and runs the
+# tests on servers of other majors, which npm downloads.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
 # `make real-projects` runs real projects through it and compares with plain Alembic; it downloads a lot.
 VENV := .venv
@@ -9,7 +10,11 @@ ENVIRONMENT ?= development
 STAMPS := $(VENV)/.stamps
 INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: apply plan test faults environments real-projects lint format types layers schema check clean
+# The majors that are tested beside the embedded 18 and the distribution's own, and what runs on each.
+MAJORS ?= 14 16 17
+SERVER_TESTS ?= tests
+
+.PHONY: apply plan test faults environments releases servers real-projects lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -23,8 +28,16 @@ test: $(STAMPS)/dev
 faults: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m faults
 
-environments: $(STAMPS)/dev
+environments: releases servers
+
+releases: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal tests/environments
+
+servers: $(STAMPS)/dev
+	set -e; for major in $(MAJORS); do \
+	    BOOTSTRAPPER_TEST_SERVER=$$major \
+	        "$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults and not environments' $(SERVER_TESTS); \
+	done
 
 real-projects: $(STAMPS)/dev
 	"$(BIN)/python" -m tests.real_projects

@@ -19,6 +19,7 @@ import pytest
 
 from bootstrapper import builtins, cli, config, document, hookspecs, plugins
 from bootstrapper.schema import json_schema
+from bootstrapper.units import show_seconds
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -206,10 +207,15 @@ def test_the_tutorial_shows_what_its_commands_print() -> None:
 def normal(text: str) -> str:
     """Without what differs from run to run."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN", text)
-    text = re.sub(r"\b\d+(\.\d+)? (ms|s)\b", "TIME", text)
+    text = re.sub(r"\b\d+(\.\d+)? (ms|s|min \d+ s|h \d+ min|d \d+ h)\b", "TIME", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "MOMENT", text)
     text = re.sub(r"PostgreSQL 18\.\d+", "PostgreSQL 18", text)
     return re.sub(r"(?:^migrate(?: \||:) .*\n)+", _in_one_order, text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 1.2, 42, 75, 3700, 100_000])
+def test_a_time_of_any_length_is_told_apart_from_what_a_page_says(seconds: float) -> None:
+    assert normal(f"done in {show_seconds(seconds)}.") == "done in TIME."
 
 
 def _in_one_order(lines: re.Match[str]) -> str:

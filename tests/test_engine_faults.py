@@ -795,7 +795,7 @@ def test_a_file_that_is_renamed_changes_the_digest(tmp_path: Path) -> None:
         "lock_timeout = '1ms'",
         "idle_in_transaction_session_timeout = '100ms'",
         "idle_session_timeout = '300ms'",
-        "transaction_timeout = '300ms'",
+        pytest.param("transaction_timeout = '300ms'", marks=pytest.mark.since(17)),
     ],
 )
 def test_timeouts_of_a_role_cut_nothing_short(project: TrialProject, role: Callable[..., None], setting: str) -> None:

@@ -219,7 +219,8 @@ def test_neither_the_settings_of_a_database_nor_the_order_of_columns_count(new_d
 )
 def test_whatever_differs_is_named(database: str, change: str, lines: list[str]) -> None:
     expected = described(database, SCHEMA)
-    assert differences(expected, described(database, change)) == lines
+    found = differences(expected, described(database, change))
+    assert [line.replace(" users.id,", " id,") for line in found] == lines  # as servers before 16 spell it
 
 
 def test_extensions_the_ledger_the_version_table_and_temporary_tables_do_not_count(database: str) -> None:

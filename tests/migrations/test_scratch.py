@@ -73,7 +73,10 @@ def test_it_is_dropped_after_a_failure_and_under_whoever_is_still_connected(
 
 @pytest.mark.parametrize(
     "options",
-    ["ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"],
+    [
+        "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
+        pytest.param("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'", marks=pytest.mark.since(17)),
+    ],
 )
 def test_encoding_and_locale_are_those_of_our_database(server: Server, options: str) -> None:
     require_the_same_locale(server, options)

@@ -76,6 +76,7 @@ def test_encoding_and_locale_are_kept_whoever_provides_them(
             assert shop.whole() == before
 
 
+@pytest.mark.since(17)
 def test_a_builtin_locale_is_kept(server: Server, tmp_path: Path) -> None:
     options = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
     with opened_shop(server, tmp_path, options=options, content="CREATE TABLE artist (name text)") as shop:
