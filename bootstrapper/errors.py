@@ -314,8 +314,11 @@ class FixtureError(StepError):
         sqlstate: str | None = None,
         hint: str | None = None,
         source: Source | None = None,
+        may_come: bool = False,
     ) -> None:
+        """`may_come` tells that something is missing which others may still bring."""
         self.reason = reason
+        self.may_come = may_come
         self.fixture = fixture
         self.label = label
         self.column = column

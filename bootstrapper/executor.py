@@ -25,6 +25,7 @@ from bootstrapper.errors import (
     BlockedError,
     BootstrapperError,
     FencedOffError,
+    FixtureError,
     NotConvergedError,
     RunInterrupted,
     StepError,
@@ -226,6 +227,10 @@ class Executor:
             with self._looking() as (planner, _):
                 return any(planner.plan_entry(entry.name).has_changes for entry in entries)
         except (NotConvergedError, BlockedError):
+            return True
+        except FixtureError as error:
+            if not error.may_come:
+                raise
             return True
 
     @contextmanager

@@ -6,7 +6,14 @@ import random
 import time
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import AheadError, BlockedError, NotConvergedError, PendingError, UnreachableError
+from bootstrapper.errors import (
+    AheadError,
+    BlockedError,
+    FixtureError,
+    NotConvergedError,
+    PendingError,
+    UnreachableError,
+)
 from bootstrapper.events import ChangesAwaited, Emit, Warned
 from bootstrapper.executor import Executor
 from bootstrapper.postgres.session import Session
@@ -55,3 +62,7 @@ def _pending(executor: Executor) -> list[str]:
         return [step.name for step in executor.look() if step.has_changes]
     except (NotConvergedError, BlockedError) as error:
         return [error.step]  # whoever is at work may be between two states, or has a table for itself
+    except FixtureError as error:
+        if not error.may_come:
+            raise
+        return [f"fixture {error.fixture}"]

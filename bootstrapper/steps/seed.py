@@ -34,7 +34,8 @@ class Seed(Step):
         if problems := self._contradictions():
             raise InvalidFileError(problems)
         try:
-            return seeding.changes(context, self.options.fixtures, self.source, self._rivals(context.project))
+            rivals = self._rivals(context.project)
+            return seeding.changes(context, self.options.fixtures, self.source, rivals, is_to_be_done=True)
         except FixtureError as error:
             earlier = _may_mend(context, error)
             if not earlier:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.errors import FixtureError, InvalidFileError, UnsetVariablesError
+from bootstrapper import api
+from bootstrapper.errors import FixtureError, InvalidFileError, PendingError, UnsetVariablesError
 from bootstrapper.plan import Action, State
 from tests.projects import TrialProject
 from tests.servers import Server
@@ -230,3 +231,24 @@ def test_two_steps_that_create_one_row_with_different_values_are_refused(project
     with pytest.raises(FixtureError, match="also sets name of this row, to a different value"):
         project.apply()
     assert project.rows("SELECT * FROM words") == []
+
+
+@pytest.mark.parametrize(
+    ("fixture", "expected"),
+    [
+        ("users: {key: [email], rows: [{email: a@b, nickname: a}]}", "table users has no column 'nickname'"),
+        ("people: {key: [email], rows: [{email: a@b}]}", "there is no table people"),
+    ],
+)
+def test_what_no_earlier_step_can_bring_is_an_error_of_the_plan(
+    project: TrialProject, fixture: str, expected: str
+) -> None:
+    project.write(f"{FILE.split('fixtures:')[0]}fixtures:\n  {fixture}\n")
+    assert project.plan().steps[-1].state is State.DEFERRED  # the step before it may bring it
+    project.apply(skip=("seed",))
+    with pytest.raises(FixtureError, match=expected):
+        project.plan()
+    status = project.status()
+    assert (status.plan.steps[-1].state, len(status.errors)) == (State.UNKNOWN, 1)
+    with pytest.raises(PendingError, match=fixture.partition(":")[0]):
+        api.follow(project.request(timeout_seconds=1.0))
