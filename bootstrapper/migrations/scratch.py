@@ -12,6 +12,7 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import MigrationError
+from bootstrapper.postgres.closed import create_closed
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.target import Target
 
@@ -133,9 +134,8 @@ def _create(connection: Connection[Any], name: str) -> None:
         if locale_option is not None:
             options[locale_option] = locale
     given = [sql.SQL(word) + sql.SQL(" {}").format(value) for word, value in options.items() if value is not None]
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ").format(sql.Identifier(name))
     try:
-        connection.execute(create + sql.SQL(" ").join(given))
+        create_closed(connection, name, given)
     except errors.InsufficientPrivilege as error:
         hint = "Give the role the right to create databases: ALTER ROLE ... CREATEDB."
         raise _refused("no scratch database can be created", error, hint) from error

@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from bootstrapper.backups.restore import kept, ledgering, maintenance, sessions, swapping
 from bootstrapper.backups.restore.filling import fill, growth
-from bootstrapper.backups.restore.likeness import Likeness, create, dress, likeness
+from bootstrapper.backups.restore.likeness import Likeness, create, dress, grants, likeness
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.rights import require_may, require_may_terminate
 from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
@@ -59,7 +59,7 @@ class Beside:
                 create(connection, new, like, self._target.where)
                 self._fill(connection, new, like)
                 aside = kept.kept_name(name, self._hold.fence.run_id)
-                self._exchange(connection, name, new, aside)
+                self._exchange(connection, new, aside, like)
         return aside
 
     @property
@@ -96,11 +96,12 @@ class Beside:
                 inside.execute("ANALYZE")  # a dump has no statistics, and the first queries are as urgent as any
             dress(connection, new, like)
 
-    def _exchange(self, connection: Connection[Any], name: str, new: str, aside: str) -> None:
+    def _exchange(self, connection: Connection[Any], new: str, aside: str, like: Likeness) -> None:
         """Our own session would be in the way of the renames: the lock's row names `connection` as its worker then.
 
         As long as that lives nobody takes the lock; who breaks it ends it, and with it the transaction of the renames.
         """
+        name = self.context.session.server.database
         oid = swapping.oid_of(connection, new)
         with maintenance.outside(self._target, name, self.context.deadline) as watcher:
             self._hold.announce(connection)
@@ -112,6 +113,7 @@ class Beside:
                     name=name,
                     new=new,
                     kept=aside,
+                    grants=grants(name, like),
                     terminate=self.terminate,
                     deadline=self.context.deadline,
                 )

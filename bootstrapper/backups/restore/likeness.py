@@ -11,6 +11,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import BackupError, RefusedError
+from bootstrapper.postgres.closed import create_closed
 
 # The columns of the locale differ from one major version to the next. Naming a tablespace takes rights on it, even
 # where it would be taken anyway.
@@ -41,6 +42,7 @@ _PROVIDERS = {"c": ("libc", None), "i": ("icu", "ICU_LOCALE"), "b": ("builtin", 
 # Their values are lists of names, each of which stands in quotes of its own where it needs any. As pg_dump has them.
 _LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces")
 _ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"]*))\s*(?:,|\Z)')
+_DEFAULT_GRANTS = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC")
 _LIKE = "the new database can not be made like the old one"
 
 
@@ -88,7 +90,7 @@ def likeness(connection: Connection[Any], name: str) -> Likeness:
 
 
 def create(connection: Connection[Any], name: str, like: Likeness, where: str) -> None:
-    """Makes the database, empty; the rest of the likeness would be in the way of filling it.
+    """Makes the database, empty and closed to others; the rest of the likeness would be in the way of filling it.
 
     Raises:
         RefusedError: The role may not.
@@ -98,9 +100,8 @@ def create(connection: Connection[Any], name: str, like: Likeness, where: str) -
     places = [sql.SQL("OWNER {}").format(sql.Identifier(like.owner))]
     if like.tablespace is not None:
         places.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(like.tablespace)))
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ").format(sql.Identifier(name))
     try:
-        connection.execute(statement + sql.SQL(" ").join([*places, *options]))
+        create_closed(connection, name, [*places, *options])
     except errors.InsufficientPrivilege as error:
         raise RefusedError(
             where,
@@ -115,7 +116,7 @@ def create(connection: Connection[Any], name: str, like: Likeness, where: str) -
 
 
 def dress(connection: Connection[Any], name: str, like: Likeness) -> None:
-    """Gives a filled database everything else; raises BackupError where one thing of it can not be given."""
+    """Gives a filled database everything else but the grants; raises BackupError where it does not take one thing."""
     for statement in statements(sql.Identifier(name), like):
         try:
             connection.execute(statement)
@@ -134,28 +135,34 @@ def shown(statement: sql.Composed) -> str:
 
 
 def statements(name: sql.Identifier, like: Likeness) -> Iterator[sql.Composed]:
-    """What gives a database all of the likeness that it is not created with."""
+    """What gives a database all of the likeness that it is not created with, the grants aside."""
     for role, setting, value in like.settings:
         whom = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role is not None else sql.SQL("")
         yield sql.SQL("ALTER {}DATABASE {} SET {} TO {}").format(
             whom, name, sql.Identifier(*setting.split(".")), _setting_value(setting, value)
         )
-    if like.grants is not None:
-        for grantee in (sql.SQL("PUBLIC"), sql.Identifier(like.owner)):
-            yield sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, grantee)
-        for role, privilege, grantable in like.grants:
-            yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-                sql.SQL(privilege),
-                name,
-                sql.Identifier(role) if role is not None else sql.SQL("PUBLIC"),
-                sql.SQL(" WITH GRANT OPTION" if grantable else ""),
-            )
     if like.comment is not None:
         yield sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(like.comment))
     if like.connection_limit != -1:
         yield sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.Literal(like.connection_limit))
     if like.is_template:
         yield sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(name)
+
+
+def grants(name: str, like: Likeness) -> Iterator[sql.Composed]:
+    """Statements that let in whom the old one lets in: last of all, when it has taken the name."""
+    identifier = sql.Identifier(name)
+    if like.grants is None:
+        yield _DEFAULT_GRANTS.format(identifier)
+        return
+    yield sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(identifier, sql.Identifier(like.owner))
+    for role, privilege, grantable in like.grants:
+        yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+            sql.SQL(privilege),
+            identifier,
+            sql.Identifier(role) if role is not None else sql.SQL("PUBLIC"),
+            sql.SQL(" WITH GRANT OPTION" if grantable else ""),
+        )
 
 
 def _setting_value(setting: str, value: str) -> sql.Composable:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, errors, sql
 
-from bootstrapper.backups.restore.likeness import Likeness, likeness, shown, statements
+from bootstrapper.backups.restore.likeness import Likeness, grants, likeness, shown, statements
 from bootstrapper.backups.restore.sessions import Session
 from bootstrapper.errors import GuardError, RefusedError
 from bootstrapper.postgres.ledger import TABLES, LedgerNames
@@ -107,7 +107,7 @@ def _require_tablespace(connection: Connection[Any], where: str, like: Likeness)
 
 
 def _require_dressing(connection: Connection[Any], where: str, name: str, like: Likeness) -> None:
-    for statement in statements(sql.Identifier(name), like):
+    for statement in (*statements(sql.Identifier(name), like), *grants(name, like)):
         try:
             with connection.transaction(force_rollback=True):
                 connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (str(_BUSY_MILLISECONDS),))

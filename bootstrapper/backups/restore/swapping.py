@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -27,6 +28,7 @@ def swap(
     name: str,
     new: str,
     kept: str,
+    grants: Iterable[sql.Composed],
     terminate: bool,
     deadline: Deadline,
 ) -> None:
@@ -40,6 +42,7 @@ def swap(
         watcher: A second one, which ends sessions while the first one waits.
         new: The database that gets the name; nobody is connected to it.
         kept: The name that the old one gets.
+        grants: Statements that open the database which has the name by then; until COMMIT nobody else gets into it.
 
     Raises:
         GuardError: Others are connected, and are not to be ended or can not be.
@@ -55,6 +58,8 @@ def swap(
             connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
             connection.execute(sql.SQL(_RENAME).format(sql.Identifier(name), sql.Identifier(kept)))
             connection.execute(sql.SQL(_RENAME).format(sql.Identifier(new), sql.Identifier(name)))
+            for statement in grants:
+                connection.execute(statement)
             connection.execute(sql.SQL(_COMMENT).format(sql.Identifier(kept), sql.Literal(comment(name))))
             _commit(connection)
     except errors.ObjectInUse as error:

@@ -19,6 +19,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres import embedded
 from bootstrapper.postgres.clienttools import find_tools
+from bootstrapper.postgres.closed import create_closed
 from bootstrapper.postgres.session import introduce
 from bootstrapper.postgres.target import Target
 
@@ -78,7 +79,7 @@ def borrowed_server(target: Target, deadline: Deadline) -> Iterator[Target]:
         maintenance.sweep(connection)
         with maintenance.new_name(connection) as name:
             try:
-                connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+                create_closed(connection, name)
             except psycopg.DatabaseError as error:
                 said = f"no scratch database can be created on {target.where}: {error.diag.message_primary}"
                 hint = "Install the extra `embedded` of this PostgreSQL, or run as a role with CREATEDB."
