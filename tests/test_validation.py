@@ -337,3 +337,32 @@ def test_an_option_is_either_a_call_or_plain_data(project: TrialProject) -> None
     assert [message for _, message in problems(project)] == [
         "$env cannot have another key beside it (name); write {$literal: {$env: ..., name: ...}} for plain data"
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("[{a: 1, b: x}, {a: '1', b: x}]", "the key stands twice in fixture words; first at "),
+        ("[{a: 1, b: {$ref: t.x}}, {a: 1, b: {$ref: t.x}}]", "the key stands twice in fixture words; first at "),
+        ("[{a: 1, b: {$ref: {t: {c: {$pasword: x}}}}}]", "unknown value function $pasword"),
+        ("[{a: 1, b: {$ref: {t: {c: {$ref: t.z}}}}}]", "there is no row in fixture t: 'z'"),
+        ("[{a: 1, b: {$ref: {t: {c: {$ref: 5}}}}}]", "$ref takes fixture.label"),
+        ("[{a: 1, b: {$ref: {t: {c: null}}}}]", "c is in the key and must be a single value"),
+        ("[{a: 1, b: {c: d}}]", "b is in the key and must be a single value"),
+        ("[{a: 1, b: {$now: }}]", "b is in the key, and its value is only made when a row is created"),
+    ],
+)
+def test_validate_finds_keys_that_no_database_could_tell_apart(project: TrialProject, rows: str, message: str) -> None:
+    words = f"words: {{key: [a, b], rows: {rows}}}"
+    project.write(STEPS + f"fixtures:\n  t: {{key: [c], rows: {{x: {{c: 1}}}}}}\n  {words}\n")
+    ((line, found),) = problems(project)
+    assert (line, found[: len(message)]) == (11, message)
+
+
+def test_validate_leaves_keys_alone_that_variables_may_tell_apart(project: TrialProject) -> None:
+    rows = (
+        '[{a: 1}, {a: "${A}"}, {a: "${A}"}, {a: {$env: B}}, {a: {$ref: {t: {c: {$ref: t.x}}}}}, {a: {$ref: "t.${C}"}}]'
+    )
+    words = f"words: {{key: [a], rows: {rows}}}"
+    project.write(STEPS + f"fixtures:\n  t: {{key: [c], rows: {{x: {{c: 1}}}}}}\n  {words}\n")
+    assert api.validate(project.request()).fixtures == {"t": 1, "words": 6}

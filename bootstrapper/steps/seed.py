@@ -10,6 +10,7 @@ from pydantic import Field
 from bootstrapper.errors import FixtureError, InvalidFileError, Problem
 from bootstrapper.fixtures import apply, bounding, preparing, reviewing, seeding
 from bootstrapper.fixtures.arguments import misused
+from bootstrapper.fixtures.literalkeys import unfit_keys
 from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.naming import misnamed
 from bootstrapper.fixtures.parts import parts
@@ -74,6 +75,7 @@ class Seed(Step):
             return error.problems
         values, declared = project.values, fixtures.values()
         found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
+        found += unfit_keys(declared, values)
         return [*self._contradictions(), *dict.fromkeys(found)]
 
     def _rivals(self, project: Project) -> Collection[str]:
