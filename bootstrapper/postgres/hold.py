@@ -6,9 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg import Connection
@@ -17,9 +15,10 @@ from psycopg.pq import TransactionStatus
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import CommitUnknownError, FencedOffError, StepFailedError, UnreachableError
 from bootstrapper.postgres import lease, settings
+from bootstrapper.postgres.fence import RELEASE, Fence, pass_fence
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS, Heartbeat
 from bootstrapper.postgres.interjection import status_of
-from bootstrapper.postgres.ledger import BROKEN, LedgerNames
+from bootstrapper.postgres.ledger import BROKEN
 from bootstrapper.postgres.pulse import pulse
 from bootstrapper.postgres.session import Session, roll_back
 
@@ -34,45 +33,15 @@ SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config('lock_timeou
        pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),
        pg_catalog.set_config('statement_timeout', %s, true)
 """
-# The advisory lock is looked up by our own backend: after a reconnect there is none, whatever the row says.
-_FENCE = """
-SELECT %s OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks
-    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND objsubid = 1
-      AND (classid::bigint << 32 | objid::bigint) = %s
-      AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-FROM {lock} WHERE run_id = %s AND token = %s FOR UPDATE
-"""
 _RENEW = "UPDATE {lock} SET expires_at = clock_timestamp() + %s * interval '1 second'"
 _NOTE_STEP = "UPDATE {lock} SET step = %s WHERE run_id = %s AND token = %s"
 _VERDICT = "SELECT r.outcome, l.token FROM {lock} AS l LEFT JOIN {runs} AS r ON r.run_id = %s"
 _TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
-RELEASE = """
-UPDATE {lock} SET run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL,
-    backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
-WHERE run_id = %s AND token = %s
-"""
 _SELF = "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()"
 _NOTE_WORKER = """
 UPDATE {lock} SET worker_backend_pid = %s, worker_backend_start = %s WHERE run_id = %s AND token = %s
 """
 _UNLOCK = "SELECT pg_catalog.pg_advisory_unlock(%s)"
-
-
-@dataclass(frozen=True)
-class Fence:
-    """What a writing transaction compares, on this connection or in a worker's."""
-
-    run_id: UUID
-    token: int
-    system_identifier: str | None
-    database_oid: int
-    ledger: LedgerNames
-    watches_client: bool = False
-    """Whether the server can be told to end a statement soon after its client is gone."""
-    pooled: bool = False
-    """Whether the lock is held through a pooler."""
-    application_name: str = "bootstrapper"
-    """Of every session of the run."""
 
 
 class Hold:
@@ -238,13 +207,7 @@ class Hold:
         return str(row[0])
 
     def _pass_fence(self, connection: Connection[Any]) -> None:
-        names, fence = self.fence.ledger, self.fence
-        statement = names.fill(_FENCE)
-        row = connection.execute(statement, (self._pooled, self._key, fence.run_id, fence.token)).fetchone()
-        if row is None:
-            raise FencedOffError("another run has taken the lock")
-        if not row[0]:
-            raise FencedOffError("this connection does not hold the lock")
+        pass_fence(connection, self.fence, self._key)
 
     def _renew(self, connection: Connection[Any]) -> None:
         """At the transaction's end, since it may have taken longer than a lease; until then its row is locked."""

@@ -20,8 +20,9 @@ from psycopg import Connection, errors
 
 from bootstrapper.errors import RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres import ledger
+from bootstrapper.postgres.fence import Fence
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS
-from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, WATCH_CLIENT, Fence, Hold
+from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, WATCH_CLIENT, Hold
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.sqlstates import RETRY_TRANSACTION

@@ -15,7 +15,7 @@ from bootstrapper.backups.manifest import Manifest
 from bootstrapper.errors import FencedOffError
 from bootstrapper.plan import Change
 from bootstrapper.postgres import ledger
-from bootstrapper.postgres.hold import RELEASE, Fence
+from bootstrapper.postgres.fence import RELEASE, Fence
 from bootstrapper.postgres.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.step import Project
 
