@@ -67,6 +67,11 @@ class Turn:
     def items(self) -> tuple[Change | Deferred, ...]:
         return (*self.planned.changes, *self.planned.deferred)
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is lost by the changes, fit to be shown."""
+        return [one_line(self.context.masker.mask(line)) for line in self.step.remarks(self.items)]
+
 
 class Executor:
     """One run. `applied` lists the steps that changed something."""
@@ -315,6 +320,8 @@ class Executor:
             self._do_in_time(turn, watch, started)
         self._at_work = None
         self.applied.append(turn.planned)
+        for remark in turn.remarks:
+            turn.context.emit(Warned(remark))
         turn.context.emit(StepApplied(name, turn.planned, time.monotonic() - started))
 
     def _do_in_time(self, turn: Turn, watch: LockWatch, started: float) -> None:
@@ -420,6 +427,7 @@ class Executor:
             kind=kind,
             changes=turn.planned.changes,
             marks=turn.entry.marks if kind == "result" else (),
+            remarks=turn.remarks if kind == "result" else (),
         )
 
     def _require_converged(self, connection: psycopg.Connection[object], turn: Turn) -> None:

@@ -267,6 +267,10 @@ class Step(Unit, ABC):
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Makes the changes. Never commits; raises a leaf of StepError where it can not."""
 
+    def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
+        """What these changes overwrite, a line each and without secrets; a run warns of it, and the ledger keeps it."""
+        return ()
+
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What a reader of the plan should know besides; read in the READ ONLY transaction, whatever a check said."""
         return ()

@@ -46,6 +46,8 @@ def _text(found: list[RunHistory] | None) -> Iterator[str]:
     for run in found or ():
         yield _run(run)
         yield from (f"    {_revision(each)}" for each in run.revisions)
+        for remark in run.remarks:
+            yield from wrapped(f"    ! {one_line(remark)}", hang=6)
         if run.error:
             yield from _error(run.error)
 

@@ -185,11 +185,16 @@ def record_step(
     kind: str,
     changes: Sequence[Change],
     marks: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> None:
-    """Appends to the chain: the row's hash covers its content and the hash of the row before."""
+    """Appends to the chain: the row's hash covers its content and the hash of the row before.
+
+    `remarks` are masked by the caller.
+    """
     last = connection.execute(names.fill("SELECT hash FROM {steps} ORDER BY id DESC LIMIT 1")).fetchone()
     previous = bytes(last[0]) if last else None
-    summary = json.dumps(_summary(changes), sort_keys=True)
+    told = {"remarks": [_storable(connection, remark) for remark in remarks]} if remarks else {}
+    summary = json.dumps({**_summary(changes), **told}, sort_keys=True)
     recorded_at = datetime.now(UTC)
     content = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.isoformat()]
     digest = chain_hash(previous, content)
@@ -205,6 +210,13 @@ def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
     """SHA-256 over the hash before and the row's content as canonical JSON."""
     text = json.dumps(list(content), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256((previous or b"") + text.encode()).digest()
+
+
+def _storable(connection: Connection[Any], text: str) -> str:
+    """Some databases know few letters, and none a NUL."""
+    if connection.info.parameter_status("server_encoding") == "UTF8":
+        return text.replace("\0", "").encode(errors="backslashreplace").decode()
+    return text.replace("\0", "").encode("ascii", errors="backslashreplace").decode()
 
 
 def _summary(changes: Sequence[Change]) -> dict[str, int]:

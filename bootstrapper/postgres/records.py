@@ -21,6 +21,10 @@ _REVISIONS = """
 SELECT run_id, step, revision, action, seconds, noted_at FROM {revisions}
 WHERE run_id = ANY (%s) AND action <> 'autocommit' ORDER BY id
 """
+_REMARKS = """
+SELECT s.run_id, pg_catalog.jsonb_array_elements_text(s.changes OPERATOR(pg_catalog.->) 'remarks') FROM {steps} AS s
+WHERE s.run_id = ANY (%s) ORDER BY s.id
+"""
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class RevisionRecord:
 
 @dataclass(frozen=True)
 class RunHistory(RunRecord):
-    """One run with who made it and what it did to the revisions."""
+    """One run with who made it, what it did to the revisions, and what was lost by its changes."""
 
     error: str | None
     role: str | None
     host: str
     pid: int
     revisions: tuple[RevisionRecord, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -56,7 +61,10 @@ def read_history(connection: Connection[Any], names: LedgerNames, most: int) -> 
     found: dict[UUID, list[RevisionRecord]] = {run_id: [] for run_id in ids}
     for run_id, *facts in _revisions(connection, names, ids):
         found[run_id].append(RevisionRecord(*facts))
-    return [replace(RunHistory(*row), revisions=tuple(found[row[0]])) for row in runs]
+    told: dict[UUID, list[str]] = {run_id: [] for run_id in ids}
+    for run_id, remark in connection.execute(names.fill(_REMARKS), (ids,), binary=True):
+        told[run_id].append(remark)
+    return [replace(RunHistory(*row), revisions=tuple(found[row[0]]), remarks=tuple(told[row[0]])) for row in runs]
 
 
 def _revisions(connection: Connection[Any], names: LedgerNames, ids: list[UUID]) -> list[tuple[Any, ...]]:

@@ -54,6 +54,9 @@ class Seed(Step):
             return (changes,)
         return parts(context, self.options.fixtures, changes, self.options.batch, self.source)
 
+    def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
+        return reviewing.overwritten(changes)
+
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         try:
             return reviewing.findings(context, self.options.fixtures, changes, self.source)
