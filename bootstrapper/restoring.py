@@ -12,13 +12,21 @@ import psycopg
 
 from bootstrapper import guarding
 from bootstrapper.backups.catalogue import Backup
-from bootstrapper.backups.restore import choosing, describing, fetching, kept, maintenance, sessions, verifying
+from bootstrapper.backups.restore import (
+    choosing,
+    describing,
+    fetching,
+    kept,
+    ledgering,
+    maintenance,
+    rights,
+    verifying,
+)
 from bootstrapper.backups.restore.beside import Beside
 from bootstrapper.backups.restore.choosing import Chosen, Wanted
 from bootstrapper.backups.restore.inplace import InPlace, require_archive
 from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.restore.rights import require_may, require_may_empty, require_may_terminate
 from bootstrapper.backups.restore.seal import require_unbroken
 from bootstrapper.backups.settings import is_url
 from bootstrapper.backups.signature import is_trusted
@@ -85,7 +93,9 @@ def preview(
     """
     with ExitStack() as stack:
         with opened(request, _STEP, writes=False) as run, _explained(run):
-            _require_rights(run, in_place=in_place, terminate=terminate)
+            run.executor.open_gates()
+            run.session.require_direct("restore")
+            rights.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
             chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
             with run.session.read_only() as connection:
                 step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
@@ -111,6 +121,8 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
             with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
                 changes = list(planned.changes)
+                assert context.hold is not None
+                ledgering.note_origin(context.hold, describing.origin(chosen, changes[0]))
                 reader = _reader(request, run, chosen)
                 if in_place:
                     name = InPlace(context, reader, changes, terminate).run()
@@ -208,24 +220,6 @@ def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
         run.session.require_direct("pg_restore")
         with verifying.borrowed_server(run.project.target, run.deadline) as target:
             return verifying.verify(reader, target, is_own=False)
-
-
-def _require_rights(run: Opened, *, in_place: bool, terminate: bool) -> None:
-    run.executor.open_gates()
-    run.session.require_direct("restore")
-    target, name = run.project.target, run.session.server.database
-    own = [run.session.connection.info.backend_pid]
-    if in_place:
-        with run.session.read_only() as connection:
-            require_may_empty(connection, target.where, run.project.ledger)
-            if terminate:
-                require_may_terminate(connection, name, own)
-        return
-    with maintenance.outside(target, name, run.deadline) as connection:
-        require_may(connection, target.where, name)
-        sessions.require_no_prepared(connection, name)
-        if terminate:
-            require_may_terminate(connection, name, own)
 
 
 @contextmanager

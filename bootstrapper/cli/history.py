@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
@@ -45,6 +45,8 @@ def _text(found: list[RunHistory] | None) -> Iterator[str]:
         yield "no runs" if found is not None else "no runs: there is no ledger that this role can read"
     for run in found or ():
         yield _run(run)
+        if run.restored is not None:
+            yield from wrapped(f"    {_restored(run.restored)}", hang=6)
         yield from (f"    {_revision(each)}" for each in run.revisions)
         for remark in run.remarks:
             yield from wrapped(f"    ! {one_line(remark)}", hang=6)
@@ -60,11 +62,18 @@ def _error(text: str) -> Iterator[str]:
 
 def _run(run: RunHistory) -> str:
     seconds = f" in {show_seconds(run.seconds)}" if run.seconds is not None else ""
-    environment = f" · {run.environment}" if run.environment else ""
+    whose = "".join(f" · {each}" for each in (run.project, run.file, run.environment) if each)
     who = f"{run.role or 'unknown role'} on {run.host}"
     outcome = run.outcome or "not finished"
-    what = f"{run.command}{environment}  {outcome}{seconds}"
+    what = f"{run.command}{whose}  {outcome}{seconds}"
     return one_line(f"{run.serial:>4}  {_time(run.started_at)}  {what}  by {who}")
+
+
+def _restored(origin: Mapping[str, str | None]) -> str:
+    taken = f", taken {_time(datetime.fromisoformat(at))}" if (at := origin.get("taken_at")) else ""
+    by = f" by run {run_id}" if (run_id := origin.get("taken_by")) else ""
+    revisions = f"revision {origin.get('from') or 'unknown'} replaced by {origin.get('to') or 'unknown'}"
+    return one_line(f"< {origin.get('backup')}{taken}{by}: {revisions}")
 
 
 def _revision(each: RevisionRecord) -> str:

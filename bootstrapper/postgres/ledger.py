@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -20,7 +20,7 @@ from bootstrapper.errors import AheadError, InvalidFileError, Problem, RefusedEr
 from bootstrapper.plan import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
-LEDGER_VERSION = 3
+LEDGER_VERSION = 4
 RESTORED_AS_OF = "restored-as-of:"
 """Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
 BROKEN = "broken"
@@ -147,12 +147,20 @@ def start_run(
     version: str,
     host: str,
     pid: int,
+    project: str | None,
+    file: str | None,
 ) -> None:
     statement = names.fill(
-        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid, project, file)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     )
-    connection.execute(statement, (run_id, token, command, environment, inputs, version, host, pid))
+    connection.execute(statement, (run_id, token, command, environment, inputs, version, host, pid, project, file))
+
+
+def note_restored(connection: Connection[Any], names: LedgerNames, run_id: UUID, origin: Mapping[str, object]) -> None:
+    """Which backup a run put back: its place, when it was taken, and the revisions before and after."""
+    statement = names.fill("UPDATE {runs} SET restored = %s::text::jsonb WHERE run_id = %s")
+    connection.execute(statement, (json.dumps(origin), run_id))
 
 
 def finish_run(

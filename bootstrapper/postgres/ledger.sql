@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS {runs} (
 -- Since version 2 of the ledger; in two statements, so that nobody is said to have made the runs before it.
 ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS role text;
 ALTER TABLE {runs} ALTER COLUMN role SET DEFAULT session_user;
+-- Since version 4: whose run it was, and what a restore put back: file, when and by which run it was taken, revisions.
+ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS project text;
+ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS file text;
+ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS restored jsonb;
 COMMENT ON TABLE {runs} IS 'bootstrapper: every run that took the lock; without an outcome it did not finish';
 
 CREATE TABLE IF NOT EXISTS {steps} (
@@ -90,7 +94,7 @@ CREATE TABLE IF NOT EXISTS {digests} (
 );
 COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
 
-INSERT INTO {meta} AS known VALUES ('ledger_version', '3')
+INSERT INTO {meta} AS known VALUES ('ledger_version', '4')
 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE known.value::integer < excluded.value::integer;
 -- Above every token that was ever given out, also where a restored dump brought the runs without their lock.
 INSERT INTO {lock} (token) SELECT coalesce(max(token), 0) FROM {runs} ON CONFLICT DO NOTHING;

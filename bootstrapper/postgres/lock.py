@@ -68,13 +68,19 @@ class Holder:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """What the ledger notes of a run when it takes the lock."""
+    """What the ledger notes of a run when it takes the lock.
+
+    Attributes:
+        file: The configuration, as it was named on the command line.
+    """
 
     run_id: UUID
     command: str
     environment: str | None
     inputs: str
     version: str
+    project: str | None = None
+    file: str | None = None
 
 
 def advisory_key(names: LedgerNames) -> int:
@@ -185,6 +191,8 @@ def _own(connection: Connection[Any], names: LedgerNames, details: RunDetails, p
         version=details.version,
         host=host,
         pid=pid,
+        project=details.project,
+        file=details.file,
     )
     return int(row[0])
 

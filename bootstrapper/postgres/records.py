@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,11 @@ from psycopg import Connection
 
 from bootstrapper.postgres.ledger import UNREADABLE, LedgerNames, RunRecord
 
-# A row of a ledger before version 2 has no role.
+# A row of a ledger before version 2 has no role, and one before version 4 no project and no file.
 _RUNS = """
 SELECT r.run_id, r.serial, r.command, r.environment, r.started_at, r.finished_at, r.outcome, r.error,
-       pg_catalog.to_jsonb(r) ->> 'role', r.host, r.pid
+       pg_catalog.to_jsonb(r) ->> 'role', r.host, r.pid, pg_catalog.to_jsonb(r) ->> 'project',
+       pg_catalog.to_jsonb(r) ->> 'file', pg_catalog.to_jsonb(r) -> 'restored'
 FROM {runs} AS r ORDER BY r.serial DESC LIMIT %s
 """
 _REVISIONS = """
@@ -40,12 +42,19 @@ class RevisionRecord:
 
 @dataclass(frozen=True)
 class RunHistory(RunRecord):
-    """One run with who made it, what it did to the revisions, and what was lost by its changes."""
+    """One run with who made it, what it did to the revisions, and what was lost by its changes.
+
+    Attributes:
+        restored: What a restore put back: `backup`, `taken_at`, `taken_by` and the revisions `from` and `to`.
+    """
 
     error: str | None
     role: str | None
     host: str
     pid: int
+    project: str | None
+    file: str | None
+    restored: Mapping[str, str | None] | None
     revisions: tuple[RevisionRecord, ...] = ()
     remarks: tuple[str, ...] = ()
 

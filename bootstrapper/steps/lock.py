@@ -80,7 +80,8 @@ class Lock(Scope):
     def _details(self, context: Context) -> RunDetails:
         """A run id of its own for each try: whether the one before was committed may be unknown."""
         project = context.project
-        return RunDetails(uuid7(), project.command, project.environment, project.inputs, __version__)
+        facts = (project.command, project.environment, project.inputs, __version__)
+        return RunDetails(uuid7(), *facts, project=project.name, file=project.document.name)
 
     def _try(self, context: Context, deadline: Deadline) -> Hold | Holder | UnreachableError:
         """A server without a free connection is as busy as a lock that is held; one that takes no writes is not."""

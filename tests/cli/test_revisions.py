@@ -307,8 +307,19 @@ def test_a_history_of_a_ledger_without_revisions_still_tells_the_runs(project: P
     project.run("upgrade", "first", "-e", "here")
     with psycopg.connect(project.url) as connection:
         connection.execute("DROP TABLE bootstrapper.revisions")
+        for column in ("role", "project", "file", "restored"):
+            connection.execute(f"ALTER TABLE bootstrapper.runs DROP COLUMN {column}".encode())
     shown = project.run("history", "-e", "here")
-    assert ("upgrade" in shown.stdout, "first" in shown.stdout) == (True, False)
+    assert ("upgrade · here" in shown.stdout, "first" in shown.stdout) == (True, False)
+
+
+def test_two_projects_on_one_database_are_told_apart_in_history(project: Project) -> None:
+    project.run("upgrade", "first", "-e", "here")
+    project.write(BOOTSTRAP.replace("name: sample", "name: other"), "other.yaml")
+    project.run("upgrade", "second", "-f", "other.yaml", "-e", "here")
+    shown = project.run("history", "-e", "here").stdout
+    assert "upgrade · other · other.yaml · here" in shown
+    assert "upgrade · sample · bootstrap.yaml · here" in shown
 
 
 def test_a_plan_says_nothing_of_a_step_that_is_not_needed(project: Project) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from bootstrapper.backups.restore import kept, ledgering, maintenance, sessions, swapping
+from bootstrapper.backups.restore import describing, kept, ledgering, maintenance, sessions, swapping
 from bootstrapper.backups.restore.filling import fill, growth
 from bootstrapper.backups.restore.likeness import Likeness, create, dress, grants, likeness
 from bootstrapper.backups.restore.reading import Reader
@@ -92,7 +92,16 @@ class Beside:
             fill(self.reader, target, connection, on_tick=tick, jobs=self.jobs)
             with maintenance.enter(target, context.deadline) as inside:
                 began = ledgering.started_at(context.connection, self._hold.fence)
-                ledgering.settle(inside, self._hold.fence, context.project, self.changes, began)
+                origin = describing.origin(self.reader.chosen, self.changes[0])
+                ledgering.settle(
+                    inside,
+                    self._hold.fence,
+                    project=context.project,
+                    changes=self.changes,
+                    began=began,
+                    manifest=manifest,
+                    origin=origin,
+                )
                 inside.execute("ANALYZE")  # a dump has no statistics, and the first queries are as urgent as any
             dress(connection, new, like)
 

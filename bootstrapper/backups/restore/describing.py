@@ -55,6 +55,19 @@ def _after(chosen: Chosen) -> Mapping[str, str | None]:
     }
 
 
+def origin(chosen: Chosen, change: Change) -> dict[str, str | None]:
+    """Of the change that `describe` made, what the ledger notes."""
+    manifest = chosen.manifest
+    before, after = change.before or {}, change.after or {}
+    return {
+        "backup": chosen.where,
+        "taken_at": manifest.created_at.isoformat() if manifest is not None else None,
+        "taken_by": str(manifest.run_id) if manifest is not None and manifest.run_id is not None else None,
+        "from": before.get("revision"),
+        "to": after.get("revision"),
+    }
+
+
 def _findings(connection: Connection[Any], server: Server, chosen: Chosen) -> list[Finding]:
     found = []
     others = sessions.others(connection, server.database, [connection.info.backend_pid])

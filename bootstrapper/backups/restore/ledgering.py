@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from bootstrapper.errors import FencedOffError
 from bootstrapper.plan import Change
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.fence import RELEASE, Fence
+from bootstrapper.postgres.hold import Hold
 from bootstrapper.postgres.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.step import Project
 
@@ -24,6 +25,12 @@ UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0
     run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL, backend_start = NULL,
     worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
 RETURNING token
+"""
+# The run that took the backup was the only one under way: it is the latest in the dump.
+_END_OF_DUMP = """
+UPDATE {runs} SET outcome = CASE command WHEN 'backup' THEN 'done' ELSE 'interrupted' END,
+    error = CASE command WHEN 'backup' THEN NULL ELSE %s END, finished_at = greatest(started_at, %s)
+WHERE outcome IS NULL AND serial = (SELECT max(serial) FROM {runs})
 """
 _BEGAN = "UPDATE {runs} SET started_at = %s WHERE run_id = %s"
 
@@ -38,8 +45,19 @@ def started_at(connection: Connection[Any], fence: Fence) -> datetime:
     return began
 
 
-def settle(connection: Connection[Any], fence: Fence, project: Project, changes: list[Change], began: datetime) -> int:
+def settle(
+    connection: Connection[Any],
+    fence: Fence,
+    *,
+    project: Project,
+    changes: list[Change],
+    began: datetime,
+    manifest: Manifest | None,
+    origin: Mapping[str, str | None],
+) -> int:
     """Writes the restore into the new database's ledger as done, and gives the lock's token there.
+
+    The run that took the backup was in the middle of its work in the dump: here it ends with it.
 
     Nobody sees it before the database has its name, and it has that only if the restore is done. The token is above
     all of both databases: a run from before the restore compares it, and writes nothing.
@@ -47,6 +65,7 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
     Args:
         fence: That of the run in the old database.
         began: When that run began.
+        origin: What is restored, as history tells it.
     """
     names = fence.ledger
     with connection.transaction():
@@ -55,6 +74,9 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
         row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
         assert row is not None
         token = int(row[0])
+        told = f"its backup was restored by run {fence.run_id}: what it did afterwards is not in this database"
+        ended = manifest.created_at if manifest is not None else began
+        connection.execute(names.fill(_END_OF_DUMP), (told, ended))
         ledger.start_run(
             connection,
             names,
@@ -66,11 +88,20 @@ def settle(connection: Connection[Any], fence: Fence, project: Project, changes:
             version=__version__,
             host=socket.gethostname(),
             pid=os.getpid(),
+            project=project.name,
+            file=project.document.name,
         )
+        ledger.note_restored(connection, names, fence.run_id, origin)
         connection.execute(names.fill(_BEGAN), (began, fence.run_id))
         record(connection, names, fence, changes)
         ledger.finish_run(connection, names, fence.run_id, "done")
     return token
+
+
+def note_origin(hold: Hold, origin: Mapping[str, str | None]) -> None:
+    """In the ledger of the database that is replaced, before it is: a restore that fails names its backup too."""
+    with hold.transaction() as connection:
+        ledger.note_restored(connection, hold.fence.ledger, hold.fence.run_id, origin)
 
 
 def record(

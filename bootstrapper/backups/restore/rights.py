@@ -8,10 +8,13 @@ from typing import Any
 import psycopg
 from psycopg import Connection, errors, sql
 
+from bootstrapper.backups.restore import maintenance, sessions
 from bootstrapper.backups.restore.likeness import Likeness, grants, likeness, shown, statements
-from bootstrapper.backups.restore.sessions import Session
+from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
 from bootstrapper.postgres.ledger import TABLES, LedgerNames
+from bootstrapper.postgres.session import Session
+from bootstrapper.step import Project
 
 INSUFFICIENT = "42501"
 
@@ -66,6 +69,23 @@ WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
       SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i'))
 ORDER BY 1, 2
 """
+
+
+def require_all(session: Session, project: Project, deadline: Deadline, *, in_place: bool, terminate: bool) -> None:
+    """Raises RefusedError for a right that is missing, GuardError for what is in the way for good."""
+    target, name = project.target, session.server.database
+    own = [session.connection.info.backend_pid]
+    if in_place:
+        with session.read_only() as connection:
+            require_may_empty(connection, target.where, project.ledger)
+            if terminate:
+                require_may_terminate(connection, name, own)
+        return
+    with maintenance.outside(target, name, deadline) as connection:
+        require_may(connection, target.where, name)
+        sessions.require_no_prepared(connection, name)
+        if terminate:
+            require_may_terminate(connection, name, own)
 
 
 def require_may(connection: Connection[Any], where: str, name: str) -> None:
@@ -128,7 +148,7 @@ def _require_dressing(connection: Connection[Any], where: str, name: str, like: 
 
 def require_may_terminate(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> None:
     """Raises GuardError with the sessions in the database that this role may not end."""
-    found = [Session(*row) for row in connection.execute(_UNTOUCHABLE, (database, list(own))).fetchall()]
+    found = [sessions.Session(*row) for row in connection.execute(_UNTOUCHABLE, (database, list(own))).fetchall()]
     if found:
         more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         raise GuardError(

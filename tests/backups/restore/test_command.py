@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bootstrapper.backups.catalogue import find
+from bootstrapper.backups.catalogue import backups, find
 from bootstrapper.backups.restore import beside, swapping
 from bootstrapper.backups.restore.kept import kept_name
 from tests.backups.restore.shops import FILE, Shop, opened_shop
@@ -238,8 +238,43 @@ def test_the_ledger_that_was_restored_tells_of_the_restore(corner_shop: Shop) ->
     corner_shop.run("backup")
     corner_shop.run("restore", "--latest", "--yes")
     runs = corner_shop.execute("SELECT command, outcome FROM bootstrapper.runs ORDER BY serial")
-    assert runs == [("backup", "done"), ("backup", None), ("restore", "done")]
+    assert runs == [("backup", "done"), ("backup", "done"), ("restore", "done")]
     assert corner_shop.execute("SELECT uses, kind FROM bootstrapper.steps ORDER BY id")[-1] == ("restore", "result")
+
+
+def test_history_names_what_a_restore_put_back_and_ends_the_run_that_took_the_backup(corner_shop: Shop) -> None:
+    corner_shop.execute("CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('r1')")
+    later = "  - uses: sql\n    with: {statement: UPDATE alembic_version SET version_num = 'r2'}\n    check: never\n"
+    corner_shop.project.write(FILE + later)
+    assert corner_shop.run("apply").returncode == 0
+    (taken,) = backups(corner_shop.project.folder / "backups")
+    done = corner_shop.run("restore", "--latest", "--yes")
+    assert done.returncode == 0, done.stderr
+    (restored, applied) = json.loads(corner_shop.run("history", "--format", "json").stdout)
+    assert (applied["command"], applied["outcome"]) == ("apply", "interrupted")
+    assert applied["finished_at"] >= applied["started_at"]
+    assert f"its backup was restored by run {restored['run_id']}" in applied["error"]
+    assert (restored["project"], restored["file"], restored["environment"]) == ("shop", "bootstrap.yaml", "here")
+    origin = restored["restored"]
+    assert (origin["backup"], origin["from"], origin["to"]) == (str(taken.path), "r2", "r1")
+    assert (origin["taken_by"], origin["taken_at"]) == (applied["run_id"], taken.manifest.created_at.isoformat())
+    text = " ".join(corner_shop.run("history").stdout.split())
+    assert "not finished" not in text
+    assert "restore · shop · bootstrap.yaml · here done in " in text
+    assert f"< {taken.path}, taken {taken.manifest.created_at:%Y-%m-%d %H:%M:%S}" in text
+    assert f"by run {applied['run_id']}: revision r2 replaced by r1" in text
+
+
+def test_a_restore_in_place_and_one_that_fails_name_their_backup_in_history(corner_shop: Shop) -> None:
+    taken = changed(corner_shop)
+    assert corner_shop.run("restore", "--latest", "--in-place", "--yes").returncode == 0
+    with psycopg.connect(corner_shop.project.url):
+        assert corner_shop.run("restore", str(taken), "--yes").returncode == 9
+    found = json.loads(corner_shop.run("history", "--format", "json").stdout)[:2]
+    assert [(each["outcome"], each["restored"]["backup"]) for each in found] == [
+        ("failed", str(taken)),
+        ("done", str(taken)),
+    ]
 
 
 def test_restoring_needs_the_lock_of_the_file(corner_shop: Shop) -> None:
