@@ -176,7 +176,7 @@ def pull(request: Request, wanted: Wanted) -> Pulled:
     with opened(request, "pull", writes=False) as run:
         run.executor.open_gates()
         with run.session.read_only() as connection:
-            return pulling.pull(connection, wanted, run.project.directory)
+            return pulling.pull(connection, wanted, run.project)
 
 
 def relative_target(request: Request, text: str) -> str:

@@ -31,7 +31,9 @@ _PATH = click.Path(path_type=Path)
     help="With --into, the most rows of a table that stay in the YAML.",
 )
 @click.option(
-    "--mode", type=click.Choice(["create", "update"]), default="create", show_default=True, help="Mode of the fixtures."
+    "--mode",
+    type=click.Choice(["create", "update"]),
+    help="Mode of the fixtures; by default that of the file's fixture for the table, else create.",
 )
 @click.option("--force", is_flag=True, help="Overwrites files that exist.")
 @takes(*options.WHERE, options.timeout, *options.PRINTING)
@@ -42,7 +44,7 @@ def pull(
     output: Path | None,
     into: Path | None,
     inline: int,
-    mode: str,
+    mode: str | None,
     force: bool,
 ) -> int:
     """Write fixtures from the rows that tables hold now.
