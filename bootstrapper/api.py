@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, errors
 
 from bootstrapper import builtins, config, following, guarding, recovery
 from bootstrapper.config import Loaded
 from bootstrapper.demands import messages
 from bootstrapper.disclosure import disclose
-from bootstrapper.errors import BootstrapperError, UnsetVariablesError, UsageError
+from bootstrapper.errors import BootstrapperError, RefusedError, UnsetVariablesError, UsageError
 from bootstrapper.events import RunFinished, Warned, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.patience import while_held
 from bootstrapper.plan import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugins import PluginInfo, unlisted
-from bootstrapper.postgres import ledger, lockstate
+from bootstrapper.postgres import ledger, ledgerrights, lockstate
 from bootstrapper.postgres.embedded import EmbeddedServer
 from bootstrapper.postgres.ledger import LedgerNames, RunRecord
 from bootstrapper.postgres.lock import Holder, read_holder
 from bootstrapper.postgres.lockstate import LockState, read_state
 from bootstrapper.postgres.records import RunHistory, read_history
+from bootstrapper.postgres.saying import said
 from bootstrapper.renderer import Renderer
 from bootstrapper.step import Step
 
@@ -60,6 +61,9 @@ __all__ = [
 ]
 
 
+_MAY_SIGNAL = "Break the lock as a member of the holder's role, or of pg_signal_backend."
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What `apply` did.
@@ -79,16 +83,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Status:
-    """How things stand. `last_run` and `holder` are None where there is none, or the ledger can not be read.
+    """How things stand. `last_run` and `holder` are None where there is none, or the ledger cannot be read.
 
     Attributes:
-        errors: Why some of the steps are unknown.
+        errors: Why some of it is unknown.
+        knows_ledger: Whether the role may read the ledger.
     """
 
     plan: Plan
     last_run: RunHistory | None
     holder: Holder | None
     errors: tuple[BootstrapperError, ...] = ()
+    knows_ledger: bool = True
 
 
 @dataclass(frozen=True)
@@ -159,10 +165,14 @@ def follow(request: Request) -> bool:
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:
-    """The latest runs with their revisions, newest first; None where there is no ledger that can be read."""
+    """The latest runs with their revisions, newest first; None where there is no ledger.
+
+    Raises RefusedError where the role may not read it.
+    """
     with opened(request, "history", writes=False) as run:
         run.executor.open_gates()
         with run.session.read_only() as connection:
+            ledgerrights.require(connection, run.project.ledger, run.session.target.where)
             try:
                 return read_history(connection, run.project.ledger, most)
             except ledger.UNREADABLE:
@@ -210,16 +220,22 @@ def status(request: Request) -> Status:
     with opened(request, "status", writes=False) as run:
         run.session.open()
         with run.session.read_only() as connection:
+            refused = ledgerrights.refusal(connection, run.project.ledger, run.session.target.where)
             holder = read_holder(connection, run.project.ledger)
             last = _last_of_all(connection, run.project.ledger)
-        steps, errors = run.executor.look_at_what_can_be()
+        steps, found = run.executor.look_at_what_can_be()
         planned = _plan_of(run, steps, last, is_result=True)
-    return Status(planned, last, holder if holder.run_id is not None else None, tuple(errors))
+    found += [refused] if refused is not None else []
+    return Status(planned, last, holder if holder.run_id is not None else None, tuple(found), refused is None)
 
 
 def lock_state(request: Request) -> LockState | None:
-    """Who holds the lock and who waits for it; None where it is free."""
+    """Who holds the lock and who waits for it; None where it is free.
+
+    Raises RefusedError where the role may not read the ledger.
+    """
     with opened(request, "lock show", writes=False) as run, run.session.read_only() as connection:
+        ledgerrights.require(connection, run.project.ledger, run.session.target.where)
         state = read_state(connection, run.project.ledger)
     quote = request.masker.quote
     return state and replace(state, blocked=tuple(replace(each, query=quote(each.query)) for each in state.blocked))
@@ -228,10 +244,15 @@ def lock_state(request: Request) -> LockState | None:
 def break_lock(request: Request, run: str) -> LockState:
     """Takes the lock away from just that run, named by its id or the end of it; gives the state that was ended.
 
-    Raises GuardError where another run holds it, or none does.
+    Raises GuardError where another run holds it, or none does, and RefusedError where the role may not do that.
     """
     with opened(request, "lock break", writes=True, queues=False) as at, at.session.limited(at.session.connection):
-        return lockstate.break_lock(at.session.connection, at.project.ledger, run)
+        where = at.session.target.where
+        ledgerrights.require_breaking(at.session.connection, at.project.ledger, where)
+        try:
+            return lockstate.break_lock(at.session.connection, at.project.ledger, run)
+        except errors.InsufficientPrivilege as error:
+            raise RefusedError(where, f"the holder cannot be ended: {said(error)}", hint=_MAY_SIGNAL) from error
 
 
 def _last_of_all(connection: Connection[Any], names: LedgerNames) -> RunHistory | None:

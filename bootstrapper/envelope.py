@@ -204,7 +204,9 @@ class LedgerConfig(Section):
     schema_: Annotated[str, AfterValidator(_schema_name)] = Field(
         "bootstrapper", alias="schema", min_length=1, description="The schema of the tables."
     )
-    grant_to: list[str] = Field(default_factory=list, description="Roles that may read them.")
+    grant_to: list[str] = Field(
+        default_factory=list, description="Roles that may read them, from the next run on that writes."
+    )
 
 
 class LimitsConfig(Section):

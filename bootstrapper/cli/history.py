@@ -42,7 +42,7 @@ def history(invocation: Invocation, *, most: int) -> int:
 
 def _text(found: list[RunHistory] | None) -> Iterator[str]:
     if not found:
-        yield "no runs" if found is not None else "no runs: there is no ledger that this role can read"
+        yield "no runs" if found is not None else "no runs: the database has no ledger"
     for run in found or ():
         yield _run(run)
         if run.restored is not None:

@@ -42,7 +42,8 @@ def _text(found: Status) -> str:
     width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
     steps = [line for step in plan.steps for line in _step(step, width)]
     besides = [line for step in plan.steps for item in step.findings for line in wrapped(wording.finding(item), hang=2)]
-    facts = [f"last run: {_run(found.last_run)}", f"lock: {wording.one_line(str(found.holder or 'free'))}"]
+    last, holder = _run(found.last_run), wording.one_line(str(found.holder or "free"))
+    facts = [f"last run: {last}", f"lock: {holder}"] if found.knows_ledger else ["last run: unknown", "lock: unknown"]
     facts = [line for fact in facts for line in wrapped(fact, hang=4)]
     return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
 
@@ -76,5 +77,11 @@ def _json(found: Status) -> str:
     record = asdict(found.last_run) if found.last_run else None
     holder = asdict(found.holder) if found.holder else None
     errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code} for error in found.errors]
-    data = {"plan": json.loads(found.plan.to_json()), "last_run": record, "holder": holder, "errors": errors}
+    data = {
+        "plan": json.loads(found.plan.to_json()),
+        "last_run": record,
+        "holder": holder,
+        "knows_ledger": found.knows_ledger,
+        "errors": errors,
+    }
     return jsontext.dumps(data)

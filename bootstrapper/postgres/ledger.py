@@ -16,7 +16,7 @@ from uuid import UUID
 
 from psycopg import Connection, errors, sql
 
-from bootstrapper.errors import AheadError, InvalidFileError, Problem, RefusedError
+from bootstrapper.errors import AheadError, RefusedError
 from bootstrapper.plan import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
@@ -91,8 +91,6 @@ def create(connection: Connection[Any], names: LedgerNames) -> None:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(names.schema_identifier))
     ddl = files("bootstrapper.postgres").joinpath("ledger.sql").read_text(encoding="utf-8")
     connection.execute(names.fill(ddl))
-    for role in names.grant_to:
-        _grant(connection, names, role)
 
 
 def _require_create_on_database(connection: Connection[Any], names: LedgerNames) -> None:
@@ -108,16 +106,6 @@ def _require_create_on_database(connection: Connection[Any], names: LedgerNames)
             sqlstate="42501",
             hint="Grant it CREATE on the database, or name a schema that exists: ledger: {schema: NAME}.",
         )
-
-
-def _grant(connection: Connection[Any], names: LedgerNames, role: str) -> None:
-    tables = sql.SQL(", ").join(names.table(name) for name in TABLES)
-    to = sql.Identifier(role)
-    known = connection.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", (role,)).fetchone()
-    if not known and role != "public":
-        raise InvalidFileError([Problem(f"ledger: grant_to names the role {role!r}, which the server does not have")])
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(names.schema_identifier, to))
-    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, to))
 
 
 def complete(connection: Connection[Any], names: LedgerNames) -> None:

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import Connection, errors
 
 from bootstrapper.errors import RefusedError, StepFailedError, UnreachableError
-from bootstrapper.postgres import ledger
+from bootstrapper.postgres import ledger, ledgerrights
 from bootstrapper.postgres.fence import Fence
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS
 from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, WATCH_CLIENT, Hold
@@ -149,6 +149,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         if not ledger.exists(connection, names):
             ledger.create(connection, names)
         ledger.complete(connection, names)
+        ledgerrights.grant(connection, names)
         row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # as text it hangs on the role's DateStyle
         if row is None and not connection.execute(names.fill("SELECT 1 FROM {lock}")).fetchone():
             ledger.create(connection, names)  # a restored dump brought the table without its row

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from bootstrapper.identifiers import uuid7
-from tests.cli.project import Project
+from tests.cli.project import BOOTSTRAP, Project
 from tests.waiting import at_most, eventually
 
 SLOW = """\
@@ -149,3 +151,51 @@ def test_a_killed_holder_frees_the_lock_although_its_statement_would_go_on(
     project.write(SLOW.replace("SELECT pg_sleep(60)", "SELECT 1"))
     done = project.run("apply", "--timeout", "20s")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def reader(project: Project) -> Iterator[Project]:
+    """The project with the address of a role that may not read its ledger."""
+    project.write()
+    assert project.run("apply").returncode == 0
+    role, parts = f"reader_{uuid7().hex[-12:]}", conninfo_to_dict(project.url)
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'".encode())
+        yield replace(project, url=f"postgresql://{role}:p@{parts['host']}:{parts['port']}/{parts['dbname']}")
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def role_of(project: Project) -> str:
+    return str(conninfo_to_dict(project.url)["user"])
+
+
+@pytest.mark.parametrize("command", [("lock", "show"), ("lock", "break", "01a207f113ab"), ("history",)])
+def test_a_role_that_cannot_read_the_ledger_is_told_so(reader: Project, command: tuple[str, ...]) -> None:
+    ended = reader.run(*command)
+    role = role_of(reader)
+    assert (ended.returncode, ended.stdout) == (6, "")
+    assert f"role {role} may not read the ledger: permission denied for schema bootstrapper" in ended.stderr
+    assert f"hint: Name it in the file, `ledger: {{grant_to: [{role}]}}`" in ended.stderr
+
+
+def test_status_calls_unknown_what_the_role_cannot_read(reader: Project) -> None:
+    ended = reader.run("status")
+    assert ended.returncode == 6
+    assert "last run: unknown\n" in ended.stdout
+    assert "lock: unknown\n" in ended.stdout
+    told = json.loads(reader.run("status", "--format", "json").stdout)
+    assert (told["knows_ledger"], told["errors"][0]["exit_code"]) == (False, 6)
+
+
+def test_a_role_that_is_named_later_may_read_the_ledger_after_the_next_run_that_writes(
+    reader: Project, project: Project
+) -> None:
+    role = role_of(reader)
+    project.write(BOOTSTRAP.replace("steps:", f"ledger: {{grant_to: [{role}]}}\nsteps:"))
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        connection.execute("DELETE FROM notes")
+    assert project.run("apply").returncode == 0
+    assert reader.run("lock", "show").stdout == "free\n"
+    refused = reader.run("lock", "break", "01a207f113ab")
+    assert refused.returncode == 6
+    assert f"role {role} may read the ledger, and not break the lock" in refused.stderr
