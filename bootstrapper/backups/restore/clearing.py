@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,6 +9,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from bootstrapper.backups.restore.contentstable import Entry
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
 
 # Partitions are locked with their table. Who may not delete from a table may not drop it either.
@@ -20,9 +20,13 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^(pg
   AND NOT (n.nspname = %(schema)s AND c.relname = ANY (%(tables)s))
   AND pg_catalog.has_table_privilege(c.oid, 'DELETE') ORDER BY c.oid
 """
-# The kinds of entries that tables make, as pg_restore lists them.
-_KINDS = "TABLE|TABLE DATA|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|CONSTRAINT|FK CONSTRAINT|INDEX|DEFAULT|COMMENT|ACL"
-_TOC = re.compile(r"\d+; \d+ \d+ (?P<about>.*)")
+_REMARKS = frozenset({"COMMENT", "SECURITY LABEL"})
+# What tables have beside themselves.
+_PARTS = _REMARKS | {
+    *("TABLE DATA", "SEQUENCE", "SEQUENCE SET", "SEQUENCE OWNED BY", "CONSTRAINT", "CHECK CONSTRAINT"),
+    *("FK CONSTRAINT", "INDEX", "INDEX ATTACH", "TABLE ATTACH", "DEFAULT", "ACL", "TRIGGER", "RULE", "POLICY"),
+    *("ROW SECURITY", "STATISTICS", "STATISTICS DATA"),
+}
 
 
 @dataclass(frozen=True)
@@ -74,34 +78,47 @@ def fence(names: LedgerNames, run_id: str, token: int) -> str:
     )
 
 
-def wanted_entries(listing: str, names: LedgerNames, there: Contents) -> str:
-    """The table of contents that `pg_restore --list` printed, without the ledger and without what stays anyway."""
-    return "".join(f"{line}\n" for line in listing.splitlines() if not _is_left_out(line, names, there))
+def wanted(entries: Sequence[Entry], names: LedgerNames, there: Contents) -> list[Entry]:
+    """What is to be restored: all but the ledger and what stays anyway, in the same order."""
+    left_out: set[int] = set()
+    schemas = {entry.number for entry in entries if entry.kind == "SCHEMA"}
+    for entry in entries:
+        whole = set(entry.needs) - (schemas if entry.schema is not None else set())  # being in one is no part of it
+        is_part = bool(whole) and whole <= left_out
+        if _stays(entry, names, there) or _is_of_ledger(entry, names) or (is_part and _is_left_with(entry, names)):
+            left_out.add(entry.number)
+    return [entry for entry in entries if entry.number not in left_out]
 
 
-def _is_left_out(line: str, names: LedgerNames, there: Contents) -> bool:
-    entry = _TOC.fullmatch(line)
-    if entry is None:
+def _stays(entry: Entry, names: LedgerNames, there: Contents) -> bool:
+    """Whether it is an object of its own, in no schema, that is there and was not dropped."""
+    match entry.kind:
+        case "SCHEMA":
+            return entry.name in there.schemas - {"public"} or entry.name == names.schema == DEFAULT_SCHEMA
+        case "EXTENSION":
+            return entry.name in there.extensions
+        case "SUBSCRIPTION":
+            return entry.name in there.subscriptions
+    return False
+
+
+def _is_of_ledger(entry: Entry, names: LedgerNames) -> bool:
+    if entry.schema != names.schema or entry.kind == "DEFAULT ACL":  # which are dropped there, too
         return False
-    about = entry["about"].rpartition(" ")[0]  # without the owner
-    if any(about in (f"SCHEMA - {name}", f"COMMENT - SCHEMA {name}") for name in there.schemas - {"public"}):
-        return True
-    if any(about in (f"EXTENSION - {name}", f"COMMENT - EXTENSION {name}") for name in there.extensions):
-        return True
-    if any(about in (f"SUBSCRIPTION - {name}", f"COMMENT - SUBSCRIPTION {name}") for name in there.subscriptions):
-        return True
-    return _is_of_ledger(about, names)
+    return names.schema == DEFAULT_SCHEMA or (
+        entry.kind == "TABLE" and entry.name in {names.table_name(name) for name in TABLES}
+    )
 
 
-def _is_of_ledger(about: str, names: LedgerNames) -> bool:
-    schema = re.escape(names.schema)
-    if names.schema == DEFAULT_SCHEMA:
-        return bool(re.fullmatch(rf"((SCHEMA|ACL|COMMENT) - (SCHEMA )?{schema}|({_KINDS}) {schema} .*)", about))
-    tables = "|".join(re.escape(names.table_name(name)) for name in TABLES)
-    whole = rf"({_KINDS}) {schema} (TABLE |COLUMN )?({tables})(\.\S+)?"
-    part = rf"(CONSTRAINT|FK CONSTRAINT|DEFAULT|COMMENT) {schema} (CONSTRAINT )?({tables}) .*"
-    made = rf"({_KINDS}) {schema} (SEQUENCE |INDEX )?({tables})_\w+_(seq|idx|key|pkey)"
-    return any(re.fullmatch(pattern, about) for pattern in (whole, part, made))
+def _is_left_with(entry: Entry, names: LedgerNames) -> bool:
+    """Whether it goes with the object that it is a part of, or tells something about.
+
+    The grants on a schema that stays come back as they were; those on the ledger's stay as they are.
+    """
+    if entry.schema is None:
+        is_acl_of_ledger = entry.kind == "ACL" and entry.name == f"SCHEMA {names.schema}"
+        return entry.kind in _REMARKS or (is_acl_of_ledger and names.schema == DEFAULT_SCHEMA)
+    return entry.kind in _PARTS
 
 
 def joined(statements: Sequence[str]) -> str:

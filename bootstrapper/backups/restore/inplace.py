@@ -12,7 +12,7 @@ from pathlib import Path
 from bootstrapper.backups.draft import draft, write_all
 from bootstrapper.backups.dump import take_into
 from bootstrapper.backups.places import goes_with_container, store_of
-from bootstrapper.backups.restore import clearing, fetching, ledgering, maintenance, script, sessions
+from bootstrapper.backups.restore import clearing, contentstable, fetching, ledgering, maintenance, script, sessions
 from bootstrapper.backups.restore.choosing import Chosen, backup_settings
 from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
@@ -129,7 +129,8 @@ class InPlace:
 
         dump = str(self.reader.chosen.path)
         with draft(Path(tempfile.gettempdir(), f"{fetching.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
-            write_all(descriptor, clearing.wanted_entries(self._listing(dump), names, there).encode())
+            wanted = clearing.wanted(contentstable.entries(self.reader.chosen.path), names, there)
+            write_all(descriptor, "".join(f"{entry.number};\n" for entry in wanted).encode())
             # Without it pg_restore commits in between, around large objects.
             command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={path}", dump]
             program = script.within(self.reader.sealed, script.of_program(command, self.reader.environment()))
@@ -160,12 +161,3 @@ class InPlace:
     @property
     def _pg_restore(self) -> str:
         return str(self.reader.tools("pg_restore").program("pg_restore"))
-
-    def _listing(self, dump: str) -> str:
-        """The whole table of contents; what is kept of a program's end are its last lines."""
-        lines: list[str] = []
-        command = [self._pg_restore, "--list", dump]
-        ended = self.reader.run(command, on_line=lines.append)
-        if ended.code != 0:
-            raise self.reader.failure(command, ended)
-        return "\n".join(lines)

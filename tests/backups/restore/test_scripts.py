@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrapper.backups.restore.clearing import Contents, wanted_entries
 from bootstrapper.backups.restore.complaints import Complaints, told
 from bootstrapper.backups.restore.script import of_file, without_unknown_settings
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.ledger import LedgerNames
 
 KNOWN = {"statement_timeout", "client_encoding"}
 HEAD = b"""--
@@ -35,23 +33,6 @@ COPY public.notes (body) FROM stdin;
 SET transaction_timeout = 0;
 \\.
 """
-LISTING = """;
-; Archive created at 2026-11-25
-;
-5; 2615 16400 SCHEMA - stock postgres
-6; 2615 16401 SCHEMA - bootstrapper postgres
-7; 3079 16402 EXTENSION - citext
-8; 0 0 COMMENT - EXTENSION citext
-219; 1259 16403 TABLE bootstrapper runs postgres
-220; 1259 16404 TABLE stock bootstrapper_runs postgres
-221; 1259 16405 TABLE stock item postgres
-3500; 0 16403 TABLE DATA bootstrapper runs postgres
-3501; 0 0 SEQUENCE SET stock bootstrapper_runs_serial_seq postgres
-3502; 2606 1 FK CONSTRAINT stock bootstrapper_steps bootstrapper_steps_run_id_fkey postgres
-3503; 0 0 ACL - SCHEMA bootstrapper postgres
-3504; 0 0 COMMENT stock TABLE bootstrapper_runs postgres
-3505; 0 0 TABLE stock bootstrapper_runsheet postgres
-""".replace("citext\n", "citext \n")  # an extension has no owner
 
 
 @given(st.lists(st.integers(0, len(HEAD + BODY)), max_size=6))
@@ -105,16 +86,3 @@ def test_many_errors_are_counted_and_the_first_ones_shown() -> None:
     assert "error 5" in text
     assert "error 6" not in text
     assert text.endswith("and 3 more")
-
-
-def entries(schema: str) -> list[str]:
-    there = Contents((), (), frozenset({"public", "stock"}), frozenset({"citext"}), frozenset())
-    return [line for line in wanted_entries(LISTING, LedgerNames(schema), there).splitlines() if line[0] != ";"]
-
-
-def test_of_a_ledger_in_its_own_schema_nothing_is_restored_in_place() -> None:
-    assert [line.split(";")[0] for line in entries("bootstrapper")] == ["220", "221", "3501", "3502", "3504", "3505"]
-
-
-def test_of_a_ledger_among_other_tables_just_its_tables_are_left_out() -> None:
-    assert [line.split(";")[0] for line in entries("stock")] == ["6", "219", "221", "3500", "3503", "3505"]
