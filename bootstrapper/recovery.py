@@ -18,7 +18,7 @@ from bootstrapper.errors import (
 )
 from bootstrapper.events import Emit, Warned
 from bootstrapper.executor import Executor
-from bootstrapper.postgres.sqlstates import CONNECTION_LOST
+from bootstrapper.postgres import sqlstates
 
 MOST_COMEBACKS = 5
 
@@ -51,5 +51,5 @@ def _is_loss(error: BootstrapperError, executor: Executor) -> bool:
     if executor.hold is None:
         return False
     if isinstance(error, MigrationError):
-        return error.sqlstate in CONNECTION_LOST
+        return sqlstates.is_loss(error.sqlstate, error.reason)
     return isinstance(error, UnreachableError | CommitUnknownError)

@@ -12,10 +12,8 @@ from bootstrapper.migrations.failures import WORTH_ANOTHER_TRY
 from bootstrapper.migrations.runner import Operation
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.versions import read_versions
-from bootstrapper.postgres.sqlstates import CONNECTION_LOST
+from bootstrapper.postgres.sqlstates import is_loss
 from bootstrapper.step import Context
-
-_PASSING = WORTH_ANOTHER_TRY | CONNECTION_LOST
 
 
 @contextmanager
@@ -30,13 +28,18 @@ def told(operation: Operation, context: Context, settings: MigrationSettings, be
     except FencedOffError:
         raise
     except BootstrapperError as error:
-        said = " ".join(_sentences(operation, context, settings, before, getattr(error, "sqlstate", None)))
+        said = " ".join(_sentences(operation, context, settings, before, is_passing=_is_passing(error)))
         error.hint = f"{error.hint} {said}" if error.hint else said
         raise
 
 
+def _is_passing(error: BootstrapperError) -> bool:
+    sqlstate = getattr(error, "sqlstate", None)
+    return sqlstate in WORTH_ANOTHER_TRY or is_loss(sqlstate, error.headline)
+
+
 def _sentences(
-    operation: Operation, context: Context, settings: MigrationSettings, before: Sequence[str], sqlstate: str | None
+    operation: Operation, context: Context, settings: MigrationSettings, before: Sequence[str], *, is_passing: bool
 ) -> Iterator[str]:
     try:
         after = read_versions(context.connection, settings).rows
@@ -48,7 +51,7 @@ def _sentences(
     if is_partial:
         yield "Look at what it did before you apply again."
     else:
-        yield "Apply again." if sqlstate in _PASSING else "Correct the cause and apply again."
+        yield "Apply again." if is_passing else "Correct the cause and apply again."
     if is_partial or tuple(after) != tuple(before):
         yield from _way_back(context)
 

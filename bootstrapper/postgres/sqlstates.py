@@ -158,3 +158,13 @@ def judge(sqlstate: str, message: str) -> Verdict:
 def judge_text(message: str) -> Verdict | None:
     """What an English text means; None where it says nothing that is known."""
     return next((verdict for pattern, verdict in _BY_TEXT if re.search(pattern, message, re.IGNORECASE)), None)
+
+
+def is_loss(sqlstate: str | None, message: str) -> bool:
+    """Whether an error says that the connection, or the server behind it, was lost or is not up."""
+    if sqlstate in CONNECTION_LOST:
+        return True
+    if sqlstate != PROTOCOL_VIOLATION and not (sqlstate is None and "FATAL:" in message):
+        return False
+    told = judge_text(message)
+    return told is not None and told.transient

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bootstrapper.postgres.sqlstates import judge
+from bootstrapper.postgres.sqlstates import is_loss, judge
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,23 @@ def test_some_trouble_deserves_only_a_short_wait(sqlstate: str, message: str) ->
     verdict = judge(sqlstate, message)
     assert verdict.transient
     assert verdict.patience_seconds <= 10
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "is_lost"),
+    [
+        ("57P01", "Verbindung wird abgebrochen", True),
+        ("08P01", "server conn crashed?", True),
+        ("08P01", "the database system is not yet accepting connections", True),
+        (None, "connection failed: FATAL:  the database system is in recovery mode", True),
+        ("08P01", "something new", False),
+        ("08P01", "password authentication failed", False),
+        (None, "the pipeline of the project was shutting down", False),
+        ("42P01", "relation does not exist", False),
+        (None, "", False),
+    ],
+)
+def test_a_server_that_is_away_is_known_by_a_poolers_text_too(
+    sqlstate: str | None, message: str, is_lost: bool
+) -> None:
+    assert is_loss(sqlstate, message) is is_lost
