@@ -19,6 +19,7 @@ from bootstrapper.backups.restore import (
     kept,
     ledgering,
     maintenance,
+    repeating,
     rights,
     verifying,
 )
@@ -98,7 +99,8 @@ def preview(
             rights.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
             chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
             with run.session.read_only() as connection:
-                step = describing.describe(connection, run.session.server, chosen, in_place=in_place)
+                names = run.project.ledger
+                step = describing.describe(connection, run.session.server, names, chosen, in_place=in_place)
             plan = _plan(run, step)
         yield plan, chosen
 
@@ -129,6 +131,9 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
                 else:
                     name = Beside(context, reader, changes, terminate, jobs).run()
         outcome = "done"
+        for finding in planned.findings:
+            if finding.target == repeating.TARGET:
+                request.tell(Warned(finding.message, finding.remedy))
         return Restored(name, time.monotonic() - started)
     except (BootstrapperError, KeyboardInterrupt) as error:
         is_signal = isinstance(error, KeyboardInterrupt) or error.exit_code >= 130

@@ -10,9 +10,10 @@ from psycopg import Connection
 
 from bootstrapper.backups import database
 from bootstrapper.backups.manifest import Manifest
-from bootstrapper.backups.restore import replication, sessions
+from bootstrapper.backups.restore import repeating, replication, sessions
 from bootstrapper.backups.restore.choosing import Chosen
 from bootstrapper.plan import Change, Finding, PlannedStep, State
+from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.session import Server
 from bootstrapper.units import show_seconds, show_size
 
@@ -25,17 +26,24 @@ WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_sche
 """
 
 
-def describe(connection: Connection[Any], server: Server, chosen: Chosen, *, in_place: bool) -> PlannedStep:
+def describe(
+    connection: Connection[Any], server: Server, names: LedgerNames, chosen: Chosen, *, in_place: bool
+) -> PlannedStep:
     """One change: the database as it is, and as the backup has it. Reads only."""
     name = server.database
     kept = "it is emptied and filled anew, after a fresh backup" if in_place else f"it is kept as {name}_before_RUN"
+    now = database.revision(connection)
     before = {
         "size": show_size(database.size(connection)),
-        "revision": _revision(database.revision(connection)),
+        "revision": repeating.shown(now),
         "rows": f"about {_count(connection):,}",
     }
     change = Change.update(f"database {name}", reason=kept, before=before, after=_after(chosen))
-    found = (*_findings(connection, server, chosen), *replication.findings(connection, name, in_place=in_place))
+    found = (
+        *_findings(connection, server, chosen),
+        *replication.findings(connection, name, in_place=in_place),
+        *repeating.findings(connection, names, chosen.manifest, now),
+    )
     return PlannedStep("restore", "restore", State.PENDING, changes=(change,), findings=found)
 
 
@@ -46,7 +54,7 @@ def _after(chosen: Chosen) -> Mapping[str, str | None]:
     rows = [number for number in manifest.rows.values() if number is not None]
     return {
         "size": show_size(manifest.database_size),
-        "revision": _revision(manifest.revision),
+        "revision": repeating.shown(manifest.revision),
         **({"rows": f"about {sum(rows):,}"} if rows else {}),
         "backup": f"{chosen.where} ({show_size(manifest.size)})",
         "taken": f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}, {_age(manifest)} ago",
@@ -85,12 +93,6 @@ def _findings(connection: Connection[Any], server: Server, chosen: Chosen) -> li
         told = f"holds a part only: it was taken with {', '.join(manifest.left_out)}"
         found.append(Finding(f"backup {chosen.where}", told, "What it leaves out is gone after a restore."))
     return found
-
-
-def _revision(revision: tuple[str, ...] | None) -> str:
-    if revision is None:
-        return "unknown"
-    return ", ".join(revision) or "none"
 
 
 def _count(connection: Connection[Any]) -> int:

@@ -265,6 +265,29 @@ def test_history_names_what_a_restore_put_back_and_ends_the_run_that_took_the_ba
     assert f"by run {applied['run_id']}: revision r2 replaced by r1" in text
 
 
+@pytest.mark.parametrize("options", [(), ("--in-place",)])
+def test_a_restore_warns_before_and_after_that_later_revisions_will_be_run_again(
+    corner_shop: Shop, options: tuple[str, ...]
+) -> None:
+    corner_shop.execute("CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('r1')")
+    corner_shop.back_up()
+    calm = corner_shop.run("restore", "--latest", "--dry-run", *options)
+    assert "again at once" not in calm.stdout
+    corner_shop.execute("UPDATE alembic_version SET version_num = 'r3'")
+    corner_shop.execute(
+        "INSERT INTO bootstrapper.revisions (run_id, step, revision, action)"
+        " SELECT gen_random_uuid(), 'migrate', revision, 'upgrade' FROM unnest(ARRAY['r2', 'r3']) AS revision"
+    )
+    done = corner_shop.run("restore", "--latest", "--yes", *options)
+    assert done.returncode == 0, done.stderr
+    warned = "the backup ends at revision r1, the replaced database at r3: an `apply` that waits for the lock"
+    again = "runs what lies between (r2, r3) again at once"
+    for told in (done.stdout, done.stderr):
+        words = " ".join(told.split())
+        assert (warned in words, again in words) == (True, True), told
+    assert "warning: the backup ends at revision r1" in " ".join(done.stderr.split())
+
+
 def test_a_restore_in_place_and_one_that_fails_name_their_backup_in_history(corner_shop: Shop) -> None:
     taken = changed(corner_shop)
     assert corner_shop.run("restore", "--latest", "--in-place", "--yes").returncode == 0
