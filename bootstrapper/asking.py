@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from psycopg import Connection, Cursor, errors
 from bootstrapper.condition import Condition
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plan import Answer
+from bootstrapper.postgres import settings
 from bootstrapper.postgres.pipelining import round_trip
 from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.step import Check, Context, Probe
@@ -49,14 +51,23 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
 
 def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
     """All probes in one round trip; raises the first error once the pipeline is in order again."""
+    cursors, is_lent = [], False
     with round_trip(connection):
-        return [connection.execute(_text(probe), probe.parameters or None) for probe in probes]
+        for probe in probes:
+            if probe.borrows_session != is_lent:
+                is_lent = probe.borrows_session
+                connection.execute(settings.LEND if is_lent else settings.TAKE_BACK)
+            cursors.append(connection.execute(_text(probe), probe.parameters or None))
+        if is_lent:
+            connection.execute(settings.TAKE_BACK)
+    return cursors
 
 
 def ask(check: Check, context: Context) -> Answer | CheckFailedError:
     """Asks a check that has no probe. Where the server said no, the transaction is aborted afterwards."""
     try:
-        return check.ask(context)
+        with settings.lent(context.connection) if check.borrows_session else nullcontext():
+            return check.ask(context)
     except CheckFailedError as error:
         return error
     except psycopg.Error as error:
@@ -107,7 +118,8 @@ class FixtureCondition:
 def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer | CheckFailedError:
     connection.execute("SAVEPOINT probe")
     try:
-        rows: Sequence[Sequence[Any]] = connection.execute(_text(probe), probe.parameters or None).fetchall()
+        with settings.lent(connection) if probe.borrows_session else nullcontext():
+            rows: Sequence[Sequence[Any]] = connection.execute(_text(probe), probe.parameters or None).fetchall()
         answer = _read(check, rows)
     except psycopg.Error as error:
         if connection.closed:

@@ -43,6 +43,7 @@ from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.lockwatch import LockWatch
 from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.settings import lent
 from bootstrapper.postgres.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
@@ -135,9 +136,10 @@ class Executor:
             return planned
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
         try:
-            if sql and items:
-                items = entry.unit.with_sql(context, items)
-            findings = tuple(entry.unit.findings(context, items))
+            with lent(context.connection) if entry.unit.borrows_session else nullcontext():
+                if sql and items:
+                    items = entry.unit.with_sql(context, items)
+                findings = tuple(entry.unit.findings(context, items))
         except Exception as error:
             failure = explain(entry, context, error)
             if failure is error:
@@ -345,7 +347,8 @@ class Executor:
 
     def _do(self, turn: Turn) -> None:
         self._has_parts = False
-        with turn.hold.lasting(turn.entry.name):
+        prepares = turn.step.borrows_session and type(turn.step).prepare is not Step.prepare
+        with turn.hold.lasting(turn.entry.name), turn.hold.lent_outside() if prepares else nullcontext():
             turn.step.prepare(turn.context, turn.items)
         if not turn.step.transactional:
             self._apply_between_rows(turn)
@@ -437,7 +440,8 @@ class Executor:
         if turn.entry.check is not None:
             name, answer = f"check {turn.entry.check}", _ask_after(turn.entry.check, turn.context)
         else:
-            left = turn.step.changes(turn.context)
+            with lent(connection) if turn.step.borrows_session else nullcontext():
+                left = turn.step.changes(turn.context)
             name = "its own comparison"
             changes = f"{len(left)} change{'' if len(left) == 1 else 's'}"
             answer = Answer.no(f"{changes} still to make") if left else Answer.yes()

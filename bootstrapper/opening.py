@@ -195,7 +195,7 @@ def opened(request: Request, command: str, *, writes: bool, queues: bool = True)
         deadline = Deadline.after(seconds)
         turnstile = Turnstile(target.where) if writes and queues else None
         name = f"bootstrapper/{project.name}"
-        session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile)
+        session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
 
         def make_context(entry: Entry) -> Context:
             seconds = entry.timeout_seconds if entry.timeout_seconds is not None else limits.step_timeout

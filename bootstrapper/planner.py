@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -21,6 +22,7 @@ from bootstrapper.errors import (
 )
 from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
 from bootstrapper.postgres.saying import said_without_values
+from bootstrapper.postgres.settings import lent
 from bootstrapper.resolver import Entry
 from bootstrapper.step import Check, Context, Gate, Scope, Step
 
@@ -101,7 +103,7 @@ class Planner:
     def _look_on(context: Context) -> None:
         """After an error of the server, in a new READ ONLY transaction: nothing was written."""
         if context.connection.info.transaction_status == TransactionStatus.INERROR:
-            context.connection.execute("ROLLBACK AND CHAIN")
+            context.session.look_on()
 
     def pending(self, names: Collection[str]) -> Answer:
         """Whether any of these steps has changes, or may have; steps that are left out of the run have none."""
@@ -166,7 +168,8 @@ class Planner:
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
         try:
-            return step.changes(context)
+            with lent(context.connection) if step.borrows_session else nullcontext():
+                return step.changes(context)
         except Exception as error:
             failure = explain(entry, context, error)
             if failure is error:

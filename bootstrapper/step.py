@@ -302,11 +302,14 @@ class Probe:
 
     Attributes:
         missing: The answer where a table, column or schema does not exist; None means unknown.
+        borrows_session: Whether it is asked with the settings of the project's own sessions, such as search_path; else
+            only names of pg_catalog are found.
     """
 
     statement: str | sql.Composable
     parameters: Sequence[object] | Mapping[str, object] = ()
     missing: Answer | None = None
+    borrows_session: bool = True
 
 
 class Check(ABC):
@@ -315,6 +318,7 @@ class Check(ABC):
     Attributes:
         Argument: What the value beside the key has to be: a StepModel or any type pydantic validates. None allowed
             by `type[None]` unions lets the bare key stand alone.
+        borrows_session: Whether `ask` sends statements of the project, which run with its own sessions' settings.
         asked_after: Whether the answer must be yes after the step was applied.
         only_in_when: Whether the question is about this run, and so makes no sense as a `check`.
         is_settled: Whether no step of the run can change the answer, because it is not about what the database holds.
@@ -322,6 +326,7 @@ class Check(ABC):
 
     key: ClassVar[str]
     Argument: ClassVar[Any] = None
+    borrows_session: ClassVar[bool] = True
     asked_after: ClassVar[bool] = True
     only_in_when: ClassVar[bool] = False
     is_settled: ClassVar[bool] = False
@@ -376,6 +381,7 @@ class Value(ABC):
     Attributes:
         secret: The result is masked everywhere.
         needs_database: Only usable in fixtures, where there is a connection.
+        borrows_session: Whether one that needs the database sees the search_path of the project's own sessions.
         create_only: The result is written when a row is created and never compared.
         verbatim: The argument is handed over as the file wrote it, its own variables and functions untouched.
     """
@@ -383,6 +389,7 @@ class Value(ABC):
     key: ClassVar[str]
     secret: ClassVar[bool] = False
     needs_database: ClassVar[bool] = False
+    borrows_session: ClassVar[bool] = True
     create_only: ClassVar[bool] = False
     verbatim: ClassVar[bool] = False
 

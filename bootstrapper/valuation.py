@@ -6,6 +6,7 @@ Nothing is resolved before it is needed: `needs` and `shown` look without resolv
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from bootstrapper.document import MalformedExpression, UnsetVariable, expand
 from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.masking import MASK
+from bootstrapper.postgres.settings import LEND_PATH, lent
 from bootstrapper.secrecy import hidden
 from bootstrapper.step import Context, Value
 from bootstrapper.suggestions import nearest
@@ -132,7 +134,9 @@ class _Evaluation:
             raise ValueError(f"{key} needs the database and can only be used in fixtures")
         secret = function.is_secret(argument)
         inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=in_secret or secret)
-        value = function.resolve(self.context, inner.value)
+        lends = function.needs_database and function.borrows_session
+        with lent(self.context.connection, LEND_PATH) if lends else nullcontext():
+            value = function.resolve(self.context, inner.value)
         if isinstance(value, str) and function.is_compared(argument):
             self.context.project.remembered[_remembered(key, inner.value, value)] = True
         if secret and isinstance(value, str):

@@ -35,6 +35,51 @@ def test_a_step_that_turns_foreign_keys_off_does_so_for_itself_only(project: Tri
     assert project.rows("SELECT * FROM users") == []
 
 
+def test_a_search_path_that_a_step_set_ends_with_it(project: TrialProject) -> None:
+    project.rows("CREATE SCHEMA tenant; CREATE TABLE tenant.users (id int PRIMARY KEY)")
+    write(project, "SET search_path = tenant")
+    project.write(
+        (project.folder / "bootstrap.yaml").read_text()
+        + "  - {name: third, uses: seed}\n"
+        + "fixtures: {users: {table: users, key: [id], rows: [{id: 5}]}}\n"
+    )
+    project.apply()
+    assert project.rows("SELECT id FROM public.users ORDER BY id") == [(1,), (5,)]
+    assert project.rows("SELECT id FROM tenant.users") == []
+
+
+def test_a_dump_that_empties_the_search_path_passes_its_check(project: TrialProject) -> None:
+    empty = "SELECT pg_catalog.set_config('search_path', '', false)"
+    project.write(
+        STEPS.format(first=f"{empty}; CREATE TABLE public.marks (i int)", second="INSERT INTO users VALUES (1)")
+    )
+    project.rows(TABLES)
+    project.apply()
+    assert project.has("marks")
+
+
+def test_triggers_and_defaults_see_the_search_path_of_the_projects_own_sessions(project: TrialProject) -> None:
+    project.rows(TABLES)
+    project.rows(
+        """
+        CREATE TABLE audit (id int);
+        CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN INSERT INTO audit VALUES (NEW.id); RETURN NULL; END$$;
+        CREATE TRIGGER at_once AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION noted();
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION noted();
+        """
+    )
+    project.write(
+        """
+steps: [{uses: lock}, {uses: seed}]
+fixtures: {users: {table: users, key: [id], rows: [{id: 5}]}}
+"""
+    )
+    project.apply()
+    assert project.rows("SELECT id FROM audit") == [(5,), (5,)]
+
+
 def test_temporary_tables_end_with_their_step(project: TrialProject) -> None:
     write(project, "CREATE TEMP TABLE users (id int)")
     project.apply()

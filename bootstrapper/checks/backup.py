@@ -26,6 +26,7 @@ class BackupCheck(Check):
     """`backup: {newer_than: 24h}`, looked for where the file's backup steps put theirs; of the whole database only."""
 
     key = "backup"
+    borrows_session = False
     is_settled = True
     Argument = BackupAge
 

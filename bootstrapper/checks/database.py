@@ -61,7 +61,7 @@ class DatabaseCheck(Check):
     def probe(self) -> Probe:
         ledger = self.project.ledger.schema
         prefix = "" if ledger == DEFAULT_SCHEMA else "bootstrapper_"
-        return Probe(_STATEMENT, (ledger, prefix))
+        return Probe(_STATEMENT, (ledger, prefix), borrows_session=False)
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         count, first = rows[0]

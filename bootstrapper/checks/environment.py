@@ -13,6 +13,7 @@ class EnvironmentCheck(Check):
     """`environment: [development, staging]`."""
 
     key = "environment"
+    borrows_session = False
     is_settled = True
     Argument = Annotated[list[str], Field(min_length=1)]
     only_in_when = True

@@ -31,7 +31,8 @@ class ExtensionCheck(Check):
         return ExtensionSettings(name=self.argument) if isinstance(self.argument, str) else self.argument
 
     def probe(self) -> Probe:
-        return Probe("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %s", (self._wanted.name,))
+        statement = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %s"
+        return Probe(statement, (self._wanted.name,), borrows_session=False)
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         wanted = self._wanted

@@ -11,6 +11,7 @@ class FixturesCheck(Check):
     """`fixtures`, or `fixtures: [names]`. Compares as the seed step does, each fixture as its mode says."""
 
     key = "fixtures"
+    borrows_session = False
     Argument = list[str] | None
 
     def ask(self, context: Context) -> Answer:

@@ -9,6 +9,7 @@ class NeverCheck(Check):
     """`check: never`."""
 
     key = "never"
+    borrows_session = False
     is_settled = True
     asked_after = False
 

@@ -29,7 +29,7 @@ class OnceCheck(Check):
     def probe(self) -> Probe:
         statement = self.project.ledger.fill(_STATEMENT)
         values = (self.argument, RESTORED_AS_OF, len(RESTORED_AS_OF) + 1)
-        return Probe(statement, values, missing=Answer.no("the ledger does not exist yet"))
+        return Probe(statement, values, missing=Answer.no("the ledger does not exist yet"), borrows_session=False)
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         if not rows:

@@ -13,6 +13,7 @@ class PendingCheck(Check):
     """`pending: [migrate]`: yes where one of the named steps has changes, or may have."""
 
     key = "pending"
+    borrows_session = False
     is_settled = True
     Argument = Annotated[list[str], Field(min_length=1)]
     only_in_when = True

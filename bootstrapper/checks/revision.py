@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import sql
-
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem
-from bootstrapper.migrations.leftovers import find_leftovers, leftovers_parameters, leftovers_query
+from bootstrapper.migrations.leftovers import find_leftovers
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, is_written_down, misnamed, read_declared
 from bootstrapper.migrations.versions import Versions, read_versions, rows_query
 from bootstrapper.step import Answer, Check, Context, Probe
 
-_WITH_LEFTOVERS = """
-SELECT versions.*, (SELECT count(*) FROM ({leftovers}) AS l WHERE l.repair <> '') FROM ({rows}) AS versions
-"""
 _NO_TABLE = "no version table"
 
 
@@ -25,26 +20,21 @@ class RevisionCheck(Check):
     """Yes at the revision or past it; `head` is the code's newest. No where the code does not know the database's."""
 
     key = "revision"
+    borrows_session = False
     Argument = str
 
     def probe(self) -> Probe | None:
-        """None where only Alembic can tell the revisions: that takes its time, which `ask` has a deadline for."""
+        """None where only Alembic can tell the revisions, which takes its time, or where more is asked than a row."""
         settings = self._settings()
-        if not is_written_down(settings, self.project, self.source):
+        if settings.repair or not is_written_down(settings, self.project, self.source):
             return None
         if self.argument not in ("head", "heads"):
             self._declared(settings)  # a revision that no file has is an error already while there is no version table
-        missing = Answer.no(_NO_TABLE)
-        if not settings.repair:
-            return Probe(rows_query(settings), missing=missing)
-        statement = sql.SQL(_WITH_LEFTOVERS).format(rows=rows_query(settings), leftovers=leftovers_query())
-        return Probe(statement, leftovers_parameters(self.project.ledger), missing=missing)
+        return Probe(rows_query(settings), missing=Answer.no(_NO_TABLE))
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
-        settings = self._settings()
         versions = Versions(tuple(row[0] for row in rows))
-        to_repair = rows[0][1] if settings.repair and rows else 0
-        return _judged(compare(self._declared(settings), versions), to_repair)
+        return _judged(compare(self._declared(self._settings()), versions))
 
     def ask(self, context: Context) -> Answer:
         settings = self._settings()
@@ -89,7 +79,7 @@ class RevisionCheck(Check):
         return found[0]
 
 
-def _judged(state: State, to_repair: int) -> Answer:
+def _judged(state: State, to_repair: int = 0) -> Answer:
     at = f"at {', '.join(state.rows)}" if state.rows else "at no revision"
     if state.unknown:
         return Answer.no(f"{at}, which the code does not have")

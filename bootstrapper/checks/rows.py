@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import sql
@@ -12,8 +12,9 @@ from bootstrapper.fixtures.statements import AND, raw
 from bootstrapper.fixtures.tables import TableName
 from bootstrapper.fixtures.texts import scalar_text
 from bootstrapper.plan import Answer
+from bootstrapper.postgres.relations import locate
 from bootstrapper.postgres.statements import fault_in_expression
-from bootstrapper.step import Check, Probe, StepModel
+from bootstrapper.step import Check, Context, Probe, StepModel
 
 
 class RowsArgument(StepModel):
@@ -40,21 +41,54 @@ class RowsArgument(StepModel):
         return value
 
 
+# The type's own `=`, and that of the type below a domain: by its name alone, another one might be found.
+_COLUMNS = """
+SELECT n.nspname, c.relname, a.attname, coalesce((
+    SELECT s.nspname FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_namespace AS s ON s.oid = o.oprnamespace
+    WHERE o.oprname = '=' AND (o.oprcanmerge OR o.oprcanhash) AND o.oprleft = b.oid AND o.oprright = b.oid
+    ORDER BY s.nspname <> 'pg_catalog' LIMIT 1), 'pg_catalog')
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
+JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_type AS b ON b.oid = coalesce(NULLIF(t.typbasetype, 0), t.oid)
+WHERE c.oid = %s
+"""
+
+
 class RowsCheck(Check):
     """`rows: {table: users, where: {role: admin}, at_least: 1}`. Stops counting once there are enough."""
 
     key = "rows"
+    borrows_session = False
     Argument = RowsArgument
 
-    def probe(self) -> Probe:
-        # Values are literals, not parameters: without parameters `%` in names and conditions means nothing.
-        return Probe(
-            sql.SQL("SELECT count(*) FROM (SELECT FROM {table} WHERE {where} LIMIT {limit}) AS found").format(
-                table=TableName.parse(self.argument.table).identifier,
-                where=_condition(self.argument.where),
-                limit=sql.Literal(self.argument.at_least),
-            )
-        )
+    def probe(self) -> Probe | None:
+        """None where values are compared: with which operators, the columns tell first."""
+        if isinstance(self.argument.where, dict):
+            return None
+        where: sql.Composable = sql.SQL("TRUE")
+        if self.argument.where is not None:
+            where = sql.SQL("({}\n)").format(raw(self.argument.where))  # the line break ends a comment at its end
+        return Probe(self._count(TableName.parse(self.argument.table).identifier, where))
+
+    def ask(self, context: Context) -> Answer:
+        name, where = TableName.parse(self.argument.table), self.argument.where
+        located = locate(context.connection, [(name.schema, name.name)])
+        columns = context.connection.execute(_COLUMNS, (located[0],)).fetchall() if located else []
+        if not columns:
+            return Answer.unknown(f"there is no table {name}")
+        operators = {column: operator for _, _, column, operator in columns}
+        missing = [column for column in where if column not in operators]
+        if missing:
+            return Answer.unknown(f"table {name} has no column {', '.join(missing)}")
+        condition = AND.join(_equals(column, operators[column], scalar_text(value)) for column, value in where.items())
+        count = self._count(sql.Identifier(*columns[0][:2]), condition)
+        return self.answer(context.connection.execute(count).fetchall())
+
+    def _count(self, table: sql.Identifier, where: sql.Composable) -> sql.Composed:
+        """Values are literals, not parameters: without parameters `%` in names and conditions means nothing."""
+        query = "SELECT pg_catalog.count(*) FROM (SELECT FROM {table} WHERE {where} LIMIT {limit}) AS found"
+        return sql.SQL(query).format(table=table, where=where, limit=sql.Literal(self.argument.at_least))
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         found, wanted = int(rows[0][0]), self.argument.at_least
@@ -64,15 +98,9 @@ class RowsCheck(Check):
         return Answer.no(f"{self.argument.table} has {found} of {wanted} {matching}")
 
 
-def _condition(where: str | Mapping[str, Any] | None) -> sql.Composable:
-    if where is None:
-        return sql.SQL("TRUE")
-    if isinstance(where, str):
-        return sql.SQL("({}\n)").format(raw(where))  # the line break ends a comment at its end
-    return AND.join(_equals(sql.Identifier(column), scalar_text(value)) for column, value in where.items())
-
-
-def _equals(column: sql.Identifier, text: str | None) -> sql.Composed:
+def _equals(column: str, operator: str, text: str | None) -> sql.Composed:
+    name = sql.Identifier(column)
     if text is None:
-        return sql.SQL("{} IS NULL").format(column)
-    return sql.SQL("{} = {}").format(column, sql.Literal(text))  # without a type of its own it takes the column's
+        return sql.SQL("{} IS NULL").format(name)
+    # Without a type of its own the value takes the column's.
+    return sql.SQL("{} OPERATOR({}.=) {}").format(name, sql.Identifier(operator), sql.Literal(text))

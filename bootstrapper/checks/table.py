@@ -10,12 +10,14 @@ from pydantic import StringConstraints
 from bootstrapper.step import Answer, Check, Probe
 
 _STATEMENT = """
-SELECT count(*) > 0
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = %s AND
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}') AND c.relname OPERATOR(pg_catalog.=) %s
+      AND n.nspname OPERATOR(pg_catalog.=) {schema})
 """
-_IN_SCHEMA = f"{_STATEMENT} n.nspname = %s"
-_IN_PATH = f"{_STATEMENT} n.nspname = ANY (pg_catalog.current_schemas(false))"
+_IN_SCHEMA = _STATEMENT.replace("{schema}", "%s")
+_IN_PATH = _STATEMENT.replace("{schema}", "ANY (pg_catalog.current_schemas(false))")
 
 
 class TableCheck(Check):

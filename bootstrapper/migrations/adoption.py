@@ -19,6 +19,7 @@ from bootstrapper.migrations.stamp import write_versions
 from bootstrapper.migrations.state import Declared
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.settings import greet
 from bootstrapper.postgres.target import Target
 from bootstrapper.step import Context
 
@@ -96,7 +97,9 @@ class Adoption:
         Operation(self.settings, asked, elsewhere, self.hold).run()
 
     def _connect(self, scratch: Target) -> Connection[Any]:
-        return connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)
+        connection = connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)
+        greet(connection)
+        return connection
 
 
 def _oid(connection: Connection[Any]) -> int:

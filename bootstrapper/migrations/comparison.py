@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, LedgerNames
+from bootstrapper.postgres.settings import ask_lent
 
 # What the server's own rendering of definitions hangs on; constants in defaults come out by style and time zone.
 _RENDERING = {
@@ -22,7 +23,8 @@ _RENDERING = {
     "quote_all_identifiers": "off",
 }
 _RENDER = """
-SELECT pg_catalog.set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)
+SELECT pg_catalog.set_config(s.name, s.value, true)
+FROM unnest(%s::text[], %s::text[]) AS s (name, value)
 """
 
 UNEXPECTED = ": not expected"
@@ -30,9 +32,11 @@ UNEXPECTED = ": not expected"
 
 # Asked before search_path is emptied.
 _FIND_VERSION_TABLE = """
-SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relname = %(name)s AND c.relkind IN ('r', 'p')
-  AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = %(schema)s END
+SELECT c.oid FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relname OPERATOR(pg_catalog.=) %(name)s AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')
+  AND CASE WHEN %(schema)s::pg_catalog.text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
+           ELSE n.nspname OPERATOR(pg_catalog.=) %(schema)s END
 """
 
 _OWNERS = ("table ", "foreign table ", "view ", "materialized view ", "domain ")
@@ -58,7 +62,7 @@ def describe(
     prefix = "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"
     schema, name = version_table
     with connection.transaction(force_rollback=True):
-        found = connection.execute(_FIND_VERSION_TABLE, {"schema": schema, "name": name}).fetchone()
+        found = ask_lent(connection, _FIND_VERSION_TABLE, {"schema": schema, "name": name}).fetchone()
         connection.execute(_RENDER, (list(_RENDERING), list(_RENDERING.values())))
         parameters = {"ledger": ledger.schema, "prefix": prefix, "version_table": found[0] if found else None}
         return dict(connection.execute(query, parameters).fetchall())

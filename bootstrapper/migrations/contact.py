@@ -11,6 +11,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.versions import read_versions
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.relations import current_schema
 from bootstrapper.step import Project
 
 # Only the schemas that the revisions work in: hosted databases come with schemas full of their host's tables. A table
@@ -20,7 +21,7 @@ _TABLES = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-  AND n.nspname IN (pg_catalog.current_schema(), %(schema)s)
+  AND n.nspname IN (%(current)s, %(schema)s)
   AND NOT (n.nspname = %(ledger)s AND c.relname = ANY (%(ledger_tables)s))
   AND c.relname <> ALL (%(version_tables)s)
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS l JOIN pg_catalog.pg_namespace AS m ON m.oid = l.relnamespace
@@ -57,6 +58,7 @@ def stranger(connection: Connection[Any], settings: MigrationSettings, project: 
         _TABLES,
         {
             "schema": settings.version_table_schema,
+            "current": current_schema(connection),
             "ledger": project.ledger.schema,
             "runs": project.ledger.table_name("runs"),
             "ledger_tables": [project.ledger.table_name(name) for name in ledger.TABLES],

@@ -24,6 +24,7 @@ from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.settings import greet
 from bootstrapper.step import Context
 
 # A block's row is followed by that of the upgrade, once the revision is whole.
@@ -120,6 +121,7 @@ def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> No
         closing(connect(target, deadline=deadline, application_name=name)) as connection,
         cut_off(connection, deadline),
     ):
+        greet(connection)
         hold.announce(connection)
         for each in found:
             hold.require()

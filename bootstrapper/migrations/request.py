@@ -21,45 +21,56 @@ from bootstrapper.step import Project
 if TYPE_CHECKING:
     from bootstrapper.migrations.layout import Layout
 
-_DATABASE_OID = "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
-_IDENTIFIER = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"
+# All that the worker sends runs with the search_path of the project's own sessions: every name is qualified.
+_DATABASE_OID = """(
+    SELECT oid::pg_catalog.text FROM pg_catalog.pg_database
+    WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+"""
+_IDENTIFIER = "(SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system())"
 # What it limits holds for its own waiting too: FOR UPDATE locks after the list was worked out.
 _FENCE = """
-SELECT run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity_and_limits}
+SELECT run_id::pg_catalog.text, token::pg_catalog.text, pg_catalog.pg_current_xact_id()::pg_catalog.text,
+       {identity_and_limits}
 FROM {lock} FOR UPDATE
 """
 # The same at the end of a transaction: it may have taken longer than the lease, and the heartbeat skips a locked row.
 _RENEWING_FENCE = """
 UPDATE {lock} SET expires_at = CASE
-    WHEN run_id = {run_id} AND token = {token}
-    THEN pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => {lease})
+    WHEN run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {token}
+    THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => {lease})
     ELSE expires_at END
-RETURNING run_id::text, token::text, pg_catalog.pg_current_xact_id()::text, {identity_and_limits}
+RETURNING run_id::pg_catalog.text, token::pg_catalog.text, pg_catalog.pg_current_xact_id()::pg_catalog.text,
+          {identity_and_limits}
 """
 # Only where our own connection is direct too: through a pooler, that backend would seem to work for ever.
 _NOTE_WORKER = """
 UPDATE {lock} SET worker_backend_pid = pg_catalog.pg_backend_pid(), worker_backend_start = (
-    SELECT backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid())
-WHERE run_id = {run_id} AND token = {token}
+    SELECT backend_start FROM pg_catalog.pg_stat_activity
+    WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())
+WHERE run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {token}
 """
 # The fence, and in the same round trip the revision's row. The names in doubled braces are filled in by the worker.
 _NOTING_FENCE = """
 WITH noted AS (
     INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes, file_sha256)
     SELECT run_id, {step}, {{{{revision}}}}, {{{{action}}}}, {{{{seconds}}}}, {indexes}, {file}
-    FROM {lock} WHERE run_id = {run_id} AND token = {token}
+    FROM {lock} WHERE run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {token}
 ) {fence}
 """
 _INDEXES = """(
-    SELECT pg_catalog.array_agg(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('i', 'I'))
+    SELECT pg_catalog.array_agg(pg_catalog.concat(
+        pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname)))
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{i,I}'))
 """
-_NO_FENCE = "SELECT {run_id}::text, {token}::text, pg_catalog.pg_current_xact_id()::text, {identity}"
+_NO_FENCE = """
+SELECT {run_id}::pg_catalog.text, {token}::pg_catalog.text, pg_catalog.pg_current_xact_id()::pg_catalog.text, {identity}
+"""
 _MAY = """
 SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
-       EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-               WHERE n.nspname = {schema} AND c.relname = {table}
+       EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c
+               JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+               WHERE n.nspname OPERATOR(pg_catalog.=) {schema} AND c.relname OPERATOR(pg_catalog.=) {table}
                  AND pg_catalog.has_table_privilege(c.oid, 'INSERT'))
 """
 
@@ -232,7 +243,7 @@ def _statements(settings: MigrationSettings, fence: Fence, identifier: str, step
             token=sql.Literal(fence.token),
             fence=renewing,
         )
-        for indexes, file in (("NULL::text[]", "NULL"), (_INDEXES, "{{file}}"))
+        for indexes, file in (("NULL::pg_catalog.text[]", "NULL"), (_INDEXES, "{{file}}"))
     )
     statements = {
         "identity": sql.SQL("SELECT {}").format(identity),

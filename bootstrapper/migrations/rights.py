@@ -9,6 +9,7 @@ from psycopg import sql
 from bootstrapper.errors import RefusedError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plan import Finding
+from bootstrapper.postgres.settings import ask_lent
 from bootstrapper.postgres.sqlstates import INSUFFICIENT_PRIVILEGE
 from bootstrapper.step import Context
 
@@ -50,5 +51,5 @@ class MissingRight:
 
 def missing(context: Context, settings: MigrationSettings) -> MissingRight | None:
     """The right without which no version table can be created; None where it is there, or nobody can tell."""
-    row = context.connection.execute(_REFUSED, (settings.version_table_schema,)).fetchone()
+    row = ask_lent(context.connection, _REFUSED, (settings.version_table_schema,)).fetchone()
     return MissingRight(*row) if row else None

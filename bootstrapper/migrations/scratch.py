@@ -14,6 +14,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import MigrationError
 from bootstrapper.postgres.closed import create_closed
 from bootstrapper.postgres.connect import connect
+from bootstrapper.postgres.settings import greet
 from bootstrapper.postgres.target import Target
 
 PREFIX = "bootstrapper_scratch_"
@@ -172,6 +173,7 @@ def _create_extensions(connection: Connection[Any], scratch: Target) -> None:
         return
     failures: list[tuple[str, psycopg.Error]] = []
     with connect(scratch, deadline=Deadline.after(_CONNECT_SECONDS), application_name="bootstrapper") as inside:
+        greet(inside)
         for extension, schema, version, is_used in wanted:
             try:
                 _create_extension(inside, extension, schema, version)

@@ -13,6 +13,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import read_declared
 from bootstrapper.migrations.versions import Versions, read_versions
 from bootstrapper.postgres.lock import Fence
+from bootstrapper.postgres.relations import current_schema
 from bootstrapper.step import Change, Context, Deferred, Step
 
 BASE = "base"
@@ -91,6 +92,7 @@ def write_versions(
     """Replaces the version rows, inside a transaction that passed the fence; creates the table where there is none."""
     schema, name = settings.version_table_schema, settings.version_table
     found = read_versions(connection, settings).schema or schema
+    found = found or current_schema(connection)
     table = sql.Identifier(found, name) if found else sql.Identifier(name)
     key, width = sql.Identifier(f"{name}_pkc"), max([_WIDTH, *(len(row) for row in rows)])
     connection.execute(sql.SQL(_CREATE).format(table=table, key=key, width=sql.Literal(width)))

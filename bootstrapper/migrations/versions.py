@@ -8,14 +8,16 @@ from typing import Any
 from psycopg import Connection, sql
 
 from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.postgres.settings import ask_lent
 
 # The catalogues may be read by anybody; to_regclass would fail on a schema that the role may not use.
 _FIND = """
 SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE')
     AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relname = %(table)s AND c.relkind IN ('r', 'p', 'v')
-  AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = %(schema)s END
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relname OPERATOR(pg_catalog.=) %(table)s AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v}')
+  AND CASE WHEN %(schema)s::pg_catalog.text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
+           ELSE n.nspname OPERATOR(pg_catalog.=) %(schema)s END
 """
 
 
@@ -40,13 +42,13 @@ def rows_query(settings: MigrationSettings, schema: str | None = None) -> sql.Co
     """The version rows; fails where there is no table."""
     schema = schema or settings.version_table_schema
     table = sql.Identifier(schema, settings.version_table) if schema else sql.Identifier(settings.version_table)
-    return sql.SQL("SELECT version_num::text FROM {} ORDER BY 1").format(table)
+    return sql.SQL("SELECT version_num::pg_catalog.text FROM {} ORDER BY 1").format(table)
 
 
 def read_versions(connection: Connection[Any], settings: MigrationSettings) -> Versions:
     """Looks for the table before it reads it, so that no transaction is aborted by a table that is missing."""
     parameters = {"table": settings.version_table, "schema": settings.version_table_schema}
-    found = connection.execute(_FIND, parameters).fetchone()
+    found = ask_lent(connection, _FIND, parameters).fetchone()
     if found is None:
         return Versions()
     schema, is_readable = found

@@ -52,8 +52,8 @@ LIBRARIES = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (
 PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 MOST_FRAMES = 100
 
-BACKEND = "SELECT pg_catalog.current_database()::text, pg_catalog.pg_backend_pid()"
-TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
+BACKEND = "SELECT pg_catalog.current_database()::pg_catalog.text, pg_catalog.pg_backend_pid()"
+TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
 REVISION = "{{revision}}"  # stands in the statement that notes a revision, as do ACTION, SECONDS and FILE
 ACTION = "{{action}}"
 SECONDS = "{{seconds}}"

@@ -19,12 +19,16 @@ LEASE_SECONDS = 15.0
 BEAT_SECONDS = 3.0
 
 # One statement, so that it needs no transaction of its own. A row that is locked belongs to our own worker at work:
-# SKIP LOCKED sees no row then, and no row is no loss.
+# SKIP LOCKED sees no row then, and no row is no loss. All names are qualified: the session may be lent to the project.
 _BEAT = """
 WITH seen AS (SELECT run_id, token FROM {lock} FOR UPDATE SKIP LOCKED),
-     renewed AS (UPDATE {lock} AS l SET expires_at = clock_timestamp() + {seconds} * interval '1 second'
-                 FROM seen WHERE seen.run_id = {run_id} AND seen.token = {token} RETURNING 1)
-SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM renewed)
+     renewed AS (
+         UPDATE {lock} AS l
+         SET expires_at =
+             pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => {seconds})
+         FROM seen WHERE seen.run_id OPERATOR(pg_catalog.=) {run_id} AND seen.token OPERATOR(pg_catalog.=) {token}
+         RETURNING 1)
+SELECT (SELECT pg_catalog.count(*) FROM seen), (SELECT pg_catalog.count(*) FROM renewed)
 """
 
 
@@ -37,7 +41,7 @@ class Heartbeat:
         composed = sql.SQL(_BEAT).format(
             lock=names.table("lock"),
             seconds=sql.Literal(LEASE_SECONDS),
-            run_id=sql.Literal(run_id),
+            run_id=sql.Literal(str(run_id)),
             token=sql.Literal(token),
         )
         self._statement = composed.as_bytes(connection)

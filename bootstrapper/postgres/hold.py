@@ -29,14 +29,16 @@ VERDICT_SECONDS = 1.0
 
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"  # whatever the role's default is: the fence has to see the latest row
 _PREPARE = """
-SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.set_config('lock_timeout', %s, true),
+SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text, pg_catalog.set_config('lock_timeout', %s, true),
        pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),
        pg_catalog.set_config('statement_timeout', %s, true)
 """
 _RENEW = "UPDATE {lock} SET expires_at = clock_timestamp() + %s * interval '1 second'"
-_NOTE_STEP = "UPDATE {lock} SET step = %s WHERE run_id = %s AND token = %s"
+_NOTE_STEP = """
+UPDATE {lock} SET step = %s WHERE run_id OPERATOR(pg_catalog.=) %s AND token OPERATOR(pg_catalog.=) %s
+"""
 _VERDICT = "SELECT r.outcome, l.token FROM {lock} AS l LEFT JOIN {runs} AS r ON r.run_id = %s"
-_TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
+_TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
 _SELF = "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()"
 _NOTE_WORKER = """
 UPDATE {lock} SET worker_backend_pid = %s, worker_backend_start = %s WHERE run_id = %s AND token = %s
@@ -291,7 +293,7 @@ def _milliseconds(deadline: Deadline) -> str:
 
 def _commit(connection: Connection[Any]) -> None:
     try:
-        connection.execute("COMMIT")
+        connection.execute(settings.LEND_PATH + b"; COMMIT")  # constraint triggers may fire as late as that
     except psycopg.Error as error:
         if connection.closed:
             raise CommitUnknownError("the server closed it") from error

@@ -49,7 +49,7 @@ def kept(connection: Connection[Any], names: LedgerNames, key: int, run_id: UUID
         raise FencedOffError("another run has taken the lock") from error
     with pulse(connection):
         yield
-    facts = {"seconds": LEASE_SECONDS, "run_id": run_id, "token": token}
+    facts = {"seconds": LEASE_SECONDS, "run_id": str(run_id), "token": token}
     literals = {name: sql.Literal(value) for name, value in facts.items()}
     cursor = connection.execute(sql.SQL(_GO_ON).format(lock=names.table("lock"), **literals))
     cursor.nextset()

@@ -19,11 +19,12 @@ import psycopg
 from psycopg import Connection, errors
 
 from bootstrapper.errors import RefusedError, StepFailedError, UnreachableError
-from bootstrapper.postgres import ledger, ledgerrights
+from bootstrapper.postgres import ledger, ledgerrights, settings
 from bootstrapper.postgres.fence import Fence
 from bootstrapper.postgres.heartbeat import LEASE_SECONDS
 from bootstrapper.postgres.hold import FENCE_LOCK_TIMEOUT, WATCH_CLIENT, Hold
 from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.ownership import require_ours
 from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.sqlstates import RETRY_TRANSACTION
 
@@ -142,12 +143,13 @@ def _judge(error: psycopg.Error, where: str, names: LedgerNames, *, is_lost: boo
 
 def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: int) -> Hold | Holder:
     connection, pooled = session.connection, session.server.pooled
-    with connection.transaction():
+    with settings.transaction(connection):
         if not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_xact_lock(%s)", key):
             return read_holder(connection, names)
         connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (FENCE_LOCK_TIMEOUT,))
         if not ledger.exists(connection, names):
             ledger.create(connection, names)
+        require_ours(connection, names, session.target.where)
         ledger.complete(connection, names)
         ledgerrights.grant(connection, names)
         row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # as text it hangs on the role's DateStyle

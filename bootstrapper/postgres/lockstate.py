@@ -12,7 +12,7 @@ from psycopg import Connection, errors
 
 from bootstrapper.errors import GuardError, LockBusyError
 from bootstrapper.identifiers import is_end_of
-from bootstrapper.postgres import ledger
+from bootstrapper.postgres import ledger, settings
 from bootstrapper.postgres.ledger import LedgerNames
 
 _BREAK_LOCK_TIMEOUT = "10s"
@@ -115,7 +115,8 @@ def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> Loc
         GuardError: Another run holds the lock, or none.
         LockBusyError: The holder is in the middle of a transaction that could not be ended.
     """
-    state = read_state(connection, names)
+    with settings.transaction(connection):
+        state = read_state(connection, names)
     if state is None:
         raise GuardError("the lock is free; there is nothing to break")
     run_id = state.run_id
@@ -123,9 +124,10 @@ def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> Loc
         raise GuardError(
             f"the lock is held by run {run_id}, not by {run}", hint="Look at it again with `bootstrapper lock show`."
         )
-    connection.execute(names.fill(_END_BACKENDS), (run_id,))
+    with settings.transaction(connection):
+        connection.execute(names.fill(_END_BACKENDS), (run_id,))
     try:
-        with connection.transaction():
+        with settings.transaction(connection):
             connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_BREAK_LOCK_TIMEOUT,))
             connection.execute(names.fill(_CLEAR), (run_id,))
             ledger.finish_run(connection, names, run_id, ledger.BROKEN, "the lock was broken")

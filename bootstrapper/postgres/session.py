@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,10 @@ from psycopg import Connection, IsolationLevel, errors
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BlockedError, GuardError, RefusedError, StepFailedError, UnreachableError
-from bootstrapper.postgres import settings
+from bootstrapper.postgres import ownership, settings
 from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
+from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.saying import said
 from bootstrapper.postgres.sqlstates import LOCK_NOT_FREE
 from bootstrapper.postgres.target import Target
@@ -77,22 +78,31 @@ class Session:
     """Opens on demand; everything that reads or writes in a run goes through this one connection."""
 
     def __init__(
-        self, target: Target, *, application_name: str, deadline: Deadline, turnstile: Turnstile | None = None
+        self,
+        target: Target,
+        *,
+        application_name: str,
+        deadline: Deadline,
+        turnstile: Turnstile | None = None,
+        ledger: LedgerNames | None = None,
     ) -> None:
         """Takes where to connect, and what to pass before.
 
         Args:
             turnstile: Passed before the first connection; None for a run that is nobody's replica.
+            ledger: What has to be ours where it exists, before anything of it is read.
         """
         self.target = target
         self._made_at = time.monotonic()
         self._began_at: float | None = None
         self._turnstile = turnstile
+        self._ledger = ledger
         self._application_name = application_name
         self._deadline = deadline
         self._connection: Connection[Any] | None = None
         self._server: Server | None = None
         self._is_looking = False
+        self._look = b""
 
     @property
     def connection(self) -> Connection[Any]:
@@ -138,10 +148,13 @@ class Session:
         try:
             elapsed = time.monotonic() - self._made_at
             with cut_off(connection, until):  # a pooler answers the login although its server may be gone
-                self._server = introduce(connection)
+                about_ledger = [ownership.question(connection, self._ledger)] if self._ledger else []
+                self._server, answers = introduce(connection, *about_ledger)
             if self._server.major < OLDEST_MAJOR:
                 reason = f"PostgreSQL {self._server.version} is too old; {OLDEST_MAJOR} is the oldest supported"
                 raise RefusedError(self.target.where, reason)
+            if self._ledger:
+                ownership.judge(answers[0], self._ledger, self.target.where)
         except psycopg.Error as error:
             connection.close()
             raise UnreachableError(self.target.where, "the server went away while it was greeted") from error
@@ -204,7 +217,8 @@ class Session:
         self._is_looking = True
         try:
             with cut_off(connection, self._deadline), rolled_back(connection):
-                connection.execute(self._begin_look(lock_timeout_seconds))
+                self._look = self._begin_look(lock_timeout_seconds)
+                connection.execute(self._look)
                 yield connection
         except psycopg.Error as error:
             if _STATEMENT_POOLING in str(error):
@@ -219,6 +233,10 @@ class Session:
             raise UnreachableError(where, reason) from error
         finally:
             self._is_looking = False
+
+    def look_on(self) -> None:
+        """Inside `read_only`, after an error of the server: goes on in a new transaction, since nothing was written."""
+        self.connection.execute(b"ROLLBACK; " + self._look)
 
     def _begin_look(self, lock_timeout_seconds: float | None) -> bytes:
         """One round trip. What the role's settings would cut short is ours to limit, by the deadline."""
@@ -263,20 +281,13 @@ def roll_back(connection: Connection[Any]) -> None:
         connection.close()
 
 
-def introduce(connection: Connection[Any]) -> Server:
-    """Asks the server what it is, in the first message on a connection, which also sets what holds for all others."""
+def introduce(connection: Connection[Any], *queries: bytes) -> tuple[Server, list[list[Any]]]:
+    """Asks the server what it is, and more, in the first message on a connection, which also makes our settings."""
     try:
-        row = _greeted(connection, _IDENTIFIER)
+        answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier=_IDENTIFIER).encode())
     except errors.InsufficientPrivilege:
-        row = _greeted(connection, "NULL")
-    backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only, clock = row
+        answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier="NULL").encode())
+    backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only, clock = answers.pop()[0]
     pooled = connection.info.backend_pid != backend_pid
-    return Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled, float(clock))
-
-
-def _greeted(connection: Connection[Any], identifier: str) -> Sequence[Any]:
-    row: Sequence[Any] | None = settings.greet(
-        connection, _INTRODUCTION.format(identifier=identifier).encode()
-    ).fetchone()
-    assert row is not None
-    return row
+    server = Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled, float(clock))
+    return server, answers

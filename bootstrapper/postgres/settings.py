@@ -6,16 +6,18 @@ backend, which others use too, so there they are set at the start of each transa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Connection, Cursor, errors
+from psycopg import Connection, Cursor, errors, sql
 from psycopg.pq import TransactionStatus
 
 from bootstrapper.postgres.interjection import status_of
+from bootstrapper.postgres.pipelining import round_trip
 
 LENT = {
+    "search_path": "pg_catalog, pg_temp",  # where nobody else's functions, operators and types can be chosen
     "TimeZone": "UTC",
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
@@ -43,17 +45,18 @@ _GREETINGS = 5  # it may end even the statement that lifts it
 _SAVED = "bootstrapper.{}"
 _SAVE = "pg_catalog.set_config('{saved}', pg_catalog.current_setting('{name}'), {local})"
 _SET = "pg_catalog.set_config('{name}', '{value}', {local})"
-_LEND = "pg_catalog.set_config('{name}', pg_catalog.current_setting('{saved}'), {local})"
+_LEND = "pg_catalog.set_config('{name}', pg_catalog.current_setting('{saved}', true), {local})"
 _UNLESS_DIRECT = "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {}"
 _PUT_BACK = b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DISCARD TEMP"
 
 
-def greet(connection: Connection[Any], then: bytes = b"SELECT") -> Cursor[Any]:
-    """Sends the first message on a connection: all settings, which last where no pooler stands between, and a query.
+def greet(connection: Connection[Any], *queries: bytes) -> list[list[Any]]:
+    """Sends the first message on a connection: all settings, which last where no pooler stands between, and queries.
 
-    Behind a pooler, where the backend is not the one that let us in, they hold for this message alone.
+    Behind a pooler, where the backend is not the one that let us in, they hold for this message alone. Gives the rows
+    of each query.
     """
-    message = b"; ".join([_greeting(connection), then])
+    message = b"; ".join([_greeting(connection), *queries])
     for left in reversed(range(_GREETINGS)):
         try:
             cursor = connection.execute(message)
@@ -61,9 +64,10 @@ def greet(connection: Connection[Any], then: bytes = b"SELECT") -> Cursor[Any]:
         except errors.QueryCanceled:
             if not left:
                 raise
+    answers = [cursor.fetchall() if cursor.description else []]
     while cursor.nextset():
-        pass
-    return cursor
+        answers.append(cursor.fetchall() if cursor.description else [])
+    return answers[len(answers) - len(queries) :]
 
 
 def _greeting(connection: Connection[Any]) -> bytes:
@@ -75,18 +79,40 @@ def for_transaction(connection: Connection[Any]) -> bytes:
     return _FIRST + b"; " + _adoption(connection, "true")
 
 
+@contextmanager
+def transaction(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction with our settings, on a connection of either kind."""
+    with connection.transaction():
+        connection.execute(for_transaction(connection))
+        yield
+
+
 def put_back(connection: Connection[Any], *, pooled: bool) -> None:
     """Undoes what statements of the project did to the session, and takes it over again."""
     connection.execute(_PUT_BACK + b"; " + _adoption(connection, "true" if pooled else "false"))
 
 
 @contextmanager
-def lent(connection: Connection[Any]) -> Iterator[None]:
-    """Within it statements of this transaction see what the project's own sessions do."""
-    connection.execute(LEND)
-    yield
-    if status_of(connection) != TransactionStatus.INERROR:  # else whatever rolls back puts it back
+def lent(connection: Connection[Any], lending: bytes | None = None) -> Iterator[None]:
+    """Within it statements of this transaction see what the project's own sessions do.
+
+    Statements of ours that run there have every function, operator and type qualified.
+    """
+    connection.execute(lending or LEND)
+    try:
+        yield
+    finally:
+        if status_of(connection) == TransactionStatus.INTRANS:  # else whatever rolls back puts it back
+            connection.execute(TAKE_BACK)
+
+
+def ask_lent(connection: Connection[Any], query: str | sql.Composed, parameters: Any = None) -> Cursor[Any]:
+    """Asks what hangs on the search_path of the project's own sessions; one round trip, inside a transaction or not."""
+    with round_trip(connection):
+        connection.execute(LEND_PATH)
+        cursor = connection.execute(query.encode() if isinstance(query, str) else query, parameters)
         connection.execute(TAKE_BACK)
+    return cursor
 
 
 def lend_session(connection: Connection[Any]) -> None:
@@ -106,14 +132,16 @@ def _setting(values: Mapping[str, str], local: str) -> bytes:
     return _select(_SET.format(name=name, value=value, local=local) for name, value in values.items())
 
 
-def _lending(local: str) -> bytes:
-    return _select(_LEND.format(name=name, saved=_SAVED.format(name), local=local) for name in LENT)
+def _lending(local: str, names: Iterable[str] = LENT) -> bytes:
+    return _select(_LEND.format(name=name, saved=_SAVED.format(name), local=local) for name in names)
 
 
 def _select(expressions: Iterator[str]) -> bytes:
     return ("SELECT " + ", ".join(expressions)).encode()
 
 
+LEND_PATH = _lending("true", ["search_path"])
+"""Gives the rest of a transaction the search_path of the project's own sessions: for triggers, defaults, conditions."""
 LEND = _lending("true")
 """Gives the rest of a transaction the settings of the project's own sessions."""
 TAKE_BACK = _setting(LENT, "true")

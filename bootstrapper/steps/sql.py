@@ -28,7 +28,11 @@ _CANCEL_SECONDS = 5.0
 
 
 class Sql(Step):
-    """Runs SQL text in the step's transaction, which the text itself can not leave."""
+    """Runs SQL text in the step's transaction, which the text itself can not leave.
+
+    It has the settings of the project's own sessions. What it changes of its session ends with the step: `SET`,
+    `SET ROLE`, temporary tables.
+    """
 
     uses = "sql"
     needs_check = True

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from bootstrapper.postgres.saying import said_without_values
+from bootstrapper.postgres.settings import ask_lent
 from bootstrapper.postgres.statements import fault_in_expression
 from bootstrapper.step import UNKNOWN, Context, Value
 
@@ -17,6 +18,7 @@ class SqlValue(Value):
 
     key = "$sql"
     needs_database = True
+    borrows_session = False
     create_only = True
 
     def check(self, argument: Any) -> None:
@@ -33,7 +35,7 @@ class SqlValue(Value):
         expression = sql.SQL(argument)  # the file's author may run any SQL
         try:
             # The line break ends a comment at the end of the expression.
-            row = context.connection.execute(sql.SQL("SELECT ({}\n)::text").format(expression)).fetchone()
+            row = ask_lent(context.connection, sql.SQL("SELECT ({}\n)::pg_catalog.text").format(expression)).fetchone()
         except psycopg.Error as error:
             reason = context.masker.quote(said_without_values(error, context.project.written))
             raise ValueError(f"$sql: {reason} (SQLSTATE {error.sqlstate})") from None

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ def apply(step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
         if not step.transactional:
             step.apply(context, ())
             return
-        with hold.transaction():
+        with hold.transaction(), hold.lent() if step.borrows_session else nullcontext():
             step.apply(context, ())
 
 

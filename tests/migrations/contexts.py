@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psycopg
+
 from bootstrapper.deadline import Deadline
 from bootstrapper.document import parse
 from bootstrapper.events import Event, StepProgressed, StepReported
@@ -81,8 +83,10 @@ class Trial:
             hold.release()
 
     def query(self, statement: str) -> list[tuple[object, ...]]:
-        cursor = self.context.connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
+        """As the project's own sessions ask."""
+        with psycopg.connect(self.context.project.target.conninfo(), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager

@@ -96,9 +96,9 @@ def test_a_transaction_is_fenced_off_once_another_run_has_the_lock(
         with psycopg.connect(database, autocommit=True) as other:
             other.execute("UPDATE bootstrapper.lock SET token = token + 1, run_id = gen_random_uuid()")
         with pytest.raises(FencedOffError), hold.transaction() as connection:
-            connection.execute("CREATE TABLE never_there ()")
+            connection.execute("CREATE TABLE public.never_there ()")
         with psycopg.connect(database) as other:
-            assert other.execute("SELECT to_regclass('never_there')").fetchone() == (None,)
+            assert other.execute("SELECT to_regclass('public.never_there')").fetchone() == (None,)
 
 
 def test_a_transaction_needs_the_advisory_lock_on_its_own_backend(new_session: Callable[[], Session]) -> None:
@@ -113,9 +113,9 @@ def test_a_failed_transaction_leaves_nothing(new_session: Callable[[], Session])
     session = new_session()
     with held(session) as hold:
         with pytest.raises(ZeroDivisionError), hold.transaction() as connection:
-            connection.execute("CREATE TABLE half_done ()")
+            connection.execute("CREATE TABLE public.half_done ()")
             raise ZeroDivisionError
-        assert session.connection.execute("SELECT to_regclass('half_done')").fetchone() == (None,)
+        assert session.connection.execute("SELECT to_regclass('public.half_done')").fetchone() == (None,)
 
 
 def test_every_run_that_took_the_lock_stands_in_the_ledger(new_session: Callable[[], Session]) -> None:

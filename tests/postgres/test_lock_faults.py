@@ -67,27 +67,29 @@ def compute(seconds: float) -> None:
 def test_what_was_left_open_on_the_connection_is_not_committed_by_the_next_transaction(session: Session) -> None:
     hold = take(session)
     session.connection.execute("BEGIN")
-    session.connection.execute("CREATE TABLE left_open ()")
+    session.connection.execute("CREATE TABLE public.left_open ()")
     with hold.transaction() as connection:
-        connection.execute("CREATE TABLE meant ()")
-    row = session.connection.execute("SELECT to_regclass('left_open'), to_regclass('meant')::text").fetchone()
-    assert row == (None, "meant")
+        connection.execute("CREATE TABLE public.meant ()")
+    row = session.connection.execute(
+        "SELECT to_regclass('public.left_open'), to_regclass('public.meant')::text"
+    ).fetchone()
+    assert row == (None, "public.meant")
 
 
 def test_a_transaction_inside_a_transaction_is_refused_and_nothing_is_written(session: Session) -> None:
     hold = take(session)
     with pytest.raises(RuntimeError, match="open already"), hold.transaction() as connection:
-        connection.execute("CREATE TABLE outer_one ()")
+        connection.execute("CREATE TABLE public.outer_one ()")
         with hold.transaction():
             pass
     with hold.transaction() as connection:
-        assert connection.execute("SELECT to_regclass('outer_one')").fetchone() == (None,)
+        assert connection.execute("SELECT to_regclass('public.outer_one')").fetchone() == (None,)
 
 
 def test_a_transaction_that_was_aborted_behind_its_back_is_no_success(session: Session) -> None:
     hold = take(session)
     with pytest.raises(StepFailedError, match="aborted"), hold.transaction() as connection:
-        connection.execute("CREATE TABLE half ()")
+        connection.execute("CREATE TABLE public.half ()")
         with pytest.raises(psycopg.errors.DivisionByZero):
             connection.execute("SELECT 1/0")
 
@@ -110,8 +112,8 @@ def test_a_look_whose_connection_died_gets_no_new_one_that_could_write(session: 
     with pytest.raises(UnreachableError), session.read_only() as connection:
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-        session.connection.execute("CREATE TABLE written_by_a_look ()")
-    assert session.connection.execute("SELECT to_regclass('written_by_a_look')").fetchone() == (None,)
+        session.connection.execute("CREATE TABLE public.written_by_a_look ()")
+    assert session.connection.execute("SELECT to_regclass('public.written_by_a_look')").fetchone() == (None,)
 
 
 def test_the_connection_of_a_hold_is_the_one_that_has_the_lock(session: Session) -> None:
@@ -216,7 +218,7 @@ def test_behind_a_pooler_nobody_takes_the_lock_during_a_look_that_outlasts_the_l
                 clock.execute("UPDATE bootstrapper.lock SET expires_at = clock_timestamp()")
             assert isinstance(try_take(other, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-                connection.execute("CREATE TABLE written_by_a_look ()")
+                connection.execute("CREATE TABLE public.written_by_a_look ()")
             connection.execute("ROLLBACK")
         assert lease(database) > 10, "the lease is renewed as the look ends"
     other.close()
@@ -259,9 +261,9 @@ def test_a_transaction_that_computes_between_its_statements_is_not_ended_by_the_
     monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
     hold = take(session)
     with hold.transaction() as connection:
-        connection.execute("CREATE TABLE computed ()")
+        connection.execute("CREATE TABLE public.computed ()")
         compute(1.2)
-    assert session.connection.execute("SELECT to_regclass('computed')::text").fetchone() == ("computed",)
+    assert session.connection.execute("SELECT to_regclass('public.computed')::text").fetchone() == ("public.computed",)
 
 
 def test_a_heartbeat_in_flight_is_no_transaction_that_a_step_left_open(

@@ -68,6 +68,7 @@ def test_what_is_lent_are_the_settings_that_the_projects_own_sessions_have(odd_d
 
 @pytest.mark.parametrize("options", ["-c statement_timeout=1", "-c client_encoding=LATIN1 -c lock_timeout=1"])
 def test_options_of_the_address_do_not_cut_a_run_short(project: TrialProject, options: str) -> None:
+    plain = project.database
     project.database += f"?options={quote(options)}"
     project.write(
         """
@@ -79,4 +80,5 @@ steps:
 """
     )
     project.apply()
+    project.database = plain
     assert project.has("notes")

@@ -111,13 +111,13 @@ class InPlace:
         there = clearing.contents(context.connection, names)
         key = secrets.randbelow(1 << 31)
         before = [
+            "SELECT pg_catalog.set_config('search_path', '', true)",  # what follows finds names of the server's only
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
             "SET LOCAL statement_timeout = 0",  # the dump says so too, but only after all has been locked and dropped
             "SET LOCAL client_min_messages = warning",
             "SET LOCAL idle_in_transaction_session_timeout = 0",
             *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),
             clearing.fence(names, str(fence.run_id), fence.token),
-            "SELECT pg_catalog.set_config('search_path', '', true)",
             *there.locks,
             f"SELECT pg_catalog.pg_advisory_xact_lock({_LOCKED}, {key})",
         ]

@@ -18,6 +18,7 @@ from bootstrapper.postgres import ledger
 from bootstrapper.postgres.fence import RELEASE, Fence
 from bootstrapper.postgres.hold import Hold
 from bootstrapper.postgres.ledger import RESTORED_AS_OF, LedgerNames
+from bootstrapper.postgres.ownership import require_ours
 from bootstrapper.step import Project
 
 _FREE = """
@@ -68,6 +69,7 @@ def settle(
         origin: What is restored, as history tells it.
     """
     names = fence.ledger
+    require_ours(connection, names, project.target.where)  # a dump may bring triggers, which would fire here
     with connection.transaction():
         ledger.create(connection, names)
         ledger.complete(connection, names)

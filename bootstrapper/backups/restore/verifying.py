@@ -96,7 +96,7 @@ def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
     Raises BackupError where it does not restore, or a table does not arrive that the manifest tells of.
     """
     with maintenance.enter(target, reader.deadline) as connection:
-        server = introduce(connection)
+        server, _ = introduce(connection)
         reader = replace(reader, server_major=server.major)
         if is_own:
             _create_roles(reader, target, connection)

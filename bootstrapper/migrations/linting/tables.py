@@ -9,11 +9,13 @@ from typing import Any
 from psycopg import Connection
 
 from bootstrapper.migrations.linting.known import Known, Relation
+from bootstrapper.postgres.relations import locate
+from bootstrapper.postgres.settings import ask_lent
 from bootstrapper.units import show_size
 from bootstrapper.wording import one_line
 
-# The catalogues may be read by anybody; to_regclass would fail on a schema that the role may not use. A size needs no
-# privilege either, but for a moment an ACCESS SHARE lock. A partitioned table is as large as all that inherit from it.
+# A size needs no privilege, but for a moment an ACCESS SHARE lock. A partitioned table is as large as all that inherit
+# from it.
 _ASK = """
 SELECT wanted.position, n.nspname, t.relname, size.total, size.heap, size.rows,
     ARRAY(
@@ -31,11 +33,8 @@ SELECT wanted.position, n.nspname, t.relname, size.total, size.heap, size.rows,
             pg_catalog.format('CHECK ((%%I IS NOT NULL))', a.attname)
         ))
     )
-FROM ROWS FROM (
-    pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])
-) WITH ORDINALITY AS wanted (schema, name, position)
-JOIN pg_catalog.pg_class AS c ON c.relname = wanted.name
-JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
+FROM unnest(%(positions)s::bigint[], %(oids)s::oid[]) AS wanted (position, oid)
+JOIN pg_catalog.pg_class AS c ON c.oid = wanted.oid
 LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
 JOIN pg_catalog.pg_class AS t ON t.oid = coalesce(i.indrelid, c.oid)
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
@@ -48,7 +47,6 @@ CROSS JOIN LATERAL (
         coalesce(sum(greatest(m.reltuples, 0)) FILTER (WHERE m.relkind <> 'p'), 0)::bigint AS rows
     FROM tree JOIN pg_catalog.pg_class AS m ON m.oid = tree.oid
 ) AS size
-WHERE CASE WHEN wanted.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE cn.nspname = wanted.schema END
 """
 
 _OBJECTS = """
@@ -105,9 +103,9 @@ def ask(connection: Connection[Any], relations: Iterable[Relation]) -> dict[Rela
     wanted = [relation for relation in dict.fromkeys(relations) if relation.has_rows]
     if not wanted:
         return {}
-    parameters = {"schemas": [item.schema for item in wanted], "names": [item.name for item in wanted]}
-    rows = connection.execute(_ASK, parameters).fetchall()
-    return {wanted[row[0] - 1]: _table(row) for row in rows}
+    found = locate(connection, [(item.schema, item.name) for item in wanted])
+    rows = connection.execute(_ASK, {"positions": list(found), "oids": list(found.values())}).fetchall()
+    return {wanted[row[0]]: _table(row) for row in rows}
 
 
 def objects(connection: Connection[Any], relations: Iterable[Relation]) -> set[Relation]:
@@ -116,7 +114,8 @@ def objects(connection: Connection[Any], relations: Iterable[Relation]) -> set[R
     if not wanted:
         return set()
     there: set[tuple[str, str | None, str]] = set()
-    for kind, schema, name, is_visible in connection.execute(_OBJECTS, ([item.name for item in wanted],)).fetchall():
+    found = ask_lent(connection, _OBJECTS, ([item.name for item in wanted],))
+    for kind, schema, name, is_visible in found:
         there |= {(kind, schema, name), *([(kind, None, name)] if is_visible else [])}
     return {
         item for item in wanted if ("type" if item.kind == "domain" else item.kind, item.schema, item.name) in there

@@ -1,0 +1,99 @@
+"""A ledger that others own, or act on, is not used: their code would run with our rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from bootstrapper.errors import RefusedError
+from tests.projects import TrialProject
+from tests.servers import Server
+
+STEPS = """
+steps:
+  - uses: lock
+  - uses: sql
+    with: {statement: "CREATE TABLE notes (i int)"}
+    check: {table: notes}
+"""
+ENRICH = """
+CREATE FUNCTION public.become() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN ALTER ROLE intruder SUPERUSER; RETURN NEW; END$$;
+"""
+
+
+@pytest.fixture(scope="module")
+def intruder(server: Server) -> Iterator[str]:
+    server.execute("CREATE ROLE intruder LOGIN PASSWORD 'sesame'")
+    yield "intruder"
+    server.execute("DROP ROLE intruder")
+
+
+@pytest.fixture
+def open_project(project: TrialProject, intruder: str, server: Server) -> Iterator[TrialProject]:
+    """A project in whose database the intruder may create schemas."""
+    name = project.database.rpartition("/")[2]
+    server.execute(f'GRANT CREATE ON DATABASE "{name}" TO {intruder}')
+    project.write(STEPS)
+    yield project
+    server.execute("ALTER ROLE intruder NOSUPERUSER")
+    server.execute(f"REASSIGN OWNED BY {intruder} TO postgres", name)
+    server.execute(f"DROP OWNED BY {intruder}", name)
+
+
+def as_intruder(project: TrialProject, statement: str) -> None:
+    address = project.database.replace("postgres:correct%20horse@", "intruder:sesame@")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def is_superuser(project: TrialProject) -> bool:
+    return project.rows("SELECT rolsuper FROM pg_roles WHERE rolname = 'intruder'") == [(True,)]
+
+
+@pytest.mark.parametrize("look", ["plan", "status", "apply"])
+def test_a_schema_of_an_intruders_is_refused_before_anything_of_it_is_read(
+    open_project: TrialProject, look: str
+) -> None:
+    as_intruder(open_project, "CREATE SCHEMA bootstrapper; CREATE VIEW bootstrapper.runs AS SELECT 1 AS serial")
+    with pytest.raises(RefusedError, match="of the ledger") as refused:
+        getattr(open_project, look)()
+    assert refused.value.exit_code == 6
+    assert not open_project.has("notes")
+
+
+def test_a_table_of_an_intruders_in_a_schema_for_all_is_refused(open_project: TrialProject) -> None:
+    open_project.write("ledger: {schema: public}\n" + STEPS)
+    open_project.rows("GRANT CREATE ON SCHEMA public TO public")
+    as_intruder(open_project, "CREATE TABLE public.bootstrapper_runs (run_id uuid)")
+    with pytest.raises(RefusedError, match="bootstrapper_runs of the ledger belongs to role 'intruder'"):
+        open_project.apply()
+
+
+def test_a_trigger_on_the_ledger_is_refused_and_does_not_fire(open_project: TrialProject) -> None:
+    open_project.apply()
+    open_project.rows(ENRICH)
+    open_project.rows("CREATE TRIGGER become BEFORE INSERT ON bootstrapper.runs EXECUTE FUNCTION public.become()")
+    open_project.rows("DROP TABLE notes")
+    with pytest.raises(RefusedError, match="triggers, rules or policies"):
+        open_project.apply()
+    assert not is_superuser(open_project)
+
+
+def test_a_ledger_of_a_role_that_we_are_a_member_of_is_used(open_project: TrialProject, server: Server) -> None:
+    open_project.apply()
+    name = open_project.database.rpartition("/")[2]
+    server.execute("CREATE ROLE owners; GRANT owners TO intruder")
+    try:
+        open_project.rows(f'GRANT CREATE ON DATABASE "{name}" TO owners; GRANT CREATE ON SCHEMA public TO owners')
+        open_project.rows("ALTER SCHEMA bootstrapper OWNER TO owners; ALTER TABLE notes OWNER TO owners")
+        for table in ("lock", "runs", "steps", "revisions", "digests", "meta"):
+            open_project.rows(f"ALTER TABLE bootstrapper.{table} OWNER TO owners")
+        open_project.database = open_project.database.replace("postgres:correct%20horse@", "intruder:sesame@")
+        assert open_project.plan().pending == ()
+    finally:
+        server.execute("REASSIGN OWNED BY owners TO postgres", name)
+        server.execute("DROP OWNED BY owners", name)
+        server.execute("DROP ROLE owners")
