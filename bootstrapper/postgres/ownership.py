@@ -34,17 +34,23 @@ WITH RECURSIVE ours (oid) AS (
     WHERE n.nspname = {schema} AND c.relname = ANY ({tables}) AND c.relkind <> 'i'
 )
 SELECT kind, name, pg_catalog.pg_get_userbyid(owner)::text, current_user::text, has_code FROM parts
-WHERE has_code OR owner NOT IN (SELECT oid FROM trusted) ORDER BY has_code, kind, name LIMIT 1
+WHERE has_code OR owner NOT IN (SELECT oid FROM trusted)
+    AND ({writes} OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))
+ORDER BY has_code, kind, name LIMIT 1
 """
 
 
-def question(connection: Connection[Any], names: LedgerNames) -> bytes:
-    """Asks for one part of the ledger that is not ours alone; no row where there is none."""
+def question(connection: Connection[Any], names: LedgerNames, *, writes: bool = False) -> bytes:
+    """Asks for one part of the ledger that is not ours alone; no row where there is none.
+
+    Whoever owns a table may put code on it at any moment. Of a role that only reads, and is no superuser, it would get
+    little: so it may read the ledger that somebody granted it.
+    """
     tables = [names.table_name(name) for name in TABLES]
-    return sql.SQL(_FOREIGN).format(schema=names.schema, tables=tables).as_bytes(connection)
+    return sql.SQL(_FOREIGN).format(schema=names.schema, tables=tables, writes=writes).as_bytes(connection)
 
 
-def judge(found: Sequence[Sequence[Any]], names: LedgerNames, where: str) -> None:
+def judge(found: Sequence[Sequence[Any]], where: str) -> None:
     """Raises RefusedError where a part of the ledger belongs to a role that we are not a member of, or runs code."""
     if not found:
         return
@@ -65,5 +71,5 @@ def judge(found: Sequence[Sequence[Any]], names: LedgerNames, where: str) -> Non
 
 
 def require_ours(connection: Connection[Any], names: LedgerNames, where: str) -> None:
-    """As `judge`, asked now; the search_path is ours."""
-    judge(connection.execute(question(connection, names)).fetchall(), names, where)
+    """As `judge`, before we write to the ledger; the search_path is ours."""
+    judge(connection.execute(question(connection, names, writes=True)).fetchall(), where)

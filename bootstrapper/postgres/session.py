@@ -154,7 +154,7 @@ class Session:
                 reason = f"PostgreSQL {self._server.version} is too old; {OLDEST_MAJOR} is the oldest supported"
                 raise RefusedError(self.target.where, reason)
             if self._ledger:
-                ownership.judge(answers[0], self._ledger, self.target.where)
+                ownership.judge(answers[0], self.target.where)
         except psycopg.Error as error:
             connection.close()
             raise UnreachableError(self.target.where, "the server went away while it was greeted") from error

@@ -82,6 +82,18 @@ def test_a_trigger_on_the_ledger_is_refused_and_does_not_fire(open_project: Tria
     assert not is_superuser(open_project)
 
 
+def test_a_role_without_rights_may_read_the_ledger_that_it_was_granted(open_project: TrialProject) -> None:
+    open_project.write("ledger: {grant_to: [intruder]}\n" + STEPS)
+    open_project.apply()
+    open_project.database = open_project.database.replace("postgres:correct%20horse@", "intruder:sesame@")
+    last = open_project.status().last_run
+    assert last is not None
+    assert last.outcome == "done"
+    open_project.write("ledger: {grant_to: [intruder]}\n" + STEPS.replace("notes", "others"))
+    with pytest.raises(RefusedError):
+        open_project.apply()
+
+
 def test_a_ledger_of_a_role_that_we_are_a_member_of_is_used(open_project: TrialProject, server: Server) -> None:
     open_project.apply()
     name = open_project.database.rpartition("/")[2]
