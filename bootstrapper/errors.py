@@ -315,8 +315,13 @@ class FixtureError(StepError):
         hint: str | None = None,
         source: Source | None = None,
         may_come: bool = False,
+        detail: str | None = None,
     ) -> None:
-        """`may_come` tells that something is missing which others may still bring."""
+        """`may_come` tells that something is missing which others may still bring.
+
+        `detail` is what the server says of the key that broke a constraint.
+        """
+        self.detail = detail
         self.reason = reason
         self.may_come = may_come
         self.fixture = fixture
@@ -325,7 +330,8 @@ class FixtureError(StepError):
         self.sqlstate = sqlstate
         where = ".".join(part for part in (fixture, label, column) if part)
         code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-        super().__init__(f"fixture {where}: {reason}{code}", hint=hint, source=source)
+        said = [f"detail: {detail}"] if detail else []
+        super().__init__(f"fixture {where}: {reason}{code}", hint=hint, source=source, details=said)
 
 
 class BackupError(StepError):

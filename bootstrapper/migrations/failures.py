@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrapper.errors import FencedOffError, MigrationError
-from bootstrapper.masking import Masker
-from bootstrapper.postgres.saying import without_values
+from bootstrapper.postgres.saying import key_detail, without_values
 from bootstrapper.postgres.sqlstates import (
     DEADLOCK_DETECTED,
     LOCK_NOT_AVAILABLE,
-    QUOTES_A_KEY,
     SERIALIZATION_FAILURE,
 )
 from bootstrapper.step import Context
@@ -52,13 +50,6 @@ def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | Fen
         detail=key_detail(sqlstate, failure.get("detail"), context.masker),
         traceback=quote(failure.get("traceback") or "") or None,
     )
-
-
-def key_detail(sqlstate: str | None, detail: str | None, masker: Masker) -> str | None:
-    """The server's DETAIL where it names a key, and no secret is in it; what is left beside a mask would tell of it."""
-    if not detail or sqlstate not in QUOTES_A_KEY or masker.quote(detail) != detail:
-        return None
-    return shorten(detail)
 
 
 def shorten(text: str) -> str:

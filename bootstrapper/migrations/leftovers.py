@@ -13,9 +13,9 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import MigrationError
 from bootstrapper.masking import Masker
-from bootstrapper.migrations.failures import key_detail
 from bootstrapper.plan import Finding
 from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, LedgerNames
+from bootstrapper.postgres.saying import key_detail
 
 _REASONS = {
     "build": "is invalid: a concurrent build was cut off; no query uses it",

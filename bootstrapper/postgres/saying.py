@@ -1,6 +1,6 @@
 """What the server says of an error, as it may be shown: its primary message, without the values that it quotes.
 
-DETAIL and CONTEXT, which hold rows and parameters, are never shown by themselves.
+CONTEXT, which holds parameters, is never shown, and DETAIL only where it names a key; that of others holds whole rows.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import re
 
 import psycopg
 
-from bootstrapper.masking import MASK
+from bootstrapper.masking import MASK, Masker
+from bootstrapper.postgres.sqlstates import QUOTES_A_KEY
 
 _MARKS = '"«»„“”「」'  # as the languages of the server have them, in any order
 _QUOTED = re.compile(rf"[{_MARKS}]([^{_MARKS}]*)[{_MARKS}]")
 _FROM_FIRST_TO_LAST = re.compile(rf"([{_MARKS}]).*([{_MARKS}])", re.DOTALL)
+_LONGEST_DETAIL = 1000
 _DATA = "22"
 _SYNTAX = "42601"
 
@@ -36,6 +38,13 @@ def said_without_values(error: psycopg.Error, written: str = "", *, is_filled_in
     text, sqlstate = said(error), error.sqlstate or ""
     may_quote_values = sqlstate.startswith(_DATA) or sqlstate == _SYNTAX or (is_filled_in and sqlstate.startswith("42"))
     return without_values(text, written) if may_quote_values else text
+
+
+def key_detail(sqlstate: str | None, detail: str | None, masker: Masker) -> str | None:
+    """The server's DETAIL where it names a key, and no secret is in it; what is left beside a mask would tell of it."""
+    if not detail or sqlstate not in QUOTES_A_KEY or masker.quote(detail) != detail:
+        return None
+    return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
 
 
 def without_values(text: str, written: str = "") -> str:
