@@ -42,7 +42,7 @@ from bootstrapper.postgres import ledger
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.lock import Hold
 from bootstrapper.postgres.lockwatch import LockWatch
-from bootstrapper.postgres.session import Session
+from bootstrapper.postgres.session import ENDING_SECONDS, Session
 from bootstrapper.postgres.settings import lent
 from bootstrapper.postgres.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.resolver import Entry
@@ -329,7 +329,8 @@ class Executor:
     def _do_in_time(self, turn: Turn, watch: LockWatch, started: float) -> None:
         try:
             turn.hold.note_step(turn.entry.name)
-            with cut_off(turn.hold.connection, turn.context.deadline.later(_GRACE_SECONDS)):
+            grace = _GRACE_SECONDS if turn.step.transactional else ENDING_SECONDS
+            with cut_off(turn.hold.connection, turn.context.deadline.later(grace)):
                 self._do(turn)
         except BaseException as error:
             failure = blocking.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)

@@ -15,6 +15,7 @@ if gc.isenabled():
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]  # this file's folder, whose modules would hide the project's own `settings` and the like
 
+import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -22,6 +23,7 @@ import io
 import json
 import os
 import re
+import signal
 import sysconfig
 import threading
 import time
@@ -81,7 +83,11 @@ class Events:
 
 
 def receive(descriptor: int) -> dict[str, Any]:
-    """Reads the request, and from then on watches for the end of the parent."""
+    """Reads the request, and from then on watches for the end of the parent.
+
+    Code that never lets another thread have its turn outlives no parent either, where the kernel can see to that: it
+    kills this process at what comes on the pipe next, which is its end.
+    """
     os.set_inheritable(descriptor, False)
     control = os.fdopen(descriptor, "rb")
     request: dict[str, Any] = json.loads(control.readline())
@@ -91,6 +97,10 @@ def receive(descriptor: int) -> dict[str, Any]:
         os._exit(ORPHANED)  # in the middle of whatever runs: the server rolls it back
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
     return request
 
 

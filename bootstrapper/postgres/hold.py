@@ -236,7 +236,7 @@ class Hold:
         heartbeat = self._heartbeat = Heartbeat(
             self._connection, self.fence.ledger, self.fence.run_id, self.fence.token
         )
-        with self._session.limited(self._connection), heartbeat:
+        with self._session.limited_beside(self._connection), heartbeat:
             yield
         self.require()
         with self.transaction() as connection:

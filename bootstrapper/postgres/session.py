@@ -31,6 +31,8 @@ _TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_sessio
 _TRANSACTION_TIMEOUT_SINCE = 17
 _LONGEST_NAME = 26  # the server keeps 63 bytes of a name, and the run's id needs 36 of them
 _TIDYING_SECONDS = 2.0
+ENDING_SECONDS = 6.0
+"""Until a program is gone that does not listen, and what it leaves is noted."""
 _STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
 _STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
 
@@ -262,6 +264,10 @@ class Session:
     def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Within it the connection ends when the run's time is over; tidying up then gets a moment more."""
         return cut_off(connection, Deadline.after(max(self._deadline.seconds_left, _TIDYING_SECONDS)))
+
+    def limited_beside(self, connection: Connection[Any]) -> AbstractContextManager[None]:
+        """As `limited`, beside other work, which is ended when the time is over, before the lock is given back."""
+        return cut_off(connection, self._deadline.later(ENDING_SECONDS))
 
 
 @contextmanager
