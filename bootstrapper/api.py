@@ -71,7 +71,7 @@ class Outcome:
     Attributes:
         plan: As it stood before the lock was taken.
         applied: The steps that changed something, with what they changed.
-        run_id: None where nothing was to do, or another run did it meanwhile.
+        run_id: None where nothing was to do, or nothing any more once the lock was free.
     """
 
     plan: Plan

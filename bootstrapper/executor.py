@@ -15,7 +15,7 @@ from functools import partial
 
 import psycopg
 
-from bootstrapper import blocking
+from bootstrapper import blocking, guarding
 from bootstrapper.asking import ask_in_savepoint, ask_probes, decided
 from bootstrapper.condition import Condition
 from bootstrapper.deadline import GIVE_LONGER
@@ -213,6 +213,7 @@ class Executor:
         with manager as hold:
             self.hold = hold
             try:
+                guarding.require_not_restored(self._session, self._context(entry).project)
                 self._go_through(later)
             except BaseException as error:
                 self._finish(hold, error)

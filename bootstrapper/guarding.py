@@ -1,4 +1,4 @@
-"""Keeps a run of one environment out of the database of another one that is protected."""
+"""Keeps a run out of a database that is not as it was when the run was asked for, or not of its environment."""
 
 from __future__ import annotations
 
@@ -31,6 +31,22 @@ def require_own_environment(session: Session, project: Project, confirmed: str |
     said = intrusion(session, project)
     if said is not None and confirmed != session.server.database:
         raise GuardError(f"{said}; nothing was written", hint=advice(session))
+
+
+def require_not_restored(session: Session, project: Project) -> None:
+    """Raises GuardError where the database was restored while the run waited: what is pending was not asked for.
+
+    A restore beside it is done for its own ledger a moment before the new database takes the name.
+    """
+    with session.read_only() as connection:
+        restore = ledger.restored_since(connection, project.ledger, session.began_at)
+    if restore is not None or session.is_elsewhere:
+        how = f"restored by run {restore}" if restore is not None else "replaced by another one of its name"
+        raise GuardError(
+            f"the database was {how} after this run began: what is pending now may be what the restore took back;"
+            " nothing was applied",
+            hint="Look at `bootstrapper plan`, and apply again if that is meant.",
+        )
 
 
 def advice(session: Session) -> str:

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+)\s*(B|kB|MB|GB)")
+_SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|MB|GB)")
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}  # as PostgreSQL counts them
 
+LONGEST_DAYS = 24
+"""Waits and statements of the server take no longer: it counts milliseconds in 31 bits."""
+OLDEST_DAYS = 36500
+"""Ages are compared with times of the calendar, which has its bounds."""
+_LONGEST_SHOWN = 40
 
-def parse_duration(text: object) -> float:
-    """Seconds in a text such as "5m"; raises ValueError otherwise."""
+
+def parse_duration(text: object, longest_days: int = LONGEST_DAYS) -> float:
+    """Seconds in a text such as "5m"; raises ValueError otherwise, and where it is longer than so many days."""
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is not a time; write it as 250ms, 5s, 5m, 1h or 7d")
-    return float(match[1]) * _SECONDS[match[2]]
+        raise ValueError(f"{_cut(text)} is not a time; write it as 250ms, 5s, 5m, 1h or 7d")
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > longest_days * _SECONDS["d"]:
+        raise ValueError(f"{_cut(text)} is too long a time; the longest is {longest_days}d")
+    return seconds
+
+
+def _cut(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def parse_size(text: object) -> int:
     """Bytes in a text such as "64kB"; raises ValueError otherwise."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is not a size; write it as 512B, 64kB, 10MB or 1GB")
+        raise ValueError(f"{_cut(text)} is not a size; write it as 512B, 64kB, 10MB or 1GB")
     return int(match[1]) * _BYTES[match[2]]
 
 
@@ -55,13 +70,20 @@ def show_size(size: int) -> str:
 Seconds = Annotated[
     float,
     BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["5s"]}),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)$", "examples": ["5s"]}),
 ]
 """A time in the file, a number of seconds in the program."""
+
+Age = Annotated[
+    float,
+    BeforeValidator(partial(parse_duration, longest_days=OLDEST_DAYS)),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)$", "examples": ["30d"]}),
+]
+"""How old something may be, as `Seconds`."""
 
 Bytes = Annotated[
     int,
     BeforeValidator(parse_size),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(B|kB|MB|GB)$", "examples": ["10MB"]}),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}\s*(B|kB|MB|GB)$", "examples": ["10MB"]}),
 ]
 """A size in the file, a number of bytes in the program."""

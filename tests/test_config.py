@@ -170,6 +170,7 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
         ("ledger: {shema: x}", '4:10: unknown key "shema" under ledger; did you mean "schema"?'),
         ("ledger: {zzz: x}", '4:10: unknown key "zzz" under ledger'),
         ("limits: {timeout: 5}", "4:19: limits.timeout: this is not a time; write it as 250ms, 5s, 5m, 1h or 7d"),
+        ("limits: {timeout: 25d}", "4:19: limits.timeout: this is too long a time; the longest is 24d"),
         ("ledger: {schema: 5}", "4:18: ledger.schema: expected text, found a number"),
         ("ledger: {schema: pg_x}", "4:18: ledger.schema: is no name that PostgreSQL takes for a schema"),
         ("ledger: [x]", "4:9: ledger: expected a mapping, found a list"),

@@ -12,7 +12,7 @@ from bootstrapper.backups.arguments import refuse_argument
 from bootstrapper.backups.manifest import Format
 from bootstrapper.presence import present
 from bootstrapper.step import Project, StepModel
-from bootstrapper.units import Seconds
+from bootstrapper.units import Age
 
 DEFAULT_DIRECTORY = "backups"
 DEFAULT_REUSE_SECONDS = 15 * 60.0
@@ -101,8 +101,8 @@ class BackupSettings(StepModel):
     directory: str = DEFAULT_DIRECTORY
     storage: dict[str, bool | int | str] = Field(default_factory=dict)
     keep: int | None = Field(default=None, ge=1)
-    keep_for: Annotated[Seconds, Field(gt=0)] | None = None
-    reuse_for: Seconds | Literal[0] = DEFAULT_REUSE_SECONDS
+    keep_for: Annotated[Age, Field(gt=0)] | None = None
+    reuse_for: Age | Literal[0] = DEFAULT_REUSE_SECONDS
     file: Annotated[str, AfterValidator(_local)] | None = None
     format: Format | None = None
     jobs: int | None = Field(default=None, ge=1, le=64)

@@ -9,7 +9,7 @@ from bootstrapper.backups.places import store_of
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.signature import is_trusted
 from bootstrapper.step import Answer, Check, Context, StepModel
-from bootstrapper.units import Seconds, show_seconds
+from bootstrapper.units import Age, show_seconds
 
 
 class BackupAge(StepModel):
@@ -19,7 +19,7 @@ class BackupAge(StepModel):
         newer_than: Its greatest age.
     """
 
-    newer_than: Seconds
+    newer_than: Age
 
 
 class BackupCheck(Check):

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from bootstrapper import api
 from bootstrapper.api import Outcome, Request
 from bootstrapper.cli.options import Invocation
+from bootstrapper.cli.phrases import phrase
 from bootstrapper.cli.planning import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
+from bootstrapper.events import StepUnchanged
 from bootstrapper.plan import Plan, State
+from bootstrapper.wording import one_line
 
 if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
     from bootstrapper.operations import Operation
@@ -65,12 +68,21 @@ def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, no
     if outcome.applied:
         return reporter.journal.summary(outcome.seconds)
     if outcome.plan.pending:
-        return "nothing left to do: another run did it meanwhile"
+        return "nothing left to do: " + ("; ".join(_found_unneeded(reporter, outcome.plan)) or "it was done meanwhile")
     if nothing:
         return nothing + "".join(_why_not(outcome.plan))
     if invocation.step or invocation.skip:
         return "nothing to do: the chosen steps are done"
     return f"nothing to do: the database is as {invocation.file.name} declares"
+
+
+def _found_unneeded(reporter: Reporter, plan: Plan) -> Iterator[str]:
+    """What was pending, and had no changes at its turn under the lock, with the reason."""
+    pending = {step.name for step in plan.steps if step.has_changes}
+    for event in reporter.journal.steps:
+        if isinstance(event, StepUnchanged) and event.step in pending:
+            said = phrase(event)
+            yield one_line(f"{event.step} is {said.text}" if said else event.step)
 
 
 def _why_not(plan: Plan) -> Iterator[str]:

@@ -18,6 +18,7 @@ from bootstrapper.postgres import silence, sqlstates
 from bootstrapper.postgres.attempt import Failure, attempt
 from bootstrapper.postgres.resolve import addresses
 from bootstrapper.postgres.target import Host, Target
+from bootstrapper.units import LONGEST_DAYS
 
 # So that a try against an address that swallows everything leaves time for another one.
 ATTEMPT_SECONDS = 10.0
@@ -102,7 +103,7 @@ def _limit(target: Target, deadline: Deadline, places_left: int) -> Deadline:
     given = target.parameters.get("connect_timeout")
     if given is None:
         return deadline.sooner(min(ATTEMPT_SECONDS, deadline.seconds_left / places_left))
-    return deadline.sooner(float(given)) if int(given) > 0 else deadline
+    return deadline.sooner(min(float(given), LONGEST_DAYS * 86400.0)) if int(given) > 0 else deadline
 
 
 def _conninfo(target: Target, host: Host, extra: Mapping[str, str]) -> str:

@@ -235,6 +235,16 @@ def steps_done_since(
     return frozenset((step, uses) for step, uses in rows)
 
 
+def restored_since(connection: Connection[Any], names: LedgerNames, since: float) -> UUID | None:
+    """The latest restore of the database that ended after that, in seconds since 1970 by the server's clock."""
+    query = names.fill(
+        "SELECT run_id FROM {runs} WHERE command = 'restore' AND outcome = 'done'"
+        " AND finished_at > pg_catalog.to_timestamp(%s::float8) ORDER BY serial DESC LIMIT 1"
+    )
+    row = connection.execute(query, (repr(since),)).fetchone()
+    return row[0] if row else None
+
+
 def last_environment(connection: Connection[Any], names: LedgerNames) -> str | None:
     """The environment of the latest run that named one."""
     query = names.fill("SELECT environment FROM {runs} WHERE environment IS NOT NULL ORDER BY serial DESC LIMIT 1")

@@ -97,6 +97,7 @@ class Session:
         self.target = target
         self._made_at = time.monotonic()
         self._began_at: float | None = None
+        self._first_oid: int | None = None
         self._turnstile = turnstile
         self._ledger = ledger
         self._application_name = application_name
@@ -169,6 +170,7 @@ class Session:
             self._turnstile.recognize(f"{self._server.system_identifier}/{self._server.oid}")
         if self._began_at is None:
             self._began_at = self._server.clock - elapsed
+            self._first_oid = self._server.oid
         if self._server.pooled:
             with self.read_only():  # a pooler that takes no transactions is known before anything hangs on it
                 pass
@@ -183,6 +185,11 @@ class Session:
     def queue(self, deadline: Deadline) -> bool:
         """Waits at the turnstile until this process may connect; whether it may now."""
         return self._turnstile is None or self.is_open or self._turnstile.enter(deadline.seconds_left)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another database has the name by now than when the run began."""
+        return self.server.oid != self._first_oid
 
     @property
     def is_in_front(self) -> bool:

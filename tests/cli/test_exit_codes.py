@@ -25,6 +25,12 @@ SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT 
         (["plna"], "there is no command 'plna'; did you mean 'plan'?"),
         (["plan", "--exitcode"], "No such option"),
         (["plan", "--timeout", "5"], "'5' is not a time; write it as"),
+        (
+            ["plan", "--timeout", "99999999999999999999h"],
+            "is too long a time; the longest is 24d",
+        ),
+        (["plan", "--timeout", "25d"], "'25d' is too long a time"),
+        (["plan", "--timeout", "५s"], "'५s' is not a time; write it as"),
         (["plan", "surplus"], "unexpected extra argument"),
         (["dev", "strat"], "No such command"),
         (["-e", "production", "apply"], "-e stands after the command: bootstrapper apply -e ..."),

@@ -23,8 +23,8 @@ def findings(
 ) -> Iterator[Finding]:
     """A warning where the backup and the database are at different revisions, or that is not known.
 
-    A deployment that waits for the lock of the restore gets it next, and a replica that starts looks at what is
-    pending: both know nothing of the restore, and bring back what it was to take away.
+    A run that waits for the lock of the restore is refused afterwards. One that begins later, as of a replica that
+    starts, knows nothing of the restore, and brings back what it was to take away.
 
     Args:
         now: The revisions that the database is at; None where they cannot be read.
@@ -37,8 +37,8 @@ def findings(
     between = f" ({', '.join([*applied[:_MOST_NAMES], *more])})" if applied else ""
     yield Finding(
         TARGET,
-        f"the backup ends at revision {shown(then)}, the replaced database at {shown(now)}: an `apply` that waits for "
-        f"the lock, and each replica that starts, runs what lies between{between} again at once",
+        f"the backup ends at revision {shown(then)}, the replaced database at {shown(now)}: each `apply` and each "
+        f"replica that starts afterwards runs what lies between{between} again at once",
         _REMEDY,
     )
 

@@ -280,7 +280,7 @@ def test_a_restore_warns_before_and_after_that_later_revisions_will_be_run_again
     )
     done = corner_shop.run("restore", "--latest", "--yes", *options)
     assert done.returncode == 0, done.stderr
-    warned = "the backup ends at revision r1, the replaced database at r3: an `apply` that waits for the lock"
+    warned = "the backup ends at revision r1, the replaced database at r3: each `apply` and each replica that starts"
     again = "runs what lies between (r2, r3) again at once"
     for told in (done.stdout, done.stderr):
         words = " ".join(told.split())
