@@ -100,6 +100,7 @@ class BootstrapperError(Exception):
         headline: What is wrong, in one line: a line break in it comes from others, and is shown as an escape.
         details: Further lines, such as the last ones that a program printed.
         message: Both together.
+        is_reported: Whether the file of --report tells of it.
     """
 
     exit_code: ClassVar[ExitCode]
@@ -112,6 +113,7 @@ class BootstrapperError(Exception):
         self.message = "\n  ".join([message, *self.details])
         self.hint = hint
         self.source = source
+        self.is_reported = False
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from bootstrapper.backups.catalogue import Backup, size_of
 from bootstrapper.backups.draft import draft, draft_folder, draft_path, sweep, sync_folder, write_all
 from bootstrapper.backups.manifest import Manifest, manifest_path
 from bootstrapper.backups.store import Draft, Store
+from bootstrapper.destination import shown
 from bootstrapper.errors import BackupError
 
 _PIECE = 1024 * 1024
@@ -93,7 +94,10 @@ class Folder(Store):
             raise BackupError(f"{self.path} can not be used: {error.strerror or error}") from error
 
     def backups(self) -> list[Backup]:
-        return catalogue.backups(self.path)
+        try:
+            return catalogue.backups(self.path)
+        except OSError as error:
+            raise BackupError(f"{shown(self.path)} cannot be read: {error.strerror or error}") from error
 
     def is_taken(self, name: str) -> bool:
         return (self.path / name).exists()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from bootstrapper.backups import catalogue
+from bootstrapper.backups.draft import draft_path
 from bootstrapper.backups.folder import Folder
+from bootstrapper.backups.manifest import manifest_path
 from bootstrapper.backups.remote import Remote, owner_of, password_of
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.store import Store
-from bootstrapper.step import Context
+from bootstrapper.destination import require_writable, shown
+from bootstrapper.errors import UsageError
+from bootstrapper.step import Context, Project
 
 ROOT = Path("/")
 
@@ -43,6 +49,20 @@ def store_of(settings: BackupSettings, context: Context) -> Store:
     return store
 
 
+def require_free(file: Path, project: Project, *, overwrite: bool) -> None:
+    """Raises UsageError where a backup of this name, or its manifest, would replace something else than a backup."""
+    is_backup = catalogue.find(file) is not None
+    inputs = [place for name in project.document.files for place in (Path(name), project.path(Path(name).name))]
+    for each in (file, manifest_path(file)):
+        require_writable(each, overwrite=overwrite, is_ours=lambda _: is_backup, inputs=inputs, makes_folder=True)
+    try:
+        draft_path(manifest_path(file)).lstat()  # the longest name that is needed
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{shown(file)} cannot be written: {error.strerror or error}") from error
+
+
 def goes_with_container(settings: BackupSettings, context: Context) -> Path | None:
     """The folder that ends with the container it is in; None where backups outlive this machine's processes.
 
@@ -52,7 +72,7 @@ def goes_with_container(settings: BackupSettings, context: Context) -> Path | No
     folder = settings.folder(context.project)
     if settings.is_remote or Path(written).is_absolute() or not _is_in_container(context):
         return None
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    there = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))  # noqa: PTH110 - no errors
     return folder if there.stat().st_dev == ROOT.stat().st_dev else None
 
 

@@ -84,6 +84,7 @@ class BackupSettings(StepModel):
             the revision are the same; 0 for never. What the application writes after it is in no backup.
         file: One fixed local file instead of a dated name: always taken anew, replaced by rename only, never removed
             by `keep`. A name that ends in .sql asks for a plain dump.
+        overwrite: Whether `file` may replace a file that is not a backup with its manifest.
         format: custom, plain, or directory, which several jobs write at once.
         jobs: How many tables are dumped at once, each on a connection of its own; only with format directory.
         compress: A level from 0 to 9, none, or a method of pg_dump 16 and newer, such as lz4 or zstd:3. Level 1 if
@@ -104,6 +105,7 @@ class BackupSettings(StepModel):
     keep_for: Annotated[Age, Field(gt=0)] | None = None
     reuse_for: Age | Literal[0] = DEFAULT_REUSE_SECONDS
     file: Annotated[str, AfterValidator(_local)] | None = None
+    overwrite: bool = False
     format: Format | None = None
     jobs: int | None = Field(default=None, ge=1, le=64)
     compress: (

@@ -16,6 +16,7 @@ from bootstrapper import __version__
 from bootstrapper.cli import failures
 from bootstrapper.cli.lazy import LazyGroup
 from bootstrapper.cli.output import prepare, silence, takes_colour
+from bootstrapper.cli.reportfile import report_refusal
 from bootstrapper.cli.signals import interruption_raises
 from bootstrapper.errors import ExitCode
 from bootstrapper.masking import Masker
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)
         shown = {"as_json": _wants_json(given), "colour": colour, "with_traceback": "--traceback" in given}
         code = failures.report(error, masker, **shown)
+        report_refusal(error, given, masker)
     with suppress(OSError):
         sys.stdout.flush()
     return int(code or 0)

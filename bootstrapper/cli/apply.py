@@ -15,7 +15,7 @@ from bootstrapper.errors import ExitCode
 @takes(
     *options.SELECTION,
     options.plan_format,
-    options.report,
+    *options.REPORTING,
     options.confirm,
     *options.RUNNING,
     click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing."),

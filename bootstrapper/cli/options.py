@@ -40,6 +40,7 @@ class Invocation:
     timeout: float | None = None
     format: str | None = None
     report: Path | None = None
+    overwrite: bool = False
     confirm: str | None = None
     log_format: str = "text"
     quiet: bool = False
@@ -141,6 +142,9 @@ report = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also writes what happened as JSON to this file, whatever the outcome.",
 )
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replaces files that are there and were not made by this command."
+)
 log_format = click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
@@ -154,6 +158,7 @@ traceback = click.option(
     "--traceback", is_flag=True, help="Also prints the traceback when the project's migration code fails."
 )
 
+REPORTING = (report, overwrite)
 WHERE = (file, environment)
 SELECTION = (*WHERE, step, skip, timeout)
 PRINTING = (log_format, quiet, no_color)

@@ -14,7 +14,7 @@ from bootstrapper.errors import ExitCode
 @takes(
     *options.SELECTION,
     options.plan_format,
-    options.report,
+    *options.REPORTING,
     *options.RUNNING,
     click.option("--sql", is_flag=True, help="Also shows the SQL of each revision and what it locks; runs env.py."),
     click.option("--exit-code", is_flag=True, help="Answers 4 where changes are pending, 0 where none are."),

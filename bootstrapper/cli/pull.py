@@ -12,7 +12,8 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
-from bootstrapper.errors import ExitCode, GuardError, UsageError
+from bootstrapper.destination import require_writable
+from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.fixtures.pull.pulling import Wanted
 
 _PATH = click.Path(path_type=Path)
@@ -35,8 +36,7 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(["create", "update"]),
     help="Mode of the fixtures; by default that of the file's fixture for the table, else create.",
 )
-@click.option("--force", is_flag=True, help="Overwrites files that exist.")
-@takes(*options.WHERE, options.timeout, *options.PRINTING)
+@takes(*options.WHERE, options.overwrite, options.timeout, *options.PRINTING)
 def pull(
     invocation: Invocation,
     *,
@@ -45,7 +45,6 @@ def pull(
     into: Path | None,
     inline: int,
     mode: str | None,
-    force: bool,
 ) -> int:
     """Write fixtures from the rows that tables hold now.
 
@@ -54,9 +53,9 @@ def pull(
     """
     if into is None and options.was_given("inline"):
         raise UsageError("--inline means nothing without --into: all rows stay in the YAML", hint="Add --into FOLDER.")
-    if output is not None and output.exists() and not force:  # before anything is connected
-        raise GuardError(f"{output} exists already", hint="Name another file, or overwrite it with --force.")
-    wanted = Wanted(tables=tables, mode=mode, inline=inline, into=into, output=output, force=force)
+    if output is not None:  # before anything is connected
+        require_writable(output, overwrite=invocation.overwrite, inputs=[invocation.file])
+    wanted = Wanted(tables=tables, mode=mode, inline=inline, into=into, output=output, overwrite=invocation.overwrite)
     with Reporter(invocation, "pull") as reporter:
         pulled = api.pull(request(invocation, reporter.emit), wanted)
         if output is None:

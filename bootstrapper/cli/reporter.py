@@ -12,8 +12,9 @@ from bootstrapper.cli.jsonlog import JsonLog
 from bootstrapper.cli.lines import Lines
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import is_terminal, takes_colour
+from bootstrapper.cli.reportfile import opened
 from bootstrapper.cli.terminal import Terminal
-from bootstrapper.errors import ExitCode, UsageError
+from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
 from bootstrapper.events import Event, Warned
 
 
@@ -68,8 +69,9 @@ class Reporter:
         self._voice.say(text)
 
     def __enter__(self) -> Self:
-        if self._invocation.report:
-            self._file = _opened(self._invocation)
+        asked = self._invocation
+        if asked.report:
+            self._file = opened(asked.report, overwrite=asked.overwrite, inputs=[asked.file])
         return self
 
     def __exit__(
@@ -78,6 +80,8 @@ class Reporter:
         self.close()
         if self._file is None:
             return
+        if isinstance(error, BootstrapperError):
+            error.is_reported = True
         if error is not None:
             self.exit_code = failures.exit_code(error)
             self.journal.error = failures.facts(
@@ -91,14 +95,3 @@ class Reporter:
             if error is None:
                 raise UsageError(said) from problem
             self._voice.emit(Warned(said))
-
-
-def _opened(invocation: Invocation) -> TextIO:
-    """Opened before the run: a path that can not be written to is found while nothing was done."""
-    assert invocation.report is not None
-    if invocation.report.absolute() == invocation.file.absolute():
-        raise UsageError(f"the report would overwrite {invocation.file}", hint="Name another file by --report.")
-    try:
-        return invocation.report.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the report {invocation.report} can not be written: {error.strerror}") from error

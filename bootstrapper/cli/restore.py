@@ -39,7 +39,7 @@ _NOTHING = "nothing was restored"
     *options.WHERE,
     options.timeout,
     options.plan_format,
-    options.report,
+    *options.REPORTING,
     *options.PRINTING,
     click.option("--run", metavar="ID", help="The backup that this run took: its id, or the end of it."),
     click.option("--latest", is_flag=True, help="The newest verified backup of this database."),

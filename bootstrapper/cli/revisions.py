@@ -31,7 +31,7 @@ _SHARED = (
     options.step,
     options.timeout,
     options.plan_format,
-    options.report,
+    *options.REPORTING,
     options.confirm,
     *options.RUNNING,
     _DRY_RUN,

@@ -16,7 +16,7 @@ from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 
-_SHARED = (*options.SELECTION, options.plan_format, options.report, options.confirm, *options.RUNNING)
+_SHARED = (*options.SELECTION, options.plan_format, *options.REPORTING, options.confirm, *options.RUNNING)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing.")
 
 
@@ -27,7 +27,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and cha
     type=click.Choice(["read-write", "read-only", "any"]),
     help="What the database has to take; as the file says if left out.",
 )
-@takes(*options.WHERE, options.timeout, options.report, *options.PRINTING)
+@takes(*options.WHERE, options.timeout, *options.REPORTING, *options.PRINTING)
 def wait(invocation: Invocation, *, access: str | None) -> int:
     """Wait until the database takes connections and writes."""
     explicit = {"access": access} if access else None
@@ -71,8 +71,10 @@ def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -
     Without FILE it gets a dated name, and older ones go as `keep` says; with FILE that one, as plain SQL if it ends in
     .sql.
     """
-    explicit = {"file": str(destination.absolute())} if destination is not None else None
-    return _run(invocation, "backup", explicit=explicit, dry_run=dry_run)
+    explicit: dict[str, object] = {"overwrite": True} if invocation.overwrite else {}
+    if destination is not None:
+        explicit["file"] = str(destination.absolute())
+    return _run(invocation, "backup", explicit=explicit or None, dry_run=dry_run)
 
 
 def _run(invocation: Invocation, command: str, *, explicit: Mapping[str, object] | None = None, dry_run: bool) -> int:

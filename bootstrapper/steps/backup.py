@@ -12,7 +12,7 @@ from bootstrapper.backups.client import find_client
 from bootstrapper.backups.dump import take, take_into
 from bootstrapper.backups.encryption import Encrypter
 from bootstrapper.backups.expectation import expectation
-from bootstrapper.backups.places import goes_with_container, store_of
+from bootstrapper.backups.places import goes_with_container, require_free, store_of
 from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.retention import Keeping, dated_name, retire
 from bootstrapper.backups.settings import ENCRYPTED_SUFFIX, BackupSettings
@@ -44,11 +44,14 @@ class Backup(Step):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Also finds out whether a backup can be taken at all: what is wrong is to show before anything is changed.
 
-        Raises GuardError behind a pooler, ClientToolsError where there is no pg_dump for this server, and BackupError
-        where the settings ask for what cannot be had here.
+        Raises UsageError where `file` is something else than a backup, GuardError behind a pooler, ClientToolsError
+        where there is no pg_dump for this server, and BackupError where the settings ask for what cannot be had here.
         """
+        options = self.options
+        if options.file is not None and context.project.command != _STATUS:
+            require_free(context.project.path(options.file), context.project, overwrite=options.overwrite)
         with self._placed():
-            store = store_of(self.options, context)
+            store = store_of(options, context)
             known = store.backups()
             if not self.has_check and self._taken(context, known) is not None:
                 return []

@@ -76,17 +76,18 @@ def test_pull_leaves_no_trace_in_the_database(live: Project) -> None:
         assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'bootstrapper'").fetchall() == []
 
 
-def test_a_file_is_written_once_and_overwritten_by_force_alone(live: Project) -> None:
+def test_a_file_is_written_once_and_overwritten_by_the_option_alone(live: Project) -> None:
+    (live.folder / "made").mkdir()
     first = live.run("pull", "tenants", "-o", "made/tenants.yaml")
     assert (first.returncode, first.stdout) == (0, "")
     assert first.stderr.splitlines()[-1] == "pulled 1 row of 1 fixture to made/tenants.yaml"
     file = live.folder / "made" / "tenants.yaml"
     file.write_text("mine")
     refused = live.run("pull", "tenants", "-o", "made/tenants.yaml")
-    assert refused.returncode == 9
+    assert refused.returncode == 2
     assert "error: made/tenants.yaml exists already" in refused.stderr
     assert file.read_text() == "mine"
-    assert live.run("pull", "tenants", "-o", "made/tenants.yaml", "--force").returncode == 0
+    assert live.run("pull", "tenants", "-o", "made/tenants.yaml", "--overwrite").returncode == 0
     assert file.read_text().startswith("fixtures:\n")
     assert [path.name for path in file.parent.iterdir()] == ["tenants.yaml"]
 
@@ -96,7 +97,7 @@ def test_large_tables_go_into_the_folder(live: Project) -> None:
     assert "file: seeds/tenants.csv" in run.stdout
     assert (live.folder / "seeds" / "tenants.csv").read_text() == 'slug\n"acme"\n'
     again = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
-    assert again.returncode == 9
+    assert again.returncode == 2
     assert again.stdout == ""
 
 
@@ -128,4 +129,4 @@ def test_a_folder_that_can_not_be_written_to_is_an_error(live: Project) -> None:
     live.write("a file", "seeds")
     run = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
     assert run.returncode == 2
-    assert "error: seeds/tenants.csv can not be written" in run.stderr
+    assert "error: seeds/tenants.csv cannot be written" in run.stderr

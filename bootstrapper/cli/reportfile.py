@@ -1,0 +1,88 @@
+"""The file of `--report`: opened before the run, so that nothing was done yet where it cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from bootstrapper.cli import failures
+from bootstrapper.cli.journal import Journal
+from bootstrapper.cli.options import DEFAULT_FILE
+from bootstrapper.destination import require_writable
+from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
+from bootstrapper.masking import Masker
+
+_OPTION, _OVERWRITE = "--report", "--overwrite"
+# Between the look and the opening somebody can put a pipe there, or a link to a file that is to be overwritten.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MOST_BYTES = 64 * 1024 * 1024
+_KEYS = frozenset({"command", "exit_code", "outcome", "steps", "warnings", "plan"})
+
+
+def opened(path: Path, *, overwrite: bool, inputs: Iterable[Path]) -> TextIO:
+    """Empty, to be written to; raises UsageError where it cannot be, or where something else would be lost."""
+    require_writable(path, overwrite=overwrite, is_ours=_is_report, inputs=inputs)
+    try:
+        descriptor = os.open(path, _FLAGS, 0o666)
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+        return os.fdopen(descriptor, "w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report {path} cannot be written: {error.strerror}") from error
+
+
+def report_refusal(error: BaseException, arguments: Sequence[str], masker: Masker) -> None:
+    """Writes the report of a command that was refused for its arguments, before it opened the report itself."""
+    ours = failures.known(error)
+    path = _named(arguments)
+    if ours is None or ours.is_reported or ours.exit_code is not ExitCode.CONFIG or path is None:
+        return
+    if isinstance(error, click.UsageError) and not _takes_report(error.ctx):
+        return
+    journal = Journal(next((word for word in arguments if not word.startswith("-")), ""))
+    journal.error = failures.facts(error, masker)
+    with (
+        suppress(BootstrapperError, OSError),  # what was wrong with the command has been said
+        opened(path, overwrite=_OVERWRITE in arguments, inputs=_files(arguments)) as file,
+    ):
+        journal.write(file, ours.exit_code, masker)
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return False
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.keys() >= _KEYS
+
+
+def _takes_report(context: click.Context | None) -> bool:
+    return context is not None and any(parameter.name == "report" for parameter in context.command.params)
+
+
+def _named(arguments: Sequence[str]) -> Path | None:
+    """What follows the option, read by hand, because click did not come to an end with the arguments."""
+    found = _values(arguments, _OPTION)
+    return Path(found[-1]) if found and found[-1] else None
+
+
+def _files(arguments: Sequence[str]) -> list[Path]:
+    named = [*_values(arguments, "-f"), *_values(arguments, "--file")]
+    return [Path(text) for text in named] or [DEFAULT_FILE]
+
+
+def _values(arguments: Sequence[str], option: str) -> list[str]:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
+    return [
+        second if first == option else first.partition("=")[2]
+        for first, second in pairs
+        if first == option or first.startswith(f"{option}=")
+    ]

@@ -1,0 +1,186 @@
+"""Files that commands are told to write: what is there and is something else stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bootstrapper.backups.catalogue import find
+from bootstrapper.cli.journal import Journal
+from tests.cli.project import BOOTSTRAP, Project
+
+LONG = "x" * 5000
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.symlink_to("bootstrap.yaml")
+
+
+def unix_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def text(path: Path) -> None:
+    path.write_text("mine")
+
+
+SPECIAL: list[Callable[[Path], None]] = [fifo, link, unix_socket, directory]
+
+
+def identity(path: Path) -> tuple[int, ...]:
+    found = path.lstat()
+    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
+
+
+def ledger_of(project: Project) -> object:
+    with psycopg.connect(project.url) as connection:
+        return connection.execute("SELECT to_regnamespace('bootstrapper')").fetchone()
+
+
+@pytest.mark.parametrize("make", [*SPECIAL, text])
+@pytest.mark.parametrize(
+    "command",
+    [["apply", "--report"], ["wait", "--report"], ["pull", "notes", "-o"]],
+    ids=lambda words: " ".join(words),
+)
+def test_a_file_that_is_something_else_is_refused_before_anything_is_connected(
+    offline: Project, command: list[str], make: Callable[[Path], None]
+) -> None:
+    make(offline.folder / "there")
+    before = identity(offline.folder / "there")
+    for overwrite in [[], *([["--overwrite"]] if make is not text else [])]:
+        run = offline.run(*command, "there", *overwrite)
+        assert run.returncode == 2, run.stderr
+        assert "error: " in run.stderr
+        assert "there" in run.stderr
+    assert identity(offline.folder / "there") == before
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "no/such/folder/file", LONG, f"{LONG}/file", "bootstrap.yaml"])
+@pytest.mark.parametrize("option", ["--report", "-o"])
+def test_a_place_that_takes_no_file_is_refused_before_anything_is_connected(
+    offline: Project, where: str, option: str
+) -> None:
+    command = ["apply"] if option == "--report" else ["pull", "notes"]
+    run = offline.run(*command, option, where, "--overwrite")
+    assert run.returncode == 2, run.stderr
+    assert len(run.stderr) < 2000
+    assert (offline.folder / "bootstrap.yaml").read_text(encoding="utf-8") == BOOTSTRAP
+
+
+def test_a_report_replaces_a_report_an_empty_file_and_with_overwrite_any_file(offline: Project) -> None:
+    report = offline.folder / "report.json"
+    report.touch()
+    for overwrite in [[], [], ["--overwrite"]]:
+        if overwrite:
+            report.write_text("{}")
+        run = offline.run("plan", "--timeout", "100ms", "--report", "report.json", *overwrite)
+        assert (run.returncode, json.loads(report.read_text())["exit_code"]) == (5, 5), run.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["apply", "--oops"],
+        ["apply", "--timeout", "soon"],
+        ["apply", "--follow", "--force"],
+        ["restore", "--latest", "--drop-old"],
+        ["restore"],
+        ["apply", "--step", "nots"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_is_refused_for_its_arguments_is_reported(offline: Project, arguments: list[str]) -> None:
+    for option in (["--report", "report.json"], ["--report=other.json"]):
+        run = offline.run(*arguments, *option)
+        report = json.loads((offline.folder / option[-1].removeprefix("--report=")).read_text())
+        assert (run.returncode, report["exit_code"], report["error"]["exit_code"]) == (2, 2, 2)
+        assert report["command"] == arguments[0]
+        assert report["error"]["message"].split("\n")[0] in run.stderr
+
+
+def test_the_report_of_refused_arguments_replaces_nothing_else(offline: Project) -> None:
+    text(offline.folder / "mine")
+    assert offline.run("apply", "--oops", "--report", "mine").returncode == 2
+    assert offline.run("apply", "--oops", "--overwrite", "--report", "bootstrap.yaml").returncode == 2
+    assert offline.run("validate", "--report", "new.json").returncode == 2  # which has no report
+    names = sorted(path.name for path in offline.folder.iterdir())
+    assert (names, (offline.folder / "mine").read_text()) == (["bootstrap.yaml", "mine"], "mine")
+
+
+def test_a_backup_replaces_no_file_that_is_something_else(project: Project) -> None:
+    folder = project.folder
+    for make in SPECIAL:
+        make(folder / make.__name__)
+    text(folder / "text")
+    text(folder / "data.json")
+    before = {path.name: identity(path) for path in folder.iterdir()}
+    for name in [*(make.__name__ for make in SPECIAL), "bootstrap.yaml"]:
+        run = project.run("backup", name, "--overwrite")
+        assert run.returncode == 2, (name, run.stderr)
+    for name in ("text", "data", LONG, f"{LONG}/new.dump", "y" * 240):
+        for dry_run in ([], ["--dry-run"]):
+            run = project.run("backup", name, *dry_run)
+            assert run.returncode == 2, (name, run.stderr)
+            assert ("too long" if len(name) > 200 else "exists already") in run.stderr
+            assert len(run.stderr) < 2000
+    assert {path.name: identity(path) for path in folder.iterdir()} == before
+    assert ledger_of(project) == (None,)
+
+
+def test_a_backup_replaces_a_backup_an_empty_file_and_with_overwrite_any_file(project: Project) -> None:
+    (project.folder / "one.dump").touch()
+    text(project.folder / "two.dump")
+    text(project.folder / "two.dump.json")
+    for arguments in (["one.dump"], ["one.dump"], ["two.dump", "--overwrite"]):
+        run = project.run("backup", *arguments)
+        assert run.returncode == 0, run.stderr
+        found = find(project.folder / arguments[0])
+        assert found is not None
+        assert found.verified
+
+
+def test_a_folder_for_backups_whose_name_is_too_long_is_an_error_with_its_place(project: Project) -> None:
+    project.write(
+        BOOTSTRAP.replace(
+            "  - uses: sql\n    name: notes\n",
+            f"""\
+  - uses: backup
+    with: {{directory: {LONG}}}
+  - uses: sql
+    name: notes
+""",
+        )
+    )
+    for command in ("plan", "apply", "backup"):
+        run = project.run(command)
+        assert run.returncode in {1, 2}, run.stderr
+        assert "File name too long" in run.stderr
+    listed = project.run("backups", "list")
+    assert listed.returncode in {0, 1, 2}, listed.stderr
+    assert ledger_of(project) == (None,)
+
+
+def test_a_report_that_is_lost_is_said_beside_the_error(offline: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Journal, "write", write)
+    run = offline.run("plan", "--step", "nots", "--report", "report.json")
+    assert run.returncode == 2
+    assert run.stderr.startswith("warning: the report can not be written: No space left on device\nerror: ")
