@@ -1,4 +1,5 @@
 # From a fresh clone: `make apply` brings up a database, `make test` runs the tests. Both install what they need.
+# `make smoke` runs the heart of the tests in under a minute.
 # `make environments` migrates with other releases of Alembic and other drivers, each installed on its own, and runs the
 # tests on servers of other majors, which npm downloads.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
@@ -14,7 +15,7 @@ INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c 
 MAJORS ?= 14 16 17
 SERVER_TESTS ?= tests
 
-.PHONY: apply plan test faults environments releases servers real-projects lint format types layers schema check clean
+.PHONY: apply plan test smoke faults environments releases servers real-projects lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -24,6 +25,9 @@ plan: $(STAMPS)/tool
 
 test: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults and not environments'
+
+smoke: $(STAMPS)/dev
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m smoke
 
 faults: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m faults

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +17,33 @@ from tests.projects import TrialProject
 from tests.servers import Server, has_extension, path_bin, running_server, server_bin, wheel_bin
 from tests.waiting import pace
 
+PACKAGE = Path(__file__).parents[1] / "bootstrapper"
+
 _numbers = itertools.count(1)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start has it by default then
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Measures the machine before anything runs, and ends with what it started however it is told to end."""
+    if not hasattr(config, "workerinput"):
+        # Images set PYTHONDONTWRITEBYTECODE; then each of the thousands of processes would compile it all anew.
+        compileall.compile_dir(PACKAGE, quiet=2)
     pace()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for what it starts in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keeps the rewritten tests too, so that they are rewritten once and not by each worker of each session."""
+    told, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = told
 
 
 def pytest_report_header() -> str:

@@ -15,6 +15,8 @@ from bootstrapper.document import parse
 from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
 from bootstrapper.units import Seconds
 
+pytestmark = pytest.mark.smoke
+
 SECRET = "hunter2secret"
 MINIMAL = "version: 1\ndatabase: {url: x}\nsteps: [{uses: wait}]\n"
 FULL = """\

@@ -10,6 +10,8 @@ import pytest
 from bootstrapper.testing import assert_step_contract
 from tests.projects import TrialProject
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).parents[1]
 
 STEPS = {

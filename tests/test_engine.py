@@ -16,6 +16,8 @@ from bootstrapper.events import ScopeEntered, ScopeLeft, StepApplied, StepFailed
 from bootstrapper.plan import Action, State, Verdict
 from tests.projects import TrialProject
 
+pytestmark = pytest.mark.smoke
+
 TWO_TABLES = """
 steps:
   - uses: wait

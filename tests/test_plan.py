@@ -13,6 +13,8 @@ from bootstrapper.plan import (
     State,
 )
 
+pytestmark = pytest.mark.smoke
+
 CHANGE = Change.create("users admin", reason="no such row", after={"email": "a@b.c", "age": None})
 DEFERRED = Deferred("table users", "does not exist yet", frozenset({Action.CREATE, Action.UPDATE}), 2, ("PASSWORD",))
 PLAN = Plan(

@@ -84,6 +84,7 @@ def on_path_server(copy: Path, path_server: Server) -> Iterator[Sample]:
     path_server.execute("DROP DATABASE sample WITH (FORCE)")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("fixture", ["sample", "on_path_server"])
 def test_apply_brings_up_the_database_and_then_has_nothing_to_do(fixture: str, request: pytest.FixtureRequest) -> None:
     sample: Sample = request.getfixturevalue(fixture)

@@ -19,6 +19,8 @@ from tests.backups.contexts import Bench, make_bench
 from tests.servers import Server, wheel_bin
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.smoke
+
 
 def restore_listing(dump: Path) -> str:
     command = [str(wheel_bin() / "pg_restore"), "--list", str(dump)]

@@ -14,6 +14,8 @@ from tests.cli.project import BOOTSTRAP, Project
 from tests.cli.pseudoterminal import on_terminal
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.smoke
+
 
 def rows(project: Project, query: bytes) -> list[tuple[object, ...]]:
     with psycopg.connect(project.url) as connection:

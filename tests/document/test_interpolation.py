@@ -10,6 +10,8 @@ from bootstrapper.document import Expansion, MalformedExpression, UnsetVariable,
 from bootstrapper.document.interpolation import demands, fault
 from bootstrapper.errors import InvalidFileError, Source
 
+pytestmark = pytest.mark.smoke
+
 VARIABLES = {"NAME": "value", "EMPTY": "", "TRICK": "${NAME} $${NAME} \\1", "_x9": "x"}
 
 

@@ -19,6 +19,8 @@ from bootstrapper.postgres.session import Session
 from bootstrapper.postgres.target import Target
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.smoke
+
 NAMES = LedgerNames()
 
 

@@ -16,6 +16,8 @@ from tests.migrations.contexts import trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.servers import Server
 
+pytestmark = pytest.mark.smoke
+
 REPOSITORY = Path(__file__).parents[2]
 
 TOUCHES_NOTHING = "print('env.py was here')"

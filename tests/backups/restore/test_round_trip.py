@@ -11,6 +11,8 @@ import pytest
 from tests.backups.restore.shops import CHANGES, Shop, opened_shop
 from tests.servers import Server
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).parents[3]
 SAMPLE = ("bootstrap.yaml", "pyproject.toml", "config", "migrations", "plugins")
 DRESSED = """
