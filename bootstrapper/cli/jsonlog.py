@@ -25,7 +25,7 @@ from bootstrapper.events import (
 )
 from bootstrapper.plan import JSONValue, PlannedStep, total
 from bootstrapper.units import show_seconds
-from bootstrapper.wording import one_line
+from bootstrapper.wording import cut, one_line
 
 _PROGRESS_SECONDS = 1.0
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -94,7 +94,7 @@ def _message(event: Event) -> str:
         case StepReported():
             return f"{event.step} | {one_line(event.line)}"
         case Warned():
-            return event.message
+            return cut(event.message)
     said = phrase(event)
     return f"{said.step}: {said.text}" if said else ""
 
@@ -106,4 +106,4 @@ def _fact(value: object) -> JSONValue:
         return round(value, 3)
     if isinstance(value, tuple):
         return list(value)
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return value if value is None or isinstance(value, bool | int) else cut(str(value))

@@ -184,3 +184,20 @@ def test_a_report_that_is_lost_is_said_beside_the_error(offline: Project, monkey
     run = offline.run("plan", "--step", "nots", "--report", "report.json")
     assert run.returncode == 2
     assert run.stderr.startswith("warning: the report can not be written: No space left on device\nerror: ")
+
+
+@pytest.mark.parametrize("command", [["backups", "verify"], ["restore", "--yes"]])
+def test_a_backup_whose_name_is_too_long_is_an_error_of_usage(project: Project, command: list[str]) -> None:
+    run = project.run(*command, LONG)
+    assert (run.returncode, "too long" in run.stderr, len(run.stderr) < 2000) == (2, True, True), run.stderr
+
+
+@pytest.mark.parametrize("raised", ["EXCEPTION", "WARNING"])
+def test_what_the_server_says_at_length_is_cut_in_text_json_and_report(project: Project, raised: str) -> None:
+    statement = f"DO $$ BEGIN RAISE {raised} '%', repeat('x', 100000); END $$"
+    project.write(BOOTSTRAP.replace("CREATE TABLE notes (id int PRIMARY KEY, body text)", statement))
+    for options in ([], ["--log-format", "json"]):
+        run = project.run("apply", "--report", "report.json", *options)
+        assert run.returncode == 1
+        assert max(map(len, run.stderr.splitlines())) < 5000
+    assert (project.folder / "report.json").stat().st_size < 5000

@@ -15,6 +15,7 @@ from bootstrapper.backups.restore.seal import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
 from bootstrapper.backups.signature import is_trusted, require_trusted
 from bootstrapper.backups.store import Store
+from bootstrapper.destination import shown
 from bootstrapper.errors import GuardError, UsageError
 from bootstrapper.identifiers import SHORTEST_END, is_end_of
 from bootstrapper.masking import Masker
@@ -174,11 +175,7 @@ def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) ->
     Args:
         variables: Among them the key of manifests, where they are signed.
     """
-    path = Path(text).resolve() if text else Path()
-    if not path.name:
-        raise UsageError(f"{text!r} is no backup", hint=f"{_LIST}.")
-    if not path.exists():
-        raise UsageError(f"there is no backup {path}", hint=f"{_LIST}.")
+    path = _existing(text)
     found = find(path)
     if found is None and needs_manifest:
         raise UsageError(
@@ -190,6 +187,19 @@ def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) ->
     chosen = Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
     _require_readable(chosen)
     return chosen
+
+
+def _existing(text: str) -> Path:
+    try:
+        path = Path(text).resolve() if text else Path()
+        is_there = path.exists()
+    except OSError as error:
+        raise UsageError(f"{shown(Path(text))} cannot be read: {error.strerror or error}") from error
+    if not path.name:
+        raise UsageError(f"{text!r} is not a backup", hint=f"{_LIST}.")
+    if not is_there:
+        raise UsageError(f"there is no backup {path}", hint=f"{_LIST}.")
+    return path
 
 
 def _require_readable(chosen: Chosen) -> None:
