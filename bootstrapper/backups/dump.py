@@ -17,6 +17,7 @@ from bootstrapper.backups.client import Client, find_client
 from bootstrapper.backups.encryption import Encrypter
 from bootstrapper.backups.folder import FileDraft, Folder, FolderDraft
 from bootstrapper.backups.manifest import Format, Manifest
+from bootstrapper.backups.patience import with_patience
 from bootstrapper.backups.running import Runner, in_background
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.signature import signed
@@ -59,7 +60,13 @@ def take_into(context: Context, store: Store, name: str, settings: BackupSetting
         ClientToolsError: There is no pg_dump for this server.
         GuardError: The connection leads through a pooler.
         FencedOffError: The lock was lost meanwhile.
+        UnreachableError: pg_dump found no connection that was free, however often it was tried.
     """
+    jobs = settings.jobs or 0 if format_ == "directory" else 0
+    return with_patience(context, jobs + 1, lambda: _take_once(context, store, name, settings, format_))
+
+
+def _take_once(context: Context, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
     dump = _begin(context, settings, format_)
     try:
         with _draft(store, name, format_) as draft:

@@ -30,10 +30,10 @@ class Runner:
 
     @classmethod
     def of(cls, context: Context) -> Runner:
-        """No password ever stands in an argument, where the process list shows it."""
+        """No password ever stands in an argument, where the process list shows it; and the programs speak English."""
         kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
         target = context.session.target
-        environment = {**kept, **target.client_environment(), "PGAPPNAME": context.application_name}
+        environment = {**kept, **target.client_environment(), "PGAPPNAME": context.application_name, "LC_ALL": "C"}
         return cls(environment, context.deadline, context.masker.quote)
 
     def run(

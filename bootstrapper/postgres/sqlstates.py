@@ -80,7 +80,9 @@ def _stop(reason: str, hint: str | None = None) -> Verdict:
 
 _WRONG_PASSWORD = _stop("the user name or the password is wrong", "Check the user and the password of database.url.")
 _NO_DATABASE = _stop("there is no such database", "Create the database, or name another one.")
-_CROWDED = _retry("all connections are taken", hint="Close connections that nobody uses, or let the server have more.")
+_CROWDED = _retry(
+    "all connections are taken", hint="Close connections that are not in use, or let the role and the server have more."
+)
 
 _BY_CODE = {
     CANNOT_CONNECT_NOW: _retry(
@@ -161,8 +163,8 @@ def judge_text(message: str) -> Verdict | None:
 
 
 def is_loss(sqlstate: str | None, message: str) -> bool:
-    """Whether an error says that the connection, or the server behind it, was lost or is not up."""
-    if sqlstate in CONNECTION_LOST:
+    """Whether an error says that the connection, or the server behind it, was lost, is not up or had none free."""
+    if sqlstate in CONNECTION_LOST or sqlstate == TOO_MANY_CONNECTIONS:
         return True
     if sqlstate != PROTOCOL_VIOLATION and not (sqlstate is None and "FATAL:" in message):
         return False

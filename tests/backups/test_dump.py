@@ -207,7 +207,7 @@ def test_the_deadline_ends_a_dump_that_waits_for_a_table(bench: Bench, tmp_path:
     blocker = make_bench(bench.target.url(), tmp_path)
     try:
         blocker.session.connection.execute("BEGIN")
-        blocker.session.connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        blocker.session.connection.execute("LOCK TABLE public.users IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(BackupError, match="did not finish in time"):
             take(bench.context(deadline=Deadline.after(0.7)), tmp_path / "one.dump")
     finally:

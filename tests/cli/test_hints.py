@@ -128,6 +128,20 @@ def test_who_is_not_reached_is_told_what_helps(offline: Project, url: str, advic
     assert hint == f"{advice} `timeout` of step 'wait' lets it wait 300 ms."
 
 
+def test_who_finds_all_connections_of_the_role_taken_is_not_told_to_start_the_server(project: Project) -> None:
+    with psycopg.connect(project.url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE without_any LOGIN PASSWORD 'pw' CONNECTION LIMIT 0")
+        try:
+            project.write(HEAD)
+            address = project.url.replace("postgres:correct%20horse", "without_any:pw")
+            said = project.run("wait", DATABASE_URL=address)
+        finally:
+            admin.execute("DROP ROLE without_any")
+    assert said.returncode == 5, said.stderr
+    assert ("all connections are taken" in said.stderr, "SQLSTATE 53300" in said.stderr) == (True, True)
+    assert hint_of(said.stderr).startswith("Close connections that are not in use, or let the role and the server have")
+
+
 def test_the_limit_that_ends_the_waiting_is_the_one_that_is_named(offline: Project) -> None:
     offline.write(HEAD.replace("300ms", "15s"))
     assert "--timeout or `limits`" in hint_of(offline.run("wait", "--timeout", "300ms").stderr)

@@ -70,6 +70,8 @@ def test_some_trouble_deserves_only_a_short_wait(sqlstate: str, message: str) ->
         ("08P01", "server conn crashed?", True),
         ("08P01", "the database system is not yet accepting connections", True),
         (None, "connection failed: FATAL:  the database system is in recovery mode", True),
+        ("53300", "zu viele Verbindungen", True),
+        (None, 'connection failed: FATAL:  too many connections for role "app"', True),
         ("08P01", "something new", False),
         ("08P01", "password authentication failed", False),
         (None, "the pipeline of the project was shutting down", False),

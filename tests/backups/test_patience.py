@@ -1,0 +1,85 @@
+"""A backup whose pg_dump finds all connections taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bootstrapper.backups import patience
+from bootstrapper.backups.dump import take
+from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BackupError, UnreachableError
+from bootstrapper.events import Event, Warned
+from tests.backups.contexts import Bench, make_bench
+
+KEY = "age1rplg24yj34g9ret9j9jwdurdz9aa7vf0qukwyn4jauttu9dhruqq80y46e"
+
+
+@pytest.fixture
+def crowded(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Run by a role that may have one connection, which the run itself has."""
+    monkeypatch.setattr(patience, "PAUSES", (0.05, 0.05, 0.05))
+    bench.execute("CREATE ROLE only_one LOGIN PASSWORD 'pw' CONNECTION LIMIT 1 IN ROLE pg_read_all_data")
+    made = make_bench(bench.target.replacing(user="only_one", password="pw").url(), tmp_path)
+    made.session.open()
+    yield made
+    made.session.close()
+    bench.execute("DROP ROLE only_one")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("one.dump", {}),
+        ("one.sql", {}),
+        ("one.dump.age", {"encrypt": {"recipients": [KEY]}}),
+    ],
+)
+def test_it_is_begun_again_when_one_may_be_free(
+    bench: Bench, crowded: Bench, tmp_path: Path, name: str, settings: dict[str, object]
+) -> None:
+    told: list[Event] = []
+
+    def make_room(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Warned):
+            bench.execute("ALTER ROLE only_one CONNECTION LIMIT 2")
+
+    context = replace(crowded.context("backup"), emit=make_room)
+    taken = take(context, tmp_path / name, BackupSettings.model_validate(settings))
+    assert taken.verified
+    assert [event.message for event in told if isinstance(event, Warned)] == [
+        "step 'backup': pg_dump found no way in: all connections are taken; trying again"
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.json"}
+
+
+def test_where_none_becomes_free_it_is_worth_another_run_and_says_how_many_it_needs(
+    crowded: Bench, tmp_path: Path
+) -> None:
+    with pytest.raises(UnreachableError, match="pg_dump found no way in: all connections are taken") as caught:
+        take(crowded.context("backup"), tmp_path / "one.dump")
+    assert (caught.value.exit_code, caught.value.sqlstate) == (5, "53300")
+    assert caught.value.hint is not None
+    assert "let the role and the server have one more than the run's own" in caught.value.hint
+    assert len([event for event in crowded.events if isinstance(event, Warned)]) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_trouble_of_pg_dump_is_told_at_once(bench: Bench, crowded: Bench, tmp_path: Path) -> None:
+    bench.execute(
+        "ALTER ROLE only_one CONNECTION LIMIT 5; CREATE TABLE hidden (); REVOKE pg_read_all_data FROM only_one"
+    )
+    with pytest.raises(BackupError, match="permission denied"):
+        take(crowded.context("backup"), tmp_path / "one.dump")
+    assert not [event for event in crowded.events if isinstance(event, Warned)]
+
+
+def test_no_pause_goes_beyond_the_deadline(crowded: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PAUSES", (3600.0,))
+    with pytest.raises(UnreachableError):
+        take(crowded.context("backup", deadline=Deadline.after(60)), tmp_path / "one.dump")
