@@ -6,6 +6,7 @@ import pytest
 
 from bootstrapper import api
 from bootstrapper.errors import InvalidFileError
+from bootstrapper.fixtures import datafiles
 from bootstrapper.opening import resolve
 from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
@@ -366,3 +367,17 @@ def test_validate_leaves_keys_alone_that_variables_may_tell_apart(project: Trial
     words = f"words: {{key: [a], rows: {rows}}}"
     project.write(STEPS + f"fixtures:\n  t: {{key: [c], rows: {{x: {{c: 1}}}}}}\n  {words}\n")
     assert api.validate(project.request()).fixtures == {"t": 1, "words": 6}
+
+
+@pytest.mark.parametrize("records", ["1,a\n2,b\n1,c", "1,a\n2\n3,c"])
+def test_validate_reads_a_large_file_to_its_end(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch, records: str
+) -> None:
+    monkeypatch.setattr(datafiles, "LARGE_BYTES", -1)
+    project.write(f"id,name\n{records}\n", "words.csv")
+    project.write(STEPS + "fixtures:\n  words: {key: [id], file: words.csv}\n")
+    ((line, message),) = problems(project)
+    if records.endswith("1,c"):
+        assert (line, message) == (4, "the key stands twice in fixture words; first on line 2")
+    else:
+        assert (line, message) == (3, "1 field where the header has 2")

@@ -10,7 +10,7 @@ from pydantic import Field
 from bootstrapper.errors import FixtureError, InvalidFileError, Problem
 from bootstrapper.fixtures import apply, bounding, preparing, reviewing, seeding
 from bootstrapper.fixtures.arguments import misused
-from bootstrapper.fixtures.literalkeys import unfit_keys
+from bootstrapper.fixtures.literalkeys import unfit_keys, wrong_records
 from bootstrapper.fixtures.misplaced import misplaced
 from bootstrapper.fixtures.naming import misnamed
 from bootstrapper.fixtures.parts import parts
@@ -79,6 +79,8 @@ class Seed(Step):
         values, declared = project.values, fixtures.values()
         found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
         found += unfit_keys(declared, values)
+        own = [fixtures[name] for name in self.seeds(list(fixtures)) if name in fixtures]
+        found += [problem for fixture in own for problem in wrong_records(fixture)]
         return [*self._contradictions(), *dict.fromkeys(found)]
 
     def _rivals(self, project: Project) -> Collection[str]:
