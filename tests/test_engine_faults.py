@@ -530,6 +530,18 @@ def test_a_run_that_finds_all_done_under_the_lock_leaves_none_behind(
     assert project.rows("SELECT count(*) FROM bootstrapper.runs") == [(0,)]
 
 
+def test_sequences_of_the_ledger_that_are_behind_their_tables_move_on(project: TrialProject) -> None:
+    project.write(ONE_TABLE)
+    for _ in range(3):
+        project.apply()
+        project.rows("DROP TABLE one")
+    project.rows("ALTER TABLE bootstrapper.runs ALTER serial RESTART")
+    project.rows("ALTER TABLE bootstrapper.steps ALTER id RESTART")
+    project.apply()
+    assert project.rows("SELECT count(*), max(serial) FROM bootstrapper.runs") == [(4, 4)]
+    assert project.rows("SELECT count(*), max(id) FROM bootstrapper.steps") == [(4, 4)]
+
+
 def test_whoever_only_looks_or_breaks_the_lock_does_not_queue(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

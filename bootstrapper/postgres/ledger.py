@@ -123,6 +123,28 @@ def complete(connection: Connection[Any], names: LedgerNames) -> None:
         )
 
 
+_CATCH_UP = """
+SELECT CASE WHEN pg_catalog.has_sequence_privilege(s.name, 'UPDATE') THEN
+    CASE WHEN s.most > coalesce(pg_catalog.pg_sequence_last_value(s.name), 0)
+         THEN pg_catalog.setval(s.name, s.most) END END
+FROM (VALUES
+    (pg_catalog.pg_get_serial_sequence({runs_text}, 'serial')::pg_catalog.regclass, (SELECT max(serial) FROM {runs})),
+    (pg_catalog.pg_get_serial_sequence({steps_text}, 'id')::pg_catalog.regclass, (SELECT max(id) FROM {steps})),
+    (pg_catalog.pg_get_serial_sequence({revisions_text}, 'id')::pg_catalog.regclass, (SELECT max(id) FROM {revisions}))
+) AS s(name, most)
+"""
+
+
+def catch_up(connection: Connection[Any], names: LedgerNames) -> None:
+    """Moves sequences on that are behind their tables, as they may be after a failover.
+
+    The caller has the lock's row, so that nobody else writes to the tables.
+    """
+    tables = {name: names.table(name) for name in ("runs", "steps", "revisions")}
+    texts = {f"{name}_text": sql.Literal(table.as_string()) for name, table in tables.items()}
+    connection.execute(sql.SQL(_CATCH_UP).format(**tables, **texts))
+
+
 def start_run(
     connection: Connection[Any],
     names: LedgerNames,

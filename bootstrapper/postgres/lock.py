@@ -161,6 +161,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         run_id, host, pid, step, since, lease_lives, worker_lives = row
         if run_id is not None and (lease_lives or worker_lives):
             return Holder(host, pid, run_id, step, since)
+        ledger.catch_up(connection, names)
         token = _own(connection, names, details, pooled)
     server = session.server
     watches = not pooled and _is_told_to_watch(connection)
