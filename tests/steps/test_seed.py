@@ -106,6 +106,24 @@ def test_a_password_is_not_needed_once_its_row_is_there(project: TrialProject) -
     assert project.plan().pending == ()
 
 
+@pytest.mark.parametrize("mode", ["create", "update"])
+def test_a_password_is_not_needed_for_a_column_that_an_earlier_step_adds(project: TrialProject, mode: str) -> None:
+    project.write(FILE)
+    project.apply()
+    del project.variables["PASSWORD"]
+    adding = "- {uses: sql, name: add, with: {statement: ALTER TABLE users ADD nick text}, check: {once: nick}}"
+    text = FILE.replace("  - uses: seed\n", f"  {adding}\n  - uses: seed\n").replace(
+        "{email: a@b,", "{email: a@b, nick: a,"
+    )
+    project.write(text.replace("key: [email]", f"key: [email]\n    mode: {mode}"))
+    assert project.plan().unset == ()
+    project.apply()
+    assert project.rows("SELECT nick FROM users") == [("a" if mode == "update" else None,)]
+    project.write(text.replace("a@b", "b@c"))
+    project.rows("ALTER TABLE users DROP nick; DELETE FROM bootstrapper.steps WHERE step = 'add'")
+    assert project.plan().unset == ("PASSWORD",)
+
+
 def test_the_check_rows_seeds_only_a_table_without_rows(project: TrialProject) -> None:
     project.write(FILE.replace("  - uses: seed\n", "  - uses: seed\n    check: {rows: {table: users, at_least: 1}}\n"))
     project.apply()
