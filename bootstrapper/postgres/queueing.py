@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 UNUSED_SECONDS = 86400.0
+SWEPT_SECONDS = 3600.0
 
 _OURS = re.compile(r"[0-9a-f]{32}\.[a-z0-9.]+")
 _NAME = re.compile(rb"[0-9a-f]{32}")
@@ -169,23 +170,30 @@ def opened(path: Path) -> int:
 
 
 def sweep(folder: Path) -> None:
-    """Removes files of databases that no run asked for in a day; a new one comes only with another database."""
+    """Removes files of databases that no run asked for in a day; at most once an hour, when another database comes."""
     with suppress(OSError):
-        for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name) and _is_unused(path)]:
-            with suppress(OSError):
-                _remove(path)
+        swept = folder / "swept"
+        if swept.exists() and not _is_older(swept, SWEPT_SECONDS):
+            return
+        swept.touch(mode=0o600)
+        for path in folder.iterdir():
+            if _OURS.fullmatch(path.name):
+                with suppress(OSError):
+                    _remove(path)
 
 
-def _is_unused(path: Path) -> bool:
-    return time.time() - path.lstat().st_mtime > UNUSED_SECONDS
+def _is_older(path: Path, seconds: float) -> bool:
+    return time.time() - path.lstat().st_mtime > seconds
 
 
 def _remove(path: Path) -> None:
     """Under its lock: whoever opened it before finds that it is another file then, and makes it again."""
+    if not _is_older(path, UNUSED_SECONDS):
+        return
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_unused(path):
+        if _is_older(path, UNUSED_SECONDS):
             path.unlink()
     finally:
         os.close(descriptor)

@@ -39,6 +39,7 @@ class Turnstile:
         self._line: Line | None = None
         self._side: Line | None = None
         self._visits = 0
+        self._passes_by = False
         self._is_past = False
 
     @property
@@ -66,7 +67,7 @@ class Turnstile:
         Never for more than three quarters of the time that is left. One that has not looked yet may do so in the end,
         whatever the queue does.
         """
-        if self._folder is None or self._is_past or self.has_place:
+        if self._folder is None or self._is_past or self._passes_by or self.has_place:
             return True
         if self._line is None:
             self._line = Line(self._folder, name_of(self._folder, self._where), PLACES)
@@ -80,12 +81,13 @@ class Turnstile:
             self._visits += 1
             return True
         self._end_visit()
-        return self._visits == 0 or limit == LONGEST_SIDE_SECONDS
+        self._passes_by = self._visits == 0 or limit == LONGEST_SIDE_SECONDS
+        return self._passes_by
 
     def step_back(self) -> None:
         """Ends a visit; one in front stays there."""
-        if self._side is not None:
-            self._end_visit()
+        self._passes_by = False
+        self._end_visit()
 
     def leave(self) -> None:
         """Gives the place to the next, for good: this process does not queue again."""

@@ -86,6 +86,8 @@ def test_one_that_looked_before_does_not_look_without_a_place_near_its_end(tmp_p
     waiter = Turnstile("server/database", tmp_path)
     assert waiter.enter(0.1), "the first look hangs on no queue"
     assert not waiter.has_place
+    assert waiter.enter(60.0), "nor does it wait again before it"
+    waiter.step_back()
     blocking[1].step_back()
     assert waiter.enter(1.0)
     waiter.step_back()
