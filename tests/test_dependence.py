@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrapper.errors import UnplannedChangeError
+from bootstrapper.errors import FixtureError, UnplannedChangeError
 from bootstrapper.events import StepStarted
 from bootstrapper.plan import Action, Plan, PlannedStep, State
 from bootstrapper.renderers.text import TextRenderer
@@ -138,3 +138,13 @@ def test_a_backup_or_an_extension_gives_no_later_step_more_to_do(seeded: TrialPr
     backup = "- uses: lock\n  - {uses: backup, with: {directory: backups}}"
     seeded.write(text.replace("- uses: lock", backup))
     assert [step.state for step in seeded.plan(skip=("migrate",)).steps if step.uses == "seed"] == [State.DONE]
+
+
+def test_a_seeded_column_that_an_earlier_step_renames_is_named_at_the_turn_of_the_seed(seeded: TrialProject) -> None:
+    declare(seeded, "ALTER TABLE countries RENAME name TO title", mode="update")
+    assert last(seeded.plan()).reason == "as declared now; migrate may change it"
+    for _ in range(2):  # in apply, and then in every plan: nothing is pending that could bring it
+        with pytest.raises(FixtureError, match="table countries has no column 'name'"):
+            seeded.apply()
+    with pytest.raises(FixtureError):
+        seeded.plan()
