@@ -167,7 +167,11 @@ def _functions(values: Sequence[type[Value]]) -> Schema:
 
 
 def _column_value() -> Schema:
-    return {"if": {**_CALL, "additionalProperties": False}, "then": {"$ref": "#/$defs/ColumnFunction"}}
+    """A mapping of one key that looks like a function, or with the key of a known one, is a call and nothing else."""
+    keys = [*(value.key for value in builtins.bootstrapper_values()), REFERENCE]
+    known = {"type": "object", "anyOf": [{"required": [key]} for key in keys]}
+    is_call = {"anyOf": [{**_CALL, "additionalProperties": False}, known]}
+    return {"if": is_call, "then": {"$ref": "#/$defs/ColumnFunction"}}
 
 
 def _row() -> Schema:

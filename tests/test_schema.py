@@ -117,6 +117,7 @@ def test_a_wrong_step_is_found(step: str) -> None:
     [
         "{key: [email], rows: [{email: a, password_hash: {$password: x}, created: {$now: }, tags: [a, b]}]}",
         "{key: [email], rows: {one: {tenant_id: {$ref: tenants.default}, data: {$literal: {a: 1}}, n: null}}}",
+        "{key: [id], rows: [{a: {$ref: {b: {c: {$ref: {d: {e: 1}}}, f: x}}}, data: {$schema: x, type: object}}]}",
         "{key: [id], mode: '${MODE:-create}', file: users.csv, null: NULL, delimiter: ;, when: {environment: [a]}}",
         "{key: [id], mode: sync, where: all, rows: [], defaults: {made: {$sql: now()}, active: true}}",
     ],
@@ -135,6 +136,8 @@ def test_a_right_fixture_fits(fixture: str) -> None:
         "{key: [id], mode: replace, rows: []}",
         "{key: [id], rows: [], on_delete: keep}",
         "{key: [id], rows: [{tenant_id: {$ref: 5}}]}",
+        "{key: [id], rows: [{hash: {$password: x, rotate: true}}]}",
+        "{key: [id], rows: [{tenant_id: {$ref: tenants.default, column: id}}]}",
     ],
 )
 def test_a_wrong_fixture_is_found(fixture: str) -> None:
