@@ -336,7 +336,7 @@ def test_a_step_that_begins_a_transaction_of_its_own_is_found_out(project: Trial
     note(
         project,
         apply="context.connection.execute('COMMIT'); context.connection.execute('BEGIN')\n"
-        "        context.connection.execute('CREATE TABLE note ()')",
+        "        context.connection.execute('CREATE TABLE public.note ()')",
     )
     with pytest.raises(StepFailedError, match="transaction"):
         project.apply()

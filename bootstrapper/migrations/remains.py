@@ -24,7 +24,7 @@ from bootstrapper.postgres.connect import connect
 from bootstrapper.postgres.cutoff import cut_off
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.lock import Hold
-from bootstrapper.postgres.settings import greet
+from bootstrapper.postgres.settings import greet, transaction
 from bootstrapper.step import Context
 
 # A block's row is followed by that of the upgrade, once the revision is whole.
@@ -112,7 +112,8 @@ def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> No
 
     Raises MigrationError where the server refuses one.
     """
-    found = [each for each in _to_mend(context, _cut_off(context, state)) if each.repair]
+    with transaction(context.connection):
+        found = [each for each in _to_mend(context, _cut_off(context, state)) if each.repair]
     if not found:
         return
     target, name = context.session.target, context.application_name

@@ -161,7 +161,7 @@ class Operation:
         """What became of the transaction that the failed revision began in; an autocommit_block commits it."""
         if self.progress.transaction is None:
             return None
-        query = "SELECT pg_catalog.pg_xact_status(%s::xid8)"
+        query = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
         row = self._context.connection.execute(query, (self.progress.transaction,)).fetchone()
         return row[0] if row else None
 
@@ -174,7 +174,9 @@ class Operation:
             return
         query = (
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
-            " WHERE backend_xid::text = (%s::bigint %% 4294967296)::text AND datname = pg_catalog.current_database()"
+            " WHERE backend_xid::pg_catalog.text OPERATOR(pg_catalog.=)"
+            " pg_catalog.mod(%s::bigint, 4294967296)::pg_catalog.text"
+            " AND datname OPERATOR(pg_catalog.=) pg_catalog.current_database()"
         )
         with suppress(psycopg.Error, BootstrapperError):
             self._context.connection.execute(query, (self.progress.transaction,))

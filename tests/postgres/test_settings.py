@@ -57,6 +57,20 @@ def test_a_pooled_look_has_our_settings_and_leaves_none_to_others(odd_database: 
         made.close()
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_look_that_goes_on_after_an_error_keeps_its_limits(odd_database: str, server: Server, pooled: bool) -> None:
+    with PgBouncer(server, "transaction", pool_size=1) as bouncer:
+        made = session(bouncer.url(odd_database) if pooled else odd_database)
+        with made.read_only(lock_timeout_seconds=7) as connection:
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                connection.execute("SELECT 1/0")
+            made.look_on()
+            assert shown(connection) == OURS
+            limits = "SELECT current_setting('lock_timeout'), current_setting('transaction_read_only')"
+            assert connection.execute(limits).fetchone() == ("7s", "on")
+        made.close()
+
+
 def test_what_is_lent_are_the_settings_that_the_projects_own_sessions_have(odd_database: str) -> None:
     made = session(odd_database)
     with made.read_only() as connection:

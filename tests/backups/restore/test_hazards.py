@@ -193,3 +193,26 @@ def test_another_database_than_the_one_that_was_shown_is_left_alone(shop: Shop) 
         with pytest.raises(GuardError, match="is not the one that was shown any more"):
             restoring.restore(request, chosen, plan, in_place=False, terminate=False, jobs=1)
     assert shop.databases(f"{shop.name}\\_before\\_%") == [f"{shop.name}_before_00000000"]
+
+
+def test_a_trigger_on_the_ledger_of_a_dump_does_not_fire(corner_shop: Shop) -> None:
+    corner_shop.back_up()
+    corner_shop.execute(
+        "CREATE FUNCTION public.spring() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$BEGIN CREATE ROLE sprung; RETURN NEW; END$$;"
+        " CREATE TRIGGER spring BEFORE INSERT ON bootstrapper.runs FOR EACH ROW EXECUTE FUNCTION public.spring()"
+    )
+    dump = corner_shop.project.folder / "planted.dump"
+    command = [
+        str(corner_shop.server.programs / "pg_dump"),
+        "-Fc",
+        f"--file={dump}",
+        f"--dbname={corner_shop.project.url}",
+    ]
+    subprocess.run(command, check=True)
+    corner_shop.execute("DROP TRIGGER spring ON bootstrapper.runs")
+    refused = corner_shop.run("restore", str(dump), "--yes", "--no-manifest")
+    assert refused.returncode == 6, refused.stderr
+    assert "table bootstrapper.runs of the ledger has triggers" in refused.stderr
+    assert corner_shop.execute("SELECT 1 FROM pg_roles WHERE rolname = 'sprung'") == []
+    assert corner_shop.half_made == []
