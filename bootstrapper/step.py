@@ -148,6 +148,11 @@ class Context:
         """For sessions beside this one: it names the run in pg_stat_activity."""
         return self.session.name_of(self.run_id)
 
+    @property
+    def own_target(self) -> Target:
+        """The database's address for sessions beside this one, with their name in it."""
+        return self.project.target.replacing(application_name=self.application_name)
+
     def sqlalchemy(self) -> SQLAlchemyConnection:
         """A SQLAlchemy Connection on the step's own backend.
 

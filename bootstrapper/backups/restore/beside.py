@@ -64,7 +64,7 @@ class Beside:
 
     @property
     def _target(self) -> Target:
-        return self.context.project.target
+        return self.context.own_target
 
     @property
     def _hold(self) -> Hold:

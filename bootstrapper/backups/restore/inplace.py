@@ -139,7 +139,7 @@ class InPlace:
             script.play(
                 script.after(drops, dumped),
                 self.reader,
-                context.project.target,
+                context.own_target,
                 before=clearing.joined(before),
                 meanwhile=meanwhile,
                 on_tick=self._hold.require,
@@ -149,7 +149,7 @@ class InPlace:
     def _await_lock(self, key: int, deadline: Deadline) -> None:
         """Returns when the transaction has all its locks; raises BackupError where it does not get them in time."""
         patience = Deadline.after(_LOCK_PATIENCE_SECONDS)
-        with closing(maintenance.enter(self.context.project.target, deadline)) as watcher:
+        with closing(maintenance.enter(self.context.own_target, deadline)) as watcher:
             while not watcher.execute(_IS_LOCKED, (_LOCKED, key)).fetchone():
                 if patience.has_passed or deadline.has_passed:
                     raise BackupError(

@@ -24,7 +24,7 @@ def begun(shop: Shop) -> subprocess.Popen[bytes]:
 
 def waits_for_lock(shop: Shop) -> bool:
     query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return bool(shop.execute(query + " AND application_name = 'bootstrapper restore'"))
+    return bool(shop.execute(query + " AND application_name LIKE 'bootstrapper/%/%-%'"))
 
 
 def test_while_it_waits_for_those_who_write(corner_shop: Shop) -> None:
