@@ -56,6 +56,9 @@ def connection(shared: str) -> Iterator[Reading]:
         connection.rollback()
 
 
+_LENT = ("the search_path of the project", "a question", "our search_path")  # in one round trip
+
+
 def messages(connection: Reading, *texts: str) -> list[str]:
     return [finding.message for finding in lint(connection, {str(n): text for n, text in enumerate(texts)})]
 
@@ -215,15 +218,15 @@ def test_the_text_is_one_line_of_bounded_length_whatever_the_names(connection: R
         assert finding.message.isprintable()
 
 
-def test_the_server_is_asked_once_and_not_at_all_without_a_table(
+def test_the_server_is_asked_once_for_all_revisions_and_not_at_all_without_a_table(
     connection: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
     execute = connection.execute
     monkeypatch.setattr(connection, "execute", lambda *given: asked.append(given[0]) or execute(*given))
     lint(connection, {"1": "DROP TABLE users; DROP TABLE empty", "2": "TRUNCATE events"})
-    assert len(asked) == 1
+    assert len(asked) == len(_LENT) + 1  # where they are, and what they are
     lint(connection, {"1": "SELECT 1"})
-    assert len(asked) == 1
+    assert len(asked) == len(_LENT) + 1
     lint(connection, {"1": "DROP TYPE mood; DROP VIEW names"})
-    assert len(asked) == 2
+    assert len(asked) == 2 * len(_LENT) + 1
