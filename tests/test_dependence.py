@@ -8,6 +8,7 @@ from bootstrapper.errors import FixtureError, UnplannedChangeError
 from bootstrapper.events import StepStarted
 from bootstrapper.plan import Action, Plan, PlannedStep, State
 from bootstrapper.renderers.text import TextRenderer
+from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
 
 COUNTRIES = "CREATE TABLE countries (code text PRIMARY KEY, name text)"
@@ -148,3 +149,18 @@ def test_a_seeded_column_that_an_earlier_step_renames_is_named_at_the_turn_of_th
             seeded.apply()
     with pytest.raises(FixtureError):
         seeded.plan()
+
+
+def test_a_revision_that_writes_to_a_seeded_table_is_told_by_the_plan(project: TrialProject) -> None:
+    steps = FILE[FILE.index("  - uses: seed") :].format(mode="sync, where: all")
+    project.write(f"steps:\n  - uses: lock\n  - {{uses: migrate, with: {{script_location: migrations}}}}\n{steps}")
+    write_env(project.folder)
+    write_revision(project.folder, "r1", upgrade=f'op.execute("{COUNTRIES}")')
+    project.apply()
+    write_revision(project.folder, "r2", "r1", upgrade=f'op.execute("{MIGRATE}")')
+    seed = last(project.plan())
+    assert (seed.reason, seed.deferred[0].at_most) == ("as declared now; migrate may change it", 1)
+    with pytest.raises(UnplannedChangeError, match="would delete countries code=FR and 1 more"):
+        project.apply()
+    assert codes(project) == ["DE", "FR", "IT"]
+    assert project.rows("SELECT version_num FROM alembic_version") == [("r2",)]
