@@ -19,6 +19,7 @@ from bootstrapper.plan import State
 from bootstrapper.postgres import hold, session
 from tests.peers import eventually
 from tests.projects import TrialProject
+from tests.waiting import at_most
 
 SEED = """
 steps:
@@ -123,7 +124,7 @@ def test_a_look_that_waited_too_long_is_worth_another_try_and_names_the_session_
 def test_a_look_does_not_outlast_the_time_of_the_run_behind_a_lock(users: TrialProject) -> None:
     users.write(SEED)
     with held(users) as pid, pytest.raises(BlockedError) as caught:
-        users.plan(timeout_seconds=4.0)
+        users.plan(timeout_seconds=at_most(4))
     assert [blocker.pid for blocker in caught.value.blockers] == [pid]
 
 

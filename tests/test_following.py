@@ -33,7 +33,7 @@ def test_a_state_that_is_reached_is_enough(project: TrialProject) -> None:
 def test_nobody_reaches_it_in_time_and_nothing_was_written(project: TrialProject) -> None:
     write(project)
     with pytest.raises(PendingError) as caught:
-        api.follow(project.request(timeout_seconds=1.0))
+        api.follow(project.request(timeout_seconds=at_most(1)))
     assert (caught.value.steps, caught.value.exit_code) == (("migrate",), 4)
     assert not project.has("bootstrapper.lock")
 
@@ -43,7 +43,7 @@ def test_a_follower_says_once_what_it_waits_for(project: TrialProject) -> None:
     write_env(project.folder)
     write_revision(project.folder, "first", upgrade=create_table("a"))
     with pytest.raises(PendingError):
-        api.follow(project.request(timeout_seconds=2.0))
+        api.follow(project.request(timeout_seconds=at_most(2)))
     assert [type(event) for event in project.events] == [RunStarted, GateOpened, ChangesAwaited]
     assert project.events[-1] == ChangesAwaited(("migrate",))
 
@@ -86,7 +86,7 @@ def test_the_command_says_when_it_is_reached_and_answers_4_when_not(
 ) -> None:
     write(project)
     command = Project(project.folder, project.database)
-    waited = command.run("apply", "--follow", "--timeout", "1s")
+    waited = command.run("apply", "--follow", "--timeout", f"{at_most(1):.0f}s")
     assert (waited.returncode, "there are still changes to make in migrate" in waited.stderr) == (4, True)
     assert waited.stderr.count("waiting: for changes of others in migrate\n") == 1
     project.apply()

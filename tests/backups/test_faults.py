@@ -325,7 +325,8 @@ def test_a_server_that_stops_in_the_middle_leaves_nothing_and_the_next_run_does_
         server.execute("CREATE TABLE users AS SELECT n FROM generate_series(1, 1000) AS n")
         with suppress(psycopg.OperationalError), psycopg.connect(server.url()) as blocker:
             blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-            run = subprocess.Popen(project.command("apply", "--timeout", "6s"), cwd=tmp_path, env=project.variables())
+            command = project.command("apply", "--timeout", f"{at_most(6):.0f}s")
+            run = subprocess.Popen(command, cwd=tmp_path, env=project.variables())
             assert eventually(lambda: waiting_dumps(server.url()) != [])
             stop(process)
             assert run.wait(at_most(30)) in (1, 5)

@@ -8,6 +8,7 @@ import pytest
 from bootstrapper.errors import ExitCode
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
+from tests.waiting import at_most
 
 HEAD = """\
 version: 1
@@ -109,7 +110,7 @@ def test_a_step_that_met_others_is_named_once(project: Project) -> None:
         )
         setup.execute("CREATE TRIGGER busy BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION busy()")
     project.write(HEAD + "  - uses: seed\nfixtures: {a: {key: [id], rows: [{id: 1}]}}\n")
-    said = project.run("apply", "--timeout", "1s").stderr
+    said = project.run("apply", "--timeout", f"{at_most(1):.0f}s").stderr
     assert "warning: step 'seed': serialize" in said
     assert "step 'seed': step 'seed':" not in said
 

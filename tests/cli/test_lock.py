@@ -149,7 +149,7 @@ def test_a_killed_holder_frees_the_lock_although_its_statement_would_go_on(
     running.kill()
     running.wait(at_most(10))
     project.write(SLOW.replace("SELECT pg_sleep(60)", "SELECT 1"))
-    done = project.run("apply", "--timeout", "20s")
+    done = project.run("apply", "--timeout", f"{at_most(20):.0f}s")
     assert done.returncode == 0, done.stderr
 
 

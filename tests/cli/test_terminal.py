@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.cli.project import Project
 from tests.cli.pseudoterminal import on_terminal
+from tests.waiting import at_most
 
 CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -40,6 +41,6 @@ def test_an_apply_that_fails_in_its_middle_gives_the_cursor_back(project: Projec
     project.write(
         (project.folder / "bootstrap.yaml").read_text().replace("INSERT INTO notes", "SELECT pg_sleep(60) --")
     )
-    text, code = on_terminal(project, ["apply", "--timeout", "1s"])
+    text, code = on_terminal(project, ["apply", "--timeout", f"{at_most(1):.0f}s"])
     assert code != 0
     assert text.rindex(CURSOR_SHOWN) > text.rindex(CURSOR_HIDDEN)

@@ -269,4 +269,4 @@ def test_what_no_earlier_step_can_bring_is_an_error_of_the_plan(
     status = project.status()
     assert (status.plan.steps[-1].state, len(status.errors)) == (State.UNKNOWN, 1)
     with pytest.raises(PendingError, match=fixture.partition(":")[0]):
-        api.follow(project.request(timeout_seconds=1.0))
+        api.follow(project.request(timeout_seconds=at_most(1)))
