@@ -110,4 +110,6 @@ def is_about_the_server(item: pytest.Item) -> bool:
 def is_possible(item: pytest.Item, chosen: Path, major: int) -> bool:
     if item.get_closest_marker("pgvector") and not has_extension(chosen, "vector"):
         return False
+    if item.get_closest_marker("programs") and not (chosen / "pg_dump").exists():
+        return False
     return all(major >= marker.args[0] for marker in item.iter_markers("since"))

@@ -27,6 +27,7 @@ def restore_listing(dump: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.programs
 def test_a_backup_restores_into_another_database(bench: Bench, tmp_path: Path, new_database: Callable[[], str]) -> None:
     taken = take(bench.context(), tmp_path / "one.dump")
     other = make_bench(new_database(), tmp_path)
@@ -35,6 +36,7 @@ def test_a_backup_restores_into_another_database(bench: Bench, tmp_path: Path, n
     assert other.execute("SELECT count(*), max(email) FROM users") == [(1000, "9@example.com")]
 
 
+@pytest.mark.programs
 def test_a_custom_dump_notes_where_each_table_begins_as_one_that_pg_dump_opens_itself(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -45,6 +47,7 @@ def test_a_custom_dump_notes_where_each_table_begins_as_one_that_pg_dump_opens_i
     assert taken.path.stat().st_size == (tmp_path / "plain.dump").stat().st_size
 
 
+@pytest.mark.programs
 def test_the_manifest_says_what_the_dump_is(bench: Bench, tmp_path: Path) -> None:
     bench.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     bench.execute("INSERT INTO alembic_version VALUES ('001_initial')")
@@ -117,6 +120,7 @@ def test_progress_is_told_in_bytes_of_the_database(bench: Bench, tmp_path: Path)
     assert told[-1].done == taken.manifest.size
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["one.dump", "one.sql"])
 def test_a_dump_cut_off_by_a_full_disk_is_found_though_pg_dump_said_yes(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str], name: str
@@ -131,6 +135,7 @@ def test_a_dump_cut_off_by_a_full_disk_is_found_though_pg_dump_said_yes(
     assert not list(tmp_path.glob("*one*"))
 
 
+@pytest.mark.programs
 def test_a_disk_that_takes_no_more_leaves_nothing(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(
     assert not list(tmp_path.glob("*one*"))
 
 
+@pytest.mark.programs
 def test_a_flipped_bit_in_the_data_is_found(bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]) -> None:
     flip = "import sys; d = bytearray(sys.stdin.buffer.read()); d[-3000] ^= 4; sys.stdout.buffer.write(d)"
     bench.execute("INSERT INTO users SELECT n, md5(n::text) FROM generate_series(1001, 3000) AS n")
@@ -174,6 +180,7 @@ def test_an_archive_that_can_not_be_read_as_a_stream_is_judged_by_its_file(
         odd.session.close()
 
 
+@pytest.mark.programs
 def test_a_failing_pg_dump_is_told_with_its_last_lines_and_without_secrets(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:
@@ -191,6 +198,7 @@ def test_a_failing_pg_dump_is_told_with_its_last_lines_and_without_secrets(
     assert [path.name for path in tmp_path.glob("*one*")] == ["one.dump"]
 
 
+@pytest.mark.programs
 def test_the_password_is_in_no_argument(bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]) -> None:
     path = fake_dump(f'tr "\\0" "\\n" < /proc/$$/cmdline > "{tmp_path}/arguments"; exec "$REAL" "$@"')
     watched = make_bench(bench.target.url(), tmp_path, variables={"PATH": path})

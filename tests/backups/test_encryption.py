@@ -40,6 +40,7 @@ def settings(key: Key, **more: str) -> BackupSettings:
     return BackupSettings.model_validate({"encrypt": {"recipients": [key.public], **more}})
 
 
+@pytest.mark.programs
 def test_an_encrypted_backup_decrypts_and_restores(
     bench: Bench, tmp_path: Path, key: Key, new_database: Callable[[], str]
 ) -> None:
@@ -98,6 +99,7 @@ def test_an_unreadable_private_key_is_an_error_that_quotes_nothing(bench: Bench,
         Encrypter(Encryption(recipients=(key.public,), identity_file="missing.txt"), bench.project)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["one.dump.age", "one.sql.age"])
 def test_a_dump_cut_off_before_it_is_encrypted_is_found(
     bench: Bench, tmp_path: Path, key: Key, fake_dump: Callable[[str], str], name: str
@@ -112,6 +114,7 @@ def test_a_dump_cut_off_before_it_is_encrypted_is_found(
     assert not list(tmp_path.glob("*one*"))
 
 
+@pytest.mark.programs
 def test_a_flipped_bit_is_found_on_its_way_into_the_encryption(
     bench: Bench, tmp_path: Path, key: Key, fake_dump: Callable[[str], str]
 ) -> None:
@@ -135,6 +138,7 @@ def test_an_encrypted_file_that_is_cut_off_is_not_decrypted(bench: Bench, tmp_pa
         decrypt(file, lambda data: None, identities(key.file))
 
 
+@pytest.mark.programs
 def test_a_failing_pg_dump_is_told_with_its_own_words(
     bench: Bench, tmp_path: Path, key: Key, fake_dump: Callable[[str], str]
 ) -> None:

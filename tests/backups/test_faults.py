@@ -219,6 +219,7 @@ def test_pg_dump_killed_while_it_waits_stops_the_run(tried: Project, shape: str)
     require_recovered(tried)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("size", [0, 100, 30000])
 def test_pg_dump_killed_after_any_number_of_bytes_stops_the_run(tried: Project, size: int) -> None:
     failed = tried.spawn("apply", **wrapped(tried, f'"$REAL" "$@" | head -c {size}; kill -9 $$'))
@@ -228,6 +229,7 @@ def test_pg_dump_killed_after_any_number_of_bytes_stops_the_run(tried: Project, 
     assert not has_changed(tried)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("shape", "program"),
     [("custom", "pg_dump"), ("custom", "pg_restore"), ("directory", "pg_dump"), ("encrypted", "pg_restore")],
@@ -265,6 +267,7 @@ def test_a_run_that_is_told_to_end_leaves_nothing(
     assert not has_changed(tried)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("shape", ["custom", "encrypted"])
 def test_a_run_does_not_wait_for_a_pg_restore_that_hangs_when_it_is_told_to_end(tried: Project, shape: str) -> None:
     tried.write(STEPS % FORMATS[shape])

@@ -33,6 +33,7 @@ def listing(dump: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.programs
 def test_a_directory_is_written_by_several_jobs_and_restores(
     bench: Bench, tmp_path: Path, new_database: Callable[[], str]
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_directory_is_known_again_by_its_sizes_and_checksum(bench: Bench, tmp_
     assert not backups(tmp_path)[0].verified
 
 
+@pytest.mark.programs
 def test_a_directory_with_a_damaged_file_is_found(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_directory_with_a_damaged_file_is_found(
     assert not list(tmp_path.glob("*one*"))
 
 
+@pytest.mark.programs
 def test_a_directory_of_a_failing_pg_dump_leaves_nothing(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:
@@ -124,6 +127,7 @@ def test_an_extra_argument_reaches_pg_dump(bench: Bench, tmp_path: Path) -> None
     assert "SET client_encoding = 'LATIN1';" in (tmp_path / "one.sql").read_text()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("options", [{"compress": "gzip:77"}, {"extra_args": ["--bogus"]}])
 def test_what_pg_dump_does_not_know_is_found_before_it_connects(
     bench: Bench, tmp_path: Path, options: dict[str, object]
@@ -133,6 +137,7 @@ def test_what_pg_dump_does_not_know_is_found_before_it_connects(
     assert bench.lines == []
 
 
+@pytest.mark.programs
 def test_a_method_that_the_build_lacks_is_told_in_its_own_words(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:

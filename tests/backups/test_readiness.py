@@ -54,6 +54,7 @@ def has_changed(project: Project) -> bool:
     return names != (True,) or (project.folder / "backups").exists()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_a_server_newer_than_every_pg_dump_is_found_before_the_first_step(
     asked: Project, monkeypatch: pytest.MonkeyPatch, command: str
@@ -70,6 +71,7 @@ def test_a_server_newer_than_every_pg_dump_is_found_before_the_first_step(
     assert not has_changed(asked)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("command", ["plan", "apply"])
 @pytest.mark.parametrize(
     ("options", "message"),

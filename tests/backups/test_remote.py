@@ -113,6 +113,7 @@ def test_what_is_there_is_listed_and_read_in_pieces(bench: Bench, place: Place) 
     assert place.names() == []
 
 
+@pytest.mark.programs
 def test_nothing_is_left_of_a_dump_that_failed(bench: Bench, place: Place, fake_dump: Callable[[str], str]) -> None:
     path = fake_dump('"$REAL" "$@" | head -c 3000')
     broken = make_bench(bench.target.url(), bench.project.directory, variables={"PATH": path})

@@ -34,6 +34,7 @@ def test_a_dump_that_is_replaced_by_another_one_is_not_restored(
     assert (corner_shop.databases(), corner_shop.execute(NAMES)) == (before, [("AC/DC",), ("later",)])
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("way", [[], ["--jobs", "2"], ["--in-place"]])
 def test_the_checksum_is_that_of_what_was_read(
     corner_shop: Shop, monkeypatch: pytest.MonkeyPatch, way: list[str]

@@ -58,6 +58,7 @@ def test_a_flipped_bit_is_found(corner_shop: Shop, name: str) -> None:
     assert (failed.returncode, "checksum differs" in failed.stderr) == (1, True)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["one.dump", "one.sql"])
 def test_it_is_restored_on_a_server_of_its_own_with_the_roles_that_it_names(shop: Shop, name: str) -> None:
     assert shop.run("backup", name).returncode == 0
