@@ -306,13 +306,19 @@ class Executor:
             context.emit(StepUnchanged(entry.name, planned))
             return
         if entry.name in self._shown:
-            require_planned(self._shown[entry.name], planned, follows_changes=bool(self.applied))
+            require_planned(self._shown[entry.name], planned, follows_changes=self._follows_changes())
         if planned.unset:
             document = context.project.document
             raise UnsetVariablesError(planned.unset, messages(document, planned.unset))
         if self.hold is None:
             raise FencedOffError(f"step {entry.name!r} has changes and no lock was taken")
         self._apply(Turn(entry, step, context, self.hold, planned))
+
+    def _follows_changes(self) -> bool:
+        """Whether a step of this run was applied that may change what later ones find."""
+        applied = {step.name for step in self.applied}
+        units = [entry.unit for entry in self._entries if entry.name in applied]
+        return any(isinstance(unit, Step) and not unit.leaves_others_alone for unit in units)
 
     def _apply(self, turn: Turn) -> None:
         started = time.monotonic()

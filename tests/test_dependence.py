@@ -164,3 +164,41 @@ def test_a_revision_that_writes_to_a_seeded_table_is_told_by_the_plan(project: T
         project.apply()
     assert codes(project) == ["DE", "FR", "IT"]
     assert project.rows("SELECT version_num FROM alembic_version") == [("r2",)]
+
+
+QUIET = """
+import psycopg
+from bootstrapper import Change, Step, hookimpl
+
+class Quiet(Step):
+    uses = "quiet"
+    leaves_others_alone = True
+
+    def changes(self, context):
+        there = context.connection.execute("SELECT to_regclass('quiet')").fetchone()[0]
+        return [] if there else [Change.run("something elsewhere")]
+
+    def apply(self, context, changes):
+        context.connection.execute("CREATE TABLE quiet ()")
+        with psycopg.connect(context.project.variables["DATABASE_URL"]) as other:
+            other.execute("UPDATE countries SET name = 'by hand'")
+
+@hookimpl
+def bootstrapper_steps():
+    return [Quiet]
+"""
+
+
+def test_what_another_client_writes_is_set_back_where_no_step_before_changed_rows(seeded: TrialProject) -> None:
+    declare(seeded, "SELECT 1", mode="update")
+    text = (seeded.folder / "bootstrap.yaml").read_text()
+    seeded.write(QUIET, "plugins/quiet.py")
+    seeded.write(
+        text.replace("steps:\n", "plugins: [./plugins]\nsteps:\n").replace(
+            "  - uses: seed", "  - uses: quiet\n  - uses: seed"
+        )
+    )
+    plan = seeded.plan(skip=("migrate",))
+    assert last(plan).state is State.DONE
+    seeded.apply(skip=("migrate",))
+    assert seeded.rows("SELECT name FROM countries") == [("Germany",)]
