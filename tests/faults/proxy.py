@@ -14,7 +14,7 @@ from typing import Self
 CHUNK = 65536
 TO_SERVER, TO_CLIENT = "to the server", "to the client"
 _SSL_REQUESTS = (80877103, 80877104)
-_COMMIT = b"COMMIT\0"
+_COMMIT = b"COMMIT"
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class _Frontend:
         while (message := self._next()) is not None:
             kind, body = message
             text = body if kind == b"Q" else body.partition(b"\0")[2] if kind == b"P" else b""
-            found += text.upper().startswith(_COMMIT)
+            found += text.partition(b"\0")[0].upper().endswith(_COMMIT)  # it may come with statements before it
         return found
 
     def _next(self) -> tuple[bytes, bytes] | None:
