@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 2.0
 
 # Is told the group to end once its parent is gone, and a byte more once the program has ended.
 _WATCHER = f"""

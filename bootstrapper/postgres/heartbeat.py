@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -35,7 +36,16 @@ SELECT (SELECT pg_catalog.count(*) FROM seen), (SELECT pg_catalog.count(*) FROM 
 class Heartbeat:
     """A thread that renews the lease until it is left."""
 
-    def __init__(self, connection: Connection[Any], names: LedgerNames, run_id: UUID, token: int) -> None:
+    def __init__(
+        self,
+        connection: Connection[Any],
+        names: LedgerNames,
+        run_id: UUID,
+        token: int,
+        limited: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Takes what is put around each beat, to end one that gets no answer."""
+        self._limited = limited
         self._on_loss: Callable[[], None] = lambda: None
         self._connection = connection
         composed = sql.SQL(_BEAT).format(
@@ -79,7 +89,8 @@ class Heartbeat:
     def _is_ours(self) -> bool:
         """Asked between transactions only: inside one, it is the fence that knows, and keeps the lock busy."""
         try:
-            result = interject(self._connection, self._statement, {TransactionStatus.IDLE})
+            with self._limited():
+                result = interject(self._connection, self._statement, {TransactionStatus.IDLE})
             if result is None:
                 return self._connection.pgconn.transaction_status != TransactionStatus.UNKNOWN
         except psycopg.Error:

@@ -234,7 +234,11 @@ class Hold:
         with self.transaction() as connection:
             connection.execute(statement, (step, LEASE_SECONDS))
         heartbeat = self._heartbeat = Heartbeat(
-            self._connection, self.fence.ledger, self.fence.run_id, self.fence.token
+            self._connection,
+            self.fence.ledger,
+            self.fence.run_id,
+            self.fence.token,
+            lambda: self._session.limited(self._connection),
         )
         with self._session.limited_beside(self._connection), heartbeat:
             yield

@@ -31,8 +31,8 @@ _TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_sessio
 _TRANSACTION_TIMEOUT_SINCE = 17
 _LONGEST_NAME = 26  # the server keeps 63 bytes of a name, and the run's id needs 36 of them
 _TIDYING_SECONDS = 2.0
-ENDING_SECONDS = 6.0
-"""Until a program is gone that does not listen, and what it leaves is noted."""
+ENDING_SECONDS = 2.5
+"""Until a program or a worker is gone that does not listen; longer than they are given for that."""
 _STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
 _STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
 
