@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.project import Project
 from tests.faults.pgbouncer import PgBouncer
+from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.peers import log
 from tests.planting import SPRUNG, plant
 from tests.projects import TrialProject
@@ -90,6 +91,13 @@ def planted(logging_server: Server, tmp_path: Path) -> TrialProject:
     return project
 
 
+ASKED_BY_DRIVERS = ("select current_schema()", "FROM pg_type t")
+LEAD_AWAY = """
+from sqlalchemy import event
+event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL search_path = public"))
+"""
+
+
 def pending(project: TrialProject) -> list[str]:
     return [step.name for step in project.plan().steps if step.has_changes]
 
@@ -148,3 +156,30 @@ def test_behind_a_pooler_none_are_chosen_either(planted: TrialProject, logging_s
         assert pending(planted) == []
         planted.status()
     assert chosen(logging_server) - before == set()
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_migrating_chooses_none(planted: TrialProject, logging_server: Server, pooled: bool) -> None:
+    """Alembic's own SQL is the project's: env.py gives it a search_path without the look-alikes."""
+    write_env(planted.folder, ENV.replace("with engine", LEAD_AWAY + "with engine", 1))
+    write_revision(planted.folder, "r1", upgrade=create_table("first"))
+    write_revision(planted.folder, "r2", "r1", upgrade=create_table("second"))
+    planted.write(
+        """
+steps:
+  - uses: lock
+  - uses: migrate
+    with: {script_location: migrations}
+    check: {revision: head}
+"""
+    )
+    planted.rows("DROP TABLE public.parts, public.items, public.cities")
+    before = chosen(logging_server)
+    with PgBouncer(logging_server, "transaction", pool_size=3) as bouncer:
+        planted.database = bouncer.url(planted.database) if pooled else planted.database
+        assert "migrate" in pending(planted)
+        planted.apply()
+        assert pending(planted) == []
+        planted.status()
+    found = chosen(logging_server) - before
+    assert {each for each in found if not any(asked in each for asked in ASKED_BY_DRIVERS)} == set()

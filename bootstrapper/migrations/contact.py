@@ -12,6 +12,7 @@ from bootstrapper.migrations.versions import read_versions
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.ledger import LedgerNames
 from bootstrapper.postgres.relations import current_schema
+from bootstrapper.postgres.settings import transaction
 from bootstrapper.step import Project
 
 # Only the schemas that the revisions work in: hosted databases come with schemas full of their host's tables. A table
@@ -54,17 +55,18 @@ def stranger(connection: Connection[Any], settings: MigrationSettings, project: 
         return None
     if settings.adopt is None and any(read_versions(connection, other).rows for other in others):
         return None
-    found = connection.execute(
-        _TABLES,
-        {
-            "schema": settings.version_table_schema,
-            "current": current_schema(connection),
-            "ledger": project.ledger.schema,
-            "runs": project.ledger.table_name("runs"),
-            "ledger_tables": [project.ledger.table_name(name) for name in ledger.TABLES],
-            "version_tables": [settings.version_table, *(other.version_table for other in others)],
-        },
-    ).fetchall()
+    with transaction(connection):
+        found = connection.execute(
+            _TABLES,
+            {
+                "schema": settings.version_table_schema,
+                "current": current_schema(connection),
+                "ledger": project.ledger.schema,
+                "runs": project.ledger.table_name("runs"),
+                "ledger_tables": [project.ledger.table_name(name) for name in ledger.TABLES],
+                "version_tables": [settings.version_table, *(other.version_table for other in others)],
+            },
+        ).fetchall()
     return Stranger(tuple(row[0] for row in found)) if found else None
 
 
@@ -75,7 +77,7 @@ def _histories(project: Project) -> list[MigrationSettings]:
 def is_known(connection: Connection[Any], names: LedgerNames, step: str) -> bool:
     """Whether a run of ours was at this history before; a ledger that can not be read knows nothing."""
     try:
-        with connection.transaction():
+        with transaction(connection):
             row = connection.execute(names.fill(_KNOWN), (step,)).fetchone()
     except ledger.UNREADABLE:
         return False

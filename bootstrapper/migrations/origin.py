@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bootstrapper.postgres.ledger import UNREADABLE
+from bootstrapper.postgres.settings import transaction
 from bootstrapper.step import Context
 
 _BROUGHT_BY = """
@@ -19,7 +20,7 @@ def brought_by(context: Context, revisions: Sequence[str]) -> str | None:
     """The run that applied or stamped the latest of them; None where the ledger does not tell."""
     connection, names = context.connection, context.project.ledger
     try:
-        with connection.transaction():
+        with transaction(connection):
             row = connection.execute(names.fill(_BROUGHT_BY), (list(revisions),)).fetchone()
     except UNREADABLE:
         return None

@@ -93,8 +93,10 @@ class _Block:
 
 def findings(context: Context, state: State | None) -> list[Finding]:
     """What to tell, each with the statement that mends it; without a state, where nothing is pending."""
-    cut = _cut_off(context, state) if state is not None else []
-    return [*(each.finding for each in cut if each.is_of_this_file), *(each.finding for each in _to_mend(context, cut))]
+    with transaction(context.connection):
+        cut = _cut_off(context, state) if state is not None else []
+        left = _to_mend(context, cut)
+    return [*(each.finding for each in cut if each.is_of_this_file), *(each.finding for each in left)]
 
 
 def repairs(context: Context, state: State) -> list[Change]:
@@ -169,7 +171,7 @@ def _cut_off(context: Context, state: State) -> list[CutOff]:
         return []
     names = context.project.ledger
     try:
-        with context.connection.transaction():
+        with transaction(context.connection):
             rows = context.connection.execute(
                 names.fill(_CUT_OFF), (list(pending), context.step), binary=True
             ).fetchall()

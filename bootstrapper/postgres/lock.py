@@ -204,7 +204,7 @@ def _own(connection: Connection[Any], names: LedgerNames, details: RunDetails, p
 def read_holder(connection: Connection[Any], names: LedgerNames) -> Holder:
     """Who holds the lock; an empty Holder where that can not be read."""
     try:
-        with connection.transaction():
+        with settings.transaction(connection):
             row = connection.execute(names.fill(_HOLDER), binary=True).fetchone()
     except ledger.UNREADABLE:
         return Holder()

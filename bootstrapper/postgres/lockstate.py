@@ -84,7 +84,7 @@ class LockState:
 def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | None:
     """The lock's state; None where it is free, or there is no ledger."""
     try:
-        with connection.transaction():
+        with settings.transaction(connection):
             row = connection.execute(names.fill(_STATE), binary=True).fetchone()  # as text it hangs on DateStyle
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return None

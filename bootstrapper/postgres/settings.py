@@ -43,9 +43,19 @@ _TRANSACTION_TIMEOUT_SINCE = 170000
 _FIRST = b"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
 _GREETINGS = 5  # it may end even the statement that lifts it
 _SAVED = "bootstrapper.{}"
-_SAVE = "pg_catalog.set_config('{saved}', pg_catalog.current_setting('{name}'), {local})"
+# Where the search_path is ours already, so is the rest, and what is saved stays.
+_SAVE = (
+    "pg_catalog.set_config('{saved}', CASE WHEN pg_catalog.current_setting('search_path')"
+    " OPERATOR(pg_catalog.=) '{ours}' THEN pg_catalog.current_setting('{saved}', true)"
+    " ELSE pg_catalog.current_setting('{name}') END, {local})"
+)
 _SET = "pg_catalog.set_config('{name}', '{value}', {local})"
-_LEND = "pg_catalog.set_config('{name}', pg_catalog.current_setting('{saved}', true), {local})"
+# Where nothing is saved, as on a pooler's connection between our transactions, the setting is its default already. A
+# setting of ours that ended with a transaction leaves an empty text behind.
+_LEND = (
+    "pg_catalog.set_config('{name}', CASE WHEN pg_catalog.length(pg_catalog.current_setting('{saved}', true))"
+    " OPERATOR(pg_catalog.>) 0 THEN pg_catalog.current_setting('{saved}', true) END, {local})"
+)
 _UNLESS_DIRECT = "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {}"
 _PUT_BACK = b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DISCARD TEMP"
 
@@ -81,7 +91,7 @@ def for_transaction(connection: Connection[Any]) -> bytes:
 
 @contextmanager
 def transaction(connection: Connection[Any]) -> Iterator[None]:
-    """A transaction with our settings, on a connection of either kind."""
+    """A transaction with our settings, on a connection of either kind; a savepoint inside another one."""
     with connection.transaction():
         connection.execute(for_transaction(connection))
         yield
@@ -124,7 +134,9 @@ def _adoption(connection: Connection[Any], local: str) -> bytes:
     fixed: Mapping[str, str] = _FIXED
     if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
         fixed = {**fixed, _TRANSACTION_TIMEOUT: "0"}
-    saved = _select(_SAVE.format(saved=_SAVED.format(name), name=name, local=local) for name in LENT)
+    saved = _select(
+        _SAVE.format(saved=_SAVED.format(name), name=name, ours=LENT["search_path"], local=local) for name in LENT
+    )
     return b"; ".join([saved, _setting({**LENT, **fixed}, local)])
 
 
