@@ -1,4 +1,6 @@
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -131,6 +133,23 @@ def test_a_port_that_never_answers_does_not_hold_it_past_the_deadline() -> None:
     with peers.silent() as port, pytest.raises(UnreachableError, match="no answer within"):
         Waiting(Target.from_url(f"postgresql://app@127.0.0.1:{port}/shop")).open({"timeout": "500ms", **QUICK})
     assert time.monotonic() - started < at_most(2)
+
+
+def test_a_try_that_the_deadline_cuts_off_does_not_hide_what_the_one_before_it_met() -> None:
+    refusal = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse_once() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(1024)
+                caller.sendall(b"E" + (len(refusal) + 4).to_bytes(4, "big") + refusal)
+
+        threading.Thread(target=refuse_once, daemon=True).start()
+        url = f"postgresql://app@127.0.0.1:{listener.getsockname()[1]}/shop?sslmode=disable&gssencmode=disable"
+        with pytest.raises(UnreachableError) as caught:
+            Waiting(Target.from_url(url)).open({"timeout": f"{at_most(0.5)}s", **QUICK})
+    assert (caught.value.sqlstate, caught.value.attempts) == ("57P03", 2)
 
 
 def test_a_server_that_starts_meanwhile_is_found() -> None:
