@@ -168,7 +168,7 @@ class _Reading:
             if not isinstance(name, str):
                 continue
             path = self.file.parent / self._from_here(place, name.removesuffix(OPTIONAL))
-            if not path.exists():
+            if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
                 if not name.endswith(OPTIONAL):  # a developer's own file, which a fresh clone does not have
                     hint = f"Write the file, or {name}{OPTIONAL} for one that may be missing."
                     self.problems.append(Problem(f"there is no file {path}", self.document.source(place), hint))

@@ -21,6 +21,7 @@ from typing import Any
 import pluggy
 
 from bootstrapper import builtins, hookspecs
+from bootstrapper.contents import is_folder, require_regular
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.renderer import Renderer
 from bootstrapper.step import Check, Gate, Scope, Step, Unit, Value
@@ -131,7 +132,7 @@ def _expanded(text: str) -> Path:
 
 
 def _local_plugins(folder: Path, text: str, source: Source | None, quote: Quote) -> list[tuple[Path, _Found]]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise PluginError(text, "there is no such folder", source=source)
     paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
     return [(path, _Found(path.stem, str(path), _import_file(path, quote))) for path in paths]
@@ -146,6 +147,7 @@ def _import_file(path: Path, quote: Quote) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pydantic look their module up while it is being made
     try:
+        require_regular(path)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
@@ -155,7 +157,8 @@ def _import_file(path: Path, quote: Quote) -> ModuleType:
 
 def _import_failure(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
-        return f"fails to import: line {error.lineno}: {error.msg}"
+        at = f"line {error.lineno}: " if error.lineno else ""
+        return f"fails to import: {at}{error.msg}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     at = f"line {lines[-1]}: " if lines else ""
     return f"fails to import: {at}{type(error).__name__}: {error}"

@@ -59,3 +59,15 @@ def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     assert digest == hashlib.sha256(b"one\n").hexdigest()
     with pytest.raises(FileNotFoundError):
         contents.sha256({}, tmp_path / "none")
+
+
+def test_a_pipe_has_no_digest_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        contents.sha256({}, tmp_path / "pipe")
+
+
+def test_a_name_that_is_too_long_is_neither_a_file_nor_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 5000)
+    assert not contents.is_file(path)
+    assert not contents.is_folder(path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bootstrapper.contents import is_file
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Project
 
@@ -81,12 +82,12 @@ def read(settings: MigrationSettings, project: Project) -> Configuration:
 def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None]:
     if settings.config is not None:
         named = project.path(settings.config)
-        if not named.is_file():
+        if not is_file(named):
             raise BadConfiguration(f"no file {settings.config}")
         return (None, named) if named.suffix == ".toml" else (named, None)
     directory = project.path(settings.cwd)
     ini, toml = directory / "alembic.ini", directory / "pyproject.toml"
-    return ini if ini.is_file() else None, toml if toml.is_file() and _toml_options(toml) else None
+    return ini if is_file(ini) else None, toml if is_file(toml) and _toml_options(toml) else None
 
 
 def _toml_options(file: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrapper.contents import is_file, is_folder
 from bootstrapper.migrations import configuration
 from bootstrapper.migrations.configuration import BadConfiguration, Configuration
 from bootstrapper.migrations.drivers import Engine
@@ -105,15 +106,15 @@ def _shown(location: str, directory: Path) -> str:
 
 def _python_files(place: Path, *, recursive: bool) -> list[Path]:
     """Resolved, since two places may lead to the same file; links are looked up, the rest goes by its folder."""
-    place = place.resolve()
+    place = Path(os.path.realpath(place))  # Path.resolve raises for a name that is too long
     found: list[Path] = []
-    folders = [place] if place.is_dir() else []
+    folders = [place] if is_folder(place) else []
     while folders:
         folder = folders.pop()
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
         files = [entry for entry in entries if _REVISION_FILE.fullmatch(entry.name) and not entry.is_dir()]
-        found += [Path(entry.path).resolve() if entry.is_symlink() else Path(entry.path) for entry in files]
+        found += [Path(os.path.realpath(entry.path)) if entry.is_symlink() else Path(entry.path) for entry in files]
         if recursive:
             below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
             folders += [Path(entry.path) for entry in reversed(below) if entry.name != "__pycache__"]
@@ -156,8 +157,8 @@ def _require_files(layout: Layout) -> None:
         folder, places = layout.folder, layout.version_folders
     except DynamicProject:
         return
-    if not (folder / "env.py").is_file():
+    if not is_file(folder / "env.py"):
         raise BadConfiguration(f"no env.py in {layout.script_location}")
     for text, place in zip(layout.version_locations, places, strict=False):
-        if not place.is_dir():
+        if not is_folder(place):
             raise BadConfiguration(f"folder {text} of version_locations does not exist")

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from bootstrapper.contents import is_folder
 from bootstrapper.migrations import request
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.step import Project
@@ -48,7 +49,7 @@ def _folder(location: str, folders: dict[str, list[str]]) -> Path | None:
     """A package may have several folders; Alembic takes the first in which the path is there."""
     package, *parts = location.split(":")
     places = [Path(folder, *parts) for folder in folders.get(package, [])]
-    return next((place for place in places if place.is_dir()), None)
+    return next((place for place in places if is_folder(place)), None)
 
 
 def _ask(

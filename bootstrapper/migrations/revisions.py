@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from bootstrapper.contents import require_regular
+from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.layout import DynamicProject
 
 _NAMES = ("revision", "down_revision", "branch_labels", "depends_on")
@@ -59,8 +61,12 @@ class _Declared:
 
 
 def read_revision(file: Path) -> Revision:
-    """Raises DynamicProject where the identifiers are not written down as literals."""
-    content = file.read_bytes()
+    """Raises DynamicProject where the identifiers are not written down as literals, InvalidFileError for no file."""
+    try:
+        require_regular(file)
+        content = file.read_bytes()
+    except OSError as error:
+        raise InvalidFileError([Problem(f"{file} cannot be read: {error.strerror or error}")]) from error
     declared = _read_lines(content) or _read_tree(content, file)
     values = declared.values
     identifier = values.get("revision", ())

@@ -182,7 +182,10 @@ def _read_all(layout: Layout, project: Project) -> list[Revision]:
 
 def _read(file: Path, project: Project) -> Revision:
     """Once in a run, unless the file is another one meanwhile: each look at a long history would read all of it."""
-    found = file.stat()
+    try:
+        found = file.stat()
+    except OSError:
+        return read_revision(file)  # says what is wrong with it
     state = (found.st_size, found.st_mtime_ns, found.st_ino)
     known: tuple[object, Revision] | None = project.remembered.get((read_revision, file))
     if known is None or known[0] != state:

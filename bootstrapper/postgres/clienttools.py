@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootstrapper.contents import is_folder
 from bootstrapper.errors import ClientToolsError
 
 # Where packages put the versions that are not on PATH: Debian, RPM, Homebrew on both kinds of Mac and on Linux.
@@ -75,7 +76,7 @@ def find_tools(
         ClientToolsError: No such folder; says what was found instead, and where it looked.
     """
     if only is not None:
-        looked_in = [only if only.is_dir() else only.parent]
+        looked_in = [only if is_folder(only) else only.parent]
         examined = [_examine_named(only, names)]
     else:
         looked_in = list(_folders(search_path, places))
@@ -118,7 +119,7 @@ def _examine(folder: Path, names: Sequence[str]) -> ClientTools | None:
 
 def _examine_named(named: Path, names: Sequence[str]) -> ClientTools | None:
     """What somebody chose, a wrapper too; the others have to lie beside it under their usual names."""
-    first, *others = [named / name for name in names] if named.is_dir() else [named, *map(named.with_name, names[1:])]
+    first, *others = [named / name for name in names] if is_folder(named) else [named, *map(named.with_name, names[1:])]
     if not all(os.access(program, os.X_OK) and program.is_file() for program in (first, *others)):
         return None
     version = _version(first)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from bootstrapper import programs
+from bootstrapper.contents import is_folder
 from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
 from bootstrapper.postgres.handing import filled_in
@@ -113,7 +114,7 @@ class Command(Step):
 
     def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
         """Where the program is, by the PATH that it will have itself."""
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise self._failure(f"there is no folder {folder} to run it in")
         name = self.options.run[0]
         if os.sep in name:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import Connection, pq
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 
+from bootstrapper.contents import require_regular
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
 from bootstrapper.postgres.connect import connect
@@ -167,6 +168,7 @@ class Sql(Step):
             return self.options.statement or ""
         name = self.options.file
         try:
+            require_regular(project.path(name))
             text = project.path(name).read_bytes().decode("utf-8-sig")
         except OSError as error:
             reason = error.strerror or str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bootstrapper.contents import is_file
 from bootstrapper.step import Context, Value
 
 LARGEST = 16 * 1024 * 1024  # bytes; anything larger is data for a fixture's `file`, not a value
@@ -19,7 +20,7 @@ class File(Value):
         if not isinstance(argument, str) or not argument:
             raise ValueError("$file takes the path of a file")
         path = context.project.path(argument)
-        if not path.is_file():  # a pipe or a device would block or never end
+        if not is_file(path):  # a pipe or a device would block or never end
             raise ValueError(f"$file: {argument} is no file")
         try:
             content = _read(path)
