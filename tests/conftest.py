@@ -21,9 +21,6 @@ PACKAGE = Path(__file__).parents[1] / "bootstrapper"
 
 _numbers = itertools.count(1)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for what it starts in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start has it by default then
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measures the machine before anything runs, and ends with what it started however it is told to end."""
