@@ -185,7 +185,7 @@ def pull(request: Request, wanted: Wanted) -> Pulled:
 
     with opened(request, "pull", writes=False) as run:
         run.executor.open_gates()
-        with run.session.read_only() as connection:
+        with run.executor.reading("pull") as connection:
             return pulling.pull(connection, wanted, run.project)
 
 

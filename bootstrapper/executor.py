@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import psycopg
 
@@ -148,6 +149,14 @@ class Executor:
         changes = tuple(item for item in items if isinstance(item, Change))
         deferred = tuple(item for item in items if isinstance(item, Deferred))
         return replace(planned, changes=changes, deferred=deferred, findings=findings)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[psycopg.Connection[Any]]:
+        """A READ ONLY transaction for the look of a command that is no step; what keeps it is told."""
+        with self._session.read_only() as connection:
+            is_watched = bool(self._entries)
+            with blocking.told(self._context(self._entries[0]), lambda: name) if is_watched else nullcontext():
+                yield connection
 
     def keep_to(self, shown: Sequence[PlannedStep]) -> None:
         """Binds the run to a plan: it deletes nothing, and undoes nothing of its own, that the plan did not show."""

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrapper import executor
+from bootstrapper import api, executor
 from bootstrapper.cli import failures
 from bootstrapper.errors import BlockedError, ExitCode, MigrationError
 from bootstrapper.events import StepBlocked
+from bootstrapper.fixtures.pull.pulling import Wanted
 from bootstrapper.masking import Masker
 from bootstrapper.plan import State
 from bootstrapper.postgres import hold, session
@@ -126,6 +127,17 @@ def test_a_look_does_not_outlast_the_time_of_the_run_behind_a_lock(users: TrialP
     with held(users) as pid, pytest.raises(BlockedError) as caught:
         users.plan(timeout_seconds=at_most(4))
     assert [blocker.pid for blocker in caught.value.blockers] == [pid]
+
+
+def test_a_pull_says_for_whom_it_waits_and_names_the_session_in_the_way(
+    users: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LOOK_LOCK_SECONDS", 4.0)
+    users.write(SEED)
+    with held(users) as pid, pytest.raises(BlockedError) as caught:
+        api.pull(users.request(), Wanted(tables=("users",)))
+    assert [blocker.pid for blocker in caught.value.blockers] == [pid]
+    assert [(event.step, event.pid) for event in blocked(users)] == [("pull", pid)]
 
 
 def test_status_tells_of_what_is_not_locked(users: TrialProject) -> None:

@@ -72,7 +72,7 @@ def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, no
     if nothing:
         return nothing + "".join(_why_not(outcome.plan))
     if invocation.step or invocation.skip:
-        return "nothing to do: the chosen steps are done"
+        return "nothing to do: no chosen step has changes" + "".join(_why_not(outcome.plan))
     return f"nothing to do: the database is as {invocation.file.name} declares"
 
 
@@ -86,7 +86,7 @@ def _found_unneeded(reporter: Reporter, plan: Plan) -> Iterator[str]:
 
 
 def _why_not(plan: Plan) -> Iterator[str]:
-    """What `when` answered for steps that were asked for by their type."""
+    """What `when` answered for steps that were asked for by their type or name."""
     for step in plan.steps:
         if step.state is State.SKIPPED and step.when is not None:
             yield f"; {step.name} is not needed: {step.when.reason}"

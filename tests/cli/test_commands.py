@@ -79,6 +79,13 @@ def test_a_command_for_one_type_says_why_its_step_is_not_needed(project: Project
     assert said == f"nothing to do: no step of type seed has changes; {why}"
 
 
+def test_an_apply_of_chosen_steps_says_of_none_that_it_is_done_where_its_when_says_no(project: Project) -> None:
+    project.write(BOOTSTRAP + "  - {uses: backup, when: {database: empty}}\n")
+    project.run("apply", "--step", "notes")
+    said = project.run("apply", "--step", "backup").stderr.splitlines()[-1]
+    assert said.startswith("nothing to do: no chosen step has changes; backup is not needed: ")
+
+
 def test_setup_is_another_name_of_apply(project: Project) -> None:
     assert project.run("setup").returncode == 0
     assert rows(project, b"SELECT count(*) FROM notes") == [(1,)]
