@@ -34,7 +34,7 @@ if told.endswith(b"\\n"):
 # Becomes the program that it reads from its first descriptor; says on its second why it cannot. What it reads is cut
 # off where its parent was killed. Python ignores two signals, which a program has to find as they are.
 _STARTER = """
-import marshal, os, signal, sys
+import errno, marshal, os, signal, sys
 order, refusal = map(int, sys.argv[1:])
 with open(order, "rb") as pipe:
     told = pipe.read()
@@ -49,6 +49,8 @@ try:
     os.execvpe(command[0], command, environment)
 except OSError as error:
     os.write(refusal, b"%d" % error.errno)
+except ValueError:
+    os.write(refusal, b"%d" % errno.EINVAL)
 """
 
 

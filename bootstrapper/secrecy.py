@@ -34,11 +34,16 @@ VARIABLE = re.compile(r"\$\{(?P<name>run\.url(?:\+\w+)?|[A-Za-z_]\w*)(?:(?P<kind
 
 
 def _pieces(letter: str) -> str:
-    """A pattern for such letters, where a variable counts as one, whatever is in its default."""
-    return rf"(?:\$\{{(?:[^}}\\]|\\.)*\}}|{letter})"
+    """A pattern for such letters, where a variable counts as one, whatever is in its default.
+
+    Atomic, since many variables read as letters, too, would give as many ways to fail as there are combinations.
+    """
+    return rf"(?>\$\{{(?:[^}}\\]|\\.)*\}}|{letter})"
 
 
 _NAME = r"(?P<name>[A-Za-z_][\w.-]*)"
+# Looked for from the beginning of a word alone: from each letter, a word of 100 kB would take minutes.
+_NAME_OF_SETTING = rf"(?<![\w.-])(?:(?![A-Za-z_])[\w.-])*{_NAME}"
 _QUOTED = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*\""""
 _LITERAL = rf"[eE]?(?:{_QUOTED})|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
 _LOGIN, _SETTING, _ANY, _CODE = (_pieces(letter) for letter in (r"[^\s:/@]", r"[^\s&;,]", r"\S", r"[\w.~+/=-]"))
@@ -51,7 +56,7 @@ _PLACES = (
 )
 # Where one stands if the name before it says so: a connection string, a query, a setting, a program's option.
 _NAMED_PLACES = (
-    rf"{_NAME}\s*=\s*(?P<secret>{_QUOTED}|{_SETTING}+)",
+    rf"{_NAME_OF_SETTING}\s*=\s*(?P<secret>{_QUOTED}|{_SETTING}+)",
     rf"(?<!\S)--?{_NAME}\s+(?P<secret>{_QUOTED}|(?!-){_ANY}+)",
 )
 

@@ -39,6 +39,15 @@ def test_the_exit_code_is_told() -> None:
     assert run("exit 7").how == "ended with exit code 7"
 
 
+@pytest.mark.parametrize(
+    ("command", "environment"),
+    [(["echo", "a\0b"], {}), (["echo"], {"A": "a\0b"}), (["echo"], {"A=B": "x"}), (["echo", "a" * 200_000], {})],
+)
+def test_what_no_program_can_be_given_is_an_error_of_its_start(command: list[str], environment: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=r"Invalid argument|Argument list too long"):
+        programs.run(command, environment={**os.environ, **environment}, deadline=Deadline.after(30))
+
+
 def test_a_signal_is_told() -> None:
     assert run("kill -9 $$").how == "was killed by signal 9 (Killed)"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from bootstrapper.secrecy import hidden, hidden_words, is_secret_name, is_secret_variable, secrets_in
@@ -70,3 +72,24 @@ def test_any_key_is_a_secret_where_it_is_a_variable() -> None:
     names = ["APP_KEY", "STRIPE_KEY", "PUBLIC_KEY", "CACHE_KEY", "KEY", "PWD", "DB_PASSWORD", "DB_PWD"]
     secret = ["APP_KEY", "STRIPE_KEY", "DB_PASSWORD", "DB_PWD"]
     assert [name for name in names if is_secret_variable(name)] == secret
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a" * 200_000, id="one word"),
+        pytest.param("a1.-" * 50_000, id="digits and dots in it"),
+        pytest.param("http://h:" + "".join(f"${{V{number}}}" for number in range(40)), id="variables in an address"),
+        pytest.param("http://" + "".join(f"${{V{number}}}" for number in range(40)), id="variables for a host"),
+        pytest.param("a = " * 20_000, id="settings without values"),
+    ],
+)
+def test_long_texts_without_a_secret_are_looked_through_at_once(text: str) -> None:
+    started = time.process_time()
+    assert hidden(text) == text
+    assert time.process_time() - started < 2  # seconds; each took minutes or longer
+
+
+@pytest.mark.parametrize("before", ["", "9", "--", "-x.", "é", "?a=b&", "${VAR}"])
+def test_a_setting_is_found_behind_whatever_stands_before_its_name(before: str) -> None:
+    assert hidden(f"{before}password=hunter2") == f"{before}password=***"

@@ -99,7 +99,7 @@ class BackupSettings(StepModel):
             Needs the extra `encryption`.
     """
 
-    directory: str = DEFAULT_DIRECTORY
+    directory: Annotated[str, Field(min_length=1)] = DEFAULT_DIRECTORY
     storage: dict[str, bool | int | str] = Field(default_factory=dict)
     keep: int | None = Field(default=None, ge=1)
     keep_for: Annotated[Age, Field(gt=0)] | None = None

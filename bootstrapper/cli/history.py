@@ -72,7 +72,8 @@ def _run(run: RunHistory) -> str:
 def _restored(origin: Mapping[str, str | None]) -> str:
     taken = f", taken {_time(datetime.fromisoformat(at))}" if (at := origin.get("taken_at")) else ""
     by = f" by run {run_id}" if (run_id := origin.get("taken_by")) else ""
-    revisions = f"revision {origin.get('from') or 'unknown'} replaced by {origin.get('to') or 'unknown'}"
+    before, after = (origin.get(name) or "unknown" for name in ("from", "to"))
+    revisions = f"revision {after}" if before == after else f"revision {before} replaced by {after}"
     return one_line(f"< {origin.get('backup')}{taken}{by}: {revisions}")
 
 

@@ -118,7 +118,7 @@ def _read_tree(content: bytes, file: Path) -> _Declared:
     try:
         module = ast.parse(content, file.name)
     except (SyntaxError, ValueError) as error:
-        raise DynamicProject(f"{file.name} is no Python that can be read here") from error
+        raise DynamicProject(f"{file.name} cannot be parsed as Python") from error
     assigned = [pair for node in module.body for pair in _assigned(node)]
     if sorted(_bound(module)) != sorted(name for name, _ in assigned):
         raise DynamicProject(f"{file.name} works its identifiers out")

@@ -91,6 +91,7 @@ def test_the_lock_table_is_left_out_of_every_selection() -> None:
     "options",
     [
         {"jobs": 2},
+        {"directory": ""},
         {"jobs": 0, "format": "directory"},
         {"format": "tar"},
         {"format": "directory", "file": "one.dump"},
