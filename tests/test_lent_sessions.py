@@ -86,6 +86,13 @@ def test_temporary_tables_end_with_their_step(project: TrialProject) -> None:
     assert project.rows("SELECT id FROM public.users") == [(1,)]
 
 
+def test_prepared_statements_and_channels_that_are_listened_to_end_with_their_step(project: TrialProject) -> None:
+    left = "SELECT (SELECT count(*) FROM pg_prepared_statements) + (SELECT count(*) FROM pg_listening_channels())"
+    write(project, "PREPARE asked AS SELECT 1; LISTEN news", f"INSERT INTO users {left}")
+    project.apply()
+    assert project.rows("SELECT id FROM public.users") == [(0,)]
+
+
 def test_a_role_that_was_set_ends_with_its_step(project: TrialProject) -> None:
     project.rows("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # as servers since 15 have it
     write(project, "SET ROLE pg_read_all_data; RESET ROLE; SET LOCAL ROLE pg_monitor; RESET ROLE; SET ROLE pg_monitor")

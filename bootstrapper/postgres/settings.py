@@ -57,6 +57,7 @@ _LEND = (
     " OPERATOR(pg_catalog.>) 0 THEN pg_catalog.current_setting('{saved}', true) END, {local})"
 )
 _UNLESS_DIRECT = "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {}"
+_FORGET = b"UNLISTEN *; DEALLOCATE ALL; "  # behind a pooler others may have prepared there
 _PUT_BACK = b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; DISCARD TEMP"
 
 
@@ -99,7 +100,8 @@ def transaction(connection: Connection[Any]) -> Iterator[None]:
 
 def put_back(connection: Connection[Any], *, pooled: bool) -> None:
     """Undoes what statements of the project did to the session, and takes it over again."""
-    connection.execute(_PUT_BACK + b"; " + _adoption(connection, "true" if pooled else "false"))
+    forget = b"" if pooled else _FORGET
+    connection.execute(forget + _PUT_BACK + b"; " + _adoption(connection, "true" if pooled else "false"))
 
 
 @contextmanager
