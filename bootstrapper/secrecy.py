@@ -49,7 +49,8 @@ _LITERAL = rf"[eE]?(?:{_QUOTED})|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
 _LOGIN, _SETTING, _ANY, _CODE = (_pieces(letter) for letter in (r"[^\s:/@]", r"[^\s&;,]", r"\S", r"[\w.~+/=-]"))
 # Where a secret stands in any text; texts, compiled when one is needed.
 _PLACES = (
-    rf"://{_LOGIN}*:(?P<secret>{_ANY}+)@",  # scheme://user:SECRET@host, up to the last @: a password may hold one
+    # scheme://user:SECRET@host, up to the last @: a password may hold one. A token of a cloud has up to 2,000 letters.
+    rf"://{_LOGIN}*:(?P<secret>{_ANY}{{1,4096}})@",
     rf"https?://(?P<secret>{_LOGIN}+)@",  # some services take a token for the user's name
     rf"\b(?i:password|identified\s+by)\s+(?P<secret>(?s:{_LITERAL}))",
     rf"\b(?i:bearer|basic)\s+(?P<secret>{_CODE}+)",
