@@ -81,7 +81,7 @@ def crowd(site: Site, chance: random.Random) -> tuple[str, list[str]]:
     trial = site.trial("full", owner="deployer")
     url = trial.url.replace("postgres:correct%20horse", "deployer:deploys")
     seen = crowds.crowd(trial, [url] * 300, url.replace(trial.name, "postgres"))
-    return str(seen), crowds.crowd_faults(trial, seen) + trial.verdict()
+    return str(seen), crowds.crowd_faults(trial, seen) + trial.verdict(url=url)
 
 
 SCENARIOS: dict[str, Scenario] = {

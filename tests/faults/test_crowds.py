@@ -27,7 +27,7 @@ def test_a_crowd_on_one_database_succeeds_and_refuses_no_application(site: Site,
     assert crowd_faults(trial, seen) == [], seen
     assert seen.peak <= MOST_CONNECTIONS, seen
     expected = snapshot(trial.url) if not is_empty else site.expected("full")
-    assert trial.verdict(expected=expected) == []
+    assert trial.verdict(expected=expected, url=_url(site, trial.name)) == []
     journal = sorted(row[0] for row in trial.rows("SELECT text FROM journal"))
     assert journal == ["appended", *([] if is_empty else ["late"]), "migrated"]
 

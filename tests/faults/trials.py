@@ -109,10 +109,10 @@ class Trial:
         file.write_text(json.dumps({"place": place, "whom": whom, "signal": name}))
         return file
 
-    def verdict(self, *disturbed: Replica, expected: Snapshot | None = None) -> list[str]:
-        """What is wrong now, and after one clean run."""
+    def verdict(self, *disturbed: Replica, expected: Snapshot | None = None, **options: Any) -> list[str]:
+        """What is wrong now, and after one clean run with these options."""
         found = [*untruths(disturbed), *ledger_lies(self.url)]
-        clean = self.run()
+        clean = self.run(**options)
         if clean.exit_code != 0:
             found.append(f"the clean run afterwards failed ({clean.exit_code}): {clean.error}")
         return found + violations(self.url, expected or self.site.expected(self.kind))

@@ -118,7 +118,7 @@ event.listen(engine, "commit", lambda connection: trap(f"commit {next(commits)}"
 
 @event.listens_for(engine, "before_cursor_execute")
 def before(connection, cursor, statement, parameters, context, executemany):
-    if "FOR UPDATE" in statement:
+    if "pg_current_xact_id()" in statement:
         trap(f"fence {next(fences)}")
 
 
