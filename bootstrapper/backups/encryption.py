@@ -39,7 +39,7 @@ class Encrypter:
             texts += _lines(project.path(settings.recipients_file))
         self._recipients = [_recipient(pyrage, text, number) for number, text in enumerate(texts, 1)]
         if not self._recipients:
-            raise BackupError(f"{settings.recipients_file} names nobody to encrypt for")
+            raise BackupError(f"{settings.recipients_file} names no public key")
         self._identities: list[object] = []
         if settings.identity_file is not None:
             self._identities = identities(project.path(settings.identity_file))

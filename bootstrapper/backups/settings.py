@@ -66,7 +66,7 @@ class Encryption(StepModel):
     @model_validator(mode="after")
     def _needs_somebody(self) -> Self:
         if not self.recipients and self.recipients_file is None:
-            raise ValueError("nobody could read it: name recipients or a recipients_file")
+            raise ValueError("needs `recipients` or `recipients_file`")
         return self
 
 

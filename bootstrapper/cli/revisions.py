@@ -40,8 +40,14 @@ _NAME = re.compile(r"\w[\w.]{0,31}")
 _NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, and no option
 
 
+def _named(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    if text == "":
+        raise click.BadParameter("the name is empty", context, parameter)
+    return text
+
+
 @click.command(context_settings=_NEGATIVE)
-@click.argument("target", required=False)
+@click.argument("target", required=False, callback=_named)
 @takes(*_SHARED)
 def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int:
     """Apply the revisions up to TARGET: head, heads, a revision, label@head or +N; the file's own if left out."""
@@ -51,7 +57,7 @@ def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int
 
 
 @click.command(context_settings=_NEGATIVE)
-@click.argument("target")
+@click.argument("target", callback=_named)
 @takes(
     *_SHARED,
     click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
@@ -77,7 +83,7 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) 
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", callback=_named)
 @takes(*_SHARED)
 def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
     """Note that the database is at TARGET (base, head, heads, a revision), and run nothing."""

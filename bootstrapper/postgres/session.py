@@ -222,7 +222,7 @@ class Session:
         """
         where, connection = self.target.where, self.connection
         if self._deadline.has_passed:
-            raise UnreachableError(where, "the time for it is over")
+            raise UnreachableError(where, "deadline exceeded")
         self._is_looking = True
         try:
             with cut_off(connection, self._deadline), rolled_back(connection):

@@ -364,3 +364,9 @@ def test_a_check_that_means_one_head_is_told_itself_where_the_step_takes_them_al
     write_revision(project.folder, "other", "second")
     done = project.run("validate", "-e", "here")
     assert done.stderr.splitlines()[0] == f"error: bootstrap.yaml:11:23: {TWO_HEADS}"
+
+
+@pytest.mark.parametrize("command", ["upgrade", "downgrade", "stamp"])
+def test_an_empty_target_is_an_error_of_usage(project: Project, command: str) -> None:
+    result = project.run(command, "", "-e", "here")
+    assert (result.returncode, "TARGET" in result.stderr, "the name is empty" in result.stderr) == (2, True, True)
