@@ -96,6 +96,8 @@ def _toml_options(file: Path) -> dict[str, Any]:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{file.name}: {error}") from error
+    except OSError as error:
+        raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
     options = tables.get("tool", {}).get("alembic", {})
     here = {"here": file.absolute().parent.as_posix()}
     try:
@@ -123,6 +125,8 @@ def _ini_options(file: Path, section: str) -> tuple[dict[str, str], str | None]:
         url = parser.get(section, "sqlalchemy.url", raw=True, fallback="")
     except UnicodeDecodeError as error:
         raise BadConfiguration(f"{file.name}: {error}") from error
+    except OSError as error:
+        raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
     except configparser.Error as error:  # its later lines quote the file, where a password may stand
         raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
     return found, url.partition("://")[0].partition("+")[2] or None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.contents import is_file, is_folder
+from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations import configuration
 from bootstrapper.migrations.configuration import BadConfiguration, Configuration
 from bootstrapper.migrations.drivers import Engine
@@ -111,8 +112,11 @@ def _python_files(place: Path, *, recursive: bool) -> list[Path]:
     folders = [place] if is_folder(place) else []
     while folders:
         folder = folders.pop()
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            raise InvalidFileError([Problem(f"{folder} cannot be read: {error.strerror or error}")]) from error
         files = [entry for entry in entries if _REVISION_FILE.fullmatch(entry.name) and not entry.is_dir()]
         found += [Path(os.path.realpath(entry.path)) if entry.is_symlink() else Path(entry.path) for entry in files]
         if recursive:

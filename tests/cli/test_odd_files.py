@@ -74,3 +74,29 @@ def test_a_revision_that_is_a_dangling_link_is_an_error(project: Project) -> Non
     project.write(PIPES["m/versions/b.py"])
     result = project.run("validate")
     assert (result.returncode, "nowhere.py" in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.parametrize("name", ["/proc/self/mem", "mem.toml"])
+def test_a_configuration_of_alembic_that_cannot_be_read_is_an_error(project: Project, name: str) -> None:
+    migrations(project.folder)
+    (project.folder / "mem.toml").symlink_to("/proc/self/mem")
+    project.write(f"{HEAD}{STEPS}  - uses: migrate\n    with: {{script_location: m, config: {name}}}\n")
+    result = project.run("validate")
+    assert (result.returncode, "cannot be read" in result.stderr) == (2, True), result.stderr
+
+
+def test_a_folder_of_revisions_that_may_not_be_read_is_an_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(migrations(project.folder))  # any folder may be read by root, who often runs the tests
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path) == folder:
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    project.write(PIPES["m/versions/b.py"])
+    result = project.run("validate")
+    assert (result.returncode, f"{folder} cannot be read" in result.stderr) == (2, True), result.stderr
