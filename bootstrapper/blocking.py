@@ -67,8 +67,11 @@ def judged(error: AnyError, step: str, watch: LockWatch, deadline: Deadline) -> 
         return error
     if getattr(error, "sqlstate", None) in LOCK_NOT_FREE:
         return BlockedError(step, _as_ours(error), watch.last)
-    if watch.current and deadline.has_passed and isinstance(error, StepError | UnreachableError):
-        return BlockedError(step, error, watch.current)
+    if watch.current and deadline.has_passed:
+        if isinstance(error, StepError | UnreachableError):
+            return BlockedError(step, error, watch.current)
+        if isinstance(error, psycopg.Error):  # its text is that of a closed connection
+            return BlockedError(step, StepFailedError(f"{step} was not done within its time"), watch.current)
     return error
 
 

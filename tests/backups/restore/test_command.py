@@ -20,7 +20,7 @@ from tests.backups.restore.shops import FILE, Shop, opened_shop
 from tests.cli.pseudoterminal import on_terminal
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import running_server, wheel_bin
-from tests.waiting import eventually
+from tests.waiting import at_most, eventually
 
 NAMES = "SELECT name FROM artist ORDER BY 1"
 
@@ -42,6 +42,18 @@ def test_what_is_replaced_by_what_is_shown_first(corner_shop: Shop) -> None:
     as_data = json.loads(corner_shop.run("restore", "--latest", "--dry-run", "--format", "json").stdout)
     assert as_data["steps"][0]["changes"][0]["after"]["run"] == str(manifest.run_id)
     assert corner_shop.execute(NAMES) == [("AC/DC",), ("too much",)]
+
+
+def test_a_look_before_a_restore_says_for_whom_it_waits(corner_shop: Shop) -> None:
+    changed(corner_shop)
+    corner_shop.execute("CREATE TABLE alembic_version (version_num text)")
+    with psycopg.connect(corner_shop.project.url) as other:
+        other.execute("LOCK TABLE alembic_version")
+        pid = other.info.backend_pid
+        shown = corner_shop.run("restore", "--latest", "--dry-run", "--timeout", f"{at_most(8):.0f}s")
+    assert shown.returncode == 7, shown.stderr
+    assert f"restore: waiting for a lock of process {pid} of role postgres" in shown.stderr
+    assert "  blocked by process " in shown.stderr
 
 
 def test_a_restore_says_once_what_it_is_about(corner_shop: Shop) -> None:
