@@ -16,7 +16,7 @@ from bootstrapper.config import Loaded
 from bootstrapper.demands import messages
 from bootstrapper.disclosure import disclose
 from bootstrapper.errors import BootstrapperError, RefusedError, UnsetVariablesError, UsageError
-from bootstrapper.events import RunFinished, Warned, once
+from bootstrapper.events import RunFinished, once
 from bootstrapper.migrations.relative import RELATIVE, resolve_relative
 from bootstrapper.opening import Opened, Request, Resolved, load_plugins, opened, resolve
 from bootstrapper.patience import while_held
@@ -112,9 +112,8 @@ def plan(request: Request, command: str = "plan") -> Plan:
     with opened(request, command, writes=False) as run:
         run.executor.open_gates()
         planned = _look(run, sql=request.sql)
-        said = guarding.intrusion(run.session, run.project) if planned.pending else None
-        if said is not None:
-            request.tell(Warned(f"{said}: it will be refused", guarding.advice(run.session)))
+        for warning in guarding.expected(run.session, run.project) if planned.pending else ():
+            request.tell(warning)
         return planned
 
 

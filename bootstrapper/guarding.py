@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bootstrapper.errors import GuardError
+from bootstrapper.events import Warned
 from bootstrapper.postgres import ledger
 from bootstrapper.postgres.session import Session
 from bootstrapper.step import Project
+
+
+def expected(session: Session, project: Project) -> Iterator[Warned]:
+    """What will keep a run from writing, as far as a plan can tell."""
+    said = intrusion(session, project)
+    if said is not None:
+        yield Warned(f"{said}: it will be refused", advice(session))
+    with session.read_only() as connection:
+        refused = ledger.missing_right(connection, project.ledger)
+    if refused is not None:
+        yield Warned(f"{refused.reason}: it will be refused", refused.hint)
 
 
 def intrusion(session: Session, project: Project) -> str | None:

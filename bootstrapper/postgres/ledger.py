@@ -87,25 +87,33 @@ def create(connection: Connection[Any], names: LedgerNames) -> None:
     query = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s)"
     row = connection.execute(query, (names.schema,)).fetchone()
     if row is None or not row[0]:
-        _require_create_on_database(connection, names)
+        refused = missing_right(connection, names)
+        if refused is not None:
+            raise refused
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(names.schema_identifier))
     ddl = files("bootstrapper.postgres").joinpath("ledger.sql").read_text(encoding="utf-8")
     connection.execute(names.fill(ddl))
 
 
-def _require_create_on_database(connection: Connection[Any], names: LedgerNames) -> None:
+def missing_right(connection: Connection[Any], names: LedgerNames) -> RefusedError | None:
+    """Why the role cannot create the ledger's schema; None where it can, or the schema is there."""
     query = (
-        "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),"
-        " current_user, pg_catalog.current_database()"
+        "SELECT current_user::text, pg_catalog.current_database()::text"
+        " WHERE NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s)"
     )
-    row = connection.execute(query).fetchone()
-    if row is not None and not row[0]:
-        raise RefusedError(
-            f"database {row[2]!r}",
-            f"role {row[1]!r} may not create the ledger's schema {names.schema!r}",
-            sqlstate="42501",
-            hint="Grant it CREATE on the database, or name a schema that exists: ledger: {schema: NAME}.",
-        )
+    row = connection.execute(query, (names.schema,)).fetchone()
+    if row is None:
+        return None
+    role, database = row
+    grant = sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(sql.Identifier(database), sql.Identifier(role))
+    return RefusedError(
+        f"database {database!r}",
+        f"role {role!r} may not create the ledger's schema {names.schema!r}",
+        sqlstate="42501",
+        hint=f"Let the owner of the database run: {grant.as_string()}; or name a schema that exists"
+        " (ledger: {schema: NAME}).",
+    )
 
 
 def complete(connection: Connection[Any], names: LedgerNames) -> None:

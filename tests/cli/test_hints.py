@@ -143,6 +143,24 @@ def test_who_finds_all_connections_of_the_role_taken_is_not_told_to_start_the_se
     assert hint_of(said.stderr).startswith("Close connections that are not in use, or let the role and the server have")
 
 
+def test_a_plan_says_that_the_role_cannot_create_the_ledger_and_who_can_let_it(project: Project) -> None:
+    with psycopg.connect(project.url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE without_create LOGIN PASSWORD 'pw'")
+        try:
+            project.write(HEAD + "  - {uses: sql, with: {statement: SELECT 1}, check: never}\n")
+            address = project.url.replace("postgres:correct%20horse", "without_create:pw")
+            planned, applied = (project.run(command, DATABASE_URL=address) for command in ("plan", "apply"))
+            database = admin.info.dbname
+        finally:
+            admin.execute("DROP ROLE without_create")
+    assert (planned.returncode, applied.returncode) == (0, 6), planned.stderr
+    assert (
+        "role 'without_create' may not create the ledger's schema 'bootstrapper': it will be refused" in planned.stderr
+    )
+    for said in (planned, applied):
+        assert f'GRANT CREATE ON DATABASE "{database}" TO "without_create"' in said.stderr
+
+
 def test_the_limit_that_ends_the_waiting_is_the_one_that_is_named(offline: Project) -> None:
     offline.write(HEAD.replace("300ms", "15s"))
     assert "--timeout or `limits`" in hint_of(offline.run("wait", "--timeout", "300ms").stderr)
