@@ -31,9 +31,12 @@ def test_behind_a_pooler_whose_server_is_gone_the_first_error_counts_and_the_con
         psycopg.connect(pooler.url(server.url()), autocommit=True, prepare_threshold=None) as connection,
     ):
         connection.execute("BEGIN")
-        with pytest.raises(psycopg.errors.AdminShutdown), round_trip(connection):
+        with pytest.raises(psycopg.OperationalError) as caught, round_trip(connection):
             ended = connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
             connection.execute("SELECT 1")
             if leaves == "by an error":
                 ended.fetchall()
         assert connection.closed
+        # The second statement may find the connection closed before the answer to the first is read.
+        is_told_by_the_server = isinstance(caught.value, psycopg.errors.AdminShutdown)
+        assert is_told_by_the_server or "server closed the connection" in str(caught.value)
