@@ -18,6 +18,7 @@ _NEWER = 18
 # One line, as pg_dump writes it. Only where all of it is known, psql certainly reads data behind it.
 _NAME = rb'([a-z_][a-z0-9_$]*|"([^"\\]|"")+")'
 _COPY = re.compile(rb"COPY %(n)s(\.%(n)s)? (\(%(n)s(, %(n)s)*\) )?FROM stdin;\r?\n" % {b"n": _NAME})
+_CLIENT_STREAMS = (b"stdin", b"stdout")  # the grammar takes either one behind FROM and behind TO
 _DATA_ENDS = (b"\\.\n", b"\\.\r\n", b"\\.")
 _ENCODING = re.compile(rb"SET client_encoding = '(\w+)';\r?\n")
 # In these a byte that looks like a quote or a backslash may be the half of a letter.
@@ -67,7 +68,7 @@ class _Scanner:
     def _begin(self) -> None:
         """At the beginning of a statement."""
         self._words = 0
-        self._is_create = False
+        self._is_create = self._is_copy = False
         self._parentheses = self._blocks = 0
 
     def feed(self, line: bytes) -> None:
@@ -115,7 +116,14 @@ class _Scanner:
         self._words += 1
 
     def _take_word(self, word: bytes) -> None:
-        """A function's body between BEGIN and END holds semicolons that end no statement."""
+        """Raises BackupError for a COPY in another form than pg_dump's, since psql reads data behind it as well.
+
+        A function's body between BEGIN and END holds semicolons that end no statement.
+        """
+        if word == b"copy":
+            self._is_copy = True
+        elif self._is_copy and word in _CLIENT_STREAMS:
+            raise self._refusal("holds a COPY that pg_dump does not write")
         if word == b"create":
             self._is_create = True
         elif not self._is_create or self._parentheses:

@@ -33,6 +33,11 @@ COPY public."odd ""name" (a, "b") FROM stdin;
 \N	it's \\! id
 \! id	$$
 \.
+CREATE TABLE public.copies (stdin text);
+COPY public.copies (stdin) FROM stdin;
+'
+\.
+ALTER TABLE public.a OWNER TO stdout;
 COMMENT ON TABLE public.a IS 'C:\dir and
 \! more of it';
 SELECT pg_catalog.lo_from_bytea('1', '\x00');
@@ -62,6 +67,12 @@ ORDERS = {
     "behind the data": b"COPY public.t (a) FROM stdin;\n1\n\\.\n\\! id\n",
     "behind the data as another system ends it": b"COPY public.t (a) FROM stdin;\n1\n\\.\r\n\\! id\n",
     "beside the data": b"COPY public.t (a) FROM stdin; \\! id\n\\.\n",
+    "in a string behind data of another form": b"COPY t FROM stdin CSV;\n'\n\\.\n\\! id\n'\n;",
+    "in a string behind data in small letters": b"copy t from stdin;\n'\n\\.\n\\! id\n'\n;",
+    "in a string behind data from the output": b"COPY t FROM STDOUT;\n'\n\\.\n\\! id\n'\n;",
+    "in a string behind data of a COPY over lines": b"COPY t\nFROM /* it */\nstdin\n;\n'\n\\.\n\\! id\n'\n;",
+    "in a string behind data of a second statement": b"SELECT 1; COPY t FROM stdin;\n'\n\\.\n\\! id\n'\n;",
+    "in a string behind data with options": b"COPY\"t\"FROM stdin WITH (FORMAT csv);\n'\n\\.\n\\! id\n'\n;",
     "two readings of a string": rb"SELECT 'a\'' \! id --'",
     "two readings of a number": rb"SELECT 1E'\' \! id --'",
     "a zero byte": b"SELECT '\0' ;\n' \\! id",
