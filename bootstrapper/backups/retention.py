@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from bootstrapper.backups.catalogue import Backup
+from bootstrapper.backups.signature import is_trusted
 from bootstrapper.backups.store import Store
 from bootstrapper.errors import BackupError
 
@@ -59,19 +60,26 @@ def retire(
     database: str,
     system_identifier: str | None,
     unfinished: Collection[UUID] | None,
+    variables: Mapping[str, str],
     left_out: Sequence[str] = (),
     now: datetime | None = None,
 ) -> list[Backup]:
     """Removes the dated backups of one database that have had their time, and gives them.
 
     Only those that leave out the same count for each other: a part replaces no whole. One from the future counts for
-    none, since the clock that dated it was wrong.
+    none, since the clock that dated it was wrong. One that the key did not sign is neither counted nor removed: it must
+    not push out those that can be restored.
 
     Args:
         unfinished: Runs that did not finish since the last one that did. What the first and the latest of them took
             stays: a crash loop must not evict the good one, and not fill the disk. All stay where None: unknown.
+        variables: Among them the key of manifests, where they are signed.
     """
-    ours = [backup for backup in store.backups() if backup.manifest.is_of(database, system_identifier)]
+    ours = [
+        backup
+        for backup in store.backups()
+        if backup.manifest.is_of(database, system_identifier) and is_trusted(backup.manifest, variables)
+    ]
     dated = [backup for backup in ours if _DATED.fullmatch(backup.path.name)]
     _remove_lost(store, dated)
     if unfinished is None:

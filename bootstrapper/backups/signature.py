@@ -6,14 +6,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import MISSING, asdict, fields, replace
 
 from bootstrapper.backups.manifest import Manifest
 from bootstrapper.errors import GuardError
 
 KEY_VARIABLE = "BOOTSTRAPPER_PLAN_KEY"
-_PURPOSE = b"bootstrapper: the manifest of a backup\n"  # the key signs other things too
-_SILENT: tuple[object, ...] = (None, (), {})
+_PURPOSE = b"bootstrapper: the manifest of a backup\n"
 
 
 def signed(manifest: Manifest, variables: Mapping[str, str]) -> Manifest:
@@ -50,5 +49,18 @@ def _signature(manifest: Manifest, key: str) -> str:
 
 def _canonical(manifest: Manifest) -> bytes:
     """What is signed: all that it says, in one form. A field that later versions add counts once it says something."""
-    said = {name: value for name, value in asdict(manifest).items() if name != "signature" and value not in _SILENT}
+    said = {
+        name: value for name, value in asdict(manifest).items() if name not in _DEFAULTS or value != _DEFAULTS[name]
+    }
+    said.pop("signature", None)
     return json.dumps(said, default=str, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _defaults() -> dict[str, object]:
+    """By name, of the fields that have one: older manifests lack these."""
+    plain = {field.name: field.default for field in fields(Manifest) if field.default is not MISSING}
+    made = {field.name: field.default_factory() for field in fields(Manifest) if field.default_factory is not MISSING}
+    return plain | made
+
+
+_DEFAULTS = _defaults()

@@ -169,6 +169,7 @@ class Backup(Step):
             database=server.database,
             system_identifier=server.system_identifier,
             unfinished=database.unfinished_runs(context.connection, context.project.ledger),
+            variables=context.project.variables,
             left_out=taken.manifest.left_out,
         )
         for backup in retired:

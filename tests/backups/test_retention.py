@@ -1,7 +1,9 @@
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 import pytest
@@ -11,6 +13,7 @@ from bootstrapper.backups.draft import draft
 from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.manifest import Manifest, manifest_path
 from bootstrapper.backups.retention import Keeping, dated_name, retire
+from bootstrapper.backups.signature import signed
 from bootstrapper.identifiers import uuid7
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -42,8 +45,20 @@ def make_backup(folder: Path, hours: int, *, database: str = "app", run_id: UUID
     return Backup(path, manifest, verified=True)
 
 
-def retire_all(folder: Path, keep: int, unfinished: frozenset[UUID] | None = frozenset()) -> list[Path]:
-    retired = retire(Folder(folder), Keeping(keep), database="app", system_identifier="7", unfinished=unfinished)
+def retire_all(
+    folder: Path,
+    keep: int,
+    unfinished: frozenset[UUID] | None = frozenset(),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> list[Path]:
+    retired = retire(
+        Folder(folder),
+        Keeping(keep),
+        database="app",
+        system_identifier="7",
+        unfinished=unfinished,
+        variables=variables,
+    )
     return [backup.path for backup in retired]
 
 
@@ -137,7 +152,9 @@ def test_those_of_other_databases_and_servers_and_fixed_files_are_left_alone(tmp
     manifest_path(fixed).rename(tmp_path / "before-release.dump.json")
     make_backup(tmp_path, 3)
     assert retire_all(tmp_path, 1) == []
-    assert retire(Folder(tmp_path), Keeping(1), database="app", system_identifier="8", unfinished=()) == []
+    assert (
+        retire(Folder(tmp_path), Keeping(1), database="app", system_identifier="8", unfinished=(), variables={}) == []
+    )
     assert other.path.exists()
     assert (tmp_path / "before-release.dump.json").exists()
 
@@ -164,7 +181,7 @@ def test_two_in_one_second_of_one_run_get_two_names(tmp_path: Path) -> None:
 def ages(folder: Path, keeping: Keeping, now_hours: int = 100) -> list[int]:
     """Hours of those that stay, newest first."""
     now = START + timedelta(hours=now_hours)
-    retire(Folder(folder), keeping, database="app", system_identifier="7", unfinished=(), now=now)
+    retire(Folder(folder), keeping, database="app", system_identifier="7", unfinished=(), variables={}, now=now)
     return [round((now - backup.manifest.created_at).total_seconds() / 3600) for backup in backups(folder)]
 
 
@@ -218,3 +235,13 @@ def test_directories_and_encrypted_dumps_are_removed_in_their_turn(tmp_path: Pat
     new = make_backup(tmp_path, 2)
     assert len(retire_all(tmp_path, 1)) == 3
     assert {path.name for path in tmp_path.iterdir()} == {new.path.name, f"{new.path.name}.json"}
+
+
+def test_one_that_the_key_did_not_sign_is_neither_counted_nor_removed(tmp_path: Path) -> None:
+    key = {"BOOTSTRAPPER_PLAN_KEY": "a long random text"}
+    made = [make_backup(tmp_path, hours) for hours in (1, 2, 3)]
+    for backup in made[:2]:
+        manifest_path(backup.path).write_text(signed(backup.manifest, key).to_json())
+    assert retire_all(tmp_path, 2, variables=key) == []
+    (retired,) = retire_all(tmp_path, 1, variables=key)
+    assert (retired, made[2].path.exists()) == (made[0].path, True)

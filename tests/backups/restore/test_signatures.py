@@ -5,17 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bootstrapper.backups.manifest import Manifest, manifest_path
-from bootstrapper.backups.signature import is_trusted
+from bootstrapper.backups.signature import is_trusted, signed
 from tests.backups.restore.shops import Shop
 
 KEY = {"BOOTSTRAPPER_PLAN_KEY": "a long random text"}
 OTHER = {"BOOTSTRAPPER_PLAN_KEY": "another one"}
+A_MANIFEST = Manifest(
+    file="one.dump",
+    format="custom",
+    sha256="",
+    size=4,
+    database_size=1,
+    database="app",
+    server="localhost:5432",
+    system_identifier="7",
+    server_version="18.6",
+    client_version="18.6",
+    revision=("001",),
+    inputs="digest",
+    step="backup",
+    run_id=None,
+    created_at=datetime(2026, 1, 2, tzinfo=UTC),
+)
 NAMES = "SELECT name FROM artist ORDER BY 1"
 
 
@@ -115,3 +133,11 @@ def test_every_field_of_a_manifest_is_signed(corner_shop: Shop) -> None:
         number = isinstance(raw[field.name], (int, float))
         changed = raw | {field.name: other.get(field.name, 7 if number else "x")}
         assert not is_trusted(Manifest.from_json(json.dumps(changed)), KEY), field.name
+
+
+def test_a_signature_tells_no_revision_from_an_unknown_one() -> None:
+    none, unknown = (replace(A_MANIFEST, revision=revision) for revision in ((), None))
+    for manifest, other in ((none, unknown), (unknown, none)):
+        forged = replace(other, signature=signed(manifest, KEY).signature)
+        assert is_trusted(signed(manifest, KEY), KEY)
+        assert not is_trusted(forged, KEY)
