@@ -6,6 +6,7 @@ Variables stay, since `${NAME}` only says where a secret comes from; their defau
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -31,6 +32,7 @@ _OPEN_KEYS = frozenset({"public", "primary", "foreign", "natural", "unique", "pa
 _FOLDERS = frozenset({"PWD", "OLDPWD"})  # the shell's
 
 VARIABLE = re.compile(r"\$\{(?P<name>run\.url(?:\+\w+)?|[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}")
+_OPENING = re.compile(r"\$\{[A-Za-z_]\w*:-")
 
 
 def _pieces(letter: str) -> str:
@@ -132,9 +134,9 @@ def sources(secret: str) -> str:
 
 def _spans(text: str) -> list[tuple[int, int]]:
     """Where secrets stand, in order and apart from each other."""
-    found = [match.span("secret") for pattern in _PLACES for match in re.finditer(pattern, text)]
-    named = (match for pattern in _NAMED_PLACES for match in re.finditer(pattern, text))
-    found += [match.span("secret") for match in named if is_secret_name(match["name"])]
+    found = _found(text)
+    if _OPENING.search(text):
+        found += _found_in_defaults(text)
     apart: list[tuple[int, int]] = []
     for start, end in sorted(found):
         if apart and start < apart[-1][1]:
@@ -142,6 +144,42 @@ def _spans(text: str) -> list[tuple[int, int]]:
         else:
             apart.append((start, end))
     return apart
+
+
+def _found(text: str) -> list[tuple[int, int]]:
+    found = [match.span("secret") for pattern in _PLACES for match in re.finditer(pattern, text)]
+    named = (match for pattern in _NAMED_PLACES for match in re.finditer(pattern, text))
+    return found + [match.span("secret") for match in named if is_secret_name(match["name"])]
+
+
+def _found_in_defaults(text: str) -> list[tuple[int, int]]:
+    """What is secret where the defaults stand for their variables, as `app:s3cret` in `//${LOGIN:-app:s3cret}@host`."""
+    kept, bounds, removed = [], [], [0]
+    after = length = 0
+    for opening in _OPENING.finditer(text):
+        kept.append(text[after : opening.start()])
+        length += opening.start() - after
+        after = opening.end()
+        bounds.append(length)
+        removed.append(after - length)
+    found = _found("".join([*kept, text[after:]]))
+    variables = [match.span() for match in VARIABLE.finditer(text)]
+    places = [(at + removed[bisect_right(bounds, at)], to + removed[bisect_left(bounds, to)]) for at, to in found]
+    return list(_widened(places, variables)) if variables else places
+
+
+def _widened(places: Iterable[tuple[int, int]], variables: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Each place up to the bounds of the variables that it cuts; without the brace behind a default that it ends."""
+    starts = [start for start, _ in variables]
+    for start, end in places:
+        first, last = (variables[max(bisect_right(starts, at) - 1, 0)] for at in (start, end - 1))
+        if first == last and first[0] < start < end <= first[1]:
+            yield start, min(end, first[1] - 1)
+            continue
+        yield (
+            min(start, first[0]) if first[0] < start < first[1] else start,
+            max(end, last[1]) if last[0] < end < last[1] else end,
+        )
 
 
 def _unquoted(text: str) -> str:
