@@ -20,7 +20,7 @@ from bootstrapper.secrecy import hidden, hidden_words, is_secret_name, is_secret
         ("postgresql://${LOGIN:-app:hun}ter2@db/x", "postgresql://${LOGIN:-***}@db/x"),
         ("postgresql://${U:-app}:hun${HOST:-ter2@db}/x", "postgresql://${U:-app}:${HOST:-***}/x"),
         ("postgresql://${A:-${B:-app:hunter2}}@db/x", "postgresql://${A:-***}@db/x"),
-        ("postgresql://${LOGIN:-app:hunter2@db/x", "postgresql://${LOGIN:-app:***@db/x"),
+        ("postgresql://${LOGIN:-app:hunter2@db/x", "postgresql://${LOGIN:***@db/x"),
         ("https://${X:-s3cret@host}/", "https://${X:-***@host}/"),
         ("https://${X:-s3cret}@host/", "https://${X:-***}@host/"),
         ("${HOST:-db} ${PORT:-5432}", "${HOST:-db} ${PORT:-5432}"),
