@@ -132,6 +132,14 @@ class BackupSettings(StepModel):
             raise ValueError("a directory can not be streamed to a URL")
         return value
 
+    @field_validator("reuse_for", mode="before")
+    @classmethod
+    def _is_not_switched_off(cls, value: object) -> object:
+        """False is equal to 0."""
+        if isinstance(value, bool):
+            raise ValueError("not a time; write it as 15m, or 0 for never")
+        return value
+
     @field_validator("jobs")
     @classmethod
     def _jobs_need_a_directory(cls, value: int | None, info: ValidationInfo) -> int | None:

@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, replace
+from pathlib import Path
 
 from bootstrapper.backups.manifest import Manifest
 from bootstrapper.errors import GuardError
@@ -40,6 +41,15 @@ def require_trusted(manifest: Manifest, where: str, variables: Mapping[str, str]
         f"the manifest of {where} was changed, or signed with another key than that of {KEY_VARIABLE}",
         hint="Restore another backup: `bootstrapper backups list`.",
     )
+
+
+def require_own(manifest: Manifest, path: Path, variables: Mapping[str, str]) -> None:
+    """Raises GuardError where a key is set and the manifest names another file: two signed backups were exchanged."""
+    if variables.get(KEY_VARIABLE) and manifest.file != path.name:
+        raise GuardError(
+            f"the manifest of {path} is that of {manifest.file}, and {KEY_VARIABLE} is set",
+            hint="If you renamed the backup and its manifest, give both their old names.",
+        )
 
 
 def _signature(manifest: Manifest, key: str) -> str:

@@ -198,7 +198,8 @@ def test_a_folder_that_can_not_be_made_is_a_backup_error(bench: Bench, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "options", [{"keep": 0}, {"keep": "many"}, {"retain": 3}, {"reuse_for": "soon"}, {"reuse_for": 15}]
+    "options",
+    [{"keep": 0}, {"keep": "many"}, {"retain": 3}, {"reuse_for": "soon"}, {"reuse_for": 15}, {"reuse_for": False}],
 )
 def test_settings_that_mean_nothing_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from bootstrapper.backups.manifest import Manifest
 from bootstrapper.backups.remote import Remote, owner_of, password_of, without_secrets
 from bootstrapper.backups.restore.seal import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
-from bootstrapper.backups.signature import is_trusted, require_trusted
+from bootstrapper.backups.signature import is_trusted, require_own, require_trusted
 from bootstrapper.backups.store import Store
 from bootstrapper.destination import shown
 from bootstrapper.errors import GuardError, UsageError
@@ -184,6 +185,7 @@ def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) ->
         )
     if found is not None:
         require_trusted(found.manifest, str(path), variables)
+        require_own(found.manifest, path, variables)
     chosen = Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
     _require_readable(chosen)
     return chosen
@@ -191,7 +193,7 @@ def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) ->
 
 def _existing(text: str) -> Path:
     try:
-        path = Path(text).resolve() if text else Path()
+        path = Path(os.path.realpath(text)) if text else Path()  # resolve() raises RuntimeError for a loop of links
         is_there = path.exists()
     except OSError as error:
         raise UsageError(f"{shown(Path(text))} cannot be read: {error.strerror or error}") from error

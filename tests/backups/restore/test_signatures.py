@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.backups.manifest import Manifest, manifest_path
+from bootstrapper.backups.restore.choosing import of_file
 from bootstrapper.backups.signature import is_trusted, signed
+from bootstrapper.errors import GuardError, UsageError
 from tests.backups.restore.shops import Shop
 
 KEY = {"BOOTSTRAPPER_PLAN_KEY": "a long random text"}
@@ -141,3 +143,19 @@ def test_a_signature_tells_no_revision_from_an_unknown_one() -> None:
         forged = replace(other, signature=signed(manifest, KEY).signature)
         assert is_trusted(signed(manifest, KEY), KEY)
         assert not is_trusted(forged, KEY)
+
+
+def test_two_signed_backups_cannot_be_exchanged(tmp_path: Path) -> None:
+    dump = tmp_path / "two.dump"
+    dump.write_bytes(b"dump")
+    manifest_path(dump).write_text(signed(A_MANIFEST, KEY).to_json())
+    with pytest.raises(GuardError, match=r"two\.dump is that of one\.dump"):
+        of_file(str(dump), KEY, needs_manifest=True)
+    assert of_file(str(dump), {}, needs_manifest=True).path == dump
+
+
+def test_a_loop_of_links_is_not_a_backup(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.dump"
+    loop.symlink_to(loop)
+    with pytest.raises(UsageError, match="there is no backup"):
+        of_file(str(loop), {}, needs_manifest=True)
