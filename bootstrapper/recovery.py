@@ -47,9 +47,12 @@ def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
 
 
 def _is_loss(error: BootstrapperError, executor: Executor) -> bool:
-    """Whether the lock's own connection is gone, or that of the worker that migrated beside it."""
+    """Whether the lock's own connection is gone, or that of the worker that migrated beside it.
+
+    A step that found no way in for a connection of its own, as pg_dump does, has waited for one itself.
+    """
     if executor.hold is None:
         return False
     if isinstance(error, MigrationError):
         return sqlstates.is_loss(error.sqlstate, error.reason)
-    return isinstance(error, UnreachableError | CommitUnknownError)
+    return isinstance(error, UnreachableError | CommitUnknownError) and executor.hold.is_gone

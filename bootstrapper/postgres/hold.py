@@ -76,6 +76,11 @@ class Hold:
         return self._connection
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the connection that holds the lock is closed."""
+        return self._connection.closed
+
+    @property
     def is_lost(self) -> bool:
         """Whether the heartbeat saw that another run took over, or that the connection died."""
         return self._heartbeat is not None and self._heartbeat.is_lost

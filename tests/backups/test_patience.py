@@ -14,7 +14,9 @@ from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UnreachableError
 from bootstrapper.events import Event, Warned
+from bootstrapper.postgres.target import Target
 from tests.backups.contexts import Bench, make_bench
+from tests.projects import TrialProject
 
 KEY = "age1rplg24yj34g9ret9j9jwdurdz9aa7vf0qukwyn4jauttu9dhruqq80y46e"
 
@@ -83,3 +85,26 @@ def test_no_pause_goes_beyond_the_deadline(crowded: Bench, tmp_path: Path, monke
     monkeypatch.setattr(patience, "PAUSES", (3600.0,))
     with pytest.raises(UnreachableError):
         take(crowded.context("backup", deadline=Deadline.after(60)), tmp_path / "one.dump")
+
+
+def test_a_run_does_not_come_back_for_it_since_its_own_connection_is_there(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PAUSES", (0.05, 0.05))
+    project.write("steps: [{uses: lock}, {uses: backup}]")
+    owner = project.database
+    target = Target.from_url(owner)
+    project.rows("CREATE ROLE only_one_run LOGIN PASSWORD 'pw' CONNECTION LIMIT 1 IN ROLE pg_read_all_data")
+    try:
+        project.rows(f'GRANT CREATE ON DATABASE "{target.database}" TO only_one_run')
+        project.database = target.replacing(user="only_one_run", password="pw").url()
+        with pytest.raises(UnreachableError, match="pg_dump found no way in: all connections are taken") as caught:
+            project.apply()
+        assert caught.value.exit_code == 5
+        told = [event.message for event in project.events if isinstance(event, Warned)]
+        assert [message.rpartition("; ")[2] for message in told if "pg_dump" in message] == ["trying again"] * 2
+        assert not [message for message in told if "looking again" in message]
+    finally:
+        project.database = owner
+        project.rows("DROP OWNED BY only_one_run CASCADE")
+        project.rows("DROP ROLE only_one_run")
