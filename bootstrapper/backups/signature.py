@@ -16,6 +16,11 @@ KEY_VARIABLE = "BOOTSTRAPPER_PLAN_KEY"
 _PURPOSE = b"bootstrapper: the manifest of a backup\n"
 
 
+def has_key(variables: Mapping[str, str]) -> bool:
+    """Whether manifests have to be signed."""
+    return bool(variables.get(KEY_VARIABLE))
+
+
 def signed(manifest: Manifest, variables: Mapping[str, str]) -> Manifest:
     """The manifest with its signature; as it is where no key is set."""
     key = variables.get(KEY_VARIABLE)
@@ -45,7 +50,7 @@ def require_trusted(manifest: Manifest, where: str, variables: Mapping[str, str]
 
 def require_own(manifest: Manifest, path: Path, variables: Mapping[str, str]) -> None:
     """Raises GuardError where a key is set and the manifest names another file: two signed backups were exchanged."""
-    if variables.get(KEY_VARIABLE) and manifest.file != path.name:
+    if has_key(variables) and manifest.file != path.name:
         raise GuardError(
             f"the manifest of {path} is that of {manifest.file}, and {KEY_VARIABLE} is set",
             hint="If you renamed the backup and its manifest, give both their old names.",

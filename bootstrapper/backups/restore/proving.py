@@ -11,6 +11,7 @@ from bootstrapper.backups.manifest import Format, Manifest
 from bootstrapper.backups.restore.choosing import Chosen
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.seal import seal
+from bootstrapper.backups.signature import has_key
 from bootstrapper.errors import BackupError
 
 _RESTORED = "Restore another backup: `bootstrapper backups list`."
@@ -31,7 +32,7 @@ def prove(reader: Reader) -> Reader:
         claimed = manifest if manifest is not None and not manifest.encryption else None
         if claimed is not None:
             _require_size(chosen, claimed)
-        sealed = seal(chosen.path, reader.deadline)
+        sealed = seal(chosen.path, reader.deadline, is_strict=has_key(reader.variables))
         if claimed is not None and sealed.sha256 != claimed.sha256:
             raise BackupError(f"{chosen.where} is not what its manifest says: the checksum differs", hint=_RESTORED)
         dump.verify(

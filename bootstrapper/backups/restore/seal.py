@@ -12,6 +12,8 @@ from bootstrapper.backups.verifying import checksum
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 
+_Mark = tuple[str, int, int, int, int]
+
 
 @dataclass(frozen=True)
 class Seal:
@@ -19,24 +21,27 @@ class Seal:
 
     Attributes:
         sha256: As in its manifest.
-        marks: Of each file: name, inode, bytes, and nanoseconds of its last change. A backup of the backups, which
-            links or copies its files, leaves them as they are.
+        is_strict: Whether the times of each file's last change of any kind count, too. Others who exchange a file and
+            put it back cannot set these. A backup of the backups which links the files changes them as well.
+        marks: Of each file: name, inode, bytes, nanoseconds of its last write, and of its last change where that
+            counts. A backup of the backups, which links or copies its files, leaves all but the last as they are.
     """
 
     sha256: str
-    marks: tuple[tuple[str, int, int, int], ...]
+    is_strict: bool
+    marks: tuple[_Mark, ...]
 
 
-def seal(path: Path, deadline: Deadline) -> Seal:
+def seal(path: Path, deadline: Deadline, *, is_strict: bool) -> Seal:
     """The marks come first: what changes while the checksum is computed breaks the seal too. Raises OSError."""
-    marks = _marks(path)
-    return Seal(checksum(path, deadline), marks)
+    marks = _marks(path, is_strict)
+    return Seal(checksum(path, deadline), is_strict, marks)
 
 
 def require_unbroken(path: Path, where: str, expected: Seal) -> None:
     """Looks at the marks only; raises BackupError where they are others."""
     try:
-        found = _marks(path)
+        found = _marks(path, expected.is_strict)
     except OSError as error:
         raise BackupError(f"{where} can not be read any more: {error.strerror or error}") from error
     if found != expected.marks:
@@ -63,10 +68,14 @@ def unbroken(path: Path, where: str, expected: Seal | None, deadline: Deadline) 
     require_unbroken(path, where, expected)
 
 
-def _marks(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+def _marks(path: Path, is_strict: bool) -> tuple[_Mark, ...]:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     found = [(file.name, file.stat()) for file in files]
-    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+    marks = [(name, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns if is_strict else 0) for name, at in found]
+    if is_strict and path.is_dir():
+        at = path.stat()
+        marks.append((".", at.st_ino, 0, at.st_mtime_ns, at.st_ctime_ns))
+    return tuple(marks)
 
 
 def _changed(where: str) -> BackupError:

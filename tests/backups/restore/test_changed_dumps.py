@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.backups.restore.seal import require_unbroken, seal
 from bootstrapper.cli.confirming import Consent
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BackupError
 from tests.backups.restore.shops import FILE, Shop
 
 NAMES = "SELECT name FROM artist ORDER BY 1"
@@ -86,3 +89,21 @@ def test_a_file_of_a_folder_that_is_replaced_is_found(
     agreed_then(lambda: (tmp_path / "same").replace(data), monkeypatch)
     failed = corner_shop.run("restore", str(taken), "--yes")
     assert (failed.returncode, AFTER_AGREEING in failed.stderr) == (1, True), failed.stderr
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_dump_that_was_exchanged_for_a_moment_breaks_a_strict_seal(tmp_path: Path, is_folder: bool) -> None:
+    dump, other, aside = (tmp_path / name for name in ("one", "other", "aside"))
+    for path in (dump, other):
+        if is_folder:
+            path.mkdir()
+        (path / "toc.dat" if is_folder else path).write_text(path.name)
+    strict, lenient = (seal(dump, Deadline.after(60), is_strict=is_strict) for is_strict in (True, False))
+    require_unbroken(dump, "it", strict)
+    before, deadline = dump.stat().st_ctime_ns, Deadline.after(10)
+    while dump.stat().st_ctime_ns == before and not deadline.has_passed:  # the clock of files ticks in milliseconds
+        for source, target in ((dump, aside), (other, dump), (dump, other), (aside, dump)):
+            source.rename(target)
+    require_unbroken(dump, "it", lenient)
+    with pytest.raises(BackupError, match="it was changed"):
+        require_unbroken(dump, "it", strict)
