@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 
+_LONGEST_QUERY = 120
 _MAY_SIGNAL = "Break the lock as a member of the holder's role, or of pg_signal_backend."
 
 
@@ -236,8 +237,11 @@ def lock_state(request: Request) -> LockState | None:
     with opened(request, "lock show", writes=False) as run, run.session.read_only() as connection:
         ledgerrights.require(connection, run.project.ledger, run.session.target.where)
         state = read_state(connection, run.project.ledger)
+    if state is None:
+        return None
     quote = request.masker.quote
-    return state and replace(state, blocked=tuple(replace(each, query=quote(each.query)) for each in state.blocked))
+    blocked = tuple(replace(each, query=quote(each.query)[:_LONGEST_QUERY]) for each in state.blocked)
+    return replace(state, blocked=blocked)
 
 
 def break_lock(request: Request, run: str) -> LockState:

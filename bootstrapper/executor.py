@@ -124,9 +124,12 @@ class Executor:
                 try:
                     is_known = step.state is not State.UNKNOWN
                     found.append(self._reviewed(entry, step, planner.context(entry), sql=False) if is_known else step)
+                except UnreachableError:
+                    raise
                 except BootstrapperError as error:
                     errors.append(error)
                     found.append(step)
+                    planner.look_on(planner.context(entry))
             context = self._context(self._entries[0])
             told = [blocking.judged(error, planner.at, watch, context.deadline) for error in errors]
             return tuple(found), told
@@ -232,8 +235,11 @@ class Executor:
 
     def _forget(self, hold: Hold) -> bool:
         """Leaves no run behind where another one had done all just before this one took the lock."""
-        with hold.transaction() as connection:
-            is_forgotten = ledger.forget_run(connection, hold.fence.ledger, hold.fence.run_id)
+        try:
+            with hold.transaction() as connection:
+                is_forgotten = ledger.forget_run(connection, hold.fence.ledger, hold.fence.run_id)
+        except psycopg.Error:
+            return False
         if is_forgotten:
             self.hold = None
         return is_forgotten
@@ -370,12 +376,19 @@ class Executor:
         if not turn.step.transactional:
             self._apply_between_rows(turn)
             return
-        parts = turn.step.parts(turn.context, turn.items)
+        parts = self._parts(turn)
         if len(parts) == 1:
             self._retry(turn, partial(self._apply_in_transaction, turn))
         else:
             self._has_parts = True
             self._apply_in_parts(turn, parts)
+
+    @staticmethod
+    def _parts(turn: Turn) -> Sequence[Sequence[Change | Deferred]]:
+        if type(turn.step).parts is Step.parts:
+            return [turn.items]
+        with turn.hold.read_only():  # it may have to know the tables
+            return turn.step.parts(turn.context, turn.items)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
         """Tries again where the server rolled back for the sake of others; without what the attempt kept."""

@@ -21,6 +21,7 @@ from bootstrapper.errors import (
     UnreachableError,
 )
 from bootstrapper.plan import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
+from bootstrapper.postgres.interjection import status_of
 from bootstrapper.postgres.saying import said_without_values
 from bootstrapper.postgres.settings import lent
 from bootstrapper.resolver import Entry
@@ -96,13 +97,13 @@ class Planner:
             except BootstrapperError as error:
                 errors.append(error)
                 self._planned[entry.name] = _unknown(entry, error)
-                self._look_on(self.context(entry))
+                self.look_on(self.context(entry))
         return self.plan(), errors
 
     @staticmethod
-    def _look_on(context: Context) -> None:
+    def look_on(context: Context) -> None:
         """After an error of the server, in a new READ ONLY transaction: nothing was written."""
-        if context.connection.info.transaction_status == TransactionStatus.INERROR:
+        if status_of(context.connection) == TransactionStatus.INERROR:
             context.session.look_on()
 
     def pending(self, names: Collection[str]) -> Answer:
@@ -211,7 +212,7 @@ class Planner:
             batch.clear()
         if id(check) not in self._answers:
             self._answers[id(check)] = ask(check, context)
-            self._look_on(context)
+            self.look_on(context)
         return decided(self._answers[id(check)])
 
     def _batch(self) -> tuple[list[Check], list[Check]]:

@@ -105,6 +105,20 @@ def test_a_look_says_for_whom_it_waits_and_goes_on_when_that_one_is_done(users: 
     assert f"process {pid} of role postgres (reports, host 127.0.0.1), in a transaction since 2" in event.blocker
 
 
+def test_a_secret_is_hidden_where_only_its_beginning_would_be_shown_of_a_statement(users: TrialProject) -> None:
+    users.variables["API_TOKEN"] = "s3cret" * 40
+    users.write(
+        SEED.replace("fixtures:", "  - {uses: command, with: {run: [echo, '${API_TOKEN}']}, check: never}\nfixtures:")
+    )
+    with psycopg.connect(users.database) as other:
+        other.execute(f"LOCK TABLE users IN ACCESS EXCLUSIVE MODE -- {users.variables['API_TOKEN']}".encode())
+        wait = in_background(users.plan)
+        assert eventually(lambda: bool(blocked(users)))
+    assert wait() is None
+    [event] = blocked(users)
+    assert event.statement == "LOCK TABLE users IN ACCESS EXCLUSIVE MODE -- ***"
+
+
 def test_a_look_that_waited_too_long_is_worth_another_try_and_names_the_session_in_the_way(
     users: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

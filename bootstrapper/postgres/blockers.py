@@ -9,13 +9,11 @@ from typing import Any
 
 from psycopg import Connection
 
-_LONGEST_STATEMENT = 120
-
 # Asked of the few sessions alone that wait for a lock: the answer takes the server's lock tables for a moment. What a
 # session of another role does is hidden from roles without pg_read_all_stats.
 _QUERY = """
 SELECT DISTINCT b.pid, a.usename::pg_catalog.text, a.application_name, pg_catalog.host(a.client_addr), a.state,
-       a.xact_start, pg_catalog.left(a.query, %s)
+       a.xact_start, a.query
 FROM pg_catalog.pg_stat_activity AS w
 CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b(pid)
 LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) b.pid
@@ -67,5 +65,5 @@ def _client(blocker: Blocker) -> Iterator[str]:
 
 def read_blockers(connection: Connection[Any], pids: Sequence[int], names: Sequence[str]) -> tuple[Blocker, ...]:
     """Whom sessions wait for that have one of these backends, or one of these application names."""
-    cursor = connection.execute(_QUERY, (_LONGEST_STATEMENT, list(pids), list(names)), binary=True)
+    cursor = connection.execute(_QUERY, (list(pids), list(names)), binary=True)
     return tuple(Blocker(*row) for row in cursor.fetchall())  # as text, times hang on DateStyle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -193,8 +193,18 @@ class Hold:
             yield
             return
         settings.lend_session(self.connection)
-        yield
-        self.require_no_transaction()
+        try:
+            yield
+            self.require_no_transaction()
+        except BaseException:
+            with suppress(psycopg.Error):  # of a connection that is lost, nothing is to be put back
+                if status_of(self.connection) != TransactionStatus.IDLE:
+                    roll_back(self._connection)
+                self._regain()
+            raise
+        self._regain()
+
+    def _regain(self) -> None:
         settings.put_back(self.connection, pooled=False)
         self._mark_session()
 

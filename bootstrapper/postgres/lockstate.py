@@ -16,7 +16,6 @@ from bootstrapper.postgres import ledger, settings
 from bootstrapper.postgres.ledger import LedgerNames
 
 _BREAK_LOCK_TIMEOUT = "10s"
-_LONGEST_QUERY = 120
 
 _STATE = """
 SELECT l.run_id, l.token, l.mode, l.host, l.pid, l.step, l.acquired_at, l.expires_at, clock_timestamp(),
@@ -26,7 +25,7 @@ LEFT JOIN pg_catalog.pg_stat_activity AS h ON h.pid = l.backend_pid AND h.backen
 WHERE l.run_id IS NOT NULL
 """
 _BLOCKED = """
-SELECT pid, application_name, coalesce(left(query, %s), ''), extract(epoch FROM clock_timestamp() - query_start)::float8
+SELECT pid, application_name, coalesce(query, ''), extract(epoch FROM clock_timestamp() - query_start)::float8
 FROM pg_catalog.pg_stat_activity
 WHERE cardinality(pg_catalog.pg_blocking_pids(pid)) > 0 AND pg_catalog.pg_blocking_pids(pid) && %s::int[]
 ORDER BY query_start
@@ -98,7 +97,7 @@ def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | N
 
 
 def _blocked(connection: Connection[Any], backends: Sequence[int]) -> tuple[BlockedQuery, ...]:
-    rows = connection.execute(_BLOCKED, (_LONGEST_QUERY, list(backends))).fetchall()
+    rows = connection.execute(_BLOCKED, (list(backends),)).fetchall()
     return tuple(BlockedQuery(*row) for row in rows)
 
 

@@ -24,6 +24,7 @@ POLL_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 4.0
 _CONNECT_SECONDS = 5.0
 _NAME = "bootstrapper lock watch"
+_LONGEST_STATEMENT = 120
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,11 @@ class LockWatch:
 
     def _read(self, connection: Connection[Any]) -> tuple[Blocker, ...]:
         found = read_blockers(connection, self._watched.pids, self._watched.names)
-        return tuple(replace(each, statement=each.statement and self._watched.quote(each.statement)) for each in found)
+        return tuple(replace(each, statement=each.statement and self._shown(each.statement)) for each in found)
+
+    def _shown(self, statement: str) -> str:
+        """Cut only when its secrets are hidden: a part of one would not be known."""
+        return self._watched.quote(statement)[:_LONGEST_STATEMENT]
 
     def _connect(self) -> Connection[Any]:
         deadline = Deadline.after(_CONNECT_SECONDS)

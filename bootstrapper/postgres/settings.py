@@ -92,9 +92,13 @@ def for_transaction(connection: Connection[Any]) -> bytes:
 
 @contextmanager
 def transaction(connection: Connection[Any]) -> Iterator[None]:
-    """A transaction with our settings, on a connection of either kind; a savepoint inside another one."""
+    """A transaction with our settings, on a connection of either kind; a savepoint inside another one of ours.
+
+    The limits of that other one stay: what is set in a savepoint outlives it.
+    """
+    ours = TAKE_BACK if status_of(connection) == TransactionStatus.INTRANS else for_transaction(connection)
     with connection.transaction():
-        connection.execute(for_transaction(connection))
+        connection.execute(ours)
         yield
 
 

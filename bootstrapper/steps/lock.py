@@ -103,8 +103,8 @@ class Lock(Scope):
     @contextmanager
     def _holding(self, context: Context, hold: Hold) -> Iterator[Hold]:
         run_id = str(hold.fence.run_id)
-        context.emit(ScopeEntered(self.name, f"run {run_id}", run_id))
         try:
+            context.emit(ScopeEntered(self.name, f"run {run_id}", run_id))
             yield hold
         finally:
             hold.release()

@@ -65,6 +65,16 @@ def test_a_second_run_is_told_who_holds_the_lock(new_session: Callable[[], Sessi
         assert str(hold.fence.run_id) in str(busy)
 
 
+def test_a_session_whose_step_failed_is_ours_again(new_session: Callable[[], Session]) -> None:
+    session = new_session()
+    with held(session) as hold:
+        with pytest.raises(ZeroDivisionError), hold.lent_outside():
+            hold.connection.execute("SET search_path = public; SET DateStyle = 'German'; BEGIN; CREATE TEMP TABLE t ()")
+            raise ZeroDivisionError
+        shown = "SELECT current_setting('search_path'), current_setting('DateStyle'), to_regclass('pg_temp.t')"
+        assert hold.connection.execute(shown).fetchone() == ("pg_catalog, pg_temp", "ISO, MDY", None)
+
+
 def test_a_released_lock_is_free_at_once_and_its_token_rises(new_session: Callable[[], Session]) -> None:
     with held(new_session()):
         pass

@@ -71,6 +71,37 @@ def test_a_look_that_goes_on_after_an_error_keeps_its_limits(odd_database: str, 
         made.close()
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_savepoint_leaves_the_limits_of_the_look_around_it(database: str, server: Server, pooled: bool) -> None:
+    with PgBouncer(server, "transaction", pool_size=1) as bouncer:
+        made = session(bouncer.url(database) if pooled else database)
+        with made.read_only(lock_timeout_seconds=7) as connection:
+            with settings.transaction(connection):
+                assert shown(connection) == OURS
+            assert connection.execute("SHOW lock_timeout").fetchone() == ("7s",)
+        made.close()
+
+
+def test_behind_a_pooler_a_seed_in_parts_finds_the_types_of_the_project(project: TrialProject, server: Server) -> None:
+    project.rows("CREATE TYPE mood AS ENUM ('calm', 'glad'); CREATE TABLE people (name text PRIMARY KEY, mood mood)")
+    project.write(
+        """
+steps:
+  - uses: lock
+  - {uses: seed, with: {batch: 1}}
+fixtures:
+  people: {key: [name], rows: [{name: ann, mood: calm}, {name: bob, mood: glad}, {name: cat, mood: calm}]}
+"""
+    )
+    direct = project.database
+    with PgBouncer(server, "transaction", pool_size=2) as bouncer:
+        project.database = bouncer.url(direct)
+        project.apply()
+        assert project.plan().pending == ()
+    project.database = direct
+    assert project.rows("SELECT count(*) FROM people") == [(3,)]
+
+
 def test_what_is_lent_are_the_settings_that_the_projects_own_sessions_have(odd_database: str) -> None:
     made = session(odd_database)
     with made.read_only() as connection:
