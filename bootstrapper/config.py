@@ -25,7 +25,7 @@ from bootstrapper.envelope import (
     StepConfig,
     json_schema,
 )
-from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
+from bootstrapper.errors import BootstrapperError, InvalidFileError, Problem, Source, UnknownEnvironmentError
 from bootstrapper.makeshift import makeshift
 
 __all__ = [
@@ -98,10 +98,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
     main = read(file)
     chosen = _choose(main, file, environment, variables)
     reading = _Reading(file, main, dict(variables))
-    if chosen.file is not None:
-        reading.lay_over(chosen.file, ("environments", str(environment), "file"))
-    if not chosen.protected:
-        reading.read_env_files()
+    reading.read_beside(chosen, environment)
     config = reading.config()
     return Loaded(
         config,
@@ -114,6 +111,19 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
         tuple(dict.fromkeys(reading.problems)),
         reading.misshapen,
     )
+
+
+def files_read(file: Path, environment: str | None, variables: Mapping[str, str]) -> Sequence[Path]:
+    """The file, its overlay and its env files, as far as they can be told where something is wrong with them."""
+    reading = None
+    try:
+        main = read(file)
+        chosen = _choose(main, file, environment, variables)
+        reading = _Reading(file, main, dict(variables))
+        reading.read_beside(chosen, environment)
+    except BootstrapperError:
+        pass  # is told by whoever reads them to use them
+    return [file] if reading is None else reading.files
 
 
 def problems_of(error: ValidationError, document: Document, place: Place, model: Any) -> list[Problem]:
@@ -147,15 +157,22 @@ class _Reading:
         self.problems: list[Problem] = []
         self.misshapen: frozenset[Place] = frozenset()
 
+    def read_beside(self, chosen: EnvironmentConfig, environment: str | None) -> None:
+        """Reads the overlay and the env files of the environment."""
+        if chosen.file is not None:
+            self.lay_over(chosen.file, ("environments", str(environment), "file"))
+        if not chosen.protected:
+            self.read_env_files()
+
     def lay_over(self, name: str, place: Place) -> None:
         """Lays the environment's file over the main one."""
         path = self.file.parent / name
         source = self.document.source(place)
+        self.files.append(path)
         try:
             overlay = read(path)
         except InvalidFileError as error:
             raise InvalidFileError(_located(error, source)) from error
-        self.files.append(path)
         self.document, problems = lay_over(self.document, overlay)
         self.problems += problems
 
@@ -173,9 +190,9 @@ class _Reading:
                     hint = f"Write the file, or {name}{OPTIONAL} for one that may be missing."
                     self.problems.append(Problem(f"there is no file {path}", self.document.source(place), hint))
                 continue
+            self.files.append(path)
             try:
                 found |= read_variables(path)
-                self.files.append(path)
             except InvalidFileError as error:
                 self.problems += _located(error, self.document.source(place))
         self.variables = {**found, **self.variables}

@@ -11,6 +11,7 @@ from bootstrapper.cli import options
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.cli.reportfile import files_read
 from bootstrapper.cli.requests import request
 from bootstrapper.destination import require_writable
 from bootstrapper.errors import ExitCode, UsageError
@@ -54,7 +55,8 @@ def pull(
     if into is None and options.was_given("inline"):
         raise UsageError("--inline means nothing without --into: all rows stay in the YAML", hint="Add --into FOLDER.")
     if output is not None:  # before anything is connected
-        require_writable(output, overwrite=invocation.overwrite, inputs=[invocation.file])
+        inputs = files_read(invocation.file, invocation.environment, invocation.variables)
+        require_writable(output, overwrite=invocation.overwrite, inputs=inputs)
     wanted = Wanted(tables=tables, mode=mode, inline=inline, into=into, output=output, overwrite=invocation.overwrite)
     with Reporter(invocation, "pull") as reporter:
         pulled = api.pull(request(invocation, reporter.emit), wanted)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -12,7 +15,7 @@ from bootstrapper.cli.jsonlog import JsonLog
 from bootstrapper.cli.lines import Lines
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import is_terminal, takes_colour
-from bootstrapper.cli.reportfile import opened
+from bootstrapper.cli.reportfile import files_read, opened
 from bootstrapper.cli.terminal import Terminal
 from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
 from bootstrapper.events import Event, Warned
@@ -41,10 +44,15 @@ def voice(invocation: Invocation, stream: TextIO) -> Voice:
 
 
 class Reporter:
-    """Around the one api call of a command. The report is written whatever the call's outcome is."""
+    """Around the one api call of a command. The report is written whatever the call's outcome is.
 
-    def __init__(self, invocation: Invocation, command: str) -> None:
+    Args:
+        inputs: What the command reads beside the file and the files that it names; no report replaces these.
+    """
+
+    def __init__(self, invocation: Invocation, command: str, inputs: Iterable[Path] = ()) -> None:
         self._invocation = invocation
+        self._inputs = inputs
         self._voice = voice(invocation, sys.stderr)
         self._file: TextIO | None = None
         self.journal = Journal(command)
@@ -71,7 +79,12 @@ class Reporter:
     def __enter__(self) -> Self:
         asked = self._invocation
         if asked.report:
-            self._file = opened(asked.report, overwrite=asked.overwrite, inputs=[asked.file])
+            inputs = chain(self._inputs, files_read(asked.file, asked.environment, asked.variables))
+            try:
+                self._file = opened(asked.report, overwrite=asked.overwrite, inputs=inputs)
+            except UsageError as error:
+                error.is_reported = True  # as far as it can be: the file is not to be tried again
+                raise
         return self
 
     def __exit__(

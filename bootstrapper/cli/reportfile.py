@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +13,7 @@ import click
 
 from bootstrapper.cli import failures
 from bootstrapper.cli.journal import Journal
-from bootstrapper.cli.options import DEFAULT_FILE
+from bootstrapper.cli.options import DEFAULT_FILE, ENVIRONMENT_VARIABLE, FILE_VARIABLE
 from bootstrapper.destination import require_writable
 from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
 from bootstrapper.masking import Masker
@@ -35,6 +35,13 @@ def opened(path: Path, *, overwrite: bool, inputs: Iterable[Path]) -> TextIO:
         return os.fdopen(descriptor, "w", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the report {path} cannot be written: {error.strerror}") from error
+
+
+def files_read(file: Path, environment: str | None, variables: Mapping[str, str]) -> Iterator[Path]:
+    """The file, its overlay and its env files; read only when they are asked for."""
+    from bootstrapper import config  # noqa: PLC0415 - only where something might be replaced
+
+    yield from config.files_read(file, environment, variables)
 
 
 def report_refusal(error: BaseException, arguments: Sequence[str], masker: Masker) -> None:
@@ -74,15 +81,29 @@ def _named(arguments: Sequence[str]) -> Path | None:
     return Path(found[-1]) if found and found[-1] else None
 
 
-def _files(arguments: Sequence[str]) -> list[Path]:
-    named = [*_values(arguments, "-f"), *_values(arguments, "--file")]
-    return [Path(text) for text in named] or [DEFAULT_FILE]
+def _files(arguments: Sequence[str]) -> Iterator[Path]:
+    """All that the command might have read: whatever stands among the arguments, and what the file names."""
+    environment = next(reversed(_values(arguments, "-e", "--environment")), os.environ.get(ENVIRONMENT_VARIABLE))
+    named = _values(arguments, "-f", "--file") or [os.environ.get(FILE_VARIABLE) or str(DEFAULT_FILE)]
+    for text in named:
+        yield from files_read(Path(text), environment, os.environ)
+    before = ["", *arguments]
+    yield from (Path(word) for last, word in zip(before, arguments, strict=False) if word and last != _OPTION)
+    yield from (Path(word.partition("=")[2]) for word in arguments if not word.startswith(f"{_OPTION}="))
 
 
-def _values(arguments: Sequence[str], option: str) -> list[str]:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
-    return [
-        second if first == option else first.partition("=")[2]
-        for first, second in pairs
-        if first == option or first.startswith(f"{option}=")
-    ]
+def _values(arguments: Sequence[str], *options: str) -> list[str]:
+    """Of an option by any of its names, in each form of click's: `-f x`, `-fx`, `-qfx`, `--file x`, `--file=x`."""
+    found = []
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        for option in options:
+            is_short = not option.startswith("--")
+            # The only flag that may stand before it in one word.
+            name = f"-{word[1:].lstrip('q')}" if is_short and word.startswith("-q") else word
+            if name == option:
+                found.append(following)
+            elif is_short and not word.startswith("--") and name.startswith(option):
+                found.append(name.removeprefix(option).removeprefix("="))
+            elif name.startswith(f"{option}="):
+                found.append(name.partition("=")[2])
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from bootstrapper import restoring
 from bootstrapper.api import Request
+from bootstrapper.backups.manifest import manifest_path
 from bootstrapper.cli import options
 from bootstrapper.cli.confirming import Consent
 from bootstrapper.cli.options import Invocation, takes
@@ -99,7 +100,7 @@ def restore(
         partial=partial,
         identity=identity,
     )
-    with Reporter(invocation, "restore") as reporter:
+    with Reporter(invocation, "restore", _inputs(backup, identity)) as reporter:
         asked = request(invocation, once(reporter.emit))
         with _shown(invocation, reporter, asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (
             plan,
@@ -114,6 +115,16 @@ def restore(
         reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
         reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
     return ExitCode.DONE
+
+
+def _inputs(backup: str | None, identity: Path | None) -> Iterator[Path]:
+    if identity is not None:
+        yield identity
+    if backup is not None:
+        yield Path(backup)
+        yield manifest_path(Path(backup))
+        with suppress(OSError):
+            yield from Path(backup).iterdir()  # a dump may be a folder
 
 
 @contextmanager

@@ -123,6 +123,42 @@ def test_the_report_of_refused_arguments_replaces_nothing_else(offline: Project)
     assert (names, (offline.folder / "mine").read_text()) == (["bootstrap.yaml", "mine"], "mine")
 
 
+INPUTS = """
+environments: {dev: {file: dev.yaml}}
+env_files: [dev.env]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        (["restore", "a.dump", "--report", "a.dump"], "a.dump"),
+        (["restore", "a.dump", "--report", "a.dump.json"], "a.dump.json"),
+        (["restore", "a.dump", "--identity", "key.txt", "--report", "key.txt"], "key.txt"),
+        (["plan", "--report", "dev.yaml"], "dev.yaml"),
+        (["plan", "--report", "./dev.env"], "dev.env"),
+        (["pull", "notes", "-o", "dev.yaml"], "dev.yaml"),
+        (["pull", "notes", "-o", "dev.env"], "dev.env"),
+        (["plan", "--oops", "--report", "dev.yaml"], "dev.yaml"),
+        (["restore", "a.dump", "--oops", "--report", "a.dump"], "a.dump"),
+        (["restore", "a.dump", "--oops", "--identity=key.txt", "--report=key.txt"], "key.txt"),
+        (["plan", "-fother.yaml", "--oops", "--report", "other.yaml"], "other.yaml"),
+        (["plan", "-qfother.yaml", "--oops", "--report", "other.yaml"], "other.yaml"),
+    ],
+    ids=str,
+)
+def test_no_file_that_the_command_reads_is_replaced(offline: Project, arguments: list[str], read: str) -> None:
+    offline.write(BOOTSTRAP + INPUTS)
+    offline.write("limits: {}", "dev.yaml")
+    offline.write("A=1", "dev.env")
+    for name in ("a.dump", "a.dump.json", "key.txt", "other.yaml"):
+        offline.write("mine", name)
+    before = (offline.folder / read).read_bytes()
+    run = offline.run(*arguments, "--overwrite", "-e", "dev", "--timeout", "100ms")
+    assert run.returncode == 2, run.stderr
+    assert (offline.folder / read).read_bytes() == before
+
+
 def test_a_backup_replaces_no_file_that_is_something_else(project: Project) -> None:
     folder = project.folder
     for make in SPECIAL:
