@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from bootstrapper import guarding
+from bootstrapper import config, guarding
 from bootstrapper.backups.catalogue import Backup
 from bootstrapper.backups.restore import (
     choosing,
@@ -30,7 +30,7 @@ from bootstrapper.backups.restore.proving import prove
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.seal import require_unbroken
 from bootstrapper.backups.settings import is_url
-from bootstrapper.backups.signature import is_trusted
+from bootstrapper.backups.signature import KEY_VARIABLE, is_trusted
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
@@ -184,22 +184,31 @@ def listed(request: Request) -> list[Listed]:
 def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
     """Reads a dump to its end, and restores it somewhere else if asked to.
 
-    A local file in the clear needs no bootstrap.yaml to be read.
+    A local file in the clear needs no bootstrap.yaml to be read. Where there is one, its env files may hold the key of
+    manifests.
     """
     deadline = Deadline.after(request.timeout_seconds)
+    variables = _variables(request)
     assert wanted.file is not None
     if is_url(wanted.file):
         project = resolve(request, "backups verify", connects=False).project
         found = choosing.of_url(project, wanted.file, request.masker)
     else:
-        found = choosing.of_file(wanted.file, request.variables, needs_manifest=wanted.needs_manifest)
+        found = choosing.of_file(wanted.file, variables, needs_manifest=wanted.needs_manifest)
     needs_key = found.is_encrypted and wanted.identity is None
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
     with fetching.at_hand(found, keys, deadline) as chosen:
-        reader = Reader(chosen=chosen, variables=request.variables, deadline=deadline, mask=request.masker.quote)
+        reader = Reader(chosen=chosen, variables=variables, deadline=deadline, mask=request.masker.quote)
         reader = prove(reader)
         restored = _restored_elsewhere(request, reader) if by_restoring else None
     return Verified(chosen.where, chosen.manifest is not None, restored)
+
+
+def _variables(request: Request) -> Mapping[str, str]:
+    """The given ones, over those of the file's env files if the key of manifests may be there."""
+    if KEY_VARIABLE in request.variables or not request.file.is_file():
+        return request.variables
+    return config.load(request.file, request.environment, request.variables).variables
 
 
 def _given(wanted: Wanted) -> list[Path]:

@@ -15,7 +15,7 @@ from bootstrapper.backups.manifest import Manifest, manifest_path
 from bootstrapper.backups.restore.choosing import of_file
 from bootstrapper.backups.signature import is_trusted, signed
 from bootstrapper.errors import GuardError, UsageError
-from tests.backups.restore.shops import Shop
+from tests.backups.restore.shops import FILE, Shop
 
 KEY = {"BOOTSTRAPPER_PLAN_KEY": "a long random text"}
 OTHER = {"BOOTSTRAPPER_PLAN_KEY": "another one"}
@@ -115,6 +115,17 @@ def test_the_backup_that_a_restore_in_place_takes_first_is_signed_as_well(corner
     assert corner_shop.run("restore", "one.dump", "--in-place", "--yes", **KEY).returncode == 0
     (safety,) = (corner_shop.project.folder / "backups").glob("*.dump")
     assert corner_shop.run("backups", "verify", str(safety), **KEY).returncode == 0
+
+
+def test_a_backup_is_verified_with_the_key_of_an_env_file(corner_shop: Shop) -> None:
+    back_up(corner_shop)
+    corner_shop.project.write(f"env_files: [keys.env]\n{FILE}")
+    (corner_shop.project.folder / "keys.env").write_text("BOOTSTRAPPER_PLAN_KEY='a long random text'\n")
+    refused = corner_shop.run("backups", "verify", "one.dump")
+    assert (refused.returncode, "is not signed" in refused.stderr) == (9, True), refused.stderr
+    back_up(corner_shop)
+    done = corner_shop.run("backups", "verify", "one.dump")
+    assert (done.returncode, "good: " in done.stderr) == (0, True), done.stderr
 
 
 def test_every_field_of_a_manifest_is_signed(corner_shop: Shop) -> None:
