@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bootstrapper.pipes import pipe
+
 GRACE_SECONDS = 2.0
 
 # Is told the group to end once its parent is gone, and a byte more once the program has ended.
@@ -105,7 +107,7 @@ def _python(code: str, *arguments: str, **options: Any) -> subprocess.Popen[byte
 
 @contextmanager
 def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    reading, writing = os.pipe()
+    reading, writing = pipe()
     with open(reading, "rb") as reader, open(writing, "wb") as writer:  # noqa: PTH123 - descriptors
         yield reader, writer
 

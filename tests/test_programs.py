@@ -146,6 +146,26 @@ def test_a_program_finds_its_signals_and_variables_as_they_are() -> None:
     ]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_program_is_started_where_standard_descriptors_are_closed(tmp_path: Path, closed: str) -> None:
+    said = tmp_path / "said"
+    script = f"""
+import os
+from pathlib import Path
+from bootstrapper import programs
+from bootstrapper.deadline import Deadline
+ended = programs.run(["/bin/echo", "started"], environment=os.environ, deadline=Deadline.after(20))
+Path({str(said)!r}).write_text(f"{{ended.code}} {{ended.last_lines}}")
+"""
+    subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", script],
+        cwd=Path(__file__).parents[1],
+        check=True,
+        timeout=at_most(30),
+    )
+    assert said.read_text() == "0 ('started',)"
+
+
 def test_a_program_that_can_not_start_raises_oserror() -> None:
     with pytest.raises(FileNotFoundError, match="/no/such/program"):
         programs.run(["/no/such/program"], environment={}, deadline=Deadline.never())

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bootstrapper.deadline import Deadline
+from bootstrapper.pipes import pipe
 
 GRACE_SECONDS = 2.0
 
@@ -43,8 +44,8 @@ class WorkerProcess:
     def __init__(
         self, python: str, request: Mapping[str, Any], *, directory: Path, environment: Mapping[str, str]
     ) -> None:
-        control, self._control = os.pipe()
-        self._events, events = os.pipe()
+        control, self._control = pipe()
+        self._events, events = pipe()
         try:
             self._process = subprocess.Popen(
                 [python, str(_WORKER), str(control), str(events)],
