@@ -41,6 +41,7 @@ def odd_shop(
         yield shop
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("format_", ["custom", "directory"])
 def test_the_table_of_contents_is_what_pg_restore_lists(odd_shop: Shop, tmp_path: Path, format_: str) -> None:
     dump = tmp_path / "dump"
