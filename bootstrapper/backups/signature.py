@@ -1,4 +1,4 @@
-"""Signs manifests, where there is a key: whoever can write to the folder cannot put another dump there unnoticed."""
+"""Signs manifests where a key is set, so that a dump replaced in the folder is noticed."""
 
 from __future__ import annotations
 

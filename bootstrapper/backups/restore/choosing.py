@@ -118,7 +118,7 @@ def listed(project: Project, masker: Masker) -> list[tuple[Backup, Store]]:
 
 
 def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
-    """Raises UsageError where there is no such backup, GuardError for a partial one or one that is not signed."""
+    """Raises UsageError for a backup that does not exist, GuardError for a partial or an unsigned one."""
     chosen = _choose(project, server, wanted, masker)
     left_out = chosen.manifest.left_out if chosen.manifest is not None else ()
     if left_out and not wanted.partial:

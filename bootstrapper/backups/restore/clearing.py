@@ -83,7 +83,7 @@ def wanted(entries: Sequence[Entry], names: LedgerNames, there: Contents) -> lis
     left_out: set[int] = set()
     schemas = {entry.number for entry in entries if entry.kind == "SCHEMA"}
     for entry in entries:
-        whole = set(entry.needs) - (schemas if entry.schema is not None else set())  # being in one is no part of it
+        whole = set(entry.needs) - (schemas if entry.schema is not None else set())  # its own schema does not count
         is_part = bool(whole) and whole <= left_out
         if _stays(entry, names, there) or _is_of_ledger(entry, names) or (is_part and _is_left_with(entry, names)):
             left_out.add(entry.number)

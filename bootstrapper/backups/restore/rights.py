@@ -143,7 +143,7 @@ def _require_dressing(connection: Connection[Any], where: str, name: str, like: 
         except psycopg.DatabaseError:
             if connection.closed:
                 raise
-            # Somebody else is at the database's row: that says nothing of rights.
+            # Another session is changing the database's row, which does not show a missing right.
 
 
 def require_may_terminate(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> None:

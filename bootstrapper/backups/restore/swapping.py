@@ -42,7 +42,7 @@ def swap(
         watcher: A second one, which ends sessions while the first one waits.
         new: The database that gets the name; nobody is connected to it.
         kept: The name that the old one gets.
-        grants: Statements that open the database which has the name by then; until COMMIT nobody else gets into it.
+        grants: Statements that open the database which has the name by then; others can connect only after COMMIT.
 
     Raises:
         GuardError: Others are connected, and are not to be ended or can not be.
