@@ -253,12 +253,10 @@ def test_a_command_that_is_shown_can_be_given(line: str) -> None:
 
 
 def mentioned() -> Iterator[Any]:
-    """Commands in the middle of a sentence, of pages and of messages; the changelog tells of wrong ones, too."""
+    """Commands in the middle of a sentence, of pages and of messages."""
     for path in (*PAGES, *sorted((ROOT / "bootstrapper").rglob("*.py"))):
         text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        for found in (
-            dict.fromkeys(re.findall(r"`(bootstrapper [^`{}]*)`", text)) if path.name != "CHANGELOG.md" else ()
-        ):
+        for found in dict.fromkeys(re.findall(r"`(bootstrapper [^`{}]*)`", text)):
             yield pytest.param(" ".join(found.split()), id=f"{path.relative_to(ROOT)} {found}")
 
 
