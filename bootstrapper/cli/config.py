@@ -6,10 +6,10 @@ import click
 
 from bootstrapper import api, jsontext
 from bootstrapper.cli import options
+from bootstrapper.cli.api_request import request
+from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 
 

@@ -8,11 +8,11 @@ import click
 
 from bootstrapper import api
 from bootstrapper.cli import options
-from bootstrapper.cli.confirming import require_yes
+from bootstrapper.cli.api_request import request
+from bootstrapper.cli.confirmation import require_yes
+from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data, print_message
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import EmbeddedServerError, ExitCode
 from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder
 from bootstrapper.postgres.target import Target

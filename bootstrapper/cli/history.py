@@ -10,10 +10,10 @@ import click
 
 from bootstrapper import api, jsontext
 from bootstrapper.cli import options
+from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.postgres.records import RevisionRecord, RunHistory
 from bootstrapper.units import show_seconds

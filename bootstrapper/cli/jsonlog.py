@@ -9,9 +9,9 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TextIO
 
-from bootstrapper.cli.lines import Throttle
+from bootstrapper.cli.event_text import headline, phrase
 from bootstrapper.cli.output import print_message
-from bootstrapper.cli.phrases import headline, phrase
+from bootstrapper.cli.plainlog import Throttle
 from bootstrapper.events import (
     AttemptFailed,
     Event,

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bootstrapper.cli.order import Group
+from bootstrapper.cli.groups import Group
 
 
 class LazyGroup(Group):

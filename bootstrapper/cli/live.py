@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
-from bootstrapper.cli.phrases import NAME_WIDTH, progress
+from bootstrapper.cli.event_text import NAME_WIDTH, progress
 from bootstrapper.events import StepProgressed
 from bootstrapper.units import show_seconds
 from bootstrapper.wording import one_line, with_reason

@@ -9,11 +9,11 @@ import click
 
 from bootstrapper import api, jsontext, wording
 from bootstrapper.cli import options
+from bootstrapper.cli.api_request import request
+from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.order import Group
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.identifiers import SHORTEST_END
 from bootstrapper.postgres.lockstate import LockState

@@ -8,11 +8,11 @@ import click
 
 from bootstrapper import api, wording
 from bootstrapper.cli import options
+from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.reportfile import files_read
-from bootstrapper.cli.requests import request
 from bootstrapper.destination import require_writable
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.fixtures.pull.pulling import Wanted

@@ -12,16 +12,16 @@ from typing import Protocol, Self, TextIO
 from bootstrapper.cli import failures
 from bootstrapper.cli.journal import Journal
 from bootstrapper.cli.jsonlog import JsonLog
-from bootstrapper.cli.lines import Lines
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import is_terminal, takes_colour
+from bootstrapper.cli.plainlog import PlainLog
 from bootstrapper.cli.reportfile import files_read, opened
 from bootstrapper.cli.terminal import Terminal
 from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
 from bootstrapper.events import Event, Warned
 
 
-class Voice(Protocol):
+class EventPrinter(Protocol):
     """One way to print events."""
 
     def emit(self, event: Event) -> None: ...
@@ -33,13 +33,13 @@ class Voice(Protocol):
     def close(self) -> None: ...
 
 
-def voice(invocation: Invocation, stream: TextIO) -> Voice:
+def event_printer(invocation: Invocation, stream: TextIO) -> EventPrinter:
     """A live view where a person looks on, plain or JSON lines elsewhere."""
     colour = takes_colour(stream, invocation.variables, no_color=invocation.no_color)
     if invocation.log_format == "json":
         return JsonLog(stream, quiet=invocation.quiet)
     if invocation.quiet or not is_terminal(stream, invocation.variables):
-        return Lines(stream, colour=colour, quiet=invocation.quiet)
+        return PlainLog(stream, colour=colour, quiet=invocation.quiet)
     return Terminal(stream, colour=colour)
 
 
@@ -53,28 +53,28 @@ class Reporter:
     def __init__(self, invocation: Invocation, command: str, inputs: Iterable[Path] = ()) -> None:
         self._invocation = invocation
         self._inputs = inputs
-        self._voice = voice(invocation, sys.stderr)
+        self._printer = event_printer(invocation, sys.stderr)
         self._file: TextIO | None = None
         self.journal = Journal(command)
         self.exit_code = ExitCode.DONE
 
     def emit(self, event: Event) -> None:
         self.journal.keep(event)
-        self._voice.emit(event)
+        self._printer.emit(event)
 
     def close(self) -> None:
         """Takes a live view away, before last words are said."""
-        self._voice.close()
+        self._printer.close()
 
     def make_way_for_data(self) -> None:
         """Where both go to one screen, an empty line keeps the run's lines and its data apart."""
         self.close()
-        if isinstance(self._voice, Terminal) and is_terminal(sys.stdout, self._invocation.variables):
-            self._voice.say("")
+        if isinstance(self._printer, Terminal) and is_terminal(sys.stdout, self._invocation.variables):
+            self._printer.say("")
 
     def say(self, text: str) -> None:
         self.close()
-        self._voice.say(text)
+        self._printer.say(text)
 
     def __enter__(self) -> Self:
         asked = self._invocation
@@ -107,4 +107,4 @@ class Reporter:
             said = f"the report can not be written: {problem.strerror}"
             if error is None:
                 raise UsageError(said) from problem
-            self._voice.emit(Warned(said))
+            self._printer.emit(Warned(said))

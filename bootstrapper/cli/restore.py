@@ -12,12 +12,12 @@ from bootstrapper import restoring
 from bootstrapper.api import Request
 from bootstrapper.backups.manifest import manifest_path
 from bootstrapper.cli import options
-from bootstrapper.cli.confirming import Consent
+from bootstrapper.cli.api_request import request
+from bootstrapper.cli.confirmation import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.planning import plan_renderer, print_plan
+from bootstrapper.cli.plan import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
 from bootstrapper.plan import Plan

@@ -11,13 +11,13 @@ import click
 from bootstrapper import api, operations
 from bootstrapper.api import Request
 from bootstrapper.cli import options
-from bootstrapper.cli.applying import apply_all, apply_asked
-from bootstrapper.cli.confirming import Consent
+from bootstrapper.cli.api_request import request
+from bootstrapper.cli.apply import apply_all, apply_asked
+from bootstrapper.cli.confirmation import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.planning import plan_renderer, print_plan, show_plan
+from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
 from bootstrapper.migrations.relative import RELATIVE

@@ -11,11 +11,11 @@ import click
 from bootstrapper import api, jsontext, wording
 from bootstrapper.api import Status
 from bootstrapper.cli import options
-from bootstrapper.cli.colouring import coloured
+from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, wrapped
+from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plan import Plan, PlannedStep, State
 from bootstrapper.postgres.records import RunHistory

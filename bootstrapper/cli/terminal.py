@@ -6,9 +6,9 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from bootstrapper.cli.lines import warning
+from bootstrapper.cli.event_text import NAME_WIDTH, Phrase, headline, phrase
 from bootstrapper.cli.output import DIM, harmless, paint, print_message
-from bootstrapper.cli.phrases import NAME_WIDTH, Phrase, headline, phrase
+from bootstrapper.cli.plainlog import warning
 from bootstrapper.events import (
     AttemptFailed,
     Event,

@@ -7,9 +7,9 @@ import click
 from bootstrapper import api, jsontext
 from bootstrapper.api import Validation
 from bootstrapper.cli import options
+from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import ExitCode
 from bootstrapper.wording import counted
 

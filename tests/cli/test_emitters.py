@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bootstrapper import events
+from bootstrapper.cli.event_text import progress
 from bootstrapper.cli.jsonlog import JsonLog
-from bootstrapper.cli.lines import Lines
 from bootstrapper.cli.options import Invocation
-from bootstrapper.cli.phrases import progress
-from bootstrapper.cli.reporter import voice
+from bootstrapper.cli.plainlog import PlainLog
+from bootstrapper.cli.reporter import event_printer
 from bootstrapper.cli.terminal import Terminal
 from bootstrapper.events import ChangesAwaited, Event, StepProgressed, Warned
 from tests.cli.events import FAILED, NOTHING_TO_DO, RUN
@@ -32,7 +32,7 @@ class FakeTerminal(io.StringIO):
 
 def printed(events: Iterable[Event], *, quiet: bool = False) -> list[str]:
     stream = io.StringIO()
-    lines = Lines(stream, quiet=quiet)
+    lines = PlainLog(stream, quiet=quiet)
     for event in events:
         lines.emit(event)
     lines.say("done: 2 steps applied")
@@ -68,7 +68,7 @@ def test_quiet_leaves_only_warnings() -> None:
 def test_progress_is_a_line_every_five_seconds_and_none_for_short_work() -> None:
     now = 0.0
     stream = io.StringIO()
-    lines = Lines(stream, clock=lambda: now)
+    lines = PlainLog(stream, clock=lambda: now)
     for second in range(13):
         now = float(second)
         lines.emit(StepProgressed("seed", second * 1000, 13000, "rows"))
@@ -150,9 +150,9 @@ def test_a_quiet_json_log_still_warns() -> None:
     ("variables", "invocation", "expected"),
     [
         ({"TERM": "xterm"}, {}, Terminal),
-        ({"TERM": "dumb"}, {}, Lines),
-        ({"TERM": "xterm", "CI": "true"}, {}, Lines),
-        ({"TERM": "xterm"}, {"quiet": True}, Lines),
+        ({"TERM": "dumb"}, {}, PlainLog),
+        ({"TERM": "xterm", "CI": "true"}, {}, PlainLog),
+        ({"TERM": "xterm"}, {"quiet": True}, PlainLog),
         ({"TERM": "xterm"}, {"log_format": "json"}, JsonLog),
     ],
 )
@@ -160,14 +160,14 @@ def test_a_live_view_is_only_for_a_person_at_a_terminal(
     variables: dict[str, str], invocation: dict[str, object], expected: type
 ) -> None:
     asked = Invocation(variables=variables, **invocation)  # type: ignore[arg-type]
-    assert isinstance(voice(asked, FakeTerminal()), expected)
-    assert isinstance(voice(Invocation(variables={}), io.StringIO()), Lines)
+    assert isinstance(event_printer(asked, FakeTerminal()), expected)
+    assert isinstance(event_printer(Invocation(variables={}), io.StringIO()), PlainLog)
 
 
 @pytest.mark.parametrize(("variables", "no_color"), [({"NO_COLOR": "1"}, False), ({}, True)])
 def test_no_colour_where_nobody_wants_any(variables: dict[str, str], no_color: bool) -> None:
     stream = FakeTerminal()
-    said = voice(Invocation(variables={"TERM": "xterm", **variables}, no_color=no_color), stream)
+    said = event_printer(Invocation(variables={"TERM": "xterm", **variables}, no_color=no_color), stream)
     said.emit(Warned("careful"))
     assert stream.getvalue() == "warning: careful\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.backups.restore.seal import require_unbroken, seal
-from bootstrapper.cli.confirming import Consent
+from bootstrapper.cli.confirmation import Consent
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 from tests.backups.restore.shops import FILE, Shop

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from bootstrapper.cli.event_text import headline, phrase
 from bootstrapper.cli.output import YELLOW, paint, print_message
-from bootstrapper.cli.phrases import headline, phrase
 from bootstrapper.events import Event, RunStarted, StepProgressed, StepReported, Warned
 from bootstrapper.wording import one_line
 
 _PROGRESS_SECONDS = 5.0  # often enough to show life, seldom enough to keep a log readable
 
 
-class Lines:
+class PlainLog:
     """Also what a terminal shows where a live view makes no sense."""
 
     def __init__(

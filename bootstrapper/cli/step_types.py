@@ -1,4 +1,4 @@
-"""`wait`, `migrate`, `seed`, `backup`: only the steps of that type, with the file's wait and lock around them."""
+"""`migrate`, `seed`, `backup`: run only the steps of that type, with the wait and the lock of the file around them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,14 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import api
 from bootstrapper.cli import options
-from bootstrapper.cli.applying import apply_all
+from bootstrapper.cli.apply import apply_all
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.planning import show_plan
-from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.requests import request
+from bootstrapper.cli.plan import show_plan
 from bootstrapper.errors import ExitCode
 
 _SHARED = (*options.SELECTION, options.plan_format, *options.REPORTING, options.confirm, *options.RUNNING)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing.")
-
-
-@click.command()
-@click.option(
-    "--for",
-    "access",
-    type=click.Choice(["read-write", "read-only", "any"]),
-    help="What the database has to take; as the file says if left out.",
-)
-@takes(*options.WHERE, options.timeout, *options.REPORTING, *options.PRINTING)
-def wait(invocation: Invocation, *, access: str | None) -> int:
-    """Wait until the database takes connections and writes."""
-    explicit = {"access": access} if access else None
-    with Reporter(invocation, "wait") as reporter:
-        api.wait(request(invocation, reporter.emit, types=("wait",) if explicit else (), explicit=explicit))
-        reporter.say("ready: the database takes connections")
-    return ExitCode.DONE
 
 
 @click.command()

@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 
 from bootstrapper import api
+from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import print_message
-from bootstrapper.cli.requests import request
 from bootstrapper.errors import GuardError
 
 

@@ -1,0 +1,29 @@
+"""`wait`: waits until the database takes connections."""
+
+from __future__ import annotations
+
+import click
+
+from bootstrapper import api
+from bootstrapper.cli import options
+from bootstrapper.cli.api_request import request
+from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.reporter import Reporter
+from bootstrapper.errors import ExitCode
+
+
+@click.command()
+@click.option(
+    "--for",
+    "access",
+    type=click.Choice(["read-write", "read-only", "any"]),
+    help="What the database has to take; as the file says if left out.",
+)
+@takes(*options.WHERE, options.timeout, *options.REPORTING, *options.PRINTING)
+def wait(invocation: Invocation, *, access: str | None) -> int:
+    """Wait until the database takes connections and writes."""
+    explicit = {"access": access} if access else None
+    with Reporter(invocation, "wait") as reporter:
+        api.wait(request(invocation, reporter.emit, types=("wait",) if explicit else (), explicit=explicit))
+        reporter.say("ready: the database takes connections")
+    return ExitCode.DONE
