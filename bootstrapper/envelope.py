@@ -104,48 +104,54 @@ def _url_or_parts(schema: dict[str, Any]) -> None:
 
 
 class DatabaseConfig(Section):
-    """Where the database is: `url`, or its parts as separate keys, which are named as libpq names them."""
+    """The address of the database: `url`, or separate keys named like the keywords of libpq."""
 
     model_config = ConfigDict(json_schema_extra=_url_or_parts)
 
     url: Scalar = Field(
-        None, description="A postgresql:// address, or embedded:FOLDER for a server that bootstrapper starts itself."
+        None, description="A postgresql:// URL, or embedded:FOLDER for a server that bootstrapper starts itself."
     )
-    direct_url: Scalar = Field(None, description="The server's own address, where url is that of a pooler.")
+    direct_url: Scalar = Field(None, description="The address of the server itself, if url is that of a pooler.")
     host: Scalar = Field(None, description="Host name, address, or folder of a Unix socket.")
-    hostaddr: Scalar = Field(None, description="The host's address, where it is not to be looked up.")
-    port: Scalar = Field(None, description="Port, 5432 if left out.")
+    hostaddr: Scalar = Field(None, description="IP address of the host, to skip the name lookup.")
+    port: Scalar = Field(None, description="Port; 5432 if left out.")
     dbname: Scalar = Field(None, description="Name of the database.")
     user: Scalar = Field(None, description="Role to log in as.")
-    password: Scalar = Field(None, description="Its password; any character may stand in it.")
-    passfile: Scalar = Field(None, description="A file of passwords, as psql reads it.")
-    service: Scalar = Field(None, description="A section of the connection service file.")
-    sslmode: Scalar = Field(None, description="disable, allow, prefer, require, verify-ca or verify-full.")
-    sslrootcert: Scalar = Field(None, description="Certificates to trust: a file, or system.")
+    password: Scalar = Field(None, description="Password of the role; may contain any character.")
+    passfile: Scalar = Field(None, description="Password file, in the format that psql reads.")
+    service: Scalar = Field(None, description="Section of the connection service file.")
+    sslmode: Scalar = Field(None, description="Whether TLS is used and certificates are verified.")
+    sslrootcert: Scalar = Field(None, description="Trusted certificates: a file, or system.")
     sslcert: Scalar = Field(None, description="The client's certificate.")
     sslkey: Scalar = Field(None, description="The client's key.")
     sslpassword: Scalar = Field(None, description="The password of the client's key.")
-    channel_binding: Scalar = Field(None, description="disable, prefer or require.")
-    target_session_attrs: Scalar = Field(None, description="Which of several hosts to take, such as read-write.")
-    connect_timeout: Scalar = Field(None, description="Seconds that one attempt to connect may take.")
+    channel_binding: Scalar = Field(None, description="Whether channel binding is used.")
+    target_session_attrs: Scalar = Field(None, description="Which of several hosts to accept, such as read-write.")
+    connect_timeout: Scalar = Field(None, description="Seconds that one connection attempt may take.")
 
 
 class EnvironmentConfig(Section):
-    """One environment: what to lay over this file, and whether it has to be treated with care."""
+    """One environment: its overlay, and whether it is protected."""
 
-    file: str | None = Field(None, min_length=1, description="A file that is laid over this one.")
-    protected: bool = Field(False, description="No embedded server, no env files, no default for a secret.")
+    file: str | None = Field(None, min_length=1, description="An overlay: a file that is merged over this one.")
+    protected: bool = Field(
+        False, description="Forbids embedded servers and defaults for secrets; env files are ignored."
+    )
 
 
 class StepConfig(Section):
     """One entry of `steps`."""
 
-    uses: str = Field(min_length=1, description="The type of the step: wait, lock, migrate, seed, or a plugin's.")
-    name: Name = Field("", description="The step's own name, unique in the file; `uses` if left out.")
+    uses: str = Field(
+        min_length=1, description="The type of the step: a built-in one, such as wait or migrate, or a plugin's."
+    )
+    name: Name = Field("", description="Name of the step, unique in the file; `uses` if left out.")
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The options of the step.")
-    when: CheckText = Field(None, description="Is the step needed in this run? Asked before it only.")
-    check: CheckText = Field(None, description="Is its effect there? Asked before the step and again after it.")
-    timeout: Seconds | None = Field(None, description="How long the step may take.")
+    when: CheckText = Field(None, description="Whether the step is needed in this run; asked only before it.")
+    check: CheckText = Field(
+        None, description="Whether its effect is present; asked before the step and again after it."
+    )
+    timeout: Seconds | None = Field(None, description="Time limit of the step.")
 
     @model_validator(mode="before")
     @classmethod
@@ -170,31 +176,35 @@ class FixtureConfig(Section):
     key: list[str] = Field(min_length=1, description="The natural key: columns that identify a row.")
     mode: Literal["create", "update", "sync"] = Field(
         "create",
-        description="create inserts what is missing; update also updates managed columns; sync also deletes.",
+        description="create inserts missing rows; update also updates managed columns; sync also deletes.",
     )
     create_only: list[str] = Field(
-        default_factory=list, description="Columns that are written when a row is created, and never compared."
+        default_factory=list, description="Columns that are written when a row is created and never compared."
     )
-    defaults: dict[str, Any] = Field(default_factory=dict, description="Values of columns that a row leaves out.")
+    defaults: dict[str, Any] = Field(default_factory=dict, description="Values for columns that a row leaves out.")
     on_deleted: Literal["recreate", "keep"] = Field(
-        "recreate", description="What to do about a row that was created and is gone: recreate it, or keep it deleted."
+        "recreate", description="What to do if a created row was deleted: recreate it, or keep it deleted."
     )
     on_conflict: Literal["overwrite", "keep", "fail"] = Field(
         "overwrite",
-        description="What to do about a row whose declaration changed, and which somebody changed in the database.",
+        description="What to do if a row was changed both in its declaration and in the database.",
     )
     where: str | None = Field(
-        None, min_length=1, description="The rows that sync may delete, as an SQL condition; all for the whole table."
+        None, min_length=1, description="SQL condition for the rows that sync may delete; all for the whole table."
     )
-    when: CheckText = Field(None, description="Is the fixture needed in this run?")
-    rows: Annotated[Any, WithJsonSchema(_ROWS)] = Field(None, description="A list of rows, or rows by their labels.")
-    file: str | None = Field(None, min_length=1, description="A file of rows instead of `rows`.")
-    null: str | None = Field(None, description="The text that means NULL in a CSV file.")
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="What separates the columns of it.")
+    when: CheckText = Field(None, description="Whether the fixture is needed in this run.")
+    rows: Annotated[Any, WithJsonSchema(_ROWS)] = Field(
+        None, description="A list of rows, or a mapping of labels to rows."
+    )
+    file: str | None = Field(None, min_length=1, description="A file with the rows, instead of `rows`.")
+    null: str | None = Field(None, description="Text that means NULL in a CSV file.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Separator of the columns of a CSV file."
+    )
     columns: Annotated[list[str], _NOT_EMPTY] | Annotated[dict[str, Any], _NOT_EMPTY] | None = Field(
         None,
-        description="Columns of a CSV file. A list names them where it has no header line; a mapping gives for each"
-        " column of the table the file's name of it, or a value function with {$field: NAME} in it.",
+        description="Columns of a CSV file. A list names them if the file has no header line. A mapping gives, for each"
+        " column of the table, its name in the file, or a value function with {$field: NAME} in it.",
     )
 
 
@@ -202,42 +212,44 @@ class LedgerConfig(Section):
     """Where bootstrapper keeps its own tables."""
 
     schema_: Annotated[str, AfterValidator(_schema_name)] = Field(
-        "bootstrapper", alias="schema", min_length=1, description="The schema of the tables."
+        "bootstrapper", alias="schema", min_length=1, description="Schema of these tables."
     )
     grant_to: list[str] = Field(
-        default_factory=list, description="Roles that may read them, from the next run on that writes."
+        default_factory=list,
+        description="Roles that may read these tables; takes effect with the next run that writes.",
     )
 
 
 class LimitsConfig(Section):
-    """How long things may take."""
+    """Time limits."""
 
-    timeout: Seconds | None = Field(None, description="Of a whole run.")
-    step_timeout: Seconds | None = Field(None, description="Of a step that sets no timeout itself.")
+    timeout: Seconds | None = Field(None, description="For a whole run.")
+    step_timeout: Seconds | None = Field(None, description="For each step that sets no timeout itself.")
 
 
 class Config(Section):
-    """The file `bootstrap.yaml`: the state that a PostgreSQL database is to be brought to, and the way there."""
+    """The file `bootstrap.yaml`: the desired state of a PostgreSQL database, and the steps that bring it there."""
 
     version: Annotated[int, BeforeValidator(_version), WithJsonSchema({"const": 1})] = Field(
-        description="The version of this format."
+        description="Version of this format."
     )
-    name: Name = Field("", description="What the runs are called; the folder's name if left out.")
+    name: Name = Field("", description="Name of the project, as runs carry it; the folder's name if left out.")
     database: DatabaseConfig
     plugins: list[_FullText] = Field(
-        default_factory=list, description="Folders of single-file plugins, and names of installed plugin distributions."
+        default_factory=list,
+        description="Folders with single-file plugins, and names of installed plugin distributions.",
     )
     environments: dict[str, EnvironmentConfig] = Field(
-        default_factory=dict, description="Where there are any, one has to be named with -e."
+        default_factory=dict, description="Environments by name. If there are any, one has to be chosen with -e."
     )
-    steps: list[StepConfig] = Field(min_length=1, description="What is done, from top to bottom.")
-    fixtures: dict[str, FixtureConfig] = Field(default_factory=dict, description="Declared rows, by name.")
+    steps: list[StepConfig] = Field(min_length=1, description="The steps, in the order of the run.")
+    fixtures: dict[str, FixtureConfig] = Field(default_factory=dict, description="Fixtures by name: the declared rows.")
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     env_files: list[_FullText] = Field(
         default_factory=list,
-        description="Files of NAME=value lines; the process's own variables win. One that may be missing is written"
-        " with a ? at its end: .env?. Ignored where protected.",
+        description="Files of NAME=value lines; variables of the process take precedence. A trailing ? marks a file"
+        " that may be missing: .env?. Ignored in a protected environment.",
     )
 
 

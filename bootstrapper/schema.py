@@ -21,7 +21,7 @@ from bootstrapper.valuation import REFERENCE
 
 Schema = dict[str, Any]
 
-_INTERPOLATED = {"type": "string", "pattern": r"\$\{", "description": "A text with a variable: ${NAME}."}
+_INTERPOLATED = {"type": "string", "pattern": r"\$\{", "description": "Text with a variable: ${NAME}."}
 _REFERENCE = "A row of another fixture: fixture.label, fixture.label.column, or {fixture: {key: value}}."
 _CALL = {"type": "object", "patternProperties": {r"^\$": True}, "minProperties": 1, "maxProperties": 1}
 _IN_VARIABLES = {"$ref": "#/$defs/Interpolated"}
@@ -29,7 +29,7 @@ _IN_FUNCTIONS = {"$ref": "#/$defs/ValueFunction"}
 _ADDRESS = r"^\s*([Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?(\+[A-Za-z0-9_]+)?://|embedded:)"
 _ABOUT = ("description", "default")
 _SECONDS_PATTERN = "(ms|s|m|h|d)$"
-_KEPT = {"version": {"description": "The version of this format.", "const": 1}}
+_KEPT = {"version": {"description": "Version of this format.", "const": 1}}
 
 
 def json_schema() -> Schema:
@@ -79,7 +79,7 @@ def _complete(definitions: Schema, steps: Sequence[type[Unit]]) -> None:
     """Puts what is built in into the envelope's models."""
     step, fixture = definitions["StepConfig"], definitions["FixtureConfig"]
     known = [{"const": kind.uses, "description": summary(kind)} for kind in steps]
-    other = {"type": "string", "minLength": 1, "description": "A step that a plugin brings."}
+    other = {"type": "string", "minLength": 1, "description": "A step provided by a plugin."}
     step["properties"]["uses"] = {"description": step["properties"]["uses"]["description"], "anyOf": [*known, other]}
     step["allOf"] = [_case(kind) for kind in steps]
     for owner, key, name in ((step, "when", "When"), (step, "check", "Check"), (fixture, "when", "When")):

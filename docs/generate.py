@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: what commands, steps, checks, values and hooks there are, and what they take.
+"""Writes docs/reference from the code: the commands, steps, checks, values and hooks, and their options.
 
     python docs/generate.py
 
@@ -75,12 +75,12 @@ VALUE_EXAMPLES = {
 EXIT_CODES = {
     ExitCode.DONE: "Done, or nothing to do.",
     ExitCode.FAILED: "A step failed. What earlier steps committed stays.",
-    ExitCode.CONFIG: "Wrong usage or a wrong configuration. Nothing was changed.",
+    ExitCode.CONFIG: "Invalid usage or configuration. Nothing was changed.",
     ExitCode.BUG: "A bug in bootstrapper, with its traceback.",
     ExitCode.PENDING: "Changes are pending (`plan --exit-code`).",
     ExitCode.UNREACHABLE: "The database could not be reached in time.",
-    ExitCode.REFUSED: "The server refused for good: credentials, permission, no such database, TLS.",
-    ExitCode.LOCKED: "A lock was not free in time, ours or that of a table, or another run took ours over.",
+    ExitCode.REFUSED: "The server refused (not retryable): credentials, permission, missing database, TLS.",
+    ExitCode.LOCKED: "A lock was not free in time, ours or that of a table, or another run took over ours.",
     ExitCode.STALE: "A step would delete or overwrite what the plan did not show. What earlier steps committed stays.",
     ExitCode.GUARDED: "A guard refused, or a question was not confirmed.",
     ExitCode.AHEAD: "The database or its ledger is ahead of this code.",
@@ -143,9 +143,9 @@ def _command(command: click.Command, context: click.Context, level: int) -> Iter
 def file() -> Iterator[str]:
     yield "# The file"
     yield (
-        "`bootstrap.yaml` has these sections. [Interpolation](interpolation.md) and [overlays](overlays.md) have pages "
-        "of their own. Unknown keys are errors. Times are written `250ms`, `5s`, `5m`, `1h` or `7d`. Relative paths "
-        "start at the folder of the file that names them."
+        "`bootstrap.yaml` has these sections. [Interpolation](interpolation.md) and [overlays](overlays.md) have their "
+        "own pages. Unknown keys are errors. Durations are written `250ms`, `5s`, `5m`, `1h` or `7d`. Relative paths "
+        "start at the folder of the file that contains them."
     )
     for name, definition in SECTIONS.items():
         yield f"## {name}"
@@ -155,7 +155,7 @@ def file() -> Iterator[str]:
 
 def steps() -> Iterator[str]:
     yield "# Steps"
-    yield "The steps that are built in. Every entry of `steps:` also takes the keys of [the file](file.md#steps)."
+    yield "The built-in steps. Every entry of `steps:` also takes the [keys of all steps](file.md#steps)."
     for kind in builtins.bootstrapper_steps():
         yield f"## {kind.uses}"
         yield summary(kind)
@@ -167,29 +167,31 @@ def steps() -> Iterator[str]:
 
 def _nature(kind: type[step.Unit]) -> str:
     if issubclass(kind, step.Gate):
-        return "A gate: opened before anything is planned. It takes neither `when` nor `check`."
+        return "A gate: opened before planning. It takes neither `when` nor `check`."
     if issubclass(kind, step.Scope):
-        return "A scope: put around all later steps, if one of them has changes. It takes neither `when` nor `check`."
+        return (
+            "A scope: entered before the later steps if one of them has changes. It takes neither `when` nor `check`."
+        )
     assert issubclass(kind, step.Step)
-    check = " It must have a `check`." if kind.needs_check else ""
+    check = " It requires a `check`." if kind.needs_check else ""
     if kind.transactional:
-        return f"A step that runs in one transaction with its row in the ledger.{check}"
-    return f"A step that does not run in one transaction: the ledger has a row before it and one after it.{check}"
+        return f"A step that runs in one transaction with its ledger row.{check}"
+    return f"A step outside a transaction: the ledger gets one row before it and one after it.{check}"
 
 
 def checks() -> Iterator[str]:
     yield "# Checks"
     yield (
-        "A check asks a read-only question about the database or about files. The answer is yes, no or unknown. A "
-        "check is one key with its argument. `all`, `any` and `not` join checks; a list means `all`. `not` leaves "
-        "unknown as it is."
+        "A check is a read-only question about the database or about files, answered with yes, no or unknown. It is "
+        "written as one key with its argument. `all`, `any` and `not` combine checks; a list means `all`. `not` leaves "
+        "unknown unchanged."
     )
     for kind in builtins.bootstrapper_checks():
         yield f"## {kind.key}"
         yield summary(kind)
         yield _docstring(kind)
         if kind.only_in_when:
-            yield "Only under `when`."
+            yield "Only allowed under `when`."
         model = _model(kind)
         if model:
             yield _options(model)
@@ -207,9 +209,9 @@ def _model(kind: type[step.Check]) -> dict[str, Any] | None:
 def values() -> Iterator[str]:
     yield "# Value functions"
     yield (
-        "A value function is a mapping of one key that starts with `$`; another key beside it is an error. "
-        "It stands in the place of a single value. "
-        "Arguments nest: `{$password: {$file: /run/secrets/admin}}`. In a fixture, `$ref` names a row of another "
+        "A value function is a mapping with one key that starts with `$`; a second key is an error. "
+        "It replaces a single value. "
+        "Arguments nest: `{$password: {$file: /run/secrets/admin}}`. In a fixture, `$ref` refers to a row of another "
         "fixture: `fixture.label`, `fixture.label.column`, or `{fixture: {key: value}}`."
     )
     for kind in builtins.bootstrapper_values():
@@ -217,11 +219,11 @@ def values() -> Iterator[str]:
         yield summary(kind)
         yield _docstring(kind)
         may_compare = kind.is_compared is not step.Value.is_compared
-        compared = "compared only where the argument asks for it" if may_compare else "never compared"
+        compared = "compared only if the argument asks for it" if may_compare else "never compared"
         traits = [
-            (kind.secret, "The result is a secret: it is never shown."),
-            (kind.create_only, f"It is written when a row is created, and {compared}."),
-            (kind.needs_database, "Only in fixtures."),
+            (kind.secret, "The result is a secret and is never shown."),
+            (kind.create_only, f"It is written when a row is created and {compared}."),
+            (kind.needs_database, "Only allowed in fixtures."),
         ]
         if said := " ".join(text for is_so, text in traits if is_so):
             yield said
@@ -231,8 +233,8 @@ def values() -> Iterator[str]:
 def hooks() -> Iterator[str]:
     yield "# Hooks and contracts"
     yield (
-        "A plugin is a module with functions that are marked `@bootstrapper.hookimpl`. "
-        "[Write a plugin](../how-to/write-a-plugin.md) shows one from beginning to end."
+        "A plugin is a module with functions marked `@bootstrapper.hookimpl`. "
+        "[Write a plugin](../how-to/write-a-plugin.md) shows one from start to finish."
     )
     yield "## Hooks"
     for name, hook in vars(hookspecs).items():
@@ -241,7 +243,7 @@ def hooks() -> Iterator[str]:
             yield f"```python\ndef {name}{_signature(hook)}\n```"
             yield inspect.getdoc(hook) or ""
     yield "## Contracts"
-    yield "What the classes that hooks return have to be, and what they are given."
+    yield "The classes that hooks return, and the objects that are passed to them."
     for kind in CONTRACTS:
         yield f"### {kind.__name__}"
         yield _docstring(kind)
@@ -272,7 +274,7 @@ def _signature(function: Callable[..., Any]) -> str:
 
 def exit_codes() -> Iterator[str]:
     yield "# Exit codes"
-    yield "5 and 7 are worth another try; `--log-format json` and `--report` say `retryable`."
+    yield "5 and 7 are retryable; the key `retryable` in `--log-format json` and `--report` says so."
     raised: dict[ExitCode, list[str]] = {}
     for kind in _leaves(BootstrapperError):
         raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
@@ -281,30 +283,30 @@ def exit_codes() -> Iterator[str]:
 
 
 EVENT_HEAD = {
-    "time": "When it was said, in UTC, as ISO 8601.",
+    "time": "Time of the event, in UTC, as ISO 8601.",
     "level": "`info`, `warning` or `error`.",
-    "event": "The name of the event.",
-    "message": "The sentence that people read in its place.",
+    "event": "Name of the event.",
+    "message": "The sentence that the text format shows.",
 }
 ERROR_LINE = {
-    "hint": "What to do about it; none where nothing is known to help.",
+    "hint": "What to do about it; none if no remedy is known.",
     "exit_code": "The process's [exit code](exit-codes.md).",
-    "retryable": "Whether the same again may succeed.",
-    "sqlstate": "The server's code; none where no server refused.",
-    "blockers": "Only where a lock was not free: the sessions in the way, with the keys of `step_blocked`.",
-    "source": "The place in the file, as `file:line:column`; none where it has none.",
-    "problems": "Only of a wrong file: each problem with `message`, `hint` and `source`.",
-    "traceback": "Only of a bug in bootstrapper.",
+    "retryable": "Whether the same command may succeed when repeated.",
+    "sqlstate": "SQLSTATE of the server; none if no server refused.",
+    "blockers": "Only if a lock was not free: the blocking sessions, with the keys of `step_blocked`.",
+    "source": "Place in the file, as `file:line:column`; none without a place.",
+    "problems": "Only for an invalid file: each problem with `message`, `hint` and `source`.",
+    "traceback": "Only for a bug in bootstrapper.",
 }
 
 
 def event_lines() -> Iterator[str]:
     yield "# Events"
     yield (
-        "With `--log-format json`, stderr has one JSON object an event. A later release may add keys and events; "
-        "it renames and removes none. No text in them holds a secret."
+        "With `--log-format json`, stderr has one JSON object per event. Later releases may add keys and events, but "
+        "rename and remove none. No event contains a secret."
     )
-    yield "Each begins with:"
+    yield "Every event begins with:"
     yield table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in EVENT_HEAD.items()))
     for kind in events.ALL:
         yield f"## {jsonlog.name(kind)}"
@@ -347,11 +349,11 @@ def _docstring(kind: type) -> str:
 def _options(definition: dict[str, Any]) -> str:
     required = definition.get("required", [])
     rows = [
-        (f"`{name}`", "needed" if name in required else _default(node), _kind(node), node.get("description", ""))
+        (f"`{name}`", "required" if name in required else _default(node), _kind(node), node.get("description", ""))
         for name, node in definition.get("properties", {}).items()
         if node is not False
     ]
-    return table(("key", "default", "takes", "meaning"), rows) if rows else "It takes no options."
+    return table(("key", "default", "type", "meaning"), rows) if rows else "No options."
 
 
 def _default(node: dict[str, Any]) -> str:
@@ -367,18 +369,18 @@ def _kind(node: dict[str, Any]) -> str:
 def _one_kind(node: dict[str, Any]) -> str:
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
-        known = {"When": "a check", "Check": "a check", "Row": "values by column", "ValueFunction": ""}
-        return known.get(name, "" if name == "Interpolated" else "a mapping")
+        known = {"When": "check", "Check": "check", "Row": "row", "ValueFunction": ""}
+        return known.get(name, "" if name == "Interpolated" else "mapping")
     if "enum" in node or "const" in node:
         return " or ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     if "pattern" in node and "(ms|s" in node["pattern"]:
-        return "a time"
+        return "duration"
     types = node.get("type", "")
     if isinstance(types, list):
-        return "a single value"
+        return "scalar"
     if types == "array":
-        return "a list"
-    return {"string": "text", "integer": "a number", "boolean": "true or false", "object": "a mapping"}.get(types, "")
+        return "list"
+    return {"string": "string", "integer": "integer", "boolean": "boolean", "object": "mapping"}.get(types, "")
 
 
 def main() -> None:

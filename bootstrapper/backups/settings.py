@@ -48,13 +48,13 @@ def _local(text: str) -> str:
 
 
 class Encryption(StepModel):
-    """For whom backups are encrypted with age.
+    """The recipients that backups are encrypted for with age.
 
     Attributes:
-        recipients: Public keys, age1... or of SSH. Each of their owners can read the backups.
-        recipients_file: A file with one public key a line; # begins a comment.
-        identity_file: The private key of one of them. With it a backup is also decrypted and read back before it gets
-            its name; without it only what goes into the encryption is read back.
+        recipients: Public keys, age1... or SSH keys. The owner of any of them can read the backups.
+        recipients_file: A file with one public key per line; # starts a comment.
+        identity_file: The private key of a recipient. With it, a backup is also decrypted and read back before it gets
+            its name; without it, only the input of the encryption is read back.
     """
 
     model_config = ConfigDict(json_schema_extra=_FOR_SOMEBODY)
@@ -74,29 +74,29 @@ class BackupSettings(StepModel):
     """The `with:` block of a backup step.
 
     Attributes:
-        directory: Where dated backups go, relative to the file that names it; created where it is missing. Or a URL
-            of fsspec, such as s3://bucket/prefix, with the extra `remote`.
-        storage: What the file system behind a URL needs, such as {endpoint_url: ...}; secrets by value functions.
-        keep: How many dated backups of this database stay there; older ones are removed after a new one is verified.
-        keep_for: How long dated backups stay there. Beside `keep`, one stays that either of them keeps; the newest
-            always does. All backups stay if both are left out.
-        reuse_for: How long a backup of a run that did not finish stands in for a new one, where the configuration and
-            the revision are the same; 0 for never. What the application writes after it is in no backup.
-        file: One fixed local file instead of a dated name: always taken anew, replaced by rename only, never removed
-            by `keep`. A name that ends in .sql asks for a plain dump.
-        overwrite: Whether `file` may replace a file that is not a backup with its manifest.
-        format: custom, plain, or directory, which several jobs write at once.
-        jobs: How many tables are dumped at once, each on a connection of its own; only with format directory.
-        compress: A level from 0 to 9, none, or a method of pg_dump 16 and newer, such as lz4 or zstd:3. Level 1 if
-            left out: nearly as small as the highest one and much faster. Plain dumps are not compressed.
-        schemas: Patterns of pg_dump; nothing outside of these schemas is dumped.
-        tables: Patterns of pg_dump; no other table is dumped.
-        exclude: Patterns of pg_dump for tables that are left out.
-        extra_args: More options of pg_dump, each written as --name or --name=value.
-        pg_dump: The program to use in place of the one that is found; its pg_restore lies beside it.
-        encrypt: For whom backups are encrypted with age: {recipients: [age1...]}, or {recipients_file: FILE} with one
-            public key a line. With {identity_file: FILE}, a private key, each backup is also decrypted and read back.
-            Needs the extra `encryption`.
+        directory: Folder of dated backups, relative to the file that names it; created if missing. Or an fsspec URL,
+            such as s3://bucket/prefix, with the extra `remote`.
+        storage: Options of the file system behind a URL, such as {endpoint_url: ...}; secrets by value functions.
+        keep: Number of dated backups of this database to keep; older ones are removed after a new one is verified.
+        keep_for: How long dated backups are kept. Together with `keep`, a backup stays if either of them keeps it; the
+            newest always stays. All backups stay if both are left out.
+        reuse_for: How long the backup of an unfinished run replaces a new one, if configuration and revision are the
+            same; 0 for never. It lacks what the application wrote since.
+        file: A fixed local file instead of a dated name: always taken anew, replaced by rename only, never removed by
+            `keep`. A name that ends in .sql means a plain dump.
+        overwrite: Whether `file` may replace a file that is not a backup with a manifest.
+        format: custom, plain, or directory, which several jobs can write at once.
+        jobs: Number of tables dumped at once, each on its own connection; only with format directory.
+        compress: A level from 0 to 9, none, or a method of pg_dump 16 and newer, such as lz4 or zstd:3. Level 1 if left
+            out: nearly as small as the highest level and much faster. Plain dumps are not compressed.
+        schemas: pg_dump patterns; only these schemas are dumped.
+        tables: pg_dump patterns; only these tables are dumped.
+        exclude: pg_dump patterns for tables to leave out.
+        extra_args: More pg_dump options, each written as --name or --name=value.
+        pg_dump: The program to use instead of the one that is found; pg_restore is taken from the same folder.
+        encrypt: Recipients for encryption with age: {recipients: [age1...]}, or {recipients_file: FILE} with one public
+            key per line. With {identity_file: FILE}, a private key, each backup is also decrypted and read back. Needs
+            the extra `encryption`.
     """
 
     directory: Annotated[str, Field(min_length=1)] = DEFAULT_DIRECTORY

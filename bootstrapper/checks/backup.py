@@ -1,4 +1,4 @@
-"""backup: is there a verified backup that is young enough?"""
+"""backup: whether a recent verified backup exists."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bootstrapper.units import Age, show_seconds
 
 
 class BackupAge(StepModel):
-    """How old the newest backup may be.
+    """The maximum age of the newest backup.
 
     Attributes:
-        newer_than: Its greatest age.
+        newer_than: Maximum age.
     """
 
     newer_than: Age
 
 
 class BackupCheck(Check):
-    """`backup: {newer_than: 24h}`, looked for where the file's backup steps put theirs; of the whole database only."""
+    """`backup: {newer_than: 24h}`; looks where the backup steps store theirs, for backups of the whole database."""
 
     key = "backup"
     borrows_session = False

@@ -1,4 +1,4 @@
-"""database: is there nothing of anybody's in it yet?"""
+"""database: whether the database is still empty."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SELECT count(*), (array_agg(kind || ' ' || name ORDER BY kind <> 'table', name))
 
 
 class DatabaseCheck(Check):
-    """`database: empty`: no tables, views, sequences, functions or types but our ledger's and the extensions'.
+    """`database: empty`: no tables, views, sequences, functions or types except those of the ledger and of extensions.
 
     A version table without rows, as a failed first migration leaves it, does not count either.
     """

@@ -1,4 +1,4 @@
-"""environment: is the run in one of these environments?"""
+"""environment: whether the run is in one of these environments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""extension: is an extension installed in the database?"""
+"""extension: whether an extension is installed in the database."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bootstrapper.step import Answer, Check, Probe, StepModel
 
 
 class ExtensionSettings(StepModel):
-    """What has to be installed.
+    """The extension that has to be installed.
 
     Attributes:
-        name: The extension's name.
-        version: Exactly this one; any if left out.
+        name: Name of the extension.
+        version: Exact version; any if left out.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`fixtures`: are the managed rows as they are declared?"""
+"""`fixtures`: whether the managed rows are as declared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bootstrapper.step import Check, Context
 
 
 class FixturesCheck(Check):
-    """`fixtures`, or `fixtures: [names]`. Compares as the seed step does, each fixture as its mode says."""
+    """`fixtures`, or `fixtures: [names]`; compares as the seed step does, by the mode of each fixture."""
 
     key = "fixtures"
     borrows_session = False

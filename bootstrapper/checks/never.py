@@ -1,4 +1,4 @@
-"""never: the step runs every time."""
+"""never: runs the step every time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""once: does the ledger hold a success of this id?"""
+"""once: whether the ledger has a success with this id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDER BY s.id LIMIT 1
 
 
 class OnceCheck(Check):
-    """`once: ID`; the step's own success carries the id, so that it is asked after that row was written."""
+    """`once: ID`; the step's own success carries the id, so the check is asked after that row was written."""
 
     key = "once"
     is_settled = True

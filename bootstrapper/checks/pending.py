@@ -1,4 +1,4 @@
-"""pending: do these steps have changes?"""
+"""pending: whether these steps have changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bootstrapper.step import Answer, Check, Context
 
 
 class PendingCheck(Check):
-    """`pending: [migrate]`: yes where one of the named steps has changes, or may have."""
+    """`pending: [migrate]`; yes if any of the named steps has changes, or may have."""
 
     key = "pending"
     borrows_session = False

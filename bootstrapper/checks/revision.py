@@ -1,4 +1,4 @@
-"""revision: whether the database has been through a revision of the project's Alembic history."""
+"""revision: whether the database has reached a revision of the project's Alembic history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_TABLE = "no version table"
 
 
 class RevisionCheck(Check):
-    """Yes at the revision or past it; `head` is the code's newest. No where the code does not know the database's."""
+    """Yes at the revision or past it; `head` is the code's newest. No if the code does not know the database's."""
 
     key = "revision"
     borrows_session = False

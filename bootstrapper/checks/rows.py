@@ -1,4 +1,4 @@
-"""`rows`: does a table have enough rows?"""
+"""`rows`: whether a table has enough rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bootstrapper.step import Check, Context, Probe, StepModel
 class RowsArgument(StepModel):
     table: str = Field(description="table or schema.table")
     where: str | dict[str, Any] | None = Field(None, description="An SQL condition, or values by column.")
-    at_least: int = Field(1, ge=0, description="How many rows there have to be.")
+    at_least: int = Field(1, ge=0, description="Minimum number of rows.")
 
     @field_validator("table")
     @classmethod
@@ -56,7 +56,7 @@ WHERE c.oid = %s
 
 
 class RowsCheck(Check):
-    """`rows: {table: users, where: {role: admin}, at_least: 1}`. Stops counting once there are enough."""
+    """`rows: {table: users, where: {role: admin}, at_least: 1}`; stops counting once there are enough."""
 
     key = "rows"
     borrows_session = False

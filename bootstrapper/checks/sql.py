@@ -1,4 +1,4 @@
-"""sql: is the first column of the first row true?"""
+"""sql: whether the first column of the first row is true."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _one_question(text: str) -> str:
 
 
 class SqlCheck(Check):
-    """`sql: SELECT ...`, asked in a READ ONLY transaction."""
+    """`sql: SELECT ...`, executed in a READ ONLY transaction."""
 
     key = "sql"
     Argument = Annotated[str, AfterValidator(_one_question), WithJsonSchema({"type": "string", "pattern": r"\S"})]

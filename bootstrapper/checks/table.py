@@ -1,4 +1,4 @@
-"""table: does a table or view exist?"""
+"""table: whether a table or view exists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IN_PATH = _STATEMENT.replace("{schema}", "ANY (pg_catalog.current_schemas(false
 
 
 class TableCheck(Check):
-    """`table: name` along the search path, or `table: schema.name`; letters count as they are written."""
+    """`table: name` in the search path, or `table: schema.name`; names are case-sensitive."""
 
     key = "table"
     Argument = Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)?$")]

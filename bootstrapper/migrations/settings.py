@@ -72,32 +72,34 @@ class MigrationSettings(StepModel):
     """How to run a project's Alembic; what is left out is what Alembic itself would take.
 
     Attributes:
-        config: alembic.ini or pyproject.toml; without it both are looked for in `cwd`.
-        script_location: The folder with env.py, in place of the one that `config` names.
-        section: The section of alembic.ini.
-        options: Main options of alembic.ini, such as version_locations or file_template; they override those of the
-            files, are taken literally, and relative paths start at `cwd`.
+        config: alembic.ini or pyproject.toml; looked for in `cwd` if left out.
+        script_location: The folder with env.py, instead of the one that `config` names.
+        section: Section of alembic.ini.
+        options: Main options of alembic.ini, such as version_locations or file_template. They override those of the
+            file and are taken literally; relative paths start at `cwd`.
         attributes: Values for config.attributes, which env.py reads.
-        driver: SQLAlchemy's driver for sqlalchemy.url and DATABASE_URL, such as asyncpg. Without it, DATABASE_URL stays
+        driver: SQLAlchemy driver for sqlalchemy.url and DATABASE_URL, such as asyncpg. If left out, DATABASE_URL stays
             as given, and sqlalchemy.url gets an installed driver that the engine of env.py supports.
         x: Arguments that env.py reads with get_x_argument().
-        target: The state to reach: head, heads, a revision, or label@head; or several of these, reached in turn.
-        version_table: Where env.py gives Alembic another name than alembic_version.
-        version_table_schema: Where env.py gives Alembic a schema for it.
-        python: The project's own interpreter; it needs Alembic and nothing of bootstrapper.
-        cwd: The folder the project is run in.
+        target: The state to reach: head, heads, a revision or label@head; or a list of these, reached one after the
+            other.
+        version_table: Name of the version table, if env.py sets one.
+        version_table_schema: Schema of the version table, if env.py sets one.
+        python: Python interpreter of the project; it needs Alembic, but not bootstrapper.
+        cwd: Working directory of the project.
         env: Variables added to the project's environment.
         transaction_per_migration: False applies all pending revisions in one transaction, as Alembic does by default:
-            all or none, and all their locks are held until the last one is done.
-        lock_timeout: How long a statement of a revision waits for a lock, with readers queueing behind it.
-        ddl_retries: How often a revision is tried again that got no lock in time, or was in a deadlock.
-        statement_timeout: The longest a statement of a revision may take.
-        timeout: The longest all revisions together may take.
-        repair: Whether invalid indexes and constraints that were never validated are mended, not only reported.
-        adopt: Where a database with tables but without a version stands; compared with what the revisions up to it
-            build in a scratch database before anything is noted.
+            all or none, with all their locks held until the last one is done.
+        lock_timeout: How long a statement of a revision waits for a lock, while readers queue behind it.
+        ddl_retries: How often a revision is retried after a lock timeout or a deadlock.
+        statement_timeout: Time limit of each statement of a revision.
+        timeout: Time limit of all revisions together.
+        repair: Whether to fix invalid indexes and constraints that were never validated, instead of only reporting
+            them.
+        adopt: The revision of a database that has tables but no version. Before it is recorded, the schema is compared
+            with the one that the revisions up to it build in a scratch database.
         ahead: Whether a start-up and `apply --follow` accept a database that is ahead of the code, and write nothing;
-            `apply` never does.
+            `apply` never accepts it.
     """
 
     config: Path | None = None

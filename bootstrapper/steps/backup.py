@@ -1,4 +1,4 @@
-"""backup: a verified dump of the database."""
+"""backup: takes a verified dump of the database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONTAINER_HINT = "Mount a volume there, name an absolute folder of one, or a UR
 
 
 class Backup(Step):
-    """Takes one backup a run, unless an unfinished run of the same configuration just took it at the same revision."""
+    """Takes one backup per run, unless an unfinished run of the same configuration took one at the same revision."""
 
     uses = "backup"
     transactional = False

@@ -1,4 +1,4 @@
-"""command: a program of one's own."""
+"""command: runs a program of the project."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _typed(word: str) -> str:
 
 
 class Command(Step):
-    """Runs a program that finds the database through DATABASE_URL and libpq's own variables."""
+    """Passes the database to the program in DATABASE_URL and libpq's own variables."""
 
     uses = "command"
     transactional = False
@@ -57,10 +57,10 @@ class Command(Step):
         """The `with:` block of a command step.
 
         Attributes:
-            run: The program and its arguments, as a list or as one text with quotes. No shell: no pipes, no wildcards.
-            cwd: Where it runs, relative to the file that names it; that file's folder where it is left out.
-            env: Variables besides those of this process, and before them.
-            timeout: When it is killed, with everything that it started.
+            run: The program and its arguments, as a list or as a string with quotes. No shell: no pipes, no wildcards.
+            cwd: Working directory, relative to the file that names it; that file's folder if left out.
+            env: Variables added to those of this process; they take precedence.
+            timeout: Time after which it is killed, with all processes that it started.
         """
 
         run: Annotated[

@@ -1,4 +1,4 @@
-"""lock: one run at a time; the others wait without holding a connection."""
+"""lock: allows one run at a time; the others wait without holding a connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEAST_PAUSE_SECONDS = 0.05
 
 
 class Lock(Scope):
-    """Takes the lock of the ledger for all later steps."""
+    """Takes the ledger's lock for all later steps."""
 
     uses = "lock"
 
@@ -32,7 +32,7 @@ class Lock(Scope):
         """How long to wait for another run.
 
         Attributes:
-            timeout: When to give up, with exit code 7 and the name of the run that holds the lock.
+            timeout: Time after which to give up, with exit code 7 and the name of the run that holds the lock.
         """
 
         timeout: Seconds = 300.0

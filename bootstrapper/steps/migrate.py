@@ -29,7 +29,7 @@ from bootstrapper.step import Action, Bounds, Change, Context, Deferred, Finding
 
 
 class Migrate(Step):
-    """Applies the pending revisions, each in a transaction of its own, through a worker that runs the project."""
+    """Applies the pending revisions, each in its own transaction, through a worker that runs the project."""
 
     uses = "migrate"
     transactional = False

@@ -1,4 +1,4 @@
-"""`uses: seed`: brings declared rows into their tables."""
+"""`uses: seed`: writes declared rows into their tables."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from bootstrapper.step import Context, Project, Step, StepModel
 
 
 class Seed(Step):
-    """Creates, updates and deletes rows as each fixture's mode allows, all in one transaction."""
+    """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
     borrows_session = False
 
     class With(StepModel):
-        fixtures: list[str] | None = Field(None, description="Names of fixtures; all of them if left out.")
+        fixtures: list[str] | None = Field(None, description="Names of fixtures; all if left out.")
         batch: int | None = Field(
-            None, ge=1, description="Rows to commit at a time; all of the step in one transaction if left out."
+            None, ge=1, description="Number of rows per transaction; the whole step is one transaction if left out."
         )
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:

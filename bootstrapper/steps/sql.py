@@ -1,4 +1,4 @@
-"""sql: statements of one's own, from the file or from one beside it."""
+"""sql: runs SQL statements, written in place or in a file."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _CANCEL_SECONDS = 5.0
 
 
 class Sql(Step):
-    """Runs SQL text in the step's transaction, which the text itself can not leave.
+    """Sends the text in the step's transaction, which the text itself cannot leave.
 
-    It has the settings of the project's own sessions. What it changes of its session ends with the step: `SET`,
-    `SET ROLE`, temporary tables.
+    The text runs with the settings of the project's own sessions. What it changes in its session ends with the step:
+    `SET`, `SET ROLE`, temporary tables.
     """
 
     uses = "sql"
@@ -42,9 +42,9 @@ class Sql(Step):
         """The `with:` block of a sql step: either a statement or a file.
 
         Attributes:
-            statement: One statement or several, in place; variables of the form ${NAME} are filled in.
-            file: A file in UTF-8, relative to the file that names it; taken as it is.
-            transaction: False sends the statements one by one outside a transaction, for what can not run in one.
+            statement: One or more statements; variables such as ${NAME} are replaced.
+            file: A UTF-8 file, relative to the file that names it; taken as it is.
+            transaction: False sends the statements one by one outside a transaction, for those that cannot run in one.
         """
 
         model_config = ConfigDict(json_schema_extra=one_of("statement", "file"))

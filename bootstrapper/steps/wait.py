@@ -1,4 +1,4 @@
-"""wait: the server takes connections, and writes where they are wanted."""
+"""wait: waits until the server accepts connections, and writes if they are needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Pause = Annotated[Seconds, Field(gt=0)]
 
 
 class Wait(Gate):
-    """Opens the run's own session, so that a server that is there costs one login and no more."""
+    """Opens the session of the run, so that an available server costs one login and no more."""
 
     uses = "wait"
 
@@ -33,10 +33,11 @@ class Wait(Gate):
         """How long to wait, and for what.
 
         Attributes:
-            timeout: How long to wait at most.
-            access: `read-write` wants a primary that takes writes, `read-only` a session that takes none, `any` either.
-            interval: The longest first pause; it doubles with each try.
-            max_interval: The longest pause of all.
+            timeout: Maximum time to wait.
+            access: `read-write` needs a primary that accepts writes, `read-only` a session that accepts none, `any`
+                either.
+            interval: Upper limit of the first pause; it doubles with each attempt.
+            max_interval: Upper limit of every pause.
         """
 
         timeout: Seconds = 60.0

@@ -1,4 +1,4 @@
-"""`$env`: a variable of the environment as it stands, without interpolation; a secret where the file says so."""
+"""`$env`: an environment variable as it is, without interpolation; a secret if the file says so."""
 
 from __future__ import annotations
 

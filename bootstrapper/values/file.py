@@ -1,4 +1,4 @@
-"""`$file`: the text of a file, such as a secret that is mounted as one."""
+"""`$file`: the text of a file, such as a mounted secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST = 16 * 1024 * 1024  # bytes; anything larger is data for a fixture's `fi
 
 
 class File(Value):
-    """`$file: path`, relative to the configuration file. One newline at its end is not part of the value."""
+    """`$file: path`, relative to the configuration file. One newline at its end is removed."""
 
     key = "$file"
 

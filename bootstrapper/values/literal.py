@@ -1,4 +1,4 @@
-"""`$literal`: data that looks like something else, taken as it stands."""
+"""`$literal`: data that looks like a variable or a value function, taken literally."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bootstrapper.step import Context, Value
 
 
 class Literal(Value):
-    """`$literal: anything`: no variable and no value function in it is looked at."""
+    """`$literal: anything`; variables and value functions in it are not evaluated."""
 
     key = "$literal"
     verbatim = True

@@ -1,4 +1,4 @@
-"""`$now`: when the row was created."""
+"""`$now`: the time at which the row is created."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bootstrapper.step import Context, Value
 
 
 class Now(Value):
-    """`$now:` stands alone. The same moment for all rows of one step, in UTC, by this machine's clock."""
+    """`$now:` without an argument; the same time for all rows of a step, in UTC, by the clock of this machine."""
 
     key = "$now"
     create_only = True

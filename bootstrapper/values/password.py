@@ -1,4 +1,4 @@
-"""`$password`: the hash of a password, made when the row is created; again only where the file says `rotate: true`."""
+"""`$password`: the hash of a password, made when the row is created; replaced later only with `rotate: true`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BCRYPT_BYTES = 72  # bcrypt ignores what comes after them, so that two password
 class Password(Value):
     """`$password: text`, or `$password: {value: text, scheme: argon2id, rotate: true}`.
 
-    Schemes are argon2id (the default), bcrypt, scrypt and pbkdf2, with the parameters that passlib recommends.
-    With `rotate: true`, in modes update and sync, a stored hash that is of another scheme or that the password does
-    not fit is replaced. Each run then verifies the password of each such row, which takes as long as a login.
+    Schemes are argon2id (the default), bcrypt, scrypt and pbkdf2, with the parameters that passlib recommends. With
+    `rotate: true`, in modes update and sync, a stored hash of another scheme or another password is replaced. Each run
+    then verifies the password of each such row, which takes as long as a login.
     """
 
     key = "$password"

@@ -1,4 +1,4 @@
-"""`$sql`: an expression that the server evaluates when the row is created."""
+"""`$sql`: an SQL expression that the server evaluates when the row is created."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bootstrapper.step import UNKNOWN, Context, Value
 
 
 class SqlValue(Value):
-    """`$sql: expression`, evaluated once for each row to create, inside the step's transaction."""
+    """`$sql: expression`, evaluated once for each new row, in the step's transaction."""
 
     key = "$sql"
     needs_database = True

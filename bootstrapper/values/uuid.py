@@ -1,4 +1,4 @@
-"""`$uuid`: the same id for the same text, on every machine and in every run."""
+"""`$uuid`: the same UUID for the same text, on every machine and in every run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMESPACE = UUID("6f2d1c0a-7b5e-4c1d-9e3f-2a8b4d6c0e91")  # never to change: the
 
 
 class Uuid(Value):
-    """`$uuid: text` is the UUIDv5 of the text in a namespace of our own."""
+    """`$uuid: text` is the UUIDv5 of the text in bootstrapper's own namespace."""
 
     key = "$uuid"
 

@@ -1,4 +1,4 @@
-"""`fixtures`: are the managed rows as they are declared?"""
+"""`fixtures`: whether the managed rows are as declared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rows`: does a table have enough rows?"""
+"""`rows`: whether a table has enough rows."""
 
 from __future__ import annotations
 
