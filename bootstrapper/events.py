@@ -19,13 +19,13 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """First of every run, before anything is connected.
+    """The first event of every run, before it connects.
 
     Attributes:
-        command: The word on the command line.
-        server: Where the database is, such as `db.example.com:5432`.
-        database: Its name.
-        environment: The one that was named; none where the file declares none.
+        command: Name of the command.
+        server: The address of the server, such as `db.example.com:5432`.
+        database: Name of the database.
+        environment: The chosen environment; none if the file declares none.
     """
 
     command: str
@@ -36,13 +36,13 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class AttemptFailed(Event):
-    """A gate tried in vain and will try again.
+    """An attempt of a gate failed; the gate tries again.
 
     Attributes:
         step: The gate's name.
-        attempt: Which try it was, from 1.
-        reason: Why there is no way in.
-        next_try_seconds: How long it pauses.
+        attempt: Number of the attempt, from 1.
+        reason: Why it failed.
+        next_try_seconds: Seconds until the next attempt.
     """
 
     step: str
@@ -53,12 +53,12 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True)
 class GateOpened(Event):
-    """The way to the database is free.
+    """A gate opened: the database is available.
 
     Attributes:
         step: The gate's name.
         seconds: How long it took.
-        detail: What the server is.
+        detail: A description of the server.
     """
 
     step: str
@@ -68,11 +68,11 @@ class GateOpened(Event):
 
 @dataclass(frozen=True)
 class LockAwaited(Event):
-    """The lock was busy; said at the first try and whenever the holder changes.
+    """The lock is busy; emitted at the first attempt and whenever the holder changes.
 
     Attributes:
         step: The scope's name.
-        holder: Who has it.
+        holder: The run that holds it.
     """
 
     step: str
@@ -81,17 +81,17 @@ class LockAwaited(Event):
 
 @dataclass(frozen=True)
 class StepBlocked(Event):
-    """A step waits for a lock that another session has; said at first and whenever others are in the way.
+    """A step waits for a lock of another session; emitted at first and whenever the blocking sessions change.
 
     Attributes:
         step: The step's name.
-        blocker: The other session, in words.
-        pid: Its backend's process id; 0 for a prepared transaction.
-        role: Its role. None for what the server does not tell ours.
+        blocker: A description of the blocking session.
+        pid: Process id of its backend; 0 for a prepared transaction.
+        role: Its role; none, as for each key below, if the server hides it from our role.
         application: Its `application_name`.
-        host: Where its client is; none for a local socket.
-        since: When its transaction began, as ISO 8601.
-        statement: What it runs, or ran last; cut where it is long.
+        host: Host of its client; none for a local socket.
+        since: Start of its transaction, as ISO 8601.
+        statement: Its current or last statement; truncated if long.
     """
 
     step: str
@@ -106,7 +106,7 @@ class StepBlocked(Event):
 
 @dataclass(frozen=True)
 class ChangesAwaited(Event):
-    """A follower found changes that others have to make; said first and whenever the steps become others.
+    """A follower waits for changes that other runs have to make; emitted at first and whenever the steps change.
 
     Attributes:
         steps: Names of the steps.
@@ -117,12 +117,12 @@ class ChangesAwaited(Event):
 
 @dataclass(frozen=True)
 class ScopeEntered(Event):
-    """The lock, or another scope, was taken.
+    """The lock, or another scope, was entered.
 
     Attributes:
         step: The scope's name.
-        detail: What is said of it.
-        run_id: Of the run that holds what the scope took; none for a scope without one.
+        detail: A description of the scope.
+        run_id: The run that holds the lock; none for a scope without a run.
     """
 
     step: str
@@ -132,7 +132,7 @@ class ScopeEntered(Event):
 
 @dataclass(frozen=True)
 class ScopeLeft(Event):
-    """The scope was given back.
+    """The scope was left.
 
     Attributes:
         step: The scope's name.
@@ -143,12 +143,12 @@ class ScopeLeft(Event):
 
 @dataclass(frozen=True)
 class StepStarted(Event):
-    """A step begins to make its changes.
+    """A step starts to make its changes.
 
     Attributes:
         step: The step's name.
         uses: Its type.
-        changes: How many there are; those that could not be known yet are not counted.
+        changes: Number of changes, without those that are not known yet.
     """
 
     step: str
@@ -158,12 +158,12 @@ class StepStarted(Event):
 
 @dataclass(frozen=True)
 class StepProgressed(Event):
-    """How far a step is. Where `detail` names what was just done, each of these is worth a line.
+    """The progress of a step. If `detail` names what was just done, the event is worth a line of output.
 
     Attributes:
         step: The step's name.
-        done: How much of it is done.
-        total: How much there is; none where nobody knows.
+        done: How much is done.
+        total: How much there is to do; none if unknown.
         unit: rows, bytes, revisions or seconds.
         detail: What was just done, such as a revision.
     """
@@ -177,7 +177,7 @@ class StepProgressed(Event):
 
 @dataclass(frozen=True)
 class StepReported(Event):
-    """A line that a step's own tool printed.
+    """A line printed by a tool that the step runs.
 
     Attributes:
         step: The step's name.
@@ -209,7 +209,7 @@ class StepUnchanged(Event):
 
     Attributes:
         step: The step's name.
-        result: How it stands: `state` is `done`, or `skipped` where its `when` said no.
+        result: Its state: `state` is `done`, or `skipped` if its `when` said no.
     """
 
     step: str
@@ -218,13 +218,13 @@ class StepUnchanged(Event):
 
 @dataclass(frozen=True)
 class StepFailed(Event):
-    """A step could not make its changes; the error that ends the run says more.
+    """A step failed; the error that ends the run has the details.
 
     Attributes:
         step: The step's name.
-        reason: Why not.
-        seconds: After which time.
-        rolled_back: Whether nothing of what it did stays. False where some of it may.
+        reason: Why it failed.
+        seconds: How long it ran.
+        rolled_back: Whether nothing of its work remains; false if some may.
     """
 
     step: str
@@ -235,10 +235,10 @@ class StepFailed(Event):
 
 @dataclass(frozen=True)
 class Warned(Event):
-    """Something is not as it should be, and the run goes on.
+    """A problem that does not stop the run.
 
     Attributes:
-        message: What it is.
+        message: The problem.
         hint: What to do about it.
     """
 
@@ -248,12 +248,12 @@ class Warned(Event):
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """Last of every run.
+    """The last event of every run.
 
     Attributes:
         outcome: done, unchanged, failed or interrupted.
         seconds: How long the run took.
-        applied: How many steps made changes.
+        applied: Number of steps that made changes.
     """
 
     outcome: str

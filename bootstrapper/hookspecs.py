@@ -1,4 +1,4 @@
-"""Every hook, in call order. Built-ins register through the same ones as anybody's plugin."""
+"""Every hook, in call order. Built-ins are registered through the same hooks as plugins."""
 
 from __future__ import annotations
 

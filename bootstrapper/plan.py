@@ -231,7 +231,7 @@ class Plan:
     """All steps with their changes, and what they were worked out from.
 
     Attributes:
-        inputs: SHA-256 over all inputs but the database's address.
+        inputs: SHA-256 over all inputs except the database's address.
         heads: Revisions that the migrations on disk lead to.
         serial: The ledger's count of runs; None where there is no ledger or it can not be read.
     """

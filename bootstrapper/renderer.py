@@ -9,7 +9,7 @@ from bootstrapper.plan import Plan
 
 
 class Renderer(ABC):
-    """One output format, named by `--format`."""
+    """An output format, named by `--format`."""
 
     format: ClassVar[str]
     width: int = 80
@@ -17,4 +17,4 @@ class Renderer(ABC):
 
     @abstractmethod
     def plan(self, plan: Plan) -> str:
-        """The plan as text, without a newline at its end. Holds no secret: plans hold none."""
+        """Returns the plan as text, without a trailing newline. Plans contain no secrets."""

@@ -64,18 +64,18 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What the file and the command line say; the same for the whole run.
+    """The configuration from the file and the command line; constant during a run.
 
     Attributes:
-        command: The word on the command line, as the ledger notes it.
+        command: Name of the command, as the ledger records it.
         directory: The file's folder; relative paths start here.
-        inputs: SHA-256 over all inputs but the database's address.
-        variables: The environment a value may come from: the process's own, then the env files.
-        environment: The named environment, None where the file declares none.
+        inputs: SHA-256 over all inputs except the database's address.
+        variables: Environment variables for values: those of the process, then those of the env files.
+        environment: The chosen environment; None if the file declares none.
         default_secrets: Whether a default may stand in for a secret variable (development only).
-        protected_environments: Names of all those of the file that are protected.
-        fixture_conditions: What the `when` of a fixture asks, by the fixture's name; none for those without one.
-        remembered: What took long to find out and holds for the whole run, by whatever it depends on.
+        protected_environments: Names of the protected environments of the file.
+        fixture_conditions: The `when` of each fixture that has one, by the fixture's name.
+        remembered: Expensive results that stay valid for the whole run, by what they depend on.
     """
 
     name: str
@@ -98,27 +98,28 @@ class Project:
 
     @property
     def written(self) -> str:
-        """All that the file has, with its variables as they are written: what may be shown of it."""
+        """The content of the file with its variables unresolved: the form that may be shown."""
         return repr(self.document.data)
 
     def path(self, text: str | Path) -> Path:
-        """An absolute path; a relative one starts at the file's folder."""
+        """Returns an absolute path; a relative one starts at the file's folder."""
         return (self.directory / text).absolute()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a step, check or value may use; nothing in it is global.
+    """What a step, check or value may use; nothing in it is global state.
 
     Attributes:
-        session: The one connection of the run; `connection` is its psycopg connection, opened when first used.
-        hold: The lock that is held, None while planning.
-        options: The validated `with:` block of the step at hand.
-        pending: Tells for names of steps whether any of them has changes, or may have.
-        earlier: Tells the names of the steps before this one that have changes, or may have; none at its own turn.
-        deadline: When the run, or this step of it, has to be finished.
-        scratch: Kept from a step's `prepare` to its `apply`; a new one for every turn.
-            What an attempt that was rolled back put there is dropped before the next one.
+        session: The session of the run; `connection` is its psycopg connection, opened on first use.
+        hold: The lock that is held; None while planning.
+        options: The validated `with:` block of the current step.
+        pending: Answers whether any of the named steps has changes, or may have.
+        earlier: Returns the names of the steps before this one that have changes, or may have; none when this step's
+            turn has come.
+        deadline: The time limit of the run, or of this step.
+        scratch: Kept from `prepare` to `apply` of one turn of the step. What an attempt that was rolled back put there
+            is dropped before the next one.
     """
 
     project: Project
@@ -136,7 +137,7 @@ class Context:
 
     @property
     def connection(self) -> Connection[Any]:
-        """Under a hold only the connection that has it: a new one would write without the fence."""
+        """The connection of the hold, if one is held: another one would write without the fence."""
         return self.hold.connection if self.hold is not None else self.session.connection
 
     @property
@@ -145,18 +146,18 @@ class Context:
 
     @property
     def application_name(self) -> str:
-        """For sessions beside this one: it names the run in pg_stat_activity."""
+        """The name for further sessions; it identifies the run in pg_stat_activity."""
         return self.session.name_of(self.run_id)
 
     @property
     def own_target(self) -> Target:
-        """The database's address for sessions beside this one, with their name in it."""
+        """The database's address for further sessions, with their application_name."""
         return self.project.target.replacing(application_name=self.application_name)
 
     def sqlalchemy(self) -> SQLAlchemyConnection:
-        """A SQLAlchemy Connection on the step's own backend.
+        """Returns a SQLAlchemy Connection on the step's own backend.
 
-        Its begin, commit and rollback are inert, so that no code can leave the step's transaction and its fence.
+        Its begin, commit and rollback do nothing, so that code cannot leave the step's transaction and its fence.
         """
         from bootstrapper.postgres.sqlalchemy import borrow  # noqa: PLC0415 - SQLAlchemy stays off the fast path
 
@@ -166,7 +167,7 @@ class Context:
         self.emit(StepProgressed(self.step, done, total, unit, self.masker.mask(detail)))
 
     def report(self, line: str) -> None:
-        """Passes on a line that a tool printed, masked."""
+        """Reports a line that a tool printed, masked."""
         self.emit(StepReported(self.step, self.masker.quote(line)))
 
 
@@ -189,49 +190,50 @@ class Unit:
 
 
 class Gate(Unit, ABC):
-    """Opened before planning, in the file's order."""
+    """A unit that is opened before planning, in the order of the file."""
 
     @abstractmethod
     def open(self, context: Context) -> None:
-        """Returns when the way is free; raises UnreachableError or RefusedError otherwise. Writes nothing."""
+        """Returns once the database is available; raises UnreachableError or RefusedError otherwise. Writes nothing."""
 
 
 class Scope(Unit, ABC):
-    """Put around all later steps; entered only if one of them has changes."""
+    """A unit that encloses all later steps; entered only if one of them has changes."""
 
     @abstractmethod
     def enter(self, context: Context, pending: Callable[[], bool]) -> AbstractContextManager[Hold] | None:
-        """Takes hold.
+        """Acquires the hold.
 
         Args:
-            context: Without a transaction; its session may be closed and opened again between tries.
-            pending: Asks the database whether there still is something to do.
+            context: Has no open transaction; its session may be closed and reopened between attempts.
+            pending: Asks the database whether any changes are still pending.
 
         Returns:
-            The hold, through which all later steps write; None where everything was done meanwhile.
+            The hold, through which all later steps write; None if no changes are pending any more.
         """
 
 
 class Step(Unit, ABC):
-    """One idempotent unit of work.
+    """An idempotent unit of work.
 
     Attributes:
-        transactional: Whether `apply` runs in one transaction with the fence, the check and the ledger row. Steps
-            that can not (a backup, a program) leave an intent row before and a result after.
+        transactional: Whether `apply` runs in one transaction with the fence, the check and the ledger row. For steps
+            that cannot (a backup, a program), the ledger gets an intent before and a result after.
     """
 
     transactional: ClassVar[bool] = True
     repeatable: ClassVar[bool] = True
-    """Whether the step may be begun again after it was cut off somewhere; else the run ends with the error."""
+    """Whether the step may be started again after it was interrupted; otherwise the run ends with the error."""
     borrows_session: bool = True
     """Whether `apply` sends statements of the project: they run with the settings of the project's own sessions, and
-    what they change of the session is undone before the step's check is asked."""
+    what they change in the session is undone before the step's check is asked."""
     always_on_command: ClassVar[bool] = False
-    """Whether the command of its name does it in any case: neither `when` nor `check` is asked then, as of backup."""
+    """Whether the command of the same name always runs the step: neither `when` nor `check` is asked then, as for
+    backup."""
     needs_check: ClassVar[bool] = False
-    """Whether the file must declare a `check`, because the step can not compare by itself."""
+    """Whether the file must declare a `check`, because the step cannot compare by itself."""
     leaves_others_alone: ClassVar[bool] = False
-    """Whether applying it cannot give a later step more to do, as a backup cannot; else plans say that it may."""
+    """Whether applying it never gives a later step more to do, like a backup; otherwise plans say that it may."""
     has_when: bool = False
     """Whether the file declares a `when` for this step, which may keep it from running; set as `has_check` is."""
     has_check: bool = False
@@ -240,75 +242,75 @@ class Step(Unit, ABC):
 
     @abstractmethod
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """What would be done, read in a READ ONLY transaction; empty means done.
+        """Returns what would be done, read in a READ ONLY transaction; empty means done.
 
-        Never raises because something does not exist yet: that is a Deferred. Never empty because it could not look.
+        What does not exist yet, or cannot be read, is a Deferred: neither an error nor an empty result.
         """
 
     def done_reason(self, context: Context) -> str:
-        """Why nothing is to be done, where `changes` found nothing and no check was declared."""
+        """Returns why nothing is to be done, if `changes` found nothing and no check was declared."""
         return "as declared"
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
-        """What the step may do beyond these changes once earlier steps were applied; None where nothing.
+        """Returns what the step may do beyond these changes once earlier steps are applied; None for nothing.
 
-        Asked for a plan in which earlier steps have changes. Never raises for what is wrong with the step: `changes`
-        does that. A deletion that the plan does not show is never made, so it is not among the actions.
+        Called for a plan in which earlier steps have changes. Does not raise for errors of the step: `changes` does
+        that. Deletion is not among the actions: one that the plan does not show is never made.
         """
         return Bounds(frozenset(Action) - {Action.DELETE, Action.NOOP})
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        """Slow work outside any transaction, such as hashing passwords, just before `apply`."""
+        """Does slow work outside any transaction, such as hashing passwords, just before `apply`."""
 
     def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
-        """The changes of a transactional step, cut into parts that are applied and committed one after the other.
+        """Cuts the changes of a transactional step into parts that are applied and committed one after the other.
 
-        One part, as here, is the rule: all or nothing. Where a run is cut off between two parts, the next run finds
-        by `changes` what is left.
+        The default is one part: all or nothing. If a run is interrupted between two parts, the next run finds the rest
+        by `changes`.
         """
         return (changes,)
 
     @abstractmethod
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        """Makes the changes. Never commits; raises a leaf of StepError where it can not."""
+        """Makes the changes. Never commits; raises a leaf of StepError on failure."""
 
     def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
-        """What these changes overwrite, a line each and without secrets; a run warns of it, and the ledger keeps it."""
+        """Returns what these changes overwrite, a line each, without secrets, for a warning and the ledger."""
         return ()
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
-        """What a reader of the plan should know besides; read in the READ ONLY transaction, whatever a check said."""
+        """Returns findings for the reader of the plan; called in the READ ONLY transaction, whatever a check said."""
         return ()
 
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
-        """The changes, each with its statements under the name SQL of `after`, as far as they can be known."""
+        """Returns the changes, each with its statements under the key SQL of `after`, as far as they are known."""
         return changes
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
-        """Names of the declared fixtures that this step takes care of."""
+        """Returns the names of the declared fixtures that this step writes."""
         return ()
 
     def problems(self, project: Project) -> Sequence[Problem]:
-        """What is wrong with what the step was given, as far as that shows without a database; for `validate`."""
+        """Returns the problems of the step's options that are visible without a database; for `validate`."""
         return ()
 
     def inputs(self, project: Project) -> Sequence[Path]:
-        """Files whose contents belong to the configuration's digest."""
+        """Returns the files whose contents belong to the digest of the configuration."""
         return ()
 
     def heads(self, project: Project) -> Sequence[str]:
-        """Revisions that the step's own files lead to; a plan notes them."""
+        """Returns the newest revisions in the step's own files; a plan records them."""
         return ()
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A question in SQL, sent together with all others in one pipeline.
+    """A question in SQL, sent in one pipeline with all others.
 
     Attributes:
-        missing: The answer where a table, column or schema does not exist; None means unknown.
-        borrows_session: Whether it is asked with the settings of the project's own sessions, such as search_path; else
-            only names of pg_catalog are found.
+        missing: The answer if a table, column or schema does not exist; None means unknown.
+        borrows_session: Whether it is asked with the settings of the project's own sessions, such as search_path;
+            otherwise only names of pg_catalog are found.
     """
 
     statement: str | sql.Composable
@@ -321,12 +323,13 @@ class Check(ABC):
     """A read-only question about the database or files. Overrides either `probe` and `answer`, or `ask`.
 
     Attributes:
-        Argument: What the value beside the key has to be: a StepModel or any type pydantic validates. None allowed
-            by `type[None]` unions lets the bare key stand alone.
-        borrows_session: Whether `ask` sends statements of the project, which run with its own sessions' settings.
-        asked_after: Whether the answer must be yes after the step was applied.
-        only_in_when: Whether the question is about this run, and so makes no sense as a `check`.
-        is_settled: Whether no step of the run can change the answer, because it is not about what the database holds.
+        Argument: The type of the argument: a StepModel or any type that pydantic validates. A union with None allows
+            the key without an argument.
+        borrows_session: Whether `ask` sends statements of the project, which run with the settings of its own sessions.
+        asked_after: Whether the answer must be yes after the step is applied.
+        only_in_when: Whether the question is about this run, so that it is allowed in `when` only.
+        is_settled: Whether the answer stays the same during a run, because it does not depend on the database's
+            content.
     """
 
     key: ClassVar[str]
@@ -343,31 +346,31 @@ class Check(ABC):
         self.source = source
 
     def probe(self) -> Probe | None:
-        """The question as SQL; None where `ask` answers instead."""
+        """Returns the question as SQL; None if `ask` answers instead."""
         return None
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
-        """Reads the probe's rows."""
+        """Returns the answer from the rows of the probe."""
         raise NotImplementedError
 
     def ask(self, context: Context) -> Answer:
-        """Answers by other means; costs its own round trips."""
+        """Returns the answer by other means, at the cost of further round trips."""
         raise NotImplementedError
 
     def beforehand(self) -> Answer | None:
-        """The answer where the file and the environment alone give it; None where anything has to be looked at."""
+        """Returns the answer if the file and the environment suffice for it; None otherwise."""
         return None
 
     def problems(self) -> Sequence[Problem]:
-        """What is wrong with what the check was given, as far as that shows without a database; for `validate`."""
+        """Returns the problems of the check's argument that are visible without a database; for `validate`."""
         return ()
 
     def marks(self) -> tuple[str, ...]:
-        """Ids that the ledger row of a success carries, for `once`."""
+        """Returns ids that the ledger row of a success carries, for `once`."""
         return ()
 
     def about(self) -> tuple[str, ...]:
-        """Names of the steps that the question is about; each must exist, and none may ask back."""
+        """Returns the names of the steps that the question is about; they must exist and not ask about this one."""
         return ()
 
 
@@ -381,14 +384,14 @@ UNKNOWN = Unknown.UNKNOWN
 
 
 class Value(ABC):
-    """A value function: what `{$key: argument}` stands for. Also the way secrets come in.
+    """A value function, written `{$key: argument}`; also the source of secrets.
 
     Attributes:
-        secret: The result is masked everywhere.
-        needs_database: Only usable in fixtures, where there is a connection.
-        borrows_session: Whether one that needs the database sees the search_path of the project's own sessions.
-        create_only: The result is written when a row is created and never compared.
-        verbatim: The argument is handed over as the file wrote it, its own variables and functions untouched.
+        secret: Whether the result is masked everywhere.
+        needs_database: Whether it is only usable in fixtures, with a connection.
+        borrows_session: Whether it sees the search_path of the project's own sessions, if it needs the database.
+        create_only: Whether the result is written when a row is created, and never compared.
+        verbatim: Whether the argument is passed as written in the file, its variables and functions unresolved.
     """
 
     key: ClassVar[str]
@@ -399,37 +402,37 @@ class Value(ABC):
     verbatim: ClassVar[bool] = False
 
     def is_secret(self, argument: Any) -> bool:
-        """Whether the result is a secret for this argument, as the file wrote it."""
+        """Returns whether the result is a secret for this argument, as written in the file."""
         return self.secret
 
     def variables(self, argument: Any) -> tuple[str, ...]:
-        """Names of the variables that it reads by itself for this argument, as the file wrote it."""
+        """Returns the names of the variables that it reads itself for this argument, as written in the file."""
         return ()
 
     def check(self, argument: Any) -> None:
-        """Raises ValueError, without the secret, for an argument that `resolve` is going to refuse. Makes nothing.
+        """Raises ValueError, without the secret, for an argument that `resolve` would refuse. Has no other effect.
 
-        Asked when the file is read, and by plans for rows to create, so that `apply` is not the first to meet a
-        mistake. Parts of the argument that are not known by then are `UNKNOWN`.
+        Called when the file is read, and by plans for rows to create, so that mistakes are found before `apply`. Parts
+        of the argument that are not known yet are `UNKNOWN`.
         """
         return
 
     @abstractmethod
     def resolve(self, context: Context, argument: Any) -> object:
-        """The value; raises ValueError with a reason, and without the secret, where there is none."""
+        """Returns the value; raises ValueError with a reason, without the secret, on failure."""
 
     def is_compared(self, argument: Any) -> bool:
-        """Whether `holds` judges existing rows for this argument, as the file wrote it.
+        """Returns whether `holds` compares existing rows for this argument, as written in the file.
 
-        Only of a `create_only` function, as the whole value of a column, in modes update and sync. Raises ValueError
-        for an argument that can not be right.
+        Called only for a `create_only` function that is the whole value of a column, in modes update and sync. Raises
+        ValueError for an argument that cannot be right.
         """
         return False
 
     def holds(self, context: Context, argument: Any, stored: str | None) -> bool:
-        """Whether the text in an existing row still stands for the argument; where not, `resolve` makes a new one.
+        """Returns whether the text in an existing row still matches the argument; if not, `resolve` makes a new one.
 
-        Asked of many rows at once, in threads, and never of a row that is to be created. What the answer depends on
-        beside argument and text must not change within a run. Raises as `resolve` does.
+        Called for many rows at once, in threads, and never for a row to be created. The answer must depend only on the
+        argument, the text, and what is constant during a run. Raises as `resolve` does.
         """
         raise NotImplementedError
