@@ -6,8 +6,8 @@
     Check   a read-only question: yes, no, unknown   revision, rows, table, sql, ...
     Value   what `{$key: argument}` stands for       $password, $env, $file, ...
 
-A class of one's own is registered by a hook (hookspecs.py); one instance is made for each place of the file that
-uses it, after its options were validated. Instances keep no state between calls.
+A plugin registers its classes by a hook (hookspecs.py); one instance is made for each use in the file, after its
+options are validated. Instances keep no state between calls.
 """
 
 from __future__ import annotations

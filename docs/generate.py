@@ -100,7 +100,7 @@ CONTRACTS = (step.Step, step.Gate, step.Scope, step.Check, step.Probe, step.Valu
 
 
 def pages() -> dict[str, str]:
-    """Every page by the name of its file."""
+    """Returns every page by its file name."""
     made = {
         "commands.md": commands(),
         "file.md": file(),
@@ -199,7 +199,7 @@ def checks() -> Iterator[str]:
 
 
 def _model(kind: type[step.Check]) -> dict[str, Any] | None:
-    """The definition with keys of its own that a check's argument may be."""
+    """Returns the definition of a check's argument if it has keys."""
     found = [
         each for name, each in DEFINITIONS.items() if name.startswith(f"check.{kind.key}") and "properties" in each
     ]
@@ -253,7 +253,7 @@ def hooks() -> Iterator[str]:
 
 
 def _members(kind: type) -> Iterator[str]:
-    """Fields, then public methods and properties, each with its docstring as a comment."""
+    """Yields fields, then public methods and properties, each with its docstring as a comment."""
     fields = [f"{name}: {text}" for name, text in inspect.get_annotations(kind).items() if not name.startswith("_")]
     if fields:
         yield "\n".join(fields)
@@ -268,7 +268,7 @@ def _members(kind: type) -> Iterator[str]:
 
 
 def _signature(function: Callable[..., Any]) -> str:
-    """Annotations stand as text in the code, so that they come in quotes."""
+    """Returns the signature without the quotes of postponed annotations."""
     return str(inspect.signature(function)).replace("'", "")
 
 
@@ -335,7 +335,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _docstring(kind: type) -> str:
-    """The class docstring; attributes as a list."""
+    """Returns the class docstring, with attributes as a list."""
     lines = []
     for line in (inspect.getdoc(kind) or "").splitlines():
         name, colon, text = line.strip().partition(":")
