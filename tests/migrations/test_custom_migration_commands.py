@@ -1,4 +1,4 @@
-"""docs/how-to/projects-with-their-own-way.md, each way of it on a project that has it."""
+"""Runs each example of docs/how-to/custom-migration-commands.md on a project that needs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.cli.project import Project
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "projects-with-their-own-way.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "custom-migration-commands.md"
 HEAD = 'version: 1\nname: shop\ndatabase: {url: "${DATABASE_URL}"}\nsteps:\n'
 
 FLASK = """
