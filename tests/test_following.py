@@ -90,4 +90,4 @@ def test_the_command_says_when_it_is_reached_and_answers_4_when_not(
     assert (waited.returncode, "there are still changes to make in migrate" in waited.stderr) == (4, True)
     assert waited.stderr.count("waiting: for changes of others in migrate\n") == 1
     project.apply()
-    assert "reached: the database is as bootstrap.yaml declares" in command.run("apply", "--follow").stderr
+    assert "reached: the database matches bootstrap.yaml" in command.run("apply", "--follow").stderr

@@ -57,7 +57,7 @@ def last_words(project: TrialProject) -> str:
 
 def test_what_was_done_by_hand_is_called_no_other_runs_work(project: TrialProject, meanwhile: Meanwhile) -> None:
     meanwhile("CREATE TABLE one ()")
-    assert last_words(project) == "nothing left to do: it was done meanwhile"
+    assert last_words(project) == "nothing left to do: the changes were made in the meantime"
 
 
 def test_what_turned_out_unneeded_under_the_lock_is_told_with_its_reason(

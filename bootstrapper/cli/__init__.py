@@ -22,28 +22,45 @@ from bootstrapper.errors import ExitCode
 from bootstrapper.masking import Masker
 
 _COMMANDS = {
-    "plan": "bootstrapper.cli.plan:plan",
-    "apply": "bootstrapper.cli.apply:apply",
-    "status": "bootstrapper.cli.status:status",
-    "upgrade": "bootstrapper.cli.revisions:upgrade",
-    "downgrade": "bootstrapper.cli.revisions:downgrade",
-    "stamp": "bootstrapper.cli.revisions:stamp",
-    "revision": "bootstrapper.cli.revisions:revision",
-    "history": "bootstrapper.cli.history:history",
-    "pull": "bootstrapper.cli.pull:pull",
-    "wait": "bootstrapper.cli.wait:wait",
-    "migrate": "bootstrapper.cli.step_types:migrate",
-    "seed": "bootstrapper.cli.step_types:seed",
-    "backup": "bootstrapper.cli.step_types:backup",
-    "restore": "bootstrapper.cli.restore:restore",
-    "backups": "bootstrapper.cli.backups:backups",
-    "validate": "bootstrapper.cli.validate:validate",
-    "config": "bootstrapper.cli.config:config",
-    "plugins": "bootstrapper.cli.plugins:plugins",
-    "lock": "bootstrapper.cli.lock:lock",
-    "url": "bootstrapper.cli.url:url",
-    "dev": "bootstrapper.cli.dev:dev",
+    "Every day": {
+        "plan": "bootstrapper.cli.plan:plan",
+        "apply": "bootstrapper.cli.apply:apply",
+        "status": "bootstrapper.cli.status:status",
+        "validate": "bootstrapper.cli.validate:validate",
+    },
+    "Database": {
+        "wait": "bootstrapper.cli.wait:wait",
+        "migrate": "bootstrapper.cli.step_types:migrate",
+        "upgrade": "bootstrapper.cli.revisions:upgrade",
+        "downgrade": "bootstrapper.cli.revisions:downgrade",
+        "stamp": "bootstrapper.cli.revisions:stamp",
+        "revision": "bootstrapper.cli.revisions:revision",
+    },
+    "Fixtures": {
+        "seed": "bootstrapper.cli.step_types:seed",
+        "pull": "bootstrapper.cli.pull:pull",
+    },
+    "Backups": {
+        "backup": "bootstrapper.cli.step_types:backup",
+        "backups": "bootstrapper.cli.backups:backups",
+        "restore": "bootstrapper.cli.restore:restore",
+    },
+    "Inspect": {
+        "history": "bootstrapper.cli.history:history",
+        "lock": "bootstrapper.cli.lock:lock",
+        "config": "bootstrapper.cli.config:config",
+    },
+    "Set up": {
+        "dev": "bootstrapper.cli.dev:dev",
+        "url": "bootstrapper.cli.url:url",
+        "plugins": "bootstrapper.cli.plugins:plugins",
+    },
 }
+_EXIT_CODES = """
+Exit codes: 0 done or nothing to do, 1 a step failed, 2 wrong usage or configuration, 3 a bug in bootstrapper,
+4 changes are pending, 5 database unreachable, 6 refused (not retryable), 7 lock not available, 8 a change that was
+not in the plan, 9 refused by a guard, 10 database ahead of this code, 130 or 143 interrupted. 5 and 7 are retryable.
+"""
 
 
 @click.group(
@@ -51,19 +68,15 @@ _COMMANDS = {
     lazy=_COMMANDS,
     aliases={"setup": "apply", "migration": "revision"},
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="bootstrapper", message="%(prog)s %(version)s")
 def group() -> None:
-    """Brings a PostgreSQL database to the state that bootstrap.yaml declares, and proves it.
-
-    Exit codes: 0 done or nothing to do, 1 a step failed, 2 usage or configuration, 3 a bug, 4 changes are pending,
-    5 database unreachable, 6 refused for good, 7 lock not free, 9 refused by a guard, 10 database ahead of this code,
-    130 or 143 interrupted. 5 and 7 are worth another try.
-    """
+    """Bring a PostgreSQL database to the state that bootstrap.yaml declares, and verify it."""
 
 
 def run() -> NoReturn:
-    """The program. Ends the process without taking the interpreter apart, which would cost as much as a quick run."""
+    """Runs the program and ends the process without finalising the interpreter, which costs as much as a quick run."""
     code = main()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
@@ -76,17 +89,17 @@ def run() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit code; the only place where errors become words."""
+    """Runs one command and returns its exit code; the only place that prints errors."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     masker = Masker()
     prepare()
     try:
         with interruption_raises():
             code = group.main(given, prog_name="bootstrapper", standalone_mode=False, obj=masker)
-    except SystemExit:  # click's answer to a reader of its help who went away
+    except SystemExit:  # raised by click where the reader of its help closed the pipe
         silence(sys.stdout)
         code = ExitCode.DONE
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug gets its traceback, and exit code 3
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug is printed with its traceback, exit code 3
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)
         shown = {"as_json": _wants_json(given), "colour": colour, "with_traceback": "--traceback" in given}
         code = failures.report(error, masker, **shown)
@@ -97,6 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    """Read by hand, because an error in the arguments themselves is printed as asked, too."""
+    """Reads the option without click: errors in the arguments themselves have to be JSON as well."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     return any(first == "--log-format=json" or (first, second) == ("--log-format", "json") for first, second in pairs)

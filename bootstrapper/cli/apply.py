@@ -1,4 +1,4 @@
-"""`apply`: makes the changes and prints what was done, also for the commands that run steps of one type."""
+"""`apply`: makes the changes and prints a summary; other commands that write do so through it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:  # what commands about migrations do is loaded by those comman
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,
-    click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing."),
-    click.option("--follow", is_flag=True, help="Takes no lock and writes nothing: waits until others are done."),
-    click.option("--force", is_flag=True, help="Asks no check beforehand; never repeats rows or revisions."),
+    click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing."),
+    click.option("--follow", is_flag=True, help="Wait until other runs are done; takes no lock, writes nothing."),
+    click.option("--force", is_flag=True, help="Do not ask checks beforehand; never repeats rows or revisions."),
 )
 def apply(invocation: Invocation, *, dry_run: bool, follow: bool, force: bool) -> int:
-    """Bring the database to the declared state (also: setup)."""
+    """Bring the database to the declared state (alias: setup)."""
     if follow:
         others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format}
         options.refuse_beside("--follow", others, "a follower makes no changes and shows no plan")
@@ -58,12 +58,13 @@ def apply_all(
     force: bool = False,
     nothing: str | None = None,
 ) -> None:
-    """Runs.
+    """Makes the changes and prints a summary.
 
     Args:
-        explicit: Options for the step of the type, from the command line.
-        operation: What the command makes of the step of the type.
-        nothing: What is said where nothing had to be done.
+        types: Types of the steps to run; empty for all.
+        explicit: Options from the command line for the step of the type.
+        operation: Replaces the step of the type, such as a migrate step by a downgrade.
+        nothing: The summary if there was nothing to do.
     """
     with Reporter(invocation, command) as reporter:
         asked = request(invocation, reporter.emit, types=types, explicit=explicit, operation=operation, force=force)
@@ -74,7 +75,7 @@ def apply_all(
 
 
 def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, nothing: str | None = None) -> Outcome:
-    """Runs inside a report that is under way, and says how it ended."""
+    """Makes the changes within an open report and prints a summary."""
     outcome = api.apply(asked, reporter.journal.command)
     reporter.journal.plan = outcome.plan
     reporter.say(_last_words(invocation, reporter, outcome, nothing))
@@ -84,10 +85,11 @@ def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, noth
 
 
 def follow_others(invocation: Invocation) -> int:
-    """Waits until the declared state is reached by others."""
+    """Waits until other runs have reached the declared state."""
     with Reporter(invocation, "apply") as reporter:
         is_reached = api.follow(request(invocation, reporter.emit))
-        reporter.say(f"reached: the database is as {invocation.file.name} declares" if is_reached else "went on")
+        ahead = "not reached: the database is ahead of this code, which the file accepts"
+        reporter.say(f"reached: the database matches {invocation.file.name}" if is_reached else ahead)
     return ExitCode.DONE
 
 
@@ -95,16 +97,18 @@ def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, no
     if outcome.applied:
         return reporter.journal.summary(outcome.seconds)
     if outcome.plan.pending:
-        return "nothing left to do: " + ("; ".join(_found_unneeded(reporter, outcome.plan)) or "it was done meanwhile")
+        return "nothing left to do: " + (
+            "; ".join(_found_unneeded(reporter, outcome.plan)) or "the changes were made in the meantime"
+        )
     if nothing:
         return nothing + "".join(_why_not(outcome.plan))
     if invocation.step or invocation.skip:
         return "nothing to do: no chosen step has changes" + "".join(_why_not(outcome.plan))
-    return f"nothing to do: the database is as {invocation.file.name} declares"
+    return f"nothing to do: the database matches {invocation.file.name}"
 
 
 def _found_unneeded(reporter: Reporter, plan: Plan) -> Iterator[str]:
-    """What was pending, and had no changes at its turn under the lock, with the reason."""
+    """Yields the steps that were pending but had no changes at their turn under the lock, with the reason."""
     pending = {step.name for step in plan.steps if step.has_changes}
     for event in reporter.journal.steps:
         if isinstance(event, StepUnchanged) and event.step in pending:
@@ -113,13 +117,13 @@ def _found_unneeded(reporter: Reporter, plan: Plan) -> Iterator[str]:
 
 
 def _why_not(plan: Plan) -> Iterator[str]:
-    """What `when` answered for steps that were asked for by their type or name."""
+    """Yields the answer of `when` for each step that it skipped, although the command names its type or the step."""
     for step in plan.steps:
         if step.state is State.SKIPPED and step.when is not None:
             yield f"; {step.name} is not needed: {step.when.reason}"
 
 
 def connect(invocation: Invocation) -> str:
-    """How to get at a server that only this folder knows."""
+    """Returns how to connect to the embedded server."""
     again = invocation.again
     return f"connect: bootstrapper dev psql{again} · URL: bootstrapper dev url{again}"

@@ -1,4 +1,4 @@
-"""`backups list` and `backups verify`: which backups there are, and whether one is good."""
+"""`backups`: lists backups and verifies one."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ _RUN = 8
 
 @click.group(cls=Group)
 def backups() -> None:
-    """Look at the backups, or verify one."""
+    """List the backups, or verify one."""
 
 
 @backups.command(name="list")
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def list_(invocation: Invocation) -> int:
-    """List the backups in the folders of the file's backup steps, newest first.
+    """List the backups of the file's backup steps, newest first.
 
-    RUN is the end of the run's id, as `restore --run` takes it. A backup is verified if its dump is as long as when it
-    was read back whole; `backups verify` reads it again. Where BOOTSTRAPPER_PLAN_KEY is set, it has to be signed, too.
+    RUN is the end of the run's id, for `restore --run`. A backup counts as verified if its dump has the length of the
+    one that was read back after it was taken; `backups verify` reads it again. If BOOTSTRAPPER_PLAN_KEY is set, it must
+    also be signed.
     """
     found = restoring.listed(request(invocation))
     print_data(_json(found) if invocation.format == "json" else _text(found))
@@ -50,9 +51,9 @@ def list_(invocation: Invocation) -> int:
     *options.WHERE,
     options.timeout,
     *options.PRINTING,
-    click.option("--restore", is_flag=True, help="Also restores it, on a server to throw away, and counts the rows."),
+    click.option("--restore", is_flag=True, help="Restore it on a temporary server and count the rows."),
     identity,
-    click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
+    click.option("--no-manifest", is_flag=True, help="Accept FILE without a manifest to verify it with."),
 )
 def verify(invocation: Invocation, *, backup: str, restore: bool, identity: Path | None, no_manifest: bool) -> int:
     """Compare a backup with its checksum, and read it to its end."""
@@ -61,14 +62,14 @@ def verify(invocation: Invocation, *, backup: str, restore: bool, identity: Path
         wanted = Wanted(file=backup, needs_manifest=not no_manifest, identity=identity)
         done = restoring.verify(asked, wanted, by_restoring=restore)
         for deviation in done.restored.deviations if done.restored is not None else ():
-            reporter.emit(Warned(deviation, "Compare with the database, if no one had analysed the table for long."))
+            reporter.emit(Warned(deviation, "Compare with the database: the statistics may have been stale."))
         reporter.say(_verdict(done))
     return ExitCode.DONE
 
 
 def _verdict(done: Verified) -> str:
-    read = "its checksum is right, and it" if done.has_manifest else "it"
-    said = f"good: {done.backup.rpartition('/')[2]}: {read} can be read to its end"
+    checksum = "checksum matches, " if done.has_manifest else ""
+    said = f"good: {done.backup.rpartition('/')[2]}: {checksum}readable to its end"
     if done.restored is None:
         return said
     tables, rows = len(done.restored.rows), sum(done.restored.rows.values())
@@ -107,7 +108,7 @@ def _state(listed: Listed) -> str:
 
 
 def _shown(backup: Backup) -> str:
-    """From here, where it lies below."""
+    """Returns the path, relative to the working directory if it is below it."""
     here = Path.cwd()
     return str(backup.path.relative_to(here)) if backup.path.is_relative_to(here) else backup.where
 

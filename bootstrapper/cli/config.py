@@ -1,4 +1,4 @@
-"""`config`: the configuration as it is understood, and the schema that editors check it with."""
+"""`config`: prints the configuration after all overlays, and the JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bootstrapper.errors import ExitCode
 
 @click.group(cls=Group)
 def config() -> None:
-    """Show the configuration, or its schema."""
+    """Show the configuration, or its JSON Schema."""
 
 
 @config.command()
 @takes(*options.WHERE, *options.PRINTING)
 def show(invocation: Invocation) -> int:
-    """Print the file with the environment's overlay merged in."""
+    """Print the file, merged with the overlay of the environment."""
     print_data(api.config_text(request(invocation)).rstrip("\n"))
     return ExitCode.DONE
 

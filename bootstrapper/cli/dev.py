@@ -1,4 +1,4 @@
-"""`dev`: the embedded server that `database.url: embedded:FOLDER` names."""
+"""`dev`: starts, stops and removes the embedded server of `database.url: embedded:FOLDER`."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ _SHARED = (*options.WHERE, *options.PRINTING)
 
 @click.group(cls=Group)
 def dev() -> None:
-    """Handle the embedded server."""
+    """Manage the embedded server."""
 
 
 @dev.command()
 @takes(*_SHARED)
 def start(invocation: Invocation) -> int:
-    """Start the server; it stays up until `dev stop`."""
+    """Start the server; it runs until `dev stop`."""
     target = _server(invocation).start()
     invocation.masker.learn(target.password)
-    _say(invocation, f"the server runs at {target.where}")
+    _say(invocation, f"server running at {target.where}")
     return ExitCode.DONE
 
 
 @dev.command()
 @takes(*_SHARED)
 def stop(invocation: Invocation) -> int:
-    """Stop the server; its data stays."""
+    """Stop the server; its data is kept."""
     server = _server(invocation)
     was_running = server.is_running
     server.stop()
-    _say(invocation, "the server is stopped" if was_running else "the server was not running")
+    _say(invocation, "server stopped" if was_running else "server was not running")
     return ExitCode.DONE
 
 
 @dev.command()
 @takes(*_SHARED)
 def url(invocation: Invocation) -> int:
-    """Print the URL, password included, and nothing else."""
+    """Print the URL of the server, with the password."""
     print_data(_running(invocation).url())
     return ExitCode.DONE
 
@@ -57,23 +57,23 @@ def url(invocation: Invocation) -> int:
 @dev.command(context_settings={"ignore_unknown_options": True})
 @takes(*_SHARED, click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PSQL OPTIONS]"))
 def psql(invocation: Invocation, *, arguments: tuple[str, ...]) -> int:
-    """Open psql; whatever follows `--` is handed on to it."""
+    """Open psql; arguments after `--` are passed to it."""
     target = _running(invocation)
     program = bin_folder() / "psql"
     os.execvpe(program, [str(program), *arguments], {**invocation.variables, **target.client_environment()})  # noqa: S606
 
 
 @dev.command()
-@takes(*_SHARED, click.option("--yes", is_flag=True, help="Does not ask."))
+@takes(*_SHARED, click.option("--yes", is_flag=True, help="Do not ask."))
 def reset(invocation: Invocation, *, yes: bool) -> int:
-    """Remove the server with all its data."""
+    """Remove the server and all its data."""
     server = _server(invocation)
     if not server.exists:
-        _say(invocation, "there is nothing to remove")
+        _say(invocation, "nothing to remove: the server does not exist")
         return ExitCode.DONE
-    require_yes(f"Remove {server.folder} with all its data?", yes=yes, nothing="nothing was removed")
+    require_yes(f"Remove {server.folder} and all its data?", yes=yes, nothing="nothing was removed")
     server.reset()
-    _say(invocation, f"{server.folder} is removed")
+    _say(invocation, f"removed {server.folder}")
     return ExitCode.DONE
 
 
@@ -85,7 +85,7 @@ def _running(invocation: Invocation) -> Target:
     target = _server(invocation).target()
     if target is None:
         hint = f"Start it with `bootstrapper dev start{invocation.again}`."
-        raise EmbeddedServerError("it is not running", hint=hint)
+        raise EmbeddedServerError("not running", hint=hint)
     invocation.masker.learn(target.password)
     return target
 

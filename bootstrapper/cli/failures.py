@@ -1,4 +1,4 @@
-"""From an exception to an exit code and to words on stderr."""
+"""Turns an exception into an exit code and into an error message on stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from bootstrapper import __version__
+from bootstrapper.cli.groups import Misuse
 from bootstrapper.cli.jsonlog import head
 from bootstrapper.cli.output import RED, paint, print_message
 from bootstrapper.cli.signals import Terminated
@@ -27,23 +28,33 @@ from bootstrapper.errors import (
 from bootstrapper.masking import Masker
 from bootstrapper.plan import JSONValue
 from bootstrapper.postgres.blockers import Blocker
-from bootstrapper.wording import cut, error_lines, one_line
+from bootstrapper.wording import cut, error_lines, listed, one_line
 
 
 def known(error: BaseException) -> BootstrapperError | None:
-    """The error as one of ours; None is a bug."""
+    """Returns the error as one of ours; None is a bug."""
     if isinstance(error, click.Abort):
         return known(error.__cause__ or KeyboardInterrupt())
     if isinstance(error, Terminated):
         return RunTerminated("SIGTERM")
     if isinstance(error, KeyboardInterrupt | EOFError):
         return RunInterrupted("SIGINT")
-    if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx else "bootstrapper"
-        return UsageError(error.format_message(), hint=f"Try `{path} --help`.")
     if isinstance(error, click.ClickException):
-        return UsageError(error.format_message())
+        return _misuse(error)
     return error if isinstance(error, BootstrapperError) else None
+
+
+def _misuse(error: click.ClickException) -> UsageError:
+    """Returns click's error in the style of the others: no capital, no full stop, a guess as the hint."""
+    message, hint = error.format_message().removesuffix("."), None
+    if isinstance(error, click.UsageError):
+        hint = f"Try `{error.ctx.command_path if error.ctx else 'bootstrapper'} --help`."
+    if isinstance(error, Misuse):
+        hint = error.hint
+    if isinstance(error, click.NoSuchOption):
+        message = f"unknown option {error.option_name!r}"
+        hint = f"Did you mean {listed(map(repr, error.possibilities), 'or')}?" if error.possibilities else hint
+    return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
 def exit_code(error: BaseException) -> ExitCode:
@@ -52,7 +63,7 @@ def exit_code(error: BaseException) -> ExitCode:
 
 
 def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False) -> dict[str, JSONValue]:
-    """The error for programs, with the traceback of a bug, and that of the project's code where it is asked for."""
+    """Returns the error as JSON, with the traceback of a bug, and on request that of the project's code."""
     ours = known(error)
     source = ours.source if ours else None
 
@@ -91,7 +102,7 @@ def _blocker(blocker: Blocker) -> dict[str, JSONValue]:
 def report(
     error: BaseException, masker: Masker, *, as_json: bool, colour: bool, with_traceback: bool = False
 ) -> ExitCode:
-    """Says what went wrong, without any secret that was learnt by now."""
+    """Prints the error without secrets known by now and returns the exit code."""
     if as_json:
         said = facts(error, masker, with_traceback=with_traceback)
         print_message(json.dumps({**head(datetime.now(UTC), "error", "error"), **said}))
@@ -116,7 +127,7 @@ def _lines(error: BaseException, masker: Masker, *, colour: bool) -> list[str]:
         return [
             *masker.quote(_traceback(error)).split("\n"),
             f"{label} this is a bug in bootstrapper {__version__}: {one_line(masker.quote(_one_line(error)))}",
-            "hint: Report it with the lines above; they show no secret that bootstrapper knows of.",
+            "hint: Report it with the lines above; secrets known to bootstrapper are masked in them.",
         ]
     if isinstance(ours, InvalidFileError):
         problems = [

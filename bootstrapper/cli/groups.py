@@ -1,26 +1,69 @@
-"""Groups whose commands have all the options: one that stands before the command is told where it belongs."""
+"""A group of commands: help in sections, and hints for a misspelt command and for an option before its command."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
+from bootstrapper.suggestions import nearest
+
+
+class Misuse(click.UsageError):
+    """A usage error with its own hint, instead of the one that names `--help`."""
+
+    def __init__(self, message: str, ctx: click.Context, hint: str) -> None:
+        super().__init__(message, ctx)
+        self.hint = hint
+
 
 class Group(click.Group):
+    """Its commands have all the options, so that an option before the command is an error with a hint."""
+
+    def sections(self) -> Mapping[str, Iterable[str]]:
+        """Headings of the help, each with its commands."""
+        return {"Commands": self.commands}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the commands in the order of the help, not in that of the alphabet."""
+        return [name for names in self.sections().values() for name in names]
+
+    def known(self) -> Iterable[str]:
+        """Names that a misspelt command is compared with."""
+        return self.commands
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes whole summaries, where click cuts those that do not fit on a line."""
+        width = max(map(len, self.list_commands(ctx)))
+        for heading, names in self.sections().items():
+            commands = {f"{name:<{width}}": command for name in names if (command := self.get_command(ctx, name))}
+            with formatter.section(heading):
+                formatter.write_dl([(name, each.get_short_help_str(sys.maxsize)) for name, each in commands.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            message, near = f"unknown command {name!r}", nearest(name, self.known())
+            raise Misuse(message, ctx, f"Did you mean {near!r}?") if near else click.UsageError(message, ctx)
+        return super().resolve_command(ctx, args)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            path = next(self._commands_with(error.option_name, ctx, given), None)
+            option = error.option_name
+            path = next(self._commands_with(option, ctx, given), None)
             if path is None:
                 raise
-            message = f"{error.option_name} stands after the command: {ctx.command_path} {path} {error.option_name} ..."
-            raise click.UsageError(message, ctx) from error
+            message = f"option {option!r} must follow the command"
+            raise Misuse(message, ctx, f"Write `{ctx.command_path} {path} {option} ...`.") from error
 
     def _commands_with(self, option: str, ctx: click.Context, words: Sequence[str]) -> Iterator[str]:
-        """The command among the words, if it has the option; without one there, any command that has it."""
+        """Yields the command among the words if it has the option; if no word is a command, each one that has it."""
         named = [word for word in words if self.get_command(ctx, word) is not None]
         for name in named[:1] or self.list_commands(ctx):
             yield from _paths(name, self.get_command(ctx, name), option, ctx, words)

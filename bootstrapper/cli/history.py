@@ -1,4 +1,4 @@
-"""`history`: which runs there were, and which revisions each of them applied."""
+"""`history`: prints the latest runs with the revisions that each applied."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
     options.timeout,
     options.data_format,
     *options.PRINTING,
-    click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs are shown."),
+    click.option(
+        "--most", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs to show."
+    ),
 )
 def history(invocation: Invocation, *, most: int) -> int:
-    """Show the latest runs with their revisions: when, how long, by whom."""
+    """Show the latest runs and the revisions they applied."""
     with Reporter(invocation, "history") as reporter:
         found = api.history(request(invocation, reporter.emit), most)
         reporter.make_way_for_data()
@@ -55,7 +57,7 @@ def _text(found: list[RunHistory] | None) -> Iterator[str]:
 
 
 def _error(text: str) -> Iterator[str]:
-    """Line by line as it was said then."""
+    """Yields the lines of the error as they were printed by the run."""
     for line in f"error: {text}".splitlines():
         yield from wrapped(f"    {one_line(line)}", hang=6)
 

@@ -1,4 +1,4 @@
-"""`lock show` and `lock break`: who holds the lock, and what to do about one who does not come back."""
+"""`lock`: shows who holds the lock, and breaks it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bootstrapper.units import show_seconds
 
 @click.group(cls=Group)
 def lock() -> None:
-    """Look at the lock, or break it."""
+    """Show who holds the lock, or break it."""
 
 
 @lock.command()
 @takes(*options.WHERE, options.timeout, options.data_format, *options.PRINTING)
 def show(invocation: Invocation) -> int:
-    """Show who holds the lock, since when, and which queries wait for it."""
+    """Show who holds the lock, since when, and what waits for it."""
     with Reporter(invocation, "lock show") as reporter:
         state = api.lock_state(request(invocation, reporter.emit))
         reporter.make_way_for_data()
@@ -38,7 +38,7 @@ def show(invocation: Invocation) -> int:
 
 def _digits(context: click.Context, parameter: click.Parameter, text: str) -> str:
     if not re.fullmatch(rf"[0-9A-Fa-f-]{{{SHORTEST_END},36}}", text):
-        message = f"takes the id of a run, or at least {SHORTEST_END} digits from its end"
+        message = f"must be the id of a run, or at least its last {SHORTEST_END} digits"
         raise click.BadParameter(message, context, parameter)
     return text
 
@@ -47,10 +47,10 @@ def _digits(context: click.Context, parameter: click.Parameter, text: str) -> st
 @click.argument("run_id", callback=_digits)
 @takes(*options.WHERE, options.timeout, *options.PRINTING)
 def break_(invocation: Invocation, *, run_id: str) -> int:
-    """Take the lock away from run RUN_ID: its id, or the end of it.
+    """Take the lock from run RUN_ID: its id, or the end of it.
 
-    Its connections are ended and what they had open is rolled back; should it still live, it is fenced off and writes
-    nothing more. Programs that it started (command and backup steps) are not reached from here.
+    Terminates the connections of the run, so that its open transactions roll back. If the run is still alive, it is
+    fenced off and cannot write any more. Programs that it started (command and backup steps) are not stopped.
     """
     with Reporter(invocation, "lock break") as reporter:
         state = api.break_lock(request(invocation, reporter.emit), run_id)
@@ -87,16 +87,18 @@ def _text(state: LockState | None) -> str:
 
 def _connection(state: LockState) -> str:
     if state.mode == "pooled":
-        return "through a pooler, not to be seen from here"
+        return "through a pooler, state unknown"
     if state.connection is not None:
         return state.connection
     has_lease = state.lease_seconds is not None and state.lease_seconds > 0
-    return "gone: the next run takes over" + (" when its lease is over" if has_lease else "")
+    return "lost: the next run takes over" + (" when the lease expires" if has_lease else "")
 
 
 def _lease(state: LockState) -> str:
     if state.lease_seconds is None:
-        return "none needed: the connection holds the lock"
+        return "none: the connection holds the lock"
     if state.lease_seconds < 0:
-        return f"over for {show_seconds(-state.lease_seconds)}: the next run takes over between two transactions of it"
+        return (
+            f"expired {show_seconds(-state.lease_seconds)} ago: the next run takes over between two of its transactions"
+        )
     return f"{show_seconds(state.lease_seconds)} left"

@@ -1,4 +1,4 @@
-"""Options that several commands share, handed over as one `Invocation`."""
+"""Options shared by several commands, passed to them as one `Invocation`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """What the command line says. A command without one of the options gets its default here.
+    """Shared options of the command line; those that a command does not have keep their default.
 
     Attributes:
-        variables: The process's environment, read here and nowhere below.
-        masker: One for the whole process, so that errors are masked as well.
+        variables: The environment of the process, which no code below the command line reads.
+        masker: The same for the whole process, so that errors are masked as well.
     """
 
     file: Path = DEFAULT_FILE
@@ -51,7 +51,7 @@ class Invocation:
 
     @property
     def again(self) -> str:
-        """The options that another command needs to mean the same file and environment."""
+        """Returns the options that another command needs for the same file and environment."""
         options = []
         if self.environment and self.variables.get(ENVIRONMENT_VARIABLE) != self.environment:
             options.append(f" -e {self.environment}")
@@ -68,7 +68,7 @@ def _seconds(context: click.Context, option: click.Parameter, text: str | None) 
 
 
 def takes(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[_Function], _Function]:
-    """Puts options on a command; its first argument is the Invocation, its own options stay as they are."""
+    """Adds options to a command: shared ones arrive as its Invocation, its own ones as keyword arguments."""
     shared = {each.name for each in fields(Invocation)}
 
     def decorate(command: _Function) -> _Function:
@@ -88,18 +88,18 @@ def takes(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Calla
 
 
 def refuse_beside(option: str, others: Mapping[str, object], reason: str) -> None:
-    """Raises UsageError where one of the others was given, too.
+    """Raises UsageError if one of the others was given as well.
 
     Args:
-        others: What was given by the option's name; whatever counts as false was not.
+        others: The values by the names of their options; a false value was not given.
     """
     given = [name for name, value in others.items() if value]
     if given:
-        raise UsageError(f"{option} does not go with {listed(given, 'or')}: {reason}", hint="Leave one of them out.")
+        raise UsageError(f"{option} cannot be combined with {listed(given, 'or')}: {reason}", hint="Omit one of them.")
 
 
 def was_given(name: str) -> bool:
-    """Whether a parameter of the command at hand stands on the command line, and is not its default."""
+    """Returns whether the parameter stands on the command line of the current command."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
@@ -111,7 +111,7 @@ file = click.option(
     show_default=True,
     envvar=FILE_VARIABLE,
     show_envvar=True,
-    help="The file that declares everything.",
+    help="Configuration file.",
 )
 environment = click.option(
     "-e",
@@ -119,48 +119,45 @@ environment = click.option(
     metavar="NAME",
     envvar=ENVIRONMENT_VARIABLE,
     show_envvar=True,
-    help="Which of the file's environments is meant.",
+    help="Environment declared in the file.",
 )
-step = click.option("--step", multiple=True, metavar="NAME", help="Only this step; may be repeated.")
-skip = click.option("--skip", multiple=True, metavar="NAME", help="All but this step; may be repeated.")
+step = click.option("--step", multiple=True, metavar="NAME", help="Only this step; repeatable.")
+skip = click.option("--skip", multiple=True, metavar="NAME", help="All but this step; repeatable.")
 timeout = click.option(
-    "--timeout", metavar="TIME", callback=_seconds, help="The time the whole run may take, such as 90s or 5m."
+    "--timeout", metavar="TIME", callback=_seconds, help="Time limit of the whole run, such as 90s or 5m."
 )
 plan_format = click.option(
-    "--format", metavar="FORMAT", help="How the plan is printed: text, json, markdown, or what a plugin adds."
+    "--format", metavar="FORMAT", help="Format of the plan: text, json, markdown, or one of a plugin."
 )
 data_format = click.option(
-    "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How data is printed."
+    "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of the output."
 )
 confirm = click.option(
     "--confirm",
     metavar="DATABASE",
-    help="The database's name: writes to it although a protected environment wrote to it last, and does not ask.",
+    help="Write to DATABASE without asking, even if a protected environment wrote to it last.",
 )
 report = click.option(
     "--report",
+    metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also writes what happened as JSON to this file, whatever the outcome.",
+    help="Write a JSON report of the run to FILE, also on failure.",
 )
-overwrite = click.option(
-    "--overwrite", is_flag=True, help="Replaces files that are there and were not made by this command."
-)
+overwrite = click.option("--overwrite", is_flag=True, help="Replace existing files that this command did not write.")
 log_format = click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How events and errors are printed on stderr.",
+    help="Format of events and errors on stderr.",
 )
-quiet = click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-no_color = click.option("--no-color", is_flag=True, help="No colours; so does the variable NO_COLOR.")
-traceback = click.option(
-    "--traceback", is_flag=True, help="Also prints the traceback when the project's migration code fails."
-)
+quiet = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors to stderr.")
+no_color = click.option("--no-color", is_flag=True, help="Disable colours, as the variable NO_COLOR does.")
+traceback = click.option("--traceback", is_flag=True, help="Print the traceback if the project's migration code fails.")
 
 REPORTING = (report, overwrite)
 WHERE = (file, environment)
 SELECTION = (*WHERE, step, skip, timeout)
 PRINTING = (log_format, quiet, no_color)
 RUNNING = (*PRINTING, traceback)
-"""Of the commands that may run code of the project."""
+"""For commands that may run code of the project."""

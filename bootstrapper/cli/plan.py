@@ -1,4 +1,4 @@
-"""`plan`: what would be done, down to the row; `--dry-run` of every command that writes shows the same."""
+"""`plan`: prints what `apply` would change; other commands print their plan for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:  # what commands about migrations do is loaded by those comman
     options.plan_format,
     *options.REPORTING,
     *options.RUNNING,
-    click.option("--sql", is_flag=True, help="Also shows the SQL of each revision and what it locks; runs env.py."),
-    click.option("--exit-code", is_flag=True, help="Answers 4 where changes are pending, 0 where none are."),
+    click.option("--sql", is_flag=True, help="Show the SQL of each revision and its locks; runs env.py."),
+    click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
 )
 def plan(invocation: Invocation, *, sql: bool, exit_code: bool) -> int:
-    """Show what apply would do, and change nothing."""
+    """Show what apply would change, and change nothing."""
     return show_plan(invocation, "plan", sql=sql, pending=ExitCode.PENDING if exit_code else ExitCode.DONE)
 
 
@@ -47,13 +47,14 @@ def show_plan(
     force: bool = False,
     pending: ExitCode = ExitCode.DONE,
 ) -> ExitCode:
-    """Prints the plan to stdout.
+    """Prints the plan to stdout and returns the exit code.
 
     Args:
-        explicit: Options for the step of the type, from the command line.
-        operation: What the command makes of the step of the type.
+        types: Types of the steps to plan; empty for all.
+        explicit: Options from the command line for the step of the type.
+        operation: Replaces the step of the type, such as a migrate step by a downgrade.
         sql: Whether changes show their statements.
-        pending: The exit code where the plan has changes.
+        pending: The exit code if the plan has changes.
     """
     with Reporter(invocation, command) as reporter:
         asked = request(
@@ -69,7 +70,7 @@ def show_plan(
 
 
 def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:
-    """What makes text of a plan in the format that was asked for, as wide as the terminal is."""
+    """Returns the renderer for the requested format, as wide as the terminal."""
     render = api.renderer(asked, invocation.format or "text")
     render.width = columns()
     return render

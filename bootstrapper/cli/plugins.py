@@ -1,4 +1,4 @@
-"""`plugins`: what is installed, and what it brings."""
+"""`plugins`: lists the installed plugins with what they add."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _KIND = len("renderers") + 1
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """Show the plugins."""
+    """List the installed plugins."""
 
 
 @plugins.command("list")
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def list_plugins(invocation: Invocation) -> int:
-    """List plugins with the steps, checks, values and renderers that they bring."""
+    """List plugins with their steps, checks, values and renderers."""
     found = api.plugins(request(invocation))
     if invocation.format == "json":
         print_data(jsontext.dumps([asdict(info) for info in found]))
@@ -39,7 +39,7 @@ def list_plugins(invocation: Invocation) -> int:
 
 
 def _lines(info: PluginInfo) -> Iterator[str]:
-    unlisted = "" if info.listed else ": installed, but not listed under plugins:, so not imported"
+    unlisted = "" if info.listed else ": installed but not imported, as it is not listed under plugins:"
     yield from wrapped(one_line(f"{info.name} ({info.origin}){unlisted}"), hang=len(_INDENT))
     brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
     for kind, names in brought.items():

@@ -1,4 +1,4 @@
-"""`restore`: puts a backup back, after showing what it replaces and asking."""
+"""`restore`: shows what a backup replaces, asks, and restores it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ identity = click.option(
     "--identity",
     metavar="KEYFILE",
     type=click.Path(path_type=Path),
-    help="A private key for an encrypted backup; that of the backup step if left out.",
+    help="Private key of an encrypted backup; by default that of the backup step.",
 )
 _NOTHING = "nothing was restored"
 
@@ -42,20 +42,25 @@ _NOTHING = "nothing was restored"
     options.plan_format,
     *options.REPORTING,
     *options.PRINTING,
-    click.option("--run", metavar="ID", help="The backup that this run took: its id, or the end of it."),
-    click.option("--latest", is_flag=True, help="The newest verified backup of this database."),
-    click.option("--no-manifest", is_flag=True, help="Takes FILE although nothing vouches for what is in it."),
+    click.option("--run", metavar="ID", help="Restore the backup of this run: its id, or the end of it."),
+    click.option("--latest", is_flag=True, help="Restore the newest verified backup of this database."),
+    click.option("--no-manifest", is_flag=True, help="Accept FILE without a manifest to verify it with."),
     identity,
-    click.option("--partial", is_flag=True, help="Takes a backup that leaves something out; it replaces everything."),
-    click.option("--in-place", is_flag=True, help="Into the database that there is, in one transaction."),
-    click.option("--terminate", is_flag=True, help="Ends the sessions of all who are connected."),
+    click.option("--partial", is_flag=True, help="Accept a partial backup, which still replaces everything."),
+    click.option("--in-place", is_flag=True, help="Restore into the existing database, in one transaction."),
+    click.option("--terminate", is_flag=True, help="Terminate all other sessions of the database."),
     click.option(
-        "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="How many connections read the dump."
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Number of connections that restore in parallel.",
     ),
-    click.option("--drop-old", is_flag=True, help="Drops the databases that earlier restores put aside."),
-    click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
+    click.option("--drop-old", is_flag=True, help="Drop the databases that earlier restores kept."),
+    click.option("--yes", is_flag=True, help="Do not ask; not sufficient in a protected environment."),
     options.confirm,
-    click.option("--dry-run", is_flag=True, help="Shows what would be replaced, and changes nothing."),
+    click.option("--dry-run", is_flag=True, help="Show what would be replaced, and change nothing."),
 )
 def restore(
     invocation: Invocation,
@@ -73,15 +78,18 @@ def restore(
     yes: bool,
     dry_run: bool,
 ) -> int:
-    """Put a backup back: FILE, the one that a run took (--run), or the newest one (--latest).
+    """Restore a backup: FILE, that of a run, or the latest.
 
-    The dump is checked, then read into a new database beside the old one, which gives its name to the new one at last
-    and is kept as DATABASE_before_RUN until `restore --drop-old`. Shows first what is replaced, and asks. In a
-    protected environment the database's name has to be typed, or given with --confirm.
+    Verifies the dump, then restores it into a new database, which finally takes the name of the old one. The old
+    database is kept as DATABASE_before_RUN until `restore --drop-old`. Shows what is replaced, then asks. A protected
+    environment requires the name of the database, typed or given with --confirm.
     """
     consent = Consent(yes, invocation.confirm)
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
-        raise UsageError("name one backup: FILE, --run ID or --latest; or --drop-old for what earlier ones put aside")
+        raise UsageError(
+            "restore requires exactly one of FILE, --run, --latest and --drop-old",
+            hint="Run `bootstrapper backups list` to see them.",
+        )
     if drop_old:
         about_dump = {"--no-manifest": no_manifest, "--identity": identity, "--partial": partial, "--jobs": jobs > 1}
         others = {**about_dump, "--in-place": in_place, "--terminate": terminate, "--format": invocation.format}
@@ -109,10 +117,10 @@ def restore(
             if dry_run:
                 return ExitCode.DONE
             database = plan.database.database
-            consent.require(invocation, f"Replace database {database} by this backup?", database, _NOTHING)
+            consent.require(invocation, f"Replace database {database} with this backup?", database, _NOTHING)
             done = restoring.restore(asked, chosen, plan, in_place=in_place, terminate=terminate, jobs=jobs)
         name = chosen.where.rpartition("/")[2]
-        reporter.say(f"restored: database {database} is as {name} has it, in {show_seconds(done.seconds)}")
+        reporter.say(f"restored: database {database} from {name} in {show_seconds(done.seconds)}")
         reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
     return ExitCode.DONE
 
@@ -124,7 +132,7 @@ def _inputs(backup: str | None, identity: Path | None) -> Iterator[Path]:
         yield Path(backup)
         yield manifest_path(Path(backup))
         with suppress(OSError):
-            yield from Path(backup).iterdir()  # a dump may be a folder
+            yield from Path(backup).iterdir()  # a dump in directory format
 
 
 @contextmanager
@@ -138,7 +146,7 @@ def _shown(
     terminate: bool,
     jobs: int,
 ) -> Iterator[tuple[Plan, Chosen]]:
-    """Prints what would be replaced, and gives it."""
+    """Prints what would be replaced and yields it."""
     render = plan_renderer(invocation, asked)
     with restoring.preview(asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (plan, chosen):
         reporter.journal.plan = plan
@@ -149,7 +157,7 @@ def _shown(
 
 def _what_was_kept(invocation: Invocation, kept: str, *, in_place: bool) -> str:
     if in_place:
-        return f"what was there before is in {kept}"
+        return f"the previous contents are in {kept}"
     return f"the old database is kept as {kept}; drop it with: bootstrapper restore --drop-old{invocation.again}"
 
 
@@ -161,10 +169,10 @@ def _drop_old(invocation: Invocation, consent: Consent, *, dry_run: bool) -> int
         for name, size in found.items():
             print_data(f"- database {name} ({show_size(size)})")
         if not found:
-            reporter.say(f"nothing to drop: no database is kept from before a restore of {database}")
+            reporter.say(f"nothing to drop: no database was kept by a restore of {database}")
         if dry_run or not found:
             return ExitCode.DONE
-        question = f"Drop {counted(len(found), 'database')} for good?"
+        question = f"Drop {counted(len(found), 'database')} permanently?"
         consent.require(invocation, question, database, "nothing was dropped")
         restoring.drop_kept(asked, list(found))
         reporter.say(f"dropped: {', '.join(found)}")

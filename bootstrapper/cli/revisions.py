@@ -1,4 +1,4 @@
-"""`upgrade`, `downgrade`, `stamp`, `revision`: Alembic's commands, under the lock and through the worker."""
+"""`upgrade`, `downgrade`, `stamp`, `revision`: the commands of Alembic, under the lock and in the worker."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from bootstrapper.events import once
 from bootstrapper.migrations.relative import RELATIVE
 from bootstrapper.operations import Operation
 from bootstrapper.plan import Plan
+from bootstrapper.wording import counted
 
 _TYPES = ("migrate",)
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows what would be done, and changes nothing.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
 _SHARED = (
     *options.WHERE,
     options.step,
@@ -37,12 +38,12 @@ _SHARED = (
     _DRY_RUN,
 )
 _NAME = re.compile(r"\w[\w.]{0,31}")
-_NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, and no option
+_NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, not an option
 
 
 def _named(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     if text == "":
-        raise click.BadParameter("the name is empty", context, parameter)
+        raise click.BadParameter("must not be empty", context, parameter, "TARGET")
     return text
 
 
@@ -50,9 +51,12 @@ def _named(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.argument("target", required=False, callback=_named)
 @takes(*_SHARED)
 def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int:
-    """Apply the revisions up to TARGET: head, heads, a revision, label@head or +N; the file's own if left out."""
+    """Apply the revisions up to TARGET.
+
+    TARGET is head, heads, a revision, label@head or +N; by default the target in the file.
+    """
     operation = operations.upgrade(None if target is None else _absolute(invocation, target))
-    nothing = f"nothing to do: {target or 'the target'} is reached"
+    nothing = f"nothing to do: {target or 'the target'} is already reached"
     return _run(invocation, "upgrade", operation, dry_run=dry_run, nothing=nothing)
 
 
@@ -60,13 +64,13 @@ def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int
 @click.argument("target", callback=_named)
 @takes(
     *_SHARED,
-    click.option("--yes", is_flag=True, help="Does not ask; not enough in a protected environment."),
+    click.option("--yes", is_flag=True, help="Do not ask; not sufficient in a protected environment."),
 )
 def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) -> int:
-    """Take revisions back down to TARGET: a revision, base or -N.
+    """Revert the revisions above TARGET.
 
-    Shows first what would be dropped, and asks. In a protected environment the database's name has to be typed, or
-    given with --confirm.
+    TARGET is a revision, base or -N. Shows what is dropped, then asks. A protected environment requires the name of the
+    database, typed or given with --confirm.
     """
     target = _absolute(invocation, target)
     with Reporter(invocation, "downgrade") as reporter:
@@ -75,8 +79,8 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) 
         if dry_run or not shown.pending:
             return ExitCode.DONE
         database = shown.database.database
-        question = f"Take back {len(_revisions(shown))} of the revisions of database {database}?"
-        Consent(yes, invocation.confirm).require(invocation, question, database, "nothing was taken back")
+        question = f"Revert {counted(len(_revisions(shown)), 'revision')} of database {database}?"
+        Consent(yes, invocation.confirm).require(invocation, question, database, "nothing was reverted")
         agreed = operations.downgrade(target, _revisions(shown))
         apply_asked(invocation, reporter, replace(asked, operation=agreed, sql=False))
     return ExitCode.DONE
@@ -86,15 +90,18 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) 
 @click.argument("target", callback=_named)
 @takes(*_SHARED)
 def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
-    """Note that the database is at TARGET (base, head, heads, a revision), and run nothing."""
-    nothing = f"nothing to do: the database is stamped {target}"
+    """Record TARGET as the revision of the database, and run nothing.
+
+    TARGET is base, head, heads or a revision.
+    """
+    nothing = f"nothing to do: the database is already stamped {target}"
     return _run(invocation, "stamp", operations.stamp(target), dry_run=dry_run, nothing=nothing)
 
 
 def _name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    """What Alembic takes for one name and stores: with a blank in it, it could not be told from two."""
+    """Refuses what Alembic would store but later read as several names, such as a name with a blank."""
     if text is not None and not _NAME.fullmatch(text):
-        raise click.BadParameter("takes one name of up to 32 letters, digits, _ and .", context, parameter)
+        raise click.BadParameter("must be one name of up to 32 letters, digits, _ and .", context, parameter)
     return text
 
 
@@ -102,16 +109,16 @@ def _name(context: click.Context, parameter: click.Parameter, text: str | None) 
 @click.argument("message")
 @takes(
     *_SHARED,
-    click.option("--autogenerate", is_flag=True, help="Fills it with what the models have and the database lacks."),
-    click.option("--head", default="head", show_default=True, help="The revision that it follows, or base."),
-    click.option("--splice", is_flag=True, help="Lets it follow one that is no head."),
-    click.option("--branch-label", metavar="LABEL", callback=_name, help="A label for the branch that it begins."),
-    click.option("--depends-on", metavar="REVISION", multiple=True, help="A revision that it needs; may be repeated."),
-    click.option("--rev-id", metavar="ID", callback=_name, help="Its identifier, in place of a random one."),
-    click.option("--version-path", metavar="FOLDER", help="Which of several version folders it goes to."),
+    click.option("--autogenerate", is_flag=True, help="Generate its operations by comparing models and database."),
+    click.option("--head", metavar="PARENT", default="head", show_default=True, help="Parent revision, or base."),
+    click.option("--splice", is_flag=True, help="Allow a parent that is not a head."),
+    click.option("--branch-label", metavar="LABEL", callback=_name, help="Label of the branch that begins here."),
+    click.option("--depends-on", metavar="REVISION", multiple=True, help="Revision that it depends on; repeatable."),
+    click.option("--rev-id", metavar="ID", callback=_name, help="Identifier, instead of a random one."),
+    click.option("--version-path", metavar="FOLDER", help="Version folder of the file, if there are several."),
 )
 def revision(invocation: Invocation, *, message: str, dry_run: bool, **given: object) -> int:
-    """Write a new revision file from the project's template (also: migration)."""
+    """Write a new revision file (alias: migration)."""
     arguments = {"message": message, **given, "depends_on": list(given["depends_on"]) or None}  # type: ignore[call-overload]
     written: list[Path] = []
     code = _run(invocation, "revision", operations.revision(arguments, written), dry_run=dry_run, nothing=None)
@@ -128,7 +135,7 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
 
 
 def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
-    """Prints what a downgrade would do, and gives it."""
+    """Prints the plan of a downgrade and returns it."""
     render = plan_renderer(invocation, asked)
     plan = reporter.journal.plan = api.plan(asked, "downgrade")
     reporter.make_way_for_data()
@@ -142,5 +149,5 @@ def _revisions(plan: Plan) -> list[str]:
 
 def _absolute(invocation: Invocation, target: str) -> str:
     if target.startswith("-") and not RELATIVE.fullmatch(target):
-        raise UsageError(f"there is no option {target}", hint="A target below is written as -1, -2 and so on.")
+        raise UsageError(f"unknown option {target!r}", hint="Write a relative target as -1, -2 and so on.")
     return api.relative_target(request(invocation, types=_TYPES), target)

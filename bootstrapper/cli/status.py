@@ -1,4 +1,4 @@
-"""`status`: how the database stands, who holds the lock, and what the last run did."""
+"""`status`: prints the state of each step, the last run and the holder of the lock."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _MOST_NAMES = 5
 @click.command()
 @takes(*options.SELECTION, options.data_format, *options.RUNNING)
 def status(invocation: Invocation) -> int:
-    """Show how the database stands and what the last run did."""
+    """Show the state of the database and the last run."""
     with Reporter(invocation, "status") as reporter:
         found = api.status(request(invocation, reporter.emit))
         reporter.make_way_for_data()
         mask = invocation.masker.mask
         print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
-    if found.errors:  # after all that is known
+    if found.errors:  # after everything known was printed
         raise found.errors[0]
     return ExitCode.DONE
 
@@ -53,7 +53,7 @@ def _last(plan: Plan) -> str:
     if not unknown:
         return wording.totals(plan)
     told = f"{wording.totals(plan)} " if plan.pending else ""
-    return f"{told}Nothing is known of {wording.listed(unknown)}."
+    return f"{told}State unknown: {wording.listed(unknown)}."
 
 
 def _step(step: PlannedStep, width: int) -> Iterator[str]:

@@ -14,20 +14,26 @@ from bootstrapper.cli.plan import show_plan
 from bootstrapper.errors import ExitCode
 
 _SHARED = (*options.SELECTION, options.plan_format, *options.REPORTING, options.confirm, *options.RUNNING)
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Shows the plan, and changes nothing.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
 
 
 @click.command()
 @takes(*_SHARED, _DRY_RUN)
 def migrate(invocation: Invocation, *, dry_run: bool) -> int:
-    """Run only the migrations; of `when`, only what it says of the environment counts."""
+    """Run only the migrations.
+
+    Of the conditions under `when`, only `environment` is evaluated.
+    """
     return _run(invocation, "migrate", dry_run=dry_run)
 
 
 @click.command()
 @takes(*_SHARED, _DRY_RUN)
 def seed(invocation: Invocation, *, dry_run: bool) -> int:
-    """Write only the declared rows; of `when`, only what it says of the environment counts."""
+    """Write only the declared rows.
+
+    Of the conditions under `when`, only `environment` is evaluated.
+    """
     return _run(invocation, "seed", dry_run=dry_run)
 
 
@@ -35,10 +41,10 @@ def _local_file(context: click.Context, parameter: click.Parameter, text: str | 
     if text is None:
         return None
     if "://" in text:
-        told = "takes a local file; a remote place goes under `directory` of the backup step"
-        raise click.BadParameter(told, context, parameter)
+        message = "must be a local file; a remote place goes under `directory` of the backup step"
+        raise click.BadParameter(message, context, parameter, "FILE")
     if not text:
-        raise click.BadParameter("the name is empty", context, parameter)
+        raise click.BadParameter("must not be empty", context, parameter, "FILE")
     return Path(text)
 
 
@@ -46,10 +52,9 @@ def _local_file(context: click.Context, parameter: click.Parameter, text: str | 
 @click.argument("destination", metavar="[FILE]", required=False, type=click.Path(dir_okay=False), callback=_local_file)
 @takes(*_SHARED, _DRY_RUN)
 def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -> int:
-    """Take a backup, whatever `when` and `check` of its step ask for.
+    """Take a backup, regardless of `when` and `check` of its step.
 
-    Without FILE it gets a dated name, and older ones go as `keep` says; with FILE that one, as plain SQL if it ends in
-    .sql.
+    Without FILE, the name holds the date and `keep` applies to older backups. If FILE ends in .sql, it is plain SQL.
     """
     explicit: dict[str, object] = {"overwrite": True} if invocation.overwrite else {}
     if destination is not None:

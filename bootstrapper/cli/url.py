@@ -1,4 +1,4 @@
-"""`url`: the database's address, for whatever else needs it."""
+"""`url`: prints the URL of the database for other programs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bootstrapper.errors import ExitCode
     click.option(
         "--driver",
         type=click.Choice(["asyncpg", "psycopg", "psycopg2"]),
-        help="For SQLAlchemy with this driver: postgresql+DRIVER://.",
+        help="Driver for SQLAlchemy: postgresql+DRIVER://.",
     ),
 )
 def url(invocation: Invocation, *, driver: str | None) -> int:
-    """Print the database's URL, password included, and nothing else.
+    """Print the URL of the database, with the password.
 
-    Starts the embedded server where it does not run; `dev stop` ends it.
+    Starts the embedded server if it is not running; `dev stop` stops it.
     """
     print_data(api.url(request(invocation), driver))
     return ExitCode.DONE

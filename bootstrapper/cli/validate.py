@@ -1,4 +1,4 @@
-"""`validate`: reads the file and everything it names, without any database."""
+"""`validate`: reads the file and all files that it names, without a database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bootstrapper.wording import counted
 @click.command()
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def validate(invocation: Invocation) -> int:
-    """Check the file without connecting to any database."""
+    """Check the file without connecting to a database."""
     found = api.validate(request(invocation))
     print_data(_json(found) if invocation.format == "json" else _text(found))
     return ExitCode.DONE

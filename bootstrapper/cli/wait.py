@@ -17,13 +17,13 @@ from bootstrapper.errors import ExitCode
     "--for",
     "access",
     type=click.Choice(["read-write", "read-only", "any"]),
-    help="What the database has to take; as the file says if left out.",
+    help="Queries that the database must accept; by default as in the file.",
 )
 @takes(*options.WHERE, options.timeout, *options.REPORTING, *options.PRINTING)
 def wait(invocation: Invocation, *, access: str | None) -> int:
-    """Wait until the database takes connections and writes."""
+    """Wait until the database accepts connections and writes."""
     explicit = {"access": access} if access else None
     with Reporter(invocation, "wait") as reporter:
         api.wait(request(invocation, reporter.emit, types=("wait",) if explicit else (), explicit=explicit))
-        reporter.say("ready: the database takes connections")
+        reporter.say("ready: the database accepts connections")
     return ExitCode.DONE

@@ -38,9 +38,9 @@ steps:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("s3://keeper:hidden@bucket/one.dump", "takes a local file"),
-        ("file:///tmp/one.dump", "takes a local file"),
-        ("", "the name is empty"),
+        ("s3://keeper:hidden@bucket/one.dump", "must be a local file"),
+        ("file:///tmp/one.dump", "must be a local file"),
+        ("", "must not be empty"),
         ("one.dump.age", "has to be encrypted"),
     ],
 )

@@ -67,7 +67,7 @@ def test_apply_says_what_it_did_and_then_that_nothing_is_to_do(project: Project)
     assert first.stdout == ""
     assert first.stderr.splitlines()[-1].startswith("done: 2 steps applied, in ")
     assert second.returncode == 0
-    assert second.stderr.splitlines()[-1] == "nothing to do: the database is as bootstrap.yaml declares"
+    assert second.stderr.splitlines()[-1] == "nothing to do: the database matches bootstrap.yaml"
     assert rows(project, b"SELECT body FROM notes") == [("Grüße",)]
 
 
@@ -230,7 +230,7 @@ def test_validate_needs_no_database(offline: Project) -> None:
 def test_wait_only_waits(project: Project) -> None:
     run = project.run("wait")
     assert run.returncode == 0, run.stderr
-    assert run.stderr.splitlines()[-1] == "ready: the database takes connections"
+    assert run.stderr.splitlines()[-1] == "ready: the database accepts connections"
     assert rows(project, b"SELECT to_regclass('notes')") == [(None,)]
 
 

@@ -46,7 +46,7 @@ def test_url_prints_the_url_and_nothing_else(started: Project) -> None:
 def test_start_does_not_print_the_password(started: Project) -> None:
     run = started.run("dev", "start")
     password = psycopg.conninfo.conninfo_to_dict(started.run("dev", "url").stdout.strip())["password"]
-    assert "the server runs at 127.0.0.1:" in run.stderr
+    assert "server running at 127.0.0.1:" in run.stderr
     assert run.stdout == ""
     assert str(password) not in run.stderr
 
@@ -78,8 +78,8 @@ def test_how_to_connect_names_file_and_environment_where_they_are_needed(started
 
 
 def test_url_of_a_stopped_server_is_an_error_with_a_hint(started: Project) -> None:
-    assert started.run("dev", "stop").stderr == "the server is stopped\n"
-    assert started.run("dev", "stop").stderr == "the server was not running\n"
+    assert started.run("dev", "stop").stderr == "server stopped\n"
+    assert started.run("dev", "stop").stderr == "server was not running\n"
     run = started.run("dev", "url")
     assert (run.returncode, run.stdout) == (5, "")
     assert "hint: Start it with `bootstrapper dev start`." in run.stderr
@@ -95,7 +95,7 @@ def test_reset_without_a_person_and_without_yes_is_refused(started: Project) -> 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 9), (b"\x04", 9), (b"y\n", 0)])
 def test_reset_asks_a_person_and_no_is_no(started: Project, answer: bytes, code: int) -> None:
     shown, ended = on_terminal(started, ["dev", "reset"], answer)
-    assert "with all its data? [y/N]" in shown
+    assert "and all its data? [y/N]" in shown
     assert ended == code
     assert (started.folder / "server" / "data" / "PG_VERSION").exists() is (code != 0)
 
@@ -103,4 +103,4 @@ def test_reset_asks_a_person_and_no_is_no(started: Project, answer: bytes, code:
 def test_reset_with_yes_removes_the_data(started: Project) -> None:
     assert started.run("dev", "reset", "--yes").returncode == 0
     assert not (started.folder / "server" / "data" / "PG_VERSION").exists()
-    assert started.run("dev", "reset", "--yes").stderr == "there is nothing to remove\n"
+    assert started.run("dev", "reset", "--yes").stderr == "nothing to remove: the server does not exist\n"

@@ -22,8 +22,8 @@ SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["plna"], "there is no command 'plna'; did you mean 'plan'?"),
-        (["plan", "--exitcode"], "No such option"),
+        (["plna"], "unknown command 'plna'\nhint: Did you mean 'plan'?"),
+        (["plan", "--exitcode"], "unknown option '--exitcode'\nhint: Did you mean '--exit-code'?"),
         (["plan", "--timeout", "5"], "'5' is not a time; write it as"),
         (
             ["plan", "--timeout", "99999999999999999999h"],
@@ -32,23 +32,32 @@ SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT 
         (["plan", "--timeout", "25d"], "'25d' is too long a time"),
         (["plan", "--timeout", "५s"], "'५s' is not a time; write it as"),
         (["plan", "surplus"], "unexpected extra argument"),
-        (["dev", "strat"], "No such command"),
-        (["-e", "production", "apply"], "-e stands after the command: bootstrapper apply -e ..."),
-        (["--file=x.yaml", "dev", "url"], "--file stands after the command: bootstrapper dev url --file ..."),
-        (["lock", "--environment", "x", "show"], "after the command: bootstrapper lock show --environment ..."),
-        (["--dry-run", "setup"], "--dry-run stands after the command: bootstrapper setup --dry-run ..."),
-        (["-q"], "-q stands after the command: bootstrapper plan -q ..."),
-        (["--oops", "plan"], "No such option"),
+        (["dev", "strat"], "unknown command 'strat'\nhint: Did you mean 'start'?"),
+        (
+            ["-e", "production", "apply"],
+            "option '-e' must follow the command\nhint: Write `bootstrapper apply -e ...`.",
+        ),
+        (["--file=x.yaml", "dev", "url"], "Write `bootstrapper dev url --file ...`."),
+        (["lock", "--environment", "x", "show"], "Write `bootstrapper lock show --environment ...`."),
+        (["--dry-run", "setup"], "Write `bootstrapper setup --dry-run ...`."),
+        (["-q"], "Write `bootstrapper plan -q ...`."),
+        (["--oops", "plan"], "unknown option '--oops'\nhint: Try `bootstrapper --help`."),
         (["plan", "-f", "missing.yaml"], "missing.yaml"),
         (["plan", "--step", "nots"], "the file has no step 'nots'"),
         (["plan", "--step", "notes", "--skip", "notes"], "step 'notes' is both chosen and skipped"),
         (["migrate", "--step", "notes"], "the file has no step that uses 'migrate'"),
-        (["apply", "--follow", "--force"], "--follow does not go with --force: a follower makes no changes"),
-        (["apply", "--follow", "--dry-run", "--format", "json"], "--follow does not go with --dry-run or --format"),
-        (["restore", "--drop-old", "--in-place", "--jobs", "2"], "--drop-old does not go with --jobs or --in-place"),
-        (["restore", "--latest", "--no-manifest"], "--latest does not go with --no-manifest"),
-        (["restore", "a.dump", "--in-place", "--jobs", "2"], "--in-place does not go with --jobs"),
-        (["pull", "notes", "--inline", "5"], "--inline means nothing without --into"),
+        (["apply", "--follow", "--force"], "--follow cannot be combined with --force: a follower makes no changes"),
+        (
+            ["apply", "--follow", "--dry-run", "--format", "json"],
+            "--follow cannot be combined with --dry-run or --format",
+        ),
+        (
+            ["restore", "--drop-old", "--in-place", "--jobs", "2"],
+            "--drop-old cannot be combined with --jobs or --in-place",
+        ),
+        (["restore", "--latest", "--no-manifest"], "--latest cannot be combined with --no-manifest"),
+        (["restore", "a.dump", "--in-place", "--jobs", "2"], "--in-place cannot be combined with --jobs"),
+        (["pull", "notes", "--inline", "5"], "--inline requires --into"),
         (["apply", "--report", "bootstrap.yaml"], "bootstrap.yaml would be overwritten, and is read by this command"),
     ],
 )
@@ -68,12 +77,12 @@ def test_help_and_version_are_0(offline: Project, arguments: list[str]) -> None:
     assert run.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["dev"]])
-def test_without_a_command_the_help_is_printed(offline: Project, arguments: list[str]) -> None:
+@pytest.mark.parametrize(("arguments", "heading"), [([], "Every day:"), (["dev"], "Commands:")])
+def test_without_a_command_the_help_is_printed(offline: Project, arguments: list[str], heading: str) -> None:
     run = offline.spawn(*arguments)
     assert run.returncode == 2
     assert run.stderr.startswith("Usage: bootstrapper")
-    assert "Commands:" in run.stderr
+    assert heading in run.stderr
 
 
 def test_every_problem_of_the_file_is_said_at_once_with_its_place(offline: Project) -> None:

@@ -79,7 +79,7 @@ def test_with_two_heads_it_says_all_else_and_then_the_error(migrated: Project) -
     assert line_of(done.stdout, "migrate") == "? migrate unknown: bootstrap.yaml:10:23: there are 2 heads: left, right"
     assert line_of(done.stdout, "seed") == "= seed done: as declared"
     assert "last run: number 1, apply, done" in done.stdout
-    assert done.stdout.endswith("1 to run. Nothing is known of migrate.\n")
+    assert done.stdout.endswith("1 to run. State unknown: migrate.\n")
     assert done.stderr.splitlines()[-2].endswith("there are 2 heads: left, right")
 
 

@@ -23,7 +23,7 @@ def test_a_second_apply_needs_no_live_view(project: Project) -> None:
     text, code = on_terminal(project, ["apply"])
     assert code == 0
     assert CURSOR_HIDDEN not in text
-    assert text.splitlines()[-1] == "nothing to do: the database is as bootstrap.yaml declares"
+    assert text.splitlines()[-1] == "nothing to do: the database matches bootstrap.yaml"
 
 
 def test_a_plan_has_colours_only_where_they_are_wanted(project: Project) -> None:

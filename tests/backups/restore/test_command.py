@@ -85,16 +85,16 @@ def test_in_a_protected_environment_the_name_has_to_be_given(corner_shop: Shop) 
 def test_one_backup_has_to_be_named(corner_shop: Shop) -> None:
     for arguments in ([], ["--latest", "--run", "deadbeef"], ["a.dump", "--latest"], ["a.dump", "--drop-old"]):
         refused = corner_shop.run("restore", *arguments, "--yes")
-        assert (refused.returncode, "name one backup" in refused.stderr) == (2, True)
+        assert (refused.returncode, "requires exactly one of FILE" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("typed", "without_effect"),
     [
-        ("--latest --in-place --jobs 2", "--in-place does not go with --jobs"),
-        ("--latest --no-manifest", "--latest does not go with --no-manifest"),
+        ("--latest --in-place --jobs 2", "--in-place cannot be combined with --jobs"),
+        ("--latest --no-manifest", "--latest cannot be combined with --no-manifest"),
         *(
-            (f"--drop-old {option}", f"--drop-old does not go with {option.split()[0]}")
+            (f"--drop-old {option}", f"--drop-old cannot be combined with {option.split()[0]}")
             for option in ("--in-place", "--terminate", "--jobs 2", "--no-manifest", "--partial", "--format json")
         ),
     ],
