@@ -22,8 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.tools import BIN, DATABASE, DURABLE, Tool, print_table, show
-from bootstrapper.postgres.clienttools import find_tools
-from bootstrapper.units import parse_size, show_size
+from bootstrapper.config.units import parse_size, show_size
+from bootstrapper.postgres.server.clienttools import find_tools
 from tests.servers import Server, path_bin, running_server, wheel_bin
 
 FILE = """\

@@ -11,42 +11,42 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bootstrapper.hookspecs import hookimpl as hookimpl
-    from bootstrapper.plan import Action as Action
-    from bootstrapper.plan import Answer as Answer
-    from bootstrapper.plan import Bounds as Bounds
-    from bootstrapper.plan import Change as Change
-    from bootstrapper.plan import Deferred as Deferred
-    from bootstrapper.plan import Finding as Finding
-    from bootstrapper.plan import Plan as Plan
-    from bootstrapper.renderer import Renderer as Renderer
-    from bootstrapper.step import Check as Check
-    from bootstrapper.step import Context as Context
-    from bootstrapper.step import Gate as Gate
-    from bootstrapper.step import Probe as Probe
-    from bootstrapper.step import Scope as Scope
-    from bootstrapper.step import Step as Step
-    from bootstrapper.step import StepModel as StepModel
-    from bootstrapper.step import Value as Value
+    from bootstrapper.plans import Action as Action
+    from bootstrapper.plans import Answer as Answer
+    from bootstrapper.plans import Bounds as Bounds
+    from bootstrapper.plans import Change as Change
+    from bootstrapper.plans import Deferred as Deferred
+    from bootstrapper.plans import Finding as Finding
+    from bootstrapper.plans import Plan as Plan
+    from bootstrapper.plugin.hooks import hookimpl as hookimpl
+    from bootstrapper.plugin.renderer import Renderer as Renderer
+    from bootstrapper.plugin.step import Check as Check
+    from bootstrapper.plugin.step import Context as Context
+    from bootstrapper.plugin.step import Gate as Gate
+    from bootstrapper.plugin.step import Probe as Probe
+    from bootstrapper.plugin.step import Scope as Scope
+    from bootstrapper.plugin.step import Step as Step
+    from bootstrapper.plugin.step import StepModel as StepModel
+    from bootstrapper.plugin.step import Value as Value
 
 _HOMES = {
-    "Action": "plan",
-    "Answer": "plan",
-    "Bounds": "plan",
-    "Change": "plan",
-    "Check": "step",
-    "Context": "step",
-    "Deferred": "plan",
-    "Finding": "plan",
-    "Gate": "step",
-    "Plan": "plan",
-    "Probe": "step",
-    "Renderer": "renderer",
-    "Scope": "step",
-    "Step": "step",
-    "StepModel": "step",
-    "Value": "step",
-    "hookimpl": "hookspecs",
+    "Action": "plans",
+    "Answer": "plans",
+    "Bounds": "plans",
+    "Change": "plans",
+    "Check": "plugin.step",
+    "Context": "plugin.step",
+    "Deferred": "plans",
+    "Finding": "plans",
+    "Gate": "plugin.step",
+    "Plan": "plans",
+    "Probe": "plugin.step",
+    "Renderer": "plugin.renderer",
+    "Scope": "plugin.step",
+    "Step": "plugin.step",
+    "StepModel": "plugin.step",
+    "Value": "plugin.step",
+    "hookimpl": "plugin.hooks",
 }
 
 __all__ = [

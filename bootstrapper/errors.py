@@ -47,7 +47,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from bootstrapper.postgres.blockers import Blocker
+    from bootstrapper.postgres.lock.blockers import Blocker
 
 
 class ExitCode(IntEnum):

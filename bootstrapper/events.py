@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bootstrapper.plan import PlannedStep
+from bootstrapper.plans import PlannedStep
 
 
 @dataclass(frozen=True)

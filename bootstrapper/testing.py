@@ -15,10 +15,10 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from bootstrapper.api import Request, apply, plan
-from bootstrapper.opening import opened
-from bootstrapper.plan import PlannedStep
-from bootstrapper.step import Step
+from bootstrapper.api.run import apply, plan
+from bootstrapper.engine.open import Request, opened
+from bootstrapper.plans import PlannedStep
+from bootstrapper.plugin.step import Step
 
 __all__ = ["Request", "assert_step_contract", "snapshot"]
 

@@ -18,11 +18,14 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bootstrapper import builtins, events, hookspecs, step
+from bootstrapper import events
+from bootstrapper.builtin import registry
 from bootstrapper.cli import group, jsonlog
+from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
-from bootstrapper.renderer import Renderer
-from bootstrapper.schema import attributes, json_schema, summary
+from bootstrapper.plugin import hooks as hookspecs
+from bootstrapper.plugin import step
+from bootstrapper.plugin.renderer import Renderer
 
 FOLDER = Path(__file__).parent / "reference"
 GAP = "\n\n"
@@ -156,7 +159,7 @@ def file() -> Iterator[str]:
 def steps() -> Iterator[str]:
     yield "# Steps"
     yield "The built-in steps. Every entry of `steps:` also takes the [keys of all steps](file.md#steps)."
-    for kind in builtins.bootstrapper_steps():
+    for kind in registry.bootstrapper_steps():
         yield f"## {kind.uses}"
         yield summary(kind)
         yield _docstring(kind)
@@ -186,7 +189,7 @@ def checks() -> Iterator[str]:
         "written as one key with its argument. `all`, `any` and `not` combine checks; a list means `all`. `not` leaves "
         "unknown unchanged."
     )
-    for kind in builtins.bootstrapper_checks():
+    for kind in registry.bootstrapper_checks():
         yield f"## {kind.key}"
         yield summary(kind)
         yield _docstring(kind)
@@ -214,7 +217,7 @@ def values() -> Iterator[str]:
         "Arguments nest: `{$password: {$file: /run/secrets/admin}}`. In a fixture, `$ref` refers to a row of another "
         "fixture: `fixture.label`, `fixture.label.column`, or `{fixture: {key: value}}`."
     )
-    for kind in builtins.bootstrapper_values():
+    for kind in registry.bootstrapper_values():
         yield f"## {kind.key}"
         yield summary(kind)
         yield _docstring(kind)

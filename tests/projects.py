@@ -9,10 +9,12 @@ from typing import Any
 
 import psycopg
 
-from bootstrapper import api
-from bootstrapper.api import Outcome, Request, Status
+from bootstrapper.api import inspection, run
+from bootstrapper.api.inspection import Status
+from bootstrapper.api.run import Outcome
+from bootstrapper.engine.open import Request
 from bootstrapper.events import Event
-from bootstrapper.plan import Plan
+from bootstrapper.plans import Plan
 from tests.waiting import at_most
 
 HEAD = """
@@ -44,13 +46,13 @@ class TrialProject:
         return Request(file=file, variables=variables, emit=self.events.append, **settings)
 
     def plan(self, **options: Any) -> Plan:
-        return api.plan(self.request(**options))
+        return run.plan(self.request(**options))
 
     def apply(self, **options: Any) -> Outcome:
-        return api.apply(self.request(**options))
+        return run.apply(self.request(**options))
 
     def status(self, **options: Any) -> Status:
-        return api.status(self.request(**options))
+        return inspection.status(self.request(**options))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database, autocommit=True) as connection:

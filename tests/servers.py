@@ -22,7 +22,7 @@ from typing import IO
 
 import psycopg
 
-from bootstrapper.postgres import namespace
+from bootstrapper.postgres.server import namespace
 from tests.majors import chosen_bin, major_of
 from tests.waiting import at_most
 

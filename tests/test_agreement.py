@@ -9,13 +9,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from bootstrapper import builtins, document
-from bootstrapper.api import Request
-from bootstrapper.envelope import DatabaseConfig, FixtureConfig, LedgerConfig, LimitsConfig
+from bootstrapper.builtin import registry
+from bootstrapper.config import document
+from bootstrapper.config.models import DatabaseConfig, FixtureConfig, LedgerConfig, LimitsConfig
+from bootstrapper.engine.json_schema import json_schema
+from bootstrapper.engine.open import Request, resolve
 from bootstrapper.errors import InvalidFileError
-from bootstrapper.opening import resolve
-from bootstrapper.schema import json_schema
-from bootstrapper.step import Step, Unit
+from bootstrapper.plugin.step import Step, Unit
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 VALUES = (  # no quoted number: what comes out of a variable is one, and so the parser takes it
@@ -47,7 +47,7 @@ ONLY_THE_PARSER_KNOWS = {
 
 
 def steps() -> Iterator[tuple[str, str]]:
-    for kind in builtins.bootstrapper_steps():
+    for kind in registry.bootstrapper_steps():
         for name, field in kind.With.model_fields.items():
             key = field.alias or name
             if (kind.uses, key) not in (("migrate", "script_location"), ("migrate", "cwd")):  # any folder, if it exists
@@ -64,7 +64,7 @@ def _step(kind: type[Unit], key: str) -> str:
 
 
 def checks() -> Iterator[tuple[str, str]]:
-    for kind in builtins.bootstrapper_checks():
+    for kind in registry.bootstrapper_checks():
         yield f"when.{kind.key}", f"{HEAD}steps:\n  - uses: lock\n  - {{uses: migrate, when: {{{kind.key}: VALUE}}}}\n"
 
 

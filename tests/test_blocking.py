@@ -10,14 +10,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrapper import api, executor
+from bootstrapper.api import run
 from bootstrapper.cli import failures
+from bootstrapper.engine import executor
 from bootstrapper.errors import BlockedError, ExitCode, MigrationError
 from bootstrapper.events import StepBlocked
 from bootstrapper.fixtures.pull.pulling import Wanted
 from bootstrapper.masking import Masker
-from bootstrapper.plan import State
-from bootstrapper.postgres import hold, session
+from bootstrapper.plans import State
+from bootstrapper.postgres.connection import session
+from bootstrapper.postgres.lock import hold
 from tests.peers import eventually
 from tests.projects import TrialProject
 from tests.waiting import at_most
@@ -149,7 +151,7 @@ def test_a_pull_says_for_whom_it_waits_and_names_the_session_in_the_way(
     monkeypatch.setattr(session, "LOOK_LOCK_SECONDS", 4.0)
     users.write(SEED)
     with held(users) as pid, pytest.raises(BlockedError) as caught:
-        api.pull(users.request(), Wanted(tables=("users",)))
+        run.pull(users.request(), Wanted(tables=("users",)))
     assert [blocker.pid for blocker in caught.value.blockers] == [pid]
     assert [(event.step, event.pid) for event in blocked(users)] == [("pull", pid)]
 

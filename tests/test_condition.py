@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from bootstrapper.condition import All, AnyOf, Condition, Leaf, Not
-from bootstrapper.plan import Answer, Verdict
-from bootstrapper.step import Check
+from bootstrapper.plans import Answer, Verdict
+from bootstrapper.plugin.condition import All, AnyOf, Condition, Leaf, Not
+from bootstrapper.plugin.step import Check
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 RANK = {NO: 0, UNKNOWN: 1, YES: 2}

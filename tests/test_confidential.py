@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bootstrapper import builtins
-from bootstrapper.confidential import learn_declared, learn_target, learn_variables
+from bootstrapper.builtin import registry
+from bootstrapper.engine.secrets import learn_declared, learn_target, learn_variables
 from bootstrapper.masking import Masker
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 
-FUNCTIONS = {kind.key: kind() for kind in builtins.bootstrapper_values()}
+FUNCTIONS = {kind.key: kind() for kind in registry.bootstrapper_values()}
 VARIABLES = {"A": "value-of-a-1", "B": "value-of-b-1"}
 
 

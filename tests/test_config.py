@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper import config
-from bootstrapper.config import Loaded, StepConfig, load, problems_of
-from bootstrapper.document import parse
+from bootstrapper.config import load as config
+from bootstrapper.config.document import parse
+from bootstrapper.config.load import Loaded, StepConfig, load, problems_of
+from bootstrapper.config.units import Seconds
 from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
-from bootstrapper.units import Seconds
 
 pytestmark = pytest.mark.smoke
 

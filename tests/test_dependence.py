@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bootstrapper.builtin.renderers.text import TextRenderer
 from bootstrapper.errors import FixtureError, UnplannedChangeError
 from bootstrapper.events import StepStarted
-from bootstrapper.plan import Action, Plan, PlannedStep, State
-from bootstrapper.renderers.text import TextRenderer
+from bootstrapper.plans import Action, Plan, PlannedStep, State
 from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
 

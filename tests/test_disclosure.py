@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import yaml
 
-from bootstrapper.disclosure import disclose
+from bootstrapper.engine.redact import disclose
 
 SECRET = {"$password", "$vault"}
 

@@ -17,9 +17,13 @@ import click
 import jsonschema
 import pytest
 
-from bootstrapper import builtins, cli, config, document, hookspecs, plugins
-from bootstrapper.schema import json_schema
-from bootstrapper.units import show_seconds
+from bootstrapper import cli
+from bootstrapper.builtin import registry
+from bootstrapper.config import document, load
+from bootstrapper.config.units import show_seconds
+from bootstrapper.engine import plugins
+from bootstrapper.engine.json_schema import json_schema
+from bootstrapper.plugin import hooks
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -73,10 +77,10 @@ def test_a_reference_page_is_as_the_code_writes_it(name: str) -> None:
 def test_every_builtin_and_every_hook_has_its_heading() -> None:
     reference = ROOT / "docs" / "reference"
     for page, level, names in (
-        ("steps.md", "##", [kind.uses for kind in builtins.bootstrapper_steps()]),
-        ("checks.md", "##", [kind.key for kind in builtins.bootstrapper_checks()]),
-        ("values.md", "##", [kind.key for kind in builtins.bootstrapper_values()]),
-        ("hooks.md", "###", [name for name in vars(hookspecs) if name.startswith("bootstrapper_")]),
+        ("steps.md", "##", [kind.uses for kind in registry.bootstrapper_steps()]),
+        ("checks.md", "##", [kind.key for kind in registry.bootstrapper_checks()]),
+        ("values.md", "##", [kind.key for kind in registry.bootstrapper_values()]),
+        ("hooks.md", "###", [name for name in vars(hooks) if name.startswith("bootstrapper_")]),
     ):
         lines = (reference / page).read_text(encoding="utf-8").splitlines()
         assert [name for name in names if f"{level} {name}" not in lines] == []
@@ -171,7 +175,7 @@ def test_an_example_is_valid_for_the_tool(
 
 def test_the_overlay_of_the_example_makes_what_the_page_says(folder: Path) -> None:
     (folder / "bootstrap.yaml").write_text(only(blocks("yaml"), "overlays.md"), encoding="utf-8")
-    loaded = config.load(folder / "bootstrap.yaml", "staging", {})
+    loaded = load.load(folder / "bootstrap.yaml", "staging", {})
     assert [step.uses for step in loaded.config.steps] == ["wait", "lock", "backup", "migrate", "seed"]
     assert loaded.config.steps[0].with_ == {"timeout": "2m"}
     assert list(loaded.config.fixtures["books"].rows) == ["second"]

@@ -13,7 +13,7 @@ from bootstrapper.errors import (
     UsageError,
 )
 from bootstrapper.events import ScopeEntered, ScopeLeft, StepApplied, StepFailed, StepStarted, StepUnchanged
-from bootstrapper.plan import Action, State, Verdict
+from bootstrapper.plans import Action, State, Verdict
 from tests.projects import TrialProject
 
 pytestmark = pytest.mark.smoke

@@ -13,8 +13,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrapper import api, inputs
-from bootstrapper.api import Outcome
+from bootstrapper.api import locking, run
+from bootstrapper.api.run import Outcome
+from bootstrapper.builtin.steps.lock import Lock
+from bootstrapper.engine import digest as inputs
+from bootstrapper.engine.reconnect import MOST_COMEBACKS
 from bootstrapper.errors import (
     BootstrapperError,
     ExitCode,
@@ -29,12 +32,10 @@ from bootstrapper.errors import (
     UsageError,
 )
 from bootstrapper.events import LockAwaited, RunFinished, RunStarted, StepFailed, Warned
-from bootstrapper.plan import State
-from bootstrapper.postgres import turnstile
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.lock import advisory_key
-from bootstrapper.recovery import MOST_COMEBACKS
-from bootstrapper.steps.lock import Lock
+from bootstrapper.plans import State
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.lock import turnstile
+from bootstrapper.postgres.lock.lock import advisory_key
 from tests.projects import TrialProject
 from tests.servers import Server
 from tests.waiting import at_most, eventually
@@ -552,10 +553,10 @@ def test_whoever_only_looks_or_breaks_the_lock_does_not_queue(
     project.write(ONE_TABLE)
     project.plan()
     project.status()
-    api.wait(project.request())
-    assert api.lock_state(project.request()) is None
+    run.wait(project.request())
+    assert locking.lock_state(project.request()) is None
     with pytest.raises(GuardError, match="the lock is free"):
-        api.break_lock(project.request(), "0" * 36)
+        locking.break_lock(project.request(), "0" * 36)
     with pytest.raises(AssertionError, match="it queued"):
         project.apply()
 
@@ -753,9 +754,9 @@ def test_a_folder_below_the_home_directory_is_found(
 
 
 def digest(data: dict[str, object], files: tuple[Path, ...] = (), **variables: str) -> str:
-    from bootstrapper import builtins
+    from bootstrapper.builtin import registry
 
-    values = {kind.key: kind for kind in builtins.bootstrapper_values()}
+    values = {kind.key: kind for kind in registry.bootstrapper_values()}
     return inputs.digest(data, files, environment=None, variables=variables, values=values)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bootstrapper import api
+from bootstrapper.api import run
 from bootstrapper.errors import AheadError, PendingError
 from bootstrapper.events import ChangesAwaited, GateOpened, RunStarted, Warned
 from tests.cli.project import Project
@@ -27,13 +27,13 @@ def write(project: TrialProject, more: str = "") -> None:
 def test_a_state_that_is_reached_is_enough(project: TrialProject) -> None:
     write(project)
     project.apply()
-    assert api.follow(project.request()) is True
+    assert run.follow(project.request()) is True
 
 
 def test_nobody_reaches_it_in_time_and_nothing_was_written(project: TrialProject) -> None:
     write(project)
     with pytest.raises(PendingError) as caught:
-        api.follow(project.request(timeout_seconds=at_most(1)))
+        run.follow(project.request(timeout_seconds=at_most(1)))
     assert (caught.value.steps, caught.value.exit_code) == (("migrate",), 4)
     assert not project.has("bootstrapper.lock")
 
@@ -43,7 +43,7 @@ def test_a_follower_says_once_what_it_waits_for(project: TrialProject) -> None:
     write_env(project.folder)
     write_revision(project.folder, "first", upgrade=create_table("a"))
     with pytest.raises(PendingError):
-        api.follow(project.request(timeout_seconds=at_most(2)))
+        run.follow(project.request(timeout_seconds=at_most(2)))
     assert [type(event) for event in project.events] == [RunStarted, GateOpened, ChangesAwaited]
     assert project.events[-1] == ChangesAwaited(("migrate",))
 
@@ -51,7 +51,7 @@ def test_a_follower_says_once_what_it_waits_for(project: TrialProject) -> None:
 def test_a_follower_goes_on_as_soon_as_another_run_is_done(project: TrialProject) -> None:
     write(project)
     reached: list[bool] = []
-    follower = threading.Thread(target=lambda: reached.append(api.follow(project.request())))
+    follower = threading.Thread(target=lambda: reached.append(run.follow(project.request())))
     follower.start()
     project.apply()
     follower.join(at_most(30))
@@ -64,7 +64,7 @@ def test_a_database_ahead_of_the_code_will_do_with_a_warning(project: TrialProje
     project.apply()
     (project.folder / "migrations/versions/first_.py").unlink()
     write_revision(project.folder, "other")
-    assert api.follow(project.request()) is False
+    assert run.follow(project.request()) is False
     assert any(isinstance(event, Warned) and "is at revision first" in event.message for event in project.events)
     with pytest.raises(AheadError):
         project.apply()
@@ -78,7 +78,7 @@ def test_the_strict_refuse_a_database_ahead_of_the_code(project: TrialProject) -
     (project.folder / "migrations/versions/first_.py").unlink()
     write_revision(project.folder, "other")
     with pytest.raises(AheadError):
-        api.follow(project.request())
+        run.follow(project.request())
 
 
 def test_the_command_says_when_it_is_reached_and_answers_4_when_not(

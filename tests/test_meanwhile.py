@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from bootstrapper.builtin.steps import lock
+from bootstrapper.builtin.steps.lock import Lock
 from bootstrapper.errors import GuardError
-from bootstrapper.postgres import ledger
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.lock import Holder, advisory_key
-from bootstrapper.steps import lock
-from bootstrapper.steps.lock import Lock
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.lock.lock import Holder, advisory_key
 from tests.cli.project import Project
 from tests.projects import TrialProject
 from tests.servers import Server

@@ -2,16 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrapper.plan import (
-    Action,
-    Answer,
-    Change,
-    DatabaseIdentity,
-    Deferred,
-    Plan,
-    PlannedStep,
-    State,
-)
+from bootstrapper.plans import Action, Answer, Change, DatabaseIdentity, Deferred, Plan, PlannedStep, State
 
 pytestmark = pytest.mark.smoke
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper import plugins
+from bootstrapper.engine import plugins
 from bootstrapper.errors import PluginError, Source
 
 PLACE = Source("bootstrap.yaml", 7, 10)

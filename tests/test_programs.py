@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper import programs
 from bootstrapper.deadline import Deadline
+from bootstrapper.programs import runner
 from tests.waiting import at_most, eventually
 
 
@@ -16,8 +16,8 @@ def shell(script: str) -> list[str]:
     return ["/bin/sh", "-c", script]
 
 
-def run(script: str, seconds: float = 30.0, **options: object) -> programs.Ended:
-    return programs.run(shell(script), environment=os.environ, deadline=Deadline.after(at_most(seconds)), **options)  # type: ignore[arg-type]
+def run(script: str, seconds: float = 30.0, **options: object) -> runner.Ended:
+    return runner.run(shell(script), environment=os.environ, deadline=Deadline.after(at_most(seconds)), **options)  # type: ignore[arg-type]
 
 
 def is_running(pid: int) -> bool:
@@ -45,7 +45,7 @@ def test_the_exit_code_is_told() -> None:
 )
 def test_what_no_program_can_be_given_is_an_error_of_its_start(command: list[str], environment: dict[str, str]) -> None:
     with pytest.raises(OSError, match=r"Invalid argument|Argument list too long"):
-        programs.run(command, environment={**os.environ, **environment}, deadline=Deadline.after(30))
+        runner.run(command, environment={**os.environ, **environment}, deadline=Deadline.after(30))
 
 
 def test_a_signal_is_told() -> None:
@@ -74,7 +74,7 @@ def test_a_grandchild_that_keeps_the_output_open_does_not_hold_the_run() -> None
 
 def test_the_deadline_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
     file = tmp_path / "pid"
-    with pytest.raises(programs.OutOfTimeError):
+    with pytest.raises(runner.OutOfTimeError):
         run(f"sleep 600 & echo $! > {file}; wait", seconds=0.5)
     assert eventually(lambda: not is_running(int(file.read_text())))
 
@@ -95,10 +95,10 @@ def test_a_killed_parent_takes_the_program_with_it(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     script = f"""
 import os
-from bootstrapper import programs
+from bootstrapper.programs import runner
 from bootstrapper.deadline import Deadline
 command = ["/bin/sh", "-c", "echo $$ > {file}; sleep 600 & wait"]
-programs.run(command, environment=os.environ, deadline=Deadline.never())
+runner.run(command, environment=os.environ, deadline=Deadline.never())
 """
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[1])
     assert eventually(lambda: file.exists() and bool(file.read_text()))
@@ -115,8 +115,8 @@ def test_a_parent_killed_while_it_starts_a_program_leaves_none(tmp_path: Path, m
     script = f"""
 import os, signal, subprocess
 from pathlib import Path
-from bootstrapper import overseen, programs
 from bootstrapper.deadline import Deadline
+from bootstrapper.programs import runner, supervised
 
 class Noted(subprocess.Popen):
     def __enter__(self):
@@ -124,8 +124,8 @@ class Noted(subprocess.Popen):
         return super().__enter__()
 
 subprocess.Popen = Noted
-overseen.{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-programs.run(["/usr/bin/touch", {str(ran)!r}], environment=os.environ, deadline=Deadline.never())
+supervised.{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+runner.run(["/usr/bin/touch", {str(ran)!r}], environment=os.environ, deadline=Deadline.never())
 """
     subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=False)
     assert eventually(lambda: not is_running(int(group.read_text())))
@@ -133,7 +133,7 @@ programs.run(["/usr/bin/touch", {str(ran)!r}], environment=os.environ, deadline=
 
 
 def test_a_program_finds_its_signals_and_variables_as_they_are() -> None:
-    ended = programs.run(
+    ended = runner.run(
         ["sh", "-c", "grep SigIgn /proc/self/status; env"],
         environment={"PATH": "/usr/bin:/bin", "NAME": "v\udcff"},
         deadline=Deadline.after(30),
@@ -152,9 +152,9 @@ def test_a_program_is_started_where_standard_descriptors_are_closed(tmp_path: Pa
     script = f"""
 import os
 from pathlib import Path
-from bootstrapper import programs
+from bootstrapper.programs import runner
 from bootstrapper.deadline import Deadline
-ended = programs.run(["/bin/echo", "started"], environment=os.environ, deadline=Deadline.after(20))
+ended = runner.run(["/bin/echo", "started"], environment=os.environ, deadline=Deadline.after(20))
 Path({str(said)!r}).write_text(f"{{ended.code}} {{ended.last_lines}}")
 """
     subprocess.run(
@@ -168,4 +168,4 @@ Path({str(said)!r}).write_text(f"{{ended.code}} {{ended.last_lines}}")
 
 def test_a_program_that_can_not_start_raises_oserror() -> None:
     with pytest.raises(FileNotFoundError, match="/no/such/program"):
-        programs.run(["/no/such/program"], environment={}, deadline=Deadline.never())
+        runner.run(["/no/such/program"], environment={}, deadline=Deadline.never())

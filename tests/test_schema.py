@@ -12,9 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bootstrapper import builtins, config, document
-from bootstrapper.schema import json_schema, shown_duration
-from bootstrapper.units import parse_duration
+from bootstrapper.builtin import registry
+from bootstrapper.config import document, load
+from bootstrapper.config.units import parse_duration
+from bootstrapper.engine.json_schema import json_schema, shown_duration
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json_schema()
@@ -49,7 +50,7 @@ def test_it_is_a_schema_itself() -> None:
 
 @pytest.mark.parametrize("environment", ["development", "production"])
 def test_the_sample_file_fits_in_every_environment(environment: str) -> None:
-    loaded = config.load(ROOT / "bootstrap.yaml", environment, PRODUCTION)
+    loaded = load.load(ROOT / "bootstrap.yaml", environment, PRODUCTION)
     jsonschema.Draft202012Validator(SCHEMA).validate(plain(loaded.document.data))
 
 
@@ -161,14 +162,14 @@ def test_a_wrong_file_is_found(text: str) -> None:
 
 
 def test_every_builtin_step_and_check_has_a_definition() -> None:
-    names = {f"with.{kind.uses}" for kind in builtins.bootstrapper_steps()}
-    names |= {f"check.{kind.key}" for kind in builtins.bootstrapper_checks()}
+    names = {f"with.{kind.uses}" for kind in registry.bootstrapper_steps()}
+    names |= {f"check.{kind.key}" for kind in registry.bootstrapper_checks()}
     assert names <= set(SCHEMA["$defs"])
 
 
 def test_every_builtin_value_is_described_where_it_may_stand() -> None:
     definitions = SCHEMA["$defs"]
-    for kind in builtins.bootstrapper_values():
+    for kind in registry.bootstrapper_values():
         assert definitions["ColumnFunction"]["properties"][kind.key]["description"]
         assert (definitions["ValueFunction"]["properties"][kind.key] is False) == kind.needs_database
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bootstrapper.secrecy import hidden, hidden_words, is_secret_name, is_secret_variable, secrets_in
+from bootstrapper.config.sensitive import hidden, hidden_words, is_secret_name, is_secret_variable, secrets_in
 
 
 @pytest.mark.parametrize(

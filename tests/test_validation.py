@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrapper import api
+from bootstrapper.engine.open import resolve
 from bootstrapper.errors import InvalidFileError
-from bootstrapper.fixtures import datafiles
-from bootstrapper.opening import resolve
+from bootstrapper.fixtures.declare import datafiles
 from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
 
@@ -21,7 +20,7 @@ steps:
 def problems(project: TrialProject, **variables: str) -> list[tuple[int, str]]:
     project.variables = variables
     with pytest.raises(InvalidFileError) as caught:
-        api.validate(project.request())
+        project.validate(project.request())
     return [(found.source.line if found.source else 0, found.message) for found in caught.value.problems]
 
 
@@ -45,7 +44,7 @@ def test_all_unset_variables_of_the_address_are_named(project: TrialProject) -> 
 
 def test_validate_needs_no_variable_of_the_address(project: TrialProject) -> None:
     project.write("version: 1\ndatabase: {url: '${NOT_SET_HERE}'}\nsteps: [{uses: lock}]\n")
-    assert api.validate(project.request()).steps == ("lock (lock)",)
+    assert project.validate(project.request()).steps == ("lock (lock)",)
 
 
 def test_validate_finds_an_address_that_is_none(project: TrialProject) -> None:
@@ -114,7 +113,7 @@ def test_validate_finds_what_a_cell_names_and_nobody_has(project: TrialProject, 
 )
 def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialProject, value: str) -> None:
     project.write(STEPS + f"fixtures:\n  words: {{key: [word], rows: {{one: {{word: a, other: {value}}}}}}}\n")
-    assert api.validate(project.request()).fixtures == {"words": 1}
+    assert project.validate(project.request()).fixtures == {"words": 1}
 
 
 @pytest.mark.parametrize(
@@ -253,7 +252,7 @@ def test_validate_looks_for_the_revisions_that_are_named(project: TrialProject, 
 def test_validate_takes_the_start_of_a_revision_for_its_name(project: TrialProject) -> None:
     with_history(project)
     project.write("steps:\n  - uses: lock\n  - {uses: migrate, with: {target: firs}, check: {revision: head}}\n")
-    assert len(api.validate(project.request()).steps) == 2
+    assert len(project.validate(project.request()).steps) == 2
 
 
 def test_a_step_that_may_be_meant_for_the_lock_is_complained_of_once(project: TrialProject) -> None:
@@ -271,7 +270,7 @@ def test_what_has_no_value_counts_as_left_out(project: TrialProject, nothing: st
         f"  - {{uses: sql, with: {{statement: SELECT 1, transaction: {nothing}}}, check: "
         f"{{rows: {{table: a, where: {nothing}, at_least: {nothing}}}}}}}\n"
     )
-    assert len(api.validate(project.request()).steps) == 4
+    assert len(project.validate(project.request()).steps) == 4
 
 
 def test_an_empty_variable_is_a_text_where_the_file_names_the_keys(project: TrialProject) -> None:
@@ -287,7 +286,7 @@ def test_an_empty_variable_is_a_text_where_the_file_names_the_keys(project: Tria
 def test_an_unknown_key_is_one_without_a_value_too(project: TrialProject, text: str, place: str) -> None:
     project.write(text)
     with pytest.raises(InvalidFileError, match="unknown key") as caught:
-        api.validate(project.request())
+        project.validate(project.request())
     assert [str(found.source).partition(":")[2] for found in caught.value.problems] == [place]
 
 
@@ -307,7 +306,7 @@ def test_a_text_may_stand_for_a_number_or_an_answer(project: TrialProject, step:
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
     project.write("[alembic]\nscript_location = migrations\n", "alembic.ini")
     project.write("", "migrations/env.py")
-    assert len(api.validate(project.request()).steps) == 2
+    assert len(project.validate(project.request()).steps) == 2
 
 
 @pytest.mark.parametrize(
@@ -366,7 +365,7 @@ def test_validate_leaves_keys_alone_that_variables_may_tell_apart(project: Trial
     )
     words = f"words: {{key: [a], rows: {rows}}}"
     project.write(STEPS + f"fixtures:\n  t: {{key: [c], rows: {{x: {{c: 1}}}}}}\n  {words}\n")
-    assert api.validate(project.request()).fixtures == {"t": 1, "words": 6}
+    assert project.validate(project.request()).fixtures == {"t": 1, "words": 6}
 
 
 @pytest.mark.parametrize("records", ["1,a\n2,b\n1,c", "1,a\n2\n3,c"])

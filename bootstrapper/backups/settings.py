@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from bootstrapper.backups.arguments import refuse_argument
-from bootstrapper.backups.manifest import Format
-from bootstrapper.presence import present
-from bootstrapper.step import Project, StepModel
-from bootstrapper.units import Age
+from bootstrapper.backups.stores.manifest import Format
+from bootstrapper.backups.take.arguments import refuse_argument
+from bootstrapper.config.schema_parts import present
+from bootstrapper.config.units import Age
+from bootstrapper.plugin.step import Project, StepModel
 
 DEFAULT_DIRECTORY = "backups"
 DEFAULT_REUSE_SECONDS = 15 * 60.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bootstrapper.api import Request
 from bootstrapper.cli.options import Invocation
+from bootstrapper.engine.open import Request
 from bootstrapper.events import Emit, Event
 
 if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
-    from bootstrapper.operations import Operation
+    from bootstrapper.migrations.commands.operations import Operation
 
 
 def silent(event: Event) -> None:

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bootstrapper import api
-from bootstrapper.api import Outcome, Request
+from bootstrapper.api import run
+from bootstrapper.api.run import Outcome
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.event_text import phrase
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import StepUnchanged
-from bootstrapper.plan import Plan, State
-from bootstrapper.wording import one_line
+from bootstrapper.plans import Plan, State
+from bootstrapper.text import one_line
 
 if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
-    from bootstrapper.operations import Operation
+    from bootstrapper.migrations.commands.operations import Operation
 
 
 @click.command()
@@ -76,7 +77,7 @@ def apply_all(
 
 def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, nothing: str | None = None) -> Outcome:
     """Makes the changes within an open report and prints a summary."""
-    outcome = api.apply(asked, reporter.journal.command)
+    outcome = run.apply(asked, reporter.journal.command)
     reporter.journal.plan = outcome.plan
     reporter.say(_last_words(invocation, reporter, outcome, nothing))
     if outcome.embedded:
@@ -87,7 +88,7 @@ def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, noth
 def follow_others(invocation: Invocation) -> int:
     """Waits until other runs have reached the declared state."""
     with Reporter(invocation, "apply") as reporter:
-        is_reached = api.follow(request(invocation, reporter.emit))
+        is_reached = run.follow(request(invocation, reporter.emit))
         ahead = "not reached: the database is ahead of this code, which the file accepts"
         reporter.say(f"reached: the database matches {invocation.file.name}" if is_reached else ahead)
     return ExitCode.DONE

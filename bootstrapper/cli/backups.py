@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import jsontext, restoring
-from bootstrapper.backups.catalogue import Backup
+from bootstrapper.api import restore as restoring
+from bootstrapper.api.restore import Listed, Verified, Wanted
+from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
@@ -16,11 +17,10 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.restore import identity
+from bootstrapper.config.units import show_size
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import Warned
-from bootstrapper.restoring import Listed, Verified, Wanted
-from bootstrapper.units import show_size
-from bootstrapper.wording import counted, one_line
+from bootstrapper.text import counted, dumps, one_line
 
 _HEAD = ("file", "taken", "size", "revision", "run", "server", "state")
 _RUN = 8
@@ -114,7 +114,7 @@ def _shown(backup: Backup) -> str:
 
 
 def _json(found: list[Listed]) -> str:
-    return jsontext.dumps([_item(each.backup, is_trusted=each.is_trusted) for each in found])
+    return dumps([_item(each.backup, is_trusted=each.is_trusted) for each in found])
 
 
 def _item(backup: Backup, *, is_trusted: bool) -> dict[str, object]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from bootstrapper import api, jsontext
+from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.errors import ExitCode
+from bootstrapper.text import dumps
 
 
 @click.group(cls=Group)
@@ -22,7 +23,7 @@ def config() -> None:
 @takes(*options.WHERE, *options.PRINTING)
 def show(invocation: Invocation) -> int:
     """Print the file, merged with the overlay of the environment."""
-    print_data(api.config_text(request(invocation)).rstrip("\n"))
+    print_data(project.config_text(request(invocation)).rstrip("\n"))
     return ExitCode.DONE
 
 
@@ -30,5 +31,5 @@ def show(invocation: Invocation) -> int:
 @takes(*options.PRINTING)
 def schema(invocation: Invocation) -> int:
     """Print the JSON Schema of the file."""
-    print_data(jsontext.dumps(api.config_schema()))
+    print_data(dumps(project.config_schema()))
     return ExitCode.DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from bootstrapper import api
+from bootstrapper.api import project
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import print_message
@@ -21,7 +21,7 @@ class Consent:
 
     def require(self, invocation: Invocation, question: str, database: str, nothing: str) -> None:
         """Raises GuardError where nobody agreed, also where the name that was given is that of another database."""
-        if self.confirm is not None or api.is_protected(request(invocation)):
+        if self.confirm is not None or project.is_protected(request(invocation)):
             require_name(question, database, given=self.confirm, nothing=nothing)
         else:
             require_yes(question, yes=self.yes, nothing=nothing)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from bootstrapper import api
+from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.confirmation import require_yes
@@ -14,8 +14,8 @@ from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, print_message
 from bootstrapper.errors import EmbeddedServerError, ExitCode
-from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.server.embedded import EmbeddedServer, bin_folder
 
 _SHARED = (*options.WHERE, *options.PRINTING)
 
@@ -78,7 +78,7 @@ def reset(invocation: Invocation, *, yes: bool) -> int:
 
 
 def _server(invocation: Invocation) -> EmbeddedServer:
-    return api.embedded_server(request(invocation))
+    return project.embedded_server(request(invocation))
 
 
 def _running(invocation: Invocation) -> Target:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bootstrapper.builtin.renderers.wording import past
 from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW
+from bootstrapper.config.units import show_seconds
 from bootstrapper.events import (
     AttemptFailed,
     ChangesAwaited,
@@ -21,9 +23,8 @@ from bootstrapper.events import (
     StepStarted,
     StepUnchanged,
 )
-from bootstrapper.plan import PlannedStep, State, total
-from bootstrapper.units import show_seconds
-from bootstrapper.wording import counted, one_line, past, with_reason
+from bootstrapper.plans import PlannedStep, State, total
+from bootstrapper.text import counted, one_line, with_reason
 
 NAME_WIDTH = 12
 """Room for a step's name, so that what follows stands in one column for most files."""

@@ -26,9 +26,9 @@ from bootstrapper.errors import (
     UsageError,
 )
 from bootstrapper.masking import Masker
-from bootstrapper.plan import JSONValue
-from bootstrapper.postgres.blockers import Blocker
-from bootstrapper.wording import cut, error_lines, listed, one_line
+from bootstrapper.plans import JSONValue
+from bootstrapper.postgres.lock.blockers import Blocker
+from bootstrapper.text import cut, error_lines, listed, one_line
 
 
 def known(error: BaseException) -> BootstrapperError | None:

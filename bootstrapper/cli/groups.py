@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from bootstrapper.suggestions import nearest
+from bootstrapper.text import nearest
 
 
 class Misuse(click.UsageError):

@@ -8,16 +8,16 @@ from datetime import datetime
 
 import click
 
-from bootstrapper import api, jsontext
+from bootstrapper.api import inspection
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
-from bootstrapper.postgres.records import RevisionRecord, RunHistory
-from bootstrapper.units import show_seconds
-from bootstrapper.wording import one_line
+from bootstrapper.postgres.ledger.records import RevisionRecord, RunHistory
+from bootstrapper.text import dumps, one_line
 
 _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
 
@@ -35,7 +35,7 @@ _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
 def history(invocation: Invocation, *, most: int) -> int:
     """Show the latest runs and the revisions they applied."""
     with Reporter(invocation, "history") as reporter:
-        found = api.history(request(invocation, reporter.emit), most)
+        found = inspection.history(request(invocation, reporter.emit), most)
         reporter.make_way_for_data()
         text = _json(found) if invocation.format == "json" else "\n".join(_text(found))
         print_data(invocation.masker.mask(text))
@@ -89,4 +89,4 @@ def _time(moment: datetime) -> str:
 
 
 def _json(found: list[RunHistory] | None) -> str:
-    return jsontext.dumps([asdict(run) for run in found or ()])
+    return dumps([asdict(run) for run in found or ()])

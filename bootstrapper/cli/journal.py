@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import (
     Event,
@@ -18,9 +19,8 @@ from bootstrapper.events import (
     Warned,
 )
 from bootstrapper.masking import Masker
-from bootstrapper.plan import JSONValue, Plan, State
-from bootstrapper.units import show_seconds
-from bootstrapper.wording import counted
+from bootstrapper.plans import JSONValue, Plan, State
+from bootstrapper.text import counted
 
 
 @dataclass

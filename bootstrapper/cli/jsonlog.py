@@ -12,6 +12,7 @@ from typing import TextIO
 from bootstrapper.cli.event_text import headline, phrase
 from bootstrapper.cli.output import print_message
 from bootstrapper.cli.plainlog import Throttle
+from bootstrapper.config.units import show_seconds
 from bootstrapper.events import (
     AttemptFailed,
     Event,
@@ -23,9 +24,8 @@ from bootstrapper.events import (
     StepReported,
     Warned,
 )
-from bootstrapper.plan import JSONValue, PlannedStep, total
-from bootstrapper.units import show_seconds
-from bootstrapper.wording import cut, one_line
+from bootstrapper.plans import JSONValue, PlannedStep, total
+from bootstrapper.text import cut, one_line
 
 _PROGRESS_SECONDS = 1.0
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")

@@ -14,9 +14,9 @@ from rich.table import Column
 from rich.text import Text
 
 from bootstrapper.cli.event_text import NAME_WIDTH, progress
+from bootstrapper.config.units import show_seconds
 from bootstrapper.events import StepProgressed
-from bootstrapper.units import show_seconds
-from bootstrapper.wording import one_line, with_reason
+from bootstrapper.text import one_line, with_reason
 
 _BAR_WIDTH = 24
 _REFRESHES_A_SECOND = 10

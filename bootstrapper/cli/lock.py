@@ -7,17 +7,18 @@ from dataclasses import asdict
 
 import click
 
-from bootstrapper import api, jsontext, wording
+from bootstrapper.api import locking
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
-from bootstrapper.identifiers import SHORTEST_END
-from bootstrapper.postgres.lockstate import LockState
-from bootstrapper.units import show_seconds
+from bootstrapper.postgres.ledger.run_ids import SHORTEST_END
+from bootstrapper.postgres.lock.lockstate import LockState
+from bootstrapper.text import counted, dumps, one_line
 
 
 @click.group(cls=Group)
@@ -30,7 +31,7 @@ def lock() -> None:
 def show(invocation: Invocation) -> int:
     """Show who holds the lock, since when, and what waits for it."""
     with Reporter(invocation, "lock show") as reporter:
-        state = api.lock_state(request(invocation, reporter.emit))
+        state = locking.lock_state(request(invocation, reporter.emit))
         reporter.make_way_for_data()
         print_data(_json(state) if invocation.format == "json" else _text(state))
     return ExitCode.DONE
@@ -53,13 +54,13 @@ def break_(invocation: Invocation, *, run_id: str) -> int:
     fenced off and cannot write any more. Programs that it started (command and backup steps) are not stopped.
     """
     with Reporter(invocation, "lock break") as reporter:
-        state = api.break_lock(request(invocation, reporter.emit), run_id)
+        state = locking.break_lock(request(invocation, reporter.emit), run_id)
         reporter.say(f"broken: the lock was held by run {state.run_id} (host {state.host}, process {state.pid})")
     return ExitCode.DONE
 
 
 def _json(state: LockState | None) -> str:
-    return jsontext.dumps({"holder": asdict(state) if state else None})
+    return dumps({"holder": asdict(state) if state else None})
 
 
 def _text(state: LockState | None) -> str:
@@ -74,12 +75,12 @@ def _text(state: LockState | None) -> str:
         "mode": state.mode,
         "connection": _connection(state),
         "lease": _lease(state),
-        "blocked": wording.counted(len(state.blocked), "query", "queries"),
+        "blocked": counted(len(state.blocked), "query", "queries"),
     }
-    lines = [f"{name:<11} {wording.one_line(fact)}" for name, fact in facts.items()]
+    lines = [f"{name:<11} {one_line(fact)}" for name, fact in facts.items()]
     waiting = [
-        f"  {query.pid}  {wording.one_line(query.application_name)}  {show_seconds(query.seconds or 0)}"
-        f"  {wording.one_line(query.query)}"
+        f"  {query.pid}  {one_line(query.application_name)}  {show_seconds(query.seconds or 0)}"
+        f"  {one_line(query.query)}"
         for query in state.blocked
     ]
     return "\n".join([*lines, *waiting])

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from bootstrapper.config.units import parse_duration
 from bootstrapper.errors import UsageError
 from bootstrapper.masking import Masker
-from bootstrapper.units import parse_duration
-from bootstrapper.wording import listed
+from bootstrapper.text import listed
 
 DEFAULT_FILE = Path("bootstrap.yaml")
 FILE_VARIABLE = "BOOTSTRAPPER_FILE"

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from typing import TextIO
 
 from bootstrapper.errors import UsageError
-from bootstrapper.wording import one_line
+from bootstrapper.text import one_line
 
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _NARROWEST, _USUAL_WIDTH = 40, 80  # columns
@@ -42,7 +42,7 @@ def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
 def harmless(line: str) -> str:
     """The line with every character escaped that a terminal would obey, our own colours aside.
 
-    What others wrote was escaped where it was put into a sentence (wording.one_line); what slipped through, here.
+    What others wrote was escaped where it was put into a sentence (one_line); what slipped through, here.
     """
     if line.isascii() and line.isprintable():
         return line

@@ -9,7 +9,7 @@ from typing import TextIO
 from bootstrapper.cli.event_text import headline, phrase
 from bootstrapper.cli.output import YELLOW, paint, print_message
 from bootstrapper.events import Event, RunStarted, StepProgressed, StepReported, Warned
-from bootstrapper.wording import one_line
+from bootstrapper.text import one_line
 
 _PROGRESS_SECONDS = 5.0  # often enough to show life, seldom enough to keep a log readable
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bootstrapper import api
-from bootstrapper.api import Request
+from bootstrapper.api import project, run
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode
-from bootstrapper.renderer import Renderer
+from bootstrapper.plugin.renderer import Renderer
 
 if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
-    from bootstrapper.operations import Operation
+    from bootstrapper.migrations.commands.operations import Operation
 
 
 @click.command()
@@ -61,7 +61,7 @@ def show_plan(
             invocation, reporter.emit, types=types, explicit=explicit, operation=operation, sql=sql, force=force
         )
         render = plan_renderer(invocation, asked)
-        plan = api.plan(asked, command)
+        plan = run.plan(asked, command)
         reporter.journal.plan = plan
         reporter.exit_code = pending if plan.pending else ExitCode.DONE
         reporter.make_way_for_data()
@@ -71,7 +71,7 @@ def show_plan(
 
 def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:
     """Returns the renderer for the requested format, as wide as the terminal."""
-    render = api.renderer(asked, invocation.format or "text")
+    render = project.renderer(asked, invocation.format or "text")
     render.width = columns()
     return render
 

@@ -7,15 +7,15 @@ from dataclasses import asdict
 
 import click
 
-from bootstrapper import api, jsontext
+from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, wrapped
+from bootstrapper.engine.plugins import PluginInfo
 from bootstrapper.errors import ExitCode
-from bootstrapper.plugins import PluginInfo
-from bootstrapper.wording import one_line
+from bootstrapper.text import dumps, one_line
 
 _INDENT = " " * 4
 _KIND = len("renderers") + 1
@@ -30,9 +30,9 @@ def plugins() -> None:
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def list_plugins(invocation: Invocation) -> int:
     """List plugins with their steps, checks, values and renderers."""
-    found = api.plugins(request(invocation))
+    found = project.plugins(request(invocation))
     if invocation.format == "json":
-        print_data(jsontext.dumps([asdict(info) for info in found]))
+        print_data(dumps([asdict(info) for info in found]))
     else:
         print_data("\n".join(line for info in found for line in _lines(info)))
     return ExitCode.DONE

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import api, wording
+from bootstrapper.api import run
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.cli.reportfile import files_read
-from bootstrapper.destination import require_writable
+from bootstrapper.config.outputs import require_writable
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.fixtures.pull.pulling import Wanted
+from bootstrapper.text import counted
 
 _PATH = click.Path(path_type=Path)
 
@@ -62,12 +63,12 @@ def pull(
         require_writable(output, overwrite=invocation.overwrite, inputs=inputs)
     wanted = Wanted(tables=tables, mode=mode, inline=inline, into=into, output=output, overwrite=invocation.overwrite)
     with Reporter(invocation, "pull") as reporter:
-        pulled = api.pull(request(invocation, reporter.emit), wanted)
+        pulled = run.pull(request(invocation, reporter.emit), wanted)
         if output is None:
             reporter.make_way_for_data()
             print_data(pulled.text.removesuffix("\n"))
         written = [str(path) for path in (*([output] if output else []), *pulled.files)]
-        rows = wording.counted(sum(pulled.rows.values()), "row")
+        rows = counted(sum(pulled.rows.values()), "row")
         to = f" to {', '.join(written)}" if written else ""
-        reporter.say(f"pulled {rows} of {wording.counted(len(pulled.rows), 'fixture')}{to}")
+        reporter.say(f"pulled {rows} of {counted(len(pulled.rows), 'fixture')}{to}")
     return ExitCode.DONE

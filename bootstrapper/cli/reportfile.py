@@ -14,7 +14,7 @@ import click
 from bootstrapper.cli import failures
 from bootstrapper.cli.journal import Journal
 from bootstrapper.cli.options import DEFAULT_FILE, ENVIRONMENT_VARIABLE, FILE_VARIABLE
-from bootstrapper.destination import require_writable
+from bootstrapper.config.outputs import require_writable
 from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
 from bootstrapper.masking import Masker
 
@@ -39,9 +39,9 @@ def opened(path: Path, *, overwrite: bool, inputs: Iterable[Path]) -> TextIO:
 
 def files_read(file: Path, environment: str | None, variables: Mapping[str, str]) -> Iterator[Path]:
     """The file, its overlay and its env files; read only when they are asked for."""
-    from bootstrapper import config  # noqa: PLC0415 - only where something might be replaced
+    from bootstrapper.config import load  # noqa: PLC0415 - only where something might be replaced
 
-    yield from config.files_read(file, environment, variables)
+    yield from load.files_read(file, environment, variables)
 
 
 def report_refusal(error: BaseException, arguments: Sequence[str], masker: Masker) -> None:

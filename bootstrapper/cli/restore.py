@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import restoring
-from bootstrapper.api import Request
-from bootstrapper.backups.manifest import manifest_path
+from bootstrapper.api import restore as restoring
+from bootstrapper.api.restore import Chosen, Wanted
+from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.confirmation import Consent
@@ -18,12 +18,12 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.plan import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.config.units import show_seconds, show_size
+from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
-from bootstrapper.plan import Plan
-from bootstrapper.restoring import Chosen, Wanted
-from bootstrapper.units import show_seconds, show_size
-from bootstrapper.wording import counted
+from bootstrapper.plans import Plan
+from bootstrapper.text import counted
 
 identity = click.option(
     "--identity",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from bootstrapper import api, operations
-from bootstrapper.api import Request
+from bootstrapper.api import run
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.apply import apply_all, apply_asked
@@ -18,12 +17,14 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
-from bootstrapper.migrations.relative import RELATIVE
-from bootstrapper.operations import Operation
-from bootstrapper.plan import Plan
-from bootstrapper.wording import counted
+from bootstrapper.migrations.commands import operations
+from bootstrapper.migrations.commands.operations import Operation
+from bootstrapper.migrations.history.relative import RELATIVE
+from bootstrapper.plans import Plan
+from bootstrapper.text import counted
 
 _TYPES = ("migrate",)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
@@ -137,7 +138,7 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
 def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
     """Prints the plan of a downgrade and returns it."""
     render = plan_renderer(invocation, asked)
-    plan = reporter.journal.plan = api.plan(asked, "downgrade")
+    plan = reporter.journal.plan = run.plan(asked, "downgrade")
     reporter.make_way_for_data()
     print_plan(invocation, render.plan(plan))
     return plan
@@ -150,4 +151,4 @@ def _revisions(plan: Plan) -> list[str]:
 def _absolute(invocation: Invocation, target: str) -> str:
     if target.startswith("-") and not RELATIVE.fullmatch(target):
         raise UsageError(f"unknown option {target!r}", hint="Write a relative target as -1, -2 and so on.")
-    return api.relative_target(request(invocation, types=_TYPES), target)
+    return run.relative_target(request(invocation, types=_TYPES), target)

@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 import click
 
-from bootstrapper import api, jsontext, wording
-from bootstrapper.api import Status
+from bootstrapper.api import inspection
+from bootstrapper.api.inspection import Status
+from bootstrapper.builtin.renderers import wording
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
@@ -17,8 +18,9 @@ from bootstrapper.cli.output import print_data, wrapped
 from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.errors import ExitCode
-from bootstrapper.plan import Plan, PlannedStep, State
-from bootstrapper.postgres.records import RunHistory
+from bootstrapper.plans import Plan, PlannedStep, State
+from bootstrapper.postgres.ledger.records import RunHistory
+from bootstrapper.text import dumps, listed, one_line
 
 _MOST_NAMES = 5
 
@@ -28,7 +30,7 @@ _MOST_NAMES = 5
 def status(invocation: Invocation) -> int:
     """Show the state of the database and the last run."""
     with Reporter(invocation, "status") as reporter:
-        found = api.status(request(invocation, reporter.emit))
+        found = inspection.status(request(invocation, reporter.emit))
         reporter.make_way_for_data()
         mask = invocation.masker.mask
         print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
@@ -42,7 +44,7 @@ def _text(found: Status) -> str:
     width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
     steps = [line for step in plan.steps for line in _step(step, width)]
     besides = [line for step in plan.steps for item in step.findings for line in wrapped(wording.finding(item), hang=2)]
-    last, holder = _run(found.last_run), wording.one_line(str(found.holder or "free"))
+    last, holder = _run(found.last_run), one_line(str(found.holder or "free"))
     facts = [f"last run: {last}", f"lock: {holder}"] if found.knows_ledger else ["last run: unknown", "lock: unknown"]
     facts = [line for fact in facts for line in wrapped(fact, hang=4)]
     return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
@@ -53,7 +55,7 @@ def _last(plan: Plan) -> str:
     if not unknown:
         return wording.totals(plan)
     told = f"{wording.totals(plan)} " if plan.pending else ""
-    return f"{told}State unknown: {wording.listed(unknown)}."
+    return f"{told}State unknown: {listed(unknown)}."
 
 
 def _step(step: PlannedStep, width: int) -> Iterator[str]:
@@ -61,7 +63,7 @@ def _step(step: PlannedStep, width: int) -> Iterator[str]:
     names = [change.target for change in step.changes] + [name for item in step.deferred for name in item.targets]
     if names:
         left = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-        shown = [wording.one_line(name) for name in names[:_MOST_NAMES]]
+        shown = [one_line(name) for name in names[:_MOST_NAMES]]
         yield from wrapped(" " * (width + 4) + ", ".join([*shown, *left]), width + 4)
 
 
@@ -70,7 +72,7 @@ def _run(record: RunHistory | None) -> str:
         return "none"
     started = f"{record.started_at:%Y-%m-%d %H:%M:%S %Z}".rstrip()
     told = f"number {record.serial}, {record.command}, {record.outcome or 'not finished'}, started {started}"
-    return f"{told}: {wording.one_line(record.error.partition(chr(10))[0])}" if record.error else told
+    return f"{told}: {one_line(record.error.partition(chr(10))[0])}" if record.error else told
 
 
 def _json(found: Status) -> str:
@@ -84,4 +86,4 @@ def _json(found: Status) -> str:
         "knows_ledger": found.knows_ledger,
         "errors": errors,
     }
-    return jsontext.dumps(data)
+    return dumps(data)

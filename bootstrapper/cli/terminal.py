@@ -21,7 +21,7 @@ from bootstrapper.events import (
     StepStarted,
     Warned,
 )
-from bootstrapper.wording import counted, one_line
+from bootstrapper.text import counted, one_line
 
 if TYPE_CHECKING:
     from bootstrapper.cli.live import LiveView

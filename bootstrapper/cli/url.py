@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bootstrapper import api
+from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
@@ -27,5 +27,5 @@ def url(invocation: Invocation, *, driver: str | None) -> int:
 
     Starts the embedded server if it is not running; `dev stop` stops it.
     """
-    print_data(api.url(request(invocation), driver))
+    print_data(project.url(request(invocation), driver))
     return ExitCode.DONE

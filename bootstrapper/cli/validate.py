@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import click
 
-from bootstrapper import api, jsontext
-from bootstrapper.api import Validation
+from bootstrapper.api import project
+from bootstrapper.api.project import Validation
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
 from bootstrapper.errors import ExitCode
-from bootstrapper.wording import counted
+from bootstrapper.text import counted, dumps
 
 
 @click.command()
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def validate(invocation: Invocation) -> int:
     """Check the file without connecting to a database."""
-    found = api.validate(request(invocation))
+    found = project.validate(request(invocation))
     print_data(_json(found) if invocation.format == "json" else _text(found))
     return ExitCode.DONE
 
@@ -38,4 +38,4 @@ def _json(found: Validation) -> str:
         "steps": list(found.steps),
         "fixtures": dict(found.fixtures),
     }
-    return jsontext.dumps(data)
+    return dumps(data)

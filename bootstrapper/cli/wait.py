@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bootstrapper import api
+from bootstrapper.api import run
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
@@ -24,6 +24,6 @@ def wait(invocation: Invocation, *, access: str | None) -> int:
     """Wait until the database accepts connections and writes."""
     explicit = {"access": access} if access else None
     with Reporter(invocation, "wait") as reporter:
-        api.wait(request(invocation, reporter.emit, types=("wait",) if explicit else (), explicit=explicit))
+        run.wait(request(invocation, reporter.emit, types=("wait",) if explicit else (), explicit=explicit))
         reporter.say("ready: the database accepts connections")
     return ExitCode.DONE

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
-from bootstrapper.migrations.drivers import Name
-from bootstrapper.step import StepModel
-from bootstrapper.units import Seconds
+from bootstrapper.config.units import Seconds
+from bootstrapper.migrations.project.drivers import Name
+from bootstrapper.plugin.step import StepModel
 
 DEFAULT_TABLE = "alembic_version"
 

@@ -11,17 +11,17 @@ from psycopg import Connection
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
-from bootstrapper.migrations.configuration import BadConfiguration
-from bootstrapper.migrations.history import BrokenHistory, History
-from bootstrapper.migrations.launch import conversation, start
-from bootstrapper.migrations.layout import DynamicProject, Layout, read
-from bootstrapper.migrations.origin import brought_by
-from bootstrapper.migrations.process import Reported
-from bootstrapper.migrations.request import history_request
-from bootstrapper.migrations.revisions import Revision, read_revision
+from bootstrapper.migrations.history.history import BrokenHistory, History
+from bootstrapper.migrations.history.origin import brought_by
+from bootstrapper.migrations.history.revisions import Revision, read_revision
+from bootstrapper.migrations.history.versions import Versions, read_versions
+from bootstrapper.migrations.project.configuration import BadConfiguration
+from bootstrapper.migrations.project.layout import DynamicProject, Layout, read
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.versions import Versions, read_versions
-from bootstrapper.step import Context, Project
+from bootstrapper.migrations.worker.launch import conversation, start
+from bootstrapper.migrations.worker.process import Reported
+from bootstrapper.migrations.worker.request import history_request
+from bootstrapper.plugin.step import Context, Project
 
 _NO_REVISIONS = (
     "Set `options: {version_locations: ...}` under with:, or create the first revision with"

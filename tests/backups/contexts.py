@@ -13,18 +13,18 @@ from typing import Any
 
 import psycopg
 
-from bootstrapper.asking import ask_probes, decided
+from bootstrapper.config.document import parse
 from bootstrapper.deadline import Deadline
-from bootstrapper.document import parse
+from bootstrapper.engine.probes import ask_probes, decided
 from bootstrapper.events import Event, StepReported
-from bootstrapper.identifiers import uuid7
 from bootstrapper.masking import Masker
-from bootstrapper.plan import Answer
-from bootstrapper.postgres.ledger import LedgerNames, finish_run
-from bootstrapper.postgres.lock import Hold, RunDetails, try_take
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
-from bootstrapper.step import Check, Context, Project, Step, Unit
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.step import Check, Context, Project, Step, Unit
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames, finish_run
+from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.lock import Hold, RunDetails, try_take
 from tests.servers import Server
 from tests.waiting import at_most
 

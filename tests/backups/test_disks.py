@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.catalogue import backups, size_of
-from bootstrapper.backups.dump import checksum, take, take_into
-from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores.catalogue import backups, size_of
+from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.take.dump import checksum, take, take_into
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 from tests.backups.contexts import Bench
@@ -106,7 +106,7 @@ def test_the_error_of_a_full_disk_names_the_folder(bench: Bench, tmp_path: Path)
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from bootstrapper.backups.dump import take
+from bootstrapper.backups.take.dump import take
 from bootstrapper.errors import BackupError
 from tests.backups.contexts import make_bench
 bench = make_bench(sys.argv[1], Path(sys.argv[2]))

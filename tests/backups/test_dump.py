@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.catalogue import backups
-from bootstrapper.backups.draft import sweep
-from bootstrapper.backups.dump import take
+from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.draft import sweep
+from bootstrapper.backups.take.dump import take
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.events import StepProgressed
@@ -229,7 +229,7 @@ def test_a_folder_that_can_not_be_written_is_an_error_and_no_traceback(bench: Be
 
 
 def test_without_a_client_new_enough_the_error_names_the_server(bench: Bench, tmp_path: Path) -> None:
-    from bootstrapper.postgres.clienttools import find_tools
+    from bootstrapper.postgres.server.clienttools import find_tools
 
     with pytest.raises(ClientToolsError, match="PostgreSQL 99"):
         find_tools(("pg_dump", "pg_restore"), 99, os.environ["PATH"])
@@ -241,7 +241,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_after_the_next_one(
     path = fake_dump("echo half; exec sleep 600")
     script = f"""
 from pathlib import Path
-from bootstrapper.backups.dump import take
+from bootstrapper.backups.take.dump import take
 from tests.backups.contexts import make_bench
 bench = make_bench({bench.target.url()!r}, Path({str(tmp_path)!r}), variables={{"PATH": {path!r}}})
 take(bench.context(), Path({str(tmp_path / "one.dump")!r}))

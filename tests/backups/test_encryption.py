@@ -12,10 +12,10 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from bootstrapper.backups.catalogue import backups
-from bootstrapper.backups.dump import take
-from bootstrapper.backups.encryption import Encrypter, decrypt, identities
 from bootstrapper.backups.settings import BackupSettings, Encryption
+from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.take.dump import take
+from bootstrapper.backups.take.encryption import Encrypter, decrypt, identities
 from bootstrapper.errors import BackupError
 from tests.backups.contexts import Bench, make_bench, threads_left
 from tests.servers import wheel_bin

@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.catalogue import backups
-from bootstrapper.backups.dump import checksum
+from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.take.dump import checksum
 from bootstrapper.deadline import Deadline
 from tests.cli.project import Project
 from tests.servers import Server, create_cluster, free_port, start, stop, wheel_bin

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.catalogue import Backup, backups
-from bootstrapper.backups.dump import checksum, take, take_into
-from bootstrapper.backups.folder import Folder
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores.catalogue import Backup, backups
+from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.take.dump import checksum, take, take_into
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 from tests.backups.contexts import Bench, make_bench

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups import patience
-from bootstrapper.backups.dump import take
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.take import retry
+from bootstrapper.backups.take.dump import take
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UnreachableError
 from bootstrapper.events import Event, Warned
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 from tests.backups.contexts import Bench, make_bench
 from tests.projects import TrialProject
 
@@ -24,7 +24,7 @@ KEY = "age1rplg24yj34g9ret9j9jwdurdz9aa7vf0qukwyn4jauttu9dhruqq80y46e"
 @pytest.fixture
 def crowded(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Run by a role that may have one connection, which the run itself has."""
-    monkeypatch.setattr(patience, "PAUSES", (0.05, 0.05, 0.05))
+    monkeypatch.setattr(retry, "PAUSES", (0.05, 0.05, 0.05))
     bench.execute("CREATE ROLE only_one LOGIN PASSWORD 'pw' CONNECTION LIMIT 1 IN ROLE pg_read_all_data")
     made = make_bench(bench.target.replacing(user="only_one", password="pw").url(), tmp_path)
     made.session.open()
@@ -82,7 +82,7 @@ def test_another_trouble_of_pg_dump_is_told_at_once(bench: Bench, crowded: Bench
 
 
 def test_no_pause_goes_beyond_the_deadline(crowded: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSES", (3600.0,))
+    monkeypatch.setattr(retry, "PAUSES", (3600.0,))
     with pytest.raises(UnreachableError):
         take(crowded.context("backup", deadline=Deadline.after(60)), tmp_path / "one.dump")
 
@@ -90,7 +90,7 @@ def test_no_pause_goes_beyond_the_deadline(crowded: Bench, tmp_path: Path, monke
 def test_a_run_does_not_come_back_for_it_since_its_own_connection_is_there(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PAUSES", (0.05, 0.05))
+    monkeypatch.setattr(retry, "PAUSES", (0.05, 0.05))
     project.write("steps: [{uses: lock}, {uses: backup}]")
     owner = project.database
     target = Target.from_url(owner)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups import places
-from bootstrapper.backups.folder import Folder
-from bootstrapper.backups.places import goes_with_container, store_of
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores import places
+from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.stores.places import goes_with_container, store_of
 from tests.backups.contexts import Bench, make_bench
 
 

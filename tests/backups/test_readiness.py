@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups import places
-from bootstrapper.postgres import clienttools
+from bootstrapper.backups.stores import places
+from bootstrapper.postgres.server import clienttools
 from tests.cli.project import Project
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import Server

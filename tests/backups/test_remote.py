@@ -14,11 +14,11 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from bootstrapper.backups.catalogue import Backup
-from bootstrapper.backups.dump import take_into
-from bootstrapper.backups.places import store_of
-from bootstrapper.backups.remote import without_secrets
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores.catalogue import Backup
+from bootstrapper.backups.stores.places import store_of
+from bootstrapper.backups.stores.remote import without_secrets
+from bootstrapper.backups.take.dump import take_into
 from bootstrapper.errors import BackupError, StepFailedError
 from bootstrapper.events import StepProgressed
 from tests.backups.contexts import Bench, make_bench, threads_left

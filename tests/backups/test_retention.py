@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from bootstrapper.backups.catalogue import Backup, backups
-from bootstrapper.backups.draft import draft
-from bootstrapper.backups.folder import Folder
-from bootstrapper.backups.manifest import Manifest, manifest_path
-from bootstrapper.backups.retention import Keeping, dated_name, retire
-from bootstrapper.backups.signature import signed
-from bootstrapper.identifiers import uuid7
+from bootstrapper.backups.stores.catalogue import Backup, backups
+from bootstrapper.backups.stores.draft import draft
+from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.stores.manifest import Manifest, manifest_path
+from bootstrapper.backups.stores.retention import Keeping, dated_name, retire
+from bootstrapper.backups.stores.signature import signed
+from bootstrapper.postgres.ledger.run_ids import uuid7
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

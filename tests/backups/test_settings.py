@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bootstrapper.backups.arguments import compression, refuse_argument, selection
 from bootstrapper.backups.settings import BackupSettings, is_url
+from bootstrapper.backups.take.arguments import compression, refuse_argument, selection
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.clienttools import ClientTools
+from bootstrapper.postgres.server.clienttools import ClientTools
 
 KEY = "age1rplg24yj34g9ret9j9jwdurdz9aa7vf0qukwyn4jauttu9dhruqq80y46e"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.checks.extension import ExtensionCheck
-from bootstrapper.checks.table import TableCheck
-from bootstrapper.plan import Answer
+from bootstrapper.builtin.checks.extension import ExtensionCheck
+from bootstrapper.builtin.checks.table import TableCheck
+from bootstrapper.plans import Answer
 from tests.backups.contexts import Bench, ask, make_bench
 from tests.servers import Server
 

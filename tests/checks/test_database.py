@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.checks.database import DatabaseCheck
-from bootstrapper.plan import Answer
+from bootstrapper.builtin.checks.database import DatabaseCheck
+from bootstrapper.plans import Answer
 from tests.backups.contexts import Bench, ask, make_bench, shared_database
 
 

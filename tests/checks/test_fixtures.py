@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.checks.fixtures import FixturesCheck
+from bootstrapper.builtin.checks.fixtures import FixturesCheck
 from bootstrapper.errors import InvalidFileError
-from bootstrapper.plan import Answer
+from bootstrapper.plans import Answer
 from tests.fixtures.contexts import Bench
 
 FIXTURES = """

@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.asking import ask_probes, decided
-from bootstrapper.checks.revision import RevisionCheck
+from bootstrapper.builtin.checks.revision import RevisionCheck
+from bootstrapper.builtin.steps.migrate import Migrate
+from bootstrapper.engine.probes import ask_probes, decided
 from bootstrapper.errors import InvalidFileError
-from bootstrapper.plan import Answer, Verdict
-from bootstrapper.step import Project, Unit
-from bootstrapper.steps.migrate import Migrate
+from bootstrapper.plans import Answer, Verdict
+from bootstrapper.plugin.step import Project, Unit
 from tests.migrations.contexts import make_project
 from tests.migrations.projects import write_env, write_revision
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.asking import ask_probes, decided
-from bootstrapper.checks.rows import RowsArgument, RowsCheck
-from bootstrapper.plan import Answer
-from bootstrapper.postgres.settings import lent
+from bootstrapper.builtin.checks.rows import RowsArgument, RowsCheck
+from bootstrapper.engine.probes import ask_probes, decided
+from bootstrapper.plans import Answer
+from bootstrapper.postgres.connection.settings import lent
 from tests.fixtures.contexts import Bench
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.asking import ask_probes, decided
-from bootstrapper.backups.dump import take
-from bootstrapper.checks.backup import BackupCheck
-from bootstrapper.checks.environment import EnvironmentCheck
-from bootstrapper.checks.never import NeverCheck
-from bootstrapper.checks.once import OnceCheck
-from bootstrapper.checks.pending import PendingCheck
-from bootstrapper.plan import Answer
-from bootstrapper.postgres.ledger import record_step
-from bootstrapper.step import Check
-from bootstrapper.steps.backup import Backup
+from bootstrapper.backups.take.dump import take
+from bootstrapper.builtin.checks.backup import BackupCheck
+from bootstrapper.builtin.checks.environment import EnvironmentCheck
+from bootstrapper.builtin.checks.never import NeverCheck
+from bootstrapper.builtin.checks.once import OnceCheck
+from bootstrapper.builtin.checks.pending import PendingCheck
+from bootstrapper.builtin.steps.backup import Backup
+from bootstrapper.engine.probes import ask_probes, decided
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.step import Check
+from bootstrapper.postgres.ledger.ledger import record_step
 from tests.backups.contexts import Bench, ask, make_bench, shared_database
 from tests.servers import Server
 

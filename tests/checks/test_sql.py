@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.checks.sql import SqlCheck
+from bootstrapper.builtin.checks.sql import SqlCheck
 from bootstrapper.errors import CheckFailedError, Source
-from bootstrapper.plan import Answer
+from bootstrapper.plans import Answer
 from tests.backups.contexts import Bench, ask, make_bench
 from tests.servers import Server
 

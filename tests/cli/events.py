@@ -19,7 +19,7 @@ from bootstrapper.events import (
     StepUnchanged,
     Warned,
 )
-from bootstrapper.plan import Answer, Change, PlannedStep, State
+from bootstrapper.plans import Answer, Change, PlannedStep, State
 
 MIGRATE = PlannedStep("migrate", "migrate", State.PENDING, changes=(Change.run("001_initial"),))
 SEED = PlannedStep(

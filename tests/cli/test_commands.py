@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.plan import Plan
+from bootstrapper.plans import Plan
 from tests.cli.project import BOOTSTRAP, Project
 from tests.cli.pseudoterminal import on_terminal
 from tests.waiting import at_most

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.catalogue import find
+from bootstrapper.backups.stores.catalogue import find
 from bootstrapper.cli.journal import Journal
 from tests.cli.project import BOOTSTRAP, Project
 

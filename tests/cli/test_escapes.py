@@ -114,7 +114,7 @@ def test_the_name_of_a_file_forges_no_line(offline: Project) -> None:
 def test_the_output_of_a_renderer_of_a_plugin_is_harmless(project: Project) -> None:
     plugin = f"""
 from bootstrapper import hookimpl
-from bootstrapper.renderer import Renderer
+from bootstrapper.plugin.renderer import Renderer
 
 class Loud(Renderer):
     format = "loud"

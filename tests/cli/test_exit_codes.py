@@ -123,8 +123,8 @@ def test_a_wrong_password_is_6(project: Project) -> None:
 
 def test_a_bug_in_a_plugin_is_3_with_traceback_and_without_the_password(project: Project) -> None:
     plugin = """\
-from bootstrapper.hookspecs import hookimpl
-from bootstrapper.step import Step
+from bootstrapper.plugin.hooks import hookimpl
+from bootstrapper.plugin.step import Step
 
 
 class Broken(Step):

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from bootstrapper.identifiers import uuid7
+from bootstrapper.postgres.ledger.run_ids import uuid7
 from tests.cli.project import BOOTSTRAP, Project
 from tests.waiting import at_most, eventually
 

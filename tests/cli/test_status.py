@@ -7,8 +7,8 @@ import json
 import psycopg
 import pytest
 
+from bootstrapper.builtin.steps import backup
 from bootstrapper.errors import ClientToolsError
-from bootstrapper.steps import backup
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
 

@@ -8,7 +8,7 @@ import sys
 import psycopg
 import pytest
 
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 from tests.cli.project import BOOTSTRAP, Project
 from tests.migrations.projects import create_table, write_env, write_revision
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.document.envfile import read_variables
+from bootstrapper.config.document.envfile import read_variables
 from bootstrapper.errors import InvalidFileError
 
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from bootstrapper.document import Expansion, MalformedExpression, UnsetVariable, expand, parse
-from bootstrapper.document.interpolation import demands, fault
+from bootstrapper.config.document import Expansion, MalformedExpression, UnsetVariable, expand, parse
+from bootstrapper.config.document.interpolation import demands, fault
 from bootstrapper.errors import InvalidFileError, Source
 
 pytestmark = pytest.mark.smoke

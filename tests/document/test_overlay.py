@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bootstrapper.document import Document, merge, parse
+from bootstrapper.config.document import Document, merge, parse
 from bootstrapper.errors import InvalidFileError, Source
 
 BASE = """\

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bootstrapper.document import parse, read
+from bootstrapper.config.document import parse, read
 from bootstrapper.errors import InvalidFileError, Problem, Source
 
 SECRET = "hunter2secret"
@@ -354,7 +354,7 @@ def test_a_bomb_is_refused_within_two_seconds_and_200_mb(name: str, tmp_path: Pa
     file.write_text(BOMBS[name]())
     program = (
         "import re, sys, time; from pathlib import Path\n"
-        "from bootstrapper.document import read; from bootstrapper.errors import InvalidFileError\n"
+        "from bootstrapper.config.document import read; from bootstrapper.errors import InvalidFileError\n"
         "begun = time.process_time()\n"
         "try: read(Path(sys.argv[1]))\n"
         # ru_maxrss would begin with the size of the process that forked this one
@@ -452,7 +452,7 @@ def test_a_file_without_the_right_to_read_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from bootstrapper.document import read; from bootstrapper.errors import InvalidFileError\n"
+        "from bootstrapper.config.document import read; from bootstrapper.errors import InvalidFileError\n"
         "os.chdir(sys.argv[1])\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         "try: read(Path('a.yaml'))\n"

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootstrapper.document import Document, parse
-from bootstrapper.document.tree import Place
+from bootstrapper.config.document import Document, parse
+from bootstrapper.config.document.tree import Place
 from bootstrapper.errors import InvalidFileError, Problem
 
 _SPECIAL = st.lists(

@@ -10,7 +10,7 @@ import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError
 from bootstrapper.events import Warned
-from bootstrapper.postgres.lock import Hold
+from bootstrapper.postgres.lock.lock import Hold
 from tests.environments.kinds import Environment
 from tests.environments.project import OwnProject
 from tests.migrations.contexts import Trial

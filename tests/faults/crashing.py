@@ -20,9 +20,10 @@ from typing import Any
 import psycopg
 
 from bootstrapper.events import Event
-from bootstrapper.fixtures.writer import Writer
-from bootstrapper.migrations import process
-from bootstrapper.postgres import lock, session, turnstile
+from bootstrapper.fixtures.write.writer import Writer
+from bootstrapper.migrations.worker import process
+from bootstrapper.postgres.connection import session
+from bootstrapper.postgres.lock import lock, turnstile
 
 WORKER_FENCE = 'if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
 
@@ -88,9 +89,12 @@ def _about(gen: Any) -> str:
 def shorten_lease(seconds: float) -> None:
     """A lease that a test can outlast, with a heart that beats accordingly."""
     values = {"LEASE_SECONDS": seconds, "BEAT_SECONDS": seconds / 5}
+    shortened = set()
     for module in [module for name, module in sys.modules.items() if name.startswith("bootstrapper.postgres.")]:
         for name in values.keys() & vars(module).keys():
             setattr(module, name, values[name])
+            shortened.add(name)
+    assert shortened == values.keys(), "the lease and its heartbeat are defined elsewhere"
 
 
 def shorten_patience(seconds: float) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from bootstrapper.postgres.ledger import LedgerNames, chain_hash
-from bootstrapper.postgres.lock import advisory_key
+from bootstrapper.postgres.ledger.ledger import LedgerNames, chain_hash
+from bootstrapper.postgres.lock.lock import advisory_key
 
 Rows = list[tuple[Any, ...]]
 

@@ -255,7 +255,8 @@ def _tell(**facts: Any) -> None:
 
 def _live(order: dict[str, Any]) -> int:
     """One replica's life: `apply`, and a report of how it went."""
-    from bootstrapper import api
+    from bootstrapper.api import run
+    from bootstrapper.engine.open import Request
     from bootstrapper.errors import BootstrapperError
     from tests.faults.crashing import MUTANTS, Boundaries, Trap, shorten_lease, shorten_patience
 
@@ -275,8 +276,8 @@ def _live(order: dict[str, Any]) -> int:
     facts: dict[str, Any] = {"began": time.monotonic()}
     code = BUG
     try:
-        outcome = api.apply(
-            api.Request(
+        outcome = run.apply(
+            Request(
                 file=Path(order["folder"]) / "bootstrap.yaml",
                 variables={**os.environ, "DATABASE_URL": order["url"]},
                 timeout_seconds=order["timeout_seconds"],

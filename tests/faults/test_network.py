@@ -12,11 +12,11 @@ import pytest
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import CommitUnknownError, UnreachableError
-from bootstrapper.identifiers import uuid7
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.lock import Hold, RunDetails, try_take
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.lock import Hold, RunDetails, try_take
 from tests.faults import scenarios
 from tests.faults.proxy import TO_CLIENT, TO_SERVER, Blackhole, Cut, LostCommit, Proxy
 from tests.faults.trials import Site

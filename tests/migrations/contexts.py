@@ -11,18 +11,18 @@ from pathlib import Path
 
 import psycopg
 
+from bootstrapper.builtin.steps.migrate import Migrate
+from bootstrapper.config.document import parse
 from bootstrapper.deadline import Deadline
-from bootstrapper.document import parse
 from bootstrapper.events import Event, StepProgressed, StepReported
-from bootstrapper.identifiers import uuid7
 from bootstrapper.masking import Masker
-from bootstrapper.plan import Change, Deferred
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.lock import Hold, RunDetails, try_take
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
-from bootstrapper.step import Context, Project
-from bootstrapper.steps.migrate import Migrate
+from bootstrapper.plans import Change, Deferred
+from bootstrapper.plugin.step import Context, Project
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.lock import Hold, RunDetails, try_take
 
 
 def make_project(directory: Path, url: str, variables: Mapping[str, str] | None = None) -> Project:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import psycopg
 import pytest
 
-from bootstrapper.migrations.comparison import describe, differences
-from bootstrapper.postgres import ledger
-from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.migrations.schema.comparison import describe, differences
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.servers import Server
 
 NAMES = LedgerNames()

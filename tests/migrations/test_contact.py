@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.plan import Change
+from bootstrapper.plans import Change
 from tests.migrations.contexts import trial
 from tests.migrations.projects import create_table, write_env, write_revision
 

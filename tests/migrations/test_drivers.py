@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.errors import MigrationError
-from bootstrapper.migrations.environment import engine_kind
+from bootstrapper.migrations.project.env_py import engine_kind
 from tests.cli.project import Project
 from tests.migrations.contexts import trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision

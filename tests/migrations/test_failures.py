@@ -142,7 +142,7 @@ def test_the_traceback_goes_through_the_project_and_back_to_what_was_behind_the_
     assert cause.endswith("KeyError: 'missing'")
     assert last.endswith("RuntimeError: no luck")
     assert "migrations/env.py" in last
-    assert "bootstrapper/migrations/worker.py" not in error.traceback
+    assert "bootstrapper/migrations/worker/" not in error.traceback
 
 
 def test_the_traceback_is_printed_where_it_is_asked_for(tmp_path: Path, database: str) -> None:

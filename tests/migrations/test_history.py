@@ -11,10 +11,10 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError, RevisionMap
 from alembic.script.revision import Revision as OracleRevision
 
-from bootstrapper.migrations import layout
-from bootstrapper.migrations.history import BrokenHistory, History
-from bootstrapper.migrations.layout import DynamicProject
-from bootstrapper.migrations.revisions import Revision, read_revision
+from bootstrapper.migrations.history.history import BrokenHistory, History
+from bootstrapper.migrations.history.revisions import Revision, read_revision
+from bootstrapper.migrations.project import layout
+from bootstrapper.migrations.project.layout import DynamicProject
 from bootstrapper.migrations.settings import MigrationSettings
 from tests.migrations.contexts import make_project
 from tests.migrations.projects import write_env, write_revision

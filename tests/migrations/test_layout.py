@@ -8,9 +8,9 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from bootstrapper.migrations import layout
-from bootstrapper.migrations.configuration import BadConfiguration
-from bootstrapper.migrations.layout import DynamicProject, Layout
+from bootstrapper.migrations.project import layout
+from bootstrapper.migrations.project.configuration import BadConfiguration
+from bootstrapper.migrations.project.layout import DynamicProject, Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from tests.migrations.contexts import make_project
 from tests.migrations.projects import write_env, write_revision

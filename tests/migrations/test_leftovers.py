@@ -11,10 +11,10 @@ from psycopg import Connection
 
 from bootstrapper.errors import MigrationError
 from bootstrapper.masking import Masker
-from bootstrapper.migrations.leftovers import Leftover, find_leftovers, repair
-from bootstrapper.plan import Finding
-from bootstrapper.postgres import ledger
-from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.migrations.interrupted.leftovers import Leftover, find_leftovers, repair
+from bootstrapper.plans import Finding
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.servers import Server
 from tests.waiting import eventually
 

@@ -11,9 +11,9 @@ import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError
 from bootstrapper.events import Warned
-from bootstrapper.migrations import connections
-from bootstrapper.migrations.revisions import read_revision
-from bootstrapper.plan import Finding
+from bootstrapper.migrations.history import connections
+from bootstrapper.migrations.history.revisions import read_revision
+from bootstrapper.plans import Finding
 from tests.cli.project import Project
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision

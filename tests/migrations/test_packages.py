@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.migrations import layout
-from bootstrapper.migrations.layout import DynamicProject, Layout
+from bootstrapper.migrations.project import layout
+from bootstrapper.migrations.project.layout import DynamicProject, Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from tests.cli.project import Project
 from tests.migrations.contexts import make_project, trial

@@ -10,7 +10,7 @@ import pytest
 
 from bootstrapper.errors import MigrationError
 from bootstrapper.events import Warned
-from bootstrapper.plan import Change, Finding
+from bootstrapper.plans import Change, Finding
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.waiting import at_most

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from bootstrapper.plan import SQL, Change, Finding
+from bootstrapper.plans import SQL, Change, Finding
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 

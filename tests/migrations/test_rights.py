@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
 

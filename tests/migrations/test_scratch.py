@@ -9,10 +9,10 @@ import pytest
 from psycopg import Connection
 
 from bootstrapper.errors import MigrationError
-from bootstrapper.migrations.comparison import describe, differences
-from bootstrapper.migrations.scratch import PREFIX, scratch_database
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.target import Target
+from bootstrapper.migrations.schema.comparison import describe, differences
+from bootstrapper.migrations.schema.scratch import PREFIX, scratch_database
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.servers import Server
 
 LOCALE = """

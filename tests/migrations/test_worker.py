@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.migrations import process
+from bootstrapper.migrations.project import packages
+from bootstrapper.migrations.worker import process
 
 WORKER = Path(process.__file__).with_name("worker.py")
-LOCATOR = Path(process.__file__).with_name("locator.py")
+LOCATOR = Path(packages.__file__).with_name("locator.py")
 REPOSITORY = Path(__file__).parents[2]
 
 PLAN_ONLY = """
 import sys
 from pathlib import Path
-from bootstrapper.migrations.versions import Versions
+from bootstrapper.migrations.history.versions import Versions
 from bootstrapper.migrations.state import compare, read_declared
-from bootstrapper.steps.migrate import Migrate
-from bootstrapper.checks.revision import RevisionCheck
+from bootstrapper.builtin.steps.migrate import Migrate
+from bootstrapper.builtin.checks.revision import RevisionCheck
 from bootstrapper.deadline import Deadline
 from tests.migrations.contexts import make_project
 project = make_project(Path(sys.argv[1]), "postgresql://nobody@localhost/nowhere")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 START = """
 import sys
 from pathlib import Path
-from bootstrapper.postgres.embedded import EmbeddedServer
+from bootstrapper.postgres.server.embedded import EmbeddedServer
 print(EmbeddedServer(Path(sys.argv[1]), settings={"fsync": "off"}).start().url(), flush=True)
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.errors import ClientToolsError, ExitCode
-from bootstrapper.postgres.clienttools import USUAL_PLACES, find_tools
+from bootstrapper.postgres.server.clienttools import USUAL_PLACES, find_tools
 from tests.servers import unprivileged
 
 NAMES = ("pg_dump", "pg_restore")
@@ -84,7 +84,10 @@ def test_a_folder_on_path_that_may_not_be_entered_is_passed_over(tmp_path: Path)
     make_tools(closed / "bin", "17.1")
     tools = make_tools(tmp_path / "open", "17.2")
     closed.chmod(0)
-    code = "import sys; from bootstrapper.postgres.clienttools import find_tools; print(find_tools(*eval(sys.argv[1])))"
+    code = (
+        "import sys; from bootstrapper.postgres.server.clienttools import find_tools\n"
+        "print(find_tools(*eval(sys.argv[1])))"
+    )
     arguments = repr((NAMES, 17, f"{closed / 'bin'}{os.pathsep}{tools}", ()))
     command = unprivileged([sys.executable, "-c", code, arguments])
     try:

@@ -12,9 +12,9 @@ import pytest
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
-from bootstrapper.postgres.connect import connect, ping
-from bootstrapper.postgres.cutoff import cut_off
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.connect import connect, ping
+from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.target import Target
 from tests import peers
 from tests.postgres import tls_peer
 from tests.servers import Server, free_port, path_bin, running_server, wheel_bin

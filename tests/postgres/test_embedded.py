@@ -18,9 +18,9 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import EmbeddedServerError
-from bootstrapper.postgres.cluster import Postmaster
-from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder, scratch
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.server.cluster import Postmaster
+from bootstrapper.postgres.server.embedded import EmbeddedServer, bin_folder, scratch
 from tests.postgres.embedding import FAST, ended
 
 

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import EmbeddedServerError
-from bootstrapper.postgres import reaper
-from bootstrapper.postgres.cluster import Postmaster
-from bootstrapper.postgres.embedded import EmbeddedServer
+from bootstrapper.postgres.server import reaper
+from bootstrapper.postgres.server.cluster import Postmaster
+from bootstrapper.postgres.server.embedded import EmbeddedServer
 from tests.postgres.embedding import FAST, START, ended, python
 from tests.waiting import at_most, eventually
 
@@ -187,7 +187,7 @@ def test_a_scratch_server_does_not_outlive_a_killed_process(tmp_path: Path) -> N
     script = """
 import sys, tempfile, time
 tempfile.tempdir = sys.argv[1]
-from bootstrapper.postgres.embedded import scratch
+from bootstrapper.postgres.server.embedded import scratch
 with scratch():
     print(flush=True)
     time.sleep(60)

@@ -11,12 +11,12 @@ import pytest
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import FencedOffError, UnreachableError
-from bootstrapper.identifiers import uuid7
-from bootstrapper.postgres import ledger
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.lock import Hold, Holder, RunDetails, try_take
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.lock import Hold, Holder, RunDetails, try_take
 from tests.waiting import at_most
 
 pytestmark = pytest.mark.smoke

@@ -14,12 +14,12 @@ import pytest
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import FencedOffError, StepFailedError, UnreachableError
-from bootstrapper.identifiers import uuid7
-from bootstrapper.postgres.heartbeat import Heartbeat
-from bootstrapper.postgres.ledger import LedgerNames
-from bootstrapper.postgres.lock import Hold, Holder, RunDetails, try_take
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.heartbeat import Heartbeat
+from bootstrapper.postgres.lock.lock import Hold, Holder, RunDetails, try_take
 from tests.servers import Server
 from tests.waiting import at_most, eventually
 
@@ -148,7 +148,7 @@ def test_behind_a_pooler_every_transaction_renews_the_lease(session: Session, da
 def test_behind_a_pooler_slow_preparations_keep_the_lease(
     session: Session, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take_as_pooled(session)
     with hold.lasting("seed"):
         with psycopg.connect(database, autocommit=True) as other:
@@ -191,12 +191,12 @@ def test_a_statement_in_the_way_is_somebody_who_holds_the_lock(session: Session,
         other.execute("LOCK TABLE bootstrapper.lock IN ACCESS EXCLUSIVE MODE")
         session.connection.execute("SET lock_timeout = '50ms'")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bootstrapper.postgres.lock.FENCE_LOCK_TIMEOUT", "50ms")
+            patch.setattr("bootstrapper.postgres.lock.lock.FENCE_LOCK_TIMEOUT", "50ms")
             assert isinstance(try_take(session, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
 
 
 def test_a_heartbeat_that_can_not_beat_is_a_loss(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take(session)
     told: list[bool] = []
     heartbeat = Heartbeat(session.connection, NAMES, hold.fence.run_id, hold.fence.token)
@@ -246,8 +246,8 @@ def test_a_look_of_a_run_that_lost_the_lock_is_fenced_off(session: Session, data
 def test_a_look_that_computes_for_longer_than_a_lease_is_not_ended_by_the_server(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.lease.LEASE_SECONDS", 0.4)
-    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("bootstrapper.postgres.lock.lease.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take_as_pooled(session)
     with hold.read_only() as connection:
         compute(1.2)
@@ -257,8 +257,8 @@ def test_a_look_that_computes_for_longer_than_a_lease_is_not_ended_by_the_server
 def test_a_transaction_that_computes_between_its_statements_is_not_ended_by_the_server(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.hold.IDLE_TIMEOUT", "400ms")
-    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("bootstrapper.postgres.lock.hold.IDLE_TIMEOUT", "400ms")
+    monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take(session)
     with hold.transaction() as connection:
         connection.execute("CREATE TABLE public.computed ()")
@@ -269,7 +269,7 @@ def test_a_transaction_that_computes_between_its_statements_is_not_ended_by_the_
 def test_a_heartbeat_in_flight_is_no_transaction_that_a_step_left_open(
     session: Session, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.01)
     hold = take(session)
     with hold.beating("migrate"), psycopg.connect(database) as other:
         other.execute("LOCK TABLE bootstrapper.lock IN ACCESS EXCLUSIVE MODE")  # the beat waits for it
@@ -283,7 +283,7 @@ def test_a_heartbeat_in_flight_is_no_transaction_that_a_step_left_open(
 
 
 def test_a_heartbeat_leaves_a_transaction_of_the_step_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.heartbeat.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.01)
     hold = take(session)
     with hold.beating("migrate"):
         with session.read_only() as connection:  # where the lease cannot be renewed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from bootstrapper.postgres.pipelining import round_trip
+from bootstrapper.postgres.connection.pipelining import round_trip
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import Server
 

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.postgres import settings
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
 from tests.faults.pgbouncer import PgBouncer
 from tests.projects import TrialProject
 from tests.servers import Server

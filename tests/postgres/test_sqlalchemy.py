@@ -3,7 +3,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy import text
 
-from bootstrapper.postgres.sqlalchemy import borrow
+from bootstrapper.postgres.connection.sqlalchemy import borrow
 
 
 def test_code_that_commits_or_rolls_back_can_not_leave_the_transaction(database: str) -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bootstrapper.postgres.sqlstates import is_loss, judge
+from bootstrapper.postgres.connection.sqlstates import is_loss, judge
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from bootstrapper.postgres.statements import fault_in_expression, line_and_column, split
+from bootstrapper.postgres.connection.statements import fault_in_expression, line_and_column, split
 
 
 @pytest.mark.parametrize(

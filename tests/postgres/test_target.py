@@ -4,7 +4,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.engine import make_url
 
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 
 NASTY = "p@ss:w/o%r d?#&='\"\\+é"
 

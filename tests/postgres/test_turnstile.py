@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.postgres import queueing, turnstile
-from bootstrapper.postgres.turnstile import PLACES, SIDE_PLACES, Turnstile
+from bootstrapper.postgres.lock import queueing, turnstile
+from bootstrapper.postgres.lock.turnstile import PLACES, SIDE_PLACES, Turnstile
 from tests.waiting import at_most, eventually
 
 
@@ -98,7 +98,8 @@ def test_one_that_looked_before_does_not_look_without_a_place_near_its_end(tmp_p
 @pytest.mark.usefixtures("one_place")
 def test_the_place_of_a_dead_process_is_free(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from bootstrapper.postgres import turnstile; turnstile.PLACES = 1\n"
+        "import os, sys; from pathlib import Path\n"
+        "from bootstrapper.postgres.lock import turnstile; turnstile.PLACES = 1\n"
         "t = turnstile.Turnstile('server/database', Path(sys.argv[1])); t.enter(1)\n"
         "os.kill(os.getpid(), 9 if t.has_place else 15)"
     )

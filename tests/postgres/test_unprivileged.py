@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.errors import EmbeddedServerError
-from bootstrapper.postgres import unprivileged
-from bootstrapper.postgres.embedded import EmbeddedServer, bin_folder
-from bootstrapper.postgres.unprivileged import Identity, choose
+from bootstrapper.postgres.server import unprivileged
+from bootstrapper.postgres.server.embedded import EmbeddedServer, bin_folder
+from bootstrapper.postgres.server.unprivileged import Identity, choose
 from tests.postgres.embedding import FAST, START, python
 from tests.waiting import at_most
 

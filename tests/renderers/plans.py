@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bootstrapper.plan import (
+from bootstrapper.plans import (
     SQL,
     Action,
     Answer,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.plan import Finding, Plan
-from bootstrapper.renderer import Renderer
-from bootstrapper.renderers.json import JSONRenderer
-from bootstrapper.renderers.markdown import MarkdownRenderer
-from bootstrapper.renderers.text import TextRenderer
+from bootstrapper.builtin.renderers.json import JSONRenderer
+from bootstrapper.builtin.renderers.markdown import MarkdownRenderer
+from bootstrapper.builtin.renderers.text import TextRenderer
+from bootstrapper.plans import Finding, Plan
+from bootstrapper.plugin.renderer import Renderer
 from tests.renderers.plans import EVERY_ACTION, FIRST_RUN, HOSTILE, NOTHING_TO_DO, PLANS
 
 GOLDEN = Path(__file__).parent / "golden"

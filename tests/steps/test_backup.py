@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bootstrapper.backups.catalogue import backups
-from bootstrapper.backups.manifest import manifest_path
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.manifest import manifest_path
+from bootstrapper.builtin.steps.backup import Backup
 from bootstrapper.errors import BackupError, GuardError
-from bootstrapper.plan import Action
-from bootstrapper.steps.backup import Backup
+from bootstrapper.plans import Action
 from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
 from tests.servers import Server
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from bootstrapper.builtin.steps.command import Command
 from bootstrapper.errors import CommandFailedError, Source
-from bootstrapper.plan import Change
-from bootstrapper.steps.command import Command
+from bootstrapper.plans import Change
 from tests.backups.contexts import Bench, make_bench
 from tests.servers import Server
 from tests.waiting import eventually

@@ -10,8 +10,8 @@ import pytest
 
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError
 from bootstrapper.events import Warned
-from bootstrapper.plan import Action, Deferred
-from bootstrapper.postgres.target import Target
+from bootstrapper.plans import Action, Deferred
+from bootstrapper.postgres.connection.target import Target
 from tests.migrations.contexts import trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.servers import Server

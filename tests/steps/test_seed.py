@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper import api
+from bootstrapper.api import run
 from bootstrapper.errors import FixtureError, InvalidFileError, PendingError, UnsetVariablesError
-from bootstrapper.plan import Action, State
+from bootstrapper.plans import Action, State
 from tests.projects import TrialProject
 from tests.servers import Server
 from tests.waiting import at_most
@@ -269,4 +269,4 @@ def test_what_no_earlier_step_can_bring_is_an_error_of_the_plan(
     status = project.status()
     assert (status.plan.steps[-1].state, len(status.errors)) == (State.UNKNOWN, 1)
     with pytest.raises(PendingError, match=fixture.partition(":")[0]):
-        api.follow(project.request(timeout_seconds=at_most(1)))
+        run.follow(project.request(timeout_seconds=at_most(1)))

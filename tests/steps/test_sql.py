@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from bootstrapper.builtin.steps.sql import Sql
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import FencedOffError, InvalidFileError, Source, StepFailedError
-from bootstrapper.steps.sql import Sql
 from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
 from tests.servers import Server
 
@@ -89,7 +89,7 @@ def test_in_a_sql_file_it_is_refused_with_its_place(bench: Bench) -> None:
 
 
 def test_what_the_scanner_did_not_see_is_found_afterwards(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bootstrapper.steps.sql._first_problem", lambda text: None)
+    monkeypatch.setattr("bootstrapper.builtin.steps.sql._first_problem", lambda text: None)
     with pytest.raises(StepFailedError, match="left the step's transaction"):
         apply(make_step(statement="COMMIT; BEGIN"), bench)
 

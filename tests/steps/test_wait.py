@@ -8,15 +8,15 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
+from bootstrapper.builtin.steps.wait import Wait
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.events import AttemptFailed, Event, GateOpened
 from bootstrapper.masking import Masker
-from bootstrapper.postgres import silence, sqlstates
-from bootstrapper.postgres.session import Session
-from bootstrapper.postgres.target import Target
-from bootstrapper.step import Context
-from bootstrapper.steps.wait import Wait
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.connection import silence, sqlstates
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
 from tests import peers
 from tests.postgres import tls_peer
 from tests.servers import Server, free_port

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bootstrapper.document import UnsetVariable
+from bootstrapper.config.document import UnsetVariable
 from bootstrapper.errors import GuardError, Source
-from bootstrapper.step import Context, Value
-from bootstrapper.valuation import Evaluated, Traits, evaluate, needs, shown, traits
+from bootstrapper.plugin.evaluate import Evaluated, Traits, evaluate, needs, shown, traits
+from bootstrapper.plugin.step import Context, Value
 from tests.fixtures.contexts import Bench
 
 

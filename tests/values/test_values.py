@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from passlib.context import CryptContext
 
-from bootstrapper.valuation import evaluate
+from bootstrapper.plugin.evaluate import evaluate
 from tests.fixtures.contexts import Bench
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from bootstrapper.backups.restore import describing, kept, ledgering, maintenance, sessions, swapping
+from bootstrapper.backups.restore import describe, kept_databases, ledger, maintenance, sessions, swapping
+from bootstrapper.backups.restore.database_properties import Likeness, create, dress, grants, likeness
 from bootstrapper.backups.restore.filling import fill, growth
-from bootstrapper.backups.restore.likeness import Likeness, create, dress, grants, likeness
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.rights import require_may, require_may_terminate
 from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
-from bootstrapper.plan import Change
-from bootstrapper.postgres.hold import Hold
-from bootstrapper.postgres.target import Target
-from bootstrapper.step import Context
+from bootstrapper.plans import Change
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.lock.hold import Hold
 
 _PATIENCE_SECONDS = 2.0
 
@@ -58,7 +58,7 @@ class Beside:
             with maintenance.new_name(connection) as new:
                 create(connection, new, like, self._target.where)
                 self._fill(connection, new, like)
-                aside = kept.kept_name(name, self._hold.fence.run_id)
+                aside = kept_databases.kept_name(name, self._hold.fence.run_id)
                 self._exchange(connection, new, aside, like)
         return aside
 
@@ -91,9 +91,9 @@ class Beside:
             tick = growth(context, connection, new, manifest.database_size if manifest else None)
             fill(self.reader, target, connection, on_tick=tick, jobs=self.jobs)
             with maintenance.enter(target, context.deadline) as inside:
-                began = ledgering.started_at(context.connection, self._hold.fence)
-                origin = describing.origin(self.reader.chosen, self.changes[0])
-                ledgering.settle(
+                began = ledger.started_at(context.connection, self._hold.fence)
+                origin = describe.origin(self.reader.chosen, self.changes[0])
+                ledger.settle(
                     inside,
                     self._hold.fence,
                     project=context.project,
@@ -148,4 +148,4 @@ class Beside:
             suppress(psycopg.Error, BootstrapperError),
             maintenance.enter(target, self.context.deadline) as inside,
         ):
-            ledgering.note_end(inside, self._hold.fence, outcome, text)
+            ledger.note_end(inside, self._hold.fence, outcome, text)

@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from bootstrapper.backups.restore.contentstable import Entry
-from bootstrapper.postgres.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
+from bootstrapper.backups.restore.archive_contents import Entry
+from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
 
 # Partitions are locked with their table. Who may not delete from a table may not drop it either.
 _LOCKABLE = """

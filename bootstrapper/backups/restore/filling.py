@@ -8,13 +8,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper import programs
 from bootstrapper.backups.restore import script
-from bootstrapper.backups.restore.complaints import Complaints, told
+from bootstrapper.backups.restore.pg_restore_errors import Complaints, told
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.target import Target
-from bootstrapper.step import Context
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.programs import runner
 
 PROGRESS_SECONDS = 1.0
 
@@ -86,7 +86,7 @@ def _command(reader: Reader, target: Target, options: Sequence[str]) -> list[str
     return [str(program), "--no-password", f"--dbname={target.dbname}", *options, str(reader.chosen.path)]
 
 
-def _is_well(ended: programs.Ended, complaints: Complaints) -> bool:
+def _is_well(ended: runner.Ended, complaints: Complaints) -> bool:
     """The exit code 1 may stand for nothing but settings that this server does not know."""
     return ended.code == 0 or (ended.code == 1 and bool(complaints.passed_over))
 

@@ -9,20 +9,20 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bootstrapper.backups.draft import draft, write_all
-from bootstrapper.backups.dump import take_into
-from bootstrapper.backups.places import goes_with_container, store_of
-from bootstrapper.backups.restore import clearing, contentstable, fetching, ledgering, maintenance, script, sessions
-from bootstrapper.backups.restore.choosing import Chosen, backup_settings
+from bootstrapper.backups.restore import archive_contents, clearing, fetch, ledger, maintenance, script, sessions
+from bootstrapper.backups.restore.choose import Chosen, backup_settings
 from bootstrapper.backups.restore.filling import known_settings
 from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.retention import dated_name
+from bootstrapper.backups.stores.draft import draft, write_all
+from bootstrapper.backups.stores.places import goes_with_container, store_of
+from bootstrapper.backups.stores.retention import dated_name
+from bootstrapper.backups.take.dump import take_into
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, FencedOffError, UsageError
 from bootstrapper.events import Warned
-from bootstrapper.plan import Change
-from bootstrapper.postgres.hold import Hold
-from bootstrapper.step import Context
+from bootstrapper.plans import Change
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.lock.hold import Hold
 
 _LOCK_TIMEOUT = "35s"
 _LOCK_PATIENCE_SECONDS = 30.0  # less than that, as it knows better words
@@ -66,8 +66,8 @@ class InPlace:
                 pass
             raise
         with hold.transaction() as connection:
-            as_of = ledgering.mark_as_of(self.reader.chosen.manifest)
-            ledgering.record(connection, context.project.ledger, hold.fence, self.changes, marks=[as_of])
+            as_of = ledger.mark_as_of(self.reader.chosen.manifest)
+            ledger.record(connection, context.project.ledger, hold.fence, self.changes, marks=[as_of])
         return safety
 
     @property
@@ -128,8 +128,8 @@ class InPlace:
             safety.append(self._back_up(replace(context, deadline=deadline)))
 
         dump = str(self.reader.chosen.path)
-        with draft(Path(tempfile.gettempdir(), f"{fetching.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
-            wanted = clearing.wanted(contentstable.entries(self.reader.chosen.path), names, there)
+        with draft(Path(tempfile.gettempdir(), f"{fetch.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
+            wanted = clearing.wanted(archive_contents.entries(self.reader.chosen.path), names, there)
             write_all(descriptor, "".join(f"{entry.number};\n" for entry in wanted).encode())
             # Without it pg_restore commits in between, around large objects.
             command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={path}", dump]

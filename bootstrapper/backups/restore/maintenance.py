@@ -12,9 +12,9 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError
-from bootstrapper.postgres import settings
-from bootstrapper.postgres.connect import connect
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.connect import connect
+from bootstrapper.postgres.connection.target import Target
 
 PREFIX = "bootstrapper_restoring_"
 _PLACES = ("postgres", "template1")

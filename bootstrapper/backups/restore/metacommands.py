@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.clienttools import ClientTools
+from bootstrapper.postgres.server.clienttools import ClientTools
 
 _RESTRICTED_SINCE = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 _NEWER = 18

@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrapper import programs
-from bootstrapper.backups.restore.choosing import Chosen
-from bootstrapper.backups.restore.seal import unbroken
+from bootstrapper.backups.restore.choose import Chosen
+from bootstrapper.backups.restore.fingerprint import unbroken
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
-from bootstrapper.postgres.clienttools import ClientTools, find_tools
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.server.clienttools import ClientTools, find_tools
+from bootstrapper.programs import runner
 
 _DISTORTING = ("PGCLIENTENCODING", "PGOPTIONS", "LANGUAGE")
 
@@ -72,10 +72,10 @@ class Reader:
         stdin: int | None = None,
         on_line: Callable[[str], None] = lambda line: None,
         on_tick: Callable[[], None] = lambda: None,
-    ) -> programs.Ended:
+    ) -> runner.Ended:
         """Raises BackupError where the program can not be started, or does not end in time."""
         try:
-            return programs.run(
+            return runner.run(
                 command,
                 environment=self.environment(target),
                 deadline=self.deadline,
@@ -83,13 +83,13 @@ class Reader:
                 on_line=on_line,
                 on_tick=on_tick,
             )
-        except programs.OutOfTimeError as error:
+        except runner.OutOfTimeError as error:
             raise BackupError(
                 f"{Path(command[0]).name} did not finish in time", hint="Give it longer with --timeout."
             ) from error
         except OSError as error:
             raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
 
-    def failure(self, command: Sequence[str], ended: programs.Ended) -> BackupError:
+    def failure(self, command: Sequence[str], ended: runner.Ended) -> BackupError:
         """The error for a program that did not end well, with its last words."""
         return BackupError(f"{Path(command[0]).name} {ended.how}", details=map(self.mask, ended.last_lines))

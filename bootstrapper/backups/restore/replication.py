@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.plan import Finding
+from bootstrapper.plans import Finding
 
 # The columns that everybody may read.
 _SUBSCRIPTIONS = """

@@ -9,12 +9,12 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import maintenance, sessions
-from bootstrapper.backups.restore.likeness import Likeness, grants, likeness, shown, statements
+from bootstrapper.backups.restore.database_properties import Likeness, grants, likeness, shown, statements
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
-from bootstrapper.postgres.ledger import TABLES, LedgerNames
-from bootstrapper.postgres.session import Session
-from bootstrapper.step import Project
+from bootstrapper.plugin.step import Project
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.ledger.ledger import TABLES, LedgerNames
 
 INSUFFICIENT = "42501"
 

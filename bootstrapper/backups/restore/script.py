@@ -20,7 +20,7 @@ from bootstrapper.backups.restore import metacommands
 from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.deadline import Deadline, Revocable
 from bootstrapper.errors import BackupError, BootstrapperError
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 
 _PIECE = 1024 * 1024
 _LONGEST_HEAD = 64 * 1024

@@ -10,10 +10,10 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import sessions
-from bootstrapper.backups.restore.kept import comment
+from bootstrapper.backups.restore.kept_databases import comment
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, CommitUnknownError
-from bootstrapper.postgres.cutoff import cut_off
+from bootstrapper.postgres.connection.cutoff import cut_off
 
 _LOCK_TIMEOUT = "10s"
 _RENAME = "ALTER DATABASE {} RENAME TO {}"

@@ -17,11 +17,11 @@ from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.restore.script import known_only, of_file, play
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
-from bootstrapper.postgres import embedded
-from bootstrapper.postgres.clienttools import find_tools
-from bootstrapper.postgres.closed import create_closed
-from bootstrapper.postgres.session import introduce
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.session import introduce
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.server import embedded
+from bootstrapper.postgres.server.clienttools import find_tools
+from bootstrapper.postgres.server.closed import create_closed
 
 _TABLES = """
 SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relispopulated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bootstrapper.postgres.statements import tokens
+from bootstrapper.postgres.connection.statements import tokens
 
 NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 QUALIFIED = rf"{NAME}(?:\.{NAME})*"

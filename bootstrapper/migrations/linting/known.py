@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bootstrapper.migrations.linting import lockrules
 from bootstrapper.migrations.linting.canonical import actions, each, folded, schema_and_name
-from bootstrapper.wording import one_line
+from bootstrapper.text import one_line
 
 _CREATED = lockrules.compiled(
     r"CREATE (?P<how>(?:(?:GLOBAL|LOCAL|TEMP|TEMPORARY|UNLOGGED|RECURSIVE|FOREIGN|MATERIALIZED) )*)"

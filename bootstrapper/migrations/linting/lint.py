@@ -14,9 +14,9 @@ from bootstrapper.migrations.linting.held import Held
 from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.migrations.linting.locks import Effect, effects_of
 from bootstrapper.migrations.linting.tables import Table
-from bootstrapper.plan import Finding
-from bootstrapper.postgres.statements import Statement, split
-from bootstrapper.wording import listed
+from bootstrapper.plans import Finding
+from bootstrapper.postgres.connection.statements import Statement, split
+from bootstrapper.text import listed
 
 BIG_TABLE_BYTES = 1024**3
 BIG_TABLE_ROWS = 1_000_000

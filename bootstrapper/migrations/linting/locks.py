@@ -10,8 +10,8 @@ from bootstrapper.migrations.linting import lockrules
 from bootstrapper.migrations.linting.canonical import actions, canonical, each, folded
 from bootstrapper.migrations.linting.hazards import Hazard, Lock
 from bootstrapper.migrations.linting.known import Known, Relation
-from bootstrapper.postgres.statements import Statement, split
-from bootstrapper.wording import listed, one_line
+from bootstrapper.postgres.connection.statements import Statement, split
+from bootstrapper.text import listed, one_line
 
 _LONG = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _HEAD = 1000  # the name of the table stands there; the rows of an INSERT may be many

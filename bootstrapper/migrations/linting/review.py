@@ -8,8 +8,8 @@ from psycopg import errors
 
 from bootstrapper.migrations.linting import squawk
 from bootstrapper.migrations.linting.lint import lint
-from bootstrapper.plan import Finding
-from bootstrapper.step import Context
+from bootstrapper.plans import Finding
+from bootstrapper.plugin.step import Context
 
 
 def review(

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bootstrapper.plan import Finding
-from bootstrapper.postgres.statements import split
-from bootstrapper.wording import one_line
+from bootstrapper.plans import Finding
+from bootstrapper.postgres.connection.statements import split
+from bootstrapper.text import one_line
 
 # lint.py says them with the names and sizes of the tables that are there.
 COVERED = frozenset(

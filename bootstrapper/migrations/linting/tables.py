@@ -8,11 +8,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from bootstrapper.config.units import show_size
 from bootstrapper.migrations.linting.known import Known, Relation
-from bootstrapper.postgres.relations import locate
-from bootstrapper.postgres.settings import ask_lent
-from bootstrapper.units import show_size
-from bootstrapper.wording import one_line
+from bootstrapper.postgres.connection.relations import locate
+from bootstrapper.postgres.connection.settings import ask_lent
+from bootstrapper.text import one_line
 
 # A size needs no privilege, but for a moment an ACCESS SHARE lock. A partitioned table is as large as all that inherit
 # from it.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.restore.seal import require_unbroken, seal
+from bootstrapper.backups.restore.fingerprint import require_unbroken, seal
 from bootstrapper.cli.confirmation import Consent
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError

@@ -13,9 +13,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bootstrapper.backups.catalogue import backups, find
 from bootstrapper.backups.restore import beside, swapping
-from bootstrapper.backups.restore.kept import kept_name
+from bootstrapper.backups.restore.kept_databases import kept_name
+from bootstrapper.backups.stores.catalogue import backups, find
 from tests.backups.restore.shops import FILE, Shop, opened_shop
 from tests.cli.pseudoterminal import on_terminal
 from tests.faults.pgbouncer import PgBouncer

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.backups.restore.archive_contents import Entry, entries
 from bootstrapper.backups.restore.clearing import Contents, wanted
-from bootstrapper.backups.restore.contentstable import Entry, entries
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.ledger import LedgerNames
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.backups.restore.shops import FILE, SHOP, Shop, opened_shop
 from tests.servers import Server
 

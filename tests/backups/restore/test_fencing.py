@@ -9,7 +9,7 @@ import pytest
 
 from bootstrapper.backups.restore import beside, swapping
 from bootstrapper.errors import FencedOffError
-from bootstrapper.postgres.hold import Hold
+from bootstrapper.postgres.lock.hold import Hold
 from tests.backups.contexts import make_bench
 from tests.backups.restore.shops import Shop
 from tests.faults.pgbouncer import PgBouncer

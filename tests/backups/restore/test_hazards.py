@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper import restoring
-from bootstrapper.api import Request
-from bootstrapper.backups.catalogue import backups
-from bootstrapper.backups.remote import password_of, without_secrets
+from bootstrapper.api import restore
+from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.remote import password_of, without_secrets
+from bootstrapper.engine.open import Request
 from bootstrapper.errors import GuardError
 from tests.backups.restore.shops import CHANGES, FILE, Shop
 
@@ -187,11 +187,11 @@ def test_another_database_than_the_one_that_was_shown_is_left_alone(shop: Shop) 
     request = Request(
         file=shop.project.folder / "bootstrap.yaml", environment="here", variables={"DATABASE_URL": shop.project.url}
     )
-    with restoring.preview(request, restoring.Wanted(latest=True), in_place=False) as (plan, chosen):
+    with restore.preview(request, restore.Wanted(latest=True), in_place=False) as (plan, chosen):
         shop.server.execute(f'ALTER DATABASE "{shop.name}" RENAME TO "{shop.name}_before_00000000"')
         shop.server.execute(f'CREATE DATABASE "{shop.name}" OWNER shop_owner')
         with pytest.raises(GuardError, match="is not the one that was shown any more"):
-            restoring.restore(request, chosen, plan, in_place=False, terminate=False, jobs=1)
+            restore.restore(request, chosen, plan, in_place=False, terminate=False, jobs=1)
     assert shop.databases(f"{shop.name}\\_before\\_%") == [f"{shop.name}_before_00000000"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.catalogue import backups
 from bootstrapper.backups.restore import clearing, inplace
+from bootstrapper.backups.stores.catalogue import backups
 from tests.backups.restore.shops import CHANGES, FILE, Shop, opened_shop
 from tests.servers import Server
 

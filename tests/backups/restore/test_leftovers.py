@@ -6,7 +6,7 @@ from psycopg import sql
 
 from bootstrapper.backups.restore import maintenance
 from bootstrapper.deadline import Deadline
-from bootstrapper.postgres.target import Target
+from bootstrapper.postgres.connection.target import Target
 from tests.backups.restore.shops import Shop
 from tests.servers import Server
 from tests.waiting import at_most

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.catalogue import find
 from bootstrapper.backups.restore import verifying
+from bootstrapper.backups.stores.catalogue import find
 from tests.backups.restore.shops import Shop, opened_shop
 from tests.servers import Server
 

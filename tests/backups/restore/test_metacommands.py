@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrapper.backups.manifest import manifest_path
 from bootstrapper.backups.restore import metacommands
 from bootstrapper.backups.restore.metacommands import require_none
+from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.errors import BackupError
-from bootstrapper.postgres.clienttools import ClientTools
+from bootstrapper.postgres.server.clienttools import ClientTools
 from tests.backups.restore.shops import CHANGES, Shop
 
 NAMES = "SELECT name FROM artist ORDER BY 1"

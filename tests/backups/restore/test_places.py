@@ -13,7 +13,7 @@ import fsspec
 import pyrage
 import pytest
 
-from bootstrapper.backups.restore import fetching
+from bootstrapper.backups.restore import fetch
 from tests.backups.remotes import SFTP_PASSWORD, sftp_server
 from tests.backups.restore.shops import CHANGES, FILE, Shop
 
@@ -145,7 +145,7 @@ def test_the_copy_of_a_run_that_was_killed_is_gone_after_the_next(shop: Shop, ke
     command = [sys.executable, "-m", "tests.backups.restore.killed", "filling", "0", "", "restore", "--latest", "--yes"]
     variables = shop.project.variables({"PYTHONPATH": str(ROOT), "TMPDIR": str(copies)})
     assert subprocess.run([*command, "-e", "here"], cwd=shop.project.folder, env=variables).returncode == -9
-    assert [path.stat().st_mode & 0o77 for path in copies.glob(f".{fetching.PREFIX}*")] == [0]
+    assert [path.stat().st_mode & 0o77 for path in copies.glob(f".{fetch.PREFIX}*")] == [0]
     assert shop.run("restore", "--latest", "--dry-run").returncode == 0
     assert left_in(copies) == []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrapper.backups.restore.complaints import Complaints, told
+from bootstrapper.backups.restore.pg_restore_errors import Complaints, told
 from bootstrapper.backups.restore.script import of_file, without_unknown_settings
 from bootstrapper.errors import BackupError
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.manifest import Manifest, manifest_path
-from bootstrapper.backups.restore.choosing import of_file
-from bootstrapper.backups.signature import is_trusted, signed
+from bootstrapper.backups.restore.choose import of_file
+from bootstrapper.backups.stores.manifest import Manifest, manifest_path
+from bootstrapper.backups.stores.signature import is_trusted, signed
 from bootstrapper.errors import GuardError, UsageError
 from tests.backups.restore.shops import FILE, Shop
 

@@ -12,8 +12,8 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.backups.restore import beside, verifying
 from bootstrapper.deadline import Deadline
-from bootstrapper.migrations.scratch import scratch_database
-from bootstrapper.postgres.target import Target
+from bootstrapper.migrations.schema.scratch import scratch_database
+from bootstrapper.postgres.connection.target import Target
 from tests.backups.restore.shops import Shop
 
 STRANGER = """

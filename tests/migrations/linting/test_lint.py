@@ -11,7 +11,7 @@ from psycopg import sql
 
 from bootstrapper.migrations.linting import lint as linter
 from bootstrapper.migrations.linting.lint import lint
-from bootstrapper.plan import Finding
+from bootstrapper.plans import Finding
 from tests.servers import Server
 
 SCHEMA = """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bootstrapper.migrations.linting import lockrules
 from bootstrapper.migrations.linting.hazards import Hazard, Lock
 from bootstrapper.migrations.linting.locks import annotate, effects
-from bootstrapper.postgres.statements import split
+from bootstrapper.postgres.connection.statements import split
 from tests.servers import Server
 
 SCHEMA = """

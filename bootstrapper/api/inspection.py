@@ -1,0 +1,73 @@
+"""Reads how a database stands and what its ledger tells of earlier runs; writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.api.run import plan_of
+from bootstrapper.engine.open import Request, opened
+from bootstrapper.errors import BootstrapperError
+from bootstrapper.plans import Plan
+from bootstrapper.postgres.ledger import ledger, rights
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.records import RunHistory, read_history
+from bootstrapper.postgres.lock.lock import Holder, read_holder
+
+
+@dataclass(frozen=True)
+class Status:
+    """How things stand. `last_run` and `holder` are None where there is none, or the ledger cannot be read.
+
+    Attributes:
+        errors: Why some of it is unknown.
+        knows_ledger: Whether the role may read the ledger.
+    """
+
+    plan: Plan
+    last_run: RunHistory | None
+    holder: Holder | None
+    errors: tuple[BootstrapperError, ...] = ()
+    knows_ledger: bool = True
+
+
+def status(request: Request) -> Status:
+    """The plan as far as it can be told, and what the ledger says of the last run and of the lock.
+
+    Waits for nothing, and takes a standby as well as a primary.
+    """
+    with opened(request, "status", writes=False) as run:
+        run.session.open()
+        with run.session.read_only() as connection:
+            refused = rights.refusal(connection, run.project.ledger, run.session.target.where)
+            holder = read_holder(connection, run.project.ledger)
+            last = _last_of_all(connection, run.project.ledger)
+        steps, found = run.executor.look_at_what_can_be()
+        planned = plan_of(run, steps, last, is_result=True)
+    found += [refused] if refused is not None else []
+    return Status(planned, last, holder if holder.run_id is not None else None, tuple(found), refused is None)
+
+
+def history(request: Request, most: int) -> list[RunHistory] | None:
+    """The latest runs with their revisions, newest first; None where there is no ledger.
+
+    Raises RefusedError where the role may not read it.
+    """
+    with opened(request, "history", writes=False) as run:
+        run.executor.open_gates()
+        with run.session.read_only() as connection:
+            rights.require(connection, run.project.ledger, run.session.target.where)
+            try:
+                return read_history(connection, run.project.ledger, most)
+            except ledger.UNREADABLE:
+                return None
+
+
+def _last_of_all(connection: Connection[Any], names: LedgerNames) -> RunHistory | None:
+    try:
+        with connection.transaction():
+            return next(iter(read_history(connection, names, 1)), None)
+    except ledger.UNREADABLE:
+        return None

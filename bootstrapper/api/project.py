@@ -1,0 +1,101 @@
+"""Answers about the file and its project without planning a run: validation, plugins, renderers, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bootstrapper.builtin import registry
+from bootstrapper.config import load
+from bootstrapper.config.load import Loaded
+from bootstrapper.engine.open import Request, Resolved, load_plugins, resolve
+from bootstrapper.engine.plugins import PluginInfo, unlisted
+from bootstrapper.engine.redact import disclose
+from bootstrapper.errors import UsageError
+from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.postgres.server.embedded import EmbeddedServer
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a file declares that was found right; `fixtures` counts rows, None for those in a file of their own."""
+
+    file: Path
+    environment: str | None
+    steps: tuple[str, ...]
+    fixtures: Mapping[str, int | None]
+
+
+def validate(request: Request) -> Validation:
+    """Reads the file, its overlay, its plugins and fixtures; connects to nothing."""
+    resolved = resolve(request, "validate", connects=False, looks_further=True)
+    rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
+    steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
+    return Validation(request.file, resolved.project.environment, steps, rows)
+
+
+def plugins(request: Request) -> tuple[PluginInfo, ...]:
+    """What is built in, what the file lists, and what is installed without being listed."""
+    loaded = _load(request)
+    return (*load_plugins(request, loaded).infos, *unlisted(loaded.config.plugins))
+
+
+def renderer(request: Request, format_name: str) -> Renderer:
+    """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
+    found = {kind.format: kind for kind in registry.bootstrapper_renderers()}
+    if format_name not in found:
+        found = dict(load_plugins(request, _load(request)).renderers)
+    if format_name not in found:
+        known = ", ".join(sorted(found))
+        raise UsageError(f"there is no format {format_name!r}", hint=f"Choose one of these: {known}.")
+    return found[format_name]()
+
+
+def embedded_server(request: Request) -> EmbeddedServer:
+    """The embedded server of the file. Raises UsageError where the database is on a server of its own."""
+    resolved: Resolved = resolve(request, "dev")
+    if resolved.address.embedded is None:
+        raise UsageError(
+            f"the database is on {resolved.address.server}, not embedded",
+            hint="Unset the variable that holds its address, or write `url: embedded:.bootstrapper/postgres`.",
+        )
+    return resolved.address.embedded
+
+
+def url(request: Request, driver: str | None = None) -> str:
+    """The database's URL, password included, for SQLAlchemy's driver where one is named.
+
+    An embedded server is started where it does not run: nobody can use the URL else.
+    """
+    address = resolve(request, "url").address
+    with address.reached(writes=True) as target:
+        return target.url(driver)
+
+
+def is_protected(request: Request) -> bool:
+    """Whether the environment is one in which nothing is dropped without its name being typed."""
+    return _load(request).protected
+
+
+def config_text(request: Request) -> str:
+    """The file as it is in effect, with the overlay laid over it, as YAML without any secret."""
+    loaded = _load(request)
+    secret = {key for key, kind in load_plugins(request, loaded).values.items() if kind.secret}
+    return disclose(loaded.document.data, secret)
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of the file."""
+    from bootstrapper.engine import json_schema  # noqa: PLC0415 - only this command needs it
+
+    return json_schema.json_schema()
+
+
+def _row_count(rows: object) -> int | None:
+    return len(rows) if isinstance(rows, dict | list) else None
+
+
+def _load(request: Request) -> Loaded:
+    return load.load(request.file, request.environment, request.variables)

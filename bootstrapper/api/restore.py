@@ -1,0 +1,290 @@
+"""What `restore` and `backups` do; data in, data out, as in api."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+
+from bootstrapper.backups.restore import choose, describe, fetch, ledger, maintenance, reapplied, rights, verifying
+from bootstrapper.backups.restore import kept_databases as kept
+from bootstrapper.backups.restore.beside import Beside
+from bootstrapper.backups.restore.choose import Chosen, Wanted
+from bootstrapper.backups.restore.fingerprint import require_unbroken
+from bootstrapper.backups.restore.inplace import InPlace, require_archive
+from bootstrapper.backups.restore.precheck import prove
+from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.settings import is_url
+from bootstrapper.backups.stores.catalogue import Backup
+from bootstrapper.backups.stores.signature import KEY_VARIABLE, is_trusted
+from bootstrapper.config import load
+from bootstrapper.deadline import Deadline
+from bootstrapper.engine import identity as guarding
+from bootstrapper.engine.open import Opened, Request, opened, resolve
+from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
+from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
+from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.plugin.step import Context, Project
+
+__all__ = [
+    "Chosen",
+    "Listed",
+    "Restored",
+    "Verified",
+    "Wanted",
+    "drop_kept",
+    "kept_databases",
+    "listed",
+    "preview",
+    "restore",
+    "verify",
+]
+
+_STEP = "restore"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """How a restore ended.
+
+    Attributes:
+        kept: The name under which the old database is kept, or the path of the backup that was taken of it.
+    """
+
+    kept: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A backup, and whether it is signed with the key that is set, or no key is."""
+
+    backup: Backup
+    is_trusted: bool
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A backup that is good. `restored` is None where it was only read."""
+
+    backup: str
+    has_manifest: bool
+    restored: verifying.Restored | None
+
+
+@contextmanager
+def preview(
+    request: Request, wanted: Wanted, *, in_place: bool, terminate: bool = False, jobs: int = 1
+) -> Iterator[tuple[Plan, Chosen]]:
+    """What would be replaced by what; and the dump, found good, which is at hand within this. Changes nothing.
+
+    Raises where a right is missing that the restore will need.
+    """
+    with ExitStack() as stack:
+        with opened(request, _STEP, writes=False) as run, _explained(run):
+            run.executor.open_gates()
+            run.session.require_direct("restore")
+            rights.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
+            chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
+            with run.executor.reading(_STEP) as connection:
+                names = run.project.ledger
+                step = describe.describe(connection, run.session.server, names, chosen, in_place=in_place)
+            plan = _plan(run, step)
+        yield plan, chosen
+
+
+def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, terminate: bool, jobs: int) -> Restored:
+    """Replaces the database by what the dump holds, under the lock. Raises leaves of BootstrapperError.
+
+    Args:
+        plan: What `preview` showed, and somebody agreed to: another database than that one is left alone.
+    """
+    started, planned = time.monotonic(), plan.steps[0]
+    outcome = "failed"
+    try:
+        with opened(request, _STEP, writes=True) as run:
+            run.executor.open_gates()
+            guarding.require_own_environment(run.session, run.project, request.confirmed)
+            run.session.require_direct("restore")
+            _require_same(run, plan)
+            if chosen.seal is not None:
+                require_unbroken(chosen.path, chosen.where, chosen.seal)
+            with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
+                changes = list(planned.changes)
+                assert context.hold is not None
+                ledger.note_origin(context.hold, describe.origin(chosen, changes[0]))
+                reader = _reader(request, run, chosen)
+                if in_place:
+                    name = InPlace(context, reader, changes, terminate).run()
+                else:
+                    name = Beside(context, reader, changes, terminate, jobs).run()
+        outcome = "done"
+        for finding in planned.findings:
+            if finding.target == reapplied.TARGET:
+                request.tell(Warned(finding.message, finding.remedy))
+        return Restored(name, time.monotonic() - started)
+    except (BootstrapperError, KeyboardInterrupt) as error:
+        is_signal = isinstance(error, KeyboardInterrupt) or error.exit_code >= 130
+        outcome = "interrupted" if is_signal else "failed"
+        raise
+    finally:
+        request.tell(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
+
+
+def _require_same(run: Opened, plan: Plan) -> None:
+    """Raises GuardError where the address leads to another database since somebody agreed, as after a failover."""
+    server = run.session.server
+    if (server.system_identifier, server.oid) != (plan.database.system_identifier, plan.database.oid):
+        raise GuardError(
+            f"database {server.database!r} is not the one that was shown any more: nothing was restored",
+            hint="Look at it again.",
+        )
+
+
+def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
+    """The database's name, and what earlier restores put aside of it, with sizes in bytes."""
+    with opened(request, _STEP, writes=False) as run, _explained(run):
+        run.executor.open_gates()
+        name = run.session.server.database
+        with maintenance.outside(run.project.target, name, run.deadline) as connection:
+            return name, kept.kept(connection, name)
+
+
+def drop_kept(request: Request, names: list[str]) -> None:
+    """Drops databases that `kept_databases` named."""
+    with opened(request, _STEP, writes=True) as run, _explained(run):
+        run.executor.open_gates()
+        target, name = run.project.target, run.session.server.database
+        with maintenance.outside(target, name, run.deadline) as connection:
+            there = kept.kept(connection, name)
+            for each in names:
+                if each in there:
+                    kept.drop(connection, each, target.where)
+
+
+def listed(request: Request) -> list[Listed]:
+    """The backups in the places of the file's backup steps, newest first; connects to no database."""
+    project = resolve(request, "backups list", connects=False).project
+    found = choose.listed(project, request.masker)
+    return [Listed(backup, is_trusted(backup.manifest, project.variables)) for backup, _ in found]
+
+
+def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
+    """Reads a dump to its end, and restores it somewhere else if asked to.
+
+    A local file in the clear needs no bootstrap.yaml to be read. Where there is one, its env files may hold the key of
+    manifests.
+    """
+    deadline = Deadline.after(request.timeout_seconds)
+    variables = _variables(request)
+    assert wanted.file is not None
+    if is_url(wanted.file):
+        project = resolve(request, "backups verify", connects=False).project
+        found = choose.of_url(project, wanted.file, request.masker)
+    else:
+        found = choose.of_file(wanted.file, variables, needs_manifest=wanted.needs_manifest)
+    needs_key = found.is_encrypted and wanted.identity is None
+    keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
+    with fetch.at_hand(found, keys, deadline) as chosen:
+        reader = Reader(chosen=chosen, variables=variables, deadline=deadline, mask=request.masker.quote)
+        reader = prove(reader)
+        restored = _restored_elsewhere(request, reader) if by_restoring else None
+    return Verified(chosen.where, chosen.manifest is not None, restored)
+
+
+def _variables(request: Request) -> Mapping[str, str]:
+    """The given ones, over those of the file's env files if the key of manifests may be there."""
+    if KEY_VARIABLE in request.variables or not request.file.is_file():
+        return request.variables
+    return load.load(request.file, request.environment, request.variables).variables
+
+
+def _given(wanted: Wanted) -> list[Path]:
+    return [wanted.identity] if wanted.identity is not None else []
+
+
+def _keys(project: Project, wanted: Wanted) -> list[Path]:
+    """The files of private keys: the one that was named, else those of the file's backup steps."""
+    encryptions = [each.encrypt for each in choose.backup_settings(project)]
+    own = [each.identity_file for each in encryptions if each is not None and each.identity_file is not None]
+    return _given(wanted) or [project.path(text) for text in dict.fromkeys(own)]
+
+
+def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
+    """On an embedded server of its own where there is one for this dump, else on the configured server."""
+    manifest = reader.chosen.manifest
+    if verifying.has_own_server(manifest.server_major if manifest else 0):
+        with verifying.own_server() as target:
+            request.masker.learn(target.password)
+            return verifying.verify(reader, target, is_own=True)
+    with opened(request, "backups verify", writes=False) as run, _explained(run):
+        run.executor.open_gates()
+        run.session.require_direct("pg_restore")
+        with verifying.borrowed_server(run.project.target, run.deadline) as target:
+            return verifying.verify(reader, target, is_own=False)
+
+
+@contextmanager
+def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[Chosen]:
+    """The chosen dump, found good, and everything that would be in the way asked about."""
+    server, project = run.session.server, run.project
+    found = choose.choose(project, server, wanted, request.masker)
+    if found.manifest is None:
+        request.tell(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
+    with fetch.at_hand(found, _keys(project, wanted), run.deadline) as chosen:
+        if in_place or jobs > 1:
+            require_archive(chosen, "--in-place" if in_place else "--jobs")
+        yield prove(_reader(request, run, chosen)).chosen
+
+
+def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
+    return Reader(
+        chosen=chosen,
+        variables=run.project.variables,
+        folders=choose.program_folders(run.project),
+        server_major=run.session.server.major,
+        deadline=run.deadline,
+        mask=request.masker.quote,
+    )
+
+
+@contextmanager
+def _explained(run: Opened) -> Iterator[None]:
+    """Turns what the server says unasked into an error of ours."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if error.sqlstate is not None and not error.sqlstate.startswith("57P"):
+            raise StepFailedError(_said(error), sqlstate=error.sqlstate) from error
+        raise UnreachableError(run.project.target.where, f"the connection was lost: {_said(error)}") from error
+    except psycopg.Error as error:
+        raise StepFailedError(_said(error), sqlstate=error.sqlstate) from error
+
+
+def _said(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).partition("\n")[0]
+
+
+@contextmanager
+def _told(context: Context, planned: PlannedStep) -> Iterator[None]:
+    """The events of a step around the work."""
+    started = time.monotonic()
+    context.emit(StepStarted(_STEP, _STEP, len(planned.changes)))
+    try:
+        yield
+    except BootstrapperError as error:
+        context.emit(StepFailed(_STEP, context.masker.mask(str(error)), time.monotonic() - started))
+        raise
+    context.emit(StepApplied(_STEP, replace(planned, findings=()), time.monotonic() - started))
+
+
+def _plan(run: Opened, step: PlannedStep) -> Plan:
+    server, project = run.session.server, run.project
+    identity = DatabaseIdentity(
+        run.address.server, server.database, server.version, server.system_identifier, server.oid
+    )
+    return Plan(project.name, project.environment, project.inputs, identity, None, (step,))

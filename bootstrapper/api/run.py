@@ -1,0 +1,170 @@
+"""Plans and applies: each function of a command returns data, and never prints, exits or reads the environment."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from bootstrapper.config.document.required import messages
+from bootstrapper.engine import follow as following
+from bootstrapper.engine import identity, reconnect
+from bootstrapper.engine.busy_tables import while_held
+from bootstrapper.engine.open import Opened, Request, opened
+from bootstrapper.errors import BootstrapperError, UnsetVariablesError
+from bootstrapper.events import RunFinished, once
+from bootstrapper.migrations.history.relative import RELATIVE, resolve_relative
+from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.plugin.step import Step
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import LedgerNames, RunRecord
+
+if TYPE_CHECKING:  # loaded by the command alone
+    from bootstrapper.fixtures.pull.pulling import Pulled, Wanted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `apply` did.
+
+    Attributes:
+        plan: As it stood before the lock was taken.
+        applied: The steps that changed something, with what they changed.
+        run_id: None where nothing was to do, or nothing any more once the lock was free.
+    """
+
+    plan: Plan
+    applied: tuple[PlannedStep, ...]
+    run_id: UUID | None
+    seconds: float
+    embedded: bool
+
+
+def plan(request: Request, command: str = "plan") -> Plan:
+    """What `apply` would do. Leaves nothing behind, in the database or beside it."""
+    with opened(request, command, writes=False) as run:
+        run.executor.open_gates()
+        planned = look(run, sql=request.sql)
+        for warning in identity.expected(run.session, run.project) if planned.pending else ():
+            request.tell(warning)
+        return planned
+
+
+def apply(request: Request, command: str = "apply") -> Outcome:
+    """Does what there is to do, under the lock.
+
+    Raises the error of the first step that failed; what earlier steps committed stays.
+    """
+    started = time.monotonic()
+    outcome = "failed"
+    applied: list[PlannedStep] = []
+    try:
+        with opened(request, command, writes=True) as run:
+            applied = run.executor.applied
+            run.executor.open_gates()
+            planned = while_held(run.session, run.project.ledger, run.deadline, lambda: look(run, is_result=False))
+            if planned.unset:
+                raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
+            if planned.pending:
+                identity.require_own_environment(run.session, run.project, request.confirmed)
+                run.executor.keep_to(planned.steps)
+                reconnect.apply(run.executor, run.deadline, request.tell)
+            outcome = "done" if applied else "unchanged"
+            run_id = run.executor.hold.fence.run_id if run.executor.hold else None
+            is_embedded = run.address.embedded is not None
+        return Outcome(planned, tuple(applied), run_id, time.monotonic() - started, is_embedded)
+    except BootstrapperError as error:
+        outcome = "interrupted" if error.exit_code >= 130 else "failed"
+        raise
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
+    finally:
+        request.tell(RunFinished(outcome, time.monotonic() - started, len(applied)))
+
+
+def follow(request: Request) -> bool:
+    """Waits until others have reached the declared state; takes no lock, writes nothing.
+
+    Returns:
+        False where the database is ahead of this code, which will do unless the file says `ahead: refuse`.
+
+    Raises PendingError at the deadline.
+    """
+    request = replace(request, emit=once(request.emit))
+    with opened(request, "apply", writes=False) as run:
+        return following.follow(run.executor, run.session, run.deadline, request.tell)
+
+
+def wait(request: Request) -> None:
+    """Only opens the gates; a file without any still has to be answered by its database."""
+    with opened(request, "wait", writes=True, queues=False) as run:
+        run.executor.open_gates()
+        run.session.open()
+
+
+def pull(request: Request, wanted: Wanted) -> Pulled:
+    """Fixtures from the rows that tables hold at this moment. Writes nothing to the database, and takes no lock."""
+    from bootstrapper.fixtures.pull import pulling  # noqa: PLC0415 - only this command needs it
+
+    with opened(request, "pull", writes=False) as run:
+        run.executor.open_gates()
+        with run.executor.reading("pull") as connection:
+            return pulling.pull(connection, wanted, run.project)
+
+
+def relative_target(request: Request, text: str) -> str:
+    """The revision that `+1` or `-2` stands for in the database as it is now; any other text as it is."""
+    if not RELATIVE.fullmatch(text):
+        return text
+    with opened(request, "plan", writes=False) as run:
+        run.executor.open_gates()
+        with run.session.read_only() as connection:
+            unit = next(entry.unit for entry in run.entries if isinstance(entry.unit, Step))
+            return resolve_relative(connection, unit.options, run.project, run.deadline, text)
+
+
+def look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
+    """The plan as pure data.
+
+    Args:
+        is_result: Whether somebody will read it: then it also tells what it was worked out from, the ledger's serial
+            and the heads of the migrations, and what the steps found besides. A run that only asks whether something
+            is to do does without.
+        sql: Whether the changes show their statements.
+    """
+    record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
+    steps = run.executor.look(for_reader=is_result, sql=sql)
+    return plan_of(run, steps, record, is_result=is_result)
+
+
+def plan_of(run: Opened, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool) -> Plan:
+    server = run.session.server
+    units = [entry.unit for entry in run.entries if isinstance(entry.unit, Step)] if is_result else []
+    return Plan(
+        name=run.project.name,
+        environment=run.project.environment,
+        inputs=run.project.inputs,
+        database=DatabaseIdentity(
+            run.address.server, server.database, server.version, server.system_identifier, server.oid
+        ),
+        serial=record.serial if record else None,
+        steps=steps,
+        heads=tuple(head for unit in units for head in unit.heads(run.project)),
+    )
+
+
+def _last_run(run: Opened) -> RunRecord | None:
+    with run.session.read_only() as connection:
+        return _readable(connection, run.project.ledger)
+
+
+def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
+    try:
+        with connection.transaction():
+            return ledger.last_run(connection, names)
+    except ledger.UNREADABLE:
+        return None

@@ -1,0 +1,233 @@
+"""Which backup is meant: a file, the one that a run took, or the newest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bootstrapper.backups.restore.fingerprint import Seal
+from bootstrapper.backups.settings import BackupSettings, is_url
+from bootstrapper.backups.stores.catalogue import Backup, find
+from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.stores.manifest import Manifest
+from bootstrapper.backups.stores.remote import Remote, owner_of, password_of, without_secrets
+from bootstrapper.backups.stores.signature import is_trusted, require_own, require_trusted
+from bootstrapper.backups.stores.store import Store
+from bootstrapper.config.outputs import shown
+from bootstrapper.errors import GuardError, UsageError
+from bootstrapper.masking import Masker
+from bootstrapper.plugin.step import Project
+from bootstrapper.postgres.connection.session import Server
+from bootstrapper.postgres.ledger.run_ids import SHORTEST_END, is_end_of
+
+_MAGIC = b"PGDMP"
+_FOREIGN = {b"\x1f\x8b": "is packed by gzip", b"toc.dat\0": "is a tar archive"}
+_ENCRYPTED = b"age-encryption.org/"
+_LIST = "Look with `bootstrapper backups list`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line names: exactly one of file, run and latest.
+
+    Attributes:
+        file: A path, or a URL.
+        run: A run's id, or the end of it as it stands in the names of files.
+        needs_manifest: Whether a file without one is refused.
+        partial: Whether one may be taken that leaves something out; it replaces the whole database all the same.
+        identity: The file of a private key, for an encrypted one.
+    """
+
+    file: str | None = None
+    run: str | None = None
+    latest: bool = False
+    needs_manifest: bool = True
+    partial: bool = False
+    identity: Path | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A dump; its manifest is None only where none was asked for.
+
+    Attributes:
+        where: What to call it.
+        path: Its file or folder. Where `store` is not None, it first has to be fetched from there.
+        seal: What it was when it was found good; None before that.
+    """
+
+    where: str
+    path: Path
+    manifest: Manifest | None
+    store: Store | None = None
+    seal: Seal | None = None
+
+    @property
+    def format(self) -> str:
+        """By its content, whatever its name is: "custom", "directory" or "plain"."""
+        if self.path.is_dir():
+            return "directory"
+        return "custom" if self.begins_with(_MAGIC) else "plain"
+
+    @property
+    def is_encrypted(self) -> bool:
+        if self.manifest is not None:
+            return self.manifest.encryption is not None
+        return self.path.is_file() and self.begins_with(_ENCRYPTED)
+
+    def begins_with(self, magic: bytes) -> bool:
+        """Of a file only."""
+        with self.path.open("rb") as file:
+            return file.read(len(magic)) == magic
+
+
+def backup_settings(project: Project) -> list[BackupSettings]:
+    """Those of the file's backup steps; the default ones where it has none."""
+    found = [unit.options for unit in project.steps.values() if isinstance(unit.options, BackupSettings)]
+    return found or [BackupSettings()]
+
+
+def program_folders(project: Project) -> list[Path]:
+    """Those of the programs that the backup steps name; pg_restore and psql lie beside pg_dump."""
+    named = [project.path(each.pg_dump) for each in backup_settings(project) if each.pg_dump is not None]
+    return [path if path.is_dir() else path.parent for path in named]
+
+
+def stores(project: Project, masker: Masker) -> Iterator[Store]:
+    """Where those steps put theirs, each place once, and for looking only."""
+    seen = set()
+    for settings in backup_settings(project):
+        masker.learn(password_of(settings.directory))
+        store = _store(settings.directory, settings) if settings.is_remote else Folder(settings.folder(project))
+        if store.where not in seen:
+            seen.add(store.where)
+            yield store
+
+
+def _store(url: str, settings: BackupSettings | None) -> Remote:
+    return Remote(url, settings.storage if settings is not None else {}, owner_of("nobody"))
+
+
+def listed(project: Project, masker: Masker) -> list[tuple[Backup, Store]]:
+    """All backups in those places, newest first, of whatever database."""
+    found = [(backup, store) for store in stores(project, masker) for backup in store.backups()]
+    return sorted(found, key=lambda each: (each[0].manifest.created_at, each[0].path.name), reverse=True)
+
+
+def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
+    """Raises UsageError for a backup that does not exist, GuardError for a partial or an unsigned one."""
+    chosen = _choose(project, server, wanted, masker)
+    left_out = chosen.manifest.left_out if chosen.manifest is not None else ()
+    if left_out and not wanted.partial:
+        raise GuardError(
+            f"{chosen.where} is a backup of a part of the database ({', '.join(left_out)}) and would replace all of it",
+            hint="Take a whole one, or pass --partial.",
+        )
+    return chosen
+
+
+def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
+    if wanted.file is not None and is_url(wanted.file):
+        return of_url(project, wanted.file, masker)
+    if wanted.file is not None:
+        return of_file(wanted.file, project.variables, needs_manifest=wanted.needs_manifest)
+    if wanted.run is not None and len(wanted.run.replace("-", "")) < SHORTEST_END:
+        raise UsageError(f"--run needs at least {SHORTEST_END} digits of the run's id", hint=f"{_LIST}.")
+    now = datetime.now(UTC)
+    ours = [
+        each
+        for each in listed(project, masker)
+        if each[0].verified
+        and each[0].manifest.is_of(server.database, server.system_identifier)
+        and (_is_of_run(each[0].manifest, wanted.run) if wanted.run is not None else _is_whole(each[0].manifest, now))
+    ]
+    if not ours:
+        of_run = f" that run {wanted.run} took" if wanted.run is not None else ""
+        where = ", ".join(store.where for store in stores(project, masker))
+        raise UsageError(
+            f"there is no verified backup of database {server.database!r}{of_run} in {where}",
+            hint=f"{_LIST}, or name a file.",
+        )
+    trusted = [each for each in ours if is_trusted(each[0].manifest, project.variables)]
+    if not trusted:
+        require_trusted(ours[0][0].manifest, ours[0][0].where, project.variables)
+    runs = {backup.manifest.run_id for backup, _ in trusted}
+    if wanted.run is not None and len(runs) > 1:
+        raise UsageError(
+            f"{len(runs)} runs have an id that ends in {wanted.run}", hint=f"Give more digits of it. {_LIST}."
+        )
+    return _chosen(*trusted[0])
+
+
+def _is_whole(manifest: Manifest, now: datetime) -> bool:
+    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong.
+
+    Nor is it what a restore was to replace: tried again, that restore would bring back what was wrong.
+    """
+    return not (manifest.left_out or manifest.is_of_restore or manifest.is_of_the_future(now))
+
+
+def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) -> Chosen:
+    """Raises UsageError where it is not there, or nothing vouches for it; GuardError for a manifest not to be trusted.
+
+    Args:
+        variables: Among them the key of manifests, where they are signed.
+    """
+    path = _existing(text)
+    found = find(path)
+    if found is None and needs_manifest:
+        raise UsageError(
+            f"beside {path} lies no manifest that can be read, so that nothing vouches for what is in it",
+            hint="Pass --no-manifest to take it all the same.",
+        )
+    if found is not None:
+        require_trusted(found.manifest, str(path), variables)
+        require_own(found.manifest, path, variables)
+    chosen = Chosen(str(path.absolute()), path.absolute(), found.manifest if found else None)
+    _require_readable(chosen)
+    return chosen
+
+
+def _existing(text: str) -> Path:
+    try:
+        path = Path(os.path.realpath(text)) if text else Path()  # resolve() raises RuntimeError for a loop of links
+        is_there = path.exists()
+    except OSError as error:
+        raise UsageError(f"{shown(Path(text))} cannot be read: {error.strerror or error}") from error
+    if not path.name:
+        raise UsageError(f"{text!r} is not a backup", hint=f"{_LIST}.")
+    if not is_there:
+        raise UsageError(f"there is no backup {path}", hint=f"{_LIST}.")
+    return path
+
+
+def _require_readable(chosen: Chosen) -> None:
+    for magic, told in _FOREIGN.items():
+        if chosen.path.is_file() and chosen.begins_with(magic):
+            hint = "Unpack it, or make it again in custom, directory or plain format."
+            raise UsageError(f"{chosen.where} {told}, which is not read", hint=hint)
+
+
+def of_url(project: Project, url: str, masker: Masker) -> Chosen:
+    """In a place that a backup step names, with what that says about it; or in any other. It needs its manifest."""
+    masker.learn(password_of(url))
+    folder, _, name = url.rpartition("/")
+    known = [each for each in backup_settings(project) if each.is_remote]
+    same = [each for each in known if without_secrets(each.directory).rstrip("/") == without_secrets(folder)]
+    store = _store(same[0].directory if same else folder, same[0] if same else None)
+    for backup in store.backups():
+        if backup.path.name == name:
+            require_trusted(backup.manifest, backup.where, project.variables)
+            return _chosen(backup, store)
+    raise UsageError(f"there is no backup {without_secrets(url)} with a manifest", hint=f"{_LIST}.")
+
+
+def _chosen(backup: Backup, store: Store) -> Chosen:
+    return Chosen(backup.where, backup.path, backup.manifest, None if isinstance(store, Folder) else store)
+
+
+def _is_of_run(manifest: Manifest, text: str) -> bool:
+    return manifest.run_id is not None and is_end_of(manifest.run_id, text)

@@ -1,0 +1,134 @@
+"""The ledger of a restored database: it knows of the restore, and its lock keeps out whoever had one before."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper import __version__
+from bootstrapper.backups.stores.manifest import Manifest
+from bootstrapper.errors import FencedOffError
+from bootstrapper.plans import Change
+from bootstrapper.plugin.step import Project
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, LedgerNames
+from bootstrapper.postgres.ledger.ownership import require_ours
+from bootstrapper.postgres.lock.fence import RELEASE, Fence
+from bootstrapper.postgres.lock.hold import Hold
+
+_FREE = """
+UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0) FROM {runs})),
+    run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL, backend_start = NULL,
+    worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
+RETURNING token
+"""
+# The run that took the backup was the only one under way: it is the latest in the dump.
+_END_OF_DUMP = """
+UPDATE {runs} SET outcome = CASE command WHEN 'backup' THEN 'done' ELSE 'interrupted' END,
+    error = CASE command WHEN 'backup' THEN NULL ELSE %s END, finished_at = greatest(started_at, %s)
+WHERE outcome IS NULL AND serial = (SELECT max(serial) FROM {runs})
+"""
+_BEGAN = "UPDATE {runs} SET started_at = %s WHERE run_id = %s"
+
+
+def started_at(connection: Connection[Any], fence: Fence) -> datetime:
+    """When the run began, as the old database's ledger has it."""
+    query = fence.ledger.fill("SELECT started_at FROM {runs} WHERE run_id = %s")
+    row = connection.execute(query, (fence.run_id,), binary=True).fetchone()  # as text it hangs on DateStyle
+    if row is None:
+        raise FencedOffError("the ledger does not know this run any more")
+    began: datetime = row[0]
+    return began
+
+
+def settle(
+    connection: Connection[Any],
+    fence: Fence,
+    *,
+    project: Project,
+    changes: list[Change],
+    began: datetime,
+    manifest: Manifest | None,
+    origin: Mapping[str, str | None],
+) -> int:
+    """Writes the restore into the new database's ledger as done, and gives the lock's token there.
+
+    The run that took the backup was in the middle of its work in the dump: here it ends with it.
+
+    Nobody sees it before the database has its name, and it has that only if the restore is done. The token is above
+    all of both databases: a run from before the restore compares it, and writes nothing.
+
+    Args:
+        fence: That of the run in the old database.
+        began: When that run began.
+        origin: What is restored, as history tells it.
+    """
+    names = fence.ledger
+    require_ours(connection, names, project.target.where)  # a dump may bring triggers, which would fire here
+    with connection.transaction():
+        ledger.create(connection, names)
+        ledger.complete(connection, names)
+        row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
+        assert row is not None
+        token = int(row[0])
+        told = f"its backup was restored by run {fence.run_id}: what it did afterwards is not in this database"
+        ended = manifest.created_at if manifest is not None else began
+        connection.execute(names.fill(_END_OF_DUMP), (told, ended))
+        ledger.start_run(
+            connection,
+            names,
+            run_id=fence.run_id,
+            token=token,
+            command=project.command,
+            environment=project.environment,
+            inputs=project.inputs,
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            project=project.name,
+            file=project.document.name,
+        )
+        ledger.note_restored(connection, names, fence.run_id, origin)
+        connection.execute(names.fill(_BEGAN), (began, fence.run_id))
+        record(connection, names, fence, changes)
+        ledger.finish_run(connection, names, fence.run_id, "done")
+    return token
+
+
+def note_origin(hold: Hold, origin: Mapping[str, str | None]) -> None:
+    """In the ledger of the database that is replaced, before it is: a restore that fails names its backup too."""
+    with hold.transaction() as connection:
+        ledger.note_restored(connection, hold.fence.ledger, hold.fence.run_id, origin)
+
+
+def record(
+    connection: Connection[Any], names: LedgerNames, fence: Fence, changes: list[Change], marks: Sequence[str] = ()
+) -> None:
+    """The row that says what was done."""
+    run_id = fence.run_id
+    ledger.record_step(
+        connection, names, run_id=run_id, step="restore", uses="restore", kind="result", changes=changes, marks=marks
+    )
+
+
+def mark_as_of(manifest: Manifest | None) -> str:
+    """For a ledger that stays: what it holds from this moment on until the restore was taken away by it."""
+    if manifest is None:
+        return f"{RESTORED_AS_OF}-infinity"
+    return f"{RESTORED_AS_OF}{manifest.created_at - timedelta(seconds=manifest.seconds or 0):%Y-%m-%dT%H:%M:%S%z}"
+
+
+def note_end(connection: Connection[Any], fence: Fence, outcome: str, error: str | None = None) -> None:
+    """In a database whose lock row still names the run although its connection is gone: ends the run, frees the lock.
+
+    Nothing happens where the row names another one by now.
+    """
+    names = fence.ledger
+    with connection.transaction():
+        if connection.execute(names.fill(RELEASE), (fence.run_id, fence.token)).rowcount:
+            ledger.finish_run(connection, names, fence.run_id, outcome, error)

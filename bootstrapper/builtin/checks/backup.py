@@ -1,0 +1,57 @@
+"""backup: whether a recent verified backup exists."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores.catalogue import Backup
+from bootstrapper.backups.stores.places import store_of
+from bootstrapper.backups.stores.signature import is_trusted
+from bootstrapper.config.units import Age, show_seconds
+from bootstrapper.plugin.step import Answer, Check, Context, StepModel
+
+
+class BackupAge(StepModel):
+    """The maximum age of the newest backup.
+
+    Attributes:
+        newer_than: Maximum age.
+    """
+
+    newer_than: Age
+
+
+class BackupCheck(Check):
+    """`backup: {newer_than: 24h}`; looks where the backup steps store theirs, for backups of the whole database."""
+
+    key = "backup"
+    borrows_session = False
+    is_settled = True
+    Argument = BackupAge
+
+    def ask(self, context: Context) -> Answer:
+        newest = self._newest(context)
+        if newest is None:
+            return Answer.no("there is no verified backup of this database")
+        age = newest.manifest.age_seconds(datetime.now(UTC))
+        found = f"the newest verified backup, {newest.path.name}, is {show_seconds(age)} old"
+        return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
+
+    def _newest(self, context: Context) -> Backup | None:
+        server, now = context.session.server, datetime.now(UTC)
+        ours = [
+            backup
+            for settings in self._settings()
+            for backup in store_of(settings, context).backups()
+            if backup.verified
+            and is_trusted(backup.manifest, context.project.variables)
+            and backup.manifest.is_of(server.database, server.system_identifier)
+            and not (backup.manifest.left_out or backup.manifest.is_of_the_future(now))
+        ]
+        return max(ours, key=lambda backup: backup.manifest.created_at, default=None)
+
+    def _settings(self) -> list[BackupSettings]:
+        """Of the file's backup steps; of one that says nothing where there is none."""
+        found = [unit.options for unit in self.project.steps.values() if isinstance(unit.options, BackupSettings)]
+        return found or [BackupSettings()]

@@ -1,0 +1,29 @@
+"""environment: whether the run is in one of these environments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from bootstrapper.plugin.step import Answer, Check, Context
+
+
+class EnvironmentCheck(Check):
+    """`environment: [development, staging]`."""
+
+    key = "environment"
+    borrows_session = False
+    is_settled = True
+    Argument = Annotated[list[str], Field(min_length=1)]
+    only_in_when = True
+
+    def ask(self, context: Context) -> Answer:
+        return self.beforehand()
+
+    def beforehand(self) -> Answer:
+        environment = self.project.environment
+        if environment in self.argument:
+            return Answer.yes(f"the environment is {environment}")
+        here = f"the environment is {environment}" if environment else "no environment is named"
+        return Answer.no(f"{here}, not {' or '.join(self.argument)}")

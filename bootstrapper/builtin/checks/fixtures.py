@@ -1,0 +1,31 @@
+"""`fixtures`: whether the managed rows are as declared."""
+
+from __future__ import annotations
+
+from bootstrapper.fixtures import seeding
+from bootstrapper.plans import Action, Answer, Change, Deferred, total
+from bootstrapper.plugin.step import Check, Context
+
+
+class FixturesCheck(Check):
+    """`fixtures`, or `fixtures: [names]`; compares as the seed step does, by the mode of each fixture."""
+
+    key = "fixtures"
+    borrows_session = False
+    Argument = list[str] | None
+
+    def ask(self, context: Context) -> Answer:
+        found = seeding.changes(context, self.argument, self.source)
+        deferred = [item for item in found if isinstance(item, Deferred)]
+        changes = [item for item in found if isinstance(item, Change)]
+        if changes:
+            return Answer.no(_count(changes))
+        if deferred:
+            return Answer.unknown(f"needs {deferred[0].needs}")
+        return Answer.yes("all rows are as declared")
+
+
+def _count(changes: list[Change]) -> str:
+    words = {Action.CREATE: "missing", Action.UPDATE: "different", Action.DELETE: "not declared"}
+    counts = {word: total(changes, action) for action, word in words.items()}
+    return "rows: " + ", ".join(f"{number} {word}" for word, number in counts.items() if number)

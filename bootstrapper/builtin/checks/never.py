@@ -1,0 +1,17 @@
+"""never: runs the step every time."""
+
+from __future__ import annotations
+
+from bootstrapper.plugin.step import Answer, Check, Context
+
+
+class NeverCheck(Check):
+    """`check: never`."""
+
+    key = "never"
+    borrows_session = False
+    is_settled = True
+    asked_after = False
+
+    def ask(self, context: Context) -> Answer:
+        return Answer.no("always runs")

@@ -1,0 +1,25 @@
+"""pending: whether these steps have changes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from bootstrapper.plugin.step import Answer, Check, Context
+
+
+class PendingCheck(Check):
+    """`pending: [migrate]`; yes if any of the named steps has changes, or may have."""
+
+    key = "pending"
+    borrows_session = False
+    is_settled = True
+    Argument = Annotated[list[str], Field(min_length=1)]
+    only_in_when = True
+
+    def ask(self, context: Context) -> Answer:
+        return context.pending(self.argument)
+
+    def about(self) -> tuple[str, ...]:
+        return tuple(self.argument)

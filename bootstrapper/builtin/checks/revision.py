@@ -1,0 +1,88 @@
+"""revision: whether the database has reached a revision of the project's Alembic history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import InvalidFileError, Problem
+from bootstrapper.migrations.history.versions import Versions, read_versions, rows_query
+from bootstrapper.migrations.interrupted.leftovers import find_leftovers
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.state import Declared, State, compare, is_written_down, misnamed, read_declared
+from bootstrapper.plugin.step import Answer, Check, Context, Probe
+
+_NO_TABLE = "no version table"
+
+
+class RevisionCheck(Check):
+    """Yes at the revision or past it; `head` is the code's newest. No if the code does not know the database's."""
+
+    key = "revision"
+    borrows_session = False
+    Argument = str
+
+    def probe(self) -> Probe | None:
+        """None where only Alembic can tell the revisions, which takes its time, or where more is asked than a row."""
+        settings = self._settings()
+        if settings.repair or not is_written_down(settings, self.project, self.source):
+            return None
+        if self.argument not in ("head", "heads"):
+            self._declared(settings)  # a revision that no file has is an error already while there is no version table
+        return Probe(rows_query(settings), missing=Answer.no(_NO_TABLE))
+
+    def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
+        versions = Versions(tuple(row[0] for row in rows))
+        return _judged(compare(self._declared(self._settings()), versions))
+
+    def ask(self, context: Context) -> Answer:
+        settings = self._settings()
+        declared = self._declared(settings, context)
+        versions = read_versions(context.connection, settings)
+        if versions.is_missing:
+            return Answer.no(_NO_TABLE)
+        if not versions.is_readable:
+            return Answer.unknown(f"the right to read {settings.version_table_name()} is missing")
+        left = find_leftovers(context.connection, self.project.ledger) if settings.repair else []
+        return _judged(compare(declared, versions), sum(bool(each.repair) for each in left))
+
+    def problems(self) -> Sequence[Problem]:
+        try:
+            settings = self._settings()
+        except InvalidFileError as error:
+            return error.problems
+        if misnamed(settings, self.project, self.source, settings.targets):
+            return ()  # the step that migrates says it
+        return misnamed(settings, self.project, self.source, [self.argument])
+
+    def _declared(self, settings: MigrationSettings, context: Context | None = None) -> Declared:
+        return read_declared(
+            settings.model_copy(update={"target": self.argument}),
+            self.project,
+            deadline=context.deadline if context else Deadline.never(),
+            report=context.report if context else lambda line: None,
+            source=self.source,
+        )
+
+    def _settings(self) -> MigrationSettings:
+        """Those of the step that declares the check, else of the only step that migrates."""
+        options = {name: unit.options for name, unit in self.project.steps.items()}
+        own = options.get(self.step)
+        if isinstance(own, MigrationSettings):
+            return own
+        found = [settings for settings in options.values() if isinstance(settings, MigrationSettings)]
+        if len(found) != 1:
+            steps = "no step migrates" if not found else "several steps migrate"
+            problem = f"check revision: {steps}, so it does not say which history is meant"
+            raise InvalidFileError([Problem(problem, self.source)])
+        return found[0]
+
+
+def _judged(state: State, to_repair: int = 0) -> Answer:
+    at = f"at {', '.join(state.rows)}" if state.rows else "at no revision"
+    if state.unknown:
+        return Answer.no(f"{at}, which the code does not have")
+    if state.pending:
+        return Answer.no(f"{at}, {len(state.pending)} pending")
+    return Answer.no(f"{at}, {to_repair} to repair") if to_repair else Answer.yes(at)

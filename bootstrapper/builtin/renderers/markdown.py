@@ -1,0 +1,67 @@
+"""A plan for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bootstrapper.builtin.renderers import wording
+from bootstrapper.plans import Change, Deferred, Finding, Plan, PlannedStep
+from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.text import not_set, one_line, with_reason
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@&])")
+_BACKTICKS = re.compile(r"`+")
+
+
+class MarkdownRenderer(Renderer):
+    format = "markdown"
+
+    def plan(self, plan: Plan) -> str:
+        head = [f"### {_escaped(wording.title(plan))}", "", _escaped(wording.where(plan)), ""]
+        table = ["| | step | state | why |", "|---|---|---|---|", *map(_row, plan.steps)]
+        details = [line for step in plan.steps if step.has_changes or step.findings for line in _details(step)]
+        return "\n".join([*head, *table, "", *details, f"**{wording.totals(plan)}**"])
+
+
+def _row(step: PlannedStep) -> str:
+    why = "<br>".join(_escaped(reason) for reason in wording.reasons(step))
+    name, headline = _escaped(wording.step_name(step)), _escaped(wording.headline(step))
+    return f"| `{wording.glyph(step)}` | {name} | {headline} | {why} |"
+
+
+def _details(step: PlannedStep) -> Iterator[str]:
+    """Changes in a block of the `diff` language: additions and deletions get their colours from it."""
+    lines = [line for change in step.changes for line in _change(change)]
+    lines += [line for deferred in step.deferred for line in _deferred(deferred)]
+    lines += [line for finding in step.findings for line in _finding(finding)]
+    fence = "`" * max(3, 1 + max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0))
+    yield from (f"#### {_escaped(wording.step_name(step))}", "", f"{fence}diff", *lines, fence, "")
+
+
+def _change(change: Change) -> Iterator[str]:
+    head = f"{change.action.glyph} {one_line(change.target)}"
+    yield with_reason(head, change.reason)
+    yield from (f"    {line}".rstrip() for line in (*wording.columns(change), *wording.sql_lines(change)))
+    if change.unset:
+        yield f"    {not_set(change.unset)}"
+
+
+def _deferred(deferred: Deferred) -> Iterator[str]:
+    yield wording.deferred_head(deferred)
+    if not deferred.after:
+        yield f"    {wording.bounds(deferred)}"
+    yield from (f"    {line}" for line in wording.targets(deferred))
+    if deferred.unset:
+        yield f"    {not_set(deferred.unset)}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield wording.finding(finding)
+    if finding.remedy:
+        yield f"    {one_line(finding.remedy)}"
+
+
+def _escaped(text: str) -> str:
+    """Text in which nothing is markup, a mention of a person or a link."""
+    return _SPECIAL.sub(r"\\\1", text)

@@ -1,0 +1,77 @@
+"""A plan for a person at a terminal, read from top to bottom."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from bootstrapper.builtin.renderers import wording
+from bootstrapper.plans import Change, Deferred, Finding, Plan, PlannedStep
+from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.text import not_set, one_line, with_reason
+
+_STEP = " " * 4
+_CHANGE = " " * 8
+
+
+class TextRenderer(Renderer):
+    format = "text"
+
+    def plan(self, plan: Plan) -> str:
+        width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
+        steps = [line for step in plan.steps for line in _Lines(self.width).step(step, width)]
+        return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", wording.totals(plan)])
+
+
+@dataclass(frozen=True)
+class _Lines:
+    width: int
+
+    def step(self, step: PlannedStep, width: int) -> Iterator[str]:
+        head = f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}"
+        yield from self._wrapped(head, "", hang=width + 4)
+        for reason in wording.reasons(step):
+            yield from self._wrapped(reason, _STEP)
+        for change in step.changes:
+            yield from self._change(change)
+        for deferred in step.deferred:
+            yield from self._deferred(deferred)
+        for finding, following in zip_longest(step.findings, step.findings[1:]):
+            is_repeated = following is not None and following.remedy == finding.remedy
+            yield from self._finding(finding, said_below=is_repeated)
+
+    def _change(self, change: Change) -> Iterator[str]:
+        head = f"{change.action.glyph} {one_line(change.target)}"
+        yield from self._wrapped(with_reason(head, change.reason), _STEP, hang=2)
+        for line in wording.columns(change):
+            yield _CHANGE + line  # never wrapped: the source of a secret or a long value stays in one piece
+        yield from ((_CHANGE + line).rstrip() for line in wording.sql_lines(change))
+        if change.unset:
+            yield from self._wrapped(not_set(change.unset), _CHANGE)
+
+    def _deferred(self, deferred: Deferred) -> Iterator[str]:
+        yield from self._wrapped(wording.deferred_head(deferred), _STEP, hang=2)
+        if not deferred.after:
+            yield _CHANGE + wording.bounds(deferred)
+        yield from (_CHANGE + line for line in wording.targets(deferred))
+        if deferred.unset:
+            yield from self._wrapped(not_set(deferred.unset), _CHANGE)
+
+    def _finding(self, finding: Finding, *, said_below: bool) -> Iterator[str]:
+        """`said_below` where the next one has the same remedy: it is shown once, below the last of them."""
+        yield from self._wrapped(wording.finding(finding), _STEP, hang=2)
+        if finding.remedy and not said_below:
+            yield _CHANGE + one_line(finding.remedy)  # in one piece, to be copied
+
+    def _wrapped(self, text: str, indent: str, hang: int = 0) -> list[str]:
+        """Lines of at most so many columns where words allow that; a word is never cut."""
+        return textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=indent,
+            subsequent_indent=indent + " " * hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )

@@ -1,0 +1,141 @@
+"""How plans and errors are put into words, the same for every reader.
+
+What a server, a file, a program or a plugin says can neither break a line nor reach the terminal behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from bootstrapper.plans import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State, total
+from bootstrapper.text import column_lines, counted, listed, one_line, with_reason
+
+_MOST_TARGETS = 20
+
+_VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.RUN: "to run"}
+_PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
+_DOWNGRADE = "downgrade"  # Downgrade.uses: what it deletes is in the database, and the revision's file stays
+
+
+def answer(question: str, given: Answer) -> str:
+    """`check: no, 2 rows are missing`."""
+    return f"{question}: {given.verdict}{f', {one_line(given.reason)}' if given.reason else ''}"
+
+
+def finding(found: Finding) -> str:
+    """`! index public.a: is invalid`."""
+    return f"! {one_line(found.target)}: {one_line(found.message)}"
+
+
+def columns(change: Change) -> Iterator[str]:
+    """Returns one line a column, without the statements that a change stands for."""
+    before, after = (
+        {name: text for name, text in side.items() if name != SQL} for side in (change.before, change.after)
+    )
+    return column_lines(before, after)
+
+
+def sql_lines(change: Change) -> Iterator[str]:
+    """The statements that a change stands for, where the plan was asked for them."""
+    for line in (change.after.get(SQL) or "").splitlines():
+        yield one_line(line.rstrip(), longest=None)
+
+
+def bounds(deferred: Deferred) -> str:
+    """What the deferred changes may at most be."""
+    may = listed(sorted(deferred.may), "or") if deferred.may else "change anything"
+    return f"may {may}" + ("" if deferred.at_most is None else f", at most {counted(deferred.at_most, 'change')}")
+
+
+def deferred_head(deferred: Deferred) -> str:
+    """What the deferred changes wait for, or which earlier steps may bring them about, and then what they may be."""
+    if deferred.after:
+        return f"? after {one_line(listed(deferred.after))}: {bounds(deferred)}"
+    return with_reason(f"? needs {one_line(deferred.needs)}", deferred.reason)
+
+
+def targets(deferred: Deferred) -> Iterator[str]:
+    """What the deferred changes would be about, a line each; the rest is counted."""
+    yield from (f"? {one_line(target)}" for target in deferred.targets[:_MOST_TARGETS])
+    left = (deferred.at_most or len(deferred.targets)) - _MOST_TARGETS
+    if left > 0 and len(deferred.targets) >= _MOST_TARGETS:
+        yield f"and {left} more"
+
+
+def verbs(uses: Collection[str]) -> Mapping[Action, str]:
+    """What is to be done, for steps of these types."""
+    return _VERBS | {Action.DELETE: "to take back"} if _DOWNGRADE in uses else _VERBS
+
+
+def past(uses: str) -> Mapping[Action, str]:
+    """What was done, for a step of this type."""
+    return _PAST | {Action.DELETE: "took back"} if uses == _DOWNGRADE else _PAST
+
+
+def glyph(step: PlannedStep) -> str:
+    if step.state is State.PENDING:
+        only_creates = step.changes and all(change.action is Action.CREATE for change in step.changes)
+        return "+" if only_creates else ">"
+    return {State.DONE: "=", State.DEFERRED: "?", State.SKIPPED: "-", State.UNKNOWN: "?"}[step.state]
+
+
+def totals(plan: Plan) -> str:
+    """The last line of every plan."""
+    if not plan.pending:
+        return "Nothing to do."
+    by_action = verbs({step.uses for step in plan.steps})
+    parts = [f"{plan.count(action):,} {verb}" for action, verb in by_action.items()]
+    deferred = sum(len(step.deferred) for step in plan.steps)
+    return f"Plan: {', '.join([*parts, *([f'{deferred} deferred'] if deferred else [])])}."
+
+
+def headline(step: PlannedStep) -> str:
+    """How many changes the step has, by action; where it has none, its state and why."""
+    if not step.has_changes:
+        return "; ".join([_settled(step), *_answers(step)])
+    if not step.has_own_changes:
+        return _own_reason(step)
+    counts = {verb: total(step.changes, action) for action, verb in verbs({step.uses}).items()}
+    parts = [f"{count:,} {verb}" for verb, count in counts.items() if count]
+    return ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
+
+
+def reasons(step: PlannedStep) -> list[str]:
+    """Why a step has changes, line by line."""
+    if not step.has_changes:
+        return []
+    own = _own_reason(step) if step.has_own_changes else ""  # else the headline says it
+    return [*([own] if own else []), *_answers(step)]
+
+
+def _settled(step: PlannedStep) -> str:
+    """What is pending without changes is a scope around the rest."""
+    own = _own_reason(step)
+    if step.state is State.PENDING:
+        return own or "will be entered"
+    return f"{step.state}: {own}" if own else step.state.value
+
+
+def _answers(step: PlannedStep) -> list[str]:
+    asked = [("when", step.when), ("check", step.check)]
+    return [answer(question, given) for question, given in asked if given is not None]
+
+
+def _own_reason(step: PlannedStep) -> str:
+    """The step's reason, unless one of its answers says the same."""
+    answers = [given.reason for given in (step.when, step.check) if given is not None and given.reason]
+    return "" if step.reason.endswith(tuple(answers)) and answers else one_line(step.reason)
+
+
+def title(plan: Plan) -> str:
+    return one_line(plan.name) + (f" · environment {one_line(plan.environment)}" if plan.environment else "")
+
+
+def where(plan: Plan) -> str:
+    database = plan.database
+    version = f" · PostgreSQL {database.server_version}" if database.server_version else ""
+    return one_line(f"{database.server} · database {database.database}{version}")
+
+
+def step_name(step: PlannedStep) -> str:
+    return one_line(step.name if step.name == step.uses else f"{step.name} ({step.uses})")

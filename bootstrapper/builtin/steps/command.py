@@ -1,0 +1,132 @@
+"""command: runs a program of the project."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from bootstrapper.config.files import is_folder
+from bootstrapper.config.sensitive import VARIABLE, hidden_words
+from bootstrapper.config.units import Seconds
+from bootstrapper.errors import CommandFailedError
+from bootstrapper.masking import MASK
+from bootstrapper.plugin.evaluate import written
+from bootstrapper.plugin.run_url import filled_in
+from bootstrapper.plugin.step import Action, Bounds, Change, Context, Deferred, Step, StepModel
+from bootstrapper.programs import runner
+
+_SHOWN_LINES = 10
+_STAYS = "What it did until then stays; the next apply runs it again unless its check finds it done."
+_List = Annotated[list[str], Field(min_length=1)]
+
+
+def _arguments(raw: Any) -> Any:
+    """A text is cut as a shell would cut it, and no more: no shell ever sees it."""
+    return shlex.split(raw) if isinstance(raw, str) else raw
+
+
+def _shown(run: Any, context: Context) -> str:
+    """The program and its arguments with their variables as they are written: their values may be secrets."""
+    if not isinstance(run, list):
+        return written(run, context)
+    return " ".join(map(_typed, hidden_words(written(word, context) for word in run)))
+
+
+def _typed(word: str) -> str:
+    """As one would type it in a shell; the names of variables and what is hidden need no quotes to be read."""
+    plain = VARIABLE.sub("x", word).replace(MASK, "x")
+    return word if shlex.quote(plain) == plain else shlex.quote(word)
+
+
+class Command(Step):
+    """Passes the database to the program in DATABASE_URL and libpq's own variables."""
+
+    uses = "command"
+    transactional = False
+    borrows_session = False
+    repeatable = False  # what a program did before it was cut off, only its author knows
+    needs_check = True
+
+    class With(StepModel):
+        """The `with:` block of a command step.
+
+        Attributes:
+            run: The program and its arguments, as a list or as a string with quotes. No shell: no pipes, no wildcards.
+            cwd: Working directory, relative to the file that names it; that file's folder if left out.
+            env: Variables added to those of this process; they take precedence.
+            timeout: Time after which it is killed, with all processes that it started.
+        """
+
+        run: Annotated[
+            list[str],
+            Field(min_length=1),
+            BeforeValidator(_arguments, json_schema_input_type=_List | Annotated[str, Field(pattern=r"\S")]),
+        ]
+        cwd: str | None = None
+        env: dict[str, str] = Field(default_factory=dict)
+        timeout: Seconds | None = None
+
+    options: With
+
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        run = self.as_written.get("run", self.options.run)
+        return [Change.run(_shown(run, context))]
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return None if changes else Bounds(frozenset({Action.RUN}), 1)
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        environment = self._environment(context)
+        folder = context.project.path(self.options.cwd or ".")
+        command = [self._program(folder, environment), *self.options.run[1:]]
+        try:
+            ended = runner.run(
+                command,
+                environment=environment,
+                folder=folder,
+                deadline=context.deadline.sooner(self.options.timeout),
+                on_line=context.report,
+                on_tick=lambda: context.hold.require() if context.hold is not None else None,
+            )
+        except runner.OutOfTimeError as error:
+            raise self._failure("did not finish in time and was killed", hint=_STAYS) from error
+        except OSError as error:
+            raise self._failure(f"can not be started: {error.strerror or error}") from error
+        if ended.code != 0:
+            lines = [context.masker.quote(line) for line in ended.last_lines[-_SHOWN_LINES:]]
+            raise self._failure(ended.how, lines, hint=_STAYS)
+
+    def _environment(self, context: Context) -> dict[str, str]:
+        target = context.session.target
+        database = {"DATABASE_URL": target.url(), **target.client_environment()}
+        return {
+            "PGAPPNAME": context.application_name,
+            **context.project.variables,
+            **database,
+            **filled_in(self.options.env, target),
+        }
+
+    def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
+        """Where the program is, by the PATH that it will have itself."""
+        if not is_folder(folder):
+            raise self._failure(f"there is no folder {folder} to run it in")
+        name = self.options.run[0]
+        if os.sep in name:
+            found = shutil.which(folder / name)
+            where = f"in {folder}"
+        else:
+            found = shutil.which(name, path=environment.get("PATH", os.defpath))
+            where = "on PATH"
+        if found is None:
+            raise self._failure(f"there is no such program {where}")
+        return found
+
+    def _failure(self, reason: str, lines: Sequence[str] = (), hint: str | None = None) -> CommandFailedError:
+        name = Path(self.options.run[0]).name
+        return CommandFailedError(name, reason, source=self.source, details=lines, hint=hint)

@@ -1,0 +1,111 @@
+"""lock: allows one run at a time; the others wait without holding a connection."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from bootstrapper import __version__
+from bootstrapper.config.units import Seconds
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import LockTimeoutError, UnreachableError
+from bootstrapper.events import LockAwaited, ScopeEntered, ScopeLeft
+from bootstrapper.plugin.step import Context, Scope, StepModel
+from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
+from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.lock import Hold, Holder, RunDetails, try_take
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_IN_FRONT_SECONDS = 0.5
+_LEAST_PAUSE_SECONDS = 0.05
+
+
+class Lock(Scope):
+    """Takes the ledger's lock for all later steps."""
+
+    uses = "lock"
+
+    class With(StepModel):
+        """How long to wait for another run.
+
+        Attributes:
+            timeout: Time after which to give up, with exit code 7 and the name of the run that holds the lock.
+        """
+
+        timeout: Seconds = 300.0
+
+    def enter(self, context: Context, pending: Callable[[], bool]) -> AbstractContextManager[Hold] | None:
+        """Tries, disconnects, waits with full jitter, and asks the state before each further try.
+
+        Raises LockTimeoutError, naming the holder, when the lock was not free in time.
+        """
+        started = time.monotonic()
+        deadline = context.deadline.sooner(self.options.timeout)
+        pause = _FIRST_PAUSE_SECONDS
+        busy: Holder | None = None
+        said = ""
+        while True:
+            taken = self._try(context, deadline)
+            if isinstance(taken, Hold):
+                context.session.make_way()
+                return self._holding(context, taken)
+            if str(taken) != said and not deadline.has_passed:
+                said = str(taken)
+                context.emit(LockAwaited(self.name, said))
+            busy = taken if isinstance(taken, Holder) else busy
+            context.session.close()
+            self._pause(context, pause, deadline)
+            pause *= 1.5
+            self._queue(context, deadline)
+            if deadline.has_passed and isinstance(taken, UnreachableError) and busy is None:
+                raise taken
+            if deadline.has_passed:
+                raise LockTimeoutError(str(busy or taken), time.monotonic() - started)
+            if self._is_done_meanwhile(context, pending, deadline):
+                return None
+
+    def _queue(self, context: Context, deadline: Deadline) -> None:
+        """Those who are not in front wait for their turn to look, as long as it takes: they know who has the lock."""
+        while not context.session.queue(deadline) and not deadline.has_passed:
+            time.sleep(min(_LEAST_PAUSE_SECONDS, deadline.seconds_left))
+
+    def _pause(self, context: Context, seconds: float, deadline: Deadline) -> None:
+        """Those who passed the turnstile look often, on behalf of all who queue behind them on this host."""
+        longest = _LONGEST_PAUSE_IN_FRONT_SECONDS if context.session.is_in_front else _LONGEST_PAUSE_SECONDS
+        time.sleep(min(random.uniform(_LEAST_PAUSE_SECONDS, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
+
+    def _details(self, context: Context) -> RunDetails:
+        """A run id of its own for each try: whether the one before was committed may be unknown."""
+        project = context.project
+        facts = (project.command, project.environment, project.inputs, __version__)
+        return RunDetails(uuid7(), *facts, project=project.name, file=project.document.name)
+
+    def _try(self, context: Context, deadline: Deadline) -> Hold | Holder | UnreachableError:
+        """A server without a free connection is as busy as a lock that is held; one that takes no writes is not."""
+        try:
+            context.session.open(deadline)
+            return try_take(context.session, context.project.ledger, self._details(context))
+        except UnreachableError as error:
+            if error.sqlstate == READ_ONLY_SQL_TRANSACTION:
+                raise
+            return error
+
+    def _is_done_meanwhile(self, context: Context, pending: Callable[[], bool], deadline: Deadline) -> bool:
+        try:
+            context.session.open(deadline)
+            return not pending()
+        except UnreachableError:
+            return False
+
+    @contextmanager
+    def _holding(self, context: Context, hold: Hold) -> Iterator[Hold]:
+        run_id = str(hold.fence.run_id)
+        try:
+            context.emit(ScopeEntered(self.name, f"run {run_id}", run_id))
+            yield hold
+        finally:
+            hold.release()
+            context.emit(ScopeLeft(self.name))

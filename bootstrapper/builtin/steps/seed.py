@@ -1,0 +1,109 @@
+"""`uses: seed`: writes declared rows into their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from bootstrapper.errors import FixtureError, InvalidFileError, Problem
+from bootstrapper.fixtures import apply, preparing, reviewing, seeding
+from bootstrapper.fixtures.declare.arguments import misused
+from bootstrapper.fixtures.declare.literal_keys import unfit_keys, wrong_records
+from bootstrapper.fixtures.declare.naming import misnamed
+from bootstrapper.fixtures.declare.reader import declare
+from bootstrapper.fixtures.declare.unused_values import misplaced
+from bootstrapper.fixtures.parts import parts
+from bootstrapper.fixtures.predict import bounds as bounding
+from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
+from bootstrapper.plugin.step import Context, Project, Step, StepModel
+
+
+class Seed(Step):
+    """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
+
+    uses = "seed"
+    borrows_session = False
+
+    class With(StepModel):
+        fixtures: list[str] | None = Field(None, description="Names of fixtures; all if left out.")
+        batch: int | None = Field(
+            None, ge=1, description="Number of rows per transaction; the whole step is one transaction if left out."
+        )
+
+    def changes(self, context: Context) -> Sequence[Change | Deferred]:
+        if problems := self._contradictions():
+            raise InvalidFileError(problems)
+        try:
+            rivals = self._rivals(context.project)
+            return seeding.changes(context, self.options.fixtures, self.source, rivals, is_to_be_done=True)
+        except FixtureError as error:
+            earlier = _may_mend(context, error)
+            if not earlier:
+                raise
+            return [_waiting(error, earlier[-1])]
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        return bounding.bounds(context.project, self.options.fixtures, changes)
+
+    def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        preparing.prepare(context, self.options.fixtures, changes, self.source)
+
+    def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
+        if self.options.batch is None:
+            return (changes,)
+        return parts(context, self.options.fixtures, changes, self.options.batch, self.source)
+
+    def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
+        return reviewing.overwritten(changes)
+
+    def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        try:
+            return reviewing.findings(context, self.options.fixtures, changes, self.source)
+        except FixtureError as error:
+            if not _may_mend(context, error):
+                raise
+            return ()  # what is deferred says it
+
+    def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        apply.apply(context, self.options.fixtures, changes, self.source)
+
+    def seeds(self, declared: Collection[str]) -> Collection[str]:
+        return declared if self.options.fixtures is None else self.options.fixtures
+
+    def problems(self, project: Project) -> Sequence[Problem]:
+        try:
+            fixtures = declare(project)
+        except InvalidFileError as error:
+            return error.problems
+        values, declared = project.values, fixtures.values()
+        found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
+        found += unfit_keys(declared, values)
+        own = [fixtures[name] for name in self.seeds(list(fixtures)) if name in fixtures]
+        found += [problem for fixture in own for problem in wrong_records(fixture)]
+        return [*self._contradictions(), *dict.fromkeys(found)]
+
+    def _rivals(self, project: Project) -> Collection[str]:
+        """Fixtures that other steps seed in every run: of a cell that one of ours sets, they want the same."""
+        others = [step for step in project.steps.values() if isinstance(step, Step) and not step.has_when]
+        return {name for step in others if step.name != self.name for name in step.seeds(list(project.fixtures))}
+
+    def _contradictions(self) -> list[Problem]:
+        if self.options.batch is None or not self.has_check:
+            return []
+        message = "batch commits in parts, and a check could take the first ones for all"
+        return [Problem(message, self.source, "Leave out one of the two.")]
+
+    def inputs(self, project: Project) -> Sequence[Path]:
+        fixtures = [project.fixtures[name] for name in self.seeds(list(project.fixtures)) if name in project.fixtures]
+        return [project.path(fixture.file) for fixture in fixtures if fixture.file is not None]
+
+
+def _may_mend(context: Context, error: FixtureError) -> Sequence[str]:
+    """The earlier steps that may change what the server refuses as its tables and types are now."""
+    return context.earlier() if error.sqlstate is not None else ()
+
+
+def _waiting(error: FixtureError, step: str) -> Deferred:
+    return Deferred(f"step {step}", f"as things are now: {error}", frozenset({Action.CREATE, Action.UPDATE}))

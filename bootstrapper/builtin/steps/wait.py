@@ -1,0 +1,152 @@
+"""wait: waits until the server accepts connections, and writes if they are needed."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bootstrapper.config.units import Seconds, show_seconds
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import RefusedError, Source, UnreachableError
+from bootstrapper.events import AttemptFailed, GateOpened
+from bootstrapper.plugin.step import Context, Gate, StepModel
+from bootstrapper.postgres.connection.connect import ping
+from bootstrapper.postgres.connection.session import Server, Session
+from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
+
+_LEAST_SECONDS = 0.1  # less than this before the deadline is no time for another try
+
+Pause = Annotated[Seconds, Field(gt=0)]
+
+
+class Wait(Gate):
+    """Opens the session of the run, so that an available server costs one login and no more."""
+
+    uses = "wait"
+
+    class With(StepModel):
+        """How long to wait, and for what.
+
+        Attributes:
+            timeout: Maximum time to wait.
+            access: `read-write` needs a primary that accepts writes, `read-only` a session that accepts none, `any`
+                either.
+            interval: Upper limit of the first pause; it doubles with each attempt.
+            max_interval: Upper limit of every pause.
+        """
+
+        timeout: Seconds = 60.0
+        access: Literal["read-write", "read-only", "any"] = Field("read-write", alias="for")
+        interval: Pause = 0.25
+        max_interval: Pause = 3.0
+
+    def __init__(
+        self, name: str, options: Any, source: Source | None = None, *, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
+        super().__init__(name, options, source)
+        self._sleep = sleep  # time.sleep ends when a signal's handler raises
+
+    def open(self, context: Context) -> None:
+        """Tries at once, then again and again with full jitter; permanent trouble stops it at the first try.
+
+        The time in the queue of this host's processes is none that the server takes.
+        """
+        context.session.queue(context.deadline)
+        started = time.monotonic()
+        limit = self._limit(context.deadline)
+        deadline = context.deadline.sooner(self.options.timeout)
+        patience = _Patience()
+        attempt, told = 1, None
+        while error := self._try(context.session, deadline, first=attempt == 1):
+            seconds = time.monotonic() - started
+            if told and not error.sqlstate and deadline.seconds_left <= 0:
+                error = told  # the deadline cut this try off, so it tells less than the one before
+            told = error
+            if patience.is_over(error):
+                raise _final(error, attempt, seconds) from error
+            if deadline.seconds_left < _LEAST_SECONDS:
+                raise _final(error, attempt, seconds, limit) from error
+            pause = self._pause(attempt, deadline)
+            context.emit(AttemptFailed(self.name, attempt, error.reason, pause))
+            self._sleep(pause)
+            attempt += 1
+        context.emit(GateOpened(self.name, time.monotonic() - started, _detail(context.session.server)))
+
+    def _limit(self, deadline: Deadline) -> str:
+        """Which of the limits is the one that ends the waiting."""
+        if self.options.timeout < deadline.seconds_left:
+            return f"`timeout` of step {self.name!r} lets it wait {show_seconds(self.options.timeout)}."
+        return "The time of the whole run, --timeout or `limits`, lets it wait no longer."
+
+    def _try(self, session: Session, deadline: Deadline, *, first: bool) -> UnreachableError | None:
+        try:
+            if not first:
+                # Asking without a password is no failed login that a server or pooler would count against us.
+                ping(session.target, deadline=deadline)
+            session.open(deadline)
+            self._want(session)
+        except UnreachableError as error:
+            return error
+        return None
+
+    def _want(self, session: Session) -> None:
+        """Raises UnreachableError where the session does not take what is wanted: a standby may be promoted yet."""
+        server, access = session.server, self.options.access
+        if access == "any" or server.read_only == (access == "read-only"):
+            return
+        session.close()
+        if access == "read-only":
+            reason = "the server takes writes, and a read-only one is wanted"
+            hint = "Connect to a standby, or wait for what the server is."
+        elif server.in_recovery:
+            reason = "the server is a standby and takes no writes"
+            hint = "Connect to the primary, or promote this one."
+        else:
+            reason = "the server takes no writes (default_transaction_read_only is on)"
+            hint = "Turn the setting off for this role or database, or connect as another role."
+        raise UnreachableError(session.target.where, reason, sqlstate=READ_ONLY_SQL_TRANSACTION, hint=hint)
+
+    def _pause(self, attempt: int, deadline: Deadline) -> float:
+        """Full jitter; towards the deadline shorter and shorter, so that the last try comes close to it."""
+        longest = min(self.options.max_interval, self.options.interval * 2.0 ** min(attempt - 1, 30))
+        return min(random.uniform(0, longest), deadline.seconds_left / 2)  # noqa: S311 - jitter is no secret
+
+
+class _Patience:
+    """Ends when for long enough there was nothing but trouble that only deserves a short wait, such as DNS."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def is_over(self, error: UnreachableError) -> bool:
+        if math.isinf(error.patience_seconds):
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > error.patience_seconds
+
+
+def _final(error: UnreachableError, attempts: int, seconds: float, limit: str = "") -> UnreachableError | RefusedError:
+    """What a server keeps answering with is for good once patience with it is over; silence never is."""
+    if error.sqlstate and not math.isinf(error.patience_seconds):
+        return RefusedError(error.where, error.reason, sqlstate=error.sqlstate)
+    return UnreachableError(
+        error.where,
+        error.reason,
+        attempts=attempts,
+        seconds=seconds,
+        sqlstate=error.sqlstate,
+        patience_seconds=error.patience_seconds,
+        hint=" ".join(filter(None, (error.hint, limit))),
+    )
+
+
+def _detail(server: Server) -> str:
+    kind = ", a standby" if server.in_recovery else ", read-only" if server.read_only else ""
+    return f"PostgreSQL {server.version}{kind}{' through a pooler' if server.pooled else ''}"

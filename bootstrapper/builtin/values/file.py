@@ -1,0 +1,39 @@
+"""`$file`: the text of a file, such as a mounted secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bootstrapper.config.files import is_file
+from bootstrapper.plugin.step import Context, Value
+
+LARGEST = 16 * 1024 * 1024  # bytes; anything larger is data for a fixture's `file`, not a value
+
+
+class File(Value):
+    """`$file: path`, relative to the configuration file. One newline at its end is removed."""
+
+    key = "$file"
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        if not isinstance(argument, str) or not argument:
+            raise ValueError("$file takes the path of a file")
+        path = context.project.path(argument)
+        if not is_file(path):  # a pipe or a device would block or never end
+            raise ValueError(f"$file: {argument} is no file")
+        try:
+            content = _read(path)
+        except OSError as error:
+            raise ValueError(f"$file: {argument} can not be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise ValueError(f"$file: {argument} is not UTF-8 text") from None
+        return content.removesuffix("\r\n") if content.endswith("\r\n") else content.removesuffix("\n")
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"$file: {path.name} is larger than {LARGEST // 1024**2} MB")
+    return content.decode()

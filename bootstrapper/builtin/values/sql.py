@@ -1,0 +1,42 @@
+"""`$sql`: an SQL expression that the server evaluates when the row is created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from bootstrapper.plugin.step import UNKNOWN, Context, Value
+from bootstrapper.postgres.connection.server_messages import said_without_values
+from bootstrapper.postgres.connection.settings import ask_lent
+from bootstrapper.postgres.connection.statements import fault_in_expression
+
+
+class SqlValue(Value):
+    """`$sql: expression`, evaluated once for each new row, in the step's transaction."""
+
+    key = "$sql"
+    needs_database = True
+    borrows_session = False
+    create_only = True
+
+    def check(self, argument: Any) -> None:
+        if argument is UNKNOWN:
+            return
+        if not isinstance(argument, str) or not argument.strip():
+            raise ValueError("$sql takes an SQL expression")
+        fault = fault_in_expression(argument)
+        if fault is not None:
+            raise ValueError(f"$sql: the expression {fault}")
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        self.check(argument)
+        expression = sql.SQL(argument)  # the file's author may run any SQL
+        try:
+            # The line break ends a comment at the end of the expression.
+            row = ask_lent(context.connection, sql.SQL("SELECT ({}\n)::pg_catalog.text").format(expression)).fetchone()
+        except psycopg.Error as error:
+            reason = context.masker.quote(said_without_values(error, context.project.written))
+            raise ValueError(f"$sql: {reason} (SQLSTATE {error.sqlstate})") from None
+        return row[0] if row else None

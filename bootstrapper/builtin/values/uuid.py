@@ -1,0 +1,21 @@
+"""`$uuid`: the same UUID for the same text, on every machine and in every run."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from bootstrapper.plugin.step import Context, Value
+
+NAMESPACE = UUID("6f2d1c0a-7b5e-4c1d-9e3f-2a8b4d6c0e91")  # never to change: the ids made from it are in databases
+
+
+class Uuid(Value):
+    """`$uuid: text` is the UUIDv5 of the text in bootstrapper's own namespace."""
+
+    key = "$uuid"
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        if not isinstance(argument, str) or not argument:
+            raise ValueError("$uuid takes a text that is not empty")
+        return str(uuid5(NAMESPACE, argument))

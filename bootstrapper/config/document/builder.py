@@ -1,0 +1,296 @@
+"""Builds plain data with positions out of YAML events, without recursion and within limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from bootstrapper.config.document.scalars import plain, tagged
+from bootstrapper.config.document.tree import NO_MARKS, Document, Marks, pack, unpack
+from bootstrapper.errors import InvalidFileError, Problem, Source
+
+MAX_DEPTH = 64
+MAX_NODES = 400_000
+"""Keys and values in one file, counted as often as aliases repeat them; long texts count more than once."""
+
+_TEXT_SHIFT = 8  # one more node for every 256 characters, so that aliases can not repeat a huge text either
+
+_MAX_PROBLEMS = 50
+_CORE = "tag:yaml.org,2002:"
+_SCALAR_TAGS = frozenset({"str", "int", "float", "bool", "null"})
+_SHOWN_KEY = re.compile(r"[\w.$<-]+(?: [\w.$-]+){0,5}")
+
+_SKIPPED = "a key whose value is read and dropped"  # compared by identity
+_MERGED = "a merge key"  # likewise
+
+
+def show_key(key: str) -> str:
+    """A key for a message; anything that does not look like a name could be a secret that slipped into one."""
+    return f'"{key}"' if len(key) <= 64 and _SHOWN_KEY.fullmatch(key) else "at this place"
+
+
+class _Frame:
+    """A container that is being filled."""
+
+    __slots__ = ("anchor", "begun", "data", "key", "key_at", "marks", "merged", "position")
+
+    def __init__(self, data: Any, position: int, anchor: str | None, begun: int) -> None:
+        self.data = data
+        self.marks = Marks()
+        self.position = position
+        self.anchor = anchor
+        self.begun = begun  # how many nodes there were before it: its size is the difference at its end
+        self.key: str | None = None
+        self.key_at = 0
+        self.merged: list[tuple[dict[str, Any], Marks]] = []
+
+
+class Builder:
+    """Takes events one by one; `document` gives the result."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.problems: list[Problem] = []
+        self._root = _Frame([], 0, None, 0)
+        self._frame = self._root
+        self._stack: list[_Frame] = []
+        self._nodes = 0
+        self._anchors: dict[str, tuple[Any, Marks | None, int] | None] = {}  # None: still open
+        self._texts: dict[str, str] = {}  # column names come thousands of times: one object each
+        self.handlers: dict[type[Event], Callable[[Any], None]] = {
+            ScalarEvent: self._scalar,
+            MappingStartEvent: self._open_mapping,
+            SequenceStartEvent: self._open_list,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._alias,
+            DocumentStartEvent: self._start,
+        }
+
+    def document(self, *, any_root: bool) -> Document:
+        """The finished document; raises InvalidFileError with all the problems that were met."""
+        data = self._root.data
+        if not self.problems and (not data or data[0] is None):
+            self._complain("the file is empty", 0, "Write at least version, database and steps.")
+        elif not self.problems and not any_root and not isinstance(data[0], dict):
+            found = "a list" if isinstance(data[0], list) else "a single value"
+            self._complain(f"the file has to be a mapping of keys to values, and is {found}", self._position)
+        if self.problems:
+            raise InvalidFileError(self.problems)
+        return Document(data[0], (self.name,), self._position, self._root.marks.children.get(0, NO_MARKS))
+
+    @property
+    def _position(self) -> int:
+        return self._root.marks.values[0]
+
+    def _start(self, event: DocumentStartEvent) -> None:
+        if self._root.data:
+            self._complain("a second document begins here", _at(event), "Keep one document in a file.")
+            raise InvalidFileError(self.problems)
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        at = _at(event)
+        frame = self._frame
+        if frame.key is None and type(frame.data) is dict:
+            self._key(event, at)
+            return
+        size = 1 + (len(event.value) >> _TEXT_SHIFT)
+        self._count(size, at)
+        value: Any = event.value
+        if event.tag is not None:
+            value = self._tagged(event, at)
+        elif not event.style:
+            value = plain(value)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, None, size)
+        self._attach(value, at, None)
+
+    def _key(self, event: ScalarEvent, at: int) -> None:
+        frame = self._frame
+        self._count(1, at)
+        frame.key_at = at
+        key = self._texts.setdefault(event.value, event.value)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (key, None, 1)
+        if event.tag is not None:
+            self._tagged(event, at)
+        if not key:
+            self._complain("a key is empty", at, "Write a name before the colon.")
+            key = _SKIPPED
+        elif key == "<<" and not event.style:
+            key = _SKIPPED if frame.merged else _MERGED
+            if frame.merged:
+                self._complain("a second << in the same mapping", at, "Merge a list: <<: [*first, *second].")
+        elif key in frame.data:
+            first = frame.marks.keys[list(frame.data).index(key)]
+            self._complain(f"the key {show_key(key)} stands here again; first at {self._source(first)}", at)
+            key = _SKIPPED
+        frame.key = key
+
+    def _tagged(self, event: ScalarEvent, at: int) -> Any:
+        tag = event.tag or "!"
+        if tag == "!":
+            return event.value
+        kind = tag.removeprefix(_CORE)
+        if kind == tag or kind not in _SCALAR_TAGS:
+            self._refuse_tag(at)
+            return event.value
+        try:
+            return tagged(kind, event.value)
+        except ValueError as error:
+            self._complain(f"{error}, as its tag says", at)
+            return event.value
+
+    def _refuse_tag(self, at: int) -> None:
+        """Never names the tag: a password that begins with ! looks like one."""
+        hint = "Put text that begins with ! in quotes; the tags are !!str !!int !!float !!bool !!null !!map !!seq."
+        self._complain("a tag that is not known here", at, hint)
+
+    def _open_mapping(self, event: MappingStartEvent) -> None:
+        self._open(event, {}, "map")
+
+    def _open_list(self, event: SequenceStartEvent) -> None:
+        self._open(event, [], "seq")
+
+    def _open(self, event: MappingStartEvent | SequenceStartEvent, data: Any, kind: str) -> None:
+        at = _at(event)
+        if event.tag not in (None, "!", _CORE + kind):
+            self._refuse_tag(at)
+        if len(self._stack) >= MAX_DEPTH:
+            self._complain(f"nested more than {MAX_DEPTH} levels deep", at)
+            raise InvalidFileError(self.problems)
+        if self._wants_key:
+            self._complain("a key has to be plain text, not a list or a mapping", at, "Put {, [ or ${ in quotes.")
+            raise InvalidFileError(self.problems)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._stack.append(self._frame)
+        self._frame = _Frame(data, at, event.anchor, self._nodes)
+        self._count(1, at)
+
+    def _close(self, event: Event) -> None:
+        frame, self._frame = self._frame, self._stack.pop()
+        if frame.merged:
+            self._merge(frame)
+        marks = frame.marks if frame.marks.values else None
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = (frame.data, marks, self._nodes - frame.begun)
+        self._attach(frame.data, frame.position, marks)
+
+    def _alias(self, event: AliasEvent) -> None:
+        at = _at(event)
+        if self._wants_key:
+            self._complain("an alias can not be a key", at, "Put text that begins with * in quotes.")
+            self._frame.key = _SKIPPED
+            return
+        if event.anchor not in self._anchors:
+            self._complain("an alias without an anchor above it", at, "Put text that begins with * in quotes.")
+            self._attach(None, at, None)
+            return
+        anchored = self._anchors[event.anchor]
+        if anchored is None:
+            self._complain("an alias inside of what it stands for", at)
+            self._attach(None, at, None)
+            return
+        value, marks, size = anchored
+        self._count(size, at)
+        self._attach(value, at, marks)
+
+    @property
+    def _wants_key(self) -> bool:
+        return self._frame.key is None and type(self._frame.data) is dict
+
+    def _attach(self, value: Any, at: int, marks: Marks | None) -> None:
+        frame = self._frame
+        if type(frame.data) is list:
+            frame.data.append(value)
+        else:
+            key, frame.key = frame.key, None
+            if key is _SKIPPED:
+                return
+            if key is _MERGED:
+                self._remember(value, at, marks)
+                return
+            frame.data[key] = value
+            frame.marks.keys.append(frame.key_at)
+        if marks is not None:
+            frame.marks.children[len(frame.marks.values)] = marks
+        frame.marks.values.append(at)
+
+    def _remember(self, value: Any, at: int, marks: Marks | None) -> None:
+        """Keeps what a `<<` brings in until its mapping is complete."""
+        if isinstance(value, dict):
+            self._frame.merged.append((value, marks or NO_MARKS))
+        elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            children = (marks or NO_MARKS).children
+            self._frame.merged.extend((item, children.get(n, NO_MARKS)) for n, item in enumerate(value))
+        else:
+            self._complain("<< takes a mapping or a list of mappings", at)
+
+    def _merge(self, frame: _Frame) -> None:
+        """Adds the keys that the mapping does not have itself; of several mappings, the first one wins.
+
+        What is merged was counted when its alias was read, so this work is within the limit too.
+        """
+        data, marks = frame.data, frame.marks
+        for other, others in frame.merged:
+            for number, (key, value) in enumerate(other.items()):
+                if key in data:
+                    continue
+                data[key] = value
+                if number in others.children:
+                    marks.children[len(marks.values)] = others.children[number]
+                marks.keys.append(others.keys[number])
+                marks.values.append(others.values[number])
+
+    def _count(self, nodes: int, at: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            hint = "Move rows to a CSV file and name it with file:."
+            self._complain(f"more than {MAX_NODES:,} keys and values, aliases written out", at, hint)
+            raise InvalidFileError(self.problems)
+
+    def _complain(self, message: str, at: int, hint: str | None = None) -> None:
+        self.problems.append(Problem(message, self._source(at), hint))
+        if len(self.problems) >= _MAX_PROBLEMS:
+            raise InvalidFileError(self.problems)
+
+    def _source(self, at: int) -> Source:
+        line, column = unpack(at)
+        return Source(self.name, line + 1, column + 1)
+
+
+def _at(event: Event) -> int:
+    mark: Any = event.start_mark
+    return pack(mark.line, mark.column)
+
+
+def build(content: bytes, name: str, *, any_root: bool) -> Document:
+    """Reads UTF-8 without a byte order mark; raises yaml.YAMLError where it is no YAML."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(content)
+    builder = Builder(name)
+    handlers, next_event = builder.handlers, loader.get_event
+    try:
+        while True:
+            event = next_event()
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+            elif type(event) is StreamEndEvent:
+                return builder.document(any_root=any_root)
+    finally:
+        loader.dispose()

@@ -1,0 +1,166 @@
+"""Reads YAML files that may be anything: bombs, pipes, pictures."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import gc
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from bootstrapper.config.document.builder import build
+from bootstrapper.config.document.tree import Document
+from bootstrapper.errors import InvalidFileError, Problem, Source
+
+MAX_BYTES = 16 * 1024 * 1024
+
+# What YAML forbids, in UTF-8: the control characters of ASCII, those of Latin-1 but NEL, and two non-characters.
+# Three searches, because bytes.find speeds up the two with a fixed beginning.
+_FORBIDDEN = (
+    re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+    re.compile(rb"\xc2[\x80-\x84\x86-\x9f]"),
+    re.compile(rb"\xef\xbf[\xbe\xbf]"),
+)
+# Each directive is compared with all before it: half a million of them would take hours.
+_TAG_DIRECTIVE = re.compile(rb"(?:\A|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9])%TAG")
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML counts lines
+
+_HINTS = {
+    "mapping values are not allowed": "Check the indentation, or put text that holds a colon and a space in quotes.",
+    "did not find expected key": "Check the indentation of this line and the one above.",
+    "could not find expected ':'": "Write a colon and a space after the key.",
+    "cannot start any token": "Indent with spaces, and put text that begins with @, ` or % in quotes.",
+    "unexpected end of stream": "Close the quotes.",
+    "did not find expected ',' or": "Close the bracket, and put ${...} in quotes inside of brackets.",
+    "unexpected ':'": "Write a space after the colon, or put the text in quotes.",
+}
+
+
+def read(file: Path, *, any_root: bool = False) -> Document:
+    """Reads a YAML file.
+
+    Args:
+        any_root: Accepts a list or a single value at the top, not only a mapping.
+
+    Raises:
+        InvalidFileError: Whatever is wrong with the file; its messages quote keys, never values.
+    """
+    return parse(read_bytes(file), str(file), any_root=any_root)
+
+
+def parse(content: bytes, name: str, *, any_root: bool = False) -> Document:
+    """Reads YAML from memory; `name` stands in messages."""
+    content = _utf8(content, name)
+    _refuse_characters(content, name)
+    try:
+        with _collector_off():
+            return build(content, name, any_root=any_root)
+    except yaml.YAMLError as error:
+        raise InvalidFileError([_problem(error, content, name)]) from None  # its text can quote the file
+
+
+def read_bytes(file: Path) -> bytes:
+    """The content of a regular file of bounded size; never waits for a pipe or a device."""
+    try:
+        _refuse_kind(file, file.stat())
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            _refuse_kind(file, os.fstat(descriptor))  # it may have been replaced in between
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidFileError([_unreadable(file, error)]) from error
+    except ValueError:
+        raise InvalidFileError([Problem("this is no name of a file")]) from None
+    if len(content) > MAX_BYTES:
+        raise _too_large(str(file))
+    return content
+
+
+def _refuse_kind(file: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a device or a socket"
+        raise InvalidFileError([Problem(f"{file} is {kind}, not a file", hint="Name a YAML file.")])
+    if status.st_size > MAX_BYTES:
+        raise _too_large(str(file))
+
+
+def _too_large(name: str) -> InvalidFileError:
+    hint = "Move rows to a CSV file and name it with file:."
+    return InvalidFileError([Problem(f"{name} is larger than {MAX_BYTES // 1024**2} MB", hint=hint)])
+
+
+def _unreadable(file: Path, error: OSError) -> Problem:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return Problem(f"there is no file {file}", hint="Run in the folder of the file, or name it with -f.")
+    return Problem(f"{file} can not be read: {error.strerror or type(error).__name__}")
+
+
+def _utf8(content: bytes, name: str) -> bytes:
+    """The content in UTF-8 without a byte order mark."""
+    if len(content) > MAX_BYTES:
+        raise _too_large(name)
+    encoding = "utf-8"
+    if content.startswith(codecs.BOM_UTF8):
+        content = content[len(codecs.BOM_UTF8) :]
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        source = _source(content[: error.start].decode(encoding, "ignore"), name)
+        message = f"the file is not {encoding.upper()}"
+        raise InvalidFileError([Problem(message, source, "Save it as UTF-8.")]) from None
+    return content if encoding == "utf-8" else text.encode()
+
+
+def _refuse_characters(content: bytes, name: str) -> None:
+    found = [match.start() for pattern in _FORBIDDEN if (match := pattern.search(content))]
+    if found:
+        before = content[: min(found)].decode()
+        number = ord(content[min(found) : min(found) + 4].decode(errors="ignore")[0])
+        hint = 'Write it as an escape in double quotes, such as "\\e".' if number else "Save it as UTF-8 text."
+        raise InvalidFileError([Problem(f"a control character U+{number:04X}", _source(before, name), hint)])
+    if directive := _TAG_DIRECTIVE.search(content):
+        before = content[: directive.end() - len(b"%TAG")].decode()
+        raise InvalidFileError([Problem("%TAG directives are not allowed", _source(before, name))])
+
+
+def _source(before: str, name: str) -> Source:
+    """Where the text after this one begins."""
+    end, line = 0, 1
+    for found in _LINE_BREAK.finditer(before):
+        end, line = found.end(), line + 1
+    return Source(name, line, len(before) - end + 1)
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Half of the time would go into collecting garbage: nothing that is built here has cycles."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _problem(error: yaml.YAMLError, content: bytes, name: str) -> Problem:
+    """The parser's complaint without what it quotes: that could be part of a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem("the file is no YAML", Source(name, 1, 1))
+    problem = error.problem or "the file is no YAML"
+    if not yaml.__with_libyaml__:  # libyaml's complaints are constants, those of the parser in Python quote
+        problem = re.split("['\"]", problem, maxsplit=1)[0].rstrip()
+    mark = error.problem_mark or error.context_mark
+    source = Source(name, mark.line + 1, mark.column + 1) if mark else Source(name, 1, 1)
+    begun = f" (in what begins in line {error.context_mark.line + 1})" if error.context_mark else ""
+    hint = next((hint for part, hint in _HINTS.items() if part in problem), None)
+    return Problem(f"{problem}{begun}", source, hint)

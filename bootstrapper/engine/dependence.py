@@ -1,0 +1,82 @@
+"""What earlier steps with changes mean for later ones: what plans say of it, and what a run may do of it unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from bootstrapper.engine.resolver import Entry
+from bootstrapper.errors import UnplannedChangeError
+from bootstrapper.plans import Action, Bounds, Change, Deferred, PlannedStep, State, total
+from bootstrapper.plugin.condition import Condition
+from bootstrapper.plugin.step import Context, Step
+from bootstrapper.text import listed
+
+_SHOWN_AS = {Action.DELETE: {Action.DELETE}, Action.UPDATE: {Action.UPDATE, Action.CREATE}}
+"""Actions of a plan that announce one: a row to create may turn out to be there, with other values."""
+
+
+def with_dependence(
+    entry: Entry, step: Step, planned: PlannedStep, earlier: Sequence[str], context: Context
+) -> PlannedStep:
+    """The step as it stands now, with what the earlier steps may make of it.
+
+    Args:
+        earlier: Names of the steps before it that have changes of their own and may give it more to do.
+    """
+    if not earlier or planned.state is State.UNKNOWN or _is_settled(_decisive(entry, planned)):
+        return planned
+    bounds = step.bounds(context, (*planned.changes, *planned.deferred))
+    if bounds is None:
+        return planned
+    if planned.has_changes:
+        return replace(planned, deferred=(*planned.deferred, _after(earlier, bounds)))
+    reason = f"{planned.reason or 'done'} now; {listed(earlier)} may change it"
+    return replace(planned, state=State.DEFERRED, reason=reason, deferred=(_after(earlier, bounds),))
+
+
+def _after(earlier: Sequence[str], bounds: Bounds) -> Deferred:
+    return Deferred(f"step {earlier[-1]}", "", bounds.may, bounds.at_most, after=tuple(earlier))
+
+
+def _decisive(entry: Entry, planned: PlannedStep) -> Condition | None:
+    """The condition whose answer alone says that the step has nothing to do; None where a comparison says it."""
+    if planned.state is State.SKIPPED:
+        return entry.when
+    return entry.check if planned.state is State.DONE and planned.check is not None else None
+
+
+def _is_settled(condition: Condition | None) -> bool:
+    return condition is not None and all(check.is_settled for check in condition.checks())
+
+
+def require_planned(shown: PlannedStep, now: PlannedStep, *, follows_changes: bool) -> None:
+    """Raises UnplannedChangeError for a deletion that the plan did not show, and for an update that may undo what an
+    earlier step of the run did, where the plan did not say that one may come.
+
+    Args:
+        shown: The step as it was planned.
+        now: The step at its turn.
+        follows_changes: Whether earlier steps of the run changed something.
+    """
+    for action in (Action.DELETE, Action.UPDATE) if follows_changes else (Action.DELETE,):
+        unplanned = [change for change in now.changes if change.action is action and not _is_shown(shown, now, change)]
+        if unplanned:
+            raise UnplannedChangeError(now.name, action.value, unplanned[0].target, total(unplanned))
+
+
+def _is_shown(shown: PlannedStep, now: PlannedStep, change: Change) -> bool:
+    possible = [item for item in shown.deferred if change.action in item.may or not item.may]
+    if change.action is Action.UPDATE and possible:
+        return True
+    if any(change.target in item.targets for item in possible):
+        return True
+    planned = _of(shown, _SHOWN_AS[change.action], change.origin)
+    if any(change.target == other.target for other in planned):
+        return True
+    has_unlisted = any(other.count > 1 for other in planned)
+    return has_unlisted and total(_of(now, {change.action}, change.origin)) <= total(planned)
+
+
+def _of(step: PlannedStep, actions: Collection[Action], origin: str) -> list[Change]:
+    return [change for change in step.changes if change.action in actions and change.origin == origin]

@@ -1,0 +1,77 @@
+"""One digest over everything that decides what a run does, the database's address aside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bootstrapper import __version__
+from bootstrapper.config import files as contents
+from bootstrapper.config.document import UnsetVariable, expand
+from bootstrapper.plugin.step import Value
+
+_ADDRESS_KEY = "database"
+
+
+def digest(
+    data: Mapping[str, object],
+    files: Iterable[Path],
+    *,
+    environment: str | None,
+    variables: Mapping[str, str],
+    values: Mapping[str, type[Value]],
+    remembered: dict[Any, Any] | None = None,
+) -> str:
+    """SHA-256 in hex over the file's data, the texts its variables give, and the contents of other files.
+
+    Arguments of secret value functions count as they are written: a secret is in no digest. `remembered` is that of
+    the project, so that nobody reads a large file again for its digest.
+    """
+    state = hashlib.sha256(f"{__version__}\0{environment}\0".encode())
+    rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
+    functions = {key: kind() for key, kind in values.items()}
+    for text in _texts(rest, variables, functions):
+        content = text.encode(errors="backslashreplace")
+        state.update(b"%d:%s" % (len(content), content))
+    known = {} if remembered is None else remembered
+    for name, found in sorted((path.name, _content(path, known)) for path in set(files)):
+        state.update(f"{name}\0{found}\0".encode(errors="backslashreplace"))
+    return state.hexdigest()
+
+
+def _content(path: Path, remembered: dict[Any, Any]) -> str:
+    """What is in a file, wherever its folder is; whoever needs one that can not be read says so itself."""
+    try:
+        return contents.sha256(remembered, path)
+    except OSError as error:
+        return type(error).__name__
+
+
+def _texts(raw: object, variables: Mapping[str, str], functions: Mapping[str, Value]) -> Iterator[str]:
+    """Everything below a node in order, each with its kind, so that no two structures read the same."""
+    if isinstance(raw, Mapping):
+        yield f"mapping of {len(raw)}"
+        for key, item in raw.items():
+            yield f"key {key}"
+            function = functions.get(str(key))
+            is_secret = function is not None and function.is_secret(item)
+            if function is not None and not is_secret:
+                yield from (f"variable {variables.get(name)}" for name in function.variables(item))
+            yield from _texts(item, {} if is_secret else variables, functions)
+    elif isinstance(raw, list):
+        yield f"list of {len(raw)}"
+        for item in raw:
+            yield from _texts(item, variables, functions)
+    else:
+        yield f"{type(raw).__name__} {_expanded(raw, variables)}"
+
+
+def _expanded(raw: object, variables: Mapping[str, str]) -> str:
+    if not isinstance(raw, str):
+        return str(raw)
+    try:
+        return expand(raw, variables).text
+    except (UnsetVariable, ValueError):
+        return raw

@@ -1,0 +1,67 @@
+"""Keeps a run out of a database that is not as it was when the run was asked for, or not of its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bootstrapper.errors import GuardError
+from bootstrapper.events import Warned
+from bootstrapper.plugin.step import Project
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.ledger import ledger
+
+
+def expected(session: Session, project: Project) -> Iterator[Warned]:
+    """What will keep a run from writing, as far as a plan can tell."""
+    said = intrusion(session, project)
+    if said is not None:
+        yield Warned(f"{said}: it will be refused", advice(session))
+    with session.read_only() as connection:
+        refused = ledger.missing_right(connection, project.ledger)
+    if refused is not None:
+        yield Warned(f"{refused.reason}: it will be refused", refused.hint)
+
+
+def intrusion(session: Session, project: Project) -> str | None:
+    """What speaks against a write of this environment: the database was last written by a protected one."""
+    others = set(project.protected_environments) - {project.environment}
+    if not others:
+        return None
+    with session.read_only() as connection:
+        try:
+            last = ledger.last_environment(connection, project.ledger)
+        except ledger.UNREADABLE:
+            return None
+    if last not in others:
+        return None
+    return (
+        f"database {session.server.database!r} was last written by a run of the protected environment {last!r},"
+        f" and this one is of {project.environment!r}"
+    )
+
+
+def require_own_environment(session: Session, project: Project, confirmed: str | None) -> None:
+    """Raises GuardError where the database belongs to another environment, unless its name was given."""
+    said = intrusion(session, project)
+    if said is not None and confirmed != session.server.database:
+        raise GuardError(f"{said}; nothing was written", hint=advice(session))
+
+
+def require_not_restored(session: Session, project: Project) -> None:
+    """Raises GuardError where the database was restored while the run waited: what is pending was not asked for.
+
+    A restore beside it is done for its own ledger a moment before the new database takes the name.
+    """
+    with session.read_only() as connection:
+        restore = ledger.restored_since(connection, project.ledger, session.began_at)
+    if restore is not None or session.is_elsewhere:
+        how = f"restored by run {restore}" if restore is not None else "replaced by another one of its name"
+        raise GuardError(
+            f"the database was {how} after this run began: what is pending now may be what the restore took back;"
+            " nothing was applied",
+            hint="Look at `bootstrapper plan`, and apply again if that is meant.",
+        )
+
+
+def advice(session: Session) -> str:
+    return f"Check the address and -e. To write to it all the same, pass --confirm {session.server.database}."

@@ -1,0 +1,138 @@
+"""Sees beside a run whether it waits for locks of other sessions: what waits cannot ask for whom."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import Connection
+from psycopg.pq import TransactionStatus
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BootstrapperError
+from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.connect import connect
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.lock.blockers import Blocker, read_blockers
+
+FIRST_SECONDS = 1.5
+POLL_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 4.0
+_CONNECT_SECONDS = 5.0
+_NAME = "bootstrapper lock watch"
+_LONGEST_STATEMENT = 120
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Whose waiting is looked at.
+
+    Attributes:
+        connection: Of the run itself.
+        pids: Backends that are the run's alone; none behind a pooler.
+        names: Application names of its sessions.
+        holds_lock: Whether the run holds the lock, so that there is one such watch at a time.
+        works_beside: Whether other sessions than `connection` may work for the run, too.
+        quote: Takes secrets out of what another session runs.
+    """
+
+    target: Target
+    connection: Connection[Any]
+    pids: Sequence[int]
+    names: Sequence[str]
+    holds_lock: bool
+    works_beside: bool
+    quote: Callable[[str], str]
+
+
+class LockWatch:
+    """A thread with a connection of its own, made only once something takes long and kept only as long as it waits.
+
+    Attributes:
+        last: Those that were seen in the way last.
+        current: The same, empty where nothing waited at the last look.
+    """
+
+    def __init__(self, watched: Watched, tell: Callable[[Sequence[Blocker]], None]) -> None:
+        """Takes what is told, from the thread, at first and whenever others are in the way."""
+        self._watched = watched
+        self._tell = tell
+        self._ended = threading.Event()
+        self._telling = threading.Lock()
+        self._thread = threading.Thread(target=self._watch, name="bootstrapper-lock-watch", daemon=True)
+        self.last: tuple[Blocker, ...] = ()
+        self.current: tuple[Blocker, ...] = ()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is told afterwards; the thread is not waited for, since a connect may take its time."""
+        with self._telling:
+            self._ended.set()
+
+    def _watch(self) -> None:
+        connection: Connection[Any] | None = None
+        pause = FIRST_SECONDS
+        try:
+            while not self._ended.wait(pause):
+                if not self._is_busy():
+                    self._see(())
+                    continue
+                try:
+                    connection = connection or self._connect()
+                    self._see(self._read(connection))
+                except (BootstrapperError, psycopg.Error):  # a full server, or one that is gone: the run itself says so
+                    _close(connection)
+                    connection = None
+                    self._see(())
+                if self._watched.holds_lock or self.current:
+                    pause = POLL_SECONDS
+                else:  # any number of runs may look at once
+                    _close(connection)
+                    connection = None
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        finally:
+            _close(connection)
+
+    def _is_busy(self) -> bool:
+        """Whether a statement is under way; of those of other sessions, nothing is known here."""
+        connection = self._watched.connection
+        is_active = not connection.closed and connection.info.transaction_status == TransactionStatus.ACTIVE
+        return is_active or self._watched.works_beside
+
+    def _read(self, connection: Connection[Any]) -> tuple[Blocker, ...]:
+        found = read_blockers(connection, self._watched.pids, self._watched.names)
+        return tuple(replace(each, statement=each.statement and self._shown(each.statement)) for each in found)
+
+    def _shown(self, statement: str) -> str:
+        """Cut only when its secrets are hidden: a part of one would not be known."""
+        return self._watched.quote(statement)[:_LONGEST_STATEMENT]
+
+    def _connect(self) -> Connection[Any]:
+        deadline = Deadline.after(_CONNECT_SECONDS)
+        connection = connect(self._watched.target, deadline=deadline, application_name=_NAME)
+        settings.greet(connection)
+        return connection
+
+    def _see(self, found: tuple[Blocker, ...]) -> None:
+        with self._telling:
+            if self._ended.is_set():
+                return
+            is_new = [each.pid for each in found] != [each.pid for each in self.current]
+            self.current = found
+            self.last = found or self.last
+            if found and is_new:
+                self._tell(found)
+
+
+def _close(connection: Connection[Any] | None) -> None:
+    if connection is not None:
+        connection.close()

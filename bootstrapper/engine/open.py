@@ -1,0 +1,272 @@
+"""From a request to a run: the file read, the plugins loaded, the database's address known, the session ready."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from bootstrapper.config import load
+from bootstrapper.config.load import Loaded
+from bootstrapper.deadline import Deadline
+from bootstrapper.engine import digest as inputs
+from bootstrapper.engine import plugins
+from bootstrapper.engine.address import Address, find_address
+from bootstrapper.engine.executor import Executor
+from bootstrapper.engine.plugins import Plugins
+from bootstrapper.engine.resolver import Entry, Resolver
+from bootstrapper.engine.secrets import learn_declared, learn_target, learn_variables
+from bootstrapper.engine.selection import select, with_explicit, with_operation
+from bootstrapper.errors import InvalidFileError, PluginError, Problem
+from bootstrapper.events import Emit, Event, RunStarted, one_at_a_time
+from bootstrapper.masking import Masker
+from bootstrapper.plugin.evaluate import needs
+from bootstrapper.plugin.step import Context, Project, Step, Unit
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.lock.turnstile import Turnstile
+
+
+def _silent(_: Event) -> None:
+    """What a caller who wants no events listens with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What somebody asks for, from the command line or from a program.
+
+    Attributes:
+        variables: The environment that `${NAME}` is looked up in.
+        steps: Only these steps, by name; empty means all.
+        types: Only steps of these types, by `uses`; empty means all.
+        explicit: Options that the command itself gives to the step of its type, over those of the file. Such a step
+            need not stand in the file, and neither its `when` nor its `check` is asked.
+        operation: Makes what a command does from the only step of the type that `types` names; that step's `when`
+            and `check` are not asked.
+        sql: Whether a plan shows the statements of its changes, which may run code of the project.
+        force: Asks no check beforehand. Rows and revisions are still never repeated.
+        confirmed: The name of the database, from somebody who knows that a run of this environment is to write to one
+            that a protected environment wrote to last.
+    """
+
+    file: Path = Path("bootstrap.yaml")
+    environment: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    explicit: Mapping[str, object] | None = None
+    operation: Callable[[Unit], Unit] | None = None
+    timeout_seconds: float | None = None
+    sql: bool = False
+    force: bool = False
+    confirmed: str | None = None
+    emit: Emit = _silent
+    masker: Masker = field(default_factory=Masker)
+
+    def tell(self, event: Event) -> None:
+        """Emits the event, without any secret that its texts may hold after all."""
+        texts = {each.name: getattr(event, each.name) for each in fields(event)}
+        masked = {name: self.masker.mask(text) for name, text in texts.items() if isinstance(text, str)}
+        self.emit(replace(event, **masked))
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request whose file was read and found right."""
+
+    loaded: Loaded
+    plugins: Plugins
+    project: Project
+    entries: tuple[Entry, ...]
+    address: Address
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A request that can be run. The session connects when it is first used."""
+
+    project: Project
+    entries: tuple[Entry, ...]
+    session: Session
+    executor: Executor
+    address: Address
+    deadline: Deadline
+
+
+def resolve(request: Request, command: str, *, connects: bool = True, looks_further: bool = False) -> Resolved:
+    """Reads and validates everything; connects to nothing and starts nothing.
+
+    Args:
+        connects: Whether the database's address is needed; else its variables may be missing here.
+        looks_further: Whether the files that steps and checks name are looked into as well.
+    """
+    loaded = load.read_all(request.file, request.environment, request.variables)
+    try:
+        found = load_plugins(request, loaded)
+        return _resolved(request, command, loaded, found, connects=connects, looks_further=looks_further)
+    except PluginError as error:
+        raise _with_all_else(request, command, loaded, error, looks_further=looks_further) from error
+
+
+def _with_all_else(
+    request: Request, command: str, loaded: Loaded, error: PluginError, *, looks_further: bool
+) -> PluginError | InvalidFileError:
+    """The error of a plugin together with whatever else can be found without it."""
+    found = plugins.load([], loaded.directory)
+    context = _first_context(request, loaded, found, command)
+    source = error.source or loaded.document.source(("plugins",))
+    problem = Problem(error.message, source, error.hint)
+    try:
+        Resolver(loaded, found, context, [problem], is_incomplete=True, looks_further=looks_further).resolve()
+    except InvalidFileError as everything:
+        if len(everything.problems) > 1:
+            return everything
+    return error
+
+
+def _resolved(
+    request: Request, command: str, loaded: Loaded, found: Plugins, *, connects: bool, looks_further: bool
+) -> Resolved:
+    context = _first_context(request, loaded, found, command)
+    learn_declared(request.masker, loaded.document.data, context.project.values, loaded.variables)
+    problems: list[Problem] = []
+    address = Address()
+    if ("database",) in {place[:1] for place in loaded.misshapen}:
+        pass  # said already
+    elif connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
+        try:
+            address = find_address(loaded, context)
+        except InvalidFileError as error:
+            problems += error.problems
+    project = replace(context.project, default_secrets=_allows_default_secrets(loaded, address))
+    if address.target is not None:
+        project = replace(project, target=address.target)
+    context = replace(context, project=project)
+    project, entries = Resolver(loaded, found, context, problems, looks_further=looks_further).resolve()
+    files = [path for entry in entries if isinstance(entry.unit, Step) for path in entry.unit.inputs(project)]
+    digest = inputs.digest(
+        loaded.document.data,
+        [*files, *found.files],
+        environment=loaded.environment,
+        variables=loaded.variables,
+        values=found.values,
+        remembered=project.remembered,
+    )
+    project = replace(project, inputs=digest)
+    return Resolved(loaded, found, project, _selected(request, entries, found), address)
+
+
+def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
+    return not loaded.protected and (address.is_local or loaded.environment is not None)
+
+
+def load_plugins(request: Request, loaded: Loaded) -> Plugins:
+    """Plugins are code that is run: from here on the masker knows what may come out of the variables."""
+    learn_variables(request.masker, loaded.variables)
+    listed = [
+        (text, loaded.document.source(("plugins", position)))
+        for position, text in enumerate(loaded.config.plugins)
+        if ("plugins", position) not in loaded.misshapen
+    ]
+    return plugins.load(listed, loaded.directory, quote=request.masker.quote)
+
+
+@contextmanager
+def opened(request: Request, command: str, *, writes: bool, queues: bool = True) -> Iterator[Opened]:
+    """A run about to begin.
+
+    Args:
+        writes: Where nothing may last, nothing does: see Address.reached.
+        queues: Whether one that writes is a replica among others, which queue before they connect.
+    """
+    resolved = resolve(request, command)
+    address = resolved.address
+    request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
+    tell = one_at_a_time(request.tell)
+    with address.reached(writes=writes) as target:
+        learn_target(request.masker, target)
+        project, entries = resolved.project, resolved.entries
+        if address.embedded is not None:
+            project, entries = _resolved_again(request, resolved, target)
+        limits = resolved.loaded.config.limits
+        seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
+        deadline = Deadline.after(seconds)
+        turnstile = Turnstile(target.where) if writes and queues else None
+        name = f"bootstrapper/{project.name}"
+        session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
+
+        def make_context(entry: Entry) -> Context:
+            seconds = entry.timeout_seconds if entry.timeout_seconds is not None else limits.step_timeout
+            return Context(
+                project=project,
+                step=entry.name,
+                session=session,
+                emit=tell,
+                deadline=deadline.sooner(seconds),
+                logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
+                masker=request.masker,
+                options=entry.unit.options,
+            )
+
+        executor = Executor(entries, session, make_context, force=request.force)
+        try:
+            yield Opened(project, entries, session, executor, address, deadline)
+        finally:
+            session.close()
+            session.make_way()
+
+
+def _resolved_again(request: Request, resolved: Resolved, target: Target) -> tuple[Project, tuple[Entry, ...]]:
+    """An embedded server's address is only known once it runs, and checks keep the project they were made with."""
+    project = replace(resolved.project, target=target, steps={})
+    context = _context(request, project)
+    project, entries = Resolver(resolved.loaded, resolved.plugins, context).resolve()
+    return project, _selected(request, entries, resolved.plugins)
+
+
+def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> tuple[Entry, ...]:
+    if request.operation is not None:
+        return with_operation(entries, found.steps[request.types[0]], request.operation, request.steps)
+    if request.explicit is not None:
+        kind = found.steps[request.types[0]]
+        return with_explicit(entries, kind, request.explicit, only=request.steps, skip=request.skip)
+    return select(entries, only=request.steps, skip=request.skip, types=request.types)
+
+
+def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> Context:
+    """Enough to read the file's values with: nothing to connect to is known yet."""
+    ledger = loaded.config.ledger
+    project = Project(
+        name=loaded.config.name or loaded.directory.resolve().name,
+        command=command,
+        directory=loaded.directory,
+        document=loaded.document,
+        environment=loaded.environment,
+        protected=loaded.protected,
+        protected_environments=[name for name, each in loaded.config.environments.items() if each.protected],
+        target=Target({}),
+        ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to)),
+        inputs="",
+        variables=loaded.variables,
+        default_secrets=False,
+        fixtures=loaded.config.fixtures,
+        values={key: kind() for key, kind in found.values.items()},
+    )
+    return _context(request, project)
+
+
+def _context(request: Request, project: Project) -> Context:
+    session = Session(project.target, application_name="bootstrapper", deadline=Deadline.after(0))
+    return Context(
+        project=project,
+        step="",
+        session=session,
+        emit=request.tell,
+        deadline=Deadline.never(),
+        logger=logging.getLogger("bootstrapper"),
+        masker=request.masker,
+    )

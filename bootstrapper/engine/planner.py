@@ -1,0 +1,276 @@
+"""Works out what would be done: reads, and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from bootstrapper.engine.dependence import with_dependence
+from bootstrapper.engine.probes import Answers, ask, ask_probes, decided
+from bootstrapper.engine.resolver import Entry
+from bootstrapper.errors import (
+    BootstrapperError,
+    NotConvergedError,
+    StepFailedError,
+    UndecidedError,
+    UnreachableError,
+)
+from bootstrapper.plans import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
+from bootstrapper.plugin.condition import Condition
+from bootstrapper.plugin.step import Check, Context, Gate, Scope, Step
+from bootstrapper.postgres.connection.interjection import status_of
+from bootstrapper.postgres.connection.server_messages import said_without_values
+from bootstrapper.postgres.connection.settings import lent
+
+MakeContext = Callable[[Entry], Context]
+
+
+class Planner:
+    """One look at the database. What was answered once stays answered for as long as the object lives.
+
+    Its caller keeps the session inside one READ ONLY transaction.
+
+    Args:
+        served: Names of steps that another run did on our behalf while we waited for it; counts for `never`.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        make_context: MakeContext,
+        *,
+        force: bool = False,
+        served: Collection[str] = (),
+    ) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+        self._make_context = make_context
+        self._force = force
+        self._served = served
+        self._answers: Answers = {}
+        self._batches = self._batch()
+        self._planned: dict[str, PlannedStep] = {}
+        self._under_way: list[str] = []
+        self._turn: str | None = None
+        self._at = next(iter(self._entries), "")
+
+    @property
+    def at(self) -> str:
+        """The step that is looked at, or that was last."""
+        return self._at
+
+    def plan(self) -> tuple[PlannedStep, ...]:
+        """All entries in order, those that hang on earlier ones with what these may make of them."""
+        return tuple(self._with_dependence(entry) for entry in self._entries.values())
+
+    def _with_dependence(self, entry: Entry) -> PlannedStep:
+        planned = self.plan_entry(entry.name)
+        if not isinstance(entry.unit, Step):
+            return planned
+        units = {name: self._entries[name].unit for name in self._earlier(entry)}
+        earlier = [name for name, unit in units.items() if isinstance(unit, Step) and not unit.leaves_others_alone]
+        return with_dependence(entry, entry.unit, planned, earlier, self.context(entry))
+
+    def plan_entry(self, name: str) -> PlannedStep:
+        """What one gate, scope or step would do if its turn were now, whatever earlier ones may make of it."""
+        if name not in self._planned:
+            self._under_way.append(name)
+            self._at = name
+            try:
+                self._planned[name] = self._plan(self._entries[name])
+            finally:
+                self._under_way.remove(name)
+        return self._planned[name]
+
+    def plan_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
+        """All entries in order, and the errors of those that could not be looked at, which are unknown."""
+        errors = []
+        for entry in sorted(self._entries.values(), key=lambda entry: isinstance(entry.unit, Scope)):
+            try:
+                self.plan_entry(entry.name)
+            except UnreachableError:
+                raise
+            except BootstrapperError as error:
+                errors.append(error)
+                self._planned[entry.name] = _unknown(entry, error)
+                self.look_on(self.context(entry))
+        return self.plan(), errors
+
+    @staticmethod
+    def look_on(context: Context) -> None:
+        """After an error of the server, in a new READ ONLY transaction: nothing was written."""
+        if status_of(context.connection) == TransactionStatus.INERROR:
+            context.session.look_on()
+
+    def pending(self, names: Collection[str]) -> Answer:
+        """Whether any of these steps has changes, or may have; steps that are left out of the run have none."""
+        found = [name for name in names if name in self._entries and self.plan_entry(name).has_changes]
+        if found:
+            return Answer.yes(f"{', '.join(found)} {'has' if len(found) == 1 else 'have'} changes")
+        return Answer.no(f"nothing is pending in {', '.join(names)}")
+
+    def at_turn(self, name: str) -> PlannedStep:
+        """As `plan_entry`, at the step's own turn: an unanswered check counts as no, since the step may mend that.
+
+        Raises UndecidedError where `when` can not be answered even now, and it matters.
+        """
+        entry = self._entries[name]
+        self._turn = self._at = name
+        planned = self._plan(entry, is_turn=True)
+        if planned.has_changes and planned.when is not None and planned.when.is_unknown:
+            raise UndecidedError(name, planned.when.reason, source=entry.source)
+        return planned
+
+    def _plan(self, entry: Entry, *, is_turn: bool = False) -> PlannedStep:
+        match entry.unit:
+            case Gate():
+                return PlannedStep(entry.name, entry.unit.uses, State.DONE, "open")
+            case Scope():
+                return self._plan_scope(entry)
+            case Step() as step:
+                return self._plan_step(entry, step, is_turn=is_turn)
+            case _:
+                raise TypeError(f"{entry.name} is neither gate, scope nor step")
+
+    def _plan_scope(self, entry: Entry) -> PlannedStep:
+        names = list(self._entries)
+        later = names[names.index(entry.name) + 1 :]
+        is_needed = any(self.plan_entry(name).has_changes for name in later)
+        state, reason = (State.PENDING, "will be taken") if is_needed else (State.DONE, "not needed")
+        return PlannedStep(entry.name, entry.unit.uses, state, reason)
+
+    def _plan_step(self, entry: Entry, step: Step, *, is_turn: bool) -> PlannedStep:
+        planned = PlannedStep(entry.name, step.uses, State.DONE, when=self._evaluate(entry, entry.when))
+        if planned.when is not None and planned.when.is_no:
+            return replace(planned, state=State.SKIPPED, reason=f"not needed: {planned.when.reason}")
+        if not self._force:
+            planned = replace(planned, check=self._evaluate(entry, entry.check))
+        if planned.check is not None and planned.check.is_yes:
+            return replace(planned, reason=planned.check.reason)
+        if planned.check is not None and entry.name in self._served and not _decides(entry.check):
+            return replace(planned, reason="another run did it meanwhile")
+        found = self._changes(entry, step)
+        changes = tuple(item for item in found if isinstance(item, Change))
+        deferred = tuple(item for item in found if isinstance(item, Deferred))
+        if not is_turn:
+            changes, deferred = _bounded(planned, changes, deferred)
+        if not changes and not deferred and planned.check is not None and _decides(entry.check):
+            deferred = self._explain_contradiction(entry, planned.check)
+        state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
+        reason = planned.check.reason if planned.check is not None else ""
+        if planned.check is None and state is State.DONE:
+            reason = step.done_reason(self.context(entry))
+        return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
+
+    def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
+        context = self.context(entry)
+        try:
+            with lent(context.connection) if step.borrows_session else nullcontext():
+                return step.changes(context)
+        except Exception as error:
+            failure = explain(entry, context, error)
+            if failure is error:
+                raise
+            raise failure from error
+
+    def _earlier(self, entry: Entry) -> list[str]:
+        """The steps before this one that have changes; at its own turn they are done.
+
+        Steps whose own planning asks about this one can not be counted on: that would go round in a circle.
+        """
+        if entry.name == self._turn:
+            return []
+        names = list(self._entries)
+        before = [name for name in names[: names.index(entry.name)] if isinstance(self._entries[name].unit, Step)]
+        return [name for name in before if name not in self._under_way and self.plan_entry(name).has_changes]
+
+    def _explain_contradiction(self, entry: Entry, answer: Answer) -> tuple[Deferred, ...]:
+        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it."""
+        earlier = self._earlier(entry)
+        if not earlier:
+            raise NotConvergedError(
+                entry.name, f"check {entry.check}", f"{answer.verdict}: {answer.reason}", source=entry.source
+            )
+        return (Deferred(f"step {earlier[-1]}", f"{answer.reason}; nothing to do as far as can be seen now"),)
+
+    def _evaluate(self, entry: Entry, condition: Condition | None) -> Answer | None:
+        if condition is None:
+            return None
+        context = self.context(entry)
+        return condition.evaluate(lambda check: self._ask(check, context))
+
+    def _ask(self, check: Check, context: Context) -> Answer:
+        """Probes go out together; those that hang on another kind of question wait until they are needed."""
+        for batch in self._batches:
+            if id(check) in self._answers or not any(check is other for other in batch):
+                continue
+            self._answers |= ask_probes(context.connection, batch)
+            batch.clear()
+        if id(check) not in self._answers:
+            self._answers[id(check)] = ask(check, context)
+            self.look_on(context)
+        return decided(self._answers[id(check)])
+
+    def _batch(self) -> tuple[list[Check], list[Check]]:
+        """All checks of conditions that are nothing but probes, and all others."""
+        conditions = [part for entry in self._entries.values() for part in (entry.when, entry.check) if part]
+        found: tuple[list[Check], list[Check]] = ([], [])
+        for condition in conditions:
+            checks = list(condition.checks())
+            found[any(check.probe() is None for check in checks)].extend(checks)
+        return found
+
+    def context(self, entry: Entry) -> Context:
+        """A new context for the entry, which can ask about the other steps of the plan."""
+        return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
+
+
+def _unknown(entry: Entry, error: BootstrapperError) -> PlannedStep:
+    return PlannedStep(entry.name, entry.unit.uses, State.UNKNOWN, error.headline.partition("\n")[0])
+
+
+def explain(entry: Entry, context: Context, error: BaseException) -> BaseException:
+    """An error of the server that a step let through, as ours; any other error as it is."""
+    server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
+    if not isinstance(server, psycopg.Error):
+        return error
+    message = context.masker.quote(said_without_values(server, context.project.written))
+    if context.session.is_open:
+        return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
+    return UnreachableError(context.project.target.where, f"the connection was lost: {message}")
+
+
+def _bounded(
+    planned: PlannedStep, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]
+) -> tuple[tuple[Change, ...], tuple[Deferred, ...]]:
+    """An unknown `when` makes of changes what may be done; an unknown check does so even where none are seen."""
+    if planned.when is not None and planned.when.is_unknown and (changes or deferred):
+        changes, deferred = (), _defer(planned.when, changes, deferred)
+    if planned.check is not None and planned.check.is_unknown:
+        changes, deferred = (), _defer(planned.check, changes, deferred)
+    return changes, deferred
+
+
+def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]) -> tuple[Deferred, ...]:
+    """Changes that hang on a question without an answer, as one bound."""
+    may = frozenset(change.action for change in changes).union(*(item.may for item in deferred))
+    counts = [item.at_most for item in deferred]
+    known = [count for count in counts if count is not None]
+    at_most = (total(changes) + sum(known) or None) if len(known) == len(counts) else None
+    unset = unset_in(changes, deferred)
+    targets = (*(change.target for change in changes), *(target for item in deferred for target in item.targets))
+    return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),)
+
+
+def runs_always(condition: Condition | None) -> bool:
+    """Whether there is a check, and none in it that tells if the step is done: only another run may have served us."""
+    return condition is not None and not _decides(condition)
+
+
+def _decides(condition: Condition | None) -> bool:
+    """Whether the answer tells if the step is done: `never` only says that it is to be looked at again."""
+    return condition is not None and any(check.asked_after for check in condition.checks())

@@ -1,0 +1,278 @@
+"""Finds plugins and asks them what they bring; the only caller of hooks.
+
+Built-ins come first, then what the file lists: folders of single files, and installed distributions by name. An
+installed distribution that the file does not list is shown by `plugins list`, and never imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from bootstrapper.builtin import registry as builtins
+from bootstrapper.config.files import is_folder, require_regular
+from bootstrapper.errors import PluginError, Source
+from bootstrapper.plugin import hooks as hookspecs
+from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.plugin.step import Check, Gate, Scope, Step, Unit, Value
+from bootstrapper.text import did_you_mean
+
+ENTRY_POINT_GROUP = "bootstrapper"
+_HOOK_PREFIX = "bootstrapper_"
+
+Quote = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """One plugin, and what it brings; an unlisted one was not imported and brings nothing that is known."""
+
+    name: str
+    origin: str
+    listed: bool
+    steps: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    renderers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """Everything that `uses:`, checks, values and `--format` may name.
+
+    Attributes:
+        files: Files of local plugins; they belong to the configuration's digest.
+    """
+
+    steps: Mapping[str, type[Unit]]
+    checks: Mapping[str, type[Check]]
+    values: Mapping[str, type[Value]]
+    renderers: Mapping[str, type[Renderer]]
+    infos: tuple[PluginInfo, ...]
+    files: tuple[Path, ...] = ()
+
+
+@dataclass
+class _Registry:
+    """One kind of thing by name, and which plugin brought it."""
+
+    kind: str
+    attribute: str
+    base: tuple[type, ...]
+    found: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def add(self, thing: object, plugin: str, origin: str) -> str:
+        if not (inspect.isclass(thing) and issubclass(thing, self.base)):
+            names = " or ".join(base.__name__ for base in self.base)
+            raise PluginError(origin, f"{thing!r} is no subclass of {names}")
+        if inspect.isabstract(thing):
+            missing = ", ".join(sorted(getattr(thing, "__abstractmethods__", ())))
+            raise PluginError(origin, f"{thing.__name__} does not define {missing}")
+        name = getattr(thing, self.attribute, None)
+        if not isinstance(name, str) or not name:
+            raise PluginError(origin, f"{thing.__name__} has no `{self.attribute}`")
+        if name in self.found:
+            raise PluginError(
+                origin,
+                f"{self.kind} {name!r} is already brought by {self.origins[name]}",
+                hint=f"Give one of the two another `{self.attribute}`, or list only one of the plugins.",
+            )
+        self.found[name] = thing
+        self.origins[name] = origin
+        return name
+
+
+@dataclass(frozen=True)
+class _Found:
+    name: str
+    origin: str
+    plugin: object
+
+
+def load(listed: Sequence[tuple[str, Source | None]], directory: Path, *, quote: Quote = str) -> Plugins:
+    """Imports what the file lists, in its order, after the built-ins.
+
+    Args:
+        listed: Folders and names of distributions, with their places in the file.
+        directory: Where relative folders start.
+        quote: Makes what a plugin's own error says fit to be shown.
+    """
+    found = [_Found("built-in", "bootstrapper", builtins)]
+    files: list[Path] = []
+    for text, source in listed:
+        if _is_folder(text):
+            local = _local_plugins(directory / _expanded(text), text, source, quote)
+            files += [path for path, _ in local]
+            found += [plugin for _, plugin in local]
+        else:
+            found += _distribution_plugins(text, source, quote)
+    return _collect(found, tuple(files), quote)
+
+
+def _is_folder(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or "/" in text
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody has this name; the folder is not found then
+        return Path(text)
+
+
+def _local_plugins(folder: Path, text: str, source: Source | None, quote: Quote) -> list[tuple[Path, _Found]]:
+    if not is_folder(folder):
+        raise PluginError(text, "there is no such folder", source=source)
+    paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return [(path, _Found(path.stem, str(path), _import_file(path, quote))) for path in paths]
+
+
+def _import_file(path: Path, quote: Quote) -> ModuleType:
+    folder = hashlib.sha256(bytes(path.parent)).hexdigest()[:12]  # two folders may hold files of one name
+    name = f"bootstrapper_local_plugins.{folder}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pydantic look their module up while it is being made
+    try:
+        require_regular(path)
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise PluginError(str(path), quote(_import_failure(error, path))) from error
+    return module
+
+
+def _import_failure(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        at = f"line {error.lineno}: " if error.lineno else ""
+        return f"fails to import: {at}{error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    at = f"line {lines[-1]}: " if lines else ""
+    return f"fails to import: {at}{type(error).__name__}: {error}"
+
+
+def _distribution_plugins(name: str, source: Source | None, quote: Quote) -> list[_Found]:
+    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if _normal(_dist(point)) == _normal(name)]
+    if not points:
+        known = [_dist(point) for point in entry_points(group=ENTRY_POINT_GROUP)]
+        hint = did_you_mean(name, known, "Install it beside bootstrapper, or write ./ before a folder.")
+        raise PluginError(name, "no installed distribution of this name brings plugins", hint=hint, source=source)
+    return [_Found(point.name, f"{name} ({point.value})", _load_point(name, point, source, quote)) for point in points]
+
+
+def _load_point(name: str, point: EntryPoint, source: Source | None, quote: Quote) -> object:
+    try:
+        return point.load()
+    except (Exception, SystemExit) as error:
+        reason = quote(f"fails to import {point.value}: {type(error).__name__}: {error}")
+        raise PluginError(name, reason, source=source) from error
+
+
+def _dist(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.name
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def unlisted(listed: Iterable[str]) -> list[PluginInfo]:
+    """Installed distributions with plugins that the file does not list; none of them is imported."""
+    names = {_normal(name) for name in listed}
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    return [
+        PluginInfo(point.name, f"{_dist(point)} ({point.value})", listed=False)
+        for point in points
+        if _normal(_dist(point)) not in names
+    ]
+
+
+def _collect(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> Plugins:
+    manager = pluggy.PluginManager("bootstrapper")
+    manager.add_hookspecs(hookspecs)
+    for item in found:
+        _register(manager, item)
+    values = _Registry("value", "key", (Value,))
+    checks = _Registry("check", "key", (Check,))
+    steps = _Registry("step", "uses", (Gate, Scope, Step))
+    renderers = _Registry("renderer", "format", (Renderer,))
+    infos = []
+    for item in found:
+        infos.append(
+            PluginInfo(
+                item.name,
+                item.origin,
+                listed=True,
+                values=_brought(manager, found, item, "bootstrapper_values", values, quote=quote),
+                checks=_brought(manager, found, item, "bootstrapper_checks", checks, quote=quote),
+                steps=_brought(manager, found, item, "bootstrapper_steps", steps, quote=quote),
+                renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers, quote=quote),
+            )
+        )
+    return Plugins(steps.found, checks.found, values.found, renderers.found, tuple(infos), files)
+
+
+def _register(manager: pluggy.PluginManager, item: _Found) -> None:
+    hooks = [
+        name for name in dir(item.plugin) if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name))
+    ]
+    for name in hooks:
+        _require_known_hook(manager, item, name)
+    if not hooks:
+        hint = "Write one, such as bootstrapper_steps; a file whose name begins with _ is taken for no plugin."
+        raise PluginError(item.origin, "it has no hook, so it brings nothing", hint=hint)
+    name = f"{item.origin}:{item.name}"
+    if manager.has_plugin(name) or manager.is_registered(item.plugin):
+        raise PluginError(item.origin, "is listed twice")
+    try:
+        manager.register(item.plugin, name=name)
+    except pluggy.PluginValidationError as error:
+        reason = str(error).replace("\n", " ")
+        raise PluginError(item.origin, reason, hint="Write the hook as hookspecs.py has it.") from error
+
+
+def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) -> None:
+    known = [hook for hook in dir(manager.hook) if hook.startswith(_HOOK_PREFIX)]
+    if name not in known:
+        raise PluginError(item.origin, f"there is no hook {name!r}", hint=did_you_mean(name, known))
+    if manager.parse_hookimpl_opts(item.plugin, name) is None:
+        raise PluginError(item.origin, f"{name} is not marked", hint="Write @bootstrapper.hookimpl above it.")
+
+
+def _brought(
+    manager: pluggy.PluginManager,
+    found: Sequence[_Found],
+    item: _Found,
+    hook: str,
+    registry: _Registry,
+    *,
+    quote: Quote,
+) -> tuple[str, ...]:
+    others = [other.plugin for other in found if other.plugin is not item.plugin]
+    caller = manager.subset_hook_caller(hook, remove_plugins=others)
+    try:
+        results = caller()
+    except Exception as error:
+        raise PluginError(item.origin, quote(f"{hook} raised {type(error).__name__}: {error}")) from error
+    things = [thing for result in results for thing in _listed_things(result, item, hook)]
+    return tuple(registry.add(thing, item.name, item.origin) for thing in things)
+
+
+def _listed_things(result: object, item: _Found, hook: str) -> list[object]:
+    if not isinstance(result, (list, tuple)):
+        raise PluginError(item.origin, f"{hook} has to return a list of classes, not {type(result).__name__}")
+    return list(result)

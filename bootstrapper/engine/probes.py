@@ -1,0 +1,152 @@
+"""Puts checks to the database: all probes in one pipeline, one by one only when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection, Cursor, errors
+
+from bootstrapper.errors import CheckFailedError
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.condition import Condition
+from bootstrapper.plugin.step import Check, Context, Probe
+from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.pipelining import round_trip
+from bootstrapper.postgres.connection.server_messages import said_without_values
+
+Answers = dict[int, Answer | CheckFailedError]
+"""Answers by the identity of their check. A wrong question is an error only for those who need its answer."""
+
+_MISSING = (
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+    errors.UndefinedFunction,
+    errors.UndefinedObject,
+    errors.InvalidSchemaName,
+)
+
+
+def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
+    """Answers every check that has a probe; the others are left out.
+
+    The connection is inside a transaction, and still is afterwards, whatever failed.
+    """
+    probes = [(check, probe) for check in checks if (probe := check.probe()) is not None]
+    if not probes:
+        return {}
+    connection.execute("SAVEPOINT probes")
+    try:
+        cursors = _send(connection, [probe for _, probe in probes])
+        return {id(check): _read(check, cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        connection.execute("ROLLBACK TO SAVEPOINT probes")
+        return {id(check): _ask_one(connection, check, probe) for check, probe in probes}
+
+
+def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
+    """All probes in one round trip; raises the first error once the pipeline is in order again."""
+    cursors, is_lent = [], False
+    with round_trip(connection):
+        for probe in probes:
+            if probe.borrows_session != is_lent:
+                is_lent = probe.borrows_session
+                connection.execute(settings.LEND if is_lent else settings.TAKE_BACK)
+            cursors.append(connection.execute(_text(probe), probe.parameters or None))
+        if is_lent:
+            connection.execute(settings.TAKE_BACK)
+    return cursors
+
+
+def ask(check: Check, context: Context) -> Answer | CheckFailedError:
+    """Asks a check that has no probe. Where the server said no, the transaction is aborted afterwards."""
+    try:
+        with settings.lent(context.connection) if check.borrows_session else nullcontext():
+            return check.ask(context)
+    except CheckFailedError as error:
+        return error
+    except psycopg.Error as error:
+        if not context.session.is_open:
+            raise
+        return _answer_failure(check, Probe(""), error)
+
+
+def ask_in_savepoint(check: Check, context: Context) -> Answer | CheckFailedError:
+    """As `ask`, for a transaction that has to live on."""
+    context.connection.execute("SAVEPOINT question")
+    answer = ask(check, context)
+    context.connection.execute("ROLLBACK TO SAVEPOINT question")
+    return answer
+
+
+def decided(answer: Answer | CheckFailedError) -> Answer:
+    """The answer, for somebody who needs it."""
+    if isinstance(answer, CheckFailedError):
+        raise answer
+    return answer
+
+
+@dataclass(frozen=True)
+class FixtureCondition:
+    """The `when` of a fixture. It is asked once a turn: what the step does itself changes nothing about it."""
+
+    fixture: str
+    condition: Condition
+
+    def __call__(self, context: Context) -> Answer:
+        key = f"when of fixture {self.fixture}"
+        if key not in context.scratch:
+            context.scratch[key] = self._ask(context)
+        answer = context.scratch[key]
+        assert isinstance(answer, Answer)
+        return answer
+
+    def _ask(self, context: Context) -> Answer:
+        answers = ask_probes(context.connection, self.condition.checks())
+
+        def answer(check: Check) -> Answer:
+            return decided(answers[id(check)] if id(check) in answers else ask_in_savepoint(check, context))
+
+        return self.condition.evaluate(answer)
+
+
+def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer | CheckFailedError:
+    connection.execute("SAVEPOINT probe")
+    try:
+        with settings.lent(connection) if probe.borrows_session else nullcontext():
+            rows: Sequence[Sequence[Any]] = connection.execute(_text(probe), probe.parameters or None).fetchall()
+        answer = _read(check, rows)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        connection.execute("ROLLBACK TO SAVEPOINT probe")
+        return _answer_failure(check, probe, error)
+    connection.execute("RELEASE SAVEPOINT probe")
+    return answer
+
+
+def _read(check: Check, rows: Sequence[Sequence[Any]]) -> Answer | CheckFailedError:
+    try:
+        return check.answer(rows)
+    except CheckFailedError as error:
+        return error
+
+
+def _answer_failure(check: Check, probe: Probe, error: psycopg.Error) -> Answer | CheckFailedError:
+    message = said_without_values(error, check.project.written)
+    if isinstance(error, _MISSING):
+        return probe.missing or Answer.unknown(message)
+    if isinstance(error, errors.InsufficientPrivilege):
+        return Answer.unknown(message)
+    failed = CheckFailedError(check.key, message, sqlstate=error.sqlstate, source=check.source)
+    failed.__cause__ = error
+    return failed
+
+
+def _text(probe: Probe) -> Any:
+    return probe.statement.encode() if isinstance(probe.statement, str) else probe.statement

@@ -1,0 +1,299 @@
+"""Turns the file into what can be run: every step, check and fixture validated by its own model, at its own place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bootstrapper.config.document import Place
+from bootstrapper.config.load import Loaded, StepConfig, problems_of
+from bootstrapper.config.partial import UNKNOWN
+from bootstrapper.engine.plugins import Plugins
+from bootstrapper.engine.probes import FixtureCondition
+from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.plugin.condition import Condition
+from bootstrapper.plugin.conditions import ConditionReader
+from bootstrapper.plugin.evaluate import call_of, evaluate, problem_with_value, require_no_call
+from bootstrapper.plugin.options import Empty
+from bootstrapper.plugin.run_url import marks
+from bootstrapper.plugin.step import Check, Context, Project, Scope, Step, Unit
+from bootstrapper.text import did_you_mean, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of `steps:`, ready to run."""
+
+    name: str
+    unit: Unit
+    when: Condition | None
+    check: Condition | None
+    source: Source
+    timeout_seconds: float | None = None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Ids that the ledger notes when the step succeeds."""
+        checks = self.check.checks() if self.check is not None else ()
+        return tuple(mark for check in checks for mark in check.marks())
+
+
+class Resolver:
+    """Collects every problem of the file before it raises one InvalidFileError with all of them."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        plugins: Plugins,
+        context: Context,
+        problems: Sequence[Problem] = (),
+        *,
+        is_incomplete: bool = False,
+        looks_further: bool = False,
+    ) -> None:
+        """Takes problems that are known already, to report them with those it finds.
+
+        Args:
+            is_incomplete: Whether plugins are missing, so that a name nobody knows may be right.
+            looks_further: Whether steps and checks also look at the files that they name.
+        """
+        self._looks_further = looks_further
+        self._are_fixtures_wrong = any(place[:1] == ("fixtures",) for place in loaded.misshapen)
+        self._loaded = loaded
+        self._is_incomplete = is_incomplete
+        self._document = loaded.document
+        self._plugins = plugins
+        self._context = context
+        self._problems: list[Problem] = [*loaded.problems, *problems]
+        self._units: list[Unit | None] = []
+
+    def resolve(self) -> tuple[Project, tuple[Entry, ...]]:
+        """The project, complete with its steps, and the entries in order."""
+        steps = self._loaded.config.steps
+        units = self._units = [self._unit(index, config) for index, config in enumerate(steps)]
+        named = {config.name: unit for config, unit in zip(steps, units, strict=True) if unit is not None}
+        project = replace(self._context.project, steps=named)
+        conditions = self._fixture_conditions(project)
+        project = replace(project, fixture_conditions=conditions)
+        entries = [
+            self._entry(index, config, unit, project)
+            for index, (config, unit) in enumerate(zip(steps, units, strict=True))
+            if unit is not None
+        ]
+        self._require_locks()
+        self._require_seeded(entries)
+        self._require_answerable(entries, conditions)
+        if self._looks_further:
+            self._look_further(entries, project, conditions)
+        if self._problems:
+            raise InvalidFileError(dict.fromkeys(self._problems))
+        return project, tuple(entries)
+
+    def _unit(self, index: int, config: StepConfig) -> Unit | None:
+        place: Place = ("steps", index)
+        kind = self._plugins.steps.get(config.uses)
+        if kind is None and (self._is_incomplete or config.uses == UNKNOWN):
+            return None
+        if kind is None:
+            hint = did_you_mean(config.uses, self._plugins.steps)
+            self._problem((*place, "uses"), f"there is no step {config.uses!r}", hint)
+            return None
+        is_misshapen = (*place, "with") in self._loaded.misshapen
+        options = self._validated((*place, "with"), kind.With, config.with_) if not is_misshapen else None
+        if options is None:
+            return None
+        unit = kind(config.name, options, self._document.source(place))
+        unit.as_written = config.with_
+        if isinstance(unit, Step):
+            unit.has_check = config.check is not None
+            unit.has_when = config.when is not None
+        return unit
+
+    def _validated(self, place: Place, model: Any, raw: object) -> Any:
+        """The block below a place, interpolated, its value functions called, validated; None where it is wrong."""
+        try:
+            data = self._evaluated(place, raw)
+            return TypeAdapter(model).validate_python(data)
+        except ValidationError as error:
+            self._problems += problems_of(error, self._document, place, model)
+        except InvalidFileError as error:
+            self._problems += error.problems
+        except _NobodyKnows:
+            return None
+        return None
+
+    def _evaluated(self, place: Place, raw: object) -> Any:
+        try:
+            if isinstance(raw, dict) and call_of(raw) is None:
+                require_no_call(raw, self._plugins.values)
+                return {key: self._evaluated((*place, key), item) for key, item in raw.items()}
+            if isinstance(raw, list):
+                return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
+            if self._is_incomplete and _calls_other_than(self._plugins.values, raw):
+                raise _NobodyKnows
+            value = evaluate(raw, self._seen_from(place, raw), database=False).value
+        except ValueError as error:
+            raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
+        return Empty() if value == "" != raw else value
+
+    def _seen_from(self, place: Place, raw: object) -> Context:
+        """Under `env` of a step the run's own address can be asked for."""
+        asked = marks(raw) if isinstance(raw, str) and place[2:4] == ("with", "env") else {}
+        if not asked:
+            return self._context
+        project = self._context.project
+        return replace(self._context, project=replace(project, variables={**project.variables, **asked}))
+
+    def _entry(self, index: int, config: StepConfig, unit: Unit, project: Project) -> Entry:
+        place: Place = ("steps", index)
+        when = self._reader(project, config.name, in_when=True).read((*place, "when"), config.when)
+        check = self._reader(project, config.name, in_when=False).read((*place, "check"), config.check)
+        if isinstance(unit, Step):
+            is_misshapen = (*place, "check") in self._loaded.misshapen
+            if unit.needs_check and config.check is None and not is_misshapen:
+                choices = ", ".join(sorted(key for key, kind in self._plugins.checks.items() if not kind.only_in_when))
+                hint = f"Choose one of {choices}; `check: never` lets it run every time."
+                self._problem(place, f"step {config.name!r} needs a `check`: what tells that it is done?", hint)
+        elif config.check is not None or config.when is not None:
+            self._problem(place, f"{config.uses} takes neither `when` nor `check`")
+        return Entry(config.name, unit, when, check, self._document.source(place), config.timeout)
+
+    def _fixture_conditions(self, project: Project) -> dict[str, FixtureCondition]:
+        found = {}
+        for name, fixture in self._loaded.config.fixtures.items():
+            condition = self._reader(project, "", in_when=True).read(("fixtures", name, "when"), fixture.when)
+            if condition is not None:
+                found[name] = FixtureCondition(name, condition)
+        return found
+
+    def _reader(self, project: Project, step: str, *, in_when: bool) -> ConditionReader:
+        return ConditionReader(
+            self._document,
+            self._plugins.checks,
+            self._problems,
+            self._validated,
+            project,
+            step,
+            in_when,
+            self._is_incomplete,
+        )
+
+    def _require_locks(self) -> None:
+        """Looks at the declared types, since a lock whose options are wrong is a lock all the same."""
+        scopes: set[str] = set()
+        for index, config in enumerate(self._loaded.config.steps):
+            kind = self._plugins.steps.get(config.uses)
+            if kind is None:
+                scopes.add(UNKNOWN)  # it may have been meant for one
+            if kind is not None and issubclass(kind, Scope):
+                if config.uses in scopes:
+                    self._problem(("steps", index), f"a second {config.uses} would shut out the first one's run")
+                scopes.add(config.uses)
+            if kind is not None and issubclass(kind, Step) and not scopes:
+                message = f"step {config.name!r} writes, and there is no lock above it"
+                self._problem(("steps", index), message, "Put `- uses: lock` before it.")
+
+    def _require_seeded(self, entries: Sequence[Entry]) -> None:
+        declared = self._loaded.config.fixtures
+        if self._has_wrong_seeder() or self._are_fixtures_wrong:
+            return  # what it would have seeded is not known
+        steps = [entry.unit for entry in entries if isinstance(entry.unit, Step)]
+        seeded = {name for step in steps for name in step.seeds(list(declared))}
+        for name in declared:
+            if name not in seeded:
+                source = self._document.key_source(("fixtures", name))
+                message = f"fixture {name!r} is seeded by no step"
+                self._problems.append(
+                    Problem(message, source, "Name it under `with: {fixtures: [...]}` of a seed step.")
+                )
+        for name in seeded - set(declared):
+            hint = did_you_mean(name, declared, "Declare it under fixtures:.")
+            self._problems.append(Problem(f"there is no fixture {name!r}", self._seeder(entries, name), hint))
+
+    def _has_wrong_seeder(self) -> bool:
+        kinds = [self._plugins.steps.get(config.uses) for config in self._loaded.config.steps]
+        seeders = [
+            kind for kind in kinds if kind is not None and issubclass(kind, Step) and kind.seeds is not Step.seeds
+        ]
+        is_unknown = any(config.uses == UNKNOWN for config in self._loaded.config.steps)
+        is_unknown = is_unknown or (self._is_incomplete and None in kinds)
+        return is_unknown or len(seeders) > sum(isinstance(unit, tuple(seeders)) for unit in self._units)
+
+    def _seeder(self, entries: Sequence[Entry], fixture: str) -> Source | None:
+        for entry in entries:
+            if isinstance(entry.unit, Step) and fixture in entry.unit.seeds([]):
+                return entry.source
+        return None
+
+    def _require_answerable(self, entries: Sequence[Entry], conditions: Mapping[str, FixtureCondition]) -> None:
+        """Questions about steps name steps that exist, and do not go round in a circle."""
+        kinds = {config.name: self._plugins.steps.get(config.uses) for config in self._loaded.config.steps}
+        asked = {entry.name: _asked(entry, conditions) for entry in entries}
+        about = {step: [(check, name) for check in checks for name in check.about()] for step, checks in asked.items()}
+        for check, name in {
+            (id(check), name): (check, name) for found in about.values() for check, name in found
+        }.values():
+            kind = kinds.get(name)
+            if name not in kinds and (nearest(name, [each for each, found in kinds.items() if found is None])):
+                continue  # the misspelt `uses` of that step is said already
+            if name not in kinds and any(place[:1] == ("steps",) for place in self._loaded.misshapen):
+                continue  # that of a step whose name could not be made out
+            if name not in kinds:
+                self._problems.append(Problem(f"there is no step {name!r}", check.source, did_you_mean(name, kinds)))
+            elif kind is not None and not issubclass(kind, Step):
+                self._problems.append(Problem(f"{name!r} changes nothing itself", check.source, "Name the steps."))
+        for entry in entries:
+            if _reaches(entry.name, entry.name, about):
+                self._problems.append(Problem(f"`when` of step {entry.name!r} asks about itself", entry.source))
+
+    def _look_further(
+        self, entries: Sequence[Entry], project: Project, conditions: Mapping[str, FixtureCondition]
+    ) -> None:
+        """What steps and checks find in what they name; not in fixtures whose own shape is wrong."""
+        are_fixtures_known = not self._are_fixtures_wrong and not self._is_incomplete
+        for step in [entry.unit for entry in entries if isinstance(entry.unit, Step)]:
+            if are_fixtures_known or not step.seeds(list(project.fixtures)):
+                self._problems += step.problems(project)
+        asked = [condition for entry in entries for condition in (entry.when, entry.check) if condition is not None]
+        for condition in [*asked, *(found.condition for found in conditions.values())]:
+            for check in condition.checks():
+                self._problems += check.problems()
+
+    def _problem(self, place: Place, message: str, hint: str | None = None) -> None:
+        self._problems.append(Problem(message, self._document.source(place), hint))
+
+
+class _NobodyKnows(Exception):  # noqa: N818 - no fault of the file
+    """A value function that a plugin may bring which could not be loaded."""
+
+
+def _calls_other_than(known: Collection[str], raw: object) -> bool:
+    """Whether a value function that is none of the known ones stands anywhere in a value."""
+    call = call_of(raw)
+    if call is not None and call[0] not in known:
+        return True
+    items = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else ()
+    return any(_calls_other_than(known, item) for item in items)
+
+
+def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:
+    """What is asked before the step is planned: by its own `when`, and by those of its fixtures."""
+    own = list(entry.when.checks()) if entry.when is not None else []
+    seeded = entry.unit.seeds(list(conditions)) if isinstance(entry.unit, Step) else ()
+    return [*own, *(check for name in seeded if name in conditions for check in conditions[name].condition.checks())]
+
+
+def _reaches(start: str, goal: str, about: Mapping[str, Sequence[tuple[Check, str]]]) -> bool:
+    seen: set[str] = set()
+    todo = [name for _, name in about.get(start, ())]
+    while todo:
+        name = todo.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            todo += [later for _, later in about.get(name, ())]
+    return False

@@ -1,0 +1,32 @@
+"""Which run brought a revision that the code does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.connection.settings import transaction
+from bootstrapper.postgres.ledger.ledger import UNREADABLE
+
+_BROUGHT_BY = """
+SELECT r.serial, r.command, r.environment, r.version, r.host, pg_catalog.to_jsonb(r) ->> 'role',
+       pg_catalog.to_char(v.noted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+FROM {revisions} AS v JOIN {runs} AS r ON r.run_id = v.run_id
+WHERE v.revision = ANY (%s) AND v.action <> 'autocommit' ORDER BY v.id DESC LIMIT 1
+"""
+
+
+def brought_by(context: Context, revisions: Sequence[str]) -> str | None:
+    """The run that applied or stamped the latest of them; None where the ledger does not tell."""
+    connection, names = context.connection, context.project.ledger
+    try:
+        with transaction(connection):
+            row = connection.execute(names.fill(_BROUGHT_BY), (list(revisions),)).fetchone()
+    except UNREADABLE:
+        return None
+    if row is None:
+        return None
+    serial, command, environment, version, host, role, noted_at = row
+    where = f" of environment {environment!r}" if environment else ""
+    who = f"by {role or 'unknown role'} on {host}"
+    return f"run number {serial} ({command}{where}, bootstrapper {version}, {who}, {noted_at} UTC)"

@@ -1,0 +1,47 @@
+"""Revisions with their statements, for a plan that is asked for them; not loaded by a run without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from bootstrapper.migrations.history.describe import revision_of
+from bootstrapper.migrations.linting.known import Known
+from bootstrapper.migrations.linting.locks import annotate
+from bootstrapper.migrations.linting.review import review
+from bootstrapper.migrations.project.layout import Layout
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.worker.offline_sql import Direction, Walk, render
+from bootstrapper.plans import SQL, Finding
+from bootstrapper.plugin.step import Change, Context, Deferred
+
+
+def with_sql(
+    items: Sequence[Change | Deferred],
+    settings: MigrationSettings,
+    layout: Layout,
+    context: Context,
+    walks: Sequence[Walk],
+    *,
+    direction: Direction = "upgrade",
+) -> list[Change | Deferred]:
+    """The changes with their statements, each with what it locks."""
+    rendered = render(settings, layout, context, walks, direction)
+    found: list[Change | Deferred] = []
+    known = Known()
+    for item in items:
+        revision = revision_of(item)
+        if revision is None or not isinstance(item, Change):
+            found.append(item)
+            continue
+        found.append(replace(item, after={**item.after, SQL: annotate(rendered.text(revision), known)}))
+    return found
+
+
+def findings(
+    items: Iterable[Change | Deferred], context: Context, *, transaction_per_revision: bool = True
+) -> list[Finding]:
+    """What the statements would hurt, where the changes show any."""
+    changes = [(revision_of(item), item) for item in items if isinstance(item, Change)]
+    statements = {name: item.after[SQL] or "" for name, item in changes if name and SQL in item.after}
+    return review(context, statements, transaction_per_revision=transaction_per_revision)

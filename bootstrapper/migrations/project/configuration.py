@@ -1,0 +1,147 @@
+"""Reads a project's Alembic configuration without Alembic: alembic.ini, pyproject.toml, and the step's own options."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bootstrapper.config.files import is_file
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.plugin.step import Project
+
+_SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
+_LISTS = {
+    "version_locations": (("path_separator", "version_path_separator"), re.compile(r", *|(?: +)")),
+    "prepend_sys_path": (("path_separator",), re.compile(r", *|(?: +)|:")),
+}
+"""Options with several values: what says how they are separated, and how they are split where nothing does."""
+
+
+class BadConfiguration(Exception):  # noqa: N818 - turned into an error with its place by whoever knows the step
+    """A configuration that Alembic could not use either."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The files that were found, and the main options as Alembic takes them.
+
+    Attributes:
+        ini: alembic.ini, None where there is none.
+        toml: pyproject.toml with a [tool.alembic] table, None where there is none.
+        own: The step's own main options, which come before those of the files, as text.
+        driver: The one that sqlalchemy.url of alembic.ini names.
+    """
+
+    ini: Path | None
+    toml: Path | None
+    own: Mapping[str, str] = field(hash=False)
+    driver: str | None
+    _texts: Mapping[str, str] = field(hash=False)
+    _toml: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.ini, self.toml) if path is not None)
+
+    def text(self, name: str) -> str | None:
+        value = self._texts.get(name) or self._toml.get(name)
+        return None if value is None else str(value)
+
+    def flag(self, name: str) -> bool:
+        """As Alembic has it: an ini says true or nothing of the kind."""
+        return self._texts[name] == "true" if name in self._texts else bool(self._toml.get(name))
+
+    def several(self, name: str) -> tuple[str, ...]:
+        if text := self._texts.get(name):
+            return tuple(_split(name, text, self._texts))
+        found = self._toml.get(name)
+        return tuple(str(item) for item in found) if isinstance(found, list) else ()
+
+    def toml_texts(self) -> dict[str, str]:
+        """The options of pyproject.toml that are text, for an Alembic that does not read it."""
+        return {name: value for name, value in self._toml.items() if isinstance(value, str)}
+
+
+def read(settings: MigrationSettings, project: Project) -> Configuration:
+    """Reads the configuration as Alembic would, started in the settings' `cwd`.
+
+    Raises BadConfiguration where a named file is missing or no configuration.
+    """
+    ini, toml = _find(settings, project)
+    texts, driver = _ini_options(ini, settings.section) if ini else ({}, None)
+    own = {name: _as_text(value) for name, value in settings.options.items()}
+    return Configuration(ini, toml, own, driver, {**texts, **own}, _toml_options(toml) if toml else {})
+
+
+def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None]:
+    if settings.config is not None:
+        named = project.path(settings.config)
+        if not is_file(named):
+            raise BadConfiguration(f"no file {settings.config}")
+        return (None, named) if named.suffix == ".toml" else (named, None)
+    directory = project.path(settings.cwd)
+    ini, toml = directory / "alembic.ini", directory / "pyproject.toml"
+    return ini if is_file(ini) else None, toml if is_file(toml) and _toml_options(toml) else None
+
+
+def _toml_options(file: Path) -> dict[str, Any]:
+    """[tool.alembic] with its placeholders filled in."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{file.name}: {error}") from error
+    except OSError as error:
+        raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
+    options = tables.get("tool", {}).get("alembic", {})
+    here = {"here": file.absolute().parent.as_posix()}
+    try:
+        return {name: _fill(value, here) for name, value in options.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadConfiguration(f"{file.name}: [tool.alembic]: {error}") from error
+
+
+def _fill(value: object, here: Mapping[str, str]) -> object:
+    if isinstance(value, str):
+        return value % here
+    return [item % here if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+
+
+def _ini_options(file: Path, section: str) -> tuple[dict[str, str], str | None]:
+    """The section's options that say where files are, and the driver of its address.
+
+    Others may have placeholders that only Alembic fills in, as the address itself may.
+    """
+    parser = configparser.ConfigParser({"here": file.absolute().parent.as_posix().replace("%", "%%")})
+    wanted = ("script_location", "recursive_version_locations", "sourceless", *_LISTS, *_LISTS["version_locations"][0])
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"), file.name)
+        found = {name: parser.get(section, name) for name in wanted if parser.has_option(section, name)}
+        url = parser.get(section, "sqlalchemy.url", raw=True, fallback="")
+    except UnicodeDecodeError as error:
+        raise BadConfiguration(f"{file.name}: {error}") from error
+    except OSError as error:
+        raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
+    except configparser.Error as error:  # its later lines quote the file, where a password may stand
+        raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
+    return found, url.partition("://")[0].partition("+")[2] or None
+
+
+def _split(name: str, text: str, options: Mapping[str, str]) -> list[str]:
+    separators, legacy = _LISTS[name]
+    word = next((options[each] for each in separators if each in options), None)
+    if word is None:
+        return legacy.split(text)
+    if word not in _SEPARATORS:
+        raise BadConfiguration(f"{word!r} is no path_separator; Alembic knows {', '.join(_SEPARATORS)}")
+    return [part.strip() for part in text.split(_SEPARATORS[word]) if part.strip()]
+
+
+def _as_text(value: str | float) -> str:
+    """As an ini has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,72 @@
+"""Finds the folders that `package:folder` stands for without importing the package, which may take a minute."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bootstrapper.config.files import is_folder
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.worker import request
+from bootstrapper.plugin.step import Project
+
+LONGEST_SECONDS = 20.0
+"""For an interpreter to start and look into some folders."""
+
+_LOCATOR = Path(__file__).with_name("locator.py")
+
+
+def names_package(location: str) -> bool:
+    """Whether Alembic would look for a location in a package."""
+    return ":" in location and not Path(location).is_absolute()
+
+
+def locate(
+    settings: MigrationSettings, project: Project, locations: Sequence[str], before: Sequence[str]
+) -> tuple[tuple[str, Path], ...]:
+    """The folder of each location that names a package; what is not found so is left out.
+
+    Asked once in a run, since it starts the project's interpreter.
+
+    Args:
+        before: Folders that Alembic puts before all others in the search path.
+    """
+    wanted = tuple(dict.fromkeys(location for location in locations if names_package(location)))
+    if not wanted:
+        return ()
+    question = (locate, settings.python, settings.cwd, tuple(sorted(settings.env.items())), wanted, tuple(before))
+    if question not in project.remembered:
+        folders = _ask(settings, project, [location.partition(":")[0] for location in wanted], before)
+        found = ((location, _folder(location, folders)) for location in wanted)
+        project.remembered[question] = tuple((location, folder) for location, folder in found if folder is not None)
+    answer: tuple[tuple[str, Path], ...] = project.remembered[question]
+    return answer
+
+
+def _folder(location: str, folders: dict[str, list[str]]) -> Path | None:
+    """A package may have several folders; Alembic takes the first in which the path is there."""
+    package, *parts = location.split(":")
+    places = [Path(folder, *parts) for folder in folders.get(package, [])]
+    return next((place for place in places if is_folder(place)), None)
+
+
+def _ask(
+    settings: MigrationSettings, project: Project, packages: Sequence[str], before: Sequence[str]
+) -> dict[str, list[str]]:
+    """Empty where the interpreter does not answer: what is wrong with it comes out where Alembic is started."""
+    try:
+        ended = subprocess.run(
+            [request.interpreter(settings, project), str(_LOCATOR)],
+            input=json.dumps({"packages": list(packages), "before": list(before)}).encode(),
+            capture_output=True,
+            cwd=project.path(settings.cwd),
+            env={**project.variables, **settings.env},
+            timeout=LONGEST_SECONDS,
+            check=False,
+        )
+        answer: dict[str, list[str]] = json.loads(ended.stdout.splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+        return {}
+    return answer

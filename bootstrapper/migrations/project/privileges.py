@@ -1,0 +1,55 @@
+"""Whether the role may create tables where Alembic's version table and the revisions' own go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from bootstrapper.errors import RefusedError
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.plans import Finding
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.connection.settings import ask_lent
+from bootstrapper.postgres.connection.sqlstates import INSUFFICIENT_PRIVILEGE
+
+# Also as a role that env.py could SET. A schema that is not there may be one that env.py creates.
+_REFUSED = """
+SELECT n.nspname, current_user::pg_catalog.text FROM pg_catalog.pg_namespace AS n
+WHERE n.nspname OPERATOR(pg_catalog.=) coalesce(%s::pg_catalog.name, pg_catalog.current_schema())
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_roles AS r
+      WHERE pg_catalog.pg_has_role(r.oid, 'MEMBER') AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE'))
+"""
+
+
+@dataclass(frozen=True)
+class MissingRight:
+    schema: str
+    role: str
+
+    @property
+    def reason(self) -> str:
+        return f"role {self.role!r} may not create tables in schema {self.schema!r}"
+
+    @property
+    def grant(self) -> str:
+        statement = sql.SQL("GRANT CREATE ON SCHEMA {} TO {}")
+        return statement.format(sql.Identifier(self.schema), sql.Identifier(self.role)).as_string()
+
+    @property
+    def hint(self) -> str:
+        return f"Run as the owner of the schema: {self.grant};"
+
+    @property
+    def finding(self) -> Finding:
+        return Finding(f"schema {self.schema}", f"role {self.role!r} may not create tables in it", self.grant)
+
+    def error(self, where: str) -> RefusedError:
+        return RefusedError(where, self.reason, sqlstate=INSUFFICIENT_PRIVILEGE, hint=self.hint)
+
+
+def missing(context: Context, settings: MigrationSettings) -> MissingRight | None:
+    """The right without which no version table can be created; None where it is there, or nobody can tell."""
+    row = ask_lent(context.connection, _REFUSED, (settings.version_table_schema,)).fetchone()
+    return MissingRight(*row) if row else None

@@ -1,0 +1,109 @@
+"""Adopts a database that has tables and no version, once its schema was found equal to what the revisions build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.errors import GuardError, MigrationError
+from bootstrapper.migrations.commands.stamp import write_versions
+from bootstrapper.migrations.schema.comparison import UNEXPECTED, describe, differences
+from bootstrapper.migrations.schema.scratch import scratch_database
+from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.migrations.state import Declared
+from bootstrapper.migrations.worker.request import scratch_request
+from bootstrapper.migrations.worker.runner import Operation
+from bootstrapper.plugin.step import Context
+from bootstrapper.postgres.connection.connect import connect
+from bootstrapper.postgres.connection.settings import greet
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.lock.lock import Hold
+
+_MOST_SHOWN = 20
+_ALREADY_THERE = frozenset({"42710", "42P06"})  # duplicate_object, duplicate_schema
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """One first contact that ends well: the schema built, compared, and the version noted."""
+
+    settings: MigrationSettings
+    declared: Declared
+    context: Context
+    hold: Hold
+    revision: str
+
+    def run(self) -> None:
+        """Raises GuardError with the differences where there are any; then nothing was written."""
+        connection, target = self.context.connection, self.context.project.target
+        self.context.session.require_direct("adopt")
+        table = (self.settings.version_table_schema, self.settings.version_table)
+        self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
+        expected, schemas = self._expected(table)
+        found = differences(expected, describe(connection, self.hold.fence.ledger, table))
+        found = [line for line in found if self._counts(line, schemas)]
+        if found:
+            more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
+            raise GuardError(
+                f"{target.where} is not at revision {self.revision}:",
+                details=[*found[:_MOST_SHOWN], *more],
+                hint="Adopt the revision that it is at, or mend the differences; nothing was written.",
+            )
+        rows = self.declared.history.rows_after((), (self.revision,))
+        with self.hold.transaction() as writing:
+            write_versions(writing, self.settings, rows, self.hold.fence, self.context.step)
+
+    def _counts(self, line: str, schemas: Sequence[str]) -> bool:
+        """What is there besides may be another history's, or that of a host with schemas of its own."""
+        if not line.endswith(UNEXPECTED):
+            return True
+        histories = [
+            unit for unit in self.context.project.steps.values() if isinstance(unit.options, MigrationSettings)
+        ]
+        return len(histories) < 2 and any(f" {schema}." in line for schema in schemas)
+
+    def _expected(self, table: tuple[str | None, str]) -> tuple[Mapping[str, str], Sequence[str]]:
+        """What the revisions build, and the schemas that there are then.
+
+        Extensions and schemas that the revisions create themselves may not be there before.
+        """
+        try:
+            return self._built(table, with_extensions=True)
+        except MigrationError as error:
+            if error.sqlstate not in _ALREADY_THERE:
+                raise
+            return self._built(table, with_extensions=False)
+
+    def _built(
+        self, table: tuple[str | None, str], *, with_extensions: bool
+    ) -> tuple[Mapping[str, str], Sequence[str]]:
+        own, target = self.context.connection, self.context.project.target
+        with (
+            scratch_database(own, target, with_extensions=with_extensions) as scratch,
+            closing(self._connect(scratch)) as other,
+        ):
+            self._migrate(scratch, _oid(other))
+            schemas = [row[0] for row in other.execute("SELECT pg_catalog.quote_ident(nspname) FROM pg_namespace")]
+            return describe(other, self.hold.fence.ledger, table), schemas
+
+    def _migrate(self, scratch: Target, oid: int) -> None:
+        fence = replace(self.hold.fence, database_oid=oid)
+        elsewhere = replace(self.context, project=replace(self.context.project, target=scratch))
+        asked = scratch_request(self.settings, self.declared.layout, scratch, fence, goal=self.revision)
+        Operation(self.settings, asked, elsewhere, self.hold).run()
+
+    def _connect(self, scratch: Target) -> Connection[Any]:
+        connection = connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)
+        greet(connection)
+        return connection
+
+
+def _oid(connection: Connection[Any]) -> int:
+    query = "SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])

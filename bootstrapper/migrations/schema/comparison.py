@@ -1,0 +1,114 @@
+"""Whether two databases have the same schema: every object by name and definition, and what differs in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from itertools import zip_longest
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.postgres.connection.settings import ask_lent
+from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, LedgerNames
+
+# What the server's own rendering of definitions hangs on; constants in defaults come out by style and time zone.
+_RENDERING = {
+    "search_path": "",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
+}
+_RENDER = """
+SELECT pg_catalog.set_config(s.name, s.value, true)
+FROM unnest(%s::text[], %s::text[]) AS s (name, value)
+"""
+
+UNEXPECTED = ": not expected"
+"""How a line ends about an object that only the database at hand has."""
+
+# Asked before search_path is emptied.
+_FIND_VERSION_TABLE = """
+SELECT c.oid FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relname OPERATOR(pg_catalog.=) %(name)s AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')
+  AND CASE WHEN %(schema)s::pg_catalog.text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
+           ELSE n.nspname OPERATOR(pg_catalog.=) %(schema)s END
+"""
+
+_OWNERS = ("table ", "foreign table ", "view ", "materialized view ", "domain ")
+_QUALIFIED_BY_OWNER = ("column ", "constraint ", "trigger ", "rule ", "policy ")
+
+
+def describe(
+    connection: Connection[Any], ledger: LedgerNames, version_table: tuple[str | None, str]
+) -> Mapping[str, str]:
+    """All objects of the user's in the current database, as "kind schema.name" and definition.
+
+    Left out are the server's own schemas, members of extensions, the ledger, the version table and temporary tables;
+    and of what is there: comments, owners, privileges, storage parameters and the order of columns. Schemas, casts,
+    operators, publications and event triggers do not count either.
+
+    Runs in a transaction of its own, or inside the caller's, which may be READ ONLY; it changes settings for the
+    server's rendering there, and leaves none of them changed.
+
+    Args:
+        version_table: Schema and name; without a schema it is the one that search_path finds.
+    """
+    query = files("bootstrapper.migrations.schema").joinpath("schema.sql").read_bytes()
+    prefix = "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"
+    schema, name = version_table
+    with connection.transaction(force_rollback=True):
+        found = ask_lent(connection, _FIND_VERSION_TABLE, {"schema": schema, "name": name}).fetchone()
+        connection.execute(_RENDER, (list(_RENDERING), list(_RENDERING.values())))
+        parameters = {"ledger": ledger.schema, "prefix": prefix, "version_table": found[0] if found else None}
+        return dict(connection.execute(query, parameters).fetchall())
+
+
+def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[str]:
+    """One line for each object that is missing, different or not expected; none where the schemas are equal.
+
+    What belongs to a table that only one side has is not named beside the table.
+    """
+    missing = _only_in(expected, actual)
+    unexpected = _only_in(actual, expected)
+    lines = [f"{name}: missing" for name in missing]
+    lines += [
+        f"{name}: {_difference(definition, actual[name])}"
+        for name, definition in expected.items()
+        if name in actual and definition != actual[name]
+    ]
+    return lines + [f"{name}{UNEXPECTED}" for name in unexpected]
+
+
+def _only_in(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    only = [name for name in ours if name not in theirs]
+    owners = [name.removeprefix(kind) for name in only for kind in _OWNERS if name.startswith(kind)]
+    covered = {name for name in only if any(_belongs(name, ours[name], owner) for owner in owners)}
+    return [name for name in only if name not in covered]
+
+
+def _belongs(name: str, definition: str, owner: str) -> bool:
+    """Whether an object goes with its table, as far as its name or the server's rendering tells."""
+    kind, _, rest = name.partition(" ")
+    match kind:
+        case "index":
+            return f" {owner} USING " in definition
+        case "statistics":
+            return definition.endswith(f" FROM {owner}")
+        case "sequence":
+            return f" OWNED BY {owner}." in definition
+    return name.startswith(_QUALIFIED_BY_OWNER) and rest.startswith(f"{owner}.")
+
+
+def _difference(expected: str, actual: str) -> str:
+    """The first line that differs: a function's body is too long to be told whole."""
+    pairs = list(zip_longest(expected.split("\n"), actual.split("\n"), fillvalue=""))
+    number, (wanted, found) = next((at, pair) for at, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    place = f"line {number}: " if len(pairs) > 1 else ""
+    if wanted.strip() == found.strip():
+        return f"{place}expected {wanted!r}, is {found!r}"
+    return f"{place}expected {wanted.strip() or 'nothing'}, is {found.strip() or 'nothing'}"

@@ -1,0 +1,98 @@
+"""Reads `when` and `check` of the file into conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrapper.config.document import Document, Place
+from bootstrapper.config.sensitive import hidden
+from bootstrapper.errors import Problem
+from bootstrapper.plugin.condition import All, AnyOf, Condition, Leaf, Not
+from bootstrapper.plugin.step import Check, Project
+from bootstrapper.text import did_you_mean
+
+Validate = Callable[[Place, Any, object], Any]
+"""Validates what stands at a place against a type; None and a problem noted where it is wrong."""
+
+
+@dataclass(frozen=True)
+class ConditionReader:
+    """Reads the conditions of one step; notes every problem with its place instead of raising."""
+
+    document: Document
+    kinds: Mapping[str, type[Check]]
+    problems: list[Problem]
+    validate: Validate
+    project: Project
+    step: str
+    in_when: bool
+    is_incomplete: bool = False
+    """Whether plugins are missing, so that a check nobody knows may be right."""
+
+    def read(self, place: Place, raw: object) -> Condition | None:
+        """A one-key mapping, a bare key, or a list that means `all`; None where it is wrong or absent."""
+        match raw:
+            case None:
+                return None
+            case str():
+                return self._leaf(place, raw, None)
+            case list():
+                return self._joined(All, place, raw)
+            case dict() if len(raw) == 1:
+                key, argument = next(iter(raw.items()))
+                return self._keyed((*place, key), key, argument)
+            case _:
+                self._note(place, "a check is one key with its argument, or a list of such", "Join several with all:.")
+                return None
+
+    def _keyed(self, place: Place, key: str, argument: object) -> Condition | None:
+        if key in ("all", "any"):
+            return self._joined(All if key == "all" else AnyOf, place, argument)
+        if key == "not":
+            part = self._part(place, argument)
+            return Not(part) if part is not None else None
+        return self._leaf(place, key, argument)
+
+    def _joined(self, kind: type[All | AnyOf], place: Place, raw: object) -> Condition | None:
+        if not isinstance(raw, list) or not raw:
+            self._note(place, "needs a list of checks")
+            return None
+        parts = [self._part((*place, position), item) for position, item in enumerate(raw)]
+        return kind(tuple(part for part in parts if part is not None))
+
+    def _part(self, place: Place, raw: object) -> Condition | None:
+        """Inside another condition nothing may be left out: what is not there would answer yes."""
+        if raw is None:
+            self._note(place, "a check is missing here")
+        return self.read(place, raw)
+
+    def _leaf(self, place: Place, key: str, argument: object) -> Condition | None:
+        kind = self.kinds.get(key)
+        if kind is None and self.is_incomplete:
+            return None
+        if kind is None:
+            known = [*self.kinds, "all", "any", "not"]
+            self._note(place, f"there is no check {key!r}", did_you_mean(key, known))
+            return None
+        if kind.only_in_when and not self.in_when:
+            self._note(place, f"{key} is a question about the run; it belongs under `when`")
+            return None
+        before = len(self.problems)
+        validated = self.validate(place, kind.Argument, argument)
+        if len(self.problems) > before:
+            return None
+        check = kind(validated, self.project, self.step, self.document.source(place))
+        return Leaf(check, key if argument is None else f"{key}: {_shown(argument)}")
+
+    def _note(self, place: Place, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(message, self.document.source(place), hint))
+
+
+def _shown(argument: object) -> str:
+    if isinstance(argument, dict):
+        return "{" + ", ".join(f"{key}: {_shown(value)}" for key, value in argument.items()) + "}"
+    if isinstance(argument, list):
+        return "[" + ", ".join(map(_shown, argument)) + "]"
+    return hidden(str(argument))

@@ -1,0 +1,20 @@
+"""The contract of what turns a plan into text for people or programs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from bootstrapper.plans import Plan
+
+
+class Renderer(ABC):
+    """An output format, named by `--format`."""
+
+    format: ClassVar[str]
+    width: int = 80
+    """How many columns a line for people may take; set on the instance where a terminal has more."""
+
+    @abstractmethod
+    def plan(self, plan: Plan) -> str:
+        """Returns the plan as text, without a trailing newline. Plans contain no secrets."""

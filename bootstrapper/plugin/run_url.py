@@ -1,0 +1,25 @@
+"""`${run.url}` under `env` of a step: the address that a program is handed, filled in when it is started.
+
+Not before: a migration may be tried in a scratch database first, and is handed that one's address then. Until then a
+mark stands in its place that no text of a file or a variable can hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bootstrapper.config.document import of_run
+from bootstrapper.postgres.connection.target import Target
+
+_MARK = re.compile(r"\0run\.url(?:\+([a-z0-9_]+))?\0")
+
+
+def marks(text: str) -> dict[str, str]:
+    """A mark for each name in the text that stands for the run's address."""
+    return {name: f"\0{name}\0" for name in of_run(text)}
+
+
+def filled_in(env: Mapping[str, str], target: Target) -> dict[str, str]:
+    """The variables, with the target's URL for each mark."""
+    return {name: _MARK.sub(lambda mark: target.url(mark[1]), text) for name, text in env.items()}

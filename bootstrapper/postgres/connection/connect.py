@@ -1,0 +1,147 @@
+"""Connects with one login, under a client-side deadline, and tells trouble that passes from trouble that stays."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from psycopg import Connection
+from psycopg.pq import Conninfo
+from psycopg.pq.abc import PGconn
+
+from bootstrapper.config.units import LONGEST_DAYS
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import RefusedError, UnreachableError
+from bootstrapper.masking import Masker
+from bootstrapper.postgres.connection import silence, sqlstates
+from bootstrapper.postgres.connection.attempt import Failure, attempt
+from bootstrapper.postgres.connection.resolve import addresses
+from bootstrapper.postgres.connection.target import Host, Target
+
+# So that a try against an address that swallows everything leaves time for another one.
+ATTEMPT_SECONDS = 10.0
+
+# A peer that vanished is noticed within 15 s; the server is asked to do the same by no one but its own settings.
+_DEFAULTS = {
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+# An empty password and a file that can not exist keep libpq from taking one out of PGPASSWORD or ~/.pgpass.
+_WITHOUT_PASSWORD = {"password": "", "passfile": "/dev/null/none"}
+
+
+def connect(target: Target, *, deadline: Deadline, application_name: str) -> Connection[Any]:
+    """A connection in autocommit mode that prepares no statements, after one login.
+
+    Several hosts are tried in turn, as libpq does: the next one only where nobody answered or the server is starting.
+
+    Raises:
+        UnreachableError: Another try may help.
+        RefusedError: No other try will.
+    """
+    pgconn = _enter(target, deadline, {"fallback_application_name": application_name})
+    connection = Connection(pgconn)
+    connection.autocommit = True
+    connection.prepare_threshold = None
+    return connection
+
+
+def ping(target: Target, *, deadline: Deadline) -> None:
+    """Asks whether the server takes logins now, without giving a password; raises UnreachableError where not.
+
+    What PQping does, but never longer than the deadline, and open to signals while it waits.
+    """
+    try:
+        _enter(target, deadline, _WITHOUT_PASSWORD).finish()
+    except RefusedError:
+        return  # it answers; only a login tells whether it is meant for good
+
+
+def _enter(target: Target, deadline: Deadline, extra: Mapping[str, str]) -> PGconn:
+    target = _with_default_host(target)
+    failures: list[Failure] = []
+    for host, limit in _places(target, deadline):
+        outcome = host if isinstance(host, Failure) else attempt(_conninfo(target, host, extra), limit)
+        if not isinstance(outcome, Failure):
+            return outcome
+        failures.append(outcome)
+        if not _may_another_host_help(outcome):
+            raise _error(target, [outcome])
+    raise _error(target, failures)
+
+
+def _with_default_host(target: Target) -> Target:
+    """Names the host that libpq would take by default, so that its name is resolved under the deadline too."""
+    if target.parameters.keys() & {"host", "hostaddr", "service"}:
+        return target
+    defaults = {option.keyword: option.val for option in Conninfo.get_defaults()}
+    host = defaults.get(b"host")
+    return target.replacing(host=host.decode()) if host and not defaults.get(b"hostaddr") else target
+
+
+def _places(target: Target, deadline: Deadline) -> Iterator[tuple[Host | Failure, Deadline]]:
+    hosts = list(target.hosts)
+    if target.parameters.get("load_balance_hosts") == "random":
+        random.shuffle(hosts)
+    for index, host in enumerate(hosts):
+        later = len(hosts) - index - 1
+        found = addresses(host, _limit(target, deadline, later + 1))
+        if isinstance(found, Failure):
+            yield found, deadline
+            continue
+        for number, address in enumerate(found):
+            yield replace(host, address=address), _limit(target, deadline, later + len(found) - number)
+
+
+def _limit(target: Target, deadline: Deadline, places_left: int) -> Deadline:
+    """connect_timeout counts for each address, as libpq's manual says; zero and less mean no limit but the deadline."""
+    given = target.parameters.get("connect_timeout")
+    if given is None:
+        return deadline.sooner(min(ATTEMPT_SECONDS, deadline.seconds_left / places_left))
+    return deadline.sooner(min(float(given), LONGEST_DAYS * 86400.0)) if int(given) > 0 else deadline
+
+
+def _conninfo(target: Target, host: Host, extra: Mapping[str, str]) -> str:
+    own = {name: value for name, value in _DEFAULTS.items() if name not in target.parameters}
+    place = {"host": host.name or None, "hostaddr": host.address or None, "load_balance_hosts": None}
+    if "port" in target.parameters:
+        place["port"] = str(host.port)
+    return target.conninfo(**own, **extra, **place, client_encoding="UTF8")
+
+
+def _may_another_host_help(failure: Failure) -> bool:
+    return failure.sqlstate == sqlstates.CANNOT_CONNECT_NOW or (failure.sqlstate is None and _judge(failure).transient)
+
+
+def _judge(failure: Failure) -> sqlstates.Verdict:
+    if failure.sqlstate is None:
+        return silence.judge(failure)
+    return sqlstates.judge(failure.sqlstate, failure.message)
+
+
+def _error(target: Target, failures: Sequence[Failure]) -> UnreachableError | RefusedError:
+    """One error for all hosts: a server's own words tell more than the silence of another."""
+    told = [failure for failure in failures if failure.sqlstate] or failures
+    verdicts = [_judge(failure) for failure in told]
+    mask = Masker(target.secrets)
+    reason = "; ".join(
+        dict.fromkeys(_reason(failure, verdict, mask) for failure, verdict in zip(told, verdicts, strict=True))
+    )
+    sqlstate = told[0].sqlstate
+    if not verdicts[0].transient:
+        return RefusedError(target.where, reason, sqlstate=sqlstate, hint=verdicts[0].hint)
+    patience = max(verdict.patience_seconds for verdict in verdicts)
+    hint = verdicts[0].hint
+    return UnreachableError(target.where, reason, sqlstate=sqlstate, patience_seconds=patience, hint=hint)
+
+
+def _reason(failure: Failure, verdict: sqlstates.Verdict, mask: Masker) -> str:
+    if failure.sqlstate is None:
+        return verdict.reason
+    said = " ".join("".join(letter if letter.isprintable() else " " for letter in failure.message).split())
+    return f"{verdict.reason}; the server says: {mask.quote(said)}"

@@ -1,0 +1,307 @@
+"""The one connection of a run: opened when first used, closed while waiting, opened again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection, IsolationLevel, errors
+
+from bootstrapper.deadline import Deadline
+from bootstrapper.errors import BlockedError, GuardError, RefusedError, StepFailedError, UnreachableError
+from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.connect import connect
+from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.server_messages import said
+from bootstrapper.postgres.connection.sqlstates import LOCK_NOT_FREE
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger import ownership
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.lock.turnstile import Turnstile
+
+OLDEST_MAJOR = 14
+LOOK_LOCK_SECONDS = 10.0
+
+_BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_session_timeout")
+_TRANSACTION_TIMEOUT_SINCE = 17
+_LONGEST_NAME = 26  # the server keeps 63 bytes of a name, and the run's id needs 36 of them
+_TIDYING_SECONDS = 2.0
+ENDING_SECONDS = 2.5
+"""Until a program or a worker is gone that does not listen; longer than they are given for that."""
+_STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
+_STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
+
+_INTRODUCTION = """
+SELECT pg_catalog.pg_backend_pid(),
+       pg_catalog.current_setting('server_version_num')::int,
+       pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1),
+       pg_catalog.current_database(),
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
+       {identifier},
+       pg_catalog.pg_is_in_recovery(),
+       pg_catalog.current_setting('transaction_read_only')::boolean,
+       extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.text
+"""
+_IDENTIFIER = "(SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system())"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the server said of itself when the connection was made.
+
+    Attributes:
+        system_identifier: None where the role may not ask.
+        pooled: Whether a pooler stands between: the backend that answered is not the one that let us in.
+        read_only: Whether new transactions are read-only, on a standby or by default.
+        clock: Its seconds since 1970 when it said so.
+    """
+
+    version_num: int
+    version: str
+    database: str
+    oid: int
+    system_identifier: str | None
+    in_recovery: bool
+    read_only: bool
+    pooled: bool
+    clock: float
+
+    @property
+    def major(self) -> int:
+        return self.version_num // 10000
+
+
+class Session:
+    """Opens on demand; everything that reads or writes in a run goes through this one connection."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        application_name: str,
+        deadline: Deadline,
+        turnstile: Turnstile | None = None,
+        ledger: LedgerNames | None = None,
+    ) -> None:
+        """Takes where to connect, and what to pass before.
+
+        Args:
+            turnstile: Passed before the first connection; None for a run that is nobody's replica.
+            ledger: What has to be ours where it exists, before anything of it is read.
+        """
+        self.target = target
+        self._made_at = time.monotonic()
+        self._began_at: float | None = None
+        self._first_oid: int | None = None
+        self._turnstile = turnstile
+        self._ledger = ledger
+        self._application_name = application_name
+        self._deadline = deadline
+        self._connection: Connection[Any] | None = None
+        self._server: Server | None = None
+        self._is_looking = False
+        self._look = b""
+
+    @property
+    def connection(self) -> Connection[Any]:
+        """The open connection, in autocommit mode; opened where it is not."""
+        self.open()
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def server(self) -> Server:
+        self.open()
+        assert self._server is not None
+        return self._server
+
+    def require_direct(self, what: str) -> None:
+        """Raises GuardError behind a pooler, for work that needs a connection of its own to the server.
+
+        pg_dump and its like set `search_path` and `row_security` for their session: a pooler hands both on to other
+        clients, and theirs to the dump, which then holds the rows that somebody else may see.
+        """
+        if self.server.pooled:
+            raise GuardError(
+                f"{what} needs the server itself, and {self.target.where} is a pooler",
+                hint="Give the server's own address as `direct_url` under `database`.",
+            )
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None and not self._connection.closed
+
+    def open(self, deadline: Deadline | None = None) -> None:
+        """One login and one question; nothing where the connection is open.
+
+        Raises UnreachableError where another try is worth it, RefusedError where it is not.
+        """
+        if self.is_open:
+            return
+        if self._is_looking:  # a new connection would not be inside the READ ONLY transaction
+            raise UnreachableError(self.target.where, "the connection was lost")
+        until = deadline or self._deadline
+        self.queue(until)
+        connection = connect(self.target, deadline=until, application_name=self._application_name)
+        try:
+            elapsed = time.monotonic() - self._made_at
+            with cut_off(connection, until):  # a pooler answers the login although its server may be gone
+                about_ledger = [ownership.question(connection, self._ledger)] if self._ledger else []
+                self._server, answers = introduce(connection, *about_ledger)
+            if self._server.major < OLDEST_MAJOR:
+                reason = f"PostgreSQL {self._server.version} is too old; {OLDEST_MAJOR} is the oldest supported"
+                raise RefusedError(self.target.where, reason)
+            if self._ledger:
+                ownership.judge(answers[0], self.target.where)
+        except psycopg.Error as error:
+            connection.close()
+            raise UnreachableError(self.target.where, "the server went away while it was greeted") from error
+        except BaseException:
+            connection.close()
+            raise
+        connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
+        self._connection = connection
+        if self._turnstile is not None and self._server.system_identifier is not None:
+            self._turnstile.recognize(f"{self._server.system_identifier}/{self._server.oid}")
+        if self._began_at is None:
+            self._began_at = self._server.clock - elapsed
+            self._first_oid = self._server.oid
+        if self._server.pooled:
+            with self.read_only():  # a pooler that takes no transactions is known before anything hangs on it
+                pass
+
+    @property
+    def began_at(self) -> float:
+        """When this run began, before it queued or waited, by the server's clock; in seconds since 1970."""
+        self.open()
+        assert self._began_at is not None
+        return self._began_at
+
+    def queue(self, deadline: Deadline) -> bool:
+        """Waits at the turnstile until this process may connect; whether it may now."""
+        return self._turnstile is None or self.is_open or self._turnstile.enter(deadline.seconds_left)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another database has the name by now than when the run began."""
+        return self.server.oid != self._first_oid
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether others of this host queue at the turnstile behind this process."""
+        return self._turnstile is not None and self._turnstile.has_followers
+
+    def make_way(self) -> None:
+        """Lets the next process of this host pass the turnstile: this one does not compete for the lock any more."""
+        if self._turnstile is not None:
+            self._turnstile.leave()
+
+    def close(self) -> None:
+        """Ends the connection and with it everything that it held."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        if self._turnstile is not None:
+            self._turnstile.step_back()
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self._deadline.has_passed
+
+    @contextmanager
+    def read_only(self, *, lock_timeout_seconds: float | None = None) -> Iterator[Connection[Any]]:
+        """The connection inside a READ ONLY transaction with one view of the data, rolled back at the end.
+
+        Args:
+            lock_timeout_seconds: How long a statement waits for a lock of another session; LOOK_LOCK_SECONDS if None.
+        """
+        where, connection = self.target.where, self.connection
+        if self._deadline.has_passed:
+            raise UnreachableError(where, "deadline exceeded")
+        self._is_looking = True
+        try:
+            with cut_off(connection, self._deadline), rolled_back(connection):
+                self._look = self._begin_look(lock_timeout_seconds)
+                connection.execute(self._look)
+                yield connection
+        except psycopg.Error as error:
+            if _STATEMENT_POOLING in str(error):
+                raise RefusedError(
+                    where, "its pooler is in statement mode, which takes no transactions", hint=_STATEMENT_POOLING_HINT
+                ) from error
+            if error.sqlstate in LOCK_NOT_FREE:
+                raise BlockedError("", StepFailedError(said(error), sqlstate=error.sqlstate), ()) from error
+            if not connection.closed:
+                raise
+            reason = "the connection was lost" if self._deadline.seconds_left else "no answer in time"
+            raise UnreachableError(where, reason) from error
+        finally:
+            self._is_looking = False
+
+    def look_on(self) -> None:
+        """Inside `read_only`, after an error of the server: goes on in a new transaction, since nothing was written."""
+        self.connection.execute(b"ROLLBACK; " + self._look)
+
+    def _begin_look(self, lock_timeout_seconds: float | None) -> bytes:
+        """One round trip. What the role's settings would cut short is ours to limit, by the deadline."""
+        ours = [settings.for_transaction(self.connection)] if self.server.pooled else []
+        patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
+        limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
+        return b"; ".join([_BEGIN_LOOK, *ours, *(b"SET LOCAL %b = %d" % limit for limit in limits.items())])
+
+    @property
+    def timeouts(self) -> tuple[bytes, ...]:
+        """The server's settings that end a transaction or a statement by their own clock."""
+        return (*_TIMEOUTS, *([b"transaction_timeout"] if self.server.major >= _TRANSACTION_TIMEOUT_SINCE else []))
+
+    def name_run(self, run_id: UUID, *, local: bool) -> None:
+        """Shows the run in pg_stat_activity; through a pooler only for the open transaction."""
+        name = self.name_of(run_id)
+        self.connection.execute("SELECT pg_catalog.set_config('application_name', %s, %s)", (name, local))
+
+    def name_of(self, run_id: UUID | None) -> str:
+        """The application_name of every session of a run; of one that has no lock, that of the project."""
+        return f"{self._application_name[:_LONGEST_NAME]}/{run_id}" if run_id else self._application_name
+
+    def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
+        """Within it the connection ends when the run's time is over; tidying up then gets a moment more."""
+        return cut_off(connection, Deadline.after(max(self._deadline.seconds_left, _TIDYING_SECONDS)))
+
+    def limited_beside(self, connection: Connection[Any]) -> AbstractContextManager[None]:
+        """As `limited`, beside other work, which is ended when the time is over, before the lock is given back."""
+        return cut_off(connection, self._deadline.later(ENDING_SECONDS))
+
+
+@contextmanager
+def rolled_back(connection: Connection[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        roll_back(connection)
+
+
+def roll_back(connection: Connection[Any]) -> None:
+    """Ends whatever is open; closes a connection that does not obey. Never raises, so that it hides no error."""
+    try:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+    except psycopg.Error:
+        connection.close()
+
+
+def introduce(connection: Connection[Any], *queries: bytes) -> tuple[Server, list[list[Any]]]:
+    """Asks the server what it is, and more, in the first message on a connection, which also makes our settings."""
+    try:
+        answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier=_IDENTIFIER).encode())
+    except errors.InsufficientPrivilege:
+        answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier="NULL").encode())
+    backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only, clock = answers.pop()[0]
+    pooled = connection.info.backend_pid != backend_pid
+    server = Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled, float(clock))
+    return server, answers

@@ -1,0 +1,100 @@
+"""What it means when a connect fails and no server gave a code: only libpq's own text is left.
+
+libpq writes English unless the process chose another language with setlocale, which Python leaves alone. A text that
+is not recognised counts as passing trouble: waiting in vain does less harm than giving up too early.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from bootstrapper.postgres.connection.attempt import Failure
+from bootstrapper.postgres.connection.sqlstates import SHORT_PATIENCE_SECONDS, Verdict, judge_text
+
+_PLACE = re.compile(r"^connection to server .*? failed: ", re.MULTILINE)
+
+_NO_TLS = "Set sslmode to what the server offers, or turn TLS on there."
+# Texts, compiled when one is needed: most connects succeed.
+_FOR_GOOD = (
+    (r"does not support SSL|SSL was required", "the server does not offer TLS, and sslmode requires it", _NO_TLS),
+    (
+        r"invalid response to |expected authentication request|unencrypted data after|invalid message|negotiat",
+        "what answers there is no PostgreSQL server",
+        "Check host and port of database.url.",
+    ),
+    (
+        r"certificate|private key|SSL error(?!.*(EOF|eof|reset))|could not .*SSL|TLS",
+        "TLS failed",
+        "Check sslmode, sslrootcert, sslcert and sslkey, and the server's certificate.",
+    ),
+    (
+        r"channel binding|authentication method|SASL|SCRAM|requirepeer|GSS|OAuth|weak password",
+        "no way of logging in that both sides accept",
+        "Check require_auth, channel_binding and the server's pg_hba.conf.",
+    ),
+    (
+        r"^invalid |could not match|connection option|is too long|definition of service|service file",
+        "a connection setting is wrong",
+        "Correct the settings of the database.",
+    ),
+    (
+        r"Permission denied|Operation not permitted",
+        "this account may not use the socket",
+        "Run as a user who may, or connect by host and port.",
+    ),
+)
+_PASSING = (
+    (
+        r"^Connection refused",
+        "nothing listens there (connection refused)",
+        "Start the server, or correct host and port of the database.",
+    ),
+    (
+        r"^No such file or directory",
+        "there is no socket yet",
+        "Start the server, or correct the folder of its socket and the port.",
+    ),
+    (
+        r"closed (the connection )?unexpectedly|reset by peer|Broken pipe|EOF|eof|could not (send|receive)",
+        "the server closed the connection",
+        "Look at the server's log, and at whatever stands between it and this machine.",
+    ),
+    (
+        r"read-only|hot standby",
+        "no server is in the state that target_session_attrs asks for",
+        "Wait for one, or change target_session_attrs.",
+    ),
+)
+_NO_NAME = "Correct the host of the database, or the name server of this machine."
+_NO_ANSWER = "Check host and port of the database, and that no firewall swallows what is sent to it."
+
+
+def judge(failure: Failure) -> Verdict:
+    """The verdict on a failure without a SQLSTATE."""
+    if failure.unresolved:
+        return Verdict(failure.message, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS, hint=_NO_NAME)
+    if failure.needs_password:
+        return Verdict(
+            "the server asks for a password, and there is none", transient=False, hint="Give database.url a password."
+        )
+    said = _said(failure.message)
+    told = judge_text(said) if said.startswith("FATAL:") else None  # a server that spoke, where no trace caught it
+    if told:
+        return replace(told, reason=f"{told.reason}; the server says: {said.removeprefix('FATAL:').strip()}")
+    for pattern, reason, hint in _PASSING:
+        if re.search(pattern, said):
+            return Verdict(reason, transient=True, hint=hint)
+    for pattern, reason, hint in _FOR_GOOD:
+        if re.search(pattern, said):
+            return Verdict(f"{reason}: {said}", transient=False, hint=hint)
+    return Verdict(said, transient=True, hint=_NO_ANSWER)
+
+
+def _said(message: str) -> str:
+    """The last try's message without the place that libpq puts before it and the advice that it puts after.
+
+    With sslmode=prefer there may be two: the one without TLS says more than that TLS did not work out.
+    """
+    last = _PLACE.split(message.strip())[-1]
+    return last.partition("\n")[0].strip() or "no reason given"

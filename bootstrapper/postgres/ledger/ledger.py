@@ -1,0 +1,291 @@
+"""Our tables: who holds the lock, what was run, what was done.
+
+All writes here happen inside a transaction that the lock fenced; reading needs no lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, errors, sql
+
+from bootstrapper.errors import AheadError, RefusedError
+from bootstrapper.plans import Action, Change, total
+
+DEFAULT_SCHEMA = "bootstrapper"
+LEDGER_VERSION = 4
+RESTORED_AS_OF = "restored-as-of:"
+"""Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
+BROKEN = "broken"
+"""The outcome of a run whose lock somebody broke; it is noted for it."""
+UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.InsufficientPrivilege)
+"""What the server answers where the ledger does not exist, is somebody else's, or is not for this role to read."""
+TABLES = ("lock", "runs", "steps", "revisions", "digests", "meta")
+_INDEXES = ("steps_run_id_idx", "steps_marks_idx")
+
+
+@dataclass(frozen=True)
+class LedgerNames:
+    """Where the ledger's tables are: own names in a schema of our own, prefixed in any other."""
+
+    schema: str = DEFAULT_SCHEMA
+    grant_to: tuple[str, ...] = ()
+
+    @property
+    def schema_identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema)
+
+    def table_name(self, name: str) -> str:
+        """The bare name of one of TABLES."""
+        return name if self.schema == DEFAULT_SCHEMA else f"bootstrapper_{name}"
+
+    def table(self, name: str) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.table_name(name))
+
+    def fill(self, statement: str) -> sql.Composed:
+        """The statement with every `{table}` in it named."""
+        indexes = {name: sql.Identifier(self.table_name(name)) for name in _INDEXES}
+        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES}, **indexes)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One row of `runs`; no outcome means that it did not finish."""
+
+    run_id: UUID
+    serial: int
+    command: str
+    environment: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+
+
+def exists(connection: Connection[Any], names: LedgerNames) -> bool:
+    """Whether the whole ledger is there; true even where the role may not read it."""
+    query = (
+        "SELECT count(*) FROM pg_catalog.pg_class AS c"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = ANY (%s) AND c.relkind IN ('r', 'p')"
+    )
+    row = connection.execute(query, (names.schema, [names.table_name(name) for name in TABLES])).fetchone()
+    return row is not None and row[0] == len(TABLES)
+
+
+def create(connection: Connection[Any], names: LedgerNames) -> None:
+    """Creates what is missing: a restored dump brings the ledger without its lock.
+
+    The caller has a transaction open and is alone in it, by an advisory lock.
+    """
+    query = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s)"
+    row = connection.execute(query, (names.schema,)).fetchone()
+    if row is None or not row[0]:
+        refused = missing_right(connection, names)
+        if refused is not None:
+            raise refused
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(names.schema_identifier))
+    ddl = files("bootstrapper.postgres.ledger").joinpath("ledger.sql").read_text(encoding="utf-8")
+    connection.execute(names.fill(ddl))
+
+
+def missing_right(connection: Connection[Any], names: LedgerNames) -> RefusedError | None:
+    """Why the role cannot create the ledger's schema; None where it can, or the schema is there."""
+    query = (
+        "SELECT current_user::text, pg_catalog.current_database()::text"
+        " WHERE NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s)"
+    )
+    row = connection.execute(query, (names.schema,)).fetchone()
+    if row is None:
+        return None
+    role, database = row
+    grant = sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(sql.Identifier(database), sql.Identifier(role))
+    return RefusedError(
+        f"database {database!r}",
+        f"role {role!r} may not create the ledger's schema {names.schema!r}",
+        sqlstate="42501",
+        hint=f"Let the owner of the database run: {grant.as_string()}; or name a schema that exists"
+        " (ledger: {schema: NAME}).",
+    )
+
+
+def complete(connection: Connection[Any], names: LedgerNames) -> None:
+    """Brings a ledger of an earlier version up to this one, as `create` does.
+
+    Raises AheadError where a later version of this program has been here.
+    """
+    row = connection.execute(names.fill("SELECT value FROM {meta} WHERE key = 'ledger_version'")).fetchone()
+    if row is not None and int(row[0]) < LEDGER_VERSION:
+        create(connection, names)
+    if row is not None and int(row[0]) > LEDGER_VERSION:
+        raise AheadError(
+            f"the ledger has version {row[0]}, this program knows version {LEDGER_VERSION}",
+            hint="Use a newer bootstrapper.",
+        )
+
+
+_CATCH_UP = """
+SELECT CASE WHEN pg_catalog.has_sequence_privilege(s.name, 'UPDATE') THEN
+    CASE WHEN s.most > coalesce(pg_catalog.pg_sequence_last_value(s.name), 0)
+         THEN pg_catalog.setval(s.name, s.most) END END
+FROM (VALUES
+    (pg_catalog.pg_get_serial_sequence({runs_text}, 'serial')::pg_catalog.regclass, (SELECT max(serial) FROM {runs})),
+    (pg_catalog.pg_get_serial_sequence({steps_text}, 'id')::pg_catalog.regclass, (SELECT max(id) FROM {steps})),
+    (pg_catalog.pg_get_serial_sequence({revisions_text}, 'id')::pg_catalog.regclass, (SELECT max(id) FROM {revisions}))
+) AS s(name, most)
+"""
+
+
+def catch_up(connection: Connection[Any], names: LedgerNames) -> None:
+    """Moves sequences on that are behind their tables, as they may be after a failover.
+
+    The caller has the lock's row, so that nobody else writes to the tables.
+    """
+    tables = {name: names.table(name) for name in ("runs", "steps", "revisions")}
+    texts = {f"{name}_text": sql.Literal(table.as_string()) for name, table in tables.items()}
+    connection.execute(sql.SQL(_CATCH_UP).format(**tables, **texts))
+
+
+def start_run(
+    connection: Connection[Any],
+    names: LedgerNames,
+    *,
+    run_id: UUID,
+    token: int,
+    command: str,
+    environment: str | None,
+    inputs: str,
+    version: str,
+    host: str,
+    pid: int,
+    project: str | None,
+    file: str | None,
+) -> None:
+    statement = names.fill(
+        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid, project, file)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    )
+    connection.execute(statement, (run_id, token, command, environment, inputs, version, host, pid, project, file))
+
+
+def note_restored(connection: Connection[Any], names: LedgerNames, run_id: UUID, origin: Mapping[str, object]) -> None:
+    """Which backup a run put back: its place, when it was taken, and the revisions before and after."""
+    statement = names.fill("UPDATE {runs} SET restored = %s::text::jsonb WHERE run_id = %s")
+    connection.execute(statement, (json.dumps(origin), run_id))
+
+
+def finish_run(
+    connection: Connection[Any], names: LedgerNames, run_id: UUID, outcome: str, error: str | None = None
+) -> None:
+    """Writes how a run ended; `error` is masked by the caller."""
+    statement = names.fill(
+        "UPDATE {runs} SET outcome = %s, error = %s, finished_at = pg_catalog.clock_timestamp() WHERE run_id = %s"
+    )
+    connection.execute(statement, (outcome, error, run_id))
+
+
+def forget_run(connection: Connection[Any], names: LedgerNames, run_id: UUID) -> bool:
+    """Takes back that a run began, which did nothing; False where the role may not."""
+    try:
+        with connection.transaction():
+            connection.execute(names.fill("DELETE FROM {runs} WHERE run_id = %s"), (run_id,))
+    except errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def record_step(
+    connection: Connection[Any],
+    names: LedgerNames,
+    *,
+    run_id: UUID,
+    step: str,
+    uses: str,
+    kind: str,
+    changes: Sequence[Change],
+    marks: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> None:
+    """Appends to the chain: the row's hash covers its content and the hash of the row before.
+
+    `remarks` are masked by the caller.
+    """
+    last = connection.execute(names.fill("SELECT hash FROM {steps} ORDER BY id DESC LIMIT 1")).fetchone()
+    previous = bytes(last[0]) if last else None
+    told = {"remarks": [_storable(connection, remark) for remark in remarks]} if remarks else {}
+    summary = json.dumps({**_summary(changes), **told}, sort_keys=True)
+    recorded_at = datetime.now(UTC)
+    content = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.isoformat()]
+    digest = chain_hash(previous, content)
+    statement = names.fill(
+        "INSERT INTO {steps} (run_id, step, uses, kind, changes, marks, recorded_at, previous, hash)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    )
+    values = (run_id, step, uses, kind, summary, list(marks), recorded_at, previous, digest)
+    connection.execute(statement, values)
+
+
+def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
+    """SHA-256 over the hash before and the row's content as canonical JSON."""
+    text = json.dumps(list(content), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256((previous or b"") + text.encode()).digest()
+
+
+def _storable(connection: Connection[Any], text: str) -> str:
+    """Some databases know few letters, and none a NUL."""
+    if connection.info.parameter_status("server_encoding") == "UTF8":
+        return text.replace("\0", "").encode(errors="backslashreplace").decode()
+    return text.replace("\0", "").encode("ascii", errors="backslashreplace").decode()
+
+
+def _summary(changes: Sequence[Change]) -> dict[str, int]:
+    counts = {action.value: total(changes, action) for action in Action}
+    return {action: number for action, number in counts.items() if number}
+
+
+def steps_done_since(
+    connection: Connection[Any], names: LedgerNames, since: float, inputs: str
+) -> frozenset[tuple[str, str]]:
+    """Name and `uses` of the steps that runs of the same inputs did, if they took the lock after that.
+
+    `since` is in seconds since 1970, by the server's clock.
+    """
+    query = names.fill(
+        "SELECT s.step, s.uses FROM {steps} AS s JOIN {runs} AS r ON r.run_id = s.run_id"
+        " WHERE r.started_at > pg_catalog.to_timestamp(%s::float8) AND r.inputs = %s AND s.kind = 'result'"
+    )
+    rows = connection.execute(query, (repr(since), inputs)).fetchall()
+    return frozenset((step, uses) for step, uses in rows)
+
+
+def restored_since(connection: Connection[Any], names: LedgerNames, since: float) -> UUID | None:
+    """The latest restore of the database that ended after that, in seconds since 1970 by the server's clock."""
+    query = names.fill(
+        "SELECT run_id FROM {runs} WHERE command = 'restore' AND outcome = 'done'"
+        " AND finished_at > pg_catalog.to_timestamp(%s::float8) ORDER BY serial DESC LIMIT 1"
+    )
+    row = connection.execute(query, (repr(since),)).fetchone()
+    return row[0] if row else None
+
+
+def last_environment(connection: Connection[Any], names: LedgerNames) -> str | None:
+    """The environment of the latest run that named one."""
+    query = names.fill("SELECT environment FROM {runs} WHERE environment IS NOT NULL ORDER BY serial DESC LIMIT 1")
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
+    query = names.fill(
+        "SELECT run_id, serial, command, environment, started_at, finished_at, outcome"
+        " FROM {runs} ORDER BY serial DESC LIMIT 1"
+    )
+    row = connection.execute(query, binary=True).fetchone()  # as text it hangs on the role's DateStyle
+    return RunRecord(*row) if row else None

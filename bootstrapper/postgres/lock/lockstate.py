@@ -1,0 +1,136 @@
+"""Looking at the lock from outside, and taking it away from a holder that does not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, errors
+
+from bootstrapper.errors import GuardError, LockBusyError
+from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.run_ids import is_end_of
+
+_BREAK_LOCK_TIMEOUT = "10s"
+
+_STATE = """
+SELECT l.run_id, l.token, l.mode, l.host, l.pid, l.step, l.acquired_at, l.expires_at, clock_timestamp(),
+       l.backend_pid, h.state, l.worker_backend_pid
+FROM {lock} AS l
+LEFT JOIN pg_catalog.pg_stat_activity AS h ON h.pid = l.backend_pid AND h.backend_start = l.backend_start
+WHERE l.run_id IS NOT NULL
+"""
+_BLOCKED = """
+SELECT pid, application_name, coalesce(query, ''), extract(epoch FROM clock_timestamp() - query_start)::float8
+FROM pg_catalog.pg_stat_activity
+WHERE cardinality(pg_catalog.pg_blocking_pids(pid)) > 0 AND pg_catalog.pg_blocking_pids(pid) && %s::int[]
+ORDER BY query_start
+"""
+# Backends are ended only where pid and start agree: a pid alone may belong to somebody else by now.
+_END_BACKENDS = """
+SELECT pg_catalog.pg_terminate_backend(a.pid) FROM {lock} AS l JOIN pg_catalog.pg_stat_activity AS a
+    ON (a.pid = l.backend_pid AND a.backend_start = l.backend_start AND l.mode = 'direct')
+    OR (a.pid = l.worker_backend_pid AND a.backend_start = l.worker_backend_start)
+WHERE l.run_id = %s AND a.pid <> pg_catalog.pg_backend_pid()
+"""
+_CLEAR = """
+UPDATE {lock} SET token = token + 1, run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL,
+    backend_pid = NULL, backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL,
+    acquired_at = NULL, expires_at = NULL
+WHERE run_id = %s
+"""
+
+
+@dataclass(frozen=True)
+class BlockedQuery:
+    """A query that waits for a backend of the holder."""
+
+    pid: int
+    application_name: str
+    query: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class LockState:
+    """The lock as its row tells it.
+
+    Attributes:
+        mode: "direct" or "pooled".
+        lease_seconds: How long the lease still lives, below zero when it is over; None where there is none, since a
+            direct holder's own connection is its lease.
+        connection: What the server says of the holder's connection: "active", "idle", ...; None when it is gone, or
+            behind a pooler.
+        blocked: Queries that wait for the holder.
+    """
+
+    run_id: UUID
+    token: int
+    mode: str
+    host: str
+    pid: int
+    step: str | None
+    since: datetime
+    lease_seconds: float | None
+    connection: str | None
+    blocked: tuple[BlockedQuery, ...]
+
+
+def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | None:
+    """The lock's state; None where it is free, or there is no ledger."""
+    try:
+        with settings.transaction(connection):
+            row = connection.execute(names.fill(_STATE), binary=True).fetchone()  # as text it hangs on DateStyle
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        return None
+    if row is None:
+        return None
+    run_id, token, mode, host, pid, step, since, expires_at, now, backend_pid, state, worker_pid = row
+    lease = (expires_at - now).total_seconds() if expires_at is not None else None
+    blocked = _blocked(connection, [found for found in (backend_pid, worker_pid) if found is not None])
+    connected = state if mode == "direct" else None
+    return LockState(run_id, token, mode, host, pid, step, since, lease, connected, blocked)
+
+
+def _blocked(connection: Connection[Any], backends: Sequence[int]) -> tuple[BlockedQuery, ...]:
+    rows = connection.execute(_BLOCKED, (list(backends),)).fetchall()
+    return tuple(BlockedQuery(*row) for row in rows)
+
+
+def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> LockState:
+    """Ends the holder's backends, raises the token and clears the row; what was open is rolled back by the server.
+
+    Args:
+        run: The id of the run, or the end of it.
+
+    Returns:
+        The state that was ended.
+
+    Raises:
+        GuardError: Another run holds the lock, or none.
+        LockBusyError: The holder is in the middle of a transaction that could not be ended.
+    """
+    with settings.transaction(connection):
+        state = read_state(connection, names)
+    if state is None:
+        raise GuardError("the lock is free; there is nothing to break")
+    run_id = state.run_id
+    if not is_end_of(run_id, run):
+        raise GuardError(
+            f"the lock is held by run {run_id}, not by {run}", hint="Look at it again with `bootstrapper lock show`."
+        )
+    with settings.transaction(connection):
+        connection.execute(names.fill(_END_BACKENDS), (run_id,))
+    try:
+        with settings.transaction(connection):
+            connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (_BREAK_LOCK_TIMEOUT,))
+            connection.execute(names.fill(_CLEAR), (run_id,))
+            ledger.finish_run(connection, names, run_id, ledger.BROKEN, "the lock was broken")
+    except errors.LockNotAvailable as error:
+        raise LockBusyError(str(run_id)) from error
+    return state

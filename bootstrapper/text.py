@@ -1,0 +1,114 @@
+"""Text for people: lines that no outside text can break, lists, counts, suggestions for misspelt names, and JSON."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from bootstrapper.errors import BootstrapperError
+
+_LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
+_LONGEST_LINE = 2000  # as would what a server says of it
+
+# Cc: escape sequences and line breaks. Cs: lone surrogates, which no terminal takes. Zl, Zp: line breaks.
+_UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# They reorder the text around them, so that a reviewer reads something else than what will happen.
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# DEL and the C1 controls, line separators, marks that reorder the text around them, lone surrogates. Those below the
+# blank are escaped in any JSON.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def one_line(text: str, longest: int | None = _LONGEST_LINE) -> str:
+    """The text with everything that would break or reorder a line shown as an escape, cut where it is very long."""
+    line = cut(text, longest) if longest is not None else text
+    return line if line.isascii() and line.isprintable() else "".join(map(_shown, line))
+
+
+def cut(text: str, longest: int = _LONGEST_LINE) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
+def error_lines(error: BootstrapperError, mask: Callable[[str], str]) -> list[str]:
+    """What is wrong, line by line."""
+    return [one_line(mask(line)) for line in error.lines]
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) in _UNSHOWN or character in _REORDERING:
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+def value(text: str | None) -> str:
+    """A value as people read it: NULL, quoted where it would be mistaken for something else, cut where very long."""
+    if text is None:
+        return "NULL"
+    if len(text) > _LONGEST_VALUE:
+        return one_line(text, longest=_LONGEST_VALUE)
+    shown = one_line(text)
+    return f'"{shown}"' if shown != shown.strip() or shown in ("", "NULL") else shown
+
+
+def column_lines(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[str]:
+    """Returns one line a column: its value, or the old and the new one."""
+    names = list(dict.fromkeys((*before, *after)))
+    width = max((len(one_line(name)) for name in names), default=0)
+    for name in names:
+        yield f"{one_line(name):<{width}}  {_change(name, before, after)}"
+
+
+def _change(name: str, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> str:
+    if name not in before:
+        return value(after[name])
+    if name not in after:
+        return value(before[name])
+    return f"{value(before[name])} -> {value(after[name])}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *head, tail = words
+    return f"{', '.join(head)} {last} {tail}" if head else tail
+
+
+def not_set(names: Iterable[str]) -> str:
+    """Which variables have no value here."""
+    shown = [f"${name}" for name in names]
+    return f"{listed(shown)} {'is' if len(shown) == 1 else 'are'} not set here"
+
+
+def with_reason(text: str, reason: str) -> str:
+    return f"{text}: {one_line(reason)}" if reason else text
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like the given one; None where none is near."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """A hint for an unknown name: the nearest one, else the given sentence, else all that are known."""
+    names = sorted(set(known))
+    near = nearest(name, names)
+    if near is not None:
+        return f"Did you mean {near!r}?"
+    if otherwise is not None:
+        return otherwise
+    return f"Known: {', '.join(names)}." if names else None
+
+
+def dumps(data: object, default: Callable[[object], object] = str) -> str:
+    """Indented JSON without a line break at its end, with control and reordering characters escaped."""
+    text = json.dumps(data, default=default, ensure_ascii=False, indent=2)
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
