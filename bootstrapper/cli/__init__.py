@@ -1,4 +1,4 @@
-"""The command line: options, one api call, a renderer, an exit code."""
+"""The command line: each command parses its options, makes one api call, prints the result, returns an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the command line's options to the request that the api takes."""
+"""Builds the request to the api from the options of the command line."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bootstrapper.cli.options import Invocation
 from bootstrapper.engine.open import Request
 from bootstrapper.events import Emit, Event
 
-if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
+if TYPE_CHECKING:  # imported only by the commands that need it
     from bootstrapper.migrations.commands.operations import Operation
 
 
 def silent(event: Event) -> None:
-    """For commands that are no run and tell nothing."""
+    """Ignores the event, for commands that print none."""
 
 
 def request(

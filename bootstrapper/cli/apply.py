@@ -21,7 +21,7 @@ from bootstrapper.events import StepUnchanged
 from bootstrapper.plans import Plan, State
 from bootstrapper.text import one_line
 
-if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
+if TYPE_CHECKING:  # imported only by the commands that need it
     from bootstrapper.migrations.commands.operations import Operation
 
 

@@ -1,4 +1,4 @@
-"""Asks a person before something is lost; without one, and without the flag for it, the answer is no."""
+"""Asks for confirmation before something is lost; without a terminal and without the option, the answer is no."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from bootstrapper.errors import GuardError
 
 @dataclass(frozen=True)
 class Consent:
-    """What was said on the command line, so that nobody has to be asked."""
+    """Options that confirm without a question."""
 
     yes: bool
     confirm: str | None
 
     def require(self, invocation: Invocation, question: str, database: str, nothing: str) -> None:
-        """Raises GuardError where nobody agreed, also where the name that was given is that of another database."""
+        """Raises GuardError if not confirmed, also if the given name is not that of the database."""
         if self.confirm is not None or project.is_protected(request(invocation)):
-            require_name(question, database, given=self.confirm, nothing=nothing)
+            _require_name(question, database, given=self.confirm, nothing=nothing)
         else:
             require_yes(question, yes=self.yes, nothing=nothing)
 
 
 def require_yes(question: str, *, yes: bool, nothing: str) -> None:
-    """Raises GuardError where nobody said yes; `nothing` tells what was left alone."""
+    """Raises GuardError unless the answer is yes; `nothing` says what was left unchanged."""
     if not yes and _answer(f"{question} [y/N]") not in ("y", "yes"):
         raise GuardError(f"not confirmed: {nothing}", hint="Answer yes, or pass --yes.")
 
 
-def require_name(question: str, name: str, *, given: str | None, nothing: str) -> None:
-    """Raises GuardError where the name was neither given nor typed, letter by letter."""
+def _require_name(question: str, name: str, *, given: str | None, nothing: str) -> None:
+    """Raises GuardError unless exactly the name was given or typed."""
     answer = given if given is not None else _answer(f"{question} Type {name} to confirm:", fold=False)
     if answer != name:
         raise GuardError(f"not confirmed: {nothing}", hint=f"Pass --confirm {name}.")

@@ -1,4 +1,4 @@
-"""What is said about each event, in plain lines and in the live view alike."""
+"""The messages about events, the same in plain lines and in the live view."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from bootstrapper.events import (
     StepUnchanged,
 )
 from bootstrapper.plans import PlannedStep, State, total
-from bootstrapper.text import counted, one_line, with_reason
+from bootstrapper.text import counted, listed, one_line, with_reason
 
 NAME_WIDTH = 12
-"""Room for a step's name, so that what follows stands in one column for most files."""
+"""Width of the column of step names, enough for most files."""
 
 _SIZES = (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024))
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """What is said about a step.
+    """A message about a step.
 
     Attributes:
-        mark: One character that says it at a glance.
-        lasting: Whether it is worth a line of its own in the live view, or passes.
+        mark: One character for its kind.
+        lasting: Whether the live view prints it as a permanent line.
     """
 
     step: str
@@ -49,16 +49,16 @@ class Phrase:
 
 
 def headline(event: RunStarted) -> str:
-    """The first line of every run."""
+    """Returns the first line of a run."""
     environment = f" · environment {event.environment}" if event.environment else ""
     return one_line(f"{event.command} · {event.server} · database {event.database}{environment}")
 
 
-def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an event reads best
-    """None for events that are about no step, or that say nothing to people."""
+def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return per event reads best
+    """Returns the message, or None for an event without a step or of interest to programs only."""
     match event:
         case AttemptFailed():
-            again = f"next try in {show_seconds(event.next_try_seconds)}"
+            again = f"retrying in {show_seconds(event.next_try_seconds)}"
             text = f"attempt {event.attempt} failed: {one_line(event.reason)}; {again}"
             return Phrase(event.step, "!", text, YELLOW, lasting=False)
         case GateOpened():
@@ -67,9 +67,9 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an even
         case LockAwaited():
             return Phrase(event.step, "!", f"waiting: {one_line(event.holder)}", YELLOW, lasting=False)
         case StepBlocked():
-            return Phrase(event.step, "!", f"waiting for a lock of {one_line(event.blocker)}", YELLOW)
+            return Phrase(event.step, "!", f"waiting for a lock held by {one_line(event.blocker)}", YELLOW)
         case ChangesAwaited():
-            return Phrase("waiting", "!", one_line(f"for changes of others in {', '.join(event.steps)}"), YELLOW)
+            return Phrase("waiting", "!", one_line(f"for other runs to apply {listed(event.steps)}"), YELLOW)
         case ScopeEntered():
             return Phrase(event.step, ">", with_reason("entered", event.detail), DIM)
         case ScopeLeft():
@@ -85,13 +85,13 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return an even
         case StepUnchanged():
             return _unchanged(event)
         case StepFailed():
-            undone = "; rolled back, nothing of it stays" if event.rolled_back else ""
+            undone = "; rolled back" if event.rolled_back else ""
             return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}{undone}", RED)
     return None
 
 
 def progress(done: int, total: int | None, unit: str) -> str:
-    """`3 of 12 revisions`, `1.5 of 20.0 MB`, `7 seconds`."""
+    """Returns `3 of 12 revisions`, `1.5 of 20.0 MB`, `7 seconds`."""
     if unit == "bytes":
         return _bytes(done, total)
     if total is None:

@@ -36,7 +36,7 @@ def history(invocation: Invocation, *, most: int) -> int:
     """Show the latest runs and the revisions they applied."""
     with Reporter(invocation, "history") as reporter:
         found = inspection.history(request(invocation, reporter.emit), most)
-        reporter.make_way_for_data()
+        reporter.before_data()
         text = _json(found) if invocation.format == "json" else "\n".join(_text(found))
         print_data(invocation.masker.mask(text))
     return ExitCode.DONE

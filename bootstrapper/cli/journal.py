@@ -1,4 +1,4 @@
-"""What happened in a run, kept from its events: for the last line and for `--report`."""
+"""Records a run from its events, for its summary and for `--report`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from bootstrapper.text import counted
 
 @dataclass
 class Journal:
-    """Filled by the events of one run.
+    """The record of one run, filled by its events.
 
     Attributes:
-        run_id: Of the latest lock that was taken; known of a run that failed, too.
-        error: What ended the run, as the JSON error line has it.
+        run_id: Of the latest lock that was acquired; also set if the run failed.
+        error: The error that ended the run, as in the JSON error line.
     """
 
     command: str
@@ -55,7 +55,7 @@ class Journal:
                 self.warnings.append(event)
 
     def summary(self, seconds: float) -> str:
-        """`done: 3 steps applied, 1 unchanged, in 2.1 s`."""
+        """Returns `done: 3 steps applied, 1 unchanged, in 2.1 s`."""
         applied = sum(isinstance(event, StepApplied) for event in self.steps)
         quiet = [event for event in self.steps if isinstance(event, StepUnchanged)]
         skipped = sum(event.result.state is State.SKIPPED for event in quiet)

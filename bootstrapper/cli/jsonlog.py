@@ -1,4 +1,4 @@
-"""One JSON object a line and event, for programs that read logs."""
+"""Prints one JSON object per line and event, for programs that read logs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _now() -> datetime:
 
 
 class JsonLog:
-    """Field names are those of the events; the event's own name is in snake case."""
+    """A log with the field names of the events; the name of the event itself is in snake case."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], datetime] = _now) -> None:
         self._stream = stream
@@ -50,19 +50,19 @@ class JsonLog:
         print_message(json.dumps({**head(self._clock(), name(event), _level(event)), **_facts(event)}), self._stream)
 
     def say(self, text: str) -> None:
-        """Words for people have no place here: RunFinished says it."""
+        """Prints nothing: the event `run_finished` has the same facts."""
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Does nothing: no live view to remove."""
 
 
 def head(moment: datetime, event: str, level: str) -> dict[str, JSONValue]:
-    """What every line begins with."""
+    """Returns the keys that every line begins with."""
     return {"time": moment.isoformat(timespec="milliseconds"), "level": level, "event": event}
 
 
 def name(event: Event | type[Event]) -> str:
-    """`StepApplied` is `step_applied`."""
+    """Returns `step_applied` for `StepApplied`."""
     kind = event if isinstance(event, type) else type(event)
     return _WORD_START.sub("_", kind.__name__).lower()
 
@@ -85,7 +85,7 @@ def _facts(event: Event) -> dict[str, JSONValue]:
 
 
 def _message(event: Event) -> str:
-    """The sentence that people read in its place."""
+    """Returns the sentence that the plain log prints for the event."""
     match event:
         case RunStarted():
             return headline(event)

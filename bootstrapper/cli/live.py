@@ -1,6 +1,6 @@
-"""The moving part of the terminal: a line for each step under way, with spinner, progress bar and elapsed time.
+"""The live view of the terminal: a line with spinner, progress bar and elapsed time for each running step.
 
-Loads rich at once; terminal.py loads this module only when there is something to show.
+Imports rich, so terminal.py imports this module only when there is something to show.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REFRESHES_A_SECOND = 10
 
 
 class LiveView:
-    """Redraws itself from a thread of its own, so that it moves while the run waits for the server."""
+    """A view redrawn by its own thread, so that it moves while the run waits for the server."""
 
     def __init__(self, stream: TextIO, *, colour: bool) -> None:
         console = Console(file=stream, force_terminal=True, no_color=not colour, highlight=False, markup=False)
@@ -38,7 +38,7 @@ class LiveView:
             console=console,
             transient=True,
             refresh_per_second=_REFRESHES_A_SECOND,
-            redirect_stdout=False,  # data goes to stdout untouched
+            redirect_stdout=False,  # data on stdout stays unchanged
         )
         self._rows: dict[str, TaskID] = {}
         self._progress.start()
@@ -55,7 +55,7 @@ class LiveView:
         row = self._rows.pop(step, None)
         if row is not None:
             self._progress.remove_task(row)
-            self._progress.refresh()  # or the next line that is printed would draw the row once more
+            self._progress.refresh()  # otherwise the next printed line would draw the row once more
 
     def print(self, line: str) -> None:
         self._progress.console.print(Text.from_ansi(line), soft_wrap=True)
@@ -70,7 +70,7 @@ class LiveView:
 
 
 class _Bar(ProgressColumn):
-    """Only where the step told how far it is."""
+    """A bar for steps that report progress."""
 
     def render(self, task: Task) -> RenderableType:
         if not task.fields["shown"]:

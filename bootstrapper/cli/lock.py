@@ -32,7 +32,7 @@ def show(invocation: Invocation) -> int:
     """Show who holds the lock, since when, and what waits for it."""
     with Reporter(invocation, "lock show") as reporter:
         state = locking.lock_state(request(invocation, reporter.emit))
-        reporter.make_way_for_data()
+        reporter.before_data()
         print_data(_json(state) if invocation.format == "json" else _text(state))
     return ExitCode.DONE
 

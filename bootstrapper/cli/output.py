@@ -1,4 +1,4 @@
-"""Where words go: data to stdout, everything else to stderr; a reader that went away breaks no run."""
+"""Prints data to stdout and everything else to stderr; a closed pipe does not stop a run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from bootstrapper.text import one_line
 
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
 _NARROWEST, _USUAL_WIDTH = 40, 80  # columns
-
-
 _OWN_COLOURS = re.compile(rf"(\x1b\[(?:0|{GREEN}|{RED}|{YELLOW}|{DIM})m)")
 _PLAINLY = "bootstrapper.plainly"
 _PLAIN = {"·": "-", "…": "..."}
 
 
 def prepare() -> None:
-    """Lets no character that the terminal's encoding lacks become an error; our own marks have a plain spelling."""
+    """Escapes characters that the encoding of the terminal lacks; our own marks get an ASCII spelling."""
     codecs.register_error(_PLAINLY, _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -33,16 +31,16 @@ def prepare() -> None:
 
 
 def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
-    """One character in ASCII, as `codecs.register_error` wants it."""
+    """Replaces one character by ASCII, as an error handler of `codecs.register_error`."""
     if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAIN:
         return _PLAIN[error.object[error.start]], error.start + 1
     return codecs.backslashreplace_errors(error)
 
 
-def harmless(line: str) -> str:
-    """The line with every character escaped that a terminal would obey, our own colours aside.
+def escaped(line: str) -> str:
+    """Returns the line with control characters escaped, except for our own colours.
 
-    What others wrote was escaped where it was put into a sentence (one_line); what slipped through, here.
+    Foreign text is already escaped where it becomes part of a sentence (one_line); this catches what was missed.
     """
     if line.isascii() and line.isprintable():
         return line
@@ -51,29 +49,29 @@ def harmless(line: str) -> str:
 
 
 def print_data(text: str) -> None:
-    """A command's result; raises UsageError where stdout takes no more, such as a full disk."""
+    """Prints the result of a command; raises UsageError if stdout cannot be written, such as on a full disk."""
     try:
-        print("\n".join(map(harmless, text.split("\n"))), flush=True)  # noqa: T201 - the one place that prints data
+        print("\n".join(map(escaped, text.split("\n"))), flush=True)  # noqa: T201 - the one place that prints data
     except BrokenPipeError:
         silence(sys.stdout)
     except OSError as error:
         silence(sys.stdout)
-        raise UsageError(f"stdout can not be written: {error.strerror}") from error
+        raise UsageError(f"cannot write to stdout: {error.strerror}") from error
 
 
 def print_message(text: str, stream: TextIO | None = None) -> None:
-    """A line for people. Where nobody can read it any more, the work goes on all the same."""
+    """Prints a line for people; if the stream is closed, the work continues."""
     stream = stream or sys.stderr
     try:
-        print(harmless(text), file=stream, flush=True)
+        print(escaped(text), file=stream, flush=True)
     except OSError:
         silence(stream)
     except ValueError:
-        return  # a stream that was closed
+        return  # the stream object is closed
 
 
 def silence(stream: TextIO) -> None:
-    """Whatever is still in the stream's buffer goes nowhere, also at the interpreter's own flush at exit."""
+    """Discards the buffer of the stream, also when the interpreter flushes it at exit."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):
@@ -84,23 +82,23 @@ def silence(stream: TextIO) -> None:
 
 
 def columns() -> int:
-    """How wide the terminal behind stdout is; 80 where there is none. The variable COLUMNS wins, as in a shell."""
+    """Returns the width of the terminal, or 80 without one; the variable COLUMNS has precedence, as in a shell."""
     return max(_NARROWEST, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
 
 
 def wrapped(text: str, hang: int = 0) -> list[str]:
-    """Lines that the terminal need not break, all but the first one indented; a name or a path is never cut."""
+    """Returns lines as wide as the terminal, all but the first one indented; a name or a path is never split."""
     indent = " " * hang
     return textwrap.wrap(text, columns(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def is_terminal(stream: TextIO, variables: Mapping[str, str]) -> bool:
-    """Whether a person looks at it; build servers often give a terminal that nobody looks at."""
+    """Returns whether a person reads the stream; CI systems often provide a terminal without one."""
     return stream.isatty() and variables.get("TERM") != "dumb" and not variables.get("CI")
 
 
 def takes_colour(stream: TextIO, variables: Mapping[str, str], *, no_color: bool) -> bool:
-    """As https://no-color.org has it: any value but an empty one switches colours off."""
+    """Returns whether to print colours; any non-empty NO_COLOR disables them, see https://no-color.org."""
     return is_terminal(stream, variables) and not no_color and not variables.get("NO_COLOR")
 
 

@@ -1,4 +1,4 @@
-"""Plain lines, one an event: for logs, pipes and build servers."""
+"""Prints one plain line per event, for logs, pipes and CI."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bootstrapper.cli.output import YELLOW, paint, print_message
 from bootstrapper.events import Event, RunStarted, StepProgressed, StepReported, Warned
 from bootstrapper.text import one_line
 
-_PROGRESS_SECONDS = 5.0  # often enough to show life, seldom enough to keep a log readable
+_PROGRESS_SECONDS = 5.0  # often enough to show progress, rarely enough to keep a log readable
 
 
 class PlainLog:
-    """Also what a terminal shows where a live view makes no sense."""
+    """A log of plain lines, also for terminals that cannot show a live view."""
 
     def __init__(
         self, stream: TextIO, *, colour: bool = False, quiet: bool = False, clock: Callable[[], float] = time.monotonic
@@ -34,7 +34,7 @@ class PlainLog:
             print_message(text, self._stream)
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Does nothing: no live view to remove."""
 
     def _lines(self, event: Event) -> list[str]:
         if isinstance(event, Warned):
@@ -50,9 +50,9 @@ class PlainLog:
 
 
 class Throttle:
-    """Lets a step's progress through once in a while, never in its first moments: short work needs no line.
+    """Passes one progress event of a step per interval, none in the first interval: short steps need no line.
 
-    Progress that names what was done is let through always.
+    Progress events with a detail always pass.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -18,7 +18,7 @@ from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plugin.renderer import Renderer
 
-if TYPE_CHECKING:  # what commands about migrations do is loaded by those commands alone
+if TYPE_CHECKING:  # imported only by the commands that need it
     from bootstrapper.migrations.commands.operations import Operation
 
 
@@ -64,7 +64,7 @@ def show_plan(
         plan = run.plan(asked, command)
         reporter.journal.plan = plan
         reporter.exit_code = pending if plan.pending else ExitCode.DONE
-        reporter.make_way_for_data()
+        reporter.before_data()
         print_plan(invocation, render.plan(plan))
     return reporter.exit_code
 

@@ -1,4 +1,4 @@
-"""Colours a text plan by the mark that each line begins with, so that the renderer itself knows no terminal."""
+"""Colours a text plan by the mark at the start of each line; the renderer does not depend on the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARKED = re.compile(r"( {4})?([+>?~=!-]) (?=\S)")
 
 
 def coloured(text: str, invocation: Invocation) -> str:
-    """The text as it is where stdout is no terminal or takes no colour."""
+    """Returns the text coloured; unchanged if stdout is not a terminal or colours are disabled."""
     if not takes_colour(sys.stdout, invocation.variables, no_color=invocation.no_color):
         return text
     return "\n".join(_line(line) for line in text.split("\n"))

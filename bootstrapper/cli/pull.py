@@ -65,7 +65,7 @@ def pull(
     with Reporter(invocation, "pull") as reporter:
         pulled = run.pull(request(invocation, reporter.emit), wanted)
         if output is None:
-            reporter.make_way_for_data()
+            reporter.before_data()
             print_data(pulled.text.removesuffix("\n"))
         written = [str(path) for path in (*([output] if output else []), *pulled.files)]
         rows = counted(sum(pulled.rows.values()), "row")

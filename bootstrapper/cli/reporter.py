@@ -1,4 +1,4 @@
-"""Puts a run's events before people and programs, and keeps them for the report."""
+"""Prints the events of a command and writes its report."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from bootstrapper.events import Event, Warned
 
 
 class EventPrinter(Protocol):
-    """One way to print events."""
+    """A format of events on stderr."""
 
     def emit(self, event: Event) -> None: ...
 
     def say(self, text: str) -> None:
-        """Words for people at the end of a run."""
+        """Prints a line for people, such as a summary."""
         ...
 
     def close(self) -> None: ...
 
 
 def event_printer(invocation: Invocation, stream: TextIO) -> EventPrinter:
-    """A live view where a person looks on, plain or JSON lines elsewhere."""
+    """Returns the live view for a person at a terminal, else plain or JSON lines."""
     colour = takes_colour(stream, invocation.variables, no_color=invocation.no_color)
     if invocation.log_format == "json":
         return JsonLog(stream, quiet=invocation.quiet)
@@ -44,10 +44,10 @@ def event_printer(invocation: Invocation, stream: TextIO) -> EventPrinter:
 
 
 class Reporter:
-    """Around the one api call of a command. The report is written whatever the call's outcome is.
+    """A context around the one api call of a command; writes the report whatever its outcome.
 
     Args:
-        inputs: What the command reads beside the file and the files that it names; no report replaces these.
+        inputs: Files that the command reads besides the configuration; the report replaces none of them.
     """
 
     def __init__(self, invocation: Invocation, command: str, inputs: Iterable[Path] = ()) -> None:
@@ -63,11 +63,11 @@ class Reporter:
         self._printer.emit(event)
 
     def close(self) -> None:
-        """Takes a live view away, before last words are said."""
+        """Removes the live view before the last lines."""
         self._printer.close()
 
-    def make_way_for_data(self) -> None:
-        """Where both go to one screen, an empty line keeps the run's lines and its data apart."""
+    def before_data(self) -> None:
+        """Separates messages and data by an empty line if both go to the same terminal."""
         self.close()
         if isinstance(self._printer, Terminal) and is_terminal(sys.stdout, self._invocation.variables):
             self._printer.say("")
@@ -83,7 +83,7 @@ class Reporter:
             try:
                 self._file = opened(asked.report, overwrite=asked.overwrite, inputs=inputs)
             except UsageError as error:
-                error.is_reported = True  # as far as it can be: the file is not to be tried again
+                error.is_reported = True  # no second attempt: the file cannot be written
                 raise
         return self
 
@@ -104,7 +104,7 @@ class Reporter:
             with self._file as file:
                 self.journal.write(file, self.exit_code, self._invocation.masker)
         except OSError as problem:
-            said = f"the report can not be written: {problem.strerror}"
+            said = f"cannot write the report: {problem.strerror}"
             if error is None:
                 raise UsageError(said) from problem
             self._printer.emit(Warned(said))

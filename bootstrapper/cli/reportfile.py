@@ -1,4 +1,4 @@
-"""The file of `--report`: opened before the run, so that nothing was done yet where it cannot be written."""
+"""Opens the file of `--report` before the run, so that an unwritable one is refused before any change."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bootstrapper.errors import BootstrapperError, ExitCode, UsageError
 from bootstrapper.masking import Masker
 
 _OPTION, _OVERWRITE = "--report", "--overwrite"
-# Between the look and the opening somebody can put a pipe there, or a link to a file that is to be overwritten.
+# A pipe or a link may appear between the check and the opening: do not wait for the one, do not follow the other.
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_BYTES = 64 * 1024 * 1024
 _KEYS = frozenset({"command", "exit_code", "outcome", "steps", "warnings", "plan"})
 
 
 def opened(path: Path, *, overwrite: bool, inputs: Iterable[Path]) -> TextIO:
-    """Empty, to be written to; raises UsageError where it cannot be, or where something else would be lost."""
+    """Opens the report, emptied; raises UsageError if it cannot be written or would replace another file."""
     require_writable(path, overwrite=overwrite, is_ours=_is_report, inputs=inputs)
     try:
         descriptor = os.open(path, _FLAGS, 0o666)
@@ -34,18 +34,18 @@ def opened(path: Path, *, overwrite: bool, inputs: Iterable[Path]) -> TextIO:
             os.ftruncate(descriptor, 0)
         return os.fdopen(descriptor, "w", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"the report {path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"cannot write the report {path}: {error.strerror}") from error
 
 
 def files_read(file: Path, environment: str | None, variables: Mapping[str, str]) -> Iterator[Path]:
-    """The file, its overlay and its env files; read only when they are asked for."""
-    from bootstrapper.config import load  # noqa: PLC0415 - only where something might be replaced
+    """Yields the configuration file, its overlay and its env files; reads them only when iterated."""
+    from bootstrapper.config import load  # noqa: PLC0415 - only if a file might be replaced
 
     yield from load.files_read(file, environment, variables)
 
 
 def report_refusal(error: BaseException, arguments: Sequence[str], masker: Masker) -> None:
-    """Writes the report of a command that was refused for its arguments, before it opened the report itself."""
+    """Writes the report of a command whose arguments were refused before it opened the report itself."""
     ours = failures.known(error)
     path = _named(arguments)
     if ours is None or ours.is_reported or ours.exit_code is not ExitCode.CONFIG or path is None:
@@ -55,7 +55,7 @@ def report_refusal(error: BaseException, arguments: Sequence[str], masker: Maske
     journal = Journal(next((word for word in arguments if not word.startswith("-")), ""))
     journal.error = failures.facts(error, masker)
     with (
-        suppress(BootstrapperError, OSError),  # what was wrong with the command has been said
+        suppress(BootstrapperError, OSError),  # the error of the command itself is already printed
         opened(path, overwrite=_OVERWRITE in arguments, inputs=_files(arguments)) as file,
     ):
         journal.write(file, ours.exit_code, masker)
@@ -76,13 +76,13 @@ def _takes_report(context: click.Context | None) -> bool:
 
 
 def _named(arguments: Sequence[str]) -> Path | None:
-    """What follows the option, read by hand, because click did not come to an end with the arguments."""
+    """Returns the value of `--report`, read without click, which stopped at the wrong argument."""
     found = _values(arguments, _OPTION)
     return Path(found[-1]) if found and found[-1] else None
 
 
 def _files(arguments: Sequence[str]) -> Iterator[Path]:
-    """All that the command might have read: whatever stands among the arguments, and what the file names."""
+    """Yields what the command may have read: every argument, the configuration and the files that it names."""
     environment = next(reversed(_values(arguments, "-e", "--environment")), os.environ.get(ENVIRONMENT_VARIABLE))
     named = _values(arguments, "-f", "--file") or [os.environ.get(FILE_VARIABLE) or str(DEFAULT_FILE)]
     for text in named:
@@ -93,12 +93,12 @@ def _files(arguments: Sequence[str]) -> Iterator[Path]:
 
 
 def _values(arguments: Sequence[str], *options: str) -> list[str]:
-    """Of an option by any of its names, in each form of click's: `-f x`, `-fx`, `-qfx`, `--file x`, `--file=x`."""
+    """Returns the values of an option in all forms of click: `-f x`, `-fx`, `-qfx`, `--file x`, `--file=x`."""
     found = []
     for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         for option in options:
             is_short = not option.startswith("--")
-            # The only flag that may stand before it in one word.
+            # -q is the only flag that may precede it in one word.
             name = f"-{word[1:].lstrip('q')}" if is_short and word.startswith("-q") else word
             if name == option:
                 found.append(following)

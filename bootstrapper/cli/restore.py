@@ -150,7 +150,7 @@ def _shown(
     render = plan_renderer(invocation, asked)
     with restoring.preview(asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (plan, chosen):
         reporter.journal.plan = plan
-        reporter.make_way_for_data()
+        reporter.before_data()
         print_plan(invocation, render.plan(plan))
         yield plan, chosen
 
@@ -165,7 +165,7 @@ def _drop_old(invocation: Invocation, consent: Consent, *, dry_run: bool) -> int
     with Reporter(invocation, "restore --drop-old") as reporter:
         asked = request(invocation, once(reporter.emit))
         database, found = restoring.kept_databases(asked)
-        reporter.make_way_for_data()
+        reporter.before_data()
         for name, size in found.items():
             print_data(f"- database {name} ({show_size(size)})")
         if not found:

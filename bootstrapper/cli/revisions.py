@@ -139,7 +139,7 @@ def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
     """Prints the plan of a downgrade and returns it."""
     render = plan_renderer(invocation, asked)
     plan = reporter.journal.plan = run.plan(asked, "downgrade")
-    reporter.make_way_for_data()
+    reporter.before_data()
     print_plan(invocation, render.plan(plan))
     return plan
 

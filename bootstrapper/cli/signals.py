@@ -1,4 +1,4 @@
-"""Turns a polite request to end into an exception, so that a run rolls back and releases what it holds."""
+"""Turns SIGINT and SIGTERM into exceptions, so that a run rolls back and releases its lock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came. A KeyboardInterrupt, because psycopg cancels the running statement for no other exception."""
+    """Raised by SIGTERM; a KeyboardInterrupt, since psycopg cancels the running statement only for that."""
 
 
 class _Interruption:
-    """The first signal asks, the second insists: then nothing is tidied up, the server does that when we are gone."""
+    """A handler that raises at the first signal and exits at the second; the server then rolls back by itself."""
 
     def __init__(self) -> None:
         self._was_asked = False
@@ -31,7 +31,7 @@ class _Interruption:
 
 @contextmanager
 def interruption_raises() -> Iterator[None]:
-    """Only in the main thread, where Python lets signals be handled."""
+    """Installs the handlers; does nothing outside the main thread, where Python does not allow them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

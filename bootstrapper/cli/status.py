@@ -31,7 +31,7 @@ def status(invocation: Invocation) -> int:
     """Show the state of the database and the last run."""
     with Reporter(invocation, "status") as reporter:
         found = inspection.status(request(invocation, reporter.emit))
-        reporter.make_way_for_data()
+        reporter.before_data()
         mask = invocation.masker.mask
         print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
     if found.errors:  # after everything known was printed

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: lines that stay, and a live view below them while something is under way."""
+"""Prints events to a terminal: permanent lines, and a live view below them while steps run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from bootstrapper.cli.event_text import NAME_WIDTH, Phrase, headline, phrase
-from bootstrapper.cli.output import DIM, harmless, paint, print_message
+from bootstrapper.cli.output import DIM, escaped, paint, print_message
 from bootstrapper.cli.plainlog import warning
 from bootstrapper.events import (
     AttemptFailed,
@@ -26,12 +26,12 @@ from bootstrapper.text import counted, one_line
 if TYPE_CHECKING:
     from bootstrapper.cli.live import LiveView
 
-_REPORTED_LINES = 20  # of what a tool printed, shown when its step failed
+_REPORTED_LINES = 20  # of the output of a tool, printed if its step fails
 _MARKS = {"+": "✓", "x": "✗"}
 
 
 class Terminal:
-    """Starts the live view at the first event that needs it, so that a run with nothing to do never loads rich."""
+    """A printer that starts the live view only at an event that needs it: a no-op run does not import rich."""
 
     def __init__(self, stream: TextIO, *, colour: bool) -> None:
         self._stream = stream
@@ -40,7 +40,7 @@ class Terminal:
         self._reported: deque[str] = deque(maxlen=_REPORTED_LINES)
 
     def emit(self, event: Event) -> None:
-        with suppress(OSError):  # a terminal that went away breaks no run
+        with suppress(OSError):  # a closed terminal does not stop a run
             self._show(event)
 
     def _show(self, event: Event) -> None:
@@ -50,7 +50,7 @@ class Terminal:
             case Warned():
                 for line in warning(event, colour=self._colour):
                     self.say(line)
-            case StepBlocked() if said := phrase(event):  # the step goes on: its moving line stays
+            case StepBlocked() if said := phrase(event):  # the step is still running: its line stays
                 self.say(self._line(said))
             case StepReported():
                 self._reported.append(one_line(event.line))
@@ -63,12 +63,12 @@ class Terminal:
 
     def say(self, text: str) -> None:
         if self._view:
-            self._view.print(harmless(text))
+            self._view.print(escaped(text))
         else:
             print_message(text, self._stream)
 
     def close(self) -> None:
-        """Takes the live view away; what was printed above it stays."""
+        """Removes the live view; the lines above it stay."""
         if self._view:
             with suppress(OSError):
                 self._view.close()
@@ -76,7 +76,7 @@ class Terminal:
 
     def _under_way(self, event: StepStarted | StepProgressed | AttemptFailed | LockAwaited) -> None:
         if self._view is None:
-            from bootstrapper.cli.live import LiveView  # noqa: PLC0415 - a run with nothing to do loads no rich
+            from bootstrapper.cli.live import LiveView  # noqa: PLC0415 - a no-op run does not import rich
 
             self._view = LiveView(self._stream, colour=self._colour)
         match event:

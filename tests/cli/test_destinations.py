@@ -219,7 +219,7 @@ def test_a_report_that_is_lost_is_said_beside_the_error(offline: Project, monkey
     monkeypatch.setattr(Journal, "write", write)
     run = offline.run("plan", "--step", "nots", "--report", "report.json")
     assert run.returncode == 2
-    assert run.stderr.startswith("warning: the report can not be written: No space left on device\nerror: ")
+    assert run.stderr.startswith("warning: cannot write the report: No space left on device\nerror: ")
 
 
 @pytest.mark.parametrize("command", [["backups", "verify"], ["restore", "--yes"]])

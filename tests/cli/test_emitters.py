@@ -42,14 +42,14 @@ def printed(events: Iterable[Event], *, quiet: bool = False) -> list[str]:
 def test_plain_lines_tell_the_run_one_line_an_event() -> None:
     assert printed(RUN) == [
         "apply · 127.0.0.1:5432 · database app · environment development",
-        "wait: attempt 1 failed: connection refused; next try in 250 ms",
+        "wait: attempt 1 failed: connection refused; retrying in 250 ms",
         "wait: ready: PostgreSQL 18.6 (1.5 s)",
         "lock: waiting: held by run 0198 (host web-1, process 7)",
         "lock: entered: direct",
         "backup: not needed: it is empty",
         "migrate: started, 1 change",
         "migrate | Running upgrade  -> 001_initial\\x1b[0m",
-        "migrate: waiting for a lock of process 7 of role app: SELECT 1",
+        "migrate: waiting for a lock held by process 7 of role app: SELECT 1",
         "migrate: ran 001_initial in 350 ms",
         "warning: the seed file is old\\nreally",
         "hint: Have a look at it.",

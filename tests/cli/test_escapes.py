@@ -10,7 +10,7 @@ import pytest
 
 from bootstrapper import errors
 from bootstrapper.cli import failures
-from bootstrapper.cli.output import harmless, print_data, print_message
+from bootstrapper.cli.output import escaped, print_data, print_message
 from bootstrapper.masking import Masker
 from tests.cli.project import Project
 from tests.cli.pseudoterminal import on_terminal
@@ -156,7 +156,7 @@ def test_further_lines_of_an_error_are_lines_and_breaks_within_one_are_not(capsy
 
 
 def test_our_own_colours_stay_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
-    assert harmless("\x1b[31merror:\x1b[0m no\x1b[35m") == "\x1b[31merror:\x1b[0m no\\x1b[35m"
+    assert escaped("\x1b[31merror:\x1b[0m no\x1b[35m") == "\x1b[31merror:\x1b[0m no\\x1b[35m"
     stream = io.StringIO()
     print_message("one\ntwo", stream)
     assert stream.getvalue() == "one\\ntwo\n"

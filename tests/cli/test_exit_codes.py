@@ -240,7 +240,7 @@ def test_a_full_disk_is_said(project: Project) -> None:
             text=True,
         )
     assert run.returncode == 2
-    assert "stdout can not be written" in run.stderr
+    assert "cannot write to stdout" in run.stderr
 
 
 def test_a_terminal_that_knows_only_ascii_is_no_error(project: Project) -> None:

@@ -83,7 +83,7 @@ def test_a_downgrade_that_was_rolled_back_says_so(migrating: Project) -> None:
 def test_a_step_that_was_rolled_back_says_so(project: Project) -> None:
     project.write(HEAD + "  - {uses: sql, with: {statement: SELECT 1/0}, check: never}\n")
     said = project.run("apply").stderr
-    assert "; rolled back, nothing of it stays" in said
+    assert "; rolled back" in said
 
 
 def test_a_statement_outside_a_transaction_says_what_stays(project: Project) -> None:

@@ -52,7 +52,7 @@ def test_a_look_before_a_restore_says_for_whom_it_waits(corner_shop: Shop) -> No
         pid = other.info.backend_pid
         shown = corner_shop.run("restore", "--latest", "--dry-run", "--timeout", f"{at_most(8):.0f}s")
     assert shown.returncode == 7, shown.stderr
-    assert f"restore: waiting for a lock of process {pid} of role postgres" in shown.stderr
+    assert f"restore: waiting for a lock held by process {pid} of role postgres" in shown.stderr
     assert "  blocked by process " in shown.stderr
 
 
