@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
@@ -77,7 +77,8 @@ class Change:
     `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
     name of its source. `unset` names variables that applying this change needs and that have no value here. `count` is
     above 1 where it stands for that many rows of a large fixture, which are not listed. `origin` names the declaration
-    that it comes from, where a step has several, such as a fixture.
+    that it comes from, where a step has several, such as a fixture. `payload` is what the step's `apply` needs to make
+    the change: the step's own data, never shown, serialised or compared.
     """
 
     action: Action
@@ -88,10 +89,13 @@ class Change:
     unset: tuple[str, ...] = ()
     count: int = 1
     origin: str = ""
+    payload: object = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def create(cls, target: str, *, reason: str = "", after: Mapping[str, str | None] | None = None) -> Self:
-        return cls(Action.CREATE, target, reason, after=after or {})
+    def create(
+        cls, target: str, *, reason: str = "", after: Mapping[str, str | None] | None = None, payload: object = None
+    ) -> Self:
+        return cls(Action.CREATE, target, reason, after=after or {}, payload=payload)
 
     @classmethod
     def update(
@@ -101,16 +105,19 @@ class Change:
         reason: str = "",
         before: Mapping[str, str | None] | None = None,
         after: Mapping[str, str | None] | None = None,
+        payload: object = None,
     ) -> Self:
-        return cls(Action.UPDATE, target, reason, before or {}, after or {})
+        return cls(Action.UPDATE, target, reason, before or {}, after or {}, payload=payload)
 
     @classmethod
-    def delete(cls, target: str, *, reason: str = "", before: Mapping[str, str | None] | None = None) -> Self:
-        return cls(Action.DELETE, target, reason, before=before or {})
+    def delete(
+        cls, target: str, *, reason: str = "", before: Mapping[str, str | None] | None = None, payload: object = None
+    ) -> Self:
+        return cls(Action.DELETE, target, reason, before=before or {}, payload=payload)
 
     @classmethod
-    def run(cls, target: str, *, reason: str = "") -> Self:
-        return cls(Action.RUN, target, reason)
+    def run(cls, target: str, *, reason: str = "", payload: object = None) -> Self:
+        return cls(Action.RUN, target, reason, payload=payload)
 
 
 @dataclass(frozen=True)
@@ -257,7 +264,12 @@ class Plan:
         return sum(total(step.changes, action) for step in self.steps)
 
     def to_json(self) -> str:
-        return dumps(asdict(self), default=_json_default)
+        bare = replace(self, steps=tuple(map(_without_payloads, self.steps)))
+        raw = asdict(bare)
+        for step in raw["steps"]:
+            for change in step["changes"]:
+                del change["payload"]
+        return dumps(raw, default=_json_default)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -271,6 +283,10 @@ class Plan:
             return cls(**{**raw, "database": database, "steps": steps, "heads": tuple(raw["heads"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a plan: {error}") from error
+
+
+def _without_payloads(step: PlannedStep) -> PlannedStep:
+    return replace(step, changes=tuple(replace(change, payload=None) for change in step.changes))
 
 
 def _json_default(value: object) -> object:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bootstrapper.plans import Action, Answer, Change, DatabaseIdentity, Deferred, Plan, PlannedStep, State
@@ -25,6 +27,13 @@ PLAN = Plan(
 
 def test_a_plan_survives_the_way_through_json() -> None:
     assert Plan.from_json(PLAN.to_json()) == PLAN
+
+
+def test_the_payload_of_a_change_is_not_shown_and_not_serialised() -> None:
+    loaded = Change.create("users admin", reason="no such row", after={"email": "a@b.c", "age": None}, payload=object())
+    plan = replace(PLAN, steps=(replace(PLAN.steps[1], changes=(loaded,)),))
+    assert "payload" not in plan.to_json() + repr(plan)
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 def test_only_steps_with_changes_are_pending() -> None:
