@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from bootstrapper.config.sensitive import hidden, hidden_words, is_secret_name, is_secret_variable, secrets_in
+from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
+from bootstrapper.config.sensitive import hidden, hidden_words, secrets_in
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tells by names and by places what is secret in a text that a person wrote, and shows the text without it.
+"""Hides the secrets in a text that a person wrote, found by the names and the places they stand at.
 
 Variables stay, since `${NAME}` only says where a secret comes from; their defaults do not.
 """
@@ -8,28 +8,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from functools import cache
 
+from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
 from bootstrapper.masking import MASK
-
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_PASSWORDS = frozenset({"password", "passwords", "passwd", "passphrase", "passcode", "pwd"})
-_SECRETS = frozenset({"secret", "secrets", "salt", "otp", "totp", "credential", "credentials", "apikey", "privatekey"})
-_LAST = frozenset({"token", "tokens", "pass"})
-_ENDINGS = ("password", "passwd", "secret", "token", "apikey")
-_KEYS = frozenset({"api", "private", "secret", "access", "account", "encryption", "signing", "master"})
-FORMS = frozenset({"hash", "hashed", "digest", "encrypted", "value", "sha256"})
-"""Words of names that tell in which form a secret is kept."""
-_ABOUT = frozenset(
-    {
-        *("age", "algorithm", "at", "by", "count", "enabled", "expiry", "expires", "file", "fields", "hint", "id"),
-        *("length", "max", "method", "min", "name", "on", "path", "policy", "required", "scheme", "seconds", "ttl"),
-        *("type", "url", "user", "username", "version"),
-    }
-)
-"""Last words of names that tell something about a secret."""
-_OPEN_KEYS = frozenset({"public", "primary", "foreign", "natural", "unique", "partition", "sort", "cache", "object"})
-_FOLDERS = frozenset({"PWD", "OLDPWD"})  # the shell's
 
 VARIABLE = re.compile(r"\$\{(?P<name>run\.url(?:\+\w+)?|[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}")
 _OPENING = re.compile(r"\$\{[A-Za-z_]\w*:-")
@@ -62,41 +43,6 @@ _NAMED_PLACES = (
     rf"{_NAME_OF_SETTING}\s*=\s*(?P<secret>{_QUOTED}|{_SETTING}+)",
     rf"(?<!\S)--?{_NAME}\s+(?P<secret>{_QUOTED}|(?!-){_ANY}+)",
 )
-
-
-def words(name: str) -> list[str]:
-    """The words of a name in small letters: API_KEY, apiKey and api-key are `api` and `key`."""
-    return [word.lower() for word in _WORDS.findall(name)]
-
-
-def speaks_of_password(name: str) -> bool:
-    return bool(_PASSWORDS & set(words(name)))
-
-
-@cache
-def speaks_of_secret(name: str) -> bool:
-    """Whether a name speaks of a password, a token, a key, or what is made of one: password_hash, API_KEY."""
-    found = words(name) or [name]
-    bare = [word for word in found if word not in FORMS] or found
-    is_key = bare[-1] == "key" and len(bare) > 1 and bare[-2] in _KEYS
-    is_last = bare[-1] in _LAST or bare[-1].endswith(_ENDINGS)
-    return bool((_PASSWORDS | _SECRETS) & set(found)) or is_last or is_key
-
-
-@cache
-def is_secret_name(name: str) -> bool:
-    """Whether what has this name is a secret itself: DB_PASSWORD, not PASSWORD_MIN_LENGTH or TOKEN_FILE."""
-    last = words(name)[-1:]
-    return bool(last) and last[0] not in _ABOUT and speaks_of_secret(name)
-
-
-@cache
-def is_secret_variable(name: str) -> bool:
-    """Whether a variable of this name is a secret: any key is one, that is not said to be public or a database's."""
-    if name in _FOLDERS:
-        return False
-    *before, last = words(name) or [""]
-    return is_secret_name(name) or (last == "key" and bool(before) and before[-1] not in _OPEN_KEYS)
 
 
 def hidden(text: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from bootstrapper.config.sensitive import hidden, hidden_words, is_secret_name, sources
+from bootstrapper.config.secret_names import is_hash_column, is_secret_name, may_be_password
+from bootstrapper.config.sensitive import hidden, hidden_words, sources
 from bootstrapper.engine.secrets import OPEN_KEYS
-from bootstrapper.fixtures.table.hashes import is_hash_column, may_be_password
 from bootstrapper.plugin.evaluate import call_of
 
 _LITERAL = "$literal"  # its argument is the value itself

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bootstrapper.config.document import UnsetVariable, expand
-from bootstrapper.config.sensitive import VARIABLE, is_secret_name, is_secret_variable, secrets_in
+from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
+from bootstrapper.config.sensitive import VARIABLE, secrets_in
 from bootstrapper.masking import Masker
 from bootstrapper.plugin.evaluate import call_of
 from bootstrapper.plugin.step import Value
