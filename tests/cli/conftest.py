@@ -17,7 +17,7 @@ def project(tmp_path: Path, database: str) -> Project:
 
 @pytest.fixture
 def offline(tmp_path: Path) -> Project:
-    """The same, for what needs no database: nothing listens at its address."""
-    made = Project(tmp_path, "postgresql://nobody:hunter2hunter2@127.0.0.1:1/app")
+    """The same project with an address where nothing listens, for tests that do not connect."""
+    made = Project(tmp_path, "postgresql://guest:hunter2hunter2@127.0.0.1:1/app")
     made.write()
     return made

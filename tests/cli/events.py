@@ -1,4 +1,4 @@
-"""One event of each kind, as a run of the sample file would emit them."""
+"""Events of whole runs, as a run of the sample file would emit them."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ FAILED = (
     STARTED,
     StepStarted("migrate", "migrate", 1),
     StepReported("migrate", "syntax error at line 3"),
-    StepFailed("migrate", "the worker said no", 0.2),
+    StepFailed("migrate", "the worker failed", 0.2),
     RunFinished("failed", 0.3),
 )

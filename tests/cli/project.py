@@ -1,4 +1,4 @@
-"""A small project on disk, and the program run on it as a user would."""
+"""A small project on disk, and the program run in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ steps:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a bootstrap.yaml, and the address that its variable DATABASE_URL stands for."""
+    """A folder with a bootstrap.yaml, and the value of DATABASE_URL."""
 
     folder: Path
     url: str
@@ -60,7 +60,7 @@ class Project:
         return [sys.executable, "-m", "bootstrapper", *arguments]
 
     def spawn(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """The program as a process of its own, as a shell starts it."""
+        """Runs the program in a process, as a shell does."""
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -74,7 +74,7 @@ class Project:
         )
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """The same inside this process: no interpreter to start, no modules to load."""
+        """Runs the program in this process, which saves the start of an interpreter."""
         out, err = io.StringIO(), io.StringIO()
         with (
             patch.dict(os.environ, self.variables(variables), clear=True),

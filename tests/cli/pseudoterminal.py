@@ -1,4 +1,4 @@
-"""The program at a terminal, as a person sees it."""
+"""The program in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.waiting import at_most
 
 
 def on_terminal(project: Project, arguments: Sequence[str], typed: bytes = b"", **variables: str) -> tuple[str, int]:
-    """Everything the program wrote to its terminal, and its exit code; `typed` waits in the keyboard's buffer."""
+    """Returns the output of the program and its exit code; `typed` is its input."""
     master, slave = pty.openpty()
     with open(master, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor, not a path
         process = subprocess.Popen(
@@ -31,7 +31,7 @@ def on_terminal(project: Project, arguments: Sequence[str], typed: bytes = b"", 
 
 
 def _read(descriptor: int) -> bytes:
-    """Nothing at the end, which Linux reports as an error of a terminal whose other side is closed."""
+    """Returns nothing at the end, where Linux raises an error because the other side is closed."""
     try:
         return os.read(descriptor, 65536)
     except OSError:

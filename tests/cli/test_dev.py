@@ -1,4 +1,4 @@
-"""The embedded server through the command line: one server for all of it, since starting takes a second."""
+"""Tests of `dev`, with one embedded server for all of them, since starting takes a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMBEDDED = BOOTSTRAP.replace("${DATABASE_URL}", "embedded:server")
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project whose server is not started yet, in a folder with a space in its path."""
+    """A project whose server is not running, in a folder with a space in its path."""
     project = Project(tmp_path_factory.mktemp("a folder"), "")
     project.write(EMBEDDED)
     try:
@@ -25,7 +25,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.run("dev", "stop")
 
 
-SECRET = "hunter2 of the one who starts it"
+SECRET = "hunter2 of the caller"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def started(embedded: Project) -> Project:
     return embedded
 
 
-def test_url_prints_the_url_and_nothing_else(started: Project) -> None:
+def test_url_prints_only_the_url(started: Project) -> None:
     run = started.run("dev", "url")
     assert run.returncode == 0, run.stderr
     (url,) = run.stdout.splitlines()
@@ -51,25 +51,25 @@ def test_start_does_not_print_the_password(started: Project) -> None:
     assert str(password) not in run.stderr
 
 
-def test_the_environment_of_the_server_has_no_secret_of_ours(started: Project) -> None:
+def test_the_environment_of_the_server_does_not_contain_our_secrets(started: Project) -> None:
     pid = (started.folder / "server/data/postmaster.pid").read_text().splitlines()[0]
     environment = Path(f"/proc/{pid}/environ").read_bytes()
     assert b"PATH=" in environment
     assert SECRET.encode() not in environment
 
 
-def test_psql_needs_no_password_and_takes_its_own_options(started: Project) -> None:
+def test_psql_connects_without_a_password_prompt_and_receives_its_options(started: Project) -> None:
     run = started.spawn("dev", "psql", "--", "-At", "-c", "SELECT 6 * 7")
     assert (run.returncode, run.stdout) == (0, "42\n"), run.stderr
 
 
-def test_apply_says_how_to_connect(started: Project) -> None:
+def test_apply_prints_how_to_connect(started: Project) -> None:
     run = started.run("apply")
     assert run.returncode == 0, run.stderr
     assert run.stderr.splitlines()[-1] == "connect: bootstrapper dev psql · URL: bootstrapper dev url"
 
 
-def test_how_to_connect_names_file_and_environment_where_they_are_needed(started: Project) -> None:
+def test_how_to_connect_includes_file_and_environment_if_needed(started: Project) -> None:
     started.write(EMBEDDED + "environments: {development: {}}\n", "other.yaml")
     run = started.run("apply", "-f", "other.yaml", "-e", "development")
     last = run.stderr.splitlines()[-1]
@@ -85,7 +85,7 @@ def test_url_of_a_stopped_server_is_an_error_with_a_hint(started: Project) -> No
     assert "hint: Start it with `bootstrapper dev start`." in run.stderr
 
 
-def test_reset_without_a_person_and_without_yes_is_refused(started: Project) -> None:
+def test_reset_without_a_terminal_and_without_yes_is_refused(started: Project) -> None:
     run = started.spawn("dev", "reset")
     assert run.returncode == 9
     assert "not confirmed" in run.stderr
@@ -93,7 +93,7 @@ def test_reset_without_a_person_and_without_yes_is_refused(started: Project) -> 
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 9), (b"\x04", 9), (b"y\n", 0)])
-def test_reset_asks_a_person_and_no_is_no(started: Project, answer: bytes, code: int) -> None:
+def test_reset_asks_for_confirmation(started: Project, answer: bytes, code: int) -> None:
     shown, ended = on_terminal(started, ["dev", "reset"], answer)
     assert "and all its data? [y/N]" in shown
     assert ended == code
@@ -104,3 +104,11 @@ def test_reset_with_yes_removes_the_data(started: Project) -> None:
     assert started.run("dev", "reset", "--yes").returncode == 0
     assert not (started.folder / "server" / "data" / "PG_VERSION").exists()
     assert started.run("dev", "reset", "--yes").stderr == "nothing to remove: the server does not exist\n"
+
+
+@pytest.mark.smoke
+def test_dev_refuses_a_database_that_is_not_embedded(offline: Project) -> None:
+    run = offline.run("dev", "url")
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert "not embedded" in run.stderr

@@ -1,4 +1,4 @@
-"""Which exit code and which words an exception becomes."""
+"""Tests of error messages and exit codes of exceptions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_exception_has_its_exit_code(error: BaseException, code: ExitCode)
     assert failures.exit_code(error) == code
 
 
-def test_an_error_is_said_without_traceback_and_with_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_printed_with_its_hint_and_without_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     error = caught(lambda: raise_(errors.GuardError("it is protected", hint="Name another.")))
     code = failures.report(error, Masker(), as_json=False, colour=False)
     assert code == ExitCode.GUARDED
@@ -84,7 +84,7 @@ def test_every_problem_of_a_file_has_its_line_and_its_hint(capsys: pytest.Captur
     ]
 
 
-def test_a_bug_comes_with_its_traceback_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_printed_with_its_traceback_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     error = caught(lambda: raise_(ZeroDivisionError(f"password {SECRET} divided")))
     assert failures.report(error, masker(), as_json=False, colour=False) == ExitCode.BUG
     text = capsys.readouterr().err
@@ -113,6 +113,20 @@ def test_a_json_error_of_a_file_lists_its_problems(capsys: pytest.CaptureFixture
     assert said["problems"] == [{"message": "bad", "hint": "Mend it.", "source": "a.yaml:2:3"}]
 
 
-def test_the_word_error_is_red_only_where_colours_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_word_error_is_red_if_colours_are_enabled(capsys: pytest.CaptureFixture[str]) -> None:
     failures.report(errors.UsageError("no"), Masker(), as_json=False, colour=True)
     assert capsys.readouterr().err == "\x1b[31merror:\x1b[0m no\n"
+
+
+def test_a_very_long_line_of_an_error_is_truncated(capsys: pytest.CaptureFixture[str]) -> None:
+    error = errors.StepFailedError("x" * 100_000, hint="y" * 100_000)
+    failures.report(error, Masker(), as_json=False, colour=False)
+    assert len(capsys.readouterr().err) < 5_000
+    failures.report(error, Masker(), as_json=True, colour=False)
+    assert len(capsys.readouterr().err) < 5_000
+
+
+def test_details_of_an_error_are_lines_with_escaped_line_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    error = errors.BackupError("pg_dump failed", details=["one\nerror: forged", "two"])
+    failures.report(error, Masker(), as_json=False, colour=False)
+    assert capsys.readouterr().err == "error: pg_dump failed\n  one\\nerror: forged\n  two\n"

@@ -1,4 +1,4 @@
-"""The help of every command and group, at several widths."""
+"""Tests of the help of every command and group, at several widths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEADINGS = ["Every day", "Database", "Fixtures", "Backups", "Inspect", "Set up"]
 
 
 def paths(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command and group, as the words that name it."""
+    """Yields every command and group as the words that name it."""
     yield words
     if isinstance(command, click.Group):
         context = click.Context(command)

@@ -1,4 +1,4 @@
-"""What a failure advises: what became of it, where things stand, and something that helps."""
+"""Tests of hints: the state after a failure, and what to do."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MIGRATE = "  - {uses: migrate, with: {script_location: migrations, ddl_retries: 
 
 
 def hint_of(error: str) -> str:
-    """That of the error, which comes last."""
+    """Returns the hint of the error, which is the last line."""
     return error.splitlines()[-1].removeprefix("hint: ")
 
 
 @pytest.fixture
 def migrating(project: Project) -> Project:
-    """At its first revision, with a verified backup before each migration."""
+    """A project at its first revision, with a verified backup before each migration."""
     project.write(HEAD + "  - {uses: backup, check: never}\n" + MIGRATE)
     write_env(project.folder)
     write_revision(project.folder, "r1", upgrade=create_table("a"))
@@ -36,7 +36,7 @@ def migrating(project: Project) -> Project:
     return project
 
 
-def test_a_revision_that_was_rolled_back_is_no_reason_to_restore(migrating: Project) -> None:
+def test_the_hint_of_a_rolled_back_revision_does_not_advise_a_restore(migrating: Project) -> None:
     write_revision(migrating.folder, "r2", "r1", upgrade="op.execute('DROP TABLE a')\nop.execute('SELECT broken')")
     done = migrating.run("apply")
     assert done.returncode == ExitCode.FAILED
@@ -45,7 +45,7 @@ def test_a_revision_that_was_rolled_back_is_no_reason_to_restore(migrating: Proj
     )
 
 
-def test_a_lock_that_was_not_free_is_no_reason_to_restore(migrating: Project) -> None:
+def test_the_hint_of_a_lock_timeout_does_not_advise_a_restore(migrating: Project) -> None:
     write_revision(migrating.folder, "r2", "r1", upgrade="op.execute('ALTER TABLE a ADD COLUMN b int')")
     with psycopg.connect(migrating.url) as reader:
         reader.execute("SELECT * FROM a")
@@ -54,12 +54,12 @@ def test_a_lock_that_was_not_free_is_no_reason_to_restore(migrating: Project) ->
     assert "restore" not in done.stderr
 
 
-def test_an_env_py_that_can_not_log_in_any_more_is_no_reason_to_restore(migrating: Project) -> None:
+def test_the_hint_of_a_failed_login_in_env_py_does_not_advise_a_restore(migrating: Project) -> None:
     write_revision(migrating.folder, "r2", "r1", upgrade=create_table("b"))
     env = migrating.folder / "migrations/env.py"
     env.write_text(
         env.read_text()
-        .replace("create_engine(", "create_engine('postgresql+psycopg://nobody:x@'+")
+        .replace("create_engine(", "create_engine('postgresql+psycopg://guest:x@'+")
         .replace(
             'context.config.get_main_option("sqlalchemy.url")',
             'context.config.get_main_option("sqlalchemy.url").partition("@")[2]',
@@ -71,7 +71,7 @@ def test_an_env_py_that_can_not_log_in_any_more_is_no_reason_to_restore(migratin
     )
 
 
-def test_a_downgrade_that_was_rolled_back_says_so(migrating: Project) -> None:
+def test_the_hint_of_a_rolled_back_downgrade_names_the_revision(migrating: Project) -> None:
     file = next((migrating.folder / "migrations/versions").glob("r1*"))
     file.write_text(
         file.read_text().replace("def downgrade():\n    pass", "def downgrade():\n    op.execute('SELECT broken')")
@@ -80,13 +80,13 @@ def test_a_downgrade_that_was_rolled_back_says_so(migrating: Project) -> None:
     assert hint_of(done.stderr).startswith("The downgrade of r1 was rolled back; the database is at r1 as before.")
 
 
-def test_a_step_that_was_rolled_back_says_so(project: Project) -> None:
+def test_a_rolled_back_step_is_printed_as_such(project: Project) -> None:
     project.write(HEAD + "  - {uses: sql, with: {statement: SELECT 1/0}, check: never}\n")
     said = project.run("apply").stderr
     assert "; rolled back" in said
 
 
-def test_a_statement_outside_a_transaction_says_what_stays(project: Project) -> None:
+def test_the_hint_of_a_statement_outside_a_transaction_says_what_is_committed(project: Project) -> None:
     statements = "CREATE TABLE kept (id int); SELECT 1/0"
     project.write(f"{HEAD}  - {{uses: sql, with: {{statement: {statements}, transaction: false}}, check: never}}\n")
     done = project.run("apply")
@@ -94,14 +94,14 @@ def test_a_statement_outside_a_transaction_says_what_stays(project: Project) -> 
     assert "rolled back" not in done.stderr
 
 
-def test_a_program_that_failed_says_what_stays(project: Project) -> None:
+def test_the_hint_of_a_failed_program_says_what_remains(project: Project) -> None:
     project.write(HEAD + "  - {uses: command, with: {run: [sh, -c, exit 3]}, check: never}\n")
     done = project.run("apply")
     assert hint_of(done.stderr).startswith("What it did until then stays; ")
     assert "rolled back" not in done.stderr
 
 
-def test_a_step_that_met_others_is_named_once(project: Project) -> None:
+def test_a_retried_step_is_named_once(project: Project) -> None:
     with psycopg.connect(project.url, autocommit=True) as setup:
         setup.execute("CREATE TABLE a (id int PRIMARY KEY)")
         setup.execute(
@@ -123,13 +123,13 @@ def test_a_step_that_met_others_is_named_once(project: Project) -> None:
         ("postgresql:///x?host=/nowhere", "Start the server, or correct the folder of its socket and the port."),
     ],
 )
-def test_who_is_not_reached_is_told_what_helps(offline: Project, url: str, advice: str) -> None:
+def test_the_hint_for_an_unreachable_server_says_what_to_correct(offline: Project, url: str, advice: str) -> None:
     offline.write(HEAD)
     hint = hint_of(offline.run("wait", "--timeout", "15s", DATABASE_URL=url).stderr)
     assert hint == f"{advice} `timeout` of step 'wait' lets it wait 300 ms."
 
 
-def test_who_finds_all_connections_of_the_role_taken_is_not_told_to_start_the_server(project: Project) -> None:
+def test_the_hint_for_exhausted_connections_is_not_to_start_the_server(project: Project) -> None:
     with psycopg.connect(project.url, autocommit=True) as admin:
         admin.execute("CREATE ROLE without_any LOGIN PASSWORD 'pw' CONNECTION LIMIT 0")
         try:
@@ -143,7 +143,7 @@ def test_who_finds_all_connections_of_the_role_taken_is_not_told_to_start_the_se
     assert hint_of(said.stderr).startswith("Close connections that are not in use, or let the role and the server have")
 
 
-def test_a_plan_says_that_the_role_cannot_create_the_ledger_and_who_can_let_it(project: Project) -> None:
+def test_a_plan_warns_that_the_role_cannot_create_the_ledger_with_the_grant(project: Project) -> None:
     with psycopg.connect(project.url, autocommit=True) as admin:
         admin.execute("CREATE ROLE without_create LOGIN PASSWORD 'pw'")
         try:
@@ -161,6 +161,6 @@ def test_a_plan_says_that_the_role_cannot_create_the_ledger_and_who_can_let_it(p
         assert f'GRANT CREATE ON DATABASE "{database}" TO "without_create"' in said.stderr
 
 
-def test_the_limit_that_ends_the_waiting_is_the_one_that_is_named(offline: Project) -> None:
+def test_the_hint_names_the_limit_that_ended_the_wait(offline: Project) -> None:
     offline.write(HEAD.replace("300ms", "15s"))
     assert "--timeout or `limits`" in hint_of(offline.run("wait", "--timeout", "300ms").stderr)

@@ -1,4 +1,4 @@
-"""Loading a command: no time for garbage then, and as before afterwards."""
+"""Tests of the import of a command on demand."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ print(len(seen), gc.isenabled())
 """
 
 
-def test_a_command_is_loaded_without_collecting_garbage() -> None:
+def test_a_command_is_imported_without_garbage_collection() -> None:
     found = subprocess.run([sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, check=True)
     assert found.stdout == "0 True\n"
 
 
-def test_a_process_that_collects_no_garbage_goes_on_without() -> None:
+def test_disabled_garbage_collection_stays_disabled() -> None:
     gc.disable()
     try:
         group.get_command(click.Context(group), "plan")

@@ -1,4 +1,4 @@
-"""`lock show` and `lock break`, against a run that is in the middle of its work."""
+"""Tests of `lock show` and `lock break` against a running apply."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def holder_of(project: Project) -> dict[str, object] | None:
 
 @pytest.fixture
 def running(project: Project) -> Iterator[subprocess.Popen[str]]:
-    """An apply that sits in its slow step."""
+    """An apply in its slow step."""
     project.write(SLOW)
     process = subprocess.Popen(
         project.command("apply"), cwd=project.folder, env=project.variables(), text=True, stderr=subprocess.PIPE
@@ -61,7 +61,7 @@ def test_a_free_lock_is_shown_as_free(project: Project) -> None:
     assert project.run("lock", "show").stdout == "free\n"
 
 
-def test_show_tells_who_holds_the_lock(project: Project, running: subprocess.Popen[str]) -> None:
+def test_show_prints_the_holder_of_the_lock(project: Project, running: subprocess.Popen[str]) -> None:
     holder = holder_of(project)
     assert holder is not None
     assert holder["pid"] == running.pid
@@ -69,7 +69,7 @@ def test_show_tells_who_holds_the_lock(project: Project, running: subprocess.Pop
     assert holder["connection"] == "active"
 
 
-def test_break_takes_the_lock_from_the_named_run_which_writes_nothing_more(
+def test_break_takes_the_lock_and_the_run_cannot_write_any_more(
     project: Project, running: subprocess.Popen[str]
 ) -> None:
     holder = holder_of(project)
@@ -89,7 +89,7 @@ def test_break_refuses_any_other_run(project: Project, running: subprocess.Popen
     assert running.poll() is None
 
 
-def test_break_takes_the_end_of_a_run_id_too(project: Project, running: subprocess.Popen[str]) -> None:
+def test_break_accepts_the_end_of_a_run_id(project: Project, running: subprocess.Popen[str]) -> None:
     run_id = json.loads(project.run("lock", "show", "--format", "json").stdout)["holder"]["run_id"]
     assert project.run("lock", "break", "0" * 8).returncode == 9
     broken = project.run("lock", "break", run_id[-8:].upper())
@@ -103,7 +103,7 @@ def test_break_of_a_free_lock_is_refused(project: Project) -> None:
     assert "the lock is free" in refused.stderr
 
 
-def test_break_wants_a_run_id(project: Project) -> None:
+def test_break_requires_a_run_id(project: Project) -> None:
     project.write()
     for text in ("everything", "123", ""):
         assert project.run("lock", "break", text).returncode == 2
@@ -123,7 +123,7 @@ COMMAND = SLOW.replace(
 )
 
 
-def test_a_run_whose_lock_is_broken_while_its_program_is_at_work_is_fenced_off_too(project: Project) -> None:
+def test_a_run_whose_lock_is_broken_during_a_program_is_fenced_off(project: Project) -> None:
     project.write(COMMAND)
     process = subprocess.Popen(project.command("apply", "--quiet"), cwd=project.folder, env=project.variables())
     try:
@@ -137,13 +137,13 @@ def test_a_run_whose_lock_is_broken_while_its_program_is_at_work_is_fenced_off_t
         process.wait(at_most(10))
 
 
-def test_show_names_the_step_at_work(project: Project, running: subprocess.Popen[str]) -> None:
+def test_show_prints_the_running_step(project: Project, running: subprocess.Popen[str]) -> None:
     holder = holder_of(project)
     assert holder is not None
     assert holder["step"] == "slow"
 
 
-def test_a_killed_holder_frees_the_lock_although_its_statement_would_go_on(
+def test_a_killed_holder_releases_the_lock_while_its_statement_is_still_running(
     project: Project, running: subprocess.Popen[str]
 ) -> None:
     running.kill()
@@ -155,7 +155,7 @@ def test_a_killed_holder_frees_the_lock_although_its_statement_would_go_on(
 
 @pytest.fixture
 def reader(project: Project) -> Iterator[Project]:
-    """The project with the address of a role that may not read its ledger."""
+    """The project with the address of a role that lacks permission to read its ledger."""
     project.write()
     assert project.run("apply").returncode == 0
     role, parts = f"reader_{uuid7().hex[-12:]}", conninfo_to_dict(project.url)
@@ -170,7 +170,7 @@ def role_of(project: Project) -> str:
 
 
 @pytest.mark.parametrize("command", [("lock", "show"), ("lock", "break", "01a207f113ab"), ("history",)])
-def test_a_role_that_cannot_read_the_ledger_is_told_so(reader: Project, command: tuple[str, ...]) -> None:
+def test_a_role_that_cannot_read_the_ledger_gets_a_hint(reader: Project, command: tuple[str, ...]) -> None:
     ended = reader.run(*command)
     role = role_of(reader)
     assert (ended.returncode, ended.stdout) == (6, "")
@@ -178,7 +178,7 @@ def test_a_role_that_cannot_read_the_ledger_is_told_so(reader: Project, command:
     assert f"hint: Name it in the file, `ledger: {{grant_to: [{role}]}}`" in ended.stderr
 
 
-def test_status_calls_unknown_what_the_role_cannot_read(reader: Project) -> None:
+def test_status_is_unknown_if_the_role_cannot_read_the_ledger(reader: Project) -> None:
     ended = reader.run("status")
     assert ended.returncode == 6
     assert "last run: unknown\n" in ended.stdout
@@ -187,9 +187,7 @@ def test_status_calls_unknown_what_the_role_cannot_read(reader: Project) -> None
     assert (told["knows_ledger"], told["errors"][0]["exit_code"]) == (False, 6)
 
 
-def test_a_role_that_is_named_later_may_read_the_ledger_after_the_next_run_that_writes(
-    reader: Project, project: Project
-) -> None:
+def test_a_role_added_to_grant_to_can_read_the_ledger_after_the_next_run(reader: Project, project: Project) -> None:
     role = role_of(reader)
     project.write(BOOTSTRAP.replace("steps:", f"ledger: {{grant_to: [{role}]}}\nsteps:"))
     with psycopg.connect(project.url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""`pull`: from a live database to a file that says the same."""
+"""Tests of `pull`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CREATE TABLE users (id serial PRIMARY KEY, email text NOT NULL UNIQUE, tenant_id
     password_hash text NOT NULL, bio text);
 INSERT INTO tenants (slug) VALUES ('acme');
 INSERT INTO users (email, tenant_id, password_hash, bio)
-    SELECT 'a@x.org', id, 'hunter2hunter2', '${HOME} is no variable' FROM tenants;
+    SELECT 'a@x.org', id, 'hunter2hunter2', '${HOME} is not a variable' FROM tenants;
 """
 SHOWN = """\
 fixtures:
@@ -37,7 +37,7 @@ fixtures:
     rows:
       - email: a@x.org
         tenant_id: {$ref: tenants.acme}
-        bio: '$${HOME} is no variable'
+        bio: '$${HOME} is not a variable'
 """
 
 
@@ -56,7 +56,7 @@ def test_the_fixtures_are_the_only_thing_on_stdout(live: Project) -> None:
     assert run.stderr.splitlines()[-1] == "pulled 2 rows of 2 fixtures"
 
 
-def test_what_was_pulled_leaves_nothing_to_do(live: Project) -> None:
+def test_pulled_fixtures_leave_nothing_to_do(live: Project) -> None:
     for mode in ("create", "update"):
         live.write(HEAD)
         text = live.run("pull", "users", "tenants", "--mode", mode).stdout
@@ -65,18 +65,18 @@ def test_what_was_pulled_leaves_nothing_to_do(live: Project) -> None:
         assert plan.returncode == 0, plan.stdout + plan.stderr
 
 
-def test_the_fixtures_that_the_file_declares_do_not_matter(live: Project) -> None:
+def test_pull_ignores_the_fixtures_in_the_file(live: Project) -> None:
     live.write(HEAD + "fixtures: {users: {key: [nothing], file: nowhere.csv}}\n")
     assert live.run("pull", "users", "tenants").stdout == SHOWN
 
 
-def test_pull_leaves_no_trace_in_the_database(live: Project) -> None:
+def test_pull_does_not_write_to_the_database(live: Project) -> None:
     assert live.run("pull", "users", "tenants").returncode == 0
     with psycopg.connect(live.url) as connection:
         assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'bootstrapper'").fetchall() == []
 
 
-def test_a_file_is_written_once_and_overwritten_by_the_option_alone(live: Project) -> None:
+def test_an_existing_file_is_overwritten_only_with_the_option(live: Project) -> None:
     (live.folder / "made").mkdir()
     first = live.run("pull", "tenants", "-o", "made/tenants.yaml")
     assert (first.returncode, first.stdout) == (0, "")
@@ -92,7 +92,7 @@ def test_a_file_is_written_once_and_overwritten_by_the_option_alone(live: Projec
     assert [path.name for path in file.parent.iterdir()] == ["tenants.yaml"]
 
 
-def test_large_tables_go_into_the_folder(live: Project) -> None:
+def test_large_tables_are_written_to_the_folder(live: Project) -> None:
     run = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
     assert "file: seeds/tenants.csv" in run.stdout
     assert (live.folder / "seeds" / "tenants.csv").read_text() == 'slug\n"acme"\n'
@@ -101,7 +101,7 @@ def test_large_tables_go_into_the_folder(live: Project) -> None:
     assert again.stdout == ""
 
 
-def test_every_table_that_can_not_be_pulled_is_named_in_one_go(live: Project) -> None:
+def test_every_missing_table_is_named_at_once(live: Project) -> None:
     run = live.run("pull", "user", "tenant")
     assert run.returncode == 2
     assert [line for line in run.stderr.splitlines() if line.startswith(("error", "hint"))] == [
@@ -112,20 +112,20 @@ def test_every_table_that_can_not_be_pulled_is_named_in_one_go(live: Project) ->
     ]
 
 
-def test_pull_wants_a_table(offline: Project) -> None:
+def test_pull_requires_a_table(offline: Project) -> None:
     run = offline.run("pull")
     assert run.returncode == 2
     assert "TABLE..." in run.stderr
 
 
-def test_a_database_that_can_not_be_reached_is_told_as_by_any_command(offline: Project) -> None:
+def test_pull_from_an_unreachable_database_exits_with_5(offline: Project) -> None:
     offline.write(HEAD.replace("{uses: wait}, ", ""))
     run = offline.run("pull", "users", "--timeout", "1s")
     assert run.returncode == 5
     assert "hunter2" not in run.stderr
 
 
-def test_a_folder_that_can_not_be_written_to_is_an_error(live: Project) -> None:
+def test_an_unwritable_folder_is_an_error(live: Project) -> None:
     live.write("a file", "seeds")
     run = live.run("pull", "tenants", "--into", "seeds", "--inline", "0")
     assert run.returncode == 2

@@ -1,4 +1,4 @@
-"""No way out of the program shows a secret: streams, reports, plans for reviewers, the ledger, the configuration."""
+"""Tests that no output reveals a secret: streams, reports, plans, the ledger, the configuration."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ledger(project: Project) -> str:
 
 
 def everything(project: Project, *arguments: str, **variables: str) -> str:
-    """All that an apply tells, in each form, and what it leaves behind."""
+    """Returns all output of plan and apply in each format, the report, the history and the ledger."""
     given = {**VARIABLES, **variables}
     said = ""
     for options in (["--format", "markdown"], ["--format", "json", "--log-format", "json"], []):
@@ -65,7 +65,7 @@ def test_the_arguments_of_a_program_are_shown_with_the_names_of_their_variables(
     assert "echo --token=${APP_TOKEN} --password ${APP_PASSWORD}" in said
 
 
-def test_a_password_that_stands_in_a_statement_itself_is_not_shown(project: Project) -> None:
+def test_a_password_in_a_statement_is_not_shown(project: Project) -> None:
     file_of(
         project, "{uses: sql, with: {statement: \"SELECT 'CREATE ROLE a PASSWORD ''x''', 'hunter2'\"}, check: never}"
     )
@@ -76,7 +76,7 @@ def test_a_password_that_stands_in_a_statement_itself_is_not_shown(project: Proj
     assert "CREATE ROLE a PASSWORD '***'" in said
 
 
-def test_a_program_that_prints_its_environment_shows_no_secret(project: Project) -> None:
+def test_a_program_that_prints_its_environment_does_not_reveal_secrets(project: Project) -> None:
     file_of(project, "{uses: command, with: {run: [sh, -c, 'env; exit 3'], env: {OTHER: '${APP_KEY}'}}, check: never}")
     said = everything(project)
     assert secrets_in(said) == []
@@ -86,7 +86,7 @@ def test_a_program_that_prints_its_environment_shows_no_secret(project: Project)
     assert "PIN_SECRET=***" in said
 
 
-def test_a_secret_that_is_echoed_line_by_line_is_hidden_in_each(project: Project) -> None:
+def test_a_secret_printed_line_by_line_is_masked_in_each_line(project: Project) -> None:
     step = """\
 uses: command
     with: {run: [sh, -c, 'printf "%s\\n" "$PEM"'], env: {PEM: {$env: {name: PEM, secret: true}}}}
@@ -104,7 +104,7 @@ CASTS = {
 
 
 @pytest.mark.parametrize("case", CASTS)
-def test_what_the_server_quotes_of_a_secret_is_left_out(project: Project, case: str) -> None:
+def test_a_secret_quoted_by_the_server_is_masked(project: Project, case: str) -> None:
     file_of(project, CASTS[case])
     said = everything(project, QUOTED_SECRET="it's hunter2")
     assert "SQLSTATE" in said
@@ -114,7 +114,7 @@ def test_what_the_server_quotes_of_a_secret_is_left_out(project: Project, case: 
 @pytest.mark.parametrize(
     "cell", ["{$file: secret.txt}", "{$env: PLAIN}", "'${PLAIN}'", "{$env: {name: PLAIN, secret: true}}"]
 )
-def test_what_the_server_quotes_of_a_value_that_is_not_in_the_file_is_left_out(project: Project, cell: str) -> None:
+def test_a_value_from_outside_the_file_quoted_by_the_server_is_masked(project: Project, cell: str) -> None:
     with psycopg.connect(project.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE a (id int PRIMARY KEY, number int)")
     (project.folder / "secret.txt").write_text(f"{SECRET}\n")
@@ -124,7 +124,7 @@ def test_what_the_server_quotes_of_a_value_that_is_not_in_the_file_is_left_out(p
     assert secrets_in(said) == []
 
 
-def test_what_the_server_quotes_of_a_value_that_the_file_has_is_shown(project: Project) -> None:
+def test_a_value_in_the_file_quoted_by_the_server_is_shown(project: Project) -> None:
     with psycopg.connect(project.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE a (id int PRIMARY KEY, number int)")
     file_of(project, "uses: seed", more="fixtures: {a: {key: [id], rows: [{id: 1, number: seven}]}}\n")
@@ -149,17 +149,17 @@ fixtures:
 """
 
 
-def test_a_cell_that_is_named_like_a_secret_is_shown_by_its_source(project: Project) -> None:
+def test_a_cell_of_a_column_named_like_a_secret_is_shown_by_its_source(project: Project) -> None:
     table = "CREATE TABLE keys (id int PRIMARY KEY, api_key text, token text, pin text, body text)"
     with psycopg.connect(project.url, autocommit=True) as connection:
         connection.execute(table)
         connection.execute("INSERT INTO keys VALUES (1, 'an older key', 'x', 'y', 'z')")
     (project.folder / "key.txt").write_text("key 99 of a file")
-    (project.folder / "body.txt").write_text("what all may read")
+    (project.folder / "body.txt").write_text("public text")
     file_of(project, "uses: seed", more=CELLS)
     for options in (["--format", "markdown"], ["--format", "json"], []):
         planned = project.run("plan", *options, **VARIABLES).stdout
-        assert "what all may read" in planned
+        assert "public text" in planned
         assert "$APP_TOKEN" in planned
         for secret in ("key 99", "older key", "tok/en+1234", "wrong"):
             assert secret not in planned
@@ -169,7 +169,7 @@ def test_a_cell_that_is_named_like_a_secret_is_shown_by_its_source(project: Proj
     assert found == ("key 99 of a file", "tok/en+1234", "wrong")
 
 
-def test_a_revision_that_fails_over_a_secret_does_not_show_it(migrating: Project) -> None:
+def test_a_revision_that_fails_on_a_secret_does_not_reveal_it(migrating: Project) -> None:
     statement = "SELECT CAST(left(:x, 7) AS int)"
     reading = f"import os\nop.get_bind().execute(sa.text('{statement}'), {{'x': os.environ['APP_PASSWORD']}})"
     write_revision(migrating.folder, "first", upgrade=reading)
@@ -178,7 +178,7 @@ def test_a_revision_that_fails_over_a_secret_does_not_show_it(migrating: Project
     assert secrets_in(said) == []
 
 
-def test_an_env_py_that_prints_its_environment_shows_no_secret(migrating: Project) -> None:
+def test_an_env_py_that_prints_its_environment_does_not_reveal_secrets(migrating: Project) -> None:
     write_env(migrating.folder, "import os\nprint(*os.environ.items(), sep=chr(10))\n" + ENV)
     write_revision(migrating.folder, "first")
     said = everything(migrating)
@@ -186,7 +186,7 @@ def test_an_env_py_that_prints_its_environment_shows_no_secret(migrating: Projec
     assert secrets_in(said) == []
 
 
-def test_a_plugin_that_fails_to_import_over_a_secret_does_not_show_it(project: Project) -> None:
+def test_a_plugin_whose_import_fails_on_a_secret_does_not_reveal_it(project: Project) -> None:
     project.write(
         "import os\nraise ValueError(os.environ['APP_PASSWORD'], 'it is', os.environ['PIN_SECRET'])\n", "p/x.py"
     )
@@ -196,7 +196,7 @@ def test_a_plugin_that_fails_to_import_over_a_secret_does_not_show_it(project: P
     assert "ValueError: ('***', 'it is', '***')" in done.stderr
 
 
-def test_a_password_that_is_a_word_tears_no_hole_into_a_sentence(project: Project) -> None:
+def test_a_password_that_is_a_common_word_is_not_masked_in_a_message(project: Project) -> None:
     url = project.url.replace("correct%20horse", "wrong")
     done = project.run("plan", DATABASE_URL=url)
     assert done.returncode == 6
@@ -204,7 +204,7 @@ def test_a_password_that_is_a_word_tears_no_hole_into_a_sentence(project: Projec
     assert "***" not in done.stderr
 
 
-def test_a_password_that_is_the_name_of_the_database_hides_no_name(project: Project) -> None:
+def test_a_password_equal_to_the_name_of_the_database_does_not_mask_the_name(project: Project) -> None:
     name = project.url.rpartition("/")[2]
     done = project.run("plan", DATABASE_URL=project.url.replace("correct%20horse", name))
     assert f"database {name}" in done.stderr
@@ -224,7 +224,7 @@ steps:
 """
 
 
-def test_config_show_has_no_secret(offline: Project) -> None:
+def test_config_show_masks_secrets(offline: Project) -> None:
     offline.write(CONFIG)
     shown = offline.run("config", "show").stdout
     assert "s3cr" not in shown
@@ -247,12 +247,12 @@ def test_config_show_has_no_secret(offline: Project) -> None:
         "{host: h, password: {$literal: s3cret}}",
     ],
 )
-def test_config_show_hides_the_password_however_it_is_written(offline: Project, database: str) -> None:
+def test_config_show_masks_the_password_in_every_notation(offline: Project, database: str) -> None:
     offline.write(f"version: 1\ndatabase: {database}\nsteps: [uses: wait]\n")
     assert "s3cr" not in offline.run("config", "show").stdout
 
 
-def test_the_json_error_is_rid_of_secrets(project: Project) -> None:
+def test_the_json_error_does_not_contain_secrets(project: Project) -> None:
     file_of(project, CASTS["statement"])
     done = project.run("apply", "--log-format", "json", **VARIABLES)
     assert json.loads(done.stderr.splitlines()[-1])["exit_code"] == 1

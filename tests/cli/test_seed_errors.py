@@ -1,4 +1,4 @@
-"""What is wrong with seed data, as a user meets it: one error with its place, an exit code, and no secret anywhere."""
+"""Tests of errors in seed data: one error with its position, an exit code, and no secret in any output."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def execute(project: Project, statement: str) -> list[tuple[object, ...]]:
 
 
 def require_one_error(done: CompletedProcess[str], place: str, *words: str) -> None:
-    """One error at the place, that says the words; no traceback, and no secret in any output."""
+    """Requires one error at the place with the words, no traceback, and no secret in any output."""
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stdout + done.stderr
     assert done.stderr.count("error: ") == 1, done.stderr
@@ -56,7 +56,7 @@ def require_one_error(done: CompletedProcess[str], place: str, *words: str) -> N
         ("age: -1", 7, ("users.admin", "users_age_check", "23514")),
     ],
 )
-def test_a_row_that_can_not_be_written_is_told_with_its_place(
+def test_a_refused_row_is_an_error_with_its_position(
     project: Project, row: str, column: int, words: tuple[str, ...]
 ) -> None:
     execute(project, USERS)
@@ -67,7 +67,7 @@ def test_a_row_that_can_not_be_written_is_told_with_its_place(
     assert execute(project, "SELECT count(*) FROM users") == [(0,)]
 
 
-def test_a_missing_table_is_told_with_the_one_that_was_meant(project: Project) -> None:
+def test_a_missing_table_is_an_error_with_the_nearest_name(project: Project) -> None:
     execute(project, USERS.replace("users", "usres"))
     project.write(FILE.replace("ROW", "age: 1"))
     done = project.run("apply")
@@ -76,7 +76,7 @@ def test_a_missing_table_is_told_with_the_one_that_was_meant(project: Project) -
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_keys_that_the_database_takes_for_one_are_told_with_both_places(project: Project, command: str) -> None:
+def test_keys_equal_in_the_database_are_an_error_with_both_positions(project: Project, command: str) -> None:
     execute(project, "CREATE TABLE users (id int PRIMARY KEY)")
     project.write(FILE.replace("[email]", "[id]").replace("{email: a@b, ROW}", "{id: 7}\n      other: {id: '07'}"))
     done = project.run(command)
@@ -84,7 +84,7 @@ def test_keys_that_the_database_takes_for_one_are_told_with_both_places(project:
     require_one_error(done, "bootstrap.yaml:10:7", "the key stands twice in fixture users", "bootstrap.yaml:9:7")
 
 
-def test_a_line_of_a_file_is_named(project: Project) -> None:
+def test_an_error_in_a_csv_file_has_its_line(project: Project) -> None:
     execute(project, USERS)
     project.write("email,age\na@b,1\nc@d,${AGE}\n", "users.csv")
     project.write(FILE.partition("    rows:")[0] + "    file: users.csv\n")
@@ -100,7 +100,7 @@ def test_a_line_of_a_file_is_named(project: Project) -> None:
         "BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION rewrite()",
     ],
 )
-def test_a_trigger_that_swallows_or_rewrites_a_row_is_no_success(project: Project, trigger: str) -> None:
+def test_a_trigger_that_drops_or_rewrites_a_row_fails_the_step(project: Project, trigger: str) -> None:
     execute(
         project,
         f"""{USERS};
@@ -136,7 +136,7 @@ BAD_SECRETS = {
 
 @pytest.mark.parametrize("output", [(), ("--format", "json"), ("--log-format", "json")], ids=" ".join)
 @pytest.mark.parametrize("case", BAD_SECRETS)
-def test_a_secret_that_is_refused_is_not_shown(project: Project, case: str, output: tuple[str, ...]) -> None:
+def test_a_refused_secret_is_not_shown(project: Project, case: str, output: tuple[str, ...]) -> None:
     row, setup = BAD_SECRETS[case]
     execute(project, f"{USERS}; {setup.format(SECRET)}")
     project.write(FILE.replace("ROW", row))
@@ -149,7 +149,7 @@ def test_a_secret_that_is_refused_is_not_shown(project: Project, case: str, outp
 
 
 @pytest.mark.parametrize("output", [(), ("--format", "json"), ("--format", "markdown")], ids=" ".join)
-def test_secrets_that_are_written_changed_or_deleted_are_not_shown(project: Project, output: tuple[str, ...]) -> None:
+def test_written_changed_and_deleted_secrets_are_not_shown(project: Project, output: tuple[str, ...]) -> None:
     execute(project, USERS)
     old = SECRET.replace("value", "older")
     execute(project, f"INSERT INTO users (email, token) VALUES ('a@b', '{old}'), ('gone', '{old}2')")
@@ -161,7 +161,7 @@ def test_secrets_that_are_written_changed_or_deleted_are_not_shown(project: Proj
     assert execute(project, "SELECT email, token FROM users") == [("a@b", SECRET)]
 
 
-def test_an_error_in_json_has_its_place(project: Project) -> None:
+def test_an_error_in_json_has_its_position(project: Project) -> None:
     execute(project, USERS)
     project.write(FILE.replace("ROW", "age: old"))
     done = project.run("apply", "--format", "json")

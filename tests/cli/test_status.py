@@ -1,4 +1,4 @@
-"""`status` says all that it knows, whatever else is wrong."""
+"""Tests of `status`, which prints everything known even if an error remains."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from bootstrapper.builtin.steps import backup
 from bootstrapper.errors import ClientToolsError
 from tests.cli.project import Project
+from tests.cli.pseudoterminal import on_terminal
 from tests.migrations.projects import create_table, write_env, write_revision
 
 BOOTSTRAP = """\
@@ -31,7 +32,7 @@ fixtures:
 
 @pytest.fixture
 def migrated(project: Project) -> Project:
-    """At revision first, with both rows."""
+    """A project at revision first, with both rows."""
     project.write(BOOTSTRAP)
     write_env(project.folder)
     write_revision(project.folder, "first", upgrade=create_table("notes"))
@@ -41,7 +42,7 @@ def migrated(project: Project) -> Project:
 
 
 def line_of(shown: str, step: str) -> str:
-    """What stands about a step, each blank once."""
+    """Returns the line of a step, with single spaces."""
     (line,) = [line for line in shown.splitlines() if line[2:].startswith(f"{step} ")]
     return " ".join(line.split())
 
@@ -51,7 +52,7 @@ def execute(project: Project, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def test_it_names_what_is_pending(migrated: Project) -> None:
+def test_status_lists_pending_changes(migrated: Project) -> None:
     for number in range(2, 9):
         before = "first" if number == 2 else f"r{number - 1}"
         write_revision(migrated.folder, f"r{number}", before)
@@ -61,7 +62,7 @@ def test_it_names_what_is_pending(migrated: Project) -> None:
     assert "notes two" in shown
 
 
-def test_after_a_failure_it_gives_the_reason_in_one_line(migrated: Project) -> None:
+def test_status_after_a_failure_prints_the_reason_in_one_line(migrated: Project) -> None:
     write_revision(migrated.folder, "second", "first", upgrade="op.execute('SELECT broken')")
     assert migrated.run("apply").returncode == 1
     shown = migrated.run("status", COLUMNS="500").stdout
@@ -71,7 +72,7 @@ def test_after_a_failure_it_gives_the_reason_in_one_line(migrated: Project) -> N
     assert "revision second" in shown.partition("last run:")[0]
 
 
-def test_with_two_heads_it_says_all_else_and_then_the_error(migrated: Project) -> None:
+def test_status_with_two_heads_prints_the_other_steps_and_then_the_error(migrated: Project) -> None:
     write_revision(migrated.folder, "left", "first")
     write_revision(migrated.folder, "right", "first")
     done = migrated.run("status")
@@ -83,7 +84,7 @@ def test_with_two_heads_it_says_all_else_and_then_the_error(migrated: Project) -
     assert done.stderr.splitlines()[-2].endswith("there are 2 heads: left, right")
 
 
-def test_ahead_it_says_which_run_brought_the_revision(migrated: Project) -> None:
+def test_status_names_the_run_that_applied_an_unknown_revision(migrated: Project) -> None:
     file = write_revision(migrated.folder, "second", "first")
     assert migrated.run("apply").returncode == 0
     file.unlink()
@@ -97,7 +98,7 @@ def test_ahead_it_says_which_run_brought_the_revision(migrated: Project) -> None
     assert [step["state"] for step in as_data["plan"]["steps"]][3] == "unknown"
 
 
-def test_without_a_ledger_nobody_can_say_who_brought_it(migrated: Project) -> None:
+def test_status_without_a_ledger_prints_an_unknown_revision_without_its_run(migrated: Project) -> None:
     execute(migrated, "UPDATE alembic_version SET version_num = 'strange'")
     execute(migrated, "DROP SCHEMA bootstrapper CASCADE")
     done = migrated.run("status")
@@ -106,7 +107,7 @@ def test_without_a_ledger_nobody_can_say_who_brought_it(migrated: Project) -> No
     assert "last run: none" in done.stdout
 
 
-def test_it_needs_no_pg_dump(migrated: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_does_not_require_pg_dump(migrated: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> None:
         raise ClientToolsError("pg_dump", 18, (), ("PATH",))
 
@@ -116,7 +117,7 @@ def test_it_needs_no_pg_dump(migrated: Project, monkeypatch: pytest.MonkeyPatch)
     assert (done.returncode, "no pg_dump" in done.stderr) == (0, False)
 
 
-def test_it_needs_no_primary(migrated: Project) -> None:
+def test_status_does_not_require_a_primary(migrated: Project) -> None:
     name = migrated.url.rpartition("/")[2]
     execute(migrated, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     assert migrated.run("plan", "--timeout", "300ms").returncode == 5
@@ -125,10 +126,39 @@ def test_it_needs_no_primary(migrated: Project) -> None:
     assert line_of(done.stdout, "migrate").startswith("= migrate done")
 
 
-def test_what_the_server_refuses_of_one_step_leaves_the_others_to_be_told(migrated: Project) -> None:
+def test_status_prints_the_other_steps_if_one_check_fails(migrated: Project) -> None:
     step = "  - {uses: sql, with: {statement: SELECT 1}, check: {sql: SELECT 1/0}}\n"
     migrated.write(BOOTSTRAP.replace("  - uses: seed\n", f"{step}  - uses: seed\n"))
     done = migrated.run("status", COLUMNS="200")
     assert done.returncode == 1
     assert line_of(done.stdout, "sql") == "? sql unknown: check sql can not be asked: division by zero (SQLSTATE 22012)"
     assert line_of(done.stdout, "seed") == "= seed done: as declared"
+
+
+@pytest.mark.smoke
+def test_status_prints_the_last_run_and_the_lock(project: Project) -> None:
+    assert "last run: none" in project.run("status").stdout
+    project.run("apply")
+    text = project.run("status").stdout
+    assert "last run: number 1, apply, done" in text
+    assert "lock: free" in text
+    assert text.rstrip().endswith("Nothing to do.")
+
+
+@pytest.mark.smoke
+def test_status_keeps_its_columns_on_a_narrow_terminal(project: Project) -> None:
+    assert project.run("apply").returncode == 0
+    lines = on_terminal(project, ["status", "--no-color"], COLUMNS="50")[0].splitlines()
+    shown = lines[lines.index("sample") :]
+    assert [line for line in shown[2:] if len(line) > 50] == []
+    notes = next(number for number, line in enumerate(shown) if line.startswith("= notes (sql)"))
+    assert shown[notes + 1] == " " * 20 + "exists"
+
+
+@pytest.mark.smoke
+def test_status_as_json_has_the_same_facts(project: Project) -> None:
+    project.run("apply")
+    said = json.loads(project.run("status", "--format", "json").stdout)
+    assert said["last_run"]["command"] == "apply"
+    assert said["holder"] is None
+    assert said["plan"]["name"] == "sample"

@@ -1,4 +1,4 @@
-"""The run's own address, for programs that want it in another variable or for another driver."""
+"""Tests of `url` and of `${run.url}`, the address for programs that read another variable or use another driver."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def printing(name: str, env: str) -> str:
     return f"{HEAD}  - {{uses: command, with: {{run: {run}, env: {{{env}}}}}, check: never}}\n"
 
 
-def test_the_url_of_any_database_is_printed_and_nothing_else(project: Project) -> None:
+def test_url_prints_only_the_url(project: Project) -> None:
     done = project.run("url")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{project.url}\n", "")
 
@@ -43,7 +43,7 @@ def test_the_url_for_a_driver_is_one_that_sqlalchemy_reads(project: Project, dri
     assert Target.from_url(printed).parameters == Target.from_url(project.url).parameters
 
 
-def test_a_driver_that_nobody_knows_is_bad_usage(offline: Project) -> None:
+def test_an_unknown_driver_is_a_usage_error(offline: Project) -> None:
     assert offline.run("url", "--driver", "odbc").returncode == 2
 
 
@@ -58,7 +58,7 @@ def test_the_embedded_server_is_started_for_its_url(offline: Project) -> None:
         offline.run("dev", "stop")
 
 
-def test_a_project_with_a_prefix_of_its_own_migrates_unchanged(project: Project) -> None:
+def test_an_env_py_that_reads_its_own_variable_migrates_unchanged(project: Project) -> None:
     write_env(project.folder, NEEDS_OWN_VARIABLE)
     write_revision(project.folder, "first", upgrade=create_table("a"))
     step = '{uses: migrate, with: {script_location: migrations, env: {SHOP_DATABASE: "${run.url+psycopg}"}}}'
@@ -69,7 +69,7 @@ def test_a_project_with_a_prefix_of_its_own_migrates_unchanged(project: Project)
     assert project.run("plan").stdout.endswith("Nothing to do.\n")
 
 
-def test_a_scratch_database_is_handed_over_where_a_schema_is_compared(project: Project) -> None:
+def test_the_url_is_that_of_the_scratch_database_in_a_schema_comparison(project: Project) -> None:
     write_env(project.folder, NEEDS_OWN_VARIABLE)
     write_revision(project.folder, "first", upgrade=create_table("a"))
     with psycopg.connect(project.url, autocommit=True) as connection:
@@ -80,7 +80,7 @@ def test_a_scratch_database_is_handed_over_where_a_schema_is_compared(project: P
     assert done.returncode == 0, done.stderr
 
 
-def test_a_program_gets_the_url_in_the_variable_that_it_reads(project: Project) -> None:
+def test_a_program_receives_the_url_in_its_own_variable(project: Project) -> None:
     project.write(printing("SHOP_URL", 'SHOP_URL: "x=${run.url+asyncpg}"'))
     done = project.run("apply")
     address = project.url.partition("@")[2]
@@ -88,7 +88,7 @@ def test_a_program_gets_the_url_in_the_variable_that_it_reads(project: Project) 
     assert "correct" not in done.stderr
 
 
-def test_text_that_only_looks_like_it_stays_as_it_is(project: Project) -> None:
+def test_an_escaped_placeholder_and_a_value_are_not_replaced(project: Project) -> None:
     project.write(printing("A", 'A: "$${run.url} ${B}"'))
     done = project.run("apply", B="${run.url}")
     assert "command | ${run.url} ${run.url}\n" in done.stderr
@@ -106,7 +106,7 @@ def test_text_that_only_looks_like_it_stays_as_it_is(project: Project) -> None:
         ('{uses: command, with: {run: a, env: {A: "${run.url:-x}"}}, check: never}', "followed by no variable name"),
     ],
 )
-def test_elsewhere_it_is_an_error_with_its_place(offline: Project, step: str, said: str) -> None:
+def test_the_placeholder_outside_env_is_an_error_with_its_position(offline: Project, step: str, said: str) -> None:
     offline.write(f"{HEAD}  - {step}\n")
     done = offline.run("validate")
     assert done.returncode == 2
@@ -114,7 +114,7 @@ def test_elsewhere_it_is_an_error_with_its_place(offline: Project, step: str, sa
     assert done.stderr.startswith("error: bootstrap.yaml:6:")
 
 
-def test_a_shell_takes_the_url_for_any_program(project: Project) -> None:
+def test_a_shell_passes_the_url_to_any_program(project: Project) -> None:
     script = (
         f'DATABASE_URL=$({sys.executable} -m bootstrapper url) && test -n "$DATABASE_URL" && printf %s "$DATABASE_URL"'
     )

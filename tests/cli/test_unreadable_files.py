@@ -1,4 +1,4 @@
-"""Pipes, and names that no file can have, wherever the file names another file: one error, at once."""
+"""Tests that a pipe or a too long name in the configuration is one error, without waiting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REVISION = 'revision = "a"\ndown_revision = None\n'
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    """One that `validate` reads, which connects to nothing."""
+    """A project for `validate`, which does not connect."""
     return Project(tmp_path, "postgresql://127.0.0.1:1/none")
 
 
@@ -42,7 +42,7 @@ def migrations(folder: Path) -> Path:
         ),
     ],
 )
-def test_a_name_that_is_too_long_for_a_file_is_an_error_of_the_file(project: Project, text: str) -> None:
+def test_a_too_long_file_name_is_a_configuration_error(project: Project, text: str) -> None:
     project.write(text)
     result = project.run("validate")
     assert result.returncode == 2, result.stderr
@@ -59,7 +59,7 @@ PIPES = {
 
 
 @pytest.mark.parametrize("name", PIPES)
-def test_a_pipe_in_place_of_a_file_is_an_error_and_not_waited_for(project: Project, name: str) -> None:
+def test_a_pipe_instead_of_a_file_is_an_error_without_waiting(project: Project, name: str) -> None:
     migrations(project.folder)
     pipe = project.folder / name
     pipe.parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def test_a_revision_that_is_a_dangling_link_is_an_error(project: Project) -> Non
 
 
 @pytest.mark.parametrize("name", ["/proc/self/mem", "mem.toml"])
-def test_a_configuration_of_alembic_that_cannot_be_read_is_an_error(project: Project, name: str) -> None:
+def test_an_unreadable_alembic_configuration_is_an_error(project: Project, name: str) -> None:
     migrations(project.folder)
     (project.folder / "mem.toml").symlink_to("/proc/self/mem")
     project.write(f"{HEAD}{STEPS}  - uses: migrate\n    with: {{script_location: m, config: {name}}}\n")
@@ -85,10 +85,8 @@ def test_a_configuration_of_alembic_that_cannot_be_read_is_an_error(project: Pro
     assert (result.returncode, "cannot be read" in result.stderr) == (2, True), result.stderr
 
 
-def test_a_folder_of_revisions_that_may_not_be_read_is_an_error(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = str(migrations(project.folder))  # any folder may be read by root, who often runs the tests
+def test_an_unreadable_folder_of_revisions_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(migrations(project.folder))  # simulated, since root, who often runs the tests, may read any folder
     scandir = os.scandir
 
     def refused(path: str) -> object:

@@ -1,4 +1,4 @@
-"""A run of one environment stays out of the database of another one that is protected."""
+"""Tests that a run of one environment does not write to the database of a protected one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ steps:
 
 @pytest.fixture
 def produced(project: Project) -> Project:
-    """Its database was written by production."""
+    """A project whose database was last written by production."""
     with psycopg.connect(project.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE notes (body text)")
     project.write(BOOTSTRAP)
@@ -45,7 +45,7 @@ def name_of(project: Project) -> str:
     return project.url.rpartition("/")[2]
 
 
-def test_an_apply_of_another_environment_is_refused_before_anything_is_written(produced: Project) -> None:
+def test_an_apply_of_another_environment_is_refused_before_any_change(produced: Project) -> None:
     done = produced.run("apply", "-e", "development", BODY="mine")
     assert done.returncode == 9
     assert "was last written by a run of the protected environment 'production'" in done.stderr
@@ -58,13 +58,13 @@ def runs(project: Project) -> str:
     return project.run("history", "-e", "production", "--format", "json", BODY="live").stdout
 
 
-def test_a_refused_run_does_not_make_way_for_the_next_one(produced: Project) -> None:
+def test_a_refused_run_does_not_permit_the_next_one(produced: Project) -> None:
     for _ in range(2):
         assert produced.run("apply", "-e", "development", BODY="mine").returncode == 9
     assert notes(produced) == ["live"]
 
 
-def test_a_plan_of_another_environment_says_that_it_will_be_refused(produced: Project) -> None:
+def test_a_plan_of_another_environment_warns_that_apply_is_refused(produced: Project) -> None:
     done = produced.run("plan", "-e", "development", BODY="mine")
     assert done.returncode == 0
     assert "production" in done.stderr
@@ -72,7 +72,7 @@ def test_a_plan_of_another_environment_says_that_it_will_be_refused(produced: Pr
     assert "refused" not in produced.run("plan", "-e", "production", BODY="more").stderr
 
 
-def test_who_gives_the_name_of_the_database_means_it(produced: Project) -> None:
+def test_the_name_of_the_database_permits_the_write(produced: Project) -> None:
     wrong = produced.run("apply", "-e", "development", "--confirm", "other", BODY="mine")
     assert (wrong.returncode, notes(produced)) == (9, ["live"])
     done = produced.run("apply", "-e", "development", "--confirm", name_of(produced), BODY="mine")
@@ -80,12 +80,12 @@ def test_who_gives_the_name_of_the_database_means_it(produced: Project) -> None:
     assert produced.run("apply", "-e", "development", BODY="more").returncode == 0
 
 
-def test_a_database_that_no_protected_environment_wrote_to_is_open(produced: Project) -> None:
+def test_a_database_last_written_by_an_unprotected_environment_is_writable(produced: Project) -> None:
     produced.run("apply", "-e", "development", "--confirm", name_of(produced), BODY="mine")
     assert produced.run("apply", "-e", "staging", BODY="too").returncode == 0
 
 
-def test_nothing_to_do_is_nothing_to_refuse(produced: Project) -> None:
+def test_a_no_op_apply_of_another_environment_is_not_refused(produced: Project) -> None:
     assert produced.run("apply", "-e", "development", BODY="live").returncode == 0
 
 

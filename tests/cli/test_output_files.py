@@ -1,8 +1,7 @@
-"""Files that commands are told to write: what is there and is something else stays."""
+"""Tests of files that commands write: existing files of other kinds are kept."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -12,7 +11,6 @@ import psycopg
 import pytest
 
 from bootstrapper.backups.stores.catalogue import find
-from bootstrapper.cli.journal import Journal
 from tests.cli.project import BOOTSTRAP, Project
 
 LONG = "x" * 5000
@@ -58,7 +56,7 @@ def ledger_of(project: Project) -> object:
     [["apply", "--report"], ["wait", "--report"], ["pull", "notes", "-o"]],
     ids=lambda words: " ".join(words),
 )
-def test_a_file_that_is_something_else_is_refused_before_anything_is_connected(
+def test_an_existing_file_of_another_kind_is_refused_before_connecting(
     offline: Project, command: list[str], make: Callable[[Path], None]
 ) -> None:
     make(offline.folder / "there")
@@ -73,54 +71,12 @@ def test_a_file_that_is_something_else_is_refused_before_anything_is_connected(
 
 @pytest.mark.parametrize("where", ["/dev/full", "no/such/folder/file", LONG, f"{LONG}/file", "bootstrap.yaml"])
 @pytest.mark.parametrize("option", ["--report", "-o"])
-def test_a_place_that_takes_no_file_is_refused_before_anything_is_connected(
-    offline: Project, where: str, option: str
-) -> None:
+def test_an_unwritable_path_is_refused_before_connecting(offline: Project, where: str, option: str) -> None:
     command = ["apply"] if option == "--report" else ["pull", "notes"]
     run = offline.run(*command, option, where, "--overwrite")
     assert run.returncode == 2, run.stderr
     assert len(run.stderr) < 2000
     assert (offline.folder / "bootstrap.yaml").read_text(encoding="utf-8") == BOOTSTRAP
-
-
-def test_a_report_replaces_a_report_an_empty_file_and_with_overwrite_any_file(offline: Project) -> None:
-    report = offline.folder / "report.json"
-    report.touch()
-    for overwrite in [[], [], ["--overwrite"]]:
-        if overwrite:
-            report.write_text("{}")
-        run = offline.run("plan", "--timeout", "100ms", "--report", "report.json", *overwrite)
-        assert (run.returncode, json.loads(report.read_text())["exit_code"]) == (5, 5), run.stderr
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["apply", "--oops"],
-        ["apply", "--timeout", "soon"],
-        ["apply", "--follow", "--force"],
-        ["restore", "--latest", "--drop-old"],
-        ["restore"],
-        ["apply", "--step", "nots"],
-    ],
-    ids=" ".join,
-)
-def test_a_command_that_is_refused_for_its_arguments_is_reported(offline: Project, arguments: list[str]) -> None:
-    for option in (["--report", "report.json"], ["--report=other.json"]):
-        run = offline.run(*arguments, *option)
-        report = json.loads((offline.folder / option[-1].removeprefix("--report=")).read_text())
-        assert (run.returncode, report["exit_code"], report["error"]["exit_code"]) == (2, 2, 2)
-        assert report["command"] == arguments[0]
-        assert report["error"]["message"].split("\n")[0] in run.stderr
-
-
-def test_the_report_of_refused_arguments_replaces_nothing_else(offline: Project) -> None:
-    text(offline.folder / "mine")
-    assert offline.run("apply", "--oops", "--report", "mine").returncode == 2
-    assert offline.run("apply", "--oops", "--overwrite", "--report", "bootstrap.yaml").returncode == 2
-    assert offline.run("validate", "--report", "new.json").returncode == 2  # which has no report
-    names = sorted(path.name for path in offline.folder.iterdir())
-    assert (names, (offline.folder / "mine").read_text()) == (["bootstrap.yaml", "mine"], "mine")
 
 
 INPUTS = """
@@ -147,7 +103,7 @@ env_files: [dev.env]
     ],
     ids=str,
 )
-def test_no_file_that_the_command_reads_is_replaced(offline: Project, arguments: list[str], read: str) -> None:
+def test_an_input_of_the_command_is_never_replaced(offline: Project, arguments: list[str], read: str) -> None:
     offline.write(BOOTSTRAP + INPUTS)
     offline.write("limits: {}", "dev.yaml")
     offline.write("A=1", "dev.env")
@@ -159,7 +115,7 @@ def test_no_file_that_the_command_reads_is_replaced(offline: Project, arguments:
     assert (offline.folder / read).read_bytes() == before
 
 
-def test_a_backup_replaces_no_file_that_is_something_else(project: Project) -> None:
+def test_a_backup_does_not_replace_a_file_of_another_kind(project: Project) -> None:
     folder = project.folder
     for make in SPECIAL:
         make(folder / make.__name__)
@@ -179,7 +135,7 @@ def test_a_backup_replaces_no_file_that_is_something_else(project: Project) -> N
     assert ledger_of(project) == (None,)
 
 
-def test_a_backup_replaces_a_backup_an_empty_file_and_with_overwrite_any_file(project: Project) -> None:
+def test_a_backup_replaces_a_backup_or_an_empty_file_and_with_overwrite_any_file(project: Project) -> None:
     (project.folder / "one.dump").touch()
     text(project.folder / "two.dump")
     text(project.folder / "two.dump.json")
@@ -191,7 +147,7 @@ def test_a_backup_replaces_a_backup_an_empty_file_and_with_overwrite_any_file(pr
         assert found.verified
 
 
-def test_a_folder_for_backups_whose_name_is_too_long_is_an_error_with_its_place(project: Project) -> None:
+def test_a_too_long_name_of_a_backup_directory_is_an_error_before_any_change(project: Project) -> None:
     project.write(
         BOOTSTRAP.replace(
             "  - uses: sql\n    name: notes\n",
@@ -212,24 +168,14 @@ def test_a_folder_for_backups_whose_name_is_too_long_is_an_error_with_its_place(
     assert ledger_of(project) == (None,)
 
 
-def test_a_report_that_is_lost_is_said_beside_the_error(offline: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Journal, "write", write)
-    run = offline.run("plan", "--step", "nots", "--report", "report.json")
-    assert run.returncode == 2
-    assert run.stderr.startswith("warning: cannot write the report: No space left on device\nerror: ")
-
-
 @pytest.mark.parametrize("command", [["backups", "verify"], ["restore", "--yes"]])
-def test_a_backup_whose_name_is_too_long_is_an_error_of_usage(project: Project, command: list[str]) -> None:
+def test_a_too_long_name_of_a_backup_is_a_usage_error(project: Project, command: list[str]) -> None:
     run = project.run(*command, LONG)
     assert (run.returncode, "too long" in run.stderr, len(run.stderr) < 2000) == (2, True, True), run.stderr
 
 
 @pytest.mark.parametrize("raised", ["EXCEPTION", "WARNING"])
-def test_what_the_server_says_at_length_is_cut_in_text_json_and_report(project: Project, raised: str) -> None:
+def test_a_long_message_of_the_server_is_truncated_in_text_json_and_report(project: Project, raised: str) -> None:
     statement = f"DO $$ BEGIN RAISE {raised} '%', repeat('x', 100000); END $$"
     project.write(BOOTSTRAP.replace("CREATE TABLE notes (id int PRIMARY KEY, body text)", statement))
     for options in ([], ["--log-format", "json"]):
