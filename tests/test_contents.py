@@ -10,22 +10,26 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.config import files
+from bootstrapper.config.run_cache import RunCache
+
+TEXTS = files.FileFacts[str]()
+NUMBERS = files.FileFacts[int]()
 
 
 def test_a_file_is_read_again_only_when_it_changes(tmp_path: Path) -> None:
-    file, remembered, calls = tmp_path / "file", dict[object, object](), list[str]()
+    file, cache, calls = tmp_path / "file", RunCache(), list[str]()
 
     def find() -> str:
         calls.append(file.read_text())
         return calls[-1]
 
     file.write_text("one")
-    assert [files.once(remembered, file, "text", find) for _ in range(2)] == ["one", "one"]
+    assert [files.once(cache, TEXTS, file, find) for _ in range(2)] == ["one", "one"]
     file.write_text("two, of another size")
-    assert files.once(remembered, file, "text", find) == "two, of another size"
+    assert files.once(cache, TEXTS, file, find) == "two, of another size"
     (tmp_path / "other").write_text("put in its place, now")
     (tmp_path / "other").replace(file)
-    files.once(remembered, file, "text", find)
+    files.once(cache, TEXTS, file, find)
     assert calls == ["one", "two, of another size", "put in its place, now"]
 
 
@@ -37,34 +41,35 @@ def rewrite(file: Path, text: str) -> None:
 
 
 def test_a_file_that_is_rewritten_in_its_size_and_with_its_old_time_is_read_again(tmp_path: Path) -> None:
-    file, remembered = tmp_path / "file", dict[object, object]()
+    file, cache = tmp_path / "file", RunCache()
     file.write_text("one")
-    before, deadline = files.sha256(remembered, file), time.monotonic() + 5
+    before, deadline = files.sha256(cache, file), time.monotonic() + 5
     rewrite(file, "two")
-    while files.sha256(remembered, file) == before and time.monotonic() < deadline:
+    while files.sha256(cache, file) == before and time.monotonic() < deadline:
         rewrite(file, "two")  # the clock of a file system stands still for some milliseconds
-    assert files.sha256(remembered, file) != before
+    assert files.sha256(cache, file) != before
 
 
 def test_what_is_looked_for_is_told_apart(tmp_path: Path) -> None:
-    file, remembered = tmp_path / "file", dict[object, object]()
+    file, cache = tmp_path / "file", RunCache()
     file.write_text("one")
-    assert files.once(remembered, file, "a", lambda: 1) == 1
-    assert files.once(remembered, file, "b", lambda: 2) == 2
+    assert files.once(cache, NUMBERS, file, lambda: 1, depends_on="a") == 1
+    assert files.once(cache, NUMBERS, file, lambda: 2, depends_on="b") == 2
+    assert files.once(cache, TEXTS, file, lambda: "3", depends_on="a") == "3"
 
 
 def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("one\n")
-    digest = files.sha256({}, tmp_path / "file")
+    digest = files.sha256(RunCache(), tmp_path / "file")
     assert digest == hashlib.sha256(b"one\n").hexdigest()
     with pytest.raises(FileNotFoundError):
-        files.sha256({}, tmp_path / "none")
+        files.sha256(RunCache(), tmp_path / "none")
 
 
 def test_a_pipe_has_no_digest_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
-        files.sha256({}, tmp_path / "pipe")
+        files.sha256(RunCache(), tmp_path / "pipe")
 
 
 def test_a_name_that_is_too_long_is_neither_a_file_nor_a_folder(tmp_path: Path) -> None:

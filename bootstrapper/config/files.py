@@ -8,9 +8,16 @@ import os
 import stat
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from bootstrapper.config.run_cache import Kept, RunCache
 
 Found = TypeVar("Found")
+
+FileFacts = Kept[tuple[Path, Hashable], tuple[object, Found]]
+"""What was found in files, by the file and what it depends on beside it; each with the state that the file had."""
+
+_DIGESTS = FileFacts[str]()
 
 
 def is_file(path: Path) -> bool:
@@ -38,26 +45,27 @@ def state_of(path: Path) -> tuple[object, ...]:
     return path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino
 
 
-def once(remembered: dict[Any, Any], path: Path, what: Hashable, find: Callable[[], Found]) -> Found:
-    """What `find` finds in the file, or found before.
+def once(
+    cache: RunCache, facts: FileFacts[Found], path: Path, find: Callable[[], Found], *, depends_on: Hashable = None
+) -> Found:
+    """Returns what `find` finds in the file, or found earlier in the run if the file is still the same.
 
     Args:
-        remembered: Of the run, as `Project.remembered`.
-        what: Tells what is looked for, together with all that it depends on beside the file.
+        depends_on: Everything that the result depends on beside the file.
     """
-    state = state_of(path)
-    known: tuple[object, Found] | None = remembered.get((what, path))
+    state, kept = state_of(path), cache.of(facts)
+    known = kept.get((path, depends_on))
     if known is None or known[0] != state:
-        known = remembered[what, path] = (state, find())
+        known = kept[path, depends_on] = (state, find())
     return known[1]
 
 
-def sha256(remembered: dict[Any, Any], path: Path) -> str:
-    """The digest of the content in hex; raises OSError for a file that can not be read."""
+def sha256(cache: RunCache, path: Path) -> str:
+    """Returns the digest of the content in hex; raises OSError for a file that cannot be read."""
 
     def find() -> str:
         require_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    return once(remembered, path, "sha256", find)
+    return once(cache, _DIGESTS, path, find)

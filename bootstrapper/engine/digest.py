@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from bootstrapper import __version__
 from bootstrapper.config import files as contents
 from bootstrapper.config.document import UnsetVariable, expand
+from bootstrapper.config.run_cache import RunCache
 from bootstrapper.plugin.step import Value
 
 _ADDRESS_KEY = "database"
@@ -22,12 +22,12 @@ def digest(
     environment: str | None,
     variables: Mapping[str, str],
     values: Mapping[str, type[Value]],
-    remembered: dict[Any, Any] | None = None,
+    cache: RunCache | None = None,
 ) -> str:
     """SHA-256 in hex over the file's data, the texts its variables give, and the contents of other files.
 
-    Arguments of secret value functions count as they are written: a secret is in no digest. `remembered` is that of
-    the project, so that nobody reads a large file again for its digest.
+    Arguments of secret value functions count as they are written: a secret is in no digest. `cache` is that of the
+    run, so that a large file is not read again for its digest.
     """
     state = hashlib.sha256(f"{__version__}\0{environment}\0".encode())
     rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
@@ -35,16 +35,16 @@ def digest(
     for text in _texts(rest, variables, functions):
         content = text.encode(errors="backslashreplace")
         state.update(b"%d:%s" % (len(content), content))
-    known = {} if remembered is None else remembered
+    known = cache if cache is not None else RunCache()
     for name, found in sorted((path.name, _content(path, known)) for path in set(files)):
         state.update(f"{name}\0{found}\0".encode(errors="backslashreplace"))
     return state.hexdigest()
 
 
-def _content(path: Path, remembered: dict[Any, Any]) -> str:
+def _content(path: Path, cache: RunCache) -> str:
     """What is in a file, wherever its folder is; whoever needs one that can not be read says so itself."""
     try:
-        return contents.sha256(remembered, path)
+        return contents.sha256(cache, path)
     except OSError as error:
         return type(error).__name__
 

@@ -154,7 +154,7 @@ def _resolved(
         environment=loaded.environment,
         variables=loaded.variables,
         values=found.values,
-        remembered=project.remembered,
+        cache=project.cache,
     )
     project = replace(project, inputs=digest)
     return Resolved(loaded, found, project, _selected(request, entries, found), address)

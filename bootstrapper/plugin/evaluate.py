@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from bootstrapper.config.document import MalformedExpression, UnsetVariable, expand
+from bootstrapper.config.run_cache import Kept
 from bootstrapper.config.sensitive import hidden
 from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.masking import MASK
 from bootstrapper.plugin.step import Context, Value
 from bootstrapper.postgres.connection.settings import LEND_PATH, lent
 from bootstrapper.text import nearest
+
+_Comparison = tuple[str, str, str | None]
+_COMPARED = Kept[_Comparison, bool]()
+"""Whether a stored text is what a function stands for, by function, argument and text."""
 
 REFERENCE = "$ref"
 """The grammar of fixtures, which only they can resolve; known here so that nobody takes it for a value function."""
@@ -138,7 +143,7 @@ class _Evaluation:
         with lent(self.context.connection, LEND_PATH) if lends else nullcontext():
             value = function.resolve(self.context, inner.value)
         if isinstance(value, str) and function.is_compared(argument):
-            self.context.project.remembered[_remembered(key, inner.value, value)] = True
+            self.context.project.cache.of(_COMPARED)[_comparison(key, inner.value, value)] = True
         if secret and isinstance(value, str):
             self.context.masker.learn(value)
         return Evaluated(value, secret or inner.secret, function.create_only or inner.create_only)
@@ -149,7 +154,7 @@ def holds(
 ) -> bool:
     """Whether a stored text is what the call `raw` stands for; arguments and errors as of `evaluate`.
 
-    The answer is remembered for the run: it takes long by design, and the step's comparison is made several times.
+    The answer is kept for the run: it takes long by design, and the step's comparison is made several times.
     """
     call = call_of(raw)
     assert call is not None
@@ -158,14 +163,14 @@ def holds(
     if not function.verbatim:
         secret = function.is_secret(call[1])
         inner = _Evaluation(seen, interpolate, database=True).of(call[1], in_secret=secret).value
-    place = _remembered(call[0], inner, stored)
-    if place not in context.project.remembered:
-        context.project.remembered[place] = function.holds(seen, inner, stored)
-    return bool(context.project.remembered[place])
+    comparison, known = _comparison(call[0], inner, stored), context.project.cache.of(_COMPARED)
+    if comparison not in known:
+        known[comparison] = function.holds(seen, inner, stored)
+    return known[comparison]
 
 
-def _remembered(key: str, argument: object, stored: str | None) -> tuple[str, str, str | None]:
-    return f"holds {key}", repr(argument), stored
+def _comparison(key: str, argument: object, stored: str | None) -> _Comparison:
+    return key, repr(argument), stored
 
 
 def _joined(raw: Mapping[Any, Any] | list[Any], parts: Mapping[Any, Evaluated]) -> Evaluated:

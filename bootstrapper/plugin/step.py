@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
+from bootstrapper.config.run_cache import RunCache
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import Problem, Source
 from bootstrapper.events import Emit, StepProgressed, StepReported
@@ -75,7 +76,7 @@ class Project:
         default_secrets: Whether a default may stand in for a secret variable (development only).
         protected_environments: Names of the protected environments of the file.
         fixture_conditions: The `when` of each fixture that has one, by the fixture's name.
-        remembered: Expensive results that stay valid for the whole run, by what they depend on.
+        cache: Results that stay valid for the whole run and take long to find out.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Project:
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)
     fixture_conditions: Mapping[str, Callable[[Context], Answer]] = field(default_factory=dict)
+    cache: RunCache = field(default_factory=RunCache, repr=False, compare=False)
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
