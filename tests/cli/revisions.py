@@ -8,7 +8,7 @@ import psycopg
 
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
-from tests.migrations.test_rendering import OFFLINE
+from tests.migrations.worker.test_offline_sql import OFFLINE
 
 BOOTSTRAP = """\
 version: 1

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.project import Project
 from tests.cli.revisions import BOOTSTRAP, three_revisions
 from tests.migrations.projects import write_env
-from tests.migrations.test_rendering import OFFLINE
+from tests.migrations.worker.test_offline_sql import OFFLINE
 
 
 @pytest.fixture

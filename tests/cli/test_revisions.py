@@ -11,7 +11,7 @@ import pytest
 from tests.cli.project import Project
 from tests.cli.revisions import BOOTSTRAP, TABLES, rows, three_revisions, versions
 from tests.migrations.projects import write_env, write_revision
-from tests.migrations.test_rendering import OFFLINE
+from tests.migrations.worker.test_offline_sql import OFFLINE
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tests.faults.crowds import crowd, crowd_faults
 from tests.faults.pgbouncer import PgBouncer
 from tests.faults.scenarios import in_time, pooler_restarts
 from tests.faults.trials import Site
+from tests.migrations.project.test_drivers import ASYNC, ENGINES
 from tests.migrations.projects import create_table, write_env, write_revision
-from tests.migrations.test_drivers import ASYNC, ENGINES
-from tests.migrations.test_rendering import OFFLINE
+from tests.migrations.worker.test_offline_sql import OFFLINE
 from tests.servers import Server, free_port
 
 REVISIONS = """

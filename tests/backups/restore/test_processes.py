@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.backups.restore.shops import FILE, Shop
-from tests.backups.test_processes import SPELLINGS, command_lines, program
+from tests.backups.take.test_processes import SPELLINGS, command_lines, program
 
 
 @pytest.mark.parametrize(

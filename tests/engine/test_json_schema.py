@@ -1,0 +1,190 @@
+"""The published JSON Schema: it takes what the tool takes, and finds what is wrong before the tool is run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from bootstrapper.builtin import registry
+from bootstrapper.config import document, load
+from bootstrapper.config.units import parse_duration
+from bootstrapper.engine.json_schema import json_schema, shown_duration
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json_schema()
+PRODUCTION = {"DATABASE_URL": "postgresql://db.example.com/app", "SUPERADMIN_PASSWORD": "x"}
+
+
+def problems(text: str) -> list[str]:
+    data = document.parse(text.encode(), "bootstrap.yaml").data
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    return [error.message for error in validator.iter_errors(plain(data))]
+
+
+def plain(data: Any) -> Any:
+    """Decimals as the numbers that JSON has."""
+    return json.loads(json.dumps(data, default=float))
+
+
+def with_step(step: str) -> str:
+    return f"version: 1\ndatabase: {{url: embedded:here}}\nsteps:\n  - uses: lock\n  - {step}\n"
+
+
+def test_the_published_file_is_what_the_command_prints() -> None:
+    command = [sys.executable, "-m", "bootstrapper", "config", "schema"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    published = (ROOT / "config" / "bootstrap.schema.json").read_text(encoding="utf-8")
+    assert printed == published, "run `make schema`"
+
+
+def test_it_is_a_schema_itself() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_the_sample_file_fits_in_every_environment(environment: str) -> None:
+    loaded = load.load(ROOT / "bootstrap.yaml", environment, PRODUCTION)
+    jsonschema.Draft202012Validator(SCHEMA).validate(plain(loaded.document.data))
+
+
+def test_the_sample_file_names_the_published_schema() -> None:
+    first = (ROOT / "bootstrap.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=./config/bootstrap.schema.json"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{uses: migrate}",
+        "{uses: migrate, with: , check: }",
+        "{uses: migrate, timeout: '${LIMIT:-5m}'}",
+        "{uses: migrate, with: {ddl_retries: '${RETRIES}', lock_timeout: '${LOCK:-3s}'}}",
+        "{uses: migrate, with: {env: {TOKEN: {$file: /run/secrets/token}}}}",
+        "{uses: migrate, with: {env: {TOKEN: {$vault: app/token}}}}",
+        "{uses: migrate, check: [{revision: head}, {not: {any: [{database: empty}, {table: users}]}}]}",
+        "{uses: backup, when: {all: [{pending: [migrate]}, {environment: [production]}]}}",
+        "{uses: backup, check: {backup: {newer_than: 24h}}}",
+        "{uses: seed, check: fixtures}",
+        "{uses: sql, with: {statement: SELECT 1}, check: never}",
+        '{uses: command, with: {run: ["true"]}, check: {a_check_of_a_plugin: {anything: 1}}}',
+        "{uses: command, with: {run: 'make assets'}, check: {once: assets-1}}",
+        "{uses: extension, with: {name: vector}}",
+        "{uses: a_step_of_a_plugin, with: {anything: {at: [all]}}, when: a_check_of_a_plugin}",
+    ],
+)
+def test_a_right_step_fits(step: str) -> None:
+    assert problems(with_step(step)) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{with: {timeout: 5s}}",
+        "{uses: 1}",
+        "{uses: migrate, wenn: {database: empty}}",
+        "{uses: wait, with: {timeout: 5}}",
+        "{uses: wait, with: {timeout: 5 minutes}}",
+        "{uses: wait, with: {for: writing}}",
+        "{uses: wait, check: {database: empty}}",
+        "{uses: lock, when: {database: empty}}",
+        "{uses: backup, with: {keep: 0}}",
+        "{uses: backup, with: {folder: backups}}",
+        "{uses: migrate, with: {cwd: {$sql: now()}}}",
+        "{uses: migrate, check: revision}",
+        "{uses: migrate, check: {revision: head, table: users}}",
+        "{uses: migrate, check: {pending: [migrate]}}",
+        "{uses: migrate, check: {not: {rows: {tabel: users}}}}",
+        "{uses: migrate, check: []}",
+        "{uses: seed, check: {database: full}}",
+        "{uses: seed, with: {fixtures: users}}",
+        "{uses: sql, with: {statement: SELECT 1}}",
+        "{uses: command, check: never}",
+        "{uses: command, with: {run: 5}, check: never}",
+    ],
+)
+def test_a_wrong_step_is_found(step: str) -> None:
+    assert problems(with_step(step)) != []
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    [
+        "{key: [email], rows: [{email: a, password_hash: {$password: x}, created: {$now: }, tags: [a, b]}]}",
+        "{key: [email], rows: {one: {tenant_id: {$ref: tenants.default}, data: {$literal: {a: 1}}, n: null}}}",
+        "{key: [id], rows: [{a: {$ref: {b: {c: {$ref: {d: {e: 1}}}, f: x}}}, data: {$schema: x, type: object}}]}",
+        "{key: [id], mode: '${MODE:-create}', file: users.csv, null: NULL, delimiter: ;, when: {environment: [a]}}",
+        "{key: [id], mode: sync, where: all, rows: [], defaults: {made: {$sql: now()}, active: true}}",
+    ],
+)
+def test_a_right_fixture_fits(fixture: str) -> None:
+    assert problems(with_step(f"uses: seed\nfixtures: {{users: {fixture}}}")) == []
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    [
+        "{rows: []}",
+        "{key: [], rows: []}",
+        "{key: [id], rows: text}",
+        "{key: [id], rows: [text]}",
+        "{key: [id], mode: replace, rows: []}",
+        "{key: [id], rows: [], on_delete: keep}",
+        "{key: [id], rows: [{tenant_id: {$ref: 5}}]}",
+        "{key: [id], rows: [{hash: {$password: x, rotate: true}}]}",
+        "{key: [id], rows: [{tenant_id: {$ref: tenants.default, column: id}}]}",
+    ],
+)
+def test_a_wrong_fixture_is_found(fixture: str) -> None:
+    assert problems(with_step(f"uses: seed\nfixtures: {{users: {fixture}}}")) != []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 2\ndatabase: {url: embedded:here}\nsteps: [{uses: wait}]",
+        "version: 1\nsteps: [{uses: wait}]",
+        "version: 1\ndatabase: {url: embedded:here}",
+        "version: 1\ndatabase: {url: embedded:here, hots: localhost}\nsteps: [{uses: wait}]",
+        "version: 1\ndatabase: {url: [a]}\nsteps: [{uses: wait}]",
+        "version: 1\ndatabase: {url: embedded:here}\nsteps: [{uses: wait}]\nlimits: {timeout: soon}",
+        "version: 1\ndatabase: {url: embedded:here}\nsteps: [{uses: wait}]\nfixture: {}",
+    ],
+)
+def test_a_wrong_file_is_found(text: str) -> None:
+    assert problems(text) != []
+
+
+def test_every_builtin_step_and_check_has_a_definition() -> None:
+    names = {f"with.{kind.uses}" for kind in registry.bootstrapper_steps()}
+    names |= {f"check.{kind.key}" for kind in registry.bootstrapper_checks()}
+    assert names <= set(SCHEMA["$defs"])
+
+
+def test_every_builtin_value_is_described_where_it_may_stand() -> None:
+    definitions = SCHEMA["$defs"]
+    for kind in registry.bootstrapper_values():
+        assert definitions["ColumnFunction"]["properties"][kind.key]["description"]
+        assert (definitions["ValueFunction"]["properties"][kind.key] is False) == kind.needs_database
+
+
+def test_every_key_of_the_file_is_described() -> None:
+    assert [place for place, node in keys(SCHEMA["$defs"]) if node is not False and not node.get("description")] == []
+
+
+def keys(definitions: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, definition in definitions.items():
+        for key, node in definition.get("properties", {}).items():
+            if key not in ("all", "any", "not"):
+                yield f"{name}: {key}", node
+
+
+@pytest.mark.parametrize("text", ["250ms", "3s", "60s", "90s", "5m", "2h", "24h"])
+def test_a_default_time_is_shown_as_a_file_would_write_it(text: str) -> None:
+    assert shown_duration(parse_duration(text)) == text

@@ -1,0 +1,322 @@
+"""All revisions in one transaction, as Alembic itself has it, and revisions that would notice the difference."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bootstrapper.errors import FencedOffError, MigrationError
+from bootstrapper.events import Warned
+from bootstrapper.migrations.history import connections
+from bootstrapper.migrations.history.revisions import read_revision
+from bootstrapper.plans import Finding
+from tests.cli.project import Project
+from tests.migrations.contexts import Trial, trial
+from tests.migrations.projects import ENV, create_table, write_env, write_revision
+from tests.migrations.worker.test_runner import TAKE_OVER, apply_directly, tables, when_reported
+from tests.servers import Server
+
+NUMBER = 'print("number", op.get_bind().exec_driver_sql("SELECT pg_current_xact_id()::text").scalar())'
+CONSTRAINED = "op.execute('CREATE TABLE a (id integer CONSTRAINT odd UNIQUE)')"
+DROPS_WHAT_IT_SEES = """
+found = sa.inspect(op.get_bind().engine)
+for constraint in found.get_unique_constraints('a') if found.has_table('a') else []:
+    op.drop_constraint(constraint['name'], 'a')
+"""
+CONSTRAINTS = "SELECT count(*) FROM pg_constraint WHERE conname = 'odd'"
+SWALLOWS = """        try:
+            context.run_migrations()
+        except Exception:
+            connection.rollback()
+"""
+ONE = {"script_location": "migrations", "transaction_per_migration": False}
+
+
+def constraints(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(CONSTRAINTS).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def findings(migrate: Trial) -> list[Finding]:
+    with migrate.context.session.read_only():
+        return list(migrate.step.findings(migrate.context, migrate.step.changes(migrate.context)))
+
+
+def test_all_revisions_are_one_transaction_with_the_ledgers_rows(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=f"{create_table('a')}\n{NUMBER}")
+    write_revision(tmp_path, "second", "first", upgrade=NUMBER)
+    with trial(tmp_path, database, **ONE) as migrate:
+        migrate.apply()
+        assert len(set(migrate.lines)) == 1
+        assert migrate.changes() == []
+        noted = migrate.query("SELECT revision, action FROM bootstrapper.revisions ORDER BY id")
+        assert noted == [("first", "upgrade"), ("second", "upgrade")]
+        assert len(migrate.query("SELECT DISTINCT xmin FROM bootstrapper.revisions")) == 1
+        assert migrate.progress == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_one_that_fails_takes_all_back(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")
+    with trial(tmp_path, database, **ONE) as migrate:
+        with pytest.raises(MigrationError) as caught:
+            migrate.apply()
+        assert caught.value.revision == "second"
+        assert migrate.pending() == ["revision first", "revision second"]
+        assert migrate.progress == [(0, 2)]
+    assert tables(database) == set()
+
+
+def test_an_env_py_that_swallows_the_error_does_not_make_it_look_applied(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, ENV.replace("        context.run_migrations()", SWALLOWS))
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")
+    with trial(tmp_path, database, **ONE) as migrate:
+        with pytest.raises(MigrationError):
+            migrate.apply()
+        assert migrate.progress == [(0, 2)]
+
+
+def test_it_is_tried_again_as_a_whole_where_a_lock_was_not_free(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("CREATE SCHEMA other CREATE TABLE busy (id integer)")
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="op.execute('ALTER TABLE other.busy ADD more integer')")
+    with psycopg.connect(database) as reader, trial(tmp_path, database, **ONE, lock_timeout="100ms") as migrate:
+        reader.execute("SELECT * FROM other.busy")
+        when_reported(migrate, "trying again", reader.rollback)
+        migrate.apply()
+        assert migrate.changes() == []
+        assert migrate.progress[-1] == (2, 2)
+
+
+def test_nobody_gets_the_lock_between_two_revisions(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    rival = f"""
+import psycopg, os
+with psycopg.connect({database!r}) as rival:
+    rival.execute("SET lock_timeout = '200ms'")
+    try:
+        rival.execute({TAKE_OVER!r})
+    except psycopg.errors.LockNotAvailable:
+        print("not available")
+"""
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade=rival)
+    with trial(tmp_path, database, **ONE) as migrate:
+        migrate.apply()
+        assert migrate.lines == ["not available"]
+        assert migrate.changes() == []
+
+
+def test_a_lock_that_was_taken_before_keeps_all_of_it_away(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+    with trial(tmp_path, database, **ONE) as migrate, migrate.held() as hold:
+        migrate.query(TAKE_OVER)
+        with pytest.raises(FencedOffError):
+            apply_directly(migrate, hold)
+    assert tables(database) == set()
+
+
+def test_an_autocommit_block_commits_what_came_before_it(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    block = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY a_id ON a (id)')"
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade=block)
+    write_revision(tmp_path, "third", "second", upgrade="op.execute('SELECT 1/0')")
+    with trial(tmp_path, database, **ONE) as migrate:
+        with pytest.raises(MigrationError):
+            migrate.apply()
+        assert migrate.query("SELECT version_num FROM alembic_version") == [("first",)]
+        write_revision(tmp_path, "third", "second")
+        write_revision(tmp_path, "second", "first")
+        migrate.apply()
+        assert migrate.changes() == []
+
+
+def test_a_downgrade_is_one_transaction_too(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    for name, down in (("first", None), ("second", "first")):
+        file = write_revision(tmp_path, name, down)
+        file.write_text(file.read_text().replace("def downgrade():\n    pass", f"def downgrade():\n    {NUMBER}"))
+    project = Project(tmp_path, database)
+    project.write(MIGRATES.replace("%s", ", transaction_per_migration: false"))
+    assert project.run("apply").returncode == 0
+    down = project.run("downgrade", "base", "--yes")
+    assert down.returncode == 0, down.stderr
+    numbers = [line.split()[-1] for line in down.stderr.splitlines() if "number" in line]
+    assert len(numbers) == 2
+    assert len(set(numbers)) == 1
+
+
+MIGRATES = """\
+version: 1
+name: sample
+database: {url: "${DATABASE_URL}"}
+steps:
+  - uses: lock
+  - uses: migrate
+    with: {script_location: migrations%s}
+"""
+
+
+def test_a_revision_that_sees_only_what_is_committed_does_as_under_alembic_alone(
+    tmp_path: Path, server: Server, database: str
+) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=CONSTRAINED)
+    write_revision(tmp_path, "second", "first", upgrade=DROPS_WHAT_IT_SEES)
+    url = database.replace("postgresql://", "postgresql+psycopg://").replace("%", "%%")
+    (tmp_path / "alembic.ini").write_text(f"[alembic]\nscript_location = migrations\nsqlalchemy.url = {url}\n")
+    alone = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    subprocess.run(alone, cwd=tmp_path, check=True, capture_output=True)
+    assert constraints(database) == 1
+    for options, expected in ((ONE, 1), ({"script_location": "migrations"}, 0)):
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("DROP TABLE a, alembic_version; DROP SCHEMA IF EXISTS bootstrapper CASCADE")
+        with trial(tmp_path, database, **options) as migrate:
+            migrate.apply()
+        assert constraints(database) == expected
+
+
+def test_it_is_found_in_the_plan_and_warned_about_unless_all_are_one_transaction(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=CONSTRAINED)
+    file = write_revision(tmp_path, "second", "first", upgrade=DROPS_WHAT_IT_SEES)
+    line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if ".engine" in text)
+    with trial(tmp_path, database, **ONE) as migrate:
+        assert findings(migrate) == []
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        [found] = findings(migrate)
+        assert found.target == "revision second"
+        assert found.message.startswith("uses a second connection")
+        assert found.message.endswith(f"(op.get_bind().engine, line {line})")
+        assert "transaction_per_migration: false" in found.remedy
+        migrate.apply()
+        assert warned_of(migrate) == ["second"]
+        assert findings(migrate) == []
+
+
+def warned_of(migrate: Trial) -> list[str]:
+    messages = [event.message for event in migrate.events if isinstance(event, Warned)]
+    return [message.split()[1] for message in messages if "uses a second connection" in message]
+
+
+HELPER = """
+import os
+import sqlalchemy as sa
+
+
+def tables():
+    engine = sa.create_engine(os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:"))
+    for _ in range(3):
+        with engine.connect() as connection:
+            print(sorted(sa.inspect(connection).get_table_names()))
+    engine.dispose()
+"""
+
+
+def test_a_second_connection_that_a_helper_opens_is_warned_about_when_it_does(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    (tmp_path / "helper.py").write_text(HELPER)
+    looks = "from helper import tables\ntables()"
+    write_revision(tmp_path, "first", upgrade=f"{looks}\n{create_table('a')}")
+    write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+    write_revision(tmp_path, "third", "second", upgrade=looks)
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        assert findings(migrate) == []
+        migrate.apply()
+        assert warned_of(migrate) == ["third"], "before the first one nothing is uncommitted in either way"
+        assert migrate.lines[-1] == "['a', 'alembic_version', 'b']"
+
+
+def test_nothing_is_said_of_it_where_all_are_one_transaction(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    (tmp_path / "helper.py").write_text(HELPER)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade="from helper import tables\ntables()")
+    with trial(tmp_path, database, **ONE) as migrate:
+        migrate.apply()
+        assert warned_of(migrate) == []
+        assert migrate.lines[-1] == "[]"
+
+
+def test_what_env_py_opens_besides_is_not_a_revisions(tmp_path: Path, database: str) -> None:
+    opens = "    with engine.connect() as other:\n        other.exec_driver_sql('SELECT 1')\n    context.configure"
+    write_env(tmp_path, ENV.replace("    context.configure", opens))
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert warned_of(migrate) == []
+
+
+def test_the_first_pending_revision_sees_the_same_either_way(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=DROPS_WHAT_IT_SEES)
+    write_revision(tmp_path, "second", "first")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        assert findings(migrate) == []
+
+
+def found_in(folder: Path, text: str) -> list[Finding]:
+    file = write_revision(folder, "second", "first")
+    file.write_text(file.read_text() + text)
+    return connections.findings([read_revision(write_revision(folder, "first")), read_revision(file)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bind = op.get_bind()\nsa.inspect(bind.engine)\n",
+        "engine = op.get_bind().engine\n",
+        "Inspector.from_engine(connection.engine)\n",
+        "with op.get_context().bind.engine.connect() as other:\n    pass\n",
+        "engine = sa.create_engine(op.get_bind().url)\n",
+        "engine = engine_from_config(section)\n",
+        "from app.db import engine\n\n\ndef upgrade():\n    sa.inspect(engine)\n",
+        "from app.db import SessionLocal\n\n\ndef upgrade():\n    with SessionLocal() as session:\n        pass\n",
+        "from app import get_engine as connect\n\n\ndef upgrade():\n    connect()\n",
+        "from shop import db\n\n\ndef upgrade():\n    find_constraint('a', ['b'], 'c', db)\n",
+        "from shop import db\n\n\ndef upgrade():\n    find_constraint('a', database=db)\n",
+        "from shop import db\n\n\ndef upgrade():\n    db.session.query(Item).all()\n",
+        "from flask import current_app\ncurrent_app.extensions['migrate'].db.engine.connect()\n",
+    ],
+)
+def test_an_engine_is_seen(tmp_path: Path, text: str) -> None:
+    [found] = found_in(tmp_path, text)
+    assert found.target == "revision second"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "engine = op.get_bind()\nsa.inspect(engine)\nsa.engine.reflection.Inspector.from_engine(engine)\n",
+        "if op.get_bind().engine.name == 'postgresql':\n    pass\n",
+        "dialect = op.get_bind().engine.dialect\n",
+        "import sqlalchemy\nsqlalchemy.engine.url.make_url('x')\n",
+        "from sqlalchemy import engine\nengine.make_url('x')\n",
+        "op.add_column('cars', sa.Column('engine', sa.Text))\n",
+        "from app.db import engine\n",
+        "from shop import db\n\n\ndef upgrade():\n    session = db.Session(bind=op.get_bind())\n",
+        "# bind.engine\n",
+        "def broken(:\n    bind.engine\n",
+    ],
+)
+def test_what_only_looks_like_an_engine_is_not_taken_for_one(tmp_path: Path, text: str) -> None:
+    first = read_revision(write_revision(tmp_path, "first"))
+    file = write_revision(tmp_path, "second", "first")
+    second = read_revision(file)
+    file.write_text(file.read_text() + text)
+    assert connections.findings([first, second]) == []
