@@ -257,7 +257,7 @@ def test_a_server_that_is_not_there_is_5(sample: Sample) -> None:
     sample.url = "postgresql://nobody@127.0.0.1:1/app"
     planned = sample.run("plan", "--timeout", "2s")
     assert planned.returncode == 5
-    assert "can not be reached" in planned.stderr
+    assert "cannot be reached" in planned.stderr
 
 
 HEAVY = (

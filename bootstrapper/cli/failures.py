@@ -76,7 +76,7 @@ def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False)
         "hint": told(ours.hint) if ours else None,
         "exit_code": int(exit_code(error)),
         "retryable": ours.retryable if ours else False,
-        "sqlstate": getattr(ours, "sqlstate", None),
+        "sqlstate": ours.sqlstate if ours else None,
         "source": str(source) if source else None,
     }
     if isinstance(ours, BlockedError):

@@ -131,7 +131,9 @@ def test_status_prints_the_other_steps_if_one_check_fails(migrated: Project) -> 
     migrated.write(BOOTSTRAP.replace("  - uses: seed\n", f"{step}  - uses: seed\n"))
     done = migrated.run("status", COLUMNS="200")
     assert done.returncode == 1
-    assert line_of(done.stdout, "sql") == "? sql unknown: check sql can not be asked: division by zero (SQLSTATE 22012)"
+    assert (
+        line_of(done.stdout, "sql") == "? sql unknown: check sql cannot be evaluated: division by zero (SQLSTATE 22012)"
+    )
     assert line_of(done.stdout, "seed") == "= seed done: as declared"
 
 

@@ -299,7 +299,7 @@ def bootstrapper_checks():
     assert project.plan().steps[-1].state is State.DEFERRED
     assert len(project.apply().applied) == 1
     project.write(steps.replace("'X'", "SELECT 1/0"))
-    with pytest.raises(BootstrapperError, match="check own can not be asked: division by zero"):
+    with pytest.raises(BootstrapperError, match="check own cannot be evaluated: division by zero"):
         project.plan()
 
 

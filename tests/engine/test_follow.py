@@ -87,7 +87,7 @@ def test_the_command_says_when_it_is_reached_and_answers_4_when_not(
     write(project)
     command = Project(project.folder, project.database)
     waited = command.run("apply", "--follow", "--timeout", f"{at_most(1):.0f}s")
-    assert (waited.returncode, "there are still changes to make in migrate" in waited.stderr) == (4, True)
+    assert (waited.returncode, "changes still pending in migrate" in waited.stderr) == (4, True)
     assert waited.stderr.count("waiting: for other runs to apply migrate\n") == 1
     project.apply()
     assert "reached: the database matches bootstrap.yaml" in command.run("apply", "--follow").stderr

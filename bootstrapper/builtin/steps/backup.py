@@ -182,7 +182,7 @@ class Backup(Step):
         try:
             yield
         except (BackupError, ClientToolsError, GuardError) as error:
-            error.source = error.source or self.source
+            error.at(self.source)
             raise
 
 

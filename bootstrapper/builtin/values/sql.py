@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from bootstrapper.errors import with_sqlstate
 from bootstrapper.plugin.step import UNKNOWN, Context, Value
 from bootstrapper.postgres.connection.server_messages import said_without_values
 from bootstrapper.postgres.connection.settings import ask_lent
@@ -38,5 +39,5 @@ class SqlValue(Value):
             row = ask_lent(context.connection, sql.SQL("SELECT ({}\n)::pg_catalog.text").format(expression)).fetchone()
         except psycopg.Error as error:
             reason = context.masker.quote(said_without_values(error, context.project.written))
-            raise ValueError(f"$sql: {reason} (SQLSTATE {error.sqlstate})") from None
+            raise ValueError(with_sqlstate(f"$sql: {reason}", error.sqlstate)) from None
         return row[0] if row else None

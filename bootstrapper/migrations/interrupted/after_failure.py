@@ -34,8 +34,7 @@ def told(operation: Operation, context: Context, settings: MigrationSettings, be
 
 
 def _is_passing(error: BootstrapperError) -> bool:
-    sqlstate = getattr(error, "sqlstate", None)
-    return sqlstate in WORTH_ANOTHER_TRY or is_loss(sqlstate, error.headline)
+    return error.sqlstate in WORTH_ANOTHER_TRY or is_loss(error.sqlstate, error.headline)
 
 
 def _sentences(

@@ -1,0 +1,121 @@
+"""Every error of bootstrapper, with its exit code.
+
+    BootstrapperError
+    ├── ConfigError                      2
+    │   ├── InvalidFileError                every problem of a file at once, each with its place
+    │   ├── UnknownEnvironmentError         no environment chosen, or one that the file does not declare
+    │   ├── UnsetVariablesError             variables that the pending changes need
+    │   ├── UsageError                      contradictory arguments
+    │   └── PluginError
+    ├── StepError                        1
+    │   ├── StepFailedError                 the server or a program refused
+    │   ├── NotConvergedError               applied, but the check still fails
+    │   ├── UndecidedError                  a `when` without an answer at the step's turn
+    │   ├── CheckFailedError                the question itself is wrong
+    │   ├── BlockedError              7  retryable: another session held a lock
+    │   ├── MigrationError
+    │   ├── FixtureError
+    │   ├── BackupError
+    │   ├── ClientToolsError                no pg_dump or psql that fits the server
+    │   └── CommandFailedError
+    ├── UnreachableError                 5  retryable
+    ├── RefusedError                     6  credentials, permission, no such database, TLS
+    ├── LockError                        7
+    │   ├── LockTimeoutError                retryable
+    │   ├── LockBusyError                   the holder has an open transaction
+    │   └── FencedOffError                  retryable: another run holds the lock now
+    ├── CommitUnknownError               5  connection lost at COMMIT
+    ├── EmbeddedServerError              5
+    │   └── UnusableServerError          6  no such package, not the owner, a read-only disk
+    ├── GuardError                       9
+    ├── AheadError                       10
+    ├── PendingError                     4  other runs did not reach the declared state in time
+    ├── UnplannedChangeError             8  a change at a step's turn that the plan did not show
+    └── RunInterrupted                   130
+        └── RunTerminated                143
+
+Only leaves are raised. Each one takes facts, keeps them as attributes and builds its own message; `hint` says in one
+imperative sentence what to do. Imports nothing of the package.
+"""
+
+from bootstrapper.errors._base import BootstrapperError, ExitCode, Problem, Source, with_sqlstate
+from bootstrapper.errors._config import (
+    ConfigError,
+    InvalidFileError,
+    PluginError,
+    UnknownEnvironmentError,
+    UnsetVariablesError,
+    UsageError,
+)
+from bootstrapper.errors._run import (
+    AheadError,
+    GuardError,
+    PendingError,
+    RunInterrupted,
+    RunTerminated,
+    UnplannedChangeError,
+)
+from bootstrapper.errors._server import (
+    CommitUnknownError,
+    EmbeddedServerError,
+    FencedOffError,
+    LockBusyError,
+    LockError,
+    LockTimeoutError,
+    RefusedError,
+    UnreachableError,
+    UnusableServerError,
+)
+from bootstrapper.errors._steps import (
+    BackupError,
+    BlockedError,
+    CheckFailedError,
+    ClientToolsError,
+    CommandFailedError,
+    FixtureError,
+    MigrationError,
+    NotConvergedError,
+    StepError,
+    StepFailedError,
+    UndecidedError,
+)
+
+__all__ = [
+    "AheadError",
+    "BackupError",
+    "BlockedError",
+    "BootstrapperError",
+    "CheckFailedError",
+    "ClientToolsError",
+    "CommandFailedError",
+    "CommitUnknownError",
+    "ConfigError",
+    "EmbeddedServerError",
+    "ExitCode",
+    "FencedOffError",
+    "FixtureError",
+    "GuardError",
+    "InvalidFileError",
+    "LockBusyError",
+    "LockError",
+    "LockTimeoutError",
+    "MigrationError",
+    "NotConvergedError",
+    "PendingError",
+    "PluginError",
+    "Problem",
+    "RefusedError",
+    "RunInterrupted",
+    "RunTerminated",
+    "Source",
+    "StepError",
+    "StepFailedError",
+    "UndecidedError",
+    "UnknownEnvironmentError",
+    "UnplannedChangeError",
+    "UnreachableError",
+    "UnsetVariablesError",
+    "UnusableServerError",
+    "UsageError",
+    "with_sqlstate",
+]

@@ -1,0 +1,67 @@
+"""Errors of the file, its environment, its plugins and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bootstrapper.errors._base import BootstrapperError, ExitCode, Problem, Source
+
+
+class ConfigError(BootstrapperError):
+    exit_code = ExitCode.CONFIG
+
+
+class InvalidFileError(ConfigError):
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=_place))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def lines(self) -> list[str]:
+        return [str(problem) for problem in self.problems]
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    source = problem.source
+    return (source.file, source.line, source.column) if source else ("", 0, 0)
+
+
+class UnknownEnvironmentError(ConfigError):
+    def __init__(self, name: str | None, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        listed = ", ".join(known) or "none"
+        if name is None:
+            message = f"no environment chosen; the file declares: {listed}"
+            hint = "Choose one with -e, or set BOOTSTRAPPER_ENVIRONMENT."
+        else:
+            message = f"environment {name!r} does not exist; the file declares: {listed}"
+            hint = "Choose one of these with -e." if known else "Leave -e out, or declare it under environments:."
+        super().__init__(message, hint=hint)
+
+
+class UnsetVariablesError(ConfigError):
+    """Variables without a value that the pending changes need; nothing was written."""
+
+    def __init__(self, names: Iterable[str], messages: Mapping[str, str] | None = None) -> None:
+        """Takes the names, and by name the messages that the file has for some of them."""
+        self.names = tuple(dict.fromkeys(names))
+        self.messages = dict(messages or {})
+        said = "".join(f"; ${name}: {message}" for name, message in self.messages.items())
+        listed = ", ".join(f"${name}" for name in self.names)
+        verb, object_ = ("is", "it") if len(self.names) == 1 else ("are", "them")
+        super().__init__(
+            f"{listed} {verb} not set here, and the pending changes need {object_}{said}",
+            hint=f"Set {listed} and run again.",
+        )
+
+
+class UsageError(ConfigError):
+    pass
+
+
+class PluginError(ConfigError):
+    def __init__(self, plugin: str, reason: str, *, hint: str | None = None, source: Source | None = None) -> None:
+        self.plugin = plugin
+        self.reason = reason
+        super().__init__(f"plugin {plugin}: {reason}", hint=hint, source=source)

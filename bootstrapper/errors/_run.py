@@ -1,0 +1,78 @@
+"""Errors that refuse, end or interrupt a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bootstrapper.errors._base import BootstrapperError, ExitCode, Source
+
+
+class GuardError(BootstrapperError):
+    exit_code = ExitCode.GUARDED
+
+
+class AheadError(BootstrapperError):
+    """The database is ahead of this code.
+
+    Attributes:
+        is_acceptable: Whether a run that only waits for the database, and writes nothing, may continue.
+    """
+
+    exit_code = ExitCode.AHEAD
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_acceptable: bool = False,
+        hint: str | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.is_acceptable = is_acceptable
+        super().__init__(message, hint=hint, source=source)
+
+
+class PendingError(BootstrapperError):
+    """Other runs did not reach the declared state in time."""
+
+    exit_code = ExitCode.PENDING
+
+    def __init__(self, steps: Sequence[str], seconds: float) -> None:
+        self.steps = tuple(steps)
+        self.seconds = seconds
+        super().__init__(
+            f"changes still pending in {', '.join(steps)} after {seconds:.0f} s",
+            hint="Look at the run that should make them: `bootstrapper status`, `bootstrapper lock show`.",
+        )
+
+
+class UnplannedChangeError(BootstrapperError):
+    """A step would delete or overwrite at its turn what the plan did not show; it was not started."""
+
+    exit_code = ExitCode.STALE
+
+    def __init__(self, step: str, action: str, target: str, count: int) -> None:
+        self.step = step
+        self.action = action
+        self.target = target
+        self.count = count
+        others = f" and {count - 1:,} more" if count > 1 else ""
+        super().__init__(
+            f"step {step!r} would {action} {target}{others}, which the plan did not show; the step was not started",
+            hint=f"Look at it with `bootstrapper plan`, then apply again to {action} it; or declare it as it is now"
+            " and apply again.",
+        )
+
+
+class RunInterrupted(BootstrapperError):  # noqa: N818 - it reports a signal, not a fault
+    """A signal ended the run; committed work stays, the rest is rolled back."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, signal_name: str) -> None:
+        self.signal_name = signal_name
+        super().__init__(f"interrupted by {signal_name}", hint="Run again to continue.")
+
+
+class RunTerminated(RunInterrupted):
+    exit_code = ExitCode.TERMINATED
