@@ -10,14 +10,23 @@ from pathlib import Path
 
 import psycopg
 
-from bootstrapper.backups.restore import choose, describe, fetch, ledger, maintenance, reapplied, rights, verifying
+from bootstrapper.backups.restore import (
+    choose,
+    fetch,
+    maintenance_database,
+    privileges,
+    reapplied,
+    restore_plan,
+    restored_ledger,
+    trial_restore,
+)
 from bootstrapper.backups.restore import kept_databases as kept
-from bootstrapper.backups.restore.beside import Beside
 from bootstrapper.backups.restore.choose import Chosen, Wanted
+from bootstrapper.backups.restore.dump_reader import Reader
 from bootstrapper.backups.restore.fingerprint import require_unbroken
-from bootstrapper.backups.restore.inplace import InPlace, require_archive
+from bootstrapper.backups.restore.in_place import InPlace, require_archive
+from bootstrapper.backups.restore.new_database import Beside
 from bootstrapper.backups.restore.precheck import prove
-from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.settings import is_url
 from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.signature import KEY_VARIABLE, is_trusted
@@ -73,7 +82,7 @@ class Verified:
 
     backup: str
     has_manifest: bool
-    restored: verifying.Restored | None
+    restored: trial_restore.Restored | None
 
 
 @contextmanager
@@ -88,11 +97,11 @@ def preview(
         with opened(request, _STEP, writes=False) as run, _explained(run):
             run.executor.open_gates()
             run.session.require_direct("restore")
-            rights.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
+            privileges.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
             chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
             with run.executor.reading(_STEP) as connection:
                 names = run.project.ledger
-                step = describe.describe(connection, run.session.server, names, chosen, in_place=in_place)
+                step = restore_plan.describe(connection, run.session.server, names, chosen, in_place=in_place)
             plan = _plan(run, step)
         yield plan, chosen
 
@@ -116,7 +125,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
             with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
                 changes = list(planned.changes)
                 assert context.hold is not None
-                ledger.note_origin(context.hold, describe.origin(chosen, changes[0]))
+                restored_ledger.note_origin(context.hold, restore_plan.origin(chosen, changes[0]))
                 reader = _reader(request, run, chosen)
                 if in_place:
                     name = InPlace(context, reader, changes, terminate).run()
@@ -150,7 +159,7 @@ def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
     with opened(request, _STEP, writes=False) as run, _explained(run):
         run.executor.open_gates()
         name = run.session.server.database
-        with maintenance.outside(run.project.target, name, run.deadline) as connection:
+        with maintenance_database.outside(run.project.target, name, run.deadline) as connection:
             return name, kept.kept(connection, name)
 
 
@@ -159,7 +168,7 @@ def drop_kept(request: Request, names: list[str]) -> None:
     with opened(request, _STEP, writes=True) as run, _explained(run):
         run.executor.open_gates()
         target, name = run.project.target, run.session.server.database
-        with maintenance.outside(target, name, run.deadline) as connection:
+        with maintenance_database.outside(target, name, run.deadline) as connection:
             there = kept.kept(connection, name)
             for each in names:
                 if each in there:
@@ -214,18 +223,18 @@ def _keys(project: Project, wanted: Wanted) -> list[Path]:
     return _given(wanted) or [project.path(text) for text in dict.fromkeys(own)]
 
 
-def _restored_elsewhere(request: Request, reader: Reader) -> verifying.Restored:
+def _restored_elsewhere(request: Request, reader: Reader) -> trial_restore.Restored:
     """On an embedded server of its own where there is one for this dump, else on the configured server."""
     manifest = reader.chosen.manifest
-    if verifying.has_own_server(manifest.server_major if manifest else 0):
-        with verifying.own_server() as target:
+    if trial_restore.has_own_server(manifest.server_major if manifest else 0):
+        with trial_restore.own_server() as target:
             request.masker.learn(target.password)
-            return verifying.verify(reader, target, is_own=True)
+            return trial_restore.verify(reader, target, is_own=True)
     with opened(request, "backups verify", writes=False) as run, _explained(run):
         run.executor.open_gates()
         run.session.require_direct("pg_restore")
-        with verifying.borrowed_server(run.project.target, run.deadline) as target:
-            return verifying.verify(reader, target, is_own=False)
+        with trial_restore.borrowed_server(run.project.target, run.deadline) as target:
+            return trial_restore.verify(reader, target, is_own=False)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bootstrapper.backups.stores.manifest import Format
-from bootstrapper.backups.take.arguments import refuse_argument
+from bootstrapper.backups.take.pg_dump_options import refuse_argument
 from bootstrapper.config.schema_parts import present
 from bootstrapper.config.units import Age
 from bootstrapper.plugin.step import Project, StepModel

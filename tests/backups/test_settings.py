@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bootstrapper.backups.settings import BackupSettings, is_url
-from bootstrapper.backups.take.arguments import compression, refuse_argument, selection
+from bootstrapper.backups.take.pg_dump_options import compression, refuse_argument, selection
 from bootstrapper.errors import BackupError
 from bootstrapper.postgres.server.clienttools import ClientTools
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bootstrapper.backups.restore.choose import Chosen
+from bootstrapper.backups.stores.atomic_files import draft_folder, sweep
 from bootstrapper.backups.stores.catalogue import Backup
-from bootstrapper.backups.stores.draft import draft_folder, sweep
 from bootstrapper.backups.take.encryption import decrypt, identities
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UsageError

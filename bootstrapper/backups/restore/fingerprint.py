@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrapper.backups.take.running import in_background
-from bootstrapper.backups.take.verifying import checksum
+from bootstrapper.backups.client_programs import in_background
+from bootstrapper.backups.take.verify import checksum
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, errors, sql
 
-from bootstrapper.backups.restore.maintenance import unmark_template
+from bootstrapper.backups.restore.maintenance_database import unmark_template
 from bootstrapper.errors import GuardError, RefusedError
 
 _LONGEST_NAME = 63

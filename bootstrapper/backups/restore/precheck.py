@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import cast
 
 from bootstrapper.backups.restore.choose import Chosen
+from bootstrapper.backups.restore.dump_reader import Reader
 from bootstrapper.backups.restore.fingerprint import seal
-from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.backups.stores.catalogue import size_of
 from bootstrapper.backups.stores.manifest import Format, Manifest
 from bootstrapper.backups.stores.signature import has_key

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bootstrapper.backups.stores import catalogue
+from bootstrapper.backups.stores.atomic_files import draft, draft_folder, draft_path, sweep, sync_folder, write_all
 from bootstrapper.backups.stores.catalogue import Backup, size_of
-from bootstrapper.backups.stores.draft import draft, draft_folder, draft_path, sweep, sync_folder, write_all
 from bootstrapper.backups.stores.manifest import Manifest, manifest_path
 from bootstrapper.backups.stores.store import Draft, Store
 from bootstrapper.config.outputs import shown

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
-from bootstrapper.backups.stores import draft as local_draft
+from bootstrapper.backups.stores import atomic_files as local_draft
 from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.manifest import MOST_BYTES, SUFFIX, Manifest, manifest_path
 from bootstrapper.backups.stores.store import Draft, Store

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from bootstrapper.backups.client_programs import Runner, in_background
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.folder import FileDraft, Folder, FolderDraft
@@ -18,13 +19,12 @@ from bootstrapper.backups.stores.manifest import Format, Manifest
 from bootstrapper.backups.stores.signature import signed
 from bootstrapper.backups.stores.store import Draft, Store
 from bootstrapper.backups.take import database
-from bootstrapper.backups.take.client import Client, find_client
 from bootstrapper.backups.take.encryption import Encrypter
+from bootstrapper.backups.take.pg_dump import Client, find_client
 from bootstrapper.backups.take.retry import with_patience
-from bootstrapper.backups.take.running import Runner, in_background
 from bootstrapper.backups.take.streaming import Stream
 from bootstrapper.backups.take.tailing import tailing
-from bootstrapper.backups.take.verifying import checksum, verify
+from bootstrapper.backups.take.verify import checksum, verify
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.step import Context
 

@@ -13,12 +13,12 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 
+from bootstrapper.backups.client_programs import Runner, in_background
 from bootstrapper.backups.stores.manifest import Format
 from bootstrapper.backups.stores.store import Draft
-from bootstrapper.backups.take.client import Client
 from bootstrapper.backups.take.encryption import Encrypter
-from bootstrapper.backups.take.running import Runner, in_background
-from bootstrapper.backups.take.verifying import PIECE, Decoder, decoding
+from bootstrapper.backups.take.pg_dump import Client
+from bootstrapper.backups.take.verify import PIECE, Decoder, decoding
 from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 

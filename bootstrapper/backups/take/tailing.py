@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootstrapper.backups.take.client import Client
-from bootstrapper.backups.take.running import Runner, in_background
-from bootstrapper.backups.take.verifying import PIECE, Decoder, decoding, read_contents, verify
+from bootstrapper.backups.client_programs import Runner, in_background
+from bootstrapper.backups.take.pg_dump import Client
+from bootstrapper.backups.take.verify import PIECE, Decoder, decoding, read_contents, verify
 from bootstrapper.errors import BackupError
 
 _POLL_SECONDS = 0.02

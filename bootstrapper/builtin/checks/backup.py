@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.catalogue import Backup
-from bootstrapper.backups.stores.places import store_of
+from bootstrapper.backups.stores.location import store_of
 from bootstrapper.backups.stores.signature import is_trusted
 from bootstrapper.config.units import Age, show_seconds
 from bootstrapper.plugin.step import Answer, Check, Context, StepModel

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from bootstrapper.backups.settings import ENCRYPTED_SUFFIX, BackupSettings
 from bootstrapper.backups.stores import catalogue
 from bootstrapper.backups.stores.catalogue import Backup as TakenBackup
-from bootstrapper.backups.stores.places import goes_with_container, require_free, store_of
+from bootstrapper.backups.stores.location import goes_with_container, require_free, store_of
 from bootstrapper.backups.stores.remote import without_secrets
 from bootstrapper.backups.stores.retention import Keeping, dated_name, retire
 from bootstrapper.backups.stores.signature import is_trusted
 from bootstrapper.backups.stores.store import Store
 from bootstrapper.backups.take import database
-from bootstrapper.backups.take.client import find_client
 from bootstrapper.backups.take.dump import take, take_into
 from bootstrapper.backups.take.encryption import Encrypter
 from bootstrapper.backups.take.estimate import expectation
+from bootstrapper.backups.take.pg_dump import find_client
 from bootstrapper.config.units import show_seconds, show_size
 from bootstrapper.errors import BackupError, ClientToolsError, GuardError, UsageError
 from bootstrapper.events import Warned

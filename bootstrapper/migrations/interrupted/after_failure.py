@@ -69,7 +69,7 @@ def _stand(operation: Operation, before: Sequence[str], after: Sequence[str], *,
 
 def _way_back(context: Context) -> Iterator[str]:
     """Where this run committed something: nothing else needs one, and it takes away what others wrote since."""
-    from bootstrapper.backups.restore.advice import way_back  # noqa: PLC0415 - only a failed run needs it
+    from bootstrapper.backups.restore.restore_command import way_back  # noqa: PLC0415 - only a failed run needs it
 
     command = way_back(context)
     if command is not None:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bootstrapper.backups.restore import beside
+from bootstrapper.backups.restore import new_database
 from bootstrapper.cli import main
 
 
@@ -57,7 +57,7 @@ TICKS: dict[str, Callable[[], None]] = {"filling": die, "interrupted": interrupt
 if __name__ == "__main__":
     when, number, pattern, *arguments = sys.argv[1:]
     if when in TICKS:
-        beside.growth = lambda *_: TICKS[when]
+        new_database.growth = lambda *_: TICKS[when]
     else:
         lay_trap(when, int(number), pattern)
     sys.exit(main(arguments))

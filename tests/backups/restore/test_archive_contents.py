@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.restore.archive_contents import Entry, entries
-from bootstrapper.backups.restore.clearing import Contents, wanted
+from bootstrapper.backups.restore.archive_toc import Entry, entries
+from bootstrapper.backups.restore.drop_existing import Contents, wanted
 from bootstrapper.errors import BackupError
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.backups.restore.shops import FILE, SHOP, Shop, opened_shop

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bootstrapper.backups.restore import beside, swapping
+from bootstrapper.backups.restore import new_database
 from bootstrapper.backups.restore.kept_databases import kept_name
 from bootstrapper.backups.stores.catalogue import backups, find
 from tests.backups.restore.shops import FILE, Shop, opened_shop
@@ -378,14 +378,14 @@ def test_who_comes_while_the_dump_is_read_is_in_the_way_of_the_swap_only(
     corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed(corner_shop)
-    original = swapping.swap
+    original = new_database.swap.swap
     with ExitStack() as stack:
 
         def swap(*arguments: object, **options: object) -> None:
             stack.enter_context(psycopg.connect(corner_shop.project.url, application_name="came late"))
             original(*arguments, **options)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(beside.swapping, "swap", swap)
+        monkeypatch.setattr(new_database.swap, "swap", swap)
         refused = corner_shop.run("restore", "--latest", "--yes")
     assert (refused.returncode, "came late" in refused.stderr) == (9, True)
     assert (corner_shop.half_made, corner_shop.kept) == ([], [])

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from bootstrapper.backups.restore import beside, swapping
+from bootstrapper.backups.restore import new_database
 from bootstrapper.errors import FencedOffError
 from bootstrapper.postgres.lock.hold import Hold
 from tests.backups.contexts import make_bench
@@ -70,7 +70,7 @@ def test_breaking_the_lock_ends_a_restore_that_is_about_to_take_the_name(
 ) -> None:
     corner_shop.back_up()
     corner_shop.execute("INSERT INTO artist VALUES ('too much')")
-    original = swapping.swap
+    original = new_database.swap.swap
     broken = []
 
     def swap(*arguments: object, **options: object) -> None:
@@ -78,7 +78,7 @@ def test_breaking_the_lock_ends_a_restore_that_is_about_to_take_the_name(
         broken.append(corner_shop.run("lock", "break", str(run_id)).returncode)
         original(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(beside.swapping, "swap", swap)
+    monkeypatch.setattr(new_database.swap, "swap", swap)
     failed = corner_shop.run("restore", "--latest", "--yes")
     assert (broken, failed.returncode) == ([0], 5)
     assert corner_shop.execute(NAMES) == [("AC/DC",), ("too much",)]
@@ -91,14 +91,14 @@ def test_who_waits_for_the_lock_does_not_get_it_between_the_release_and_the_rena
     corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corner_shop.back_up()
-    original = swapping.swap
+    original = new_database.swap.swap
     tried = []
 
     def swap(*arguments: object, **options: object) -> None:
         tried.append(corner_shop.run("backup", "--timeout", "700ms"))
         original(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(beside.swapping, "swap", swap)
+    monkeypatch.setattr(new_database.swap, "swap", swap)
     done = corner_shop.run("restore", "--latest", "--yes")
     assert done.returncode == 0, done.stderr
     assert tried[0].returncode == 7, tried[0].stderr

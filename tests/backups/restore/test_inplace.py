@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.restore import clearing, inplace
+from bootstrapper.backups.restore import drop_existing
+from bootstrapper.backups.restore import in_place as in_place_module
 from bootstrapper.backups.stores.catalogue import backups
 from tests.backups.restore.shops import CHANGES, FILE, Shop, opened_shop
 from tests.servers import Server
@@ -172,14 +173,14 @@ def test_a_run_that_lost_the_lock_meanwhile_changes_nothing(shop: Shop) -> None:
     shop.back_up()
     shop.execute(CHANGES)
     changed = shop.whole()
-    original = clearing.contents
+    original = drop_existing.contents
 
-    def broken(*arguments: object) -> clearing.Contents:
+    def broken(*arguments: object) -> drop_existing.Contents:
         shop.execute("UPDATE bootstrapper.lock SET token = token + 1, run_id = NULL")
         return original(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inplace.clearing, "contents", broken)
+        patch.setattr(in_place_module.drop_existing, "contents", broken)
         failed = shop.run("restore", "--latest", "--in-place", "--yes")
     assert failed.returncode == 7, failed.stderr
     assert shop.whole() == changed

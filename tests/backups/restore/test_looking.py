@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.restore import verifying
+from bootstrapper.backups.restore import trial_restore
 from bootstrapper.backups.stores.catalogue import find
 from tests.backups.restore.shops import Shop, opened_shop
 from tests.servers import Server
@@ -74,15 +74,15 @@ def test_where_no_embedded_server_takes_it_the_configured_one_lends_a_database(
 ) -> None:
     taken = corner_shop.back_up()
     before = corner_shop.databases()
-    monkeypatch.setattr(verifying, "has_own_server", lambda major: False)
+    monkeypatch.setattr(trial_restore, "has_own_server", lambda major: False)
     done = corner_shop.run("backups", "verify", str(taken), "--restore")
     assert done.returncode == 0, done.stderr
     assert corner_shop.databases() == before
 
 
 def test_an_embedded_server_older_than_the_dump_is_not_asked() -> None:
-    assert verifying.has_own_server(18)
-    assert not verifying.has_own_server(19)
+    assert trial_restore.has_own_server(18)
+    assert not trial_restore.has_own_server(19)
 
 
 def test_a_dump_that_can_be_read_and_does_not_restore_is_found(corner_shop: Shop) -> None:
@@ -108,7 +108,7 @@ def test_a_materialized_view_that_was_never_filled_has_no_rows(corner_shop: Shop
 def test_what_can_not_be_counted_is_an_error_and_no_traceback(
     corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "_TABLES", "SELECT 'public', 'gone', 'public.gone', true")
+    monkeypatch.setattr(trial_restore, "_TABLES", "SELECT 'public', 'gone', 'public.gone', true")
     failed = corner_shop.run("backups", "verify", str(corner_shop.back_up()), "--restore")
     assert (failed.returncode, "public.gone can not be counted" in failed.stderr) == (1, True), failed.stderr
 

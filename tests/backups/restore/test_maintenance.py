@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from bootstrapper.backups.restore import maintenance
+from bootstrapper.backups.restore import maintenance_database
 from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.connection.target import Target
 from tests.backups.restore.shops import Shop
@@ -16,23 +16,23 @@ EXISTS = "SELECT count(*) FROM pg_database WHERE datname = %s"
 
 def test_the_database_of_a_living_restore_is_left_alone_and_that_of_a_dead_one_dropped(server: Server) -> None:
     target, deadline = Target.from_url(server.url()), Deadline.after(at_most(60))
-    with maintenance.outside(target, "", deadline) as looking:
-        at_work = maintenance.enter(target, deadline)
-        with maintenance.new_name(at_work) as name:
+    with maintenance_database.outside(target, "", deadline) as looking:
+        at_work = maintenance_database.enter(target, deadline)
+        with maintenance_database.new_name(at_work) as name:
             at_work.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            assert maintenance.sweep(looking) == []
+            assert maintenance_database.sweep(looking) == []
             pid = at_work.info.backend_pid
             looking.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
-            assert maintenance.sweep(looking) == [name]
+            assert maintenance_database.sweep(looking) == [name]
             at_work.close()
         assert looking.execute(EXISTS, (name,)).fetchone() == (0,)
 
 
 def test_a_half_made_template_is_dropped_too(server: Server) -> None:
-    name = f"{maintenance.PREFIX}{7:016x}"
+    name = f"{maintenance_database.PREFIX}{7:016x}"
     server.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
-    with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
-        assert maintenance.sweep(looking) == [name]
+    with maintenance_database.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
+        assert maintenance_database.sweep(looking) == [name]
 
 
 def test_a_kept_template_is_dropped_too(corner_shop: Shop) -> None:
@@ -49,15 +49,17 @@ def test_a_kept_template_is_dropped_too(corner_shop: Shop) -> None:
 
 
 def test_databases_of_other_programs_whose_names_begin_alike_are_left_alone(server: Server) -> None:
-    name = f"{maintenance.PREFIX}by_hand"
+    name = f"{maintenance_database.PREFIX}by_hand"
     server.execute(f"CREATE DATABASE {name}")
     try:
-        with maintenance.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
-            assert maintenance.sweep(looking) == []
+        with maintenance_database.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
+            assert maintenance_database.sweep(looking) == []
     finally:
         server.execute(f"DROP DATABASE {name}")
 
 
 def test_the_maintenance_database_itself_is_left_from_another_one(server: Server) -> None:
-    with maintenance.outside(Target.from_url(server.url()), "postgres", Deadline.after(at_most(60))) as connection:
+    with maintenance_database.outside(
+        Target.from_url(server.url()), "postgres", Deadline.after(at_most(60))
+    ) as connection:
         assert connection.info.dbname == "template1"

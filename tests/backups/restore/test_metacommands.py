@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrapper.backups.restore import metacommands
-from bootstrapper.backups.restore.metacommands import require_none
+from bootstrapper.backups.restore import psql_metacommands
+from bootstrapper.backups.restore.psql_metacommands import require_none
 from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.errors import BackupError
 from bootstrapper.postgres.server.clienttools import ClientTools
@@ -103,7 +103,7 @@ def test_an_order_to_psql_is_found_wherever_it_hides(order: bytes) -> None:
     [((12, 22), False), ((13, 21), False), ((15, 14), True), ((16, 9), False), ((17, 6), True), ((18, 0), True)],
 )
 def test_a_psql_with_the_fix_is_known_by_its_version(version: tuple[int, int], are_restricted: bool) -> None:
-    assert metacommands.are_restricted_by(ClientTools(Path(), version)) is are_restricted
+    assert psql_metacommands.are_restricted_by(ClientTools(Path(), version)) is are_restricted
 
 
 def replace(dump: Path, text: bytes) -> None:
@@ -117,7 +117,7 @@ def replace(dump: Path, text: bytes) -> None:
 @pytest.fixture(params=[True, False], ids=["a psql that refuses them", "an older psql"])
 def knows_restrict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if not request.param:
-        monkeypatch.setattr(metacommands, "are_restricted_by", lambda _: False)
+        monkeypatch.setattr(psql_metacommands, "are_restricted_by", lambda _: False)
     knows: bool = request.param
     return knows
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrapper.backups.restore.pg_restore_errors import Complaints, told
-from bootstrapper.backups.restore.script import of_file, without_unknown_settings
+from bootstrapper.backups.restore.psql import of_file, without_unknown_settings
 from bootstrapper.errors import BackupError
 
 KNOWN = {"statement_timeout", "client_encoding"}

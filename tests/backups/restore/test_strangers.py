@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from bootstrapper.backups.restore import beside, verifying
+from bootstrapper.backups.restore import new_database, trial_restore
 from bootstrapper.deadline import Deadline
 from bootstrapper.migrations.schema.scratch import scratch_database
 from bootstrapper.postgres.connection.target import Target
@@ -54,7 +54,7 @@ def tries(corner_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]
         return result
 
     monkeypatch.setattr(psycopg.Connection, "execute", execute)
-    monkeypatch.setattr(beside, "growth", lambda *_: lambda: look("while it is filled"))
+    monkeypatch.setattr(new_database, "growth", lambda *_: lambda: look("while it is filled"))
     return tried
 
 
@@ -82,7 +82,7 @@ def scratch(shop: Shop, target: Target) -> None:
 
 
 def borrowed(_: Shop, target: Target) -> None:
-    with verifying.borrowed_server(target, Deadline.after(60)):
+    with trial_restore.borrowed_server(target, Deadline.after(60)):
         pass
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.backups.stores.draft import draft_folder, draft_path, sweep
+from bootstrapper.backups.stores.atomic_files import draft_folder, draft_path, sweep
 
 DEPTH = 1200  # more than Python descends by recursion
 

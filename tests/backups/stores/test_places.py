@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.backups.stores import places
+from bootstrapper.backups.stores import location
 from bootstrapper.backups.stores.folder import Folder
-from bootstrapper.backups.stores.places import goes_with_container, store_of
+from bootstrapper.backups.stores.location import goes_with_container, store_of
 from tests.backups.contexts import Bench, make_bench
 
 
 @pytest.fixture(autouse=True)
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whatever the tests run in: no mark of a container is found unless a test makes one."""
-    monkeypatch.setattr(places, "_MARKERS", (tmp_path / ".dockerenv", tmp_path / ".containerenv"))
-    monkeypatch.setattr(places, "_CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.setattr(location, "_MARKERS", (tmp_path / ".dockerenv", tmp_path / ".containerenv"))
+    monkeypatch.setattr(location, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(location, "ROOT", tmp_path)
 
 
 def folder_of(bench: Bench, **options: str) -> Path | None:
@@ -53,7 +53,7 @@ def test_an_absolute_folder_a_volume_and_a_url_were_chosen_with_care(
     (tmp_path / ".dockerenv").touch()
     assert folder_of(bench, directory=str(tmp_path / "backups")) is None
     assert folder_of(bench, directory="s3://bucket/prefix") is None
-    monkeypatch.setattr(places, "ROOT", Path("/proc"))  # of another file system than the folder
+    monkeypatch.setattr(location, "ROOT", Path("/proc"))  # of another file system than the folder
     assert folder_of(bench) is None
 
 

@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.catalogue import Backup
-from bootstrapper.backups.stores.places import store_of
+from bootstrapper.backups.stores.location import store_of
 from bootstrapper.backups.stores.remote import without_secrets
 from bootstrapper.backups.take.dump import take_into
 from bootstrapper.errors import BackupError, StepFailedError

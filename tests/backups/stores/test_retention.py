@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from bootstrapper.backups.stores.atomic_files import draft
 from bootstrapper.backups.stores.catalogue import Backup, backups
-from bootstrapper.backups.stores.draft import draft
 from bootstrapper.backups.stores.folder import Folder
 from bootstrapper.backups.stores.manifest import Manifest, manifest_path
 from bootstrapper.backups.stores.retention import Keeping, dated_name, retire

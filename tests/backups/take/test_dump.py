@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.backups.stores.atomic_files import sweep
 from bootstrapper.backups.stores.catalogue import backups
-from bootstrapper.backups.stores.draft import sweep
 from bootstrapper.backups.take.dump import take
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError

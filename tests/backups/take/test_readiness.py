@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.stores import places
+from bootstrapper.backups.stores import location
 from bootstrapper.postgres.server import clienttools
 from tests.cli.project import Project
 from tests.faults.pgbouncer import PgBouncer
@@ -178,8 +178,8 @@ def test_plan_and_apply_warn_of_a_folder_that_ends_with_its_container(
 ) -> None:
     mark = asked.folder / "mark"
     mark.touch()
-    monkeypatch.setattr(places, "_MARKERS", (mark,))
-    monkeypatch.setattr(places, "ROOT", asked.folder)
+    monkeypatch.setattr(location, "_MARKERS", (mark,))
+    monkeypatch.setattr(location, "ROOT", asked.folder)
     asked.write(STEPS.replace(", OPTIONS", ""))
     assert "is inside this container and ends with it" in unwrapped(asked.run("plan").stdout)
     assert f"warning: {asked.folder / 'backups'} is inside this container" in asked.run("apply").stderr

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, errors, sql
 
-from bootstrapper.backups.restore import maintenance, sessions
+from bootstrapper.backups.restore import maintenance_database, sessions
 from bootstrapper.backups.restore.database_properties import Likeness, grants, likeness, shown, statements
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
@@ -81,7 +81,7 @@ def require_all(session: Session, project: Project, deadline: Deadline, *, in_pl
             if terminate:
                 require_may_terminate(connection, name, own)
         return
-    with maintenance.outside(target, name, deadline) as connection:
+    with maintenance_database.outside(target, name, deadline) as connection:
         require_may(connection, target.where, name)
         sessions.require_no_prepared(connection, name)
         if terminate:

@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from bootstrapper.backups.restore import maintenance
-from bootstrapper.backups.restore.filling import fill, rehearse
-from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.restore.script import known_only, of_file, play
+from bootstrapper.backups.restore import maintenance_database
+from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.pg_restore import fill, rehearse
+from bootstrapper.backups.restore.psql import known_only, of_file, play
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres.connection.session import introduce
@@ -75,9 +75,9 @@ def own_server() -> Iterator[Target]:
 @contextmanager
 def borrowed_server(target: Target, deadline: Deadline) -> Iterator[Target]:
     """An empty database beside the configured one, dropped afterwards."""
-    with maintenance.outside(target, "", deadline) as connection:
-        maintenance.sweep(connection)
-        with maintenance.new_name(connection) as name:
+    with maintenance_database.outside(target, "", deadline) as connection:
+        maintenance_database.sweep(connection)
+        with maintenance_database.new_name(connection) as name:
             try:
                 create_closed(connection, name)
             except psycopg.DatabaseError as error:
@@ -95,7 +95,7 @@ def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
 
     Raises BackupError where it does not restore, or a table does not arrive that the manifest tells of.
     """
-    with maintenance.enter(target, reader.deadline) as connection:
+    with maintenance_database.enter(target, reader.deadline) as connection:
         server, _ = introduce(connection)
         reader = replace(reader, server_major=server.major)
         if is_own:

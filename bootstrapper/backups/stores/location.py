@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores import catalogue
-from bootstrapper.backups.stores.draft import draft_path
+from bootstrapper.backups.stores.atomic_files import draft_path
 from bootstrapper.backups.stores.folder import Folder
 from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.backups.stores.remote import Remote, owner_of, password_of

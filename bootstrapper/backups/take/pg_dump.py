@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from bootstrapper.backups.client_programs import default_path
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.manifest import Format
-from bootstrapper.backups.take import arguments
-from bootstrapper.backups.take.running import default_path
+from bootstrapper.backups.take import pg_dump_options
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.step import Context
 from bootstrapper.postgres.server.clienttools import ClientTools, find_tools
@@ -58,8 +58,8 @@ def _find(context: Context, settings: BackupSettings, format_: Format) -> Client
     path_variable = default_path(project.variables)
     tools = find_tools(("pg_dump", "pg_restore"), context.session.server.major, path_variable, only=only)
     lock_table = project.ledger.table("lock").as_string(None)
-    chosen = arguments.selection(settings.schemas, settings.tables, settings.exclude, lock_table)
-    squeezed = [arguments.compression(settings.compress, tools)] if format_ != "plain" else []
+    chosen = pg_dump_options.selection(settings.schemas, settings.tables, settings.exclude, lock_table)
+    squeezed = [pg_dump_options.compression(settings.compress, tools)] if format_ != "plain" else []
     common = [*squeezed, *chosen, *settings.extra_args]
     if settings.compress is not None or settings.extra_args:
         _ask(context, tools, [f"--format={'plain' if format_ == 'plain' else 'custom'}", *common])
@@ -82,7 +82,7 @@ def _ask(context: Context, tools: ClientTools, options: list[str]) -> None:
             )
         except (runner.OutOfTimeError, OSError) as error:
             raise BackupError(f"{program} can not be asked about its options") from error
-    found = arguments.complaint(ended.last_lines)
+    found = pg_dump_options.complaint(ended.last_lines)
     if found is not None:
         raise BackupError(
             f"pg_dump {tools.version_text} in {tools.folder} does not take the options: {found}",

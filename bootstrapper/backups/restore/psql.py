@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 import psycopg
 
-from bootstrapper.backups.restore import metacommands
-from bootstrapper.backups.restore.reading import Reader
+from bootstrapper.backups.restore import psql_metacommands
+from bootstrapper.backups.restore.dump_reader import Reader
 from bootstrapper.deadline import Deadline, Revocable
 from bootstrapper.errors import BackupError, BootstrapperError
 from bootstrapper.postgres.connection.target import Target
@@ -178,7 +178,7 @@ def play(
     command = [str(tools.program("psql")), *options]
     reading, writing = os.pipe()
     deadline = reader.deadline.revocable()
-    if metacommands.are_restricted_by(tools):
+    if psql_metacommands.are_restricted_by(tools):
         before = f"\\restrict {secrets.token_hex(32)}\n{before}"
     else:
         source = _scanned(source)
@@ -193,7 +193,7 @@ def play(
 
 
 def _scanned(source: Source) -> Source:
-    return lambda: metacommands.require_none(source())
+    return lambda: psql_metacommands.require_none(source())
 
 
 class _Feeder(threading.Thread):

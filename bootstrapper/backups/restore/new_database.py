@@ -10,11 +10,18 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from bootstrapper.backups.restore import describe, kept_databases, ledger, maintenance, sessions, swapping
+from bootstrapper.backups.restore import (
+    kept_databases,
+    maintenance_database,
+    restore_plan,
+    restored_ledger,
+    sessions,
+    swap,
+)
 from bootstrapper.backups.restore.database_properties import Likeness, create, dress, grants, likeness
-from bootstrapper.backups.restore.filling import fill, growth
-from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.restore.rights import require_may, require_may_terminate
+from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.pg_restore import fill, growth
+from bootstrapper.backups.restore.privileges import require_may, require_may_terminate
 from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.step import Context
@@ -46,8 +53,8 @@ class Beside:
         new one. What else is left is dropped by the next restore.
         """
         name = self.context.session.server.database
-        with maintenance.outside(self._target, name, self.context.deadline) as connection:
-            for left in maintenance.sweep(connection):
+        with maintenance_database.outside(self._target, name, self.context.deadline) as connection:
+            for left in maintenance_database.sweep(connection):
                 self.context.report(f"dropped {left}, which a restore that was cut off had left")
             require_may(connection, self._target.where, name)
             sessions.require_no_prepared(connection, name)
@@ -55,7 +62,7 @@ class Beside:
                 require_may_terminate(connection, name, [self.context.connection.info.backend_pid])
             self._require_alone(connection, name)
             like = likeness(connection, name)
-            with maintenance.new_name(connection) as new:
+            with maintenance_database.new_name(connection) as new:
                 create(connection, new, like, self._target.where)
                 self._fill(connection, new, like)
                 aside = kept_databases.kept_name(name, self._hold.fence.run_id)
@@ -90,10 +97,10 @@ class Beside:
         with self._hold.beating(context.step):
             tick = growth(context, connection, new, manifest.database_size if manifest else None)
             fill(self.reader, target, connection, on_tick=tick, jobs=self.jobs)
-            with maintenance.enter(target, context.deadline) as inside:
-                began = ledger.started_at(context.connection, self._hold.fence)
-                origin = describe.origin(self.reader.chosen, self.changes[0])
-                ledger.settle(
+            with maintenance_database.enter(target, context.deadline) as inside:
+                began = restored_ledger.started_at(context.connection, self._hold.fence)
+                origin = restore_plan.origin(self.reader.chosen, self.changes[0])
+                restored_ledger.settle(
                     inside,
                     self._hold.fence,
                     project=context.project,
@@ -111,12 +118,12 @@ class Beside:
         As long as that lives nobody takes the lock; who breaks it ends it, and with it the transaction of the renames.
         """
         name = self.context.session.server.database
-        oid = swapping.oid_of(connection, new)
-        with maintenance.outside(self._target, name, self.context.deadline) as watcher:
+        oid = swap.oid_of(connection, new)
+        with maintenance_database.outside(self._target, name, self.context.deadline) as watcher:
             self._hold.announce(connection)
             self._hold.hand_over()
             try:
-                swapping.swap(
+                swap.swap(
                     connection,
                     watcher,
                     name=name,
@@ -135,8 +142,8 @@ class Beside:
     def _has_name(self, name: str, oid: int) -> bool:
         """Asked anew after the connection died at COMMIT; false too where nobody answers."""
         try:
-            with maintenance.outside(self._target, name, self.context.deadline) as connection:
-                return swapping.oid_of(connection, name) == oid
+            with maintenance_database.outside(self._target, name, self.context.deadline) as connection:
+                return swap.oid_of(connection, name) == oid
         except (psycopg.Error, BootstrapperError):
             return False
 
@@ -146,6 +153,6 @@ class Beside:
         target = self._target.with_database(database)
         with (
             suppress(psycopg.Error, BootstrapperError),
-            maintenance.enter(target, self.context.deadline) as inside,
+            maintenance_database.enter(target, self.context.deadline) as inside,
         ):
-            ledger.note_end(inside, self._hold.fence, outcome, text)
+            restored_ledger.note_end(inside, self._hold.fence, outcome, text)

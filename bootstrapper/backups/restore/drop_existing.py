@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from bootstrapper.backups.restore.archive_contents import Entry
+from bootstrapper.backups.restore.archive_toc import Entry
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
 
 # Partitions are locked with their table. Who may not delete from a table may not drop it either.
@@ -50,7 +50,7 @@ class Contents:
 
 def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
     """Looks by the catalogue; every name in the statements is qualified."""
-    query = files("bootstrapper.backups.restore").joinpath("contents.sql").read_text(encoding="utf-8")
+    query = files("bootstrapper.backups.restore").joinpath("drop_existing.sql").read_text(encoding="utf-8")
     ledger = [names.table_name(name) for name in TABLES]
     with connection.transaction():
         connection.execute("SELECT pg_catalog.set_config('search_path', '', true)")

@@ -9,12 +9,20 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bootstrapper.backups.restore import archive_contents, clearing, fetch, ledger, maintenance, script, sessions
+from bootstrapper.backups.restore import (
+    archive_toc,
+    drop_existing,
+    fetch,
+    maintenance_database,
+    psql,
+    restored_ledger,
+    sessions,
+)
 from bootstrapper.backups.restore.choose import Chosen, backup_settings
-from bootstrapper.backups.restore.filling import known_settings
-from bootstrapper.backups.restore.reading import Reader
-from bootstrapper.backups.stores.draft import draft, write_all
-from bootstrapper.backups.stores.places import goes_with_container, store_of
+from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.pg_restore import known_settings
+from bootstrapper.backups.stores.atomic_files import draft, write_all
+from bootstrapper.backups.stores.location import goes_with_container, store_of
 from bootstrapper.backups.stores.retention import dated_name
 from bootstrapper.backups.take.dump import take_into
 from bootstrapper.deadline import Deadline
@@ -66,8 +74,8 @@ class InPlace:
                 pass
             raise
         with hold.transaction() as connection:
-            as_of = ledger.mark_as_of(self.reader.chosen.manifest)
-            ledger.record(connection, context.project.ledger, hold.fence, self.changes, marks=[as_of])
+            as_of = restored_ledger.mark_as_of(self.reader.chosen.manifest)
+            restored_ledger.record(connection, context.project.ledger, hold.fence, self.changes, marks=[as_of])
         return safety
 
     @property
@@ -108,7 +116,7 @@ class InPlace:
     def _replay(self) -> str:
         """In one transaction, which first lets nobody write any more: what is written then is in the safety backup."""
         context, names, fence = self.context, self.context.project.ledger, self._hold.fence
-        there = clearing.contents(context.connection, names)
+        there = drop_existing.contents(context.connection, names)
         key = secrets.randbelow(1 << 31)
         before = [
             "SELECT pg_catalog.set_config('search_path', '', true)",  # what follows finds names of the server's only
@@ -117,7 +125,7 @@ class InPlace:
             "SET LOCAL client_min_messages = warning",
             "SET LOCAL idle_in_transaction_session_timeout = 0",
             *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),
-            clearing.fence(names, str(fence.run_id), fence.token),
+            drop_existing.fence(names, str(fence.run_id), fence.token),
             *there.locks,
             f"SELECT pg_catalog.pg_advisory_xact_lock({_LOCKED}, {key})",
         ]
@@ -129,18 +137,18 @@ class InPlace:
 
         dump = str(self.reader.chosen.path)
         with draft(Path(tempfile.gettempdir(), f"{fetch.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
-            wanted = clearing.wanted(archive_contents.entries(self.reader.chosen.path), names, there)
+            wanted = drop_existing.wanted(archive_toc.entries(self.reader.chosen.path), names, there)
             write_all(descriptor, "".join(f"{entry.number};\n" for entry in wanted).encode())
             # Without it pg_restore commits in between, around large objects.
             command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={path}", dump]
-            program = script.within(self.reader.sealed, script.of_program(command, self.reader.environment()))
-            dumped = script.known_only(script.without_commit(program), known_settings(context.connection))
-            drops = clearing.joined(there.drops).encode()
-            script.play(
-                script.after(drops, dumped),
+            program = psql.within(self.reader.sealed, psql.of_program(command, self.reader.environment()))
+            dumped = psql.known_only(psql.without_commit(program), known_settings(context.connection))
+            drops = drop_existing.joined(there.drops).encode()
+            psql.play(
+                psql.after(drops, dumped),
                 self.reader,
                 context.own_target,
-                before=clearing.joined(before),
+                before=drop_existing.joined(before),
                 meanwhile=meanwhile,
                 on_tick=self._hold.require,
             )
@@ -149,7 +157,7 @@ class InPlace:
     def _await_lock(self, key: int, deadline: Deadline) -> None:
         """Returns when the transaction has all its locks; raises BackupError where it does not get them in time."""
         patience = Deadline.after(_LOCK_PATIENCE_SECONDS)
-        with closing(maintenance.enter(self.context.own_target, deadline)) as watcher:
+        with closing(maintenance_database.enter(self.context.own_target, deadline)) as watcher:
             while not watcher.execute(_IS_LOCKED, (_LOCKED, key)).fetchone():
                 if patience.has_passed or deadline.has_passed:
                     raise BackupError(

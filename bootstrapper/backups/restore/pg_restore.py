@@ -8,9 +8,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.backups.restore import script
+from bootstrapper.backups.restore import psql
+from bootstrapper.backups.restore.dump_reader import Reader
 from bootstrapper.backups.restore.pg_restore_errors import Complaints, told
-from bootstrapper.backups.restore.reading import Reader
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.step import Context
 from bootstrapper.postgres.connection.target import Target
@@ -53,7 +53,7 @@ def fill(
     known = known_settings(connection)
     with reader.sealed():
         if reader.chosen.format == "plain":
-            script.play(script.known_only(script.of_file(reader.chosen.path), known), reader, target, on_tick=on_tick)
+            psql.play(psql.known_only(psql.of_file(reader.chosen.path), known), reader, target, on_tick=on_tick)
             return
         for section in _SECTIONS if jobs > 1 else ("",):
             own = [f"--section={section}", f"--jobs={jobs}"] if section else []

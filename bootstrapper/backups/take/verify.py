@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootstrapper.backups.stores.draft import write_all
+from bootstrapper.backups.client_programs import Runner, in_background
+from bootstrapper.backups.stores.atomic_files import write_all
 from bootstrapper.backups.stores.manifest import Format
-from bootstrapper.backups.take.running import Runner, in_background
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 from bootstrapper.postgres.server.clienttools import ClientTools
