@@ -1,0 +1,82 @@
+"""The map in docs/architecture.md, the package, its layers and its tests are laid out alike."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.smoke
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "bootstrapper"
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+MOST_LOOSE_MODULES = 10
+ACROSS_PACKAGES = {"environments", "faults", "real_projects"}
+"""Folders of tests for the whole tool, each with a command of its own."""
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Returns the names in backticks of the first column, for each row of the table with this heading."""
+    table = PAGE.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
+
+
+def layers() -> list[set[str]]:
+    """Returns what import-linter enforces, top to bottom."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    contract = next(found for found in settings["contracts"] if found["type"] == "layers")
+    return [set(re.split(r" [|:] ", layer)) for layer in contract["layers"]]
+
+
+def packages() -> Iterator[Path]:
+    yield from (file.parent for file in PACKAGE.rglob("__init__.py"))
+
+
+def modules() -> list[Path]:
+    return [file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py"]
+
+
+def test_the_layers_of_the_map_are_those_that_are_enforced() -> None:
+    assert [set(names) for names in rows("layer | packages and modules")] == layers()
+
+
+def test_the_map_names_each_package_and_module_at_the_top() -> None:
+    found = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert set().union(*layers()) == found - {"__init__", "__pycache__"}
+
+
+def test_the_map_names_each_inner_package() -> None:
+    found = {str(path.relative_to(PACKAGE)) for path in packages() if len(path.relative_to(PACKAGE).parts) == 2}
+    assert {name for names in rows("package | what is in it") for name in names} == found
+
+
+def test_every_path_of_the_page_exists() -> None:
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", PAGE))
+    assert named
+    assert [name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()] == []
+
+
+def test_few_modules_stand_loose_at_the_top() -> None:
+    loose = [path.name for path in PACKAGE.glob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    assert len(loose) <= MOST_LOOSE_MODULES, loose
+
+
+def test_tests_stand_where_the_package_has_what_they_test() -> None:
+    folders = {path.relative_to(ROOT / "tests").parent for path in (ROOT / "tests").rglob("test_*.py")}
+    expected = {path.relative_to(PACKAGE) for path in packages()}
+    assert {str(folder) for folder in folders - expected} <= ACROSS_PACKAGES
+
+
+def test_a_test_named_after_a_module_of_its_package_stands_in_the_same_folder() -> None:
+    homes: dict[tuple[str, str], set[Path]] = {}
+    for path in modules():
+        folder = path.relative_to(PACKAGE).parent
+        homes.setdefault((str(folder).split("/")[0], path.stem), set()).add(folder)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder = path.relative_to(ROOT / "tests").parent
+        home = homes.get((str(folder).split("/")[0], path.stem.removeprefix("test_")), {folder})
+        assert folder in home, f"{path.relative_to(ROOT)} tests a module of {sorted(map(str, home))}"
