@@ -44,7 +44,7 @@ EMBEDDED: dict[str, Any] = {
 
 
 def blocks(kind: str) -> list[Any]:
-    """Fenced blocks whose info string is exactly this, each named by its page and line."""
+    """FencedConnection blocks whose info string is exactly this, each named by its page and line."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

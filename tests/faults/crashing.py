@@ -23,6 +23,7 @@ from bootstrapper.events import Event
 from bootstrapper.fixtures.write.writer import Writer
 from bootstrapper.migrations.worker import process
 from bootstrapper.postgres.connection import session
+from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.lock import lock, turnstile
 
 WORKER_FENCE = 'if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
@@ -119,7 +120,12 @@ def _without_worker_fence() -> None:
 
 def _with_session_lock_through_a_pooler() -> None:
     original = session.introduce
-    session.introduce = lambda connection: replace(original(connection), pooled=False)
+
+    def introduce(connection: psycopg.Connection[Any], *queries: bytes) -> tuple[Server, list[list[Any]]]:
+        server, answers = original(connection, *queries)
+        return replace(server, pooled=False), answers
+
+    session.introduce = introduce
 
 
 def _with_check_then_insert() -> None:

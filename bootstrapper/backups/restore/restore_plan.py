@@ -14,7 +14,7 @@ from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.backups.take import database
 from bootstrapper.config.units import show_seconds, show_size
 from bootstrapper.plans import Change, Finding, PlannedStep, State
-from bootstrapper.postgres.connection.session import Server
+from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 
 _ROWS = """

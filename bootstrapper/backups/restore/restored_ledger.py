@@ -22,9 +22,7 @@ from bootstrapper.postgres.lock.fence import RELEASE, Fence
 from bootstrapper.postgres.lock.hold import Hold
 
 _FREE = """
-UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0) FROM {runs})),
-    run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL, backend_start = NULL,
-    worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
+UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0) FROM {runs})), {no_holder}
 RETURNING token
 """
 # The run that took the backup was the only one under way: it is the latest in the dump.

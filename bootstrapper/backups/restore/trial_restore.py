@@ -17,7 +17,7 @@ from bootstrapper.backups.restore.pg_restore import fill, rehearse
 from bootstrapper.backups.restore.psql import known_only, of_file, play
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
-from bootstrapper.postgres.connection.session import introduce
+from bootstrapper.postgres.connection.introduction import introduce
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server import embedded
 from bootstrapper.postgres.server.clienttools import find_tools

@@ -16,7 +16,8 @@ from bootstrapper.errors import RefusedError, Source, UnreachableError
 from bootstrapper.events import AttemptFailed, GateOpened
 from bootstrapper.plugin.step import Context, Gate, StepModel
 from bootstrapper.postgres.connection.connect import ping
-from bootstrapper.postgres.connection.session import Server, Session
+from bootstrapper.postgres.connection.introduction import Server
+from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 
 _LEAST_SECONDS = 0.1  # less than this before the deadline is no time for another try

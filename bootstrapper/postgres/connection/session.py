@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import Connection, IsolationLevel, errors
+from psycopg import Connection, IsolationLevel
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BlockedError, GuardError, RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.introduction import Server, introduce
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.sqlstates import LOCK_NOT_FREE
 from bootstrapper.postgres.connection.target import Target
@@ -36,45 +36,6 @@ ENDING_SECONDS = 2.5
 """Until a program or a worker is gone that does not listen; longer than they are given for that."""
 _STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
 _STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
-
-_INTRODUCTION = """
-SELECT pg_catalog.pg_backend_pid(),
-       pg_catalog.current_setting('server_version_num')::int,
-       pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1),
-       pg_catalog.current_database(),
-       (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
-       {identifier},
-       pg_catalog.pg_is_in_recovery(),
-       pg_catalog.current_setting('transaction_read_only')::boolean,
-       extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.text
-"""
-_IDENTIFIER = "(SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system())"
-
-
-@dataclass(frozen=True)
-class Server:
-    """What the server said of itself when the connection was made.
-
-    Attributes:
-        system_identifier: None where the role may not ask.
-        pooled: Whether a pooler stands between: the backend that answered is not the one that let us in.
-        read_only: Whether new transactions are read-only, on a standby or by default.
-        clock: Its seconds since 1970 when it said so.
-    """
-
-    version_num: int
-    version: str
-    database: str
-    oid: int
-    system_identifier: str | None
-    in_recovery: bool
-    read_only: bool
-    pooled: bool
-    clock: float
-
-    @property
-    def major(self) -> int:
-        return self.version_num // 10000
 
 
 class Session:
@@ -293,15 +254,3 @@ def roll_back(connection: Connection[Any]) -> None:
             connection.execute("ROLLBACK")
     except psycopg.Error:
         connection.close()
-
-
-def introduce(connection: Connection[Any], *queries: bytes) -> tuple[Server, list[list[Any]]]:
-    """Asks the server what it is, and more, in the first message on a connection, which also makes our settings."""
-    try:
-        answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier=_IDENTIFIER).encode())
-    except errors.InsufficientPrivilege:
-        answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier="NULL").encode())
-    backend_pid, version_num, version, database, oid, identifier, in_recovery, read_only, clock = answers.pop()[0]
-    pooled = connection.info.backend_pid != backend_pid
-    server = Server(version_num, version, database, oid, identifier, in_recovery, read_only, pooled, float(clock))
-    return server, answers

@@ -29,6 +29,10 @@ UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchem
 """What the server answers where the ledger does not exist, is somebody else's, or is not for this role to read."""
 TABLES = ("lock", "runs", "steps", "revisions", "digests", "meta")
 _INDEXES = ("steps_run_id_idx", "steps_marks_idx")
+_NO_HOLDER = sql.SQL(
+    "run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL, backend_start = NULL,"
+    " worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL"
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,9 @@ class LedgerNames:
         return sql.Identifier(self.schema, self.table_name(name))
 
     def fill(self, statement: str) -> sql.Composed:
-        """The statement with every `{table}` in it named."""
+        """Returns the statement with names for every `{table}`, and for `{no_holder}` the columns of a free lock."""
         indexes = {name: sql.Identifier(self.table_name(name)) for name in _INDEXES}
-        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES}, **indexes)
+        return sql.SQL(statement).format(**{name: self.table(name) for name in TABLES}, **indexes, no_holder=_NO_HOLDER)
 
 
 @dataclass(frozen=True)

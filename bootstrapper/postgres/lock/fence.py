@@ -19,11 +19,7 @@ SELECT %s OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks
       AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
 FROM {lock} WHERE run_id = %s AND token = %s FOR UPDATE
 """
-RELEASE = """
-UPDATE {lock} SET run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL,
-    backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL, acquired_at = NULL, expires_at = NULL
-WHERE run_id = %s AND token = %s
-"""
+RELEASE = "UPDATE {lock} SET {no_holder} WHERE run_id = %s AND token = %s"
 
 
 @dataclass(frozen=True)

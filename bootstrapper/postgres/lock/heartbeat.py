@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 from uuid import UUID
 
 from psycopg import Connection, sql
@@ -14,6 +12,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 from bootstrapper.postgres.connection.interjection import interject
 from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.lock.repeating import repeated
 
 LEASE_SECONDS = 15.0
 BEAT_SECONDS = 3.0
@@ -33,7 +32,7 @@ SELECT (SELECT pg_catalog.count(*) FROM seen), (SELECT pg_catalog.count(*) FROM 
 
 
 class Heartbeat:
-    """A thread that renews the lease until it is left."""
+    """Keeps a lease alive with a thread."""
 
     def __init__(
         self,
@@ -54,13 +53,7 @@ class Heartbeat:
             token=sql.Literal(token),
         )
         self._statement = composed.as_bytes(connection)
-        self._ended = threading.Event()
-        self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="bootstrapper-heartbeat", daemon=True)
-
-    @property
-    def is_lost(self) -> bool:
-        return self._lost.is_set()
+        self.is_lost = False
 
     def on_loss(self, callback: Callable[[], None]) -> None:
         """Calls back once it is lost, at once where it is already; maybe twice."""
@@ -68,22 +61,18 @@ class Heartbeat:
         if self.is_lost:
             callback()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Renews the lease while the block runs."""
+        with repeated(self._beat, BEAT_SECONDS, "bootstrapper-heartbeat"):
+            yield
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS):
-            if not self._is_ours():
-                self._lost.set()
-                self._on_loss()
-                return
+    def _beat(self) -> bool:
+        """Whether the lease is still ours."""
+        if not self._is_ours():
+            self.is_lost = True
+            self._on_loss()
+        return not self.is_lost
 
     def _is_ours(self) -> bool:
         """Asked between transactions only: inside one, it is the fence that knows, and keeps the lock busy."""

@@ -27,7 +27,8 @@ from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.ownership import require_ours
 from bootstrapper.postgres.lock.fence import Fence
 from bootstrapper.postgres.lock.heartbeat import LEASE_SECONDS
-from bootstrapper.postgres.lock.hold import FENCE_LOCK_TIMEOUT, WATCH_CLIENT, Hold
+from bootstrapper.postgres.lock.hold import Hold
+from bootstrapper.postgres.lock.transactions import FENCE_LOCK_TIMEOUT, WATCH_CLIENT
 
 __all__ = ["Fence", "Hold", "Holder", "RunDetails", "advisory_key", "read_holder", "try_take"]
 

@@ -38,12 +38,7 @@ SELECT pg_catalog.pg_terminate_backend(a.pid) FROM {lock} AS l JOIN pg_catalog.p
     OR (a.pid = l.worker_backend_pid AND a.backend_start = l.worker_backend_start)
 WHERE l.run_id = %s AND a.pid <> pg_catalog.pg_backend_pid()
 """
-_CLEAR = """
-UPDATE {lock} SET token = token + 1, run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL,
-    backend_pid = NULL, backend_start = NULL, worker_backend_pid = NULL, worker_backend_start = NULL,
-    acquired_at = NULL, expires_at = NULL
-WHERE run_id = %s
-"""
+_CLEAR = "UPDATE {lock} SET token = token + 1, {no_holder} WHERE run_id = %s"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ computes is told from it by a statement now and then, which only a process that 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.postgres.connection.interjection import interject
 from bootstrapper.postgres.lock import heartbeat
+from bootstrapper.postgres.lock.repeating import repeated
 
 _IN_TRANSACTION = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 
@@ -24,19 +24,13 @@ _IN_TRANSACTION = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERRO
 @contextmanager
 def pulse(connection: Connection[Any]) -> Iterator[None]:
     """Within it the connection's transaction never idles for longer than a beat."""
-    ended = threading.Event()
 
-    def beat() -> None:
-        while not ended.wait(heartbeat.BEAT_SECONDS):
-            try:
-                interject(connection, b"SELECT 1", _IN_TRANSACTION)
-            except psycopg.Error:
-                return  # the connection is gone, as its owner will notice
+    def beat() -> bool:
+        try:
+            interject(connection, b"SELECT 1", _IN_TRANSACTION)
+        except psycopg.Error:
+            return False  # the connection is gone, as its owner will notice
+        return True
 
-    thread = threading.Thread(target=beat, name="bootstrapper-pulse", daemon=True)
-    thread.start()
-    try:
+    with repeated(beat, heartbeat.BEAT_SECONDS, "bootstrapper-pulse"):
         yield
-    finally:
-        ended.set()
-        thread.join()

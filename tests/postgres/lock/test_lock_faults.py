@@ -201,7 +201,7 @@ def test_a_heartbeat_that_can_not_beat_is_a_loss(session: Session, monkeypatch: 
     told: list[bool] = []
     heartbeat = Heartbeat(session.connection, NAMES, hold.fence.run_id, hold.fence.token)
     heartbeat.on_loss(lambda: told.append(True))
-    with heartbeat:
+    with heartbeat.beating():
         session.connection.execute("DROP TABLE bootstrapper.lock")
         assert eventually(lambda: heartbeat.is_lost and bool(told))
 
@@ -257,7 +257,7 @@ def test_a_look_that_computes_for_longer_than_a_lease_is_not_ended_by_the_server
 def test_a_transaction_that_computes_between_its_statements_is_not_ended_by_the_server(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.lock.hold.IDLE_TIMEOUT", "400ms")
+    monkeypatch.setattr("bootstrapper.postgres.lock.transactions.IDLE_TIMEOUT", "400ms")
     monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take(session)
     with hold.transaction() as connection:
