@@ -1,11 +1,11 @@
-"""Example of a local plugin: a step that makes sure of a PostgreSQL extension.
+"""Example of a local plugin: a step that installs a PostgreSQL extension.
 
     steps:
       - uses: extension
         with: {name: pg_trgm}
 
-The folder is listed under `plugins:` in bootstrap.yaml. A step has two verbs: `changes` reads and says what would be
-done, `apply` does it. The transaction, the lock's fence and the ledger are the engine's business.
+The folder is listed under `plugins:` in bootstrap.yaml. A step has two methods: `changes` reads and returns what would
+be done, `apply` does it. The engine handles the transaction, the fence of the lock and the ledger.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Extension(Step):
     """Creates one extension; leaves an existing one as it is."""
 
     uses = "extension"
-    leaves_others_alone = True  # none of the later steps has more to do because of it
+    leaves_others_alone = True  # it never gives a later step more to do
 
     class With(StepModel):
         name: str
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """One change where the extension is missing; the reason says what the server offers."""
+        """Returns one change if the extension is missing; its reason shows the version that the server offers."""
         name = self.options.name
         if context.connection.execute(_INSTALLED, (name,)).fetchone():
             return []

@@ -155,7 +155,7 @@ def test_the_commands_about_backups_work(reader: Reader) -> None:
 def test_the_commands_about_restoring_work(reader: Reader, database: str) -> None:
     reader.variables["DATABASE_URL"] = database
     file = reader.folder / "bootstrap.yaml"
-    file.write_text(re.sub(r"    when: .*only when something is at risk\n", "", file.read_text(encoding="utf-8")))
+    file.write_text(re.sub(r"    when: .*only if data is at risk\n", "", file.read_text(encoding="utf-8")))
     reader.follow("bootstrapper apply")
     taken = backups(reader.folder / "backups")[0]
     name, run = taken.path.name, taken.manifest.run_id
