@@ -1,4 +1,4 @@
-"""A point in time that work must not outlast, by the clock that nobody can turn back."""
+"""A point in time that work must not outlast, by a monotonic clock."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
         request = Request(file=tmp_path / "bootstrap.yaml", variables={"DATABASE_URL": database_url})
         assert_step_contract(request, "my_step")
 
-The database has to be one that the step has something to do in, and that nobody else writes to meanwhile.
+The database has to be one that the step has something to do in, and that no other session writes to meanwhile.
 """
 
 from __future__ import annotations

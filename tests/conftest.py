@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     """Measures the machine before anything runs, and ends with what it started however it is told to end."""
     if not hasattr(config, "workerinput"):
-        # Images set PYTHONDONTWRITEBYTECODE; then each of the thousands of processes would compile it all anew.
+        # Images set PYTHONDONTWRITEBYTECODE; then each of the thousands of processes would compile it all again.
         compileall.compile_dir(PACKAGE, quiet=2)
     pace()
     signal.signal(signal.SIGTERM, signal.default_int_handler)

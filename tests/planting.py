@@ -1,6 +1,6 @@
 """Plants a look-alike of every function, operator and type that our SQL uses, where a search_path finds it first.
 
-Each of them notes in the server's log that it was chosen, with the rights of whoever chose it.
+Each of them notes in the server's log that it was chosen, with the rights of the role that chose it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def names_in_sources() -> list[str]:
 
 
 def plant(url: str) -> None:
-    """All of them in the schema `planted`; nobody's search_path leads there yet."""
+    """All of them in the schema `planted`; no search_path leads there yet."""
     literals = {
         "{sprung}": SPRUNG,
         "{names}": _array(names_in_sources()),

@@ -27,7 +27,7 @@ from tests.majors import chosen_bin, major_of
 from tests.waiting import at_most
 
 SETTINGS = {
-    "autovacuum": "off",  # it would write while a test looks whether anybody does
+    "autovacuum": "off",  # it would write while a test looks whether one does
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -65,7 +65,7 @@ class Server:
         return f"postgresql://{self.user}:correct%20horse@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, name: str) -> None:
-        strategy = "STRATEGY FILE_COPY" if self.major >= 15 else ""  # half the time of the log, which nobody reads
+        strategy = "STRATEGY FILE_COPY" if self.major >= 15 else ""  # half the time of the log, which is not read
         self.execute(f'CREATE DATABASE "{name}" {strategy}')
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
@@ -75,7 +75,7 @@ class Server:
 
 
 def unprivileged(command: list[str]) -> list[str]:
-    """The command as somebody else than root: a user namespace needs no account and no rights on folders."""
+    """The command as another user than root: a user namespace needs no account and no rights on folders."""
     if os.getuid() != 0:
         return command
     return [sys.executable, "-IS", namespace.__file__, *command]

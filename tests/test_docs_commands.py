@@ -31,7 +31,7 @@ SEED_PASSWORDS = {"SUPERADMIN_PASSWORD": "hunter2 and 3"}
 
 @dataclass
 class Reader:
-    """Somebody who follows a page in a folder of their own.
+    """A reader who follows a page in a folder of their own.
 
     Attributes:
         replaced: What stands on the page for what only a real run knows, such as the name of a backup.
@@ -246,7 +246,7 @@ def test_what_applies_only_where_something_is_to_do_does_so_under_set_e(reader: 
     assert "nothing to do" in reader.follow(typed)
     reader.variables["DATABASE_URL"] = "postgresql://127.0.0.1:1/x"
     (reader.folder / "config/production.yaml").write_text("steps: [{name: wait, with: {timeout: 100ms}}]\n")
-    assert reader.shell(typed).returncode == 5  # worth another try, as for any command
+    assert reader.shell(typed).returncode == 5  # retryable, as for any command
 
 
 def test_the_workflows_work(reader: Reader, database: str) -> None:
@@ -287,7 +287,10 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }
-RUN_ELSEWHERE = ("CONTRIBUTING.md", "docs/tutorial.md")  # by whoever runs the tests; by test_docs with every output
+RUN_ELSEWHERE = (
+    "CONTRIBUTING.md",
+    "docs/tutorial.md",
+)  # by the user who runs the tests; by test_docs with every output
 
 
 def test_every_page_with_commands_is_run() -> None:

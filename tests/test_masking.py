@@ -52,7 +52,7 @@ def test_a_secret_whose_line_breaks_are_written_as_escapes_is_hidden_line_by_lin
     assert Masker(["BEGIN-KEY\\nMIIEabcd\\nEND-KEY"]).quote("MIIEabcd") == "***"
 
 
-def test_white_space_around_a_secret_is_no_part_of_it() -> None:
+def test_white_space_around_a_secret_is_not_part_of_it() -> None:
     assert Masker(["hunter2!x\n"]).quote("got hunter2!x.") == "got ***."
 
 
@@ -92,7 +92,7 @@ def test_secrets_may_be_learnt_after_texts_were_masked() -> None:
 
 
 @pytest.mark.parametrize("secret", ["", None, "  \n"])
-def test_nothing_is_no_secret(secret: str | None) -> None:
+def test_an_empty_text_is_not_a_secret(secret: str | None) -> None:
     masker = Masker()
     masker.learn(secret)
     assert masker.quote("a b\n c") == "a b\n c"

@@ -48,6 +48,6 @@ def test_unset_variables_of_all_steps_are_named_once() -> None:
     "text",
     ["[]", "{}", '{"format_version": 99}', '{"format_version": 1}', '{"format_version": 1, "steps": 3}', "null"],
 )
-def test_what_is_no_plan_is_refused(text: str) -> None:
+def test_other_json_than_a_plan_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="plan"):
         Plan.from_json(text)

@@ -67,7 +67,7 @@ def embedded_server(request: Request) -> EmbeddedServer:
 def url(request: Request, driver: str | None = None) -> str:
     """The database's URL, password included, for SQLAlchemy's driver where one is named.
 
-    An embedded server is started where it does not run: nobody can use the URL else.
+    An embedded server is started where it does not run: the URL would lead nowhere otherwise.
     """
     address = resolve(request, "url").address
     with address.reached(writes=True) as target:

@@ -131,7 +131,7 @@ def look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
     """The plan as pure data.
 
     Args:
-        is_result: Whether somebody will read it: then it also tells what it was worked out from, the ledger's serial
+        is_result: Whether the plan is shown: then it also tells what it was worked out from, the ledger's serial
             and the heads of the migrations, and what the steps found besides. A run that only asks whether something
             is to do does without.
         sql: Whether the changes show their statements.

@@ -93,7 +93,9 @@ def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: Tr
         ("[{$password: {$fil: X}}]", "unknown value function $fil: did you mean $file?"),
     ],
 )
-def test_validate_finds_what_a_cell_names_and_nobody_has(project: TrialProject, value: str, message: str) -> None:
+def test_validate_finds_what_a_cell_names_and_the_project_lacks(
+    project: TrialProject, value: str, message: str
+) -> None:
     project.write(STEPS + f"fixtures:\n  words: {{key: [word], rows: {{one: {{word: a, other: {value}}}}}}}\n")
     ((line, found),) = problems(project)
     assert (line, found[: len(message)]) == (10, message)
@@ -178,7 +180,7 @@ def test_a_condition_that_leaves_its_brackets_is_told_with_its_place(project: Tr
         ("{uses: migrate, with: {repair: 0}}", "repair: expected true or false, found a number"),
     ],
 )
-def test_true_is_no_number_and_a_number_no_answer(project: TrialProject, step: str, message: str) -> None:
+def test_true_is_not_a_number_and_a_number_not_an_answer(project: TrialProject, step: str, message: str) -> None:
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
     assert [found for _, found in problems(project)] == [f"steps[1].with.{message}"]
 
@@ -222,7 +224,7 @@ def test_a_missing_plugin_hides_nothing_that_it_could_not_mend(project: TrialPro
     assert [line for line, _ in problems(project)] == [5, 7, 8]
 
 
-def test_what_a_missing_plugin_may_bring_is_no_problem(project: TrialProject) -> None:
+def test_what_a_missing_plugin_may_bring_is_not_a_problem(project: TrialProject) -> None:
     project.write(
         "plugins: [./nowhere]\nsteps:\n  - uses: lock\n  - uses: bucket\n"
         "  - {uses: sql, with: {statement: {$vault: [a]}}, check: {bucket_exists: a}}\n  - {uses: command, with: 5}\n"

@@ -95,12 +95,12 @@ def violations(url: str, expected: Snapshot) -> list[str]:
 
 
 def still_held(url: str) -> list[str]:
-    """Locks that nobody should hold once all runs have ended."""
+    """Locks that no session should hold once all runs have ended."""
     names = LedgerNames()
     with psycopg.connect(url, autocommit=True) as connection:
         if not _exists(connection, "bootstrapper.lock"):
             return []
-        # The row of a killed holder may go on naming it: with nothing left to do, nobody takes the lock again.
+        # The row of a killed holder may go on naming it: with nothing left to do, no run takes the lock again.
         query = (
             "SELECT l.run_id FROM bootstrapper.lock AS l JOIN pg_stat_activity AS a"
             " ON (a.pid, a.backend_start) IN ((l.backend_pid, l.backend_start),"

@@ -102,7 +102,7 @@ class Replica:
 
 
 def state(pid: int) -> str:
-    """A process's state as one letter: T is stopped, Z has ended and nobody asked, X is gone."""
+    """A process's state as one letter: T is stopped, Z has ended without being waited for, X is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -23,7 +23,7 @@ def plain(folder: Path, url: str) -> None:
 
 
 def blocking(folder: Path, url: str) -> None:
-    """Everybody waits in pg_advisory_lock."""
+    """Each process waits in pg_advisory_lock."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (KEY,))
         plain(folder, url)
@@ -31,7 +31,7 @@ def blocking(folder: Path, url: str) -> None:
 
 
 def polling(folder: Path, url: str) -> None:
-    """Everybody asks pg_try_advisory_lock again and again, on a connection that stays open."""
+    """Each process asks pg_try_advisory_lock again and again, on a connection that stays open."""
     with psycopg.connect(url, autocommit=True) as connection:
         while connection.execute("SELECT pg_try_advisory_lock(%s)", (KEY,)).fetchone() != (True,):
             time.sleep(POLL_SECONDS)

@@ -166,6 +166,6 @@ Path({str(said)!r}).write_text(f"{{ended.code}} {{ended.last_lines}}")
     assert said.read_text() == "0 ('started',)"
 
 
-def test_a_program_that_can_not_start_raises_oserror() -> None:
+def test_a_program_that_cannot_start_raises_oserror() -> None:
     with pytest.raises(FileNotFoundError, match="/no/such/program"):
         runner.run(["/no/such/program"], environment={}, deadline=Deadline.never())

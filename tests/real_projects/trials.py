@@ -38,7 +38,7 @@ class Outcome:
 
 
 class Trials:
-    """One project on one database, made anew for each trial that starts from an empty one."""
+    """One project on one database, created again for each trial that starts from an empty one."""
 
     def __init__(self, project: RealProject, server: Server, folder: Path, chance: random.Random) -> None:
         self._project = project
@@ -180,7 +180,7 @@ def _last_lines(log: Path) -> list[str]:
 
 
 def _is_running(pid: int) -> bool:
-    """A process that ended and that nobody has waited for is running no more."""
+    """A process that ended and was not waited for is running no more."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
