@@ -1,9 +1,9 @@
-"""Runs the commands whose output a page shows, and puts what they print into the page.
+"""Runs the commands whose output a page shows, and replaces the output in the page.
 
     python docs/outputs.py
 
-README.md shows the sample, the tutorial a project that grows with the page. A test compares both with a real run, times
-and ids aside.
+README.md shows the sample, the tutorial a project that grows with the page. A test compares both with a real run,
+except for times and ids.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REVISIONS = {
 
 
 def refreshed(text: str) -> str:
-    """The page with the outputs of this moment, in the page's order, from an empty database on."""
+    """Returns the page with current output, with the commands run in order from an empty database."""
     with tempfile.TemporaryDirectory(prefix="mnfst-rag-") as name:
         folder = Path(name)
         for each in SAMPLE:
@@ -46,7 +46,7 @@ def refreshed(text: str) -> str:
 
 
 def refreshed_tutorial(text: str) -> str:
-    """The tutorial with the outputs of this moment; its YAML becomes the file, and the second one needs a revision."""
+    """Returns the tutorial with current output; its YAML becomes the file, and the second one needs a revision."""
     with tempfile.TemporaryDirectory(prefix="library-") as name:
         folder = Path(name)
         subprocess.run([*ALEMBIC, "init", "migrations"], cwd=folder, stdout=subprocess.DEVNULL, check=True)
@@ -70,7 +70,7 @@ def refreshed_tutorial(text: str) -> str:
 
 
 def write_revision(folder: Path, identifier: str) -> None:
-    """As the page has it: what `alembic revision` writes, with one statement in place of `pass`."""
+    """Writes the revision of the page: the output of `alembic revision` with one statement instead of `pass`."""
     message, statement = REVISIONS[identifier]
     command = [*ALEMBIC, "revision", "-m", message, "--rev-id", identifier]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
@@ -79,9 +79,9 @@ def write_revision(folder: Path, identifier: str) -> None:
 
 
 def run(command: str, folder: Path, *, pending: bool = False) -> str:
-    """What a command prints on both streams.
+    """Returns what a command prints on both streams.
 
-    Raises CalledProcessError where it fails; with `pending`, the exit code 4 is none of a failure.
+    Raises CalledProcessError if it fails; with `pending`, exit code 4 is not a failure.
     """
     left_out = ("PG", "BOOTSTRAPPER_", "DATABASE_URL")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}

@@ -1,4 +1,4 @@
-"""Records what the terminal shows of `plan`, `apply` and a second `apply` of the sample file, as docs/terminal.svg.
+"""Records the terminal during `plan`, `apply` and a second `apply` of the sample file, as docs/terminal.svg.
 
 Runs the real program in a pseudo-terminal on a copy of the sample, on an embedded server of its own, and draws the
 last state of each screen. Needs pyte; run it from anywhere:
@@ -39,7 +39,7 @@ COLUMNS, LINES = 92, 200
 LONGEST_SECONDS = 180
 PROMPT = "$ "
 
-# rich's own template loads a font from the web; a picture in a repository should load nothing.
+# rich's own template loads a font from the web; a picture in a repository should not load anything.
 TEMPLATE = """\
 <svg class="{unique_id}" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -91,7 +91,7 @@ def program(command: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Without what would change the picture: another database, another terminal, a build server."""
+    """Returns the environment without variables that would change the picture: database, terminal, build server."""
     left_out = {"DATABASE_URL", "DIRECT_URL", "CI", "NO_COLOR", "COLUMNS", "LINES"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
     path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))
@@ -103,7 +103,7 @@ def run(command: str, folder: Path) -> None:
 
 
 def record(command: str, folder: Path) -> pyte.Screen:
-    """The screen after the command has ended with exit code 0."""
+    """Returns the screen after the command has ended with exit code 0."""
     master, slave = pty.openpty()
     ioctl(slave, TIOCSWINSZ, pack("HHHH", LINES, COLUMNS, 0, 0))
     process = subprocess.Popen(
@@ -127,7 +127,7 @@ def record(command: str, folder: Path) -> pyte.Screen:
 
 
 def output(master: int) -> Iterator[bytes]:
-    """What the program writes, until it ends."""
+    """Yields the output of the program until it ends."""
     deadline = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < deadline:
         ready, _, _ = select.select([master], [], [], 1.0)
@@ -135,7 +135,7 @@ def output(master: int) -> Iterator[bytes]:
             continue
         try:
             data = os.read(master, 65536)
-        except OSError:  # Linux says EIO where the other end is closed
+        except OSError:  # Linux returns EIO if the other end is closed
             return
         if not data:
             return
@@ -158,7 +158,7 @@ def draw(screens: list[tuple[str, pyte.Screen]], out: Path) -> None:
 
 
 def lines(screen: pyte.Screen) -> list[Text]:
-    """All lines up to the last one that is not blank."""
+    """Returns all lines up to the last one that is not blank."""
     shown = [line(screen, number) for number in range(screen.lines)]
     while shown and not shown[-1].plain.strip():
         shown.pop()
@@ -186,7 +186,7 @@ def style(character: pyte.screens.Char) -> Style:
 
 
 def colour(name: str) -> Color | None:
-    """pyte names the 16 colours its own way and gives all others as six digits."""
+    """Returns rich's colour: pyte has its own names for 16 colours, and six digits for all others."""
     if name == "default":
         return None
     if re.fullmatch(r"[0-9a-f]{6}", name):

@@ -1,4 +1,4 @@
-"""The documentation stays true: pages that the code writes, outputs, examples, commands and links."""
+"""Holds the documentation to the code: generated pages, outputs, examples, commands and links."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EMBEDDED: dict[str, Any] = {
 
 
 def blocks(kind: str) -> list[Any]:
-    """FencedConnection blocks whose info string is exactly this, each named by its page and line."""
+    """Returns the fenced blocks with exactly this info string, each with its page and line as id."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def generated() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", generated())
-def test_a_reference_page_is_as_the_code_writes_it(name: str) -> None:
+def test_a_reference_page_is_up_to_date(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert page == generated()[name], "run python docs/generate.py"
 
@@ -86,14 +86,14 @@ def test_every_builtin_and_every_hook_has_its_heading() -> None:
         assert [name for name in names if f"{level} {name}" not in lines] == []
 
 
-def test_no_page_of_the_reference_leaves_a_cell_without_meaning() -> None:
+def test_every_key_in_the_reference_has_a_meaning() -> None:
     for name, text in generated().items():
         empty = [line for line in text.splitlines() if re.match(r"\| `.*\|\s*\|$", line)]
         assert empty == [], name
 
 
 def completed(fragment: Any) -> dict[str, Any]:
-    """A part of a file as a whole one: what it leaves out is embedded, and seeded by what it declares."""
+    """Completes a part of a file with an embedded server and default steps."""
     data = {"steps": fragment} if isinstance(fragment, list) else dict(fragment)
     data = {**EMBEDDED, **data}
     named = [name for step in data["steps"] for name in (step.get("with") or {}).get("fixtures", [])]
@@ -130,7 +130,7 @@ def test_a_value_fits_the_schema(text: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the sample, with everything that examples name."""
+    """Returns a copy of the sample, with all files that the examples refer to."""
     copy_sample(tmp_path)
     (tmp_path / "staging.yaml").write_text(only(blocks("yaml overlay"), "overlays.md"), encoding="utf-8")
     (tmp_path / "plugins" / "grant.py").write_text(only(blocks("python"), 'uses = "grant"'), encoding="utf-8")
@@ -160,7 +160,7 @@ def only(found: list[Any], having: str) -> str:
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_an_example_is_valid_for_the_tool(
+def test_an_example_passes_validate(
     text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = text.replace("/run/secrets/", f"{folder}/")
@@ -173,7 +173,7 @@ def test_an_example_is_valid_for_the_tool(
     assert (code, capsys.readouterr().err) == (0, "")
 
 
-def test_the_overlay_of_the_example_makes_what_the_page_says(folder: Path) -> None:
+def test_the_overlay_of_the_example_merges_as_the_page_says(folder: Path) -> None:
     (folder / "bootstrap.yaml").write_text(only(blocks("yaml"), "overlays.md"), encoding="utf-8")
     loaded = load.load(folder / "bootstrap.yaml", "staging", {})
     assert [step.uses for step in loaded.config.steps] == ["wait", "lock", "backup", "migrate", "seed"]
@@ -209,7 +209,7 @@ def test_the_tutorial_shows_what_its_commands_print() -> None:
 
 
 def normal(text: str) -> str:
-    """Without what differs from run to run."""
+    """Replaces what differs between runs."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN", text)
     text = re.sub(r"\b\d+(\.\d+)? (ms|s|min \d+ s|h \d+ min|d \d+ h)\b", "TIME", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "MOMENT", text)
@@ -218,12 +218,12 @@ def normal(text: str) -> str:
 
 
 @pytest.mark.parametrize("seconds", [0.02, 1.2, 42, 75, 3700, 100_000])
-def test_a_time_of_any_length_is_told_apart_from_what_a_page_says(seconds: float) -> None:
+def test_a_duration_of_any_length_is_replaced(seconds: float) -> None:
     assert normal(f"done in {show_seconds(seconds)}.") == "done in TIME."
 
 
 def _in_one_order(lines: re.Match[str]) -> str:
-    """What Alembic logs and what the run tells come through two pipes, of which neither is always first."""
+    """Sorts lines whose order varies: Alembic's log and the run's events come through two pipes."""
     return "".join(sorted(lines[0].splitlines(keepends=True), key=lambda line: line.startswith("migrate |")))
 
 
@@ -240,7 +240,7 @@ def commands() -> Iterator[Any]:
 
 
 def given(line: str) -> None:
-    """Lets click read a command; raises what is wrong with it."""
+    """Parses a command with click; raises its usage error."""
     words = shlex.split(line)[1:]
     context = click.Context(cli.group, info_name="bootstrapper")
     command: click.Command = cli.group
@@ -252,12 +252,12 @@ def given(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", list(commands()))
-def test_a_command_that_is_shown_can_be_given(line: str) -> None:
+def test_a_shown_command_parses(line: str) -> None:
     given(line)
 
 
 def mentioned() -> Iterator[Any]:
-    """Commands in the middle of a sentence, of pages and of messages."""
+    """Yields the commands in running text, of pages and of messages."""
     for path in (*PAGES, *sorted((ROOT / "bootstrapper").rglob("*.py"))):
         text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         for found in dict.fromkeys(re.findall(r"`(bootstrapper [^`{}]*)`", text)):
@@ -265,7 +265,7 @@ def mentioned() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("line", list(mentioned()))
-def test_a_command_that_is_mentioned_can_be_given_once_its_arguments_are_named(line: str) -> None:
+def test_a_mentioned_command_parses_given_its_arguments(line: str) -> None:
     with suppress(click.MissingParameter):
         given(line.replace("RUN_ID", "01a207ee-ff5c-7924-ae70-7ac7957d1113"))
 
@@ -278,7 +278,7 @@ def links() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("page", "target"), list(links()))
-def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+def test_a_link_has_a_target(page: Path, target: str) -> None:
     name, _, anchor = target.partition("#")
     file = (page.parent / name).resolve() if name else page
     assert file.exists()

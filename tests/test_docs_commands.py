@@ -1,4 +1,4 @@
-"""The commands of the documentation are run, page by page and in their order, as a shell runs them."""
+"""Runs the commands of the documentation in a shell, page by page, in their order."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SEED_PASSWORDS = {"SUPERADMIN_PASSWORD": "hunter2 and 3"}
 
 @dataclass
 class Reader:
-    """A reader who follows a page in a folder of their own.
+    """A reader who follows a page in a separate folder.
 
     Attributes:
-        replaced: What stands on the page for what only a real run knows, such as the name of a backup.
+        replaced: Values of a real run by the text that the page shows instead, such as the name of a backup.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Reader:
         return {**kept, **own, **self.variables}
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
-        """As CI runs it: the first command that fails ends it."""
+        """Runs a script as CI does: it stops at the first command that fails."""
         for text, real in self.replaced.items():
             script = script.replace(text, real)
         return subprocess.run(
@@ -74,7 +74,7 @@ class Reader:
         )
 
     def follow(self, script: str, shown: str = "") -> str:
-        """Runs what the page says; it fails just where the page shows an error."""
+        """Runs a script of a page; it must fail exactly if the page shows an error."""
         done = self.shell(script)
         assert (done.returncode != 0) is ("error: " in shown), f"{script}\n{done.stdout}"
         said = [line for line in shown.splitlines() if line.startswith(("error: ", "hint: ", "broken: ", "ready: "))]
@@ -89,7 +89,7 @@ class Reader:
 
 
 def blocks_of(name: str) -> list[tuple[str, str]]:
-    """What is to be typed in each block of a page, and what the page shows below it."""
+    """Returns the commands of each block of a page, with the output shown below them."""
     text = (ROOT / name).read_text(encoding="utf-8")
     return [split for kind, content in _BLOCK.findall(text) for split in _typed(kind, content)]
 
@@ -106,13 +106,13 @@ def _typed(kind: str, content: str) -> Iterator[tuple[str, str]]:
 
 
 def commands_of(name: str) -> list[tuple[str, str]]:
-    """All but what installs, which test_only_our_own_distribution_is_installed looks at."""
+    """Leaves out installations, which test_only_our_own_distribution_is_installed checks."""
     return [(typed, shown) for typed, shown in blocks_of(name) if not _INSTALLED.match(typed)]
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    """In a copy of the sample."""
+    """Returns a reader in a copy of the sample."""
     copy_sample(tmp_path)
     made = Reader(tmp_path, {"BOOTSTRAPPER_ENVIRONMENT": "development"})
     yield made
@@ -121,7 +121,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Reader]:
-    """In a project that README.md tells to begin with: an Alembic project with a table books."""
+    """Returns a reader in the project with which README.md starts: an Alembic project with a table books."""
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade='op.execute("CREATE TABLE books (isbn text PRIMARY KEY, title text)")')
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
@@ -167,7 +167,7 @@ def test_the_commands_about_restoring_work(reader: Reader, database: str) -> Non
 
 
 def agreeing(reader: Reader, database: str, line: str) -> None:
-    """At a terminal, with a yes to what it asks."""
+    """Runs a command on a terminal, and answers its question with yes."""
     for text, real in reader.replaced.items():
         line = line.replace(text, real)
     project = Project(reader.folder, database)
@@ -190,7 +190,7 @@ def test_the_commands_about_pulling_work(reader: Reader, database: str) -> None:
 
 @contextmanager
 def held(reader: Reader) -> Iterator[subprocess.Popen[str]]:
-    """A run in the middle of a step that takes its time."""
+    """Yields a run that is in the middle of a slow step."""
     with subprocess.Popen(
         ["bash", "-c", "exec bootstrapper apply"],
         cwd=reader.folder,
@@ -234,12 +234,12 @@ def test_the_commands_about_production_work(reader: Reader, database: str) -> No
     reader.follow(*plain)
     reader.follow(*unset)
     reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
-    for typed, _ in deploying:  # the first of them finds work to do, the others none
+    for typed, _ in deploying:  # only the first of them has changes to make
         reader.follow(typed)
     assert (reader.folder / "apply.json").exists()
 
 
-def test_what_applies_only_where_something_is_to_do_does_so_under_set_e(reader: Reader, database: str) -> None:
+def test_the_script_that_applies_only_pending_changes_works_under_set_e(reader: Reader, database: str) -> None:
     (typed,) = [typed for typed, _ in commands_of("docs/how-to/production.md") if typed.startswith("code=")]
     reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
     assert "steps applied" in reader.follow(typed)
@@ -287,10 +287,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }
-RUN_ELSEWHERE = (
-    "CONTRIBUTING.md",
-    "docs/tutorial.md",
-)  # by the user who runs the tests; by test_docs with every output
+RUN_ELSEWHERE = ("CONTRIBUTING.md", "docs/tutorial.md")  # by developers; by test_docs with all output
 
 
 def test_every_page_with_commands_is_run() -> None:
@@ -309,7 +306,7 @@ def installed() -> Iterator[Any]:
 
 @pytest.mark.parametrize("what", list(installed()))
 def test_only_our_own_distribution_is_installed(what: str) -> None:
-    """The name bootstrapper on the public index is another project's."""
+    """Another project owns the name bootstrapper on the public index."""
     first = shlex.split(what.split(",")[0].rstrip('."`'))[0]
     assert re.fullmatch(r"(path/to/bootstrapper|pg-bootstrapper)(\[\w+\])?|wheel|\.", first), what
 
