@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from bootstrapper.plans import Deferred as Deferred
     from bootstrapper.plans import Finding as Finding
     from bootstrapper.plans import Plan as Plan
+    from bootstrapper.plugin.check import Check as Check
+    from bootstrapper.plugin.check import Probe as Probe
+    from bootstrapper.plugin.context import Context as Context
     from bootstrapper.plugin.hooks import hookimpl as hookimpl
+    from bootstrapper.plugin.options import StepModel as StepModel
     from bootstrapper.plugin.renderer import Renderer as Renderer
-    from bootstrapper.plugin.step import Check as Check
-    from bootstrapper.plugin.step import Context as Context
-    from bootstrapper.plugin.step import Gate as Gate
-    from bootstrapper.plugin.step import Probe as Probe
-    from bootstrapper.plugin.step import Scope as Scope
+    from bootstrapper.plugin.scopes import Gate as Gate
+    from bootstrapper.plugin.scopes import Scope as Scope
     from bootstrapper.plugin.step import Step as Step
-    from bootstrapper.plugin.step import StepModel as StepModel
-    from bootstrapper.plugin.step import Value as Value
+    from bootstrapper.plugin.value import Value as Value
 
 _HOMES = {
     "Action": "plans",
     "Answer": "plans",
     "Bounds": "plans",
     "Change": "plans",
-    "Check": "plugin.step",
-    "Context": "plugin.step",
+    "Check": "plugin.check",
+    "Context": "plugin.context",
     "Deferred": "plans",
     "Finding": "plans",
-    "Gate": "plugin.step",
+    "Gate": "plugin.scopes",
     "Plan": "plans",
-    "Probe": "plugin.step",
+    "Probe": "plugin.check",
     "Renderer": "plugin.renderer",
-    "Scope": "plugin.step",
+    "Scope": "plugin.scopes",
     "Step": "plugin.step",
-    "StepModel": "plugin.step",
-    "Value": "plugin.step",
+    "StepModel": "plugin.options",
+    "Value": "plugin.value",
     "hookimpl": "plugin.hooks",
 }
 

@@ -24,8 +24,14 @@ from bootstrapper.cli import group, jsonlog
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.plugin import hooks as hookspecs
-from bootstrapper.plugin import step
+from bootstrapper.plugin import traits
+from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step, Unit
+from bootstrapper.plugin.value import Value
 
 FOLDER = Path(__file__).parent / "reference"
 GAP = "\n\n"
@@ -99,7 +105,17 @@ SECTIONS = {
     "ledger": DEFINITIONS["LedgerConfig"],
     "limits": DEFINITIONS["LimitsConfig"],
 }
-CONTRACTS = (step.Step, step.Gate, step.Scope, step.Check, step.Probe, step.Value, step.Context, step.Project, Renderer)
+TRAITS = (
+    traits.Prepared,
+    traits.Parted,
+    traits.Bounded,
+    traits.Explained,
+    traits.Remarked,
+    traits.ShowsSql,
+    traits.SeedsFixtures,
+    traits.HasHeads,
+)
+CONTRACTS = (Step, Gate, Scope, Check, Probe, Value, Context, Project, Renderer)
 
 
 def pages() -> dict[str, str]:
@@ -168,14 +184,14 @@ def steps() -> Iterator[str]:
         yield f"```yaml\n{STEP_EXAMPLES[kind.uses]}\n```"
 
 
-def _nature(kind: type[step.Unit]) -> str:
-    if issubclass(kind, step.Gate):
+def _nature(kind: type[Unit]) -> str:
+    if issubclass(kind, Gate):
         return "A gate: opened before planning. It takes neither `when` nor `check`."
-    if issubclass(kind, step.Scope):
+    if issubclass(kind, Scope):
         return (
             "A scope: entered before the later steps if one of them has changes. It takes neither `when` nor `check`."
         )
-    assert issubclass(kind, step.Step)
+    assert issubclass(kind, Step)
     check = " It requires a `check`." if kind.needs_check else ""
     if kind.transactional:
         return f"A step that runs in one transaction with its ledger row.{check}"
@@ -201,7 +217,7 @@ def checks() -> Iterator[str]:
         yield f"```yaml check\n{CHECK_EXAMPLES[kind.key]}\n```"
 
 
-def _model(kind: type[step.Check]) -> dict[str, Any] | None:
+def _model(kind: type[Check]) -> dict[str, Any] | None:
     """Returns the definition of a check's argument if it has keys."""
     found = [
         each for name, each in DEFINITIONS.items() if name.startswith(f"check.{kind.key}") and "properties" in each
@@ -221,7 +237,7 @@ def values() -> Iterator[str]:
         yield f"## {kind.key}"
         yield summary(kind)
         yield _docstring(kind)
-        may_compare = kind.is_compared is not step.Value.is_compared
+        may_compare = kind.is_compared is not Value.is_compared
         compared = "compared only if the argument asks for it" if may_compare else "never compared"
         traits = [
             (kind.secret, "The result is a secret and is never shown."),
@@ -248,11 +264,19 @@ def hooks() -> Iterator[str]:
     yield "## Contracts"
     yield "The classes that hooks return, and the objects that are passed to them."
     for kind in CONTRACTS:
-        yield f"### {kind.__name__}"
-        yield _docstring(kind)
-        members = list(_members(kind))
-        if members:
-            yield f"```python\n{GAP.join(members)}\n```"
+        yield from _contract(kind)
+    yield "## Traits of steps"
+    yield inspect.cleandoc(traits.__doc__ or "")
+    for kind in TRAITS:
+        yield from _contract(kind)
+
+
+def _contract(kind: type) -> Iterator[str]:
+    yield f"### {kind.__name__}"
+    yield _docstring(kind)
+    members = list(_members(kind))
+    if members:
+        yield f"```python\n{GAP.join(members)}\n```"
 
 
 def _members(kind: type) -> Iterator[str]:

@@ -37,7 +37,8 @@ from bootstrapper.engine.open import Opened, Request, opened, resolve
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
-from bootstrapper.plugin.step import Context, Project
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
 
 __all__ = [
     "Chosen",
@@ -279,7 +280,7 @@ def _said(error: psycopg.Error) -> str:
 
 
 @contextmanager
-def _told(context: Context, planned: PlannedStep) -> Iterator[None]:
+def _told(context: RunContext, planned: PlannedStep) -> Iterator[None]:
     """The events of a step around the work."""
     started = time.monotonic()
     context.emit(StepStarted(_STEP, _STEP, len(planned.changes)))

@@ -19,6 +19,7 @@ from bootstrapper.events import RunFinished, once
 from bootstrapper.migrations.history.relative import RELATIVE, resolve_relative
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import HasHeads
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames, RunRecord
 
@@ -143,7 +144,7 @@ def look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
 
 def plan_of(run: Opened, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool) -> Plan:
     server = run.session.server
-    units = [entry.unit for entry in run.entries if isinstance(entry.unit, Step)] if is_result else []
+    units = [entry.unit for entry in run.entries if isinstance(entry.unit, HasHeads)] if is_result else []
     return Plan(
         name=run.project.name,
         environment=run.project.environment,

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.programs import runner
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Runner:
     mask: Callable[[str], str]
 
     @classmethod
-    def of(cls, context: Context) -> Runner:
+    def of(cls, context: RunContext) -> Runner:
         """No password ever stands in an argument, where the process list shows it; and the programs speak English."""
         kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
         target = context.session.target

@@ -12,7 +12,8 @@ from bootstrapper.backups.stores.manifest import Format
 from bootstrapper.backups.take.pg_dump_options import refuse_argument
 from bootstrapper.config.schema_parts import present
 from bootstrapper.config.units import Age
-from bootstrapper.plugin.step import Project, StepModel
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.project import Project
 
 DEFAULT_DIRECTORY = "backups"
 DEFAULT_REUSE_SECONDS = 15 * 60.0

@@ -33,9 +33,12 @@ from bootstrapper.builtin.values.now import Now
 from bootstrapper.builtin.values.password import Password
 from bootstrapper.builtin.values.sql import SqlValue
 from bootstrapper.builtin.values.uuid import Uuid
+from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.hooks import hookimpl
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.plugin.step import Check, Gate, Scope, Step, Value
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.value import Value
 
 
 @hookimpl

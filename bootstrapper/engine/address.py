@@ -12,7 +12,7 @@ from bootstrapper.config.load import Loaded
 from bootstrapper.engine.secrets import learn_target
 from bootstrapper.errors import GuardError, InvalidFileError, Problem
 from bootstrapper.plugin.evaluate import evaluate, problem_with_value
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server.embedded import EmbeddedServer, scratch
 
@@ -67,7 +67,7 @@ class Address:
                 yield target
 
 
-def find_address(loaded: Loaded, context: Context) -> Address:
+def find_address(loaded: Loaded, context: RunContext) -> Address:
     """Raises InvalidFileError with the place of a wrong address, GuardError for an embedded one that is protected."""
     database = loaded.config.database
     key = "direct_url" if database.direct_url is not None else "url"
@@ -88,7 +88,7 @@ def find_address(loaded: Loaded, context: Context) -> Address:
     return Address(embedded=EmbeddedServer(Path(loaded.directory, folder).absolute()))
 
 
-def _target(loaded: Loaded, context: Context, place: Place, text: str) -> Target:
+def _target(loaded: Loaded, context: RunContext, place: Place, text: str) -> Target:
     try:
         target = Target.from_url(text)
     except ValueError as error:
@@ -97,7 +97,7 @@ def _target(loaded: Loaded, context: Context, place: Place, text: str) -> Target
     return target
 
 
-def _from_parts(loaded: Loaded, context: Context) -> Target:
+def _from_parts(loaded: Loaded, context: RunContext) -> Target:
     parts = loaded.config.database.model_dump(exclude_none=True, exclude={"url", "direct_url"})
     resolved: dict[str, object] = {}
     problems: list[Problem] = []
@@ -127,7 +127,7 @@ def _wrong_parts(loaded: Loaded, given: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem(str(error), loaded.document.source(("database", key)))
 
 
-def _resolved(loaded: Loaded, context: Context, place: Place, raw: object) -> object:
+def _resolved(loaded: Loaded, context: RunContext, place: Place, raw: object) -> object:
     try:
         return evaluate(raw, context, database=False).value
     except ValueError as error:

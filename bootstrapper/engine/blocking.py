@@ -12,7 +12,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.engine.lockwatch import LockWatch, Watched
 from bootstrapper.errors import BlockedError, BootstrapperError, StepError, StepFailedError, UnreachableError
 from bootstrapper.events import StepBlocked
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.sqlstates import LOCK_NOT_FREE
 from bootstrapper.postgres.lock.blockers import Blocker
@@ -21,7 +21,7 @@ AnyError = TypeVar("AnyError", bound=BaseException)
 
 
 @contextmanager
-def watched(context: Context, step: Callable[[], str], *, works_beside: bool = False) -> Iterator[LockWatch]:
+def watched(context: RunContext, step: Callable[[], str], *, works_beside: bool = False) -> Iterator[LockWatch]:
     """Within it, what keeps the run is told.
 
     Args:
@@ -49,7 +49,7 @@ def watched(context: Context, step: Callable[[], str], *, works_beside: bool = F
 
 
 @contextmanager
-def told(context: Context, step: Callable[[], str]) -> Iterator[LockWatch]:
+def told(context: RunContext, step: Callable[[], str]) -> Iterator[LockWatch]:
     """Around a look: what keeps it is told, and an error where that was not free in time."""
     with watched(context, step) as watch:
         try:

@@ -8,16 +8,22 @@ from dataclasses import replace
 from bootstrapper.engine.resolver import Entry
 from bootstrapper.errors import UnplannedChangeError
 from bootstrapper.plans import Action, Bounds, Change, Deferred, PlannedStep, State, total
-from bootstrapper.plugin.condition import Condition
-from bootstrapper.plugin.step import Context, Step
+from bootstrapper.plugin.conditions import Condition
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Bounded
 from bootstrapper.text import listed
 
 _SHOWN_AS = {Action.DELETE: {Action.DELETE}, Action.UPDATE: {Action.UPDATE, Action.CREATE}}
 """Actions of a plan that announce one: a row to create may turn out to be there, with other values."""
 
 
+_ANYTHING = Bounds(frozenset(Action) - {Action.DELETE})
+
+
 def with_dependence(
-    entry: Entry, step: Step, planned: PlannedStep, earlier: Sequence[str], context: Context
+    entry: Entry, step: Step, planned: PlannedStep, earlier: Sequence[str], context: RunContext
 ) -> PlannedStep:
     """The step as it stands now, with what the earlier steps may make of it.
 
@@ -26,7 +32,8 @@ def with_dependence(
     """
     if not earlier or planned.state is State.UNKNOWN or _is_settled(_decisive(entry, planned)):
         return planned
-    bounds = step.bounds(context, (*planned.changes, *planned.deferred))
+    items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
+    bounds = step.bounds(Context(context), items) if isinstance(step, Bounded) else _ANYTHING
     if bounds is None:
         return planned
     if planned.has_changes:

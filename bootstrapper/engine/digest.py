@@ -10,7 +10,7 @@ from bootstrapper import __version__
 from bootstrapper.config import files as contents
 from bootstrapper.config.document import UnsetVariable, expand
 from bootstrapper.config.run_cache import RunCache
-from bootstrapper.plugin.step import Value
+from bootstrapper.plugin.value import Value
 
 _ADDRESS_KEY = "database"
 

@@ -40,8 +40,13 @@ from bootstrapper.errors import (
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Answer, Change, Deferred, PlannedStep, State, total
-from bootstrapper.plugin.condition import Condition
-from bootstrapper.plugin.step import Check, Context, Gate, Scope, Step
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.conditions import Condition
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Parted, Prepared, Remarked, ShowsSql
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.session import ENDING_SECONDS, Session
 from bootstrapper.postgres.connection.settings import lent
@@ -61,7 +66,7 @@ class Turn:
 
     entry: Entry
     step: Step
-    context: Context
+    context: RunContext
     hold: Hold
     planned: PlannedStep
 
@@ -72,7 +77,8 @@ class Turn:
     @property
     def remarks(self) -> list[str]:
         """What is lost by the changes, fit to be shown."""
-        return [one_line(self.context.masker.mask(line)) for line in self.step.remarks(self.items)]
+        lines = self.step.remarks(self.items) if isinstance(self.step, Remarked) else ()
+        return [one_line(self.context.masker.mask(line)) for line in lines]
 
 
 class Executor:
@@ -95,7 +101,7 @@ class Executor:
     def open_gates(self) -> None:
         for entry in self._entries:
             if isinstance(entry.unit, Gate):
-                entry.unit.open(self._make_context(entry))
+                entry.unit.open(Context(self._make_context(entry)))
 
     def look(self, *, for_reader: bool = False, sql: bool = False) -> tuple[PlannedStep, ...]:
         """The steps as they stand now, in one READ ONLY transaction.
@@ -135,15 +141,15 @@ class Executor:
             return tuple(found), told
 
     @staticmethod
-    def _reviewed(entry: Entry, planned: PlannedStep, context: Context, *, sql: bool) -> PlannedStep:
+    def _reviewed(entry: Entry, planned: PlannedStep, context: RunContext, *, sql: bool) -> PlannedStep:
         if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:
             return planned
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
         try:
             with lent(context.connection) if entry.unit.borrows_session else nullcontext():
-                if sql and items:
-                    items = entry.unit.with_sql(context, items)
-                findings = tuple(entry.unit.findings(context, items))
+                if sql and items and isinstance(entry.unit, ShowsSql):
+                    items = entry.unit.with_sql(Context(context), items)
+                findings = tuple(entry.unit.findings(Context(context), items))
         except Exception as error:
             failure = explain(entry, context, error)
             if failure is error:
@@ -170,7 +176,7 @@ class Executor:
         self._go_through(self._entries)
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[Context]:
+    def alone(self, name: str) -> Iterator[RunContext]:
         """Holds the lock around the work of a command that is no step; how it ends is noted as for any run.
 
         Work that handed the hold over has noted that itself. Raises UsageError where the file has no lock.
@@ -178,7 +184,7 @@ class Executor:
         entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
         if entry is None or not isinstance(entry.unit, Scope):
             raise UsageError(f"{name} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")
-        manager = entry.unit.enter(self._context(entry), lambda: True)
+        manager = entry.unit.enter(Context(self._context(entry)), lambda: True)
         assert manager is not None  # something is always to be done
         with manager as hold:
             self.hold = hold
@@ -219,7 +225,7 @@ class Executor:
                 self._take_turn(entry, entry.unit)
 
     def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
-        manager = scope.enter(self._context(entry), lambda: self._any_pending(later))
+        manager = scope.enter(Context(self._context(entry)), lambda: self._any_pending(later))
         if manager is None:
             return
         with manager as hold:
@@ -312,7 +318,7 @@ class Executor:
     def _take_turn(self, entry: Entry, step: Step) -> None:
         context = self._context(entry)
 
-        def of_turn(other: Entry) -> Context:
+        def of_turn(other: Entry) -> RunContext:
             return context if other is entry else self._context(other)
 
         with self._looking(of_turn) as (planner, _):
@@ -370,9 +376,10 @@ class Executor:
 
     def _do(self, turn: Turn) -> None:
         self._has_parts = False
-        prepares = turn.step.borrows_session and type(turn.step).prepare is not Step.prepare
-        with turn.hold.lasting(turn.entry.name), turn.hold.lent_outside() if prepares else nullcontext():
-            turn.step.prepare(turn.context, turn.items)
+        if isinstance(turn.step, Prepared):
+            is_lent = turn.step.borrows_session
+            with turn.hold.lasting(turn.entry.name), turn.hold.lent_outside() if is_lent else nullcontext():
+                turn.step.prepare(Context(turn.context), turn.items)
         if not turn.step.transactional:
             self._apply_between_rows(turn)
             return
@@ -385,10 +392,10 @@ class Executor:
 
     @staticmethod
     def _parts(turn: Turn) -> Sequence[Sequence[Change | Deferred]]:
-        if type(turn.step).parts is Step.parts:
+        if not isinstance(turn.step, Parted):
             return [turn.items]
         with turn.hold.read_only():  # it may have to know the tables
-            return turn.step.parts(turn.context, turn.items)
+            return turn.step.parts(Context(turn.context), turn.items)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
         """Tries again where the server rolled back for the sake of others; without what the attempt kept."""
@@ -432,7 +439,7 @@ class Executor:
     def _let_apply(turn: Turn, items: Sequence[Change | Deferred]) -> None:
         """Inside a transaction. The project's own statements do not see our settings, nor we what becomes of them."""
         with turn.hold.lent() if turn.step.borrows_session else nullcontext():
-            turn.step.apply(turn.context, items)
+            turn.step.apply(Context(turn.context), items)
             turn.hold.require_transaction()
 
     def _apply_between_rows(self, turn: Turn) -> None:
@@ -443,7 +450,7 @@ class Executor:
             turn.hold.beating(turn.entry.name),
             turn.hold.lent_outside() if turn.step.borrows_session else nullcontext(),
         ):
-            turn.step.apply(turn.context, turn.items)
+            turn.step.apply(Context(turn.context), turn.items)
             turn.hold.require_no_transaction()
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "result")
@@ -471,7 +478,7 @@ class Executor:
             name, answer = f"check {turn.entry.check}", _ask_after(turn.entry.check, turn.context)
         else:
             with lent(connection) if turn.step.borrows_session else nullcontext():
-                left = turn.step.changes(turn.context)
+                left = turn.step.changes(Context(turn.context))
             name = "its own comparison"
             changes = f"{len(left)} change{'' if len(left) == 1 else 's'}"
             answer = Answer.no(f"{changes} still to make") if left else Answer.yes()
@@ -480,7 +487,7 @@ class Executor:
             reason = f"{answer.verdict}: {answer.reason}"
             raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)
 
-    def _context(self, entry: Entry) -> Context:
+    def _context(self, entry: Entry) -> RunContext:
         return replace(self._make_context(entry), hold=self.hold)
 
 
@@ -511,7 +518,7 @@ def _told(error: BaseException, masker: Masker) -> str:
     return one_line(masker.quote(str(error)))
 
 
-def _ask_after(condition: Condition, context: Context) -> Answer:
+def _ask_after(condition: Condition, context: RunContext) -> Answer:
     """The answer once the step was applied; a check that is not asked afterwards counts as yes."""
     asked = [check for check in condition.checks() if check.asked_after]
     answers = ask_probes(context.connection, asked)

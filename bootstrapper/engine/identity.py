@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bootstrapper.errors import GuardError
 from bootstrapper.events import Warned
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import ledger
 

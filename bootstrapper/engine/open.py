@@ -23,7 +23,9 @@ from bootstrapper.errors import InvalidFileError, PluginError, Problem
 from bootstrapper.events import Emit, Event, RunStarted, one_at_a_time
 from bootstrapper.masking import Masker
 from bootstrapper.plugin.evaluate import needs
-from bootstrapper.plugin.step import Context, Project, Step, Unit
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames
@@ -199,9 +201,9 @@ def opened(request: Request, command: str, *, writes: bool, queues: bool = True)
         name = f"bootstrapper/{project.name}"
         session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
 
-        def make_context(entry: Entry) -> Context:
+        def make_context(entry: Entry) -> RunContext:
             seconds = entry.timeout_seconds if entry.timeout_seconds is not None else limits.step_timeout
-            return Context(
+            return RunContext(
                 project=project,
                 step=entry.name,
                 session=session,
@@ -210,6 +212,7 @@ def opened(request: Request, command: str, *, writes: bool, queues: bool = True)
                 logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
                 masker=request.masker,
                 options=entry.unit.options,
+                declaration=entry.declaration,
             )
 
         executor = Executor(entries, session, make_context, force=request.force)
@@ -237,7 +240,7 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
     return select(entries, only=request.steps, skip=request.skip, types=request.types)
 
 
-def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> Context:
+def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> RunContext:
     """Enough to read the file's values with: nothing to connect to is known yet."""
     ledger = loaded.config.ledger
     project = Project(
@@ -259,9 +262,9 @@ def _first_context(request: Request, loaded: Loaded, found: Plugins, command: st
     return _context(request, project)
 
 
-def _context(request: Request, project: Project) -> Context:
+def _context(request: Request, project: Project) -> RunContext:
     session = Session(project.target, application_name="bootstrapper", deadline=Deadline.after(0))
-    return Context(
+    return RunContext(
         project=project,
         step="",
         session=session,

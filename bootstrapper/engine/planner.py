@@ -21,13 +21,18 @@ from bootstrapper.errors import (
     UnreachableError,
 )
 from bootstrapper.plans import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
-from bootstrapper.plugin.condition import Condition
-from bootstrapper.plugin.step import Check, Context, Gate, Scope, Step
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.conditions import Condition
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Explained
 from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.server_messages import said_without_values
 from bootstrapper.postgres.connection.settings import lent
 
-MakeContext = Callable[[Entry], Context]
+MakeContext = Callable[[Entry], RunContext]
 
 
 class Planner:
@@ -101,7 +106,7 @@ class Planner:
         return self.plan(), errors
 
     @staticmethod
-    def look_on(context: Context) -> None:
+    def look_on(context: RunContext) -> None:
         """After an error of the server, in a new READ ONLY transaction: nothing was written."""
         if status_of(context.connection) == TransactionStatus.INERROR:
             context.session.look_on()
@@ -163,14 +168,17 @@ class Planner:
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
         reason = planned.check.reason if planned.check is not None else ""
         if planned.check is None and state is State.DONE:
-            reason = step.done_reason(self.context(entry))
+            reason = self._done_reason(entry, step)
         return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
+
+    def _done_reason(self, entry: Entry, step: Step) -> str:
+        return step.done_reason(Context(self.context(entry))) if isinstance(step, Explained) else "as declared"
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
         try:
             with lent(context.connection) if step.borrows_session else nullcontext():
-                return step.changes(context)
+                return step.changes(Context(context))
         except Exception as error:
             failure = explain(entry, context, error)
             if failure is error:
@@ -203,7 +211,7 @@ class Planner:
         context = self.context(entry)
         return condition.evaluate(lambda check: self._ask(check, context))
 
-    def _ask(self, check: Check, context: Context) -> Answer:
+    def _ask(self, check: Check, context: RunContext) -> Answer:
         """Probes go out together; those that hang on another kind of question wait until they are needed."""
         for batch in self._batches:
             if id(check) in self._answers or not any(check is other for other in batch):
@@ -224,7 +232,7 @@ class Planner:
             found[any(check.probe() is None for check in checks)].extend(checks)
         return found
 
-    def context(self, entry: Entry) -> Context:
+    def context(self, entry: Entry) -> RunContext:
         """A new context for the entry, which can ask about the other steps of the plan."""
         return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
 
@@ -233,7 +241,7 @@ def _unknown(entry: Entry, error: BootstrapperError) -> PlannedStep:
     return PlannedStep(entry.name, entry.unit.uses, State.UNKNOWN, error.headline.partition("\n")[0])
 
 
-def explain(entry: Entry, context: Context, error: BaseException) -> BaseException:
+def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseException:
     """An error of the server that a step let through, as ours; any other error as it is."""
     server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
     if not isinstance(server, psycopg.Error):

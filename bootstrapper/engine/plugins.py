@@ -24,8 +24,11 @@ from bootstrapper.builtin import registry as builtins
 from bootstrapper.config.files import is_folder, require_regular
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.plugin import hooks as hookspecs
+from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.plugin.step import Check, Gate, Scope, Step, Unit, Value
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step, Unit
+from bootstrapper.plugin.value import Value
 from bootstrapper.text import did_you_mean
 
 ENTRY_POINT_GROUP = "bootstrapper"

@@ -12,8 +12,10 @@ from psycopg import Connection, Cursor, errors
 
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plans import Answer
-from bootstrapper.plugin.condition import Condition
-from bootstrapper.plugin.step import Check, Context, Probe
+from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.conditions import Condition
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.pipelining import round_trip
 from bootstrapper.postgres.connection.server_messages import said_without_values
@@ -63,11 +65,11 @@ def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[A
     return cursors
 
 
-def ask(check: Check, context: Context) -> Answer | CheckFailedError:
+def ask(check: Check, context: RunContext) -> Answer | CheckFailedError:
     """Asks a check that has no probe. Where the server said no, the transaction is aborted afterwards."""
     try:
         with settings.lent(context.connection) if check.borrows_session else nullcontext():
-            return check.ask(context)
+            return check.ask(Context(context))
     except CheckFailedError as error:
         return error
     except psycopg.Error as error:
@@ -76,7 +78,7 @@ def ask(check: Check, context: Context) -> Answer | CheckFailedError:
         return _answer_failure(check, Probe(""), error)
 
 
-def ask_in_savepoint(check: Check, context: Context) -> Answer | CheckFailedError:
+def ask_in_savepoint(check: Check, context: RunContext) -> Answer | CheckFailedError:
     """As `ask`, for a transaction that has to live on."""
     context.connection.execute("SAVEPOINT question")
     answer = ask(check, context)
@@ -98,7 +100,7 @@ class FixtureCondition:
     fixture: str
     condition: Condition
 
-    def __call__(self, context: Context) -> Answer:
+    def __call__(self, context: RunContext) -> Answer:
         key = f"when of fixture {self.fixture}"
         if key not in context.scratch:
             context.scratch[key] = self._ask(context)
@@ -106,7 +108,7 @@ class FixtureCondition:
         assert isinstance(answer, Answer)
         return answer
 
-    def _ask(self, context: Context) -> Answer:
+    def _ask(self, context: RunContext) -> Answer:
         answers = ask_probes(context.connection, self.condition.checks())
 
         def answer(check: Check) -> Answer:

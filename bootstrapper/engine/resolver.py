@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,12 +14,16 @@ from bootstrapper.config.partial import UNKNOWN
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
 from bootstrapper.errors import InvalidFileError, Problem, Source
-from bootstrapper.plugin.condition import Condition
-from bootstrapper.plugin.conditions import ConditionReader
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.conditions import Condition, ConditionReader
 from bootstrapper.plugin.evaluate import call_of, evaluate, problem_with_value, require_no_call
 from bootstrapper.plugin.options import Empty
+from bootstrapper.plugin.project import Declaration, Project
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.run_url import marks
-from bootstrapper.plugin.step import Check, Context, Project, Scope, Step, Unit
+from bootstrapper.plugin.scopes import Scope
+from bootstrapper.plugin.step import Step, Unit
+from bootstrapper.plugin.traits import SeedsFixtures
 from bootstrapper.text import did_you_mean, nearest
 
 
@@ -33,6 +37,13 @@ class Entry:
     check: Condition | None
     source: Source
     timeout_seconds: float | None = None
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """The `with:` block as the file writes it, its variables unresolved."""
+
+    @property
+    def declaration(self) -> Declaration:
+        """What the step may know of its declaration; a command may have dropped `when` and `check`."""
+        return Declaration(self.written, has_when=self.when is not None, has_check=self.check is not None)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -48,7 +59,7 @@ class Resolver:
         self,
         loaded: Loaded,
         plugins: Plugins,
-        context: Context,
+        context: RunContext,
         problems: Sequence[Problem] = (),
         *,
         is_incomplete: bool = False,
@@ -75,7 +86,10 @@ class Resolver:
         steps = self._loaded.config.steps
         units = self._units = [self._unit(index, config) for index, config in enumerate(steps)]
         named = {config.name: unit for config, unit in zip(steps, units, strict=True) if unit is not None}
-        project = replace(self._context.project, steps=named)
+        declarations = {
+            each.name: Declaration(each.with_, each.when is not None, each.check is not None) for each in steps
+        }
+        project = replace(self._context.project, steps=named, declarations=declarations)
         conditions = self._fixture_conditions(project)
         project = replace(project, fixture_conditions=conditions)
         entries = [
@@ -105,12 +119,7 @@ class Resolver:
         options = self._validated((*place, "with"), kind.With, config.with_) if not is_misshapen else None
         if options is None:
             return None
-        unit = kind(config.name, options, self._document.source(place))
-        unit.as_written = config.with_
-        if isinstance(unit, Step):
-            unit.has_check = config.check is not None
-            unit.has_when = config.when is not None
-        return unit
+        return kind(config.name, options, self._document.source(place))
 
     def _validated(self, place: Place, model: Any, raw: object) -> Any:
         """The block below a place, interpolated, its value functions called, validated; None where it is wrong."""
@@ -139,7 +148,7 @@ class Resolver:
             raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
         return Empty() if value == "" != raw else value
 
-    def _seen_from(self, place: Place, raw: object) -> Context:
+    def _seen_from(self, place: Place, raw: object) -> RunContext:
         """Under `env` of a step the run's own address can be asked for."""
         asked = marks(raw) if isinstance(raw, str) and place[2:4] == ("with", "env") else {}
         if not asked:
@@ -159,7 +168,7 @@ class Resolver:
                 self._problem(place, f"step {config.name!r} needs a `check`: what tells that it is done?", hint)
         elif config.check is not None or config.when is not None:
             self._problem(place, f"{config.uses} takes neither `when` nor `check`")
-        return Entry(config.name, unit, when, check, self._document.source(place), config.timeout)
+        return Entry(config.name, unit, when, check, self._document.source(place), config.timeout, config.with_)
 
     def _fixture_conditions(self, project: Project) -> dict[str, FixtureCondition]:
         found = {}
@@ -200,7 +209,7 @@ class Resolver:
         declared = self._loaded.config.fixtures
         if self._has_wrong_seeder() or self._are_fixtures_wrong:
             return  # what it would have seeded is not known
-        steps = [entry.unit for entry in entries if isinstance(entry.unit, Step)]
+        steps = [entry.unit for entry in entries if isinstance(entry.unit, SeedsFixtures)]
         seeded = {name for step in steps for name in step.seeds(list(declared))}
         for name in declared:
             if name not in seeded:
@@ -215,16 +224,14 @@ class Resolver:
 
     def _has_wrong_seeder(self) -> bool:
         kinds = [self._plugins.steps.get(config.uses) for config in self._loaded.config.steps]
-        seeders = [
-            kind for kind in kinds if kind is not None and issubclass(kind, Step) and kind.seeds is not Step.seeds
-        ]
+        seeders = [kind for kind in kinds if kind is not None and issubclass(kind, SeedsFixtures)]
         is_unknown = any(config.uses == UNKNOWN for config in self._loaded.config.steps)
         is_unknown = is_unknown or (self._is_incomplete and None in kinds)
         return is_unknown or len(seeders) > sum(isinstance(unit, tuple(seeders)) for unit in self._units)
 
     def _seeder(self, entries: Sequence[Entry], fixture: str) -> Source | None:
         for entry in entries:
-            if isinstance(entry.unit, Step) and fixture in entry.unit.seeds([]):
+            if isinstance(entry.unit, SeedsFixtures) and fixture in entry.unit.seeds([]):
                 return entry.source
         return None
 
@@ -255,7 +262,7 @@ class Resolver:
         """What steps and checks find in what they name; not in fixtures whose own shape is wrong."""
         are_fixtures_known = not self._are_fixtures_wrong and not self._is_incomplete
         for step in [entry.unit for entry in entries if isinstance(entry.unit, Step)]:
-            if are_fixtures_known or not step.seeds(list(project.fixtures)):
+            if are_fixtures_known or not (isinstance(step, SeedsFixtures) and step.seeds(list(project.fixtures))):
                 self._problems += step.problems(project)
         asked = [condition for entry in entries for condition in (entry.when, entry.check) if condition is not None]
         for condition in [*asked, *(found.condition for found in conditions.values())]:
@@ -282,7 +289,7 @@ def _calls_other_than(known: Collection[str], raw: object) -> bool:
 def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:
     """What is asked before the step is planned: by its own `when`, and by those of its fixtures."""
     own = list(entry.when.checks()) if entry.when is not None else []
-    seeded = entry.unit.seeds(list(conditions)) if isinstance(entry.unit, Step) else ()
+    seeded = entry.unit.seeds(list(conditions)) if isinstance(entry.unit, SeedsFixtures) else ()
     return [*own, *(check for name in seeded if name in conditions for check in conditions[name].condition.checks())]
 
 

@@ -11,7 +11,7 @@ from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
 from bootstrapper.config.sensitive import VARIABLE, secrets_in
 from bootstrapper.masking import Masker
 from bootstrapper.plugin.evaluate import call_of
-from bootstrapper.plugin.step import Value
+from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.connection.target import Target
 
 OPEN_KEYS = frozenset({"scheme", "rotate", "name", "secret"})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 
 from bootstrapper.engine.resolver import Entry
 from bootstrapper.errors import Source, UsageError
 from bootstrapper.plans import Answer
-from bootstrapper.plugin.step import Gate, Scope, Step, Unit
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.text import did_you_mean
 
 
@@ -55,9 +55,7 @@ def _commanded(entry: Entry, *, is_named: bool) -> Entry:
     if not isinstance(entry.unit, Step):
         return entry
     if entry.unit.always_on_command:
-        unit = copy(entry.unit)
-        unit.has_check = False
-        return replace(entry, unit=unit, when=None, check=None)
+        return replace(entry, when=None, check=None)
     if entry.when is None or is_named:
         return replace(entry, when=None)
     here = entry.when.evaluate(lambda check: check.beforehand() or Answer.unknown("the database is not asked"))

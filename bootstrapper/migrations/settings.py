@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from bootstrapper.config.units import Seconds
 from bootstrapper.migrations.project.drivers import Name
-from bootstrapper.plugin.step import StepModel
+from bootstrapper.plugin.options import StepModel
 
 DEFAULT_TABLE = "alembic_version"
 

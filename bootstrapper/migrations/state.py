@@ -21,7 +21,8 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Reported
 from bootstrapper.migrations.worker.request import history_request
-from bootstrapper.plugin.step import Context, Project
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
 
 _NO_REVISIONS = (
     "Set `options: {version_locations: ...}` under with:, or create the first revision with"
@@ -81,7 +82,7 @@ def look(connection: Connection[Any], declared: Declared, settings: MigrationSet
     return compare(declared, read_versions(connection, settings))
 
 
-def find_known(context: Context, declared: Declared, settings: MigrationSettings) -> State:
+def find_known(context: RunContext, declared: Declared, settings: MigrationSettings) -> State:
     """As `look`; raises AheadError where the database is at a revision that the code lacks."""
     state = look(context.connection, declared, settings)
     if state.unknown:

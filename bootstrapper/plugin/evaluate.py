@@ -16,7 +16,9 @@ from bootstrapper.config.run_cache import Kept
 from bootstrapper.config.sensitive import hidden
 from bootstrapper.errors import GuardError, Problem, Source
 from bootstrapper.masking import MASK
-from bootstrapper.plugin.step import Context, Value
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.connection.settings import LEND_PATH, lent
 from bootstrapper.text import nearest
 
@@ -65,7 +67,7 @@ def is_plain(raw: object, *, interpolate: bool) -> bool:
 
 def evaluate(
     raw: object,
-    context: Context,
+    context: RunContext,
     *,
     interpolate: bool = True,
     database: bool = True,
@@ -90,7 +92,7 @@ def evaluate(
     return _Evaluation(_beside(context, source), interpolate, database).of(raw, in_secret=False)
 
 
-def _beside(context: Context, source: Source | None) -> Context:
+def _beside(context: RunContext, source: Source | None) -> RunContext:
     """The context as an overlay in another folder sees it."""
     folder = beside(context, source)
     if folder == context.project.directory:
@@ -98,7 +100,7 @@ def _beside(context: Context, source: Source | None) -> Context:
     return replace(context, project=replace(context.project, directory=folder))
 
 
-def beside(context: Context, source: Source | None) -> Path:
+def beside(context: RunContext, source: Source | None) -> Path:
     """The folder where relative paths start that are written at a place."""
     file = Path(source.file).absolute() if source else None
     return file.parent if file and file.is_file() else context.project.directory
@@ -106,7 +108,7 @@ def beside(context: Context, source: Source | None) -> Path:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    context: Context
+    context: RunContext
     interpolate: bool
     database: bool
 
@@ -141,7 +143,7 @@ class _Evaluation:
         inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=in_secret or secret)
         lends = function.needs_database and function.borrows_session
         with lent(self.context.connection, LEND_PATH) if lends else nullcontext():
-            value = function.resolve(self.context, inner.value)
+            value = function.resolve(Context(self.context), inner.value)
         if isinstance(value, str) and function.is_compared(argument):
             self.context.project.cache.of(_COMPARED)[_comparison(key, inner.value, value)] = True
         if secret and isinstance(value, str):
@@ -150,7 +152,7 @@ class _Evaluation:
 
 
 def holds(
-    raw: object, stored: str | None, context: Context, *, interpolate: bool = True, source: Source | None = None
+    raw: object, stored: str | None, context: RunContext, *, interpolate: bool = True, source: Source | None = None
 ) -> bool:
     """Whether a stored text is what the call `raw` stands for; arguments and errors as of `evaluate`.
 
@@ -165,7 +167,7 @@ def holds(
         inner = _Evaluation(seen, interpolate, database=True).of(call[1], in_secret=secret).value
     comparison, known = _comparison(call[0], inner, stored), context.project.cache.of(_COMPARED)
     if comparison not in known:
-        known[comparison] = function.holds(seen, inner, stored)
+        known[comparison] = function.holds(Context(seen), inner, stored)
     return known[comparison]
 
 
@@ -274,7 +276,7 @@ def problem_with_value(error: ValueError, source: Source) -> Problem:
     return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable | MalformedExpression) else None)
 
 
-def needs(raw: object, context: Context) -> tuple[str, ...]:
+def needs(raw: object, context: RunContext) -> tuple[str, ...]:
     """Names of variables that `raw` needs and that are not set here; resolves nothing.
 
     A variable whose default is refused counts as not set.
@@ -289,7 +291,7 @@ def needs(raw: object, context: Context) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _texts(raw: object, context: Context, *, in_secret: bool) -> Iterator[tuple[str, bool]]:
+def _texts(raw: object, context: RunContext, *, in_secret: bool) -> Iterator[tuple[str, bool]]:
     """Every text with variables in it, and whether it goes into a secret."""
     call = call_of(raw)
     function = context.project.values.get(call[0]) if call else None
@@ -306,7 +308,7 @@ def _texts(raw: object, context: Context, *, in_secret: bool) -> Iterator[tuple[
             yield from _texts(item, context, in_secret=in_secret)
 
 
-def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
+def _unset(text: str, context: RunContext, *, in_secret: bool) -> list[str]:
     variables, found = dict(context.project.variables), []
     while "$" in text:
         try:
@@ -325,7 +327,7 @@ def _unset(text: str, context: Context, *, in_secret: bool) -> list[str]:
     return found
 
 
-def variables(raw: object, context: Context, *, interpolate: bool = True) -> tuple[str, ...]:
+def variables(raw: object, context: RunContext, *, interpolate: bool = True) -> tuple[str, ...]:
     """Names of all the variables that `raw` reads, set or not."""
     found: list[str] = []
     for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
@@ -336,7 +338,7 @@ def variables(raw: object, context: Context, *, interpolate: bool = True) -> tup
     return tuple(dict.fromkeys(found))
 
 
-def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
+def shown(raw: object, context: RunContext, *, interpolate: bool = True) -> str:
     """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
     calls = list(_calls(raw, context.project.values))
     names = variables(raw, context, interpolate=interpolate)
@@ -347,7 +349,7 @@ def shown(raw: object, context: Context, *, interpolate: bool = True) -> str:
     return f"{outer} from {', '.join(sources)}" if sources else outer
 
 
-def written(raw: object, context: Context) -> str:
+def written(raw: object, context: RunContext) -> str:
     """What the file writes in a place whose value may hold secrets, fit for display: `${NAME}` stays as it is."""
     return shown(raw, context) if call_of(raw) is not None else hidden(str(raw))
 

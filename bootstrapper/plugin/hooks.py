@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import pluggy
 
+from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.plugin.step import Check, Gate, Scope, Step, Value
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.value import Value
 
 hookspec = pluggy.HookspecMarker("bootstrapper")
 hookimpl = pluggy.HookimplMarker("bootstrapper")

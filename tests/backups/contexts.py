@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,11 @@ from bootstrapper.engine.probes import ask_probes, decided
 from bootstrapper.events import Event, StepReported
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Answer
-from bootstrapper.plugin.step import Check, Context, Project, Step, Unit
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.project import Declaration, Project
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames, finish_run
@@ -43,8 +47,8 @@ class Bench:
     def lines(self) -> list[str]:
         return [event.line for event in self.events if isinstance(event, StepReported)]
 
-    def context(self, step: str = "step", hold: Hold | None = None, deadline: Deadline | None = None) -> Context:
-        return Context(
+    def context(self, step: str = "step", hold: Hold | None = None, deadline: Deadline | None = None) -> RunContext:
+        return RunContext(
             project=self.project,
             step=step,
             session=self.session,
@@ -126,12 +130,13 @@ def ask(check: Check, bench: Bench) -> Answer:
     context = bench.context(check.step)
     with bench.session.read_only() as connection:
         answers = ask_probes(connection, [check])
-        return decided(answers[id(check)]) if answers else check.ask(context)
+        return decided(answers[id(check)]) if answers else check.ask(Context(context))
 
 
-def plan(step: Step, bench: Bench, hold: Hold | None = None) -> list[Any]:
+def plan(step: Step, bench: Bench, hold: Hold | None = None, *, has_check: bool = False) -> list[Any]:
+    context = replace(bench.context(step.name, hold), declaration=Declaration(has_check=has_check))
     with bench.session.read_only():
-        return list(step.changes(bench.context(step.name, hold)))
+        return list(step.changes(Context(context)))
 
 
 def apply(step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
@@ -139,10 +144,10 @@ def apply(step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
     with bench.run() as hold:
         context = bench.context(step.name, hold, deadline)
         if not step.transactional:
-            step.apply(context, ())
+            step.apply(Context(context), ())
             return
         with hold.transaction(), hold.lent() if step.borrows_session else nullcontext():
-            step.apply(context, ())
+            step.apply(Context(context), ())
 
 
 def threads_left() -> list[str]:

@@ -119,7 +119,7 @@ class Broken(Step):
     uses = "broken"
 
     def changes(self, context):
-        raise RuntimeError("cannot handle " + context.project.target.url())
+        raise RuntimeError("cannot handle " + context._run.project.target.url())
 
     def apply(self, context, changes):
         pass

@@ -403,8 +403,8 @@ def test_a_run_whose_connection_is_lost_comes_back_and_does_the_step_once(projec
         project,
         apply="from pathlib import Path\n"
         "        context.connection.execute('CREATE TABLE note ()')\n"
-        "        if not Path(context.project.path('cut')).exists():\n"
-        "            Path(context.project.path('cut')).touch()\n"
+        "        if not Path(context.path('cut')).exists():\n"
+        "            Path(context.path('cut')).touch()\n"
         "            context.connection.execute('SELECT pg_terminate_backend(pg_backend_pid())')",
     )
     assert [step.name for step in project.apply().applied] == ["note"]
@@ -850,7 +850,7 @@ def test_a_step_that_meets_somebody_elses_lock_is_tried_again(project: TrialProj
     note(
         project,
         apply="from pathlib import Path\n"
-        "        path = Path(context.project.path('met'))\n"
+        "        path = Path(context.path('met'))\n"
         "        if not path.exists():\n"
         "            path.touch()\n"
         "            code = \"DO $$ BEGIN RAISE EXCEPTION 'met' USING ERRCODE = '40P01'; END $$\"\n"
@@ -866,9 +866,9 @@ def test_an_attempt_that_was_rolled_back_leaves_nothing_in_the_steps_scratch(pro
         project,
         apply="import psycopg\n"
         "        from pathlib import Path\n"
-        "        scratch, first = context.scratch, 'seen' not in context.scratch\n"
+        "        scratch, first = context._run.scratch, 'seen' not in context.scratch\n"
         "        scratch['seen'] = True\n"
-        "        tries = Path(context.project.path('tries'))\n"
+        "        tries = Path(context.path('tries'))\n"
         "        tries.write_text((tries.read_text() if tries.exists() else '') + str(first)[0])\n"
         "        if len(tries.read_text()) < 2:\n"
         "            raise psycopg.errors.SerializationFailure('met')\n"

@@ -10,6 +10,7 @@ import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError
 from bootstrapper.events import Warned
+from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.lock.lock import Hold
 from tests.environments.kinds import Environment
 from tests.environments.project import OwnProject
@@ -36,7 +37,7 @@ print(alembic.__version__, sqlalchemy.__version__, connection.dialect.driver)
 
 def apply_directly(migrate: Trial, hold: Hold) -> None:
     """Without the executor's own fenced transactions around it: what is left is the worker's fence."""
-    migrate.step.apply(replace(migrate.context, hold=hold), [])
+    migrate.step.apply(Context(replace(migrate.context, hold=hold)), [])
 
 
 def test_a_second_apply_has_nothing_to_do(own: OwnProject) -> None:

@@ -17,7 +17,9 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.events import Event, StepProgressed, StepReported
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Change, Deferred
-from bootstrapper.plugin.step import Context, Project
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames
@@ -46,7 +48,7 @@ class Trial:
     """One migrate step on a database of its own."""
 
     step: Migrate
-    context: Context
+    context: RunContext
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -59,7 +61,7 @@ class Trial:
 
     def changes(self) -> list[Change | Deferred]:
         with self.context.session.read_only():
-            return list(self.step.changes(self.context))
+            return list(self.step.changes(Context(self.context)))
 
     def pending(self) -> list[str]:
         return [change.target for change in self.changes() if isinstance(change, Change)]
@@ -71,7 +73,7 @@ class Trial:
 
     def apply_under(self, hold: Hold) -> None:
         with hold.beating("migrate"):
-            self.step.apply(replace(self.context, hold=hold), self.changes())
+            self.step.apply(Context(replace(self.context, hold=hold)), self.changes())
 
     @contextmanager
     def held(self) -> Iterator[Hold]:
@@ -102,7 +104,7 @@ def trial(
     settings = Migrate.With.model_validate(options)
     step = Migrate("migrate", settings)
     events: list[Event] = []
-    context = Context(
+    context = RunContext(
         project=replace(project, steps={"migrate": step}),
         step="migrate",
         session=session,

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from bootstrapper.plans import Answer, Verdict
-from bootstrapper.plugin.condition import All, AnyOf, Condition, Leaf, Not
-from bootstrapper.plugin.step import Check
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.conditions import All, AnyOf, Condition, Leaf, Not
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 RANK = {NO: 0, UNKNOWN: 1, YES: 2}

@@ -19,7 +19,7 @@ from bootstrapper.backups.stores.store import Store
 from bootstrapper.config.outputs import shown
 from bootstrapper.errors import GuardError, UsageError
 from bootstrapper.masking import Masker
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.ledger.run_ids import SHORTEST_END, is_end_of
 

@@ -29,7 +29,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, FencedOffError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.plans import Change
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.lock.hold import Hold
 
 _LOCK_TIMEOUT = "35s"
@@ -54,7 +54,7 @@ def require_archive(chosen: Chosen, option: str) -> None:
 class InPlace:
     """One restore under the lock: a fresh backup first, then all or nothing."""
 
-    context: Context
+    context: RunContext
     reader: Reader
     changes: list[Change]
     terminate: bool = False
@@ -97,7 +97,7 @@ class InPlace:
             hint = "Pass --terminate to end their sessions."
             self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
 
-    def _back_up(self, context: Context) -> str:
+    def _back_up(self, context: RunContext) -> str:
         """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
         whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
         settings = backup_settings(context.project)[0].model_copy(update=whole)

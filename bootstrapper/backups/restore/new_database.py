@@ -24,7 +24,7 @@ from bootstrapper.backups.restore.pg_restore import fill, growth
 from bootstrapper.backups.restore.privileges import require_may, require_may_terminate
 from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
 from bootstrapper.plans import Change
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
 
@@ -40,7 +40,7 @@ class Beside:
         jobs: How many connections read the dump at once.
     """
 
-    context: Context
+    context: RunContext
     reader: Reader
     changes: list[Change]
     terminate: bool = False

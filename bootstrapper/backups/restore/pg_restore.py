@@ -12,7 +12,7 @@ from bootstrapper.backups.restore import psql
 from bootstrapper.backups.restore.dump_reader import Reader
 from bootstrapper.backups.restore.pg_restore_errors import Complaints, told
 from bootstrapper.errors import BackupError
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.programs import runner
 
@@ -91,7 +91,7 @@ def _is_well(ended: runner.Ended, complaints: Complaints) -> bool:
     return ended.code == 0 or (ended.code == 1 and bool(complaints.passed_over))
 
 
-def growth(context: Context, outside: Connection[Any], name: str, total: int | None) -> Callable[[], None]:
+def growth(context: RunContext, outside: Connection[Any], name: str, total: int | None) -> Callable[[], None]:
     """Tells how large the database `name` is by now, and stops when the lock is lost."""
     next_at = time.monotonic() + PROGRESS_SECONDS
 

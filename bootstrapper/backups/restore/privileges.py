@@ -12,7 +12,7 @@ from bootstrapper.backups.restore import maintenance_database, sessions
 from bootstrapper.backups.restore.database_properties import Likeness, grants, likeness, shown, statements
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger.ledger import TABLES, LedgerNames
 

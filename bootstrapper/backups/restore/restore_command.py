@@ -9,12 +9,13 @@ import psycopg
 from bootstrapper.backups.restore.choose import listed
 from bootstrapper.backups.take import database
 from bootstrapper.errors import BootstrapperError
-from bootstrapper.plugin.step import Context, Project
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
 
 _DEFAULT_FILE = "bootstrap.yaml"
 
 
-def way_back(context: Context) -> str | None:
+def way_back(context: RunContext) -> str | None:
     """The command that restores the newest backup of this run, or of the unfinished one that it goes on with.
 
     None where there is no such backup, or the database can not be asked any more which runs did not finish.

@@ -14,7 +14,7 @@ from bootstrapper import __version__
 from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.errors import FencedOffError
 from bootstrapper.plans import Change
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.postgres.ledger.ownership import require_ours

@@ -15,7 +15,8 @@ from bootstrapper.backups.stores.remote import Remote, owner_of, password_of
 from bootstrapper.backups.stores.store import Store
 from bootstrapper.config.outputs import require_writable, shown
 from bootstrapper.errors import UsageError
-from bootstrapper.plugin.step import Context, Project
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
 
 ROOT = Path("/")
 
@@ -27,7 +28,7 @@ _CGROUPS = Path("/proc/1/cgroup")
 _CGROUP_WORDS = ("docker", "kubepods", "containerd", "libpod", "lxc")
 
 
-def store_of(settings: BackupSettings, context: Context) -> Store:
+def store_of(settings: BackupSettings, context: RunContext) -> Store:
     """The place that the settings name; raises BackupError where a remote one can not be reached.
 
     One connection to a remote place is enough for a run; the next run makes its own, as this one may have been lost.
@@ -63,7 +64,7 @@ def require_free(file: Path, project: Project, *, overwrite: bool) -> None:
         raise UsageError(f"{shown(file)} cannot be written: {error.strerror or error}") from error
 
 
-def goes_with_container(settings: BackupSettings, context: Context) -> Path | None:
+def goes_with_container(settings: BackupSettings, context: RunContext) -> Path | None:
     """The folder that ends with the container it is in; None where backups outlive this machine's processes.
 
     An absolute folder was chosen with care, and a folder on another file system than the root is a volume.
@@ -76,7 +77,7 @@ def goes_with_container(settings: BackupSettings, context: Context) -> Path | No
     return folder if there.stat().st_dev == ROOT.stat().st_dev else None
 
 
-def _is_in_container(context: Context) -> bool:
+def _is_in_container(context: RunContext) -> bool:
     if "KUBERNETES_SERVICE_HOST" in context.project.variables or any(marker.exists() for marker in _MARKERS):
         return True
     try:

@@ -26,7 +26,7 @@ from bootstrapper.backups.take.streaming import Stream
 from bootstrapper.backups.take.tailing import tailing
 from bootstrapper.backups.take.verify import checksum, verify
 from bootstrapper.errors import BackupError
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 
 __all__ = ["checksum", "format_of", "take", "take_into", "verify"]
 
@@ -44,13 +44,13 @@ def format_of(file: Path) -> Format:
     return BackupSettings().format_of(file.name)
 
 
-def take(context: Context, final: Path, settings: BackupSettings | None = None) -> Backup:
+def take(context: RunContext, final: Path, settings: BackupSettings | None = None) -> Backup:
     """Backs the run's database up into `final`, as `take_into` does."""
     settings = settings or BackupSettings()
     return take_into(context, Folder(final.parent), final.name, settings, settings.format_of(final.name))
 
 
-def take_into(context: Context, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
+def take_into(context: RunContext, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
     """Backs the run's database up; the dump gets its name only when it is verified.
 
     The caller is outside any transaction. The place exists.
@@ -66,7 +66,7 @@ def take_into(context: Context, store: Store, name: str, settings: BackupSetting
     return with_patience(context, jobs + 1, lambda: _take_once(context, store, name, settings, format_))
 
 
-def _take_once(context: Context, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
+def _take_once(context: RunContext, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
     dump = _begin(context, settings, format_)
     try:
         with _draft(store, name, format_) as draft:
@@ -94,7 +94,7 @@ def _write(dump: _Dump, draft: Draft, store: Store) -> str:
 class _Dump:
     """One dump under way, and what was known of the database when it was begun."""
 
-    context: Context
+    context: RunContext
     format: Format
     client: Client
     encrypter: Encrypter | None
@@ -194,7 +194,7 @@ class _Dump:
         return signed(made, self.context.project.variables)
 
 
-def _begin(context: Context, settings: BackupSettings, format_: Format) -> _Dump:
+def _begin(context: RunContext, settings: BackupSettings, format_: Format) -> _Dump:
     names = ("schemas", "tables", "exclude")
     left_out = [f"{name}: {pattern}" for name in names for pattern in getattr(settings, name)]
     return _Dump(

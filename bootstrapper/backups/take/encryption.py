@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bootstrapper.backups.settings import Encryption
 from bootstrapper.errors import BackupError
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 
 
 class Reader(Protocol):

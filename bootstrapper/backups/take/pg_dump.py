@@ -10,7 +10,7 @@ from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.manifest import Format
 from bootstrapper.backups.take import pg_dump_options
 from bootstrapper.errors import BackupError
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.server.clienttools import ClientTools, find_tools
 from bootstrapper.programs import runner
 
@@ -34,7 +34,7 @@ class Client:
         return [str(self.tools.program("pg_dump")), *self.options, "--no-password"]
 
 
-def find_client(context: Context, settings: BackupSettings, format_: Format) -> Client:
+def find_client(context: RunContext, settings: BackupSettings, format_: Format) -> Client:
     """Found once a run, however often a backup is planned.
 
     Raises:
@@ -52,7 +52,7 @@ def find_client(context: Context, settings: BackupSettings, format_: Format) -> 
     return found
 
 
-def _find(context: Context, settings: BackupSettings, format_: Format) -> Client:
+def _find(context: RunContext, settings: BackupSettings, format_: Format) -> Client:
     project = context.project
     only = project.path(settings.pg_dump) if settings.pg_dump is not None else None
     path_variable = default_path(project.variables)
@@ -67,7 +67,7 @@ def _find(context: Context, settings: BackupSettings, format_: Format) -> Client
     return Client(tools, (f"--format={format_}", *jobs, *common))
 
 
-def _ask(context: Context, tools: ClientTools, options: list[str]) -> None:
+def _ask(context: RunContext, tools: ClientTools, options: list[str]) -> None:
     """Lets pg_dump look at its options; it says what it does not know, or that there is no server."""
     program = tools.program("pg_dump")
     kept = {name: value for name, value in context.project.variables.items() if not name.startswith("PG")}

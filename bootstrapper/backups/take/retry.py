@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bootstrapper.errors import BackupError, UnreachableError
 from bootstrapper.events import Warned
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.sqlstates import TOO_MANY_CONNECTIONS, judge_text
 
@@ -22,7 +22,7 @@ _PROBE_SECONDS = 5.0
 _NO_WAY_IN = re.compile(r"connection to server|could not connect")  # libpq's own words, in English under LC_ALL=C
 
 
-def with_patience(context: Context, connections: int, attempt: Callable[[], T]) -> T:
+def with_patience(context: RunContext, connections: int, attempt: Callable[[], T]) -> T:
     """What the attempt gives, tried again at growing pauses.
 
     Args:
@@ -45,7 +45,7 @@ def with_patience(context: Context, connections: int, attempt: Callable[[], T]) 
     raise AssertionError("the last attempt returns or raises")
 
 
-def _reason(context: Context, said: Iterable[str]) -> str | None:
+def _reason(context: RunContext, said: Iterable[str]) -> str | None:
     """Why pg_dump had no way in for the moment; None where that is not what failed, or not for the moment.
 
     The server says it in a language of its own. Where that is not English, another login tells.
@@ -68,7 +68,7 @@ def _reason(context: Context, said: Iterable[str]) -> str | None:
     return "the connection failed"
 
 
-def _unreachable(context: Context, connections: int, reason: str) -> UnreachableError:
+def _unreachable(context: RunContext, connections: int, reason: str) -> UnreachableError:
     return UnreachableError(
         context.session.target.where,
         f"pg_dump found no way in: {reason}",

@@ -9,7 +9,11 @@ from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.location import store_of
 from bootstrapper.backups.stores.signature import is_trusted
 from bootstrapper.config.units import Age, show_seconds
-from bootstrapper.plugin.step import Answer, Check, Context, StepModel
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.run_context import RunContext
 
 
 class BackupAge(StepModel):
@@ -31,14 +35,15 @@ class BackupCheck(Check):
     Argument = BackupAge
 
     def ask(self, context: Context) -> Answer:
-        newest = self._newest(context)
+        run = run_of(context)
+        newest = self._newest(run)
         if newest is None:
             return Answer.no("there is no verified backup of this database")
         age = newest.manifest.age_seconds(datetime.now(UTC))
         found = f"the newest verified backup, {newest.path.name}, is {show_seconds(age)} old"
         return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
 
-    def _newest(self, context: Context) -> Backup | None:
+    def _newest(self, context: RunContext) -> Backup | None:
         server, now = context.session.server, datetime.now(UTC)
         ours = [
             backup

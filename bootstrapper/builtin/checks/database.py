@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from bootstrapper.plugin.step import Answer, Check, Probe
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA
 
 # Row types and array types belong to what they are the type of. ts_stat is the one function of every server that runs a

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bootstrapper.plugin.step import Answer, Check, Context
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context
 
 
 class EnvironmentCheck(Check):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bootstrapper.plugin.step import Answer, Check, Probe, StepModel
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.options import StepModel
 
 
 class ExtensionSettings(StepModel):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bootstrapper.fixtures import seeding
 from bootstrapper.plans import Action, Answer, Change, Deferred, total
-from bootstrapper.plugin.step import Check, Context
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context, run_of
 
 
 class FixturesCheck(Check):
@@ -15,7 +16,8 @@ class FixturesCheck(Check):
     Argument = list[str] | None
 
     def ask(self, context: Context) -> Answer:
-        found = seeding.changes(context, self.argument, self.source)
+        run = run_of(context)
+        found = seeding.changes(run, self.argument, self.source)
         deferred = [item for item in found if isinstance(item, Deferred)]
         changes = [item for item in found if isinstance(item, Change)]
         if changes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bootstrapper.plugin.step import Answer, Check, Context
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context
 
 
 class NeverCheck(Check):

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bootstrapper.plugin.step import Answer, Check, Context
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context, run_of
 
 
 class PendingCheck(Check):
@@ -19,7 +21,8 @@ class PendingCheck(Check):
     only_in_when = True
 
     def ask(self, context: Context) -> Answer:
-        return context.pending(self.argument)
+        run = run_of(context)
+        return run.pending(self.argument)
 
     def about(self) -> tuple[str, ...]:
         return tuple(self.argument)

@@ -11,7 +11,10 @@ from bootstrapper.migrations.history.versions import Versions, read_versions, ro
 from bootstrapper.migrations.interrupted.leftovers import find_leftovers
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, is_written_down, misnamed, read_declared
-from bootstrapper.plugin.step import Answer, Check, Context, Probe
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.run_context import RunContext
 
 _NO_TABLE = "no version table"
 
@@ -37,14 +40,15 @@ class RevisionCheck(Check):
         return _judged(compare(self._declared(self._settings()), versions))
 
     def ask(self, context: Context) -> Answer:
+        run = run_of(context)
         settings = self._settings()
-        declared = self._declared(settings, context)
-        versions = read_versions(context.connection, settings)
+        declared = self._declared(settings, run)
+        versions = read_versions(run.connection, settings)
         if versions.is_missing:
             return Answer.no(_NO_TABLE)
         if not versions.is_readable:
             return Answer.unknown(f"the right to read {settings.version_table_name()} is missing")
-        left = find_leftovers(context.connection, self.project.ledger) if settings.repair else []
+        left = find_leftovers(run.connection, self.project.ledger) if settings.repair else []
         return _judged(compare(declared, versions), sum(bool(each.repair) for each in left))
 
     def problems(self) -> Sequence[Problem]:
@@ -56,7 +60,7 @@ class RevisionCheck(Check):
             return ()  # the step that migrates says it
         return misnamed(settings, self.project, self.source, [self.argument])
 
-    def _declared(self, settings: MigrationSettings, context: Context | None = None) -> Declared:
+    def _declared(self, settings: MigrationSettings, context: RunContext | None = None) -> Declared:
         return read_declared(
             settings.model_copy(update={"target": self.argument}),
             self.project,

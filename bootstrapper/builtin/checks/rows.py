@@ -12,7 +12,9 @@ from bootstrapper.fixtures.table.statements import AND, raw
 from bootstrapper.fixtures.table.tables import TableName
 from bootstrapper.fixtures.table.texts import scalar_text
 from bootstrapper.plans import Answer
-from bootstrapper.plugin.step import Check, Context, Probe, StepModel
+from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.options import StepModel
 from bootstrapper.postgres.connection.relations import locate
 from bootstrapper.postgres.connection.statements import fault_in_expression
 

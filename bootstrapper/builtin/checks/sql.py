@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, WithJsonSchema
 
 from bootstrapper.errors import CheckFailedError
-from bootstrapper.plugin.step import Answer, Check, Probe
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.postgres.connection.statements import split
 
 

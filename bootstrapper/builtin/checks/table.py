@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
-from bootstrapper.plugin.step import Answer, Check, Probe
+from bootstrapper.plans import Answer
+from bootstrapper.plugin.check import Check, Probe
 
 _STATEMENT = """
 SELECT EXISTS (

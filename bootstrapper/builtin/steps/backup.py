@@ -22,13 +22,17 @@ from bootstrapper.backups.take.pg_dump import find_client
 from bootstrapper.config.units import show_seconds, show_size
 from bootstrapper.errors import BackupError, ClientToolsError, GuardError, UsageError
 from bootstrapper.events import Warned
-from bootstrapper.plugin.step import Action, Bounds, Change, Context, Deferred, Finding, Step
+from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Bounded, Explained
 
 _STATUS = "status"  # a command that takes no backup, and so needs nothing to take it with
 _CONTAINER_HINT = "Mount a volume there, name an absolute folder of one, or a URL."
 
 
-class Backup(Step):
+class Backup(Step, Bounded, Explained):
     """Takes one backup per run, unless an unfinished run of the same configuration took one at the same revision."""
 
     uses = "backup"
@@ -48,20 +52,21 @@ class Backup(Step):
         Raises UsageError where `file` is something else than a backup, GuardError behind a pooler, ClientToolsError
         where there is no pg_dump for this server, and BackupError where the settings ask for what cannot be had here.
         """
+        run = run_of(context)
         options = self.options
-        if options.file is not None and context.project.command != _STATUS:
-            require_free(context.project.path(options.file), context.project, overwrite=options.overwrite)
+        if options.file is not None and run.project.command != _STATUS:
+            require_free(run.project.path(options.file), run.project, overwrite=options.overwrite)
         with self._placed():
-            store = store_of(options, context)
+            store = store_of(options, run)
             known = store.backups()
-            if not self.has_check and self._taken(context, known) is not None:
+            if not run.declaration.has_check and self._taken(run, known) is not None:
                 return []
-            if context.project.command != _STATUS:
-                self._require_ready(context)
-        expected = expectation(context.connection, self._ours(context, known))
-        return [Change.run(self._target(context), reason=f"{self._why(context, known)}; {expected}")]
+            if run.project.command != _STATUS:
+                self._require_ready(run)
+        expected = expectation(run.connection, self._ours(run, known))
+        return [Change.run(self._target(run), reason=f"{self._why(run, known)}; {expected}")]
 
-    def _why(self, context: Context, known: Sequence[TakenBackup]) -> str:
+    def _why(self, context: RunContext, known: Sequence[TakenBackup]) -> str:
         if context.project.command == self.uses:
             return "asked for"
         earlier = self._of_unfinished_run(context, known) if self.options.file is None else None
@@ -71,14 +76,16 @@ class Backup(Step):
         return f"that of the unfinished run {earlier.manifest.run_id} is {_age(earlier)} old, and reuse_for is {limit}"
 
     def done_reason(self, context: Context) -> str:
-        taken = self._taken(context, store_of(self.options, context).backups())
-        if taken is None or taken.manifest.run_id == context.run_id:
-            return super().done_reason(context)
+        run = run_of(context)
+        taken = self._taken(run, store_of(self.options, run).backups())
+        if taken is None or taken.manifest.run_id == run.run_id:
+            return "as declared"
         by = f"the unfinished run {taken.manifest.run_id}"
         return f"{taken.where} was taken {_age(taken)} ago by {by} at the same revision"
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
-        folder = goes_with_container(self.options, context) if changes else None
+        run = run_of(context)
+        folder = goes_with_container(self.options, run) if changes else None
         if folder is None:
             return ()
         return [Finding(f"folder {folder}", "is inside this container and ends with it", _CONTAINER_HINT)]
@@ -87,23 +94,24 @@ class Backup(Step):
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        if (folder := goes_with_container(self.options, context)) is not None:
-            context.emit(Warned(f"{folder} is inside this container: the backup ends with it", _CONTAINER_HINT))
-        store = store_of(self.options, context)
+        run = run_of(context)
+        if (folder := goes_with_container(self.options, run)) is not None:
+            run.emit(Warned(f"{folder} is inside this container: the backup ends with it", _CONTAINER_HINT))
+        store = store_of(self.options, run)
         store.prepare()
-        taken = self._take(context, store)
+        taken = self._take(run, store)
         size, seconds = show_size(taken.manifest.size), show_seconds(taken.manifest.seconds or 0)
-        context.report(f"{taken.where}: {size}, read back whole, in {seconds}")
+        run.report(f"{taken.where}: {size}, read back whole, in {seconds}")
         if self.options.file is None:
-            self._retire(context, store, taken)
+            self._retire(run, store, taken)
 
-    def _take(self, context: Context, store: Store) -> TakenBackup:
+    def _take(self, context: RunContext, store: Store) -> TakenBackup:
         if self.options.file is not None:
             return take(context, context.project.path(self.options.file), self.options)
         name = dated_name(store, context.session.server.database, context.run_id, self.options.dated_suffix)
         return take_into(context, store, name, self.options, self.options.dated_format)
 
-    def _require_ready(self, context: Context) -> None:
+    def _require_ready(self, context: RunContext) -> None:
         options = self.options
         find_client(context, options, options.format_of(options.file) if options.file else options.dated_format)
         if options.encrypt is not None:
@@ -112,7 +120,7 @@ class Backup(Step):
             told = f"a file whose name ends in {ENCRYPTED_SUFFIX} has to be encrypted, and nothing says for whom"
             raise UsageError(told, hint="Add `encrypt` to the step, or take another name.", source=self.source)
 
-    def _taken(self, context: Context, known: Sequence[TakenBackup]) -> TakenBackup | None:
+    def _taken(self, context: RunContext, known: Sequence[TakenBackup]) -> TakenBackup | None:
         """A verified backup that this run need not repeat; the command `backup` takes its own in any case."""
         if self.options.file is not None:
             fixed = catalogue.find(context.project.path(self.options.file))
@@ -128,7 +136,7 @@ class Backup(Step):
         is_young = earlier is not None and earlier.manifest.age_seconds(datetime.now(UTC)) < self.options.reuse_for
         return earlier if is_young else None
 
-    def _of_unfinished_run(self, context: Context, known: Sequence[TakenBackup]) -> TakenBackup | None:
+    def _of_unfinished_run(self, context: RunContext, known: Sequence[TakenBackup]) -> TakenBackup | None:
         """The newest that an unfinished run of the same configuration took at the revision that the database is at."""
         now = datetime.now(UTC)
         candidates = [each for each in self._ours(context, known) if not each.manifest.is_of_the_future(now)]
@@ -141,7 +149,7 @@ class Backup(Step):
                 return backup
         return None
 
-    def _ours(self, context: Context, known: Sequence[TakenBackup]) -> list[TakenBackup]:
+    def _ours(self, context: RunContext, known: Sequence[TakenBackup]) -> list[TakenBackup]:
         """Verified ones that this step took of this database, newest first."""
         server = context.session.server
         return [
@@ -153,16 +161,16 @@ class Backup(Step):
             and backup.manifest.is_of(server.database, server.system_identifier)
         ]
 
-    def _by_this_run(self, backup: TakenBackup, context: Context) -> bool:
+    def _by_this_run(self, backup: TakenBackup, context: RunContext) -> bool:
         return context.run_id is not None and backup.manifest.run_id == context.run_id
 
-    def _target(self, context: Context) -> str:
+    def _target(self, context: RunContext) -> str:
         """Without time and run, so that a plan says the same when it is made again."""
         name, options = context.session.server.database, self.options
         directory = without_secrets(options.directory) if options.is_remote else options.directory
         return f"backup of {name} to {options.file or directory.rstrip('/') + '/'}"
 
-    def _retire(self, context: Context, store: Store, taken: TakenBackup) -> None:
+    def _retire(self, context: RunContext, store: Store, taken: TakenBackup) -> None:
         server = context.session.server
         retired = retire(
             store,

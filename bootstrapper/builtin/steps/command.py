@@ -16,9 +16,14 @@ from bootstrapper.config.sensitive import VARIABLE, hidden_words
 from bootstrapper.config.units import Seconds
 from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
+from bootstrapper.plans import Action, Bounds, Change, Deferred
+from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.evaluate import written
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.run_url import filled_in
-from bootstrapper.plugin.step import Action, Bounds, Change, Context, Deferred, Step, StepModel
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Bounded
 from bootstrapper.programs import runner
 
 _SHOWN_LINES = 10
@@ -31,7 +36,7 @@ def _arguments(raw: Any) -> Any:
     return shlex.split(raw) if isinstance(raw, str) else raw
 
 
-def _shown(run: Any, context: Context) -> str:
+def _shown(run: Any, context: RunContext) -> str:
     """The program and its arguments with their variables as they are written: their values may be secrets."""
     if not isinstance(run, list):
         return written(run, context)
@@ -44,7 +49,7 @@ def _typed(word: str) -> str:
     return word if shlex.quote(plain) == plain else shlex.quote(word)
 
 
-class Command(Step):
+class Command(Step, Bounded):
     """Passes the database to the program in DATABASE_URL and libpq's own variables."""
 
     uses = "command"
@@ -75,34 +80,36 @@ class Command(Step):
     options: With
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        run = self.as_written.get("run", self.options.run)
-        return [Change.run(_shown(run, context))]
+        run = run_of(context)
+        written = run.declaration.written.get("run", self.options.run)
+        return [Change.run(_shown(written, run))]
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        environment = self._environment(context)
-        folder = context.project.path(self.options.cwd or ".")
+        run = run_of(context)
+        environment = self._environment(run)
+        folder = run.project.path(self.options.cwd or ".")
         command = [self._program(folder, environment), *self.options.run[1:]]
         try:
             ended = runner.run(
                 command,
                 environment=environment,
                 folder=folder,
-                deadline=context.deadline.sooner(self.options.timeout),
-                on_line=context.report,
-                on_tick=lambda: context.hold.require() if context.hold is not None else None,
+                deadline=run.deadline.sooner(self.options.timeout),
+                on_line=run.report,
+                on_tick=lambda: run.hold.require() if run.hold is not None else None,
             )
         except runner.OutOfTimeError as error:
             raise self._failure("did not finish in time and was killed", hint=_STAYS) from error
         except OSError as error:
             raise self._failure(f"can not be started: {error.strerror or error}") from error
         if ended.code != 0:
-            lines = [context.masker.quote(line) for line in ended.last_lines[-_SHOWN_LINES:]]
+            lines = [run.masker.quote(line) for line in ended.last_lines[-_SHOWN_LINES:]]
             raise self._failure(ended.how, lines, hint=_STAYS)
 
-    def _environment(self, context: Context) -> dict[str, str]:
+    def _environment(self, context: RunContext) -> dict[str, str]:
         target = context.session.target
         database = {"DATABASE_URL": target.url(), **target.client_environment()}
         return {

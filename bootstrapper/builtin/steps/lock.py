@@ -12,7 +12,10 @@ from bootstrapper.config.units import Seconds
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import LockTimeoutError, UnreachableError
 from bootstrapper.events import LockAwaited, ScopeEntered, ScopeLeft
-from bootstrapper.plugin.step import Context, Scope, StepModel
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.scopes import Scope
 from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 from bootstrapper.postgres.ledger.run_ids import uuid7
 from bootstrapper.postgres.lock.lock import Hold, Holder, RunDetails, try_take
@@ -42,48 +45,49 @@ class Lock(Scope):
 
         Raises LockTimeoutError, naming the holder, when the lock was not free in time.
         """
+        run = run_of(context)
         started = time.monotonic()
-        deadline = context.deadline.sooner(self.options.timeout)
+        deadline = run.deadline.sooner(self.options.timeout)
         pause = _FIRST_PAUSE_SECONDS
         busy: Holder | None = None
         said = ""
         while True:
-            taken = self._try(context, deadline)
+            taken = self._try(run, deadline)
             if isinstance(taken, Hold):
-                context.session.make_way()
-                return self._holding(context, taken)
+                run.session.make_way()
+                return self._holding(run, taken)
             if str(taken) != said and not deadline.has_passed:
                 said = str(taken)
-                context.emit(LockAwaited(self.name, said))
+                run.emit(LockAwaited(self.name, said))
             busy = taken if isinstance(taken, Holder) else busy
-            context.session.close()
-            self._pause(context, pause, deadline)
+            run.session.close()
+            self._pause(run, pause, deadline)
             pause *= 1.5
-            self._queue(context, deadline)
+            self._queue(run, deadline)
             if deadline.has_passed and isinstance(taken, UnreachableError) and busy is None:
                 raise taken
             if deadline.has_passed:
                 raise LockTimeoutError(str(busy or taken), time.monotonic() - started)
-            if self._is_done_meanwhile(context, pending, deadline):
+            if self._is_done_meanwhile(run, pending, deadline):
                 return None
 
-    def _queue(self, context: Context, deadline: Deadline) -> None:
+    def _queue(self, context: RunContext, deadline: Deadline) -> None:
         """Those who are not in front wait for their turn to look, as long as it takes: they know who has the lock."""
         while not context.session.queue(deadline) and not deadline.has_passed:
             time.sleep(min(_LEAST_PAUSE_SECONDS, deadline.seconds_left))
 
-    def _pause(self, context: Context, seconds: float, deadline: Deadline) -> None:
+    def _pause(self, context: RunContext, seconds: float, deadline: Deadline) -> None:
         """Those who passed the turnstile look often, on behalf of all who queue behind them on this host."""
         longest = _LONGEST_PAUSE_IN_FRONT_SECONDS if context.session.is_in_front else _LONGEST_PAUSE_SECONDS
         time.sleep(min(random.uniform(_LEAST_PAUSE_SECONDS, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
 
-    def _details(self, context: Context) -> RunDetails:
+    def _details(self, context: RunContext) -> RunDetails:
         """A run id of its own for each try: whether the one before was committed may be unknown."""
         project = context.project
         facts = (project.command, project.environment, project.inputs, __version__)
         return RunDetails(uuid7(), *facts, project=project.name, file=project.document.name)
 
-    def _try(self, context: Context, deadline: Deadline) -> Hold | Holder | UnreachableError:
+    def _try(self, context: RunContext, deadline: Deadline) -> Hold | Holder | UnreachableError:
         """A server without a free connection is as busy as a lock that is held; one that takes no writes is not."""
         try:
             context.session.open(deadline)
@@ -93,7 +97,7 @@ class Lock(Scope):
                 raise
             return error
 
-    def _is_done_meanwhile(self, context: Context, pending: Callable[[], bool], deadline: Deadline) -> bool:
+    def _is_done_meanwhile(self, context: RunContext, pending: Callable[[], bool], deadline: Deadline) -> bool:
         try:
             context.session.open(deadline)
             return not pending()
@@ -101,7 +105,7 @@ class Lock(Scope):
             return False
 
     @contextmanager
-    def _holding(self, context: Context, hold: Hold) -> Iterator[Hold]:
+    def _holding(self, context: RunContext, hold: Hold) -> Iterator[Hold]:
         run_id = str(hold.fence.run_id)
         try:
             context.emit(ScopeEntered(self.name, f"run {run_id}", run_id))

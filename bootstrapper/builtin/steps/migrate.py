@@ -23,13 +23,17 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import Operation, Progress
-from bootstrapper.plans import SQL
-from bootstrapper.plugin.step import Action, Bounds, Change, Context, Deferred, Finding, Project, Step
+from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Bounded, HasHeads, ShowsSql
 from bootstrapper.postgres.connection.sqlstates import INSUFFICIENT_PRIVILEGE
 from bootstrapper.postgres.lock.lock import Hold
 
 
-class Migrate(Step):
+class Migrate(Step, Bounded, HasHeads, ShowsSql):
     """Applies the pending revisions, each in its own transaction, through a worker that runs the project."""
 
     uses = "migrate"
@@ -46,20 +50,21 @@ class Migrate(Step):
         Raises AheadError where the database is at a revision that the code lacks, GuardError where it has tables, no
         version, and nothing to adopt, and RefusedError where the role may not create the version table.
         """
-        declared = self._declared(context)
-        state = find_known(context, declared, self.options)
+        run = run_of(context)
+        declared = self._declared(run)
+        state = find_known(run, declared, self.options)
         if not state.versions.is_readable:
             needs = f"the right to read {self.options.version_table_name()}"
             return [Deferred(needs, "no telling what is pending", frozenset({Action.RUN}))]
-        adopted, later = self._after_adoption(context, state)
-        refused = self._missing_right(context, state)
-        if refused is not None and not context.earlier():  # an earlier step may grant it
-            raise refused.error(context.project.target.where)
-        repairs = cleanup.repairs(context, state) if self.options.repair else []
-        revisions = [describe.change(revision, context.project) for revision in later.pending]
+        adopted, later = self._after_adoption(run, state)
+        refused = self._missing_right(run, state)
+        if refused is not None and not run.earlier():  # an earlier step may grant it
+            raise refused.error(run.project.target.where)
+        repairs = cleanup.repairs(run, state) if self.options.repair else []
+        revisions = [describe.change(revision, run.project) for revision in later.pending]
         return [*adopted, *repairs, *revisions]
 
-    def _after_adoption(self, context: Context, state: State) -> tuple[list[Change], State]:
+    def _after_adoption(self, context: RunContext, state: State) -> tuple[list[Change], State]:
         """What is adopted at first contact, and how the database stands then."""
         if state.rows or not state.pending or not state.versions.is_readable:
             return [], state
@@ -79,20 +84,22 @@ class Migrate(Step):
         return [Change.run(f"adopt revision {revision}", reason=reason)], compare(state.declared, Versions(rows))
 
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
-        declared = self._declared(context)
-        _, state = self._after_adoption(context, find_known(context, declared, self.options))
+        run = run_of(context)
+        declared = self._declared(run)
+        _, state = self._after_adoption(run, find_known(run, declared, self.options))
         from bootstrapper.migrations.linting import revision_sql  # noqa: PLC0415 - the linter stays off the fast path
 
-        return revision_sql.with_sql(changes, self.options, declared.layout, context, state.walks)
+        return revision_sql.with_sql(changes, self.options, declared.layout, run, state.walks)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What the statements would lock or drop where they are shown, and what a killed run left behind.
 
         Where nothing is pending, no file is looked at, and a database ahead of them is none of the reader's trouble.
         """
-        state = find_known(context, self._declared(context), self.options) if changes else None
-        left = self._left(context, state)
-        refused = self._missing_right(context, state) if state is not None else None
+        run = run_of(context)
+        state = find_known(run, self._declared(run), self.options) if changes else None
+        left = self._left(run, state)
+        refused = self._missing_right(run, state) if state is not None else None
         left += [refused.finding] if refused is not None else []
         left += self._second_connections(state) if state is not None else []
         if not any(isinstance(item, Change) and SQL in item.after for item in changes):
@@ -100,13 +107,13 @@ class Migrate(Step):
         from bootstrapper.migrations.linting import revision_sql  # noqa: PLC0415 - the linter stays off the fast path
 
         each = self.options.transaction_per_migration
-        return [*left, *revision_sql.findings(changes, context, transaction_per_revision=each)]
+        return [*left, *revision_sql.findings(changes, run, transaction_per_revision=each)]
 
-    def _missing_right(self, context: Context, state: State) -> MissingRight | None:
+    def _missing_right(self, context: RunContext, state: State) -> MissingRight | None:
         """Asked where the first revision is to be applied, and Alembic's table to be created before it."""
         return missing(context, self.options) if state.pending and state.versions.is_missing else None
 
-    def _left(self, context: Context, state: State | None) -> list[Finding]:
+    def _left(self, context: RunContext, state: State | None) -> list[Finding]:
         """What a revision left behind, unless the step mends it itself."""
         return [] if self.options.repair else cleanup.findings(context, state)
 
@@ -118,23 +125,24 @@ class Migrate(Step):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Runs the worker, then reads the version rows of our own database, whatever the worker said."""
-        hold = context.hold
+        run = run_of(context)
+        hold = run.hold
         if hold is None:
             raise FencedOffError("no lock is held")
-        declared = self._declared(context)
-        state = find_known(context, declared, self.options)
-        adopted, _ = self._after_adoption(context, state)
+        declared = self._declared(run)
+        state = find_known(run, declared, self.options)
+        adopted, _ = self._after_adoption(run, state)
         if adopted and self.options.adopt is not None:
             from bootstrapper.migrations.schema.adoption import Adoption  # noqa: PLC0415 - happens once in a database's life
 
-            Adoption(self.options, declared, context, hold, _adopted(self.options.adopt, declared)).run()
-            state = find_known(context, declared, self.options)
-        self._repair(context, hold, state)
+            Adoption(self.options, declared, run, hold, _adopted(self.options.adopt, declared)).run()
+            state = find_known(run, declared, self.options)
+        self._repair(run, hold, state)
         if state.pending or not state.versions.is_readable:
-            self._upgrade(context, hold, state)
-        self._look_back(context, hold, declared)
+            self._upgrade(run, hold, state)
+        self._look_back(run, hold, declared)
 
-    def _upgrade(self, context: Context, hold: Hold, state: State) -> None:
+    def _upgrade(self, context: RunContext, hold: Hold, state: State) -> None:
         asked = fenced_request(
             self.options,
             state.declared.layout,
@@ -151,7 +159,7 @@ class Migrate(Step):
         if state.pending or not state.versions.is_readable:
             raise MigrationError(_shortfall(state, operation.progress, context), hint=_HINT)
 
-    def _run(self, operation: Operation, context: Context, state: State) -> None:
+    def _run(self, operation: Operation, context: RunContext, state: State) -> None:
         try:
             operation.run()
         except MigrationError as error:
@@ -161,13 +169,13 @@ class Migrate(Step):
                     error.hint = error.hint or refused.hint
             raise
 
-    def _look_back(self, context: Context, hold: Hold, declared: Declared) -> None:
+    def _look_back(self, context: RunContext, hold: Hold, declared: Declared) -> None:
         """What the revisions themselves left unfinished, such as a constraint that nobody validated."""
         state = find_known(context, declared, self.options)
         self._repair(context, hold, state)
         _warn(context, self._left(context, state))
 
-    def _repair(self, context: Context, hold: Hold, state: State) -> None:
+    def _repair(self, context: RunContext, hold: Hold, state: State) -> None:
         if self.options.repair:
             cleanup.repair(context, hold, state, context.deadline.sooner(self.options.timeout))
 
@@ -191,7 +199,7 @@ class Migrate(Step):
         except (DynamicProject, BrokenHistory):
             return ()
 
-    def _declared(self, context: Context) -> Declared:
+    def _declared(self, context: RunContext) -> Declared:
         return read_declared(
             self.options, context.project, deadline=context.deadline, report=context.report, source=self.source
         )
@@ -200,7 +208,7 @@ class Migrate(Step):
 _HINT = "Look for an env.py that does not commit, or that does not call context.run_migrations()."
 
 
-def _warn(context: Context, findings: Iterable[Finding]) -> None:
+def _warn(context: RunContext, findings: Iterable[Finding]) -> None:
     for finding in findings:
         context.emit(Warned(f"{finding.target} {finding.message}", finding.remedy or None))
 
@@ -213,7 +221,7 @@ def _adopted(revision: str, declared: Declared) -> str:
         raise GuardError(f"adopt: {error}") from error
 
 
-def _shortfall(state: State, progress: Progress, context: Context) -> str:
+def _shortfall(state: State, progress: Progress, context: RunContext) -> str:
     where, rows = context.project.target.where, state.versions.rows
     at = f"at revision {', '.join(rows)}" if rows else "at no revision"
     did = f"env.py connected to {progress.where}" if progress.where else "env.py never asked Alembic to connect"

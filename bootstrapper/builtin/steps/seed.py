@@ -17,10 +17,15 @@ from bootstrapper.fixtures.declare.unused_values import misplaced
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.fixtures.predict import bounds as bounding
 from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
-from bootstrapper.plugin.step import Context, Project, Step, StepModel
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Bounded, Parted, Prepared, Remarked, SeedsFixtures
 
 
-class Seed(Step):
+class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
     """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
@@ -33,41 +38,47 @@ class Seed(Step):
         )
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        if problems := self._contradictions():
+        run = run_of(context)
+        if problems := self._contradictions(has_check=run.declaration.has_check):
             raise InvalidFileError(problems)
         try:
-            rivals = self._rivals(context.project)
-            return seeding.changes(context, self.options.fixtures, self.source, rivals, is_to_be_done=True)
+            rivals = self._rivals(run.project)
+            return seeding.changes(run, self.options.fixtures, self.source, rivals, is_to_be_done=True)
         except FixtureError as error:
-            earlier = _may_mend(context, error)
+            earlier = _may_mend(run, error)
             if not earlier:
                 raise
             return [_waiting(error, earlier[-1])]
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
-        return bounding.bounds(context.project, self.options.fixtures, changes)
+        run = run_of(context)
+        return bounding.bounds(run.project, self.options.fixtures, changes)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        preparing.prepare(context, self.options.fixtures, changes, self.source)
+        run = run_of(context)
+        preparing.prepare(run, self.options.fixtures, changes, self.source)
 
     def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
+        run = run_of(context)
         if self.options.batch is None:
             return (changes,)
-        return parts(context, self.options.fixtures, changes, self.options.batch, self.source)
+        return parts(run, self.options.fixtures, changes, self.options.batch, self.source)
 
     def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
         return reviewing.overwritten(changes)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
+        run = run_of(context)
         try:
-            return reviewing.findings(context, self.options.fixtures, changes, self.source)
+            return reviewing.findings(run, self.options.fixtures, changes, self.source)
         except FixtureError as error:
-            if not _may_mend(context, error):
+            if not _may_mend(run, error):
                 raise
             return ()  # what is deferred says it
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        apply.apply(context, self.options.fixtures, changes, self.source)
+        run = run_of(context)
+        apply.apply(run, self.options.fixtures, changes, self.source)
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         return declared if self.options.fixtures is None else self.options.fixtures
@@ -82,15 +93,19 @@ class Seed(Step):
         found += unfit_keys(declared, values)
         own = [fixtures[name] for name in self.seeds(list(fixtures)) if name in fixtures]
         found += [problem for fixture in own for problem in wrong_records(fixture)]
-        return [*self._contradictions(), *dict.fromkeys(found)]
+        return [*self._contradictions(has_check=project.declarations[self.name].has_check), *dict.fromkeys(found)]
 
     def _rivals(self, project: Project) -> Collection[str]:
         """Fixtures that other steps seed in every run: of a cell that one of ours sets, they want the same."""
-        others = [step for step in project.steps.values() if isinstance(step, Step) and not step.has_when]
+        others = [
+            step
+            for name, step in project.steps.items()
+            if isinstance(step, SeedsFixtures) and not project.declarations[name].has_when
+        ]
         return {name for step in others if step.name != self.name for name in step.seeds(list(project.fixtures))}
 
-    def _contradictions(self) -> list[Problem]:
-        if self.options.batch is None or not self.has_check:
+    def _contradictions(self, *, has_check: bool) -> list[Problem]:
+        if self.options.batch is None or not has_check:
             return []
         message = "batch commits in parts, and a check could take the first ones for all"
         return [Problem(message, self.source, "Leave out one of the two.")]
@@ -100,7 +115,7 @@ class Seed(Step):
         return [project.path(fixture.file) for fixture in fixtures if fixture.file is not None]
 
 
-def _may_mend(context: Context, error: FixtureError) -> Sequence[str]:
+def _may_mend(context: RunContext, error: FixtureError) -> Sequence[str]:
     """The earlier steps that may change what the server refuses as its tables and types are now."""
     return context.earlier() if error.sqlstate is not None else ()
 

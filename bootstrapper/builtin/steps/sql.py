@@ -16,8 +16,14 @@ from bootstrapper.config.files import require_regular
 from bootstrapper.config.schema_parts import one_of
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
+from bootstrapper.plans import Action, Bounds, Change, Deferred
+from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.evaluate import written
-from bootstrapper.plugin.step import Action, Bounds, Change, Context, Deferred, Project, Step, StepModel
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Bounded
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.server_messages import said_without_values
@@ -28,7 +34,7 @@ _STAYS = "The statements before it are committed and stay."
 _CANCEL_SECONDS = 5.0
 
 
-class Sql(Step):
+class Sql(Step, Bounded):
     """Sends the text in the step's transaction, which the text itself cannot leave.
 
     The text runs with the settings of the project's own sessions. What it changes in its session ends with the step:
@@ -67,7 +73,7 @@ class Sql(Step):
 
     def __init__(self, name: str, options: With, source: Source | None = None) -> None:
         super().__init__(name, options, source)
-        self.transactional = options.transaction  # type: ignore[misc]  # here the file decides, not the class
+        self.transactional = options.transaction
         self.borrows_session = options.transaction
 
     def inputs(self, project: Project) -> Sequence[Path]:
@@ -81,27 +87,29 @@ class Sql(Step):
         return ()
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        statements = split(self._text(context.project))
+        run = run_of(context)
+        statements = split(self._text(run.project))
         if self.options.file is not None:
             count = f"{len(statements)} statement{'' if len(statements) == 1 else 's'}"
             return [Change.run(f"{self.options.file} ({count})")]
-        return [Change.run(_headline(self._shown(context), len(statements) - 1))]
+        return [Change.run(_headline(self._shown(run), len(statements) - 1))]
 
-    def _shown(self, context: Context) -> str:
+    def _shown(self, context: RunContext) -> str:
         """The statement with its variables as they are written: their values may be secrets."""
-        return written(self.as_written.get("statement", self.options.statement), context)
+        return written(context.declaration.written.get("statement", self.options.statement), context)
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        text = self._text(context.project)
+        run = run_of(context)
+        text = self._text(run.project)
         if self.transactional:
-            self._execute_within_transaction(context, text)
+            self._execute_within_transaction(run, text)
         else:
-            self._execute_one_by_one(context, text)
+            self._execute_one_by_one(run, text)
 
-    def _execute_within_transaction(self, context: Context, text: str) -> None:
+    def _execute_within_transaction(self, context: RunContext, text: str) -> None:
         connection = context.connection
         before = _transaction(connection)
         with _notices(context, connection), _cancelled_at(connection, context.deadline):
@@ -109,7 +117,7 @@ class Sql(Step):
         if _transaction(connection) != before:
             raise StepFailedError(f"{self._place} left the step's transaction", source=self.source)
 
-    def _execute_one_by_one(self, context: Context, text: str) -> None:
+    def _execute_one_by_one(self, context: RunContext, text: str) -> None:
         """On a connection of its own: the run's has to keep the lock's lease up meanwhile."""
         target = context.session.target
         name = context.application_name
@@ -122,7 +130,7 @@ class Sql(Step):
                 for statement in split(text):
                     self._execute(context, connection, statement, text)
 
-    def _execute(self, context: Context, connection: Connection[Any], statement: Statement, whole: str) -> None:
+    def _execute(self, context: RunContext, connection: Connection[Any], statement: Statement, whole: str) -> None:
         """Sends text as it is; errors are told with their place in the whole."""
         try:
             connection.execute(statement.text.encode())
@@ -133,7 +141,7 @@ class Sql(Step):
                 raise
             raise self._failure(context, whole, statement.start, error) from error
 
-    def _failure(self, context: Context, whole: str, start: int, error: psycopg.Error) -> StepFailedError:
+    def _failure(self, context: RunContext, whole: str, start: int, error: psycopg.Error) -> StepFailedError:
         message = self._said(context, error, whole)
         if error.sqlstate == "57014" and context.deadline.has_passed:
             message = "it did not finish in time and was cancelled"
@@ -151,7 +159,7 @@ class Sql(Step):
             reason, sqlstate=error.sqlstate, hint=" ".join(filter(None, (said, stays))) or None, source=source
         )
 
-    def _said(self, context: Context, error: psycopg.Error, whole: str) -> str:
+    def _said(self, context: RunContext, error: psycopg.Error, whole: str) -> str:
         """What the server says, without what it may quote of a secret that stands in the statement."""
         if self.options.file is not None:
             return context.masker.quote(said_without_values(error, whole))
@@ -216,7 +224,7 @@ def _transaction(connection: Connection[Any]) -> object:
 
 
 @contextmanager
-def _notices(context: Context, connection: Connection[Any]) -> Iterator[None]:
+def _notices(context: RunContext, connection: Connection[Any]) -> Iterator[None]:
     """Passes on what the server says meanwhile, such as RAISE NOTICE."""
 
     def report(diagnostic: psycopg.errors.Diagnostic) -> None:

@@ -14,7 +14,9 @@ from bootstrapper.config.units import Seconds, show_seconds
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, Source, UnreachableError
 from bootstrapper.events import AttemptFailed, GateOpened
-from bootstrapper.plugin.step import Context, Gate, StepModel
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.scopes import Gate
 from bootstrapper.postgres.connection.connect import ping
 from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.connection.session import Session
@@ -57,13 +59,14 @@ class Wait(Gate):
 
         The time in the queue of this host's processes is none that the server takes.
         """
-        context.session.queue(context.deadline)
+        run = run_of(context)
+        run.session.queue(run.deadline)
         started = time.monotonic()
-        limit = self._limit(context.deadline)
-        deadline = context.deadline.sooner(self.options.timeout)
+        limit = self._limit(run.deadline)
+        deadline = run.deadline.sooner(self.options.timeout)
         patience = _Patience()
         attempt, told = 1, None
-        while error := self._try(context.session, deadline, first=attempt == 1):
+        while error := self._try(run.session, deadline, first=attempt == 1):
             seconds = time.monotonic() - started
             if told and not error.sqlstate and deadline.seconds_left <= 0:
                 error = told  # the deadline cut this try off, so it tells less than the one before
@@ -73,10 +76,10 @@ class Wait(Gate):
             if deadline.seconds_left < _LEAST_SECONDS:
                 raise _final(error, attempt, seconds, limit) from error
             pause = self._pause(attempt, deadline)
-            context.emit(AttemptFailed(self.name, attempt, error.reason, pause))
+            run.emit(AttemptFailed(self.name, attempt, error.reason, pause))
             self._sleep(pause)
             attempt += 1
-        context.emit(GateOpened(self.name, time.monotonic() - started, _detail(context.session.server)))
+        run.emit(GateOpened(self.name, time.monotonic() - started, _detail(run.session.server)))
 
     def _limit(self, deadline: Deadline) -> str:
         """Which of the limits is the one that ends the waiting."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrapper.config.document import UnsetVariable
-from bootstrapper.plugin.step import Context, Value
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.value import Value
 
 
 class Env(Value):
@@ -22,10 +23,11 @@ class Env(Value):
         return (name,) if isinstance(name, str) and "$" not in name else ()
 
     def resolve(self, context: Context, argument: Any) -> object:
+        run = run_of(context)
         name = _name(argument)
-        if name not in context.project.variables:
+        if name not in run.project.variables:
             raise UnsetVariable(name, f"${name} is not set")
-        return context.project.variables[name]
+        return run.project.variables[name]
 
 
 def _name(argument: Any) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrapper.config.files import is_file
-from bootstrapper.plugin.step import Context, Value
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.value import Value
 
 LARGEST = 16 * 1024 * 1024  # bytes; anything larger is data for a fixture's `file`, not a value
 
@@ -17,9 +18,10 @@ class File(Value):
     key = "$file"
 
     def resolve(self, context: Context, argument: Any) -> object:
+        run = run_of(context)
         if not isinstance(argument, str) or not argument:
             raise ValueError("$file takes the path of a file")
-        path = context.project.path(argument)
+        path = run.project.path(argument)
         if not is_file(path):  # a pipe or a device would block or never end
             raise ValueError(f"$file: {argument} is no file")
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bootstrapper.plugin.step import Context, Value
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.value import Value
 
 
 class Literal(Value):

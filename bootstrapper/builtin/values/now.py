@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from bootstrapper.plugin.step import Context, Value
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.value import Value
 
 
 class Now(Value):
@@ -19,5 +20,6 @@ class Now(Value):
             raise ValueError("$now takes no argument; write {$now: }")
 
     def resolve(self, context: Context, argument: Any) -> object:
+        run = run_of(context)
         self.check(argument)
-        return context.scratch.setdefault(self.key, datetime.now(UTC).isoformat())
+        return run.scratch.setdefault(self.key, datetime.now(UTC).isoformat())

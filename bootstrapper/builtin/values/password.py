@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bootstrapper.plugin.step import UNKNOWN, Context, Value
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.value import UNKNOWN, Value
 
 _SCHEMES = {"argon2id": "argon2", "bcrypt": "bcrypt", "scrypt": "scrypt", "pbkdf2": "pbkdf2_sha256"}
 _PREFIXES = {"argon2id": "$argon2id$"}  # passlib takes argon2i and argon2d for the same scheme
@@ -28,7 +30,8 @@ class Password(Value):
         _require_fit(*_parts(argument))
 
     def resolve(self, context: Context, argument: Any) -> object:
-        password, scheme = _checked(context, argument)
+        run = run_of(context)
+        password, scheme = _checked(run, argument)
         from passlib.context import CryptContext  # noqa: PLC0415 - slow to import, needed for new hashes only
 
         return str(CryptContext(schemes=[_SCHEMES[scheme]]).hash(password))
@@ -41,7 +44,8 @@ class Password(Value):
 
     def holds(self, context: Context, argument: Any, stored: str | None) -> bool:
         """Whether the stored text is a hash of this password by this scheme; anything that is no hash is not."""
-        password, scheme = _checked(context, argument)
+        run = run_of(context)
+        password, scheme = _checked(run, argument)
         if not stored or not stored.startswith(_PREFIXES.get(scheme, "")):
             return False
         from passlib.context import CryptContext  # noqa: PLC0415 - slow to import, needed for `rotate` only
@@ -53,7 +57,7 @@ class Password(Value):
             return False
 
 
-def _checked(context: Context, argument: Any) -> tuple[str, str]:
+def _checked(context: RunContext, argument: Any) -> tuple[str, str]:
     """The password and its scheme; raises ValueError, without the password, for one that would not protect."""
     password, scheme = _parts(argument)
     context.masker.learn(password)

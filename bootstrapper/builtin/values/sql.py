@@ -8,7 +8,8 @@ import psycopg
 from psycopg import sql
 
 from bootstrapper.errors import with_sqlstate
-from bootstrapper.plugin.step import UNKNOWN, Context, Value
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.value import UNKNOWN, Value
 from bootstrapper.postgres.connection.server_messages import said_without_values
 from bootstrapper.postgres.connection.settings import ask_lent
 from bootstrapper.postgres.connection.statements import fault_in_expression
@@ -32,12 +33,13 @@ class SqlValue(Value):
             raise ValueError(f"$sql: the expression {fault}")
 
     def resolve(self, context: Context, argument: Any) -> object:
+        run = run_of(context)
         self.check(argument)
         expression = sql.SQL(argument)  # the file's author may run any SQL
         try:
             # The line break ends a comment at the end of the expression.
-            row = ask_lent(context.connection, sql.SQL("SELECT ({}\n)::pg_catalog.text").format(expression)).fetchone()
+            row = ask_lent(run.connection, sql.SQL("SELECT ({}\n)::pg_catalog.text").format(expression)).fetchone()
         except psycopg.Error as error:
-            reason = context.masker.quote(said_without_values(error, context.project.written))
+            reason = run.masker.quote(said_without_values(error, run.project.written))
             raise ValueError(with_sqlstate(f"$sql: {reason}", error.sqlstate)) from None
         return row[0] if row else None

@@ -14,12 +14,16 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, find_known, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import Operation
-from bootstrapper.plugin.step import Action, Change, Context, Deferred, Finding, Step
+from bootstrapper.plans import Action, Change, Deferred, Finding
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import ShowsSql
 
 BASE = "base"
 
 
-class Downgrade(Step):
+class Downgrade(Step, ShowsSql):
     """Brings the schema down to a revision, one transaction a revision, through the worker.
 
     Args:
@@ -51,41 +55,43 @@ class Downgrade(Step):
 
         Raises InvalidFileError where there is no such revision, and MigrationError where it is not below.
         """
-        _, undone = self._look(context)
-        return [describe.change(revision, context.project, Action.DELETE) for revision in undone]
+        run = run_of(context)
+        _, undone = self._look(run)
+        return [describe.change(revision, run.project, Action.DELETE) for revision in undone]
 
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
-        state, _ = self._look(context)
+        run = run_of(context)
+        state, _ = self._look(run)
         walks = [(state.rows, self.target)]
-        return revision_sql.with_sql(
-            changes, self.options, state.declared.layout, context, walks, direction="downgrade"
-        )
+        return revision_sql.with_sql(changes, self.options, state.declared.layout, run, walks, direction="downgrade")
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """What the statements would drop and lock."""
+        run = run_of(context)
         each = self.options.transaction_per_migration
-        return revision_sql.findings(changes, context, transaction_per_revision=each)
+        return revision_sql.findings(changes, run, transaction_per_revision=each)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        if context.hold is None:
+        run = run_of(context)
+        if run.hold is None:
             raise FencedOffError("no lock is held")
-        state, undone = self._look(context)
+        state, undone = self._look(run)
         self._require_confirmed(undone)
         asked = fenced_request(
             self.options,
             state.declared.layout,
-            context.project.target,
-            context.hold.fence,
+            run.project.target,
+            run.hold.fence,
             command="downgrade",
             step=self.name,
             targets=[self.target],
         )
-        operation = Operation(self.options, asked, context, context.hold, total=len(undone))
-        with told(operation, context, self.options, state.rows):
+        operation = Operation(self.options, asked, run, run.hold, total=len(undone))
+        with told(operation, run, self.options, state.rows):
             operation.run()
-        _, left = self._look(context)
+        _, left = self._look(run)
         if left:
-            where = context.project.target.where
+            where = run.project.target.where
             raise MigrationError(f"env.py ended without an error, but {where} still has revision {left[0].id}")
 
     def _require_confirmed(self, undone: Collection[Revision]) -> None:
@@ -93,7 +99,7 @@ class Downgrade(Step):
         if more:
             raise GuardError(f"the database moved: {', '.join(more)} would be taken back, and was not shown")
 
-    def _look(self, context: Context) -> tuple[State, tuple[Revision, ...]]:
+    def _look(self, context: RunContext) -> tuple[State, tuple[Revision, ...]]:
         declared = read_declared(
             self.options, context.project, deadline=context.deadline, report=context.report, source=self.source
         )

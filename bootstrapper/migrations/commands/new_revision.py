@@ -11,7 +11,9 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import find_layout
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import Operation
-from bootstrapper.plugin.step import Change, Context, Deferred, Step
+from bootstrapper.plans import Change, Deferred
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.step import Step
 
 _ASKED = "Alembic was asked for a revision"
 
@@ -46,26 +48,28 @@ class NewRevision(Step):
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """The file that is missing, until Alembic was asked for it; with nothing to autogenerate it may write none."""
-        return [] if _ASKED in context.scratch else [Change.create(f"revision file {self.arguments['message']!r}")]
+        run = run_of(context)
+        return [] if _ASKED in run.scratch else [Change.create(f"revision file {self.arguments['message']!r}")]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        if context.hold is None:
+        run = run_of(context)
+        if run.hold is None:
             raise FencedOffError("no lock is held")
         asked = fenced_request(
             self.options,
-            find_layout(self.options, context.project, self.source),
-            context.project.target,
-            context.hold.fence,
+            find_layout(self.options, run.project, self.source),
+            run.project.target,
+            run.hold.fence,
             command="revision",
             step=self.name,
             arguments=self.arguments,
         )
-        operation = Operation(self.options, asked, context, context.hold)
+        operation = Operation(self.options, asked, run, run.hold)
         try:
             operation.run()
         except MigrationError as error:
             if self.arguments.get("autogenerate") and "not up to date" in error.reason:
                 error.hint = "Bring it to the newest revision first, with `bootstrapper upgrade`."
             raise
-        context.scratch[_ASKED] = True
+        run.scratch[_ASKED] = True
         self.written += operation.written

@@ -12,7 +12,10 @@ from bootstrapper.migrations.history.versions import Versions, read_versions
 from bootstrapper.migrations.schema.unversioned import is_known
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import read_declared
-from bootstrapper.plugin.step import Change, Context, Deferred, Step
+from bootstrapper.plans import Change, Deferred
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
 from bootstrapper.postgres.connection.relations import current_schema
 from bootstrapper.postgres.lock.lock import Fence
 
@@ -45,18 +48,19 @@ class Stamp(Step):
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """The version rows before and after; unknown rows are replaced like any other."""
-        versions = read_versions(context.connection, self.options)
+        run = run_of(context)
+        versions = read_versions(run.connection, self.options)
         if not versions.is_readable:
             raise MigrationError(f"the right to read {self.options.version_table_name()} is missing")
-        rows = self._rows(context, versions.rows)
+        rows = self._rows(run, versions.rows)
         if not versions.rows and not rows:
-            return self._note_of_base(context, versions)
+            return self._note_of_base(run, versions)
         if set(versions.rows) == set(rows):
             return []
         before, after = ({"version_num": ", ".join(found) or None} for found in (versions.rows, rows))
         return [Change.update(self.options.version_table_name(), before=before, after=after)]
 
-    def _note_of_base(self, context: Context, versions: Versions) -> list[Change]:
+    def _note_of_base(self, context: RunContext, versions: Versions) -> list[Change]:
         """Without a row, only the ledger can tell that the tables there are were accounted for."""
         if versions.is_missing:
             return [Change.create(f"table {self.options.version_table_name()}", reason="no revision was run")]
@@ -65,12 +69,13 @@ class Stamp(Step):
         return [Change.run("note in the ledger", reason="no revision was run")]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        if context.hold is None:
+        run = run_of(context)
+        if run.hold is None:
             raise FencedOffError("no lock is held")
-        rows = self._rows(context, read_versions(context.connection, self.options).rows)
-        write_versions(context.connection, self.options, rows, context.hold.fence, self.name)
+        rows = self._rows(run, read_versions(run.connection, self.options).rows)
+        write_versions(run.connection, self.options, rows, run.hold.fence, self.name)
 
-    def _rows(self, context: Context, before: Sequence[str]) -> tuple[str, ...]:
+    def _rows(self, context: RunContext, before: Sequence[str]) -> tuple[str, ...]:
         """A revision leaves the rows of other branches alone, as Alembic's own stamp does."""
         if self.target == BASE:
             return ()

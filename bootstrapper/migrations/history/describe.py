@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bootstrapper.migrations.history.revisions import Revision
-from bootstrapper.plugin.step import Action, Change, Deferred, Project
+from bootstrapper.plans import Action, Change, Deferred
+from bootstrapper.plugin.project import Project
 
 _TARGET = "revision "
 

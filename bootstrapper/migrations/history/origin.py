@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.settings import transaction
 from bootstrapper.postgres.ledger.ledger import UNREADABLE
 
@@ -16,7 +16,7 @@ WHERE v.revision = ANY (%s) AND v.action <> 'autocommit' ORDER BY v.id DESC LIMI
 """
 
 
-def brought_by(context: Context, revisions: Sequence[str]) -> str | None:
+def brought_by(context: RunContext, revisions: Sequence[str]) -> str | None:
     """The run that applied or stamped the latest of them; None where the ledger does not tell."""
     connection, names = context.connection, context.project.ledger
     try:

@@ -13,7 +13,7 @@ from bootstrapper.migrations.history.history import BrokenHistory
 from bootstrapper.migrations.history.versions import read_versions
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import read_declared
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 
 RELATIVE = re.compile(r"[+-][0-9]+")
 

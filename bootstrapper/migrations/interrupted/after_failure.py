@@ -12,12 +12,14 @@ from bootstrapper.migrations.history.versions import read_versions
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.failures import WORTH_ANOTHER_TRY
 from bootstrapper.migrations.worker.runner import Operation
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.sqlstates import is_loss
 
 
 @contextmanager
-def told(operation: Operation, context: Context, settings: MigrationSettings, before: Sequence[str]) -> Iterator[None]:
+def told(
+    operation: Operation, context: RunContext, settings: MigrationSettings, before: Sequence[str]
+) -> Iterator[None]:
     """Around the operation; completes the hint of its error.
 
     Args:
@@ -38,7 +40,7 @@ def _is_passing(error: BootstrapperError) -> bool:
 
 
 def _sentences(
-    operation: Operation, context: Context, settings: MigrationSettings, before: Sequence[str], *, is_passing: bool
+    operation: Operation, context: RunContext, settings: MigrationSettings, before: Sequence[str], *, is_passing: bool
 ) -> Iterator[str]:
     try:
         after = read_versions(context.connection, settings).rows
@@ -67,7 +69,7 @@ def _stand(operation: Operation, before: Sequence[str], after: Sequence[str], *,
     return f"{subject} was rolled back; {stands}."
 
 
-def _way_back(context: Context) -> Iterator[str]:
+def _way_back(context: RunContext) -> Iterator[str]:
     """Where this run committed something: nothing else needs one, and it takes away what others wrote since."""
     from bootstrapper.backups.restore.restore_command import way_back  # noqa: PLC0415 - only a failed run needs it
 

@@ -19,7 +19,7 @@ from bootstrapper.migrations.interrupted import leftovers
 from bootstrapper.migrations.interrupted.leftovers import Leftover, find_leftovers
 from bootstrapper.migrations.state import State
 from bootstrapper.plans import SQL, Change, Finding
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.settings import greet, transaction
@@ -91,7 +91,7 @@ class _Block:
     file_sha256: str | None
 
 
-def findings(context: Context, state: State | None) -> list[Finding]:
+def findings(context: RunContext, state: State | None) -> list[Finding]:
     """What to tell, each with the statement that mends it; without a state, where nothing is pending."""
     with transaction(context.connection):
         cut = _cut_off(context, state) if state is not None else []
@@ -99,7 +99,7 @@ def findings(context: Context, state: State | None) -> list[Finding]:
     return [*(each.finding for each in cut if each.is_of_this_file), *(each.finding for each in left)]
 
 
-def repairs(context: Context, state: State) -> list[Change]:
+def repairs(context: RunContext, state: State) -> list[Change]:
     """The same as changes; what no statement mends is left out."""
     return [_change(each) for each in _to_mend(context, _cut_off(context, state)) if each.repair]
 
@@ -109,7 +109,7 @@ def _change(leftover: Leftover) -> Change:
     return replace(change, after={SQL: f"{leftover.repair};"})
 
 
-def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> None:
+def repair(context: RunContext, hold: Hold, state: State, deadline: Deadline) -> None:
     """Runs the statements on a connection of their own: the run's has to keep the lock's lease up meanwhile.
 
     Raises MigrationError where the server refuses one.
@@ -133,7 +133,7 @@ def repair(context: Context, hold: Hold, state: State, deadline: Deadline) -> No
     hold.require()
 
 
-def _to_mend(context: Context, cut: list[CutOff]) -> list[Leftover]:
+def _to_mend(context: RunContext, cut: list[CutOff]) -> list[Leftover]:
     """An index that a revision will build once more has to go; others are built anew."""
     found = find_leftovers(context.connection, context.project.ledger)
     mended = [replace(each, repair=each.drop) if each.drop and _is_made_by(cut, each) else each for each in found]
@@ -164,7 +164,7 @@ def _built_since(connection: Connection[Any], names: LedgerNames, cut: list[CutO
                 yield Leftover("index", name, table, reason, f"DROP INDEX CONCURRENTLY {name}")
 
 
-def _cut_off(context: Context, state: State) -> list[CutOff]:
+def _cut_off(context: RunContext, state: State) -> list[CutOff]:
     """Of the pending revisions; none where the ledger can not be read."""
     pending = {revision.id: revision for revision in state.pending}
     if not pending:

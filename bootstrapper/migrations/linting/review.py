@@ -9,11 +9,11 @@ from psycopg import errors
 from bootstrapper.migrations.linting import squawk
 from bootstrapper.migrations.linting.lint import lint
 from bootstrapper.plans import Finding
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 
 
 def review(
-    context: Context, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
+    context: RunContext, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
 ) -> list[Finding]:
     """Findings on the statements; none where there are no statements. Only reads."""
     if not sql_by_revision:
@@ -25,7 +25,7 @@ def review(
     ]
 
 
-def _locks(context: Context, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool) -> list[Finding]:
+def _locks(context: RunContext, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool) -> list[Finding]:
     """Asking for a table's size waits for whoever has it all to itself; a plan does not."""
     connection = context.connection
     try:

@@ -12,15 +12,15 @@ from bootstrapper.migrations.linting.review import review
 from bootstrapper.migrations.project.layout import Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.offline_sql import Direction, Walk, render
-from bootstrapper.plans import SQL, Finding
-from bootstrapper.plugin.step import Change, Context, Deferred
+from bootstrapper.plans import SQL, Change, Deferred, Finding
+from bootstrapper.plugin.run_context import RunContext
 
 
 def with_sql(
     items: Sequence[Change | Deferred],
     settings: MigrationSettings,
     layout: Layout,
-    context: Context,
+    context: RunContext,
     walks: Sequence[Walk],
     *,
     direction: Direction = "upgrade",
@@ -39,7 +39,7 @@ def with_sql(
 
 
 def findings(
-    items: Iterable[Change | Deferred], context: Context, *, transaction_per_revision: bool = True
+    items: Iterable[Change | Deferred], context: RunContext, *, transaction_per_revision: bool = True
 ) -> list[Finding]:
     """What the statements would hurt, where the changes show any."""
     changes = [(revision_of(item), item) for item in items if isinstance(item, Change)]

@@ -13,7 +13,7 @@ from typing import Any
 
 from bootstrapper.config.files import is_file
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 
 _SEPARATORS = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 _LISTS = {

@@ -15,7 +15,7 @@ from bootstrapper.migrations.project.drivers import Engine
 from bootstrapper.migrations.project.env_py import engine_kind, sets_version_locations
 from bootstrapper.migrations.project.packages import locate, names_package
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 
 _REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from bootstrapper.config.files import is_folder
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker import request
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 
 LONGEST_SECONDS = 20.0
 """For an interpreter to start and look into some folders."""

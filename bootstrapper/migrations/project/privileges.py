@@ -9,7 +9,7 @@ from psycopg import sql
 from bootstrapper.errors import RefusedError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plans import Finding
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.settings import ask_lent
 from bootstrapper.postgres.connection.sqlstates import INSUFFICIENT_PRIVILEGE
 
@@ -49,7 +49,7 @@ class MissingRight:
         return RefusedError(where, self.reason, sqlstate=INSUFFICIENT_PRIVILEGE, hint=self.hint)
 
 
-def missing(context: Context, settings: MigrationSettings) -> MissingRight | None:
+def missing(context: RunContext, settings: MigrationSettings) -> MissingRight | None:
     """The right without which no version table can be created; None where it is there, or nobody can tell."""
     row = ask_lent(context.connection, _REFUSED, (settings.version_table_schema,)).fetchone()
     return MissingRight(*row) if row else None

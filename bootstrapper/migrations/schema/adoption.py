@@ -17,7 +17,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared
 from bootstrapper.migrations.worker.request import scratch_request
 from bootstrapper.migrations.worker.runner import Operation
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.settings import greet
 from bootstrapper.postgres.connection.target import Target
@@ -33,7 +33,7 @@ class Adoption:
 
     settings: MigrationSettings
     declared: Declared
-    context: Context
+    context: RunContext
     hold: Hold
     revision: str
 

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from bootstrapper.migrations.history.versions import read_versions
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.relations import current_schema
 from bootstrapper.postgres.connection.settings import transaction
 from bootstrapper.postgres.ledger import ledger

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bootstrapper.errors import FencedOffError, MigrationError
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import key_detail, without_values
 from bootstrapper.postgres.connection.sqlstates import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 
@@ -19,7 +19,7 @@ _DRIVER_HINT = (
 )
 
 
-def failed(failure: Mapping[str, Any], context: Context) -> MigrationError | FencedOffError:
+def failed(failure: Mapping[str, Any], context: RunContext) -> MigrationError | FencedOffError:
     """The error that the worker's `failed` event stands for."""
     match failure["kind"]:
         case "fenced":

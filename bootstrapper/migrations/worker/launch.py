@@ -10,7 +10,7 @@ from bootstrapper.errors import MigrationError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker import request
 from bootstrapper.migrations.worker.process import Message, WorkerProcess
-from bootstrapper.plugin.step import Project
+from bootstrapper.plugin.project import Project
 
 
 def start(settings: MigrationSettings, project: Project, asked: Mapping[str, Any]) -> WorkerProcess:

@@ -12,7 +12,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Reported
 from bootstrapper.migrations.worker.request import render_request
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 
 Direction = Literal["upgrade", "downgrade"]
 Walk = tuple[Sequence[str], str]
@@ -44,7 +44,7 @@ class Rendered:
 def render(
     settings: MigrationSettings,
     layout: Layout,
-    context: Context,
+    context: RunContext,
     walks: Sequence[Walk],
     direction: Direction = "upgrade",
 ) -> Rendered:

@@ -11,8 +11,8 @@ from psycopg import sql
 
 from bootstrapper.migrations.project import drivers
 from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_url import filled_in
-from bootstrapper.plugin.step import Project
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES
 from bootstrapper.postgres.lock.heartbeat import LEASE_SECONDS

@@ -21,7 +21,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.failures import WORTH_ANOTHER_TRY, failed
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Message, Reported
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.lock.lock import Hold
 
 _AUTOCOMMIT = (
@@ -54,7 +54,7 @@ class Operation:
     """One step's work: the worker, started again where a lock was not free in time."""
 
     def __init__(
-        self, settings: MigrationSettings, asked: Mapping[str, Any], context: Context, hold: Hold, *, total: int = 0
+        self, settings: MigrationSettings, asked: Mapping[str, Any], context: RunContext, hold: Hold, *, total: int = 0
     ) -> None:
         """Takes what the worker is asked to do, and how many revisions that is as far as is known."""
         self._settings = settings

@@ -10,6 +10,7 @@ import pytest
 from bootstrapper.builtin.checks.fixtures import FixturesCheck
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.plans import Answer
+from bootstrapper.plugin.context import Context
 from tests.fixtures.contexts import Bench
 
 FIXTURES = """
@@ -30,7 +31,7 @@ def bench(database: str, tmp_path: Path) -> Iterator[Bench]:
 def ask(bench: Bench, argument: list[str] | None = None) -> Answer:
     context = bench.context()
     with bench.session.read_only():
-        return FixturesCheck(argument, context.project, "seed").ask(context)
+        return FixturesCheck(argument, context.project, "seed").ask(Context(context))
 
 
 def test_it_counts_rows_that_are_not_as_declared(bench: Bench) -> None:

@@ -13,7 +13,8 @@ from bootstrapper.builtin.steps.migrate import Migrate
 from bootstrapper.engine.probes import ask_probes, decided
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.plans import Answer, Verdict
-from bootstrapper.plugin.step import Project, Unit
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.step import Unit
 from tests.migrations.contexts import make_project
 from tests.migrations.projects import write_env, write_revision
 

@@ -18,7 +18,8 @@ from bootstrapper.builtin.checks.pending import PendingCheck
 from bootstrapper.builtin.steps.backup import Backup
 from bootstrapper.engine.probes import ask_probes, decided
 from bootstrapper.plans import Answer
-from bootstrapper.plugin.step import Check
+from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.ledger.ledger import record_step
 from tests.backups.contexts import Bench, ask, make_bench, shared_database
 from tests.servers import Server
@@ -103,7 +104,7 @@ def test_once_is_unknown_to_a_role_that_may_not_read_the_ledger(bench: Bench, tm
 
 def test_never_always_runs_and_is_not_asked_afterwards(bench: Bench) -> None:
     check = make(NeverCheck, bench)
-    assert check.ask(bench.context()) == Answer.no("always runs")
+    assert check.ask(Context(bench.context())) == Answer.no("always runs")
     assert not check.asked_after
 
 
@@ -114,7 +115,7 @@ def test_never_takes_no_argument() -> None:
 
 def test_the_environment_is_one_of_those_listed(bench: Bench) -> None:
     check = make(EnvironmentCheck, bench, ["development", "staging"])
-    assert check.ask(bench.context()) == Answer.yes("the environment is staging")
+    assert check.ask(Context(bench.context())) == Answer.yes("the environment is staging")
 
 
 @pytest.mark.parametrize(
@@ -127,13 +128,13 @@ def test_the_environment_is_one_of_those_listed(bench: Bench) -> None:
 def test_another_environment_or_none_is_no(bench: Bench, environment: str | None, reason: str) -> None:
     project = replace(bench.project, environment=environment)
     check = EnvironmentCheck(["development", "production"], project, "step")
-    assert check.ask(bench.context()) == Answer.no(reason)
+    assert check.ask(Context(bench.context())) == Answer.no(reason)
 
 
 def test_pending_passes_on_what_the_planner_says_of_the_named_steps(bench: Bench) -> None:
     check = make(PendingCheck, bench, ["migrate", "seed"])
     context = replace(bench.context(), pending=lambda names: Answer.yes(" ".join(names)))
-    assert check.ask(context) == Answer.yes("migrate seed")
+    assert check.ask(Context(context)) == Answer.yes("migrate seed")
     assert check.about() == ("migrate", "seed")
 
 

@@ -12,6 +12,7 @@ from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.builtin.steps.backup import Backup
 from bootstrapper.errors import BackupError, GuardError
 from bootstrapper.plans import Action
+from bootstrapper.plugin.context import Context
 from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
 from tests.servers import Server
 
@@ -49,7 +50,7 @@ def test_a_plan_creates_no_folder(bench: Bench, tmp_path: Path) -> None:
 def test_a_backup_of_this_run_is_enough_for_it(bench: Bench, tmp_path: Path) -> None:
     step = make_step()
     with bench.run() as hold:
-        step.apply(bench.context(step.name, hold), ())
+        step.apply(Context(bench.context(step.name, hold)), ())
         assert plan(step, bench, hold) == []
     [taken] = backups(tmp_path / "backups")
     assert bench.lines[-1].startswith(f"{taken.path}: ")
@@ -58,7 +59,7 @@ def test_a_backup_of_this_run_is_enough_for_it(bench: Bench, tmp_path: Path) -> 
 
 def test_each_backup_step_takes_its_own(bench: Bench) -> None:
     with bench.run() as hold:
-        make_step("before").apply(bench.context("before", hold), ())
+        make_step("before").apply(Context(bench.context("before", hold)), ())
         assert plan(make_step("after"), bench, hold) != []
 
 
@@ -70,7 +71,7 @@ def test_the_run_after_a_finished_one_takes_a_new_one(bench: Bench) -> None:
 @pytest.mark.parametrize("outcome", [None, "failed", "interrupted"])
 def test_one_of_an_unfinished_run_of_the_same_configuration_is_enough(bench: Bench, outcome: str | None) -> None:
     with bench.run(outcome) as hold:
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
     with bench.run() as next_hold:
         assert plan(make_step(), bench, next_hold) == []
 
@@ -84,7 +85,7 @@ def test_one_of_an_unfinished_run_is_enough_for_as_long_as_reuse_for_says(
 ) -> None:
     step = make_step(**({} if reuse_for is None else {"reuse_for": reuse_for}))
     with bench.run("failed") as hold:
-        step.apply(bench.context("backup", hold), ())
+        step.apply(Context(bench.context("backup", hold)), ())
         assert plan(step, bench, hold) == [], "of this run it is enough whatever reuse_for says"
     [taken] = backups(tmp_path / "backups")
     dated = replace(taken.manifest, created_at=datetime.now(UTC) - timedelta(minutes=minutes))
@@ -94,7 +95,7 @@ def test_one_of_an_unfinished_run_is_enough_for_as_long_as_reuse_for_says(
 
 def test_one_of_an_unfinished_run_of_another_configuration_is_not_enough(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
     changed = make_bench(bench.target.url(), tmp_path, inputs="another digest")
     try:
         assert plan(make_step(), changed) != []
@@ -104,7 +105,7 @@ def test_one_of_an_unfinished_run_of_another_configuration_is_not_enough(bench: 
 
 def test_one_taken_at_another_revision_is_not_enough(bench: Bench) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
     bench.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     bench.execute("INSERT INTO alembic_version VALUES ('002')")
     assert plan(make_step(), bench) != []
@@ -112,7 +113,7 @@ def test_one_taken_at_another_revision_is_not_enough(bench: Bench) -> None:
 
 def test_one_from_before_a_finished_run_is_not_enough(bench: Bench) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
     with bench.run("done"):
         pass
     assert plan(make_step(), bench) != []
@@ -120,7 +121,7 @@ def test_one_from_before_a_finished_run_is_not_enough(bench: Bench) -> None:
 
 def test_one_that_lost_bytes_is_not_enough(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
     [taken] = backups(tmp_path / "backups")
     taken.path.write_bytes(b"")
     assert plan(make_step(), bench) != []
@@ -128,7 +129,7 @@ def test_one_that_lost_bytes_is_not_enough(bench: Bench, tmp_path: Path) -> None
 
 def test_where_the_ledger_may_not_be_read_a_new_one_is_planned(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
     bench.execute("CREATE ROLE reader_of_backups LOGIN PASSWORD 'pw'")
     reader = make_bench(bench.target.replacing(user="reader_of_backups", password="pw").url(), tmp_path)
     try:
@@ -140,10 +141,9 @@ def test_where_the_ledger_may_not_be_read_a_new_one_is_planned(bench: Bench, tmp
 
 def test_where_the_file_declares_a_check_that_alone_decides(bench: Bench) -> None:
     step = make_step()
-    step.has_check = True
     with bench.run() as hold:
-        step.apply(bench.context(step.name, hold), ())
-        assert plan(step, bench, hold) != []
+        step.apply(Context(bench.context(step.name, hold)), ())
+        assert plan(step, bench, hold, has_check=True) != []
 
 
 def test_old_ones_go_after_the_new_one_is_there(bench: Bench, tmp_path: Path) -> None:
@@ -155,17 +155,17 @@ def test_old_ones_go_after_the_new_one_is_there(bench: Bench, tmp_path: Path) ->
 
 def test_a_crash_loop_does_not_evict_the_good_one(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step(keep=1).apply(bench.context("backup", hold), ())
+        make_step(keep=1).apply(Context(bench.context("backup", hold)), ())
     [good] = backups(tmp_path / "backups")
     with bench.run("failed") as hold:
-        make_step(keep=1).apply(bench.context("backup", hold), ())
+        make_step(keep=1).apply(Context(bench.context("backup", hold)), ())
     assert good.path.exists()
 
 
 def test_a_crash_loop_does_not_fill_the_disk(bench: Bench, tmp_path: Path) -> None:
     for _ in range(4):
         with bench.run("failed") as hold:
-            make_step(keep=1, reuse_for=0).apply(bench.context("backup", hold), ())
+            make_step(keep=1, reuse_for=0).apply(Context(bench.context("backup", hold)), ())
     last = hold.fence.run_id
     kept = [backup.manifest.run_id for backup in backups(tmp_path / "backups")]
     assert (len(kept), kept[0]) == (2, last), "the first one, from before anything was changed, and the latest"
@@ -178,7 +178,7 @@ def test_a_fixed_file_is_taken_anew_by_each_run(bench: Bench, tmp_path: Path) ->
             assert [change.target for change in plan(step, bench, hold)] == [
                 f"backup of {bench.target.dbname} to before.dump"
             ]
-            step.apply(bench.context(step.name, hold), ())
+            step.apply(Context(bench.context(step.name, hold)), ())
             assert plan(step, bench, hold) == []
     assert {path.name for path in tmp_path.iterdir()} == {"before.dump", "before.dump.json"}
 
@@ -194,7 +194,7 @@ def test_leftovers_of_a_killed_run_are_removed(bench: Bench, tmp_path: Path) -> 
 def test_a_folder_that_can_not_be_made_is_a_backup_error(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "backups").write_text("a file")
     with bench.run() as hold, pytest.raises(BackupError, match="backups can not be used"):
-        make_step().apply(bench.context("backup", hold), ())
+        make_step().apply(Context(bench.context("backup", hold)), ())
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,10 @@ def test_behind_a_pooler_a_backup_is_refused_by_the_plan_and_by_the_dump_itself(
     step = make_step()
     with bench.run() as hold:
         bench.session._server = replace(bench.session.server, pooled=True)
-        for attempt in (lambda: plan(step, bench, hold), lambda: step.apply(bench.context(step.name, hold), ())):
+        for attempt in (
+            lambda: plan(step, bench, hold),
+            lambda: step.apply(Context(bench.context(step.name, hold)), ()),
+        ):
             with pytest.raises(GuardError, match="pg_dump needs the server itself"):
                 attempt()
     assert backups(tmp_path / "backups") == []

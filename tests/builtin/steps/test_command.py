@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from bootstrapper.builtin.steps.command import Command
 from bootstrapper.errors import CommandFailedError, Source
 from bootstrapper.plans import Change
+from bootstrapper.plugin.context import Context
 from tests.backups.contexts import Bench, make_bench
 from tests.servers import Server
 from tests.waiting import eventually
@@ -23,7 +24,7 @@ def bench(server: Server, tmp_path: Path) -> Iterator[Bench]:
 
 def apply(step: Command, bench: Bench) -> None:
     """Without a run of its own: the program opens the only connection."""
-    step.apply(bench.context(step.name), ())
+    step.apply(Context(bench.context(step.name)), ())
 
 
 def make_step(*run: str, **options: object) -> Command:
@@ -125,7 +126,7 @@ def reaped(pid: int) -> int:
 
 def test_a_plan_shows_the_command_as_one_would_type_it(bench: Bench) -> None:
     bench.masker.learn("hunter22")
-    [change] = make_step("python", "-c", "print(1)", "--password=hunter22").changes(bench.context())
+    [change] = make_step("python", "-c", "print(1)", "--password=hunter22").changes(Context(bench.context()))
     assert isinstance(change, Change)
     assert change.target == "python -c 'print(1)' --password=***"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from bootstrapper.builtin.steps.sql import Sql
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import FencedOffError, InvalidFileError, Source, StepFailedError
+from bootstrapper.plugin.context import Context
 from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
 from tests.servers import Server
 
@@ -119,7 +120,7 @@ def test_outside_a_transaction_nothing_is_done_once_another_run_has_the_lock(ben
     with bench.run(None) as hold:
         bench.execute("UPDATE bootstrapper.lock SET token = token + 1")
         with pytest.raises(FencedOffError):
-            step.apply(bench.context(step.name, hold), ())
+            step.apply(Context(bench.context(step.name, hold)), ())
     assert bench.execute("SELECT * FROM notes") == []
 
 
@@ -194,6 +195,6 @@ def test_a_cancellation_that_is_under_way_does_not_hit_the_next_statement(
     connection.execute("BEGIN")
     connection.execute("SET LOCAL statement_timeout = '250ms'")
     with pytest.raises(StepFailedError):
-        step.apply(context, step.changes(context))
+        step.apply(Context(context), step.changes(Context(context)))
     connection.execute("ROLLBACK")
     assert connection.execute("SELECT count(*) FROM pg_sleep(0.5)").fetchone() == (1,)

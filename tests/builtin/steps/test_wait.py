@@ -13,7 +13,8 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.events import AttemptFailed, Event, GateOpened
 from bootstrapper.masking import Masker
-from bootstrapper.plugin.step import Context
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection import silence, sqlstates
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
@@ -33,7 +34,7 @@ class Waiting:
         self.pauses: list[float] = []
         deadline = deadline or Deadline.never()
         self.session = Session(target, application_name="waiting", deadline=deadline)
-        self.context = Context(
+        self.context = RunContext(
             project=cast("Any", None),
             step="wait",
             session=self.session,
@@ -50,7 +51,7 @@ class Waiting:
             time.sleep(seconds)
 
         try:
-            Wait("wait", Wait.With(**options), sleep=sleep).open(self.context)
+            Wait("wait", Wait.With(**options), sleep=sleep).open(Context(self.context))
         finally:
             self.was_open = self.session.is_open
             self.session.close()

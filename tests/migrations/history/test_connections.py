@@ -14,6 +14,7 @@ from bootstrapper.events import Warned
 from bootstrapper.migrations.history import connections
 from bootstrapper.migrations.history.revisions import read_revision
 from bootstrapper.plans import Finding
+from bootstrapper.plugin.context import Context
 from tests.cli.project import Project
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
@@ -45,7 +46,7 @@ def constraints(url: str) -> int:
 
 def findings(migrate: Trial) -> list[Finding]:
     with migrate.context.session.read_only():
-        return list(migrate.step.findings(migrate.context, migrate.step.changes(migrate.context)))
+        return list(migrate.step.findings(Context(migrate.context), migrate.step.changes(Context(migrate.context))))
 
 
 def test_all_revisions_are_one_transaction_with_the_ledgers_rows(tmp_path: Path, database: str) -> None:

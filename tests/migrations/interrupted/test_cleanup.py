@@ -11,6 +11,7 @@ import pytest
 from bootstrapper.errors import MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.plans import Change, Finding
+from bootstrapper.plugin.context import Context
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.waiting import at_most
@@ -42,7 +43,7 @@ def cut_off(migrate: Trial) -> None:
 
 def findings(migrate: Trial) -> list[Finding]:
     with migrate.context.session.read_only():
-        return list(migrate.step.findings(migrate.context, migrate.step.changes(migrate.context)))
+        return list(migrate.step.findings(Context(migrate.context), migrate.step.changes(Context(migrate.context))))
 
 
 def test_a_revision_cut_off_after_its_block_is_told_with_the_statement_that_takes_it_back(

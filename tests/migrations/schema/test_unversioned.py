@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plans import Change
+from bootstrapper.plugin.context import Context
 from tests.migrations.contexts import trial
 from tests.migrations.projects import create_table, write_env, write_revision
 
@@ -192,7 +193,7 @@ def test_a_second_history_beside_a_known_one_is_no_first_contact(
         first.context.project.steps["second"] = type(first.step)("second", options)  # type: ignore[index]
         second = type(first.step)("second", options)
         with first.context.session.read_only():
-            found = second.changes(first.context)
+            found = second.changes(Context(first.context))
         assert [item.target for item in found if isinstance(item, Change)] == ["revision first", "revision second"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 
 from bootstrapper.plans import SQL, Change, Finding
+from bootstrapper.plugin.context import Context
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
@@ -23,8 +24,8 @@ engine =""",
 
 def shown(migrate: Trial) -> tuple[dict[str, str], list[Finding]]:
     with migrate.context.session.read_only():
-        items = migrate.step.with_sql(migrate.context, migrate.step.changes(migrate.context))
-        findings = migrate.step.findings(migrate.context, items)
+        items = migrate.step.with_sql(Context(migrate.context), migrate.step.changes(Context(migrate.context)))
+        findings = migrate.step.findings(Context(migrate.context), items)
     return {item.target: item.after[SQL] or "" for item in items if isinstance(item, Change)}, list(findings)
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from bootstrapper.errors import FencedOffError, MigrationError, UnreachableError
 from bootstrapper.events import Event, StepReported
+from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.lock import Hold
 from tests.migrations.contexts import Trial, trial
@@ -49,7 +50,7 @@ def sleepers(url: str) -> int:
 
 def apply_directly(migrate: Trial, hold: Hold) -> None:
     """Without the executor's own fenced transactions around it: what is left is the worker's fence."""
-    migrate.step.apply(replace(migrate.context, hold=hold), [])
+    migrate.step.apply(Context(replace(migrate.context, hold=hold)), [])
 
 
 def when_reported(migrate: Trial, text: str, action: Callable[[], object]) -> None:

@@ -1,0 +1,82 @@
+"""What the file and the command line say, as one object that stays the same during a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bootstrapper.config.run_cache import RunCache
+from bootstrapper.plans import Answer
+from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+
+if TYPE_CHECKING:
+    from bootstrapper.config.document import Document
+    from bootstrapper.config.load import FixtureConfig
+    from bootstrapper.plugin.run_context import RunContext
+    from bootstrapper.plugin.step import Unit
+    from bootstrapper.plugin.value import Value
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What the file says of one step around its validated options.
+
+    Attributes:
+        written: The `with:` block as the file writes it, its variables unresolved: the form that may be shown.
+        has_when: Whether the step has a `when`, which may keep it from running.
+        has_check: Whether the step has a `check`, which then decides instead of `changes`.
+    """
+
+    written: Mapping[str, Any] = field(default_factory=dict)
+    has_when: bool = False
+    has_check: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """The configuration from the file and the command line; constant during a run.
+
+    Attributes:
+        command: Name of the command, as the ledger records it.
+        directory: The file's folder; relative paths start here.
+        inputs: SHA-256 over all inputs except the database's address.
+        variables: Environment variables for values: those of the process, then those of the env files.
+        environment: The chosen environment; None if the file declares none.
+        default_secrets: Whether a default may stand in for a secret variable (development only).
+        protected_environments: Names of the protected environments of the file.
+        declarations: What the file says of each of its steps, by the step's name.
+        fixture_conditions: The `when` of each fixture that has one, by the fixture's name.
+        cache: Results that stay valid for the whole run and take long to find out.
+    """
+
+    name: str
+    command: str
+    directory: Path
+    document: Document
+    environment: str | None
+    protected: bool
+    target: Target
+    ledger: LedgerNames
+    inputs: str
+    variables: Mapping[str, str]
+    default_secrets: bool
+    protected_environments: Collection[str] = ()
+    fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
+    steps: Mapping[str, Unit] = field(default_factory=dict)
+    declarations: Mapping[str, Declaration] = field(default_factory=dict)
+    fixture_conditions: Mapping[str, Callable[[RunContext], Answer]] = field(default_factory=dict)
+    cache: RunCache = field(default_factory=RunCache, repr=False, compare=False)
+    remembered: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def written(self) -> str:
+        """The content of the file with its variables unresolved: the form that may be shown."""
+        return repr(self.document.data)
+
+    def path(self, text: str | Path) -> Path:
+        """Returns an absolute path; a relative one starts at the file's folder."""
+        return (self.directory / text).absolute()

@@ -1,0 +1,35 @@
+"""The contracts of what stands around steps: gates before them, scopes around them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.step import Unit
+from bootstrapper.postgres.lock.lock import Hold
+
+
+class Gate(Unit, ABC):
+    """A unit that is opened before planning, in the order of the file."""
+
+    @abstractmethod
+    def open(self, context: Context) -> None:
+        """Returns once the database is available; raises UnreachableError or RefusedError otherwise. Writes nothing."""
+
+
+class Scope(Unit, ABC):
+    """A unit that encloses all later steps; entered only if one of them has changes."""
+
+    @abstractmethod
+    def enter(self, context: Context, pending: Callable[[], bool]) -> AbstractContextManager[Hold] | None:
+        """Acquires the hold.
+
+        Args:
+            context: Has no open transaction; its session may be closed and reopened between attempts.
+            pending: Asks the database whether any changes are still pending.
+
+        Returns:
+            The hold, through which all later steps write; None if no changes are pending any more.
+        """

@@ -1,0 +1,91 @@
+"""What a step may offer beyond its contract: the engine uses what it finds.
+
+A step takes a trait by inheriting it, as in `class Import(Step, Prepared)`, or just by having its method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol, runtime_checkable
+
+from bootstrapper.plans import Bounds, Change, Deferred
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.project import Project
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A step with slow work to do before its transaction."""
+
+    def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
+        """Does slow work outside any transaction, such as hashing passwords, just before `apply`."""
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A transactional step that may commit in parts."""
+
+    def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
+        """Returns the changes cut into parts that are applied and committed one after the other; one part for all.
+
+        If a run is interrupted between two parts, the next run finds the rest by `changes`.
+        """
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A step that knows what earlier steps may make of it; of any other, anything but a deletion is expected."""
+
+    def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
+        """Returns what the step may do beyond these changes once earlier steps are applied; None for nothing.
+
+        Called for a plan in which earlier steps have changes. Does not raise for errors of the step: `changes` does
+        that. Deletion is not among the actions: one that the plan does not show is never made.
+        """
+        ...
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A step that says more than `as declared` where it has nothing to do."""
+
+    def done_reason(self, context: Context) -> str:
+        """Returns why nothing is to be done, if `changes` found nothing and no check was declared."""
+        ...
+
+
+@runtime_checkable
+class Remarked(Protocol):
+    """A step whose changes may overwrite what somebody else wrote."""
+
+    def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
+        """Returns what these changes overwrite, a line each, without secrets, for a warning and the ledger."""
+        ...
+
+
+@runtime_checkable
+class ShowsSql(Protocol):
+    """A step that can show the statements of its changes, for `plan --sql`."""
+
+    def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
+        """Returns the changes, each with its statements under the key `sql` of `after`, as far as they are known."""
+        ...
+
+
+@runtime_checkable
+class SeedsFixtures(Protocol):
+    """A step that writes declared fixtures."""
+
+    def seeds(self, declared: Collection[str]) -> Collection[str]:
+        """Returns the names of the declared fixtures that this step writes."""
+        ...
+
+
+@runtime_checkable
+class HasHeads(Protocol):
+    """A step with revision files of its own."""
+
+    def heads(self, project: Project) -> Sequence[str]:
+        """Returns the newest revisions in the step's own files; a plan records them."""
+        ...
