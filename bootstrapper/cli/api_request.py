@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from bootstrapper.cli.options import Invocation
 from bootstrapper.engine.open import Request
@@ -13,33 +13,30 @@ if TYPE_CHECKING:  # imported only by the commands that need it
     from bootstrapper.migrations.commands.operations import Operation
 
 
+class Specifics(TypedDict, total=False):
+    """What a command itself adds to the shared options; the keys are those of the request."""
+
+    types: tuple[str, ...]
+    explicit: Mapping[str, object] | None
+    operation: Operation
+    sql: bool
+    force: bool
+
+
 def silent(event: Event) -> None:
     """Ignores the event, for commands that print none."""
 
 
-def request(
-    invocation: Invocation,
-    emit: Emit = silent,
-    *,
-    types: tuple[str, ...] = (),
-    explicit: Mapping[str, object] | None = None,
-    operation: Operation | None = None,
-    sql: bool = False,
-    force: bool = False,
-) -> Request:
+def request(invocation: Invocation, emit: Emit = silent, **specifics: Unpack[Specifics]) -> Request:
     return Request(
         file=invocation.file,
         environment=invocation.environment,
         variables=invocation.variables,
         steps=invocation.step,
         skip=invocation.skip,
-        types=types,
-        explicit=explicit,
         timeout_seconds=invocation.timeout,
-        operation=operation,
-        sql=sql,
-        force=force,
         confirmed=invocation.confirm,
         emit=emit,
         masker=invocation.masker,
+        **specifics,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Unpack
 
 import click
 
 from bootstrapper.api import run
 from bootstrapper.api.run import Outcome
 from bootstrapper.cli import options
-from bootstrapper.cli.api_request import request
+from bootstrapper.cli.api_request import Specifics, request
 from bootstrapper.cli.event_text import phrase
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
@@ -21,9 +21,6 @@ from bootstrapper.events import StepUnchanged
 from bootstrapper.plans import Plan, State
 from bootstrapper.text import one_line
 
-if TYPE_CHECKING:  # imported only by the commands that need it
-    from bootstrapper.migrations.commands.operations import Operation
-
 
 @click.command()
 @takes(
@@ -32,7 +29,7 @@ if TYPE_CHECKING:  # imported only by the commands that need it
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,
-    click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing."),
+    options.dry_run,
     click.option("--follow", is_flag=True, help="Wait until other runs are done; takes no lock, writes nothing."),
     click.option("--force", is_flag=True, help="Do not ask checks beforehand; never repeats rows or revisions."),
 )
@@ -41,51 +38,40 @@ def apply(invocation: Invocation, *, dry_run: bool, follow: bool, force: bool) -
     if follow:
         others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format}
         options.refuse_beside("--follow", others, "a follower makes no changes and shows no plan")
-    if dry_run:
-        return show_plan(invocation, "apply", force=force)
-    if follow:
-        return follow_others(invocation)
-    apply_all(invocation, "apply", force=force)
-    return ExitCode.DONE
+        return _follow(invocation)
+    return apply_or_show(invocation, "apply", dry_run=dry_run, force=force)
 
 
-def apply_all(
-    invocation: Invocation,
-    command: str,
-    *,
-    types: tuple[str, ...] = (),
-    explicit: Mapping[str, object] | None = None,
-    operation: Operation | None = None,
-    force: bool = False,
-    nothing: str | None = None,
-) -> None:
-    """Makes the changes and prints a summary.
+def apply_or_show(
+    invocation: Invocation, command: str, *, dry_run: bool, nothing: str | None = None, **specifics: Unpack[Specifics]
+) -> ExitCode:
+    """Makes the changes and prints a summary, or prints the plan for a dry run.
 
     Args:
-        types: Types of the steps to run; empty for all.
-        explicit: Options from the command line for the step of the type.
-        operation: Replaces the step of the type, such as a migrate step by a downgrade.
         nothing: The summary if there was nothing to do.
     """
+    if dry_run:
+        return show_plan(invocation, command, **specifics)
     with Reporter(invocation, command) as reporter:
-        asked = request(invocation, reporter.emit, types=types, explicit=explicit, operation=operation, force=force)
+        asked = request(invocation, reporter.emit, **specifics)
         render = plan_renderer(invocation, asked) if invocation.format else None
         outcome = apply_asked(invocation, reporter, asked, nothing)
         if render:
             print_plan(invocation, render.plan(outcome.plan))
+    return ExitCode.DONE
 
 
 def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, nothing: str | None = None) -> Outcome:
     """Makes the changes within an open report and prints a summary."""
     outcome = run.apply(asked, reporter.journal.command)
     reporter.journal.plan = outcome.plan
-    reporter.say(_last_words(invocation, reporter, outcome, nothing))
+    reporter.say(_summary(invocation, reporter, outcome, nothing))
     if outcome.embedded:
-        reporter.say(connect(invocation))
+        reporter.say(_connect(invocation))
     return outcome
 
 
-def follow_others(invocation: Invocation) -> int:
+def _follow(invocation: Invocation) -> ExitCode:
     """Waits until other runs have reached the declared state."""
     with Reporter(invocation, "apply") as reporter:
         is_reached = run.follow(request(invocation, reporter.emit))
@@ -94,13 +80,12 @@ def follow_others(invocation: Invocation) -> int:
     return ExitCode.DONE
 
 
-def _last_words(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:
+def _summary(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:
     if outcome.applied:
         return reporter.journal.summary(outcome.seconds)
     if outcome.plan.pending:
-        return "nothing left to do: " + (
-            "; ".join(_found_unneeded(reporter, outcome.plan)) or "the changes were made in the meantime"
-        )
+        reasons = "; ".join(_found_unneeded(reporter, outcome.plan))
+        return f"nothing left to do: {reasons or 'the changes were made in the meantime'}"
     if nothing:
         return nothing + "".join(_why_not(outcome.plan))
     if invocation.step or invocation.skip:
@@ -124,7 +109,7 @@ def _why_not(plan: Plan) -> Iterator[str]:
             yield f"; {step.name} is not needed: {step.when.reason}"
 
 
-def connect(invocation: Invocation) -> str:
+def _connect(invocation: Invocation) -> str:
     """Returns how to connect to the embedded server."""
     again = invocation.again
     return f"connect: bootstrapper dev psql{again} · URL: bootstrapper dev url{again}"

@@ -14,9 +14,9 @@ from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.output import print_data, show_time
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.cli.restore import identity
+from bootstrapper.cli.restore import identity, no_manifest
 from bootstrapper.config.units import show_size
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import Warned
@@ -53,7 +53,7 @@ def list_(invocation: Invocation) -> int:
     *options.PRINTING,
     click.option("--restore", is_flag=True, help="Restore it on a temporary server and count the rows."),
     identity,
-    click.option("--no-manifest", is_flag=True, help="Accept FILE without a manifest to verify it with."),
+    no_manifest,
 )
 def verify(invocation: Invocation, *, backup: str, restore: bool, identity: Path | None, no_manifest: bool) -> int:
     """Compare a backup with its checksum, and read it to its end."""
@@ -92,7 +92,7 @@ def _row(listed: Listed) -> tuple[str, ...]:
     revision = "unknown" if manifest.revision is None else ", ".join(manifest.revision) or "none"
     return (
         one_line(_shown(backup)),
-        f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}",
+        show_time(manifest.created_at),
         show_size(manifest.size),
         one_line(revision),
         manifest.run_id.hex[-_RUN:] if manifest.run_id else "-",

@@ -12,7 +12,7 @@ from bootstrapper.api import inspection
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data, wrapped
+from bootstrapper.cli.output import print_data, show_time, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
@@ -68,11 +68,11 @@ def _run(run: RunHistory) -> str:
     who = f"{run.role or 'unknown role'} on {run.host}"
     outcome = run.outcome or "not finished"
     what = f"{run.command}{whose}  {outcome}{seconds}"
-    return one_line(f"{run.serial:>4}  {_time(run.started_at)}  {what}  by {who}")
+    return one_line(f"{run.serial:>4}  {show_time(run.started_at)}  {what}  by {who}")
 
 
 def _restored(origin: Mapping[str, str | None]) -> str:
-    taken = f", taken {_time(datetime.fromisoformat(at))}" if (at := origin.get("taken_at")) else ""
+    taken = f", taken {show_time(datetime.fromisoformat(at))}" if (at := origin.get("taken_at")) else ""
     by = f" by run {run_id}" if (run_id := origin.get("taken_by")) else ""
     before, after = (origin.get(name) or "unknown" for name in ("from", "to"))
     revisions = f"revision {after}" if before == after else f"revision {before} replaced by {after}"
@@ -81,11 +81,7 @@ def _restored(origin: Mapping[str, str | None]) -> str:
 
 def _revision(each: RevisionRecord) -> str:
     seconds = f" in {show_seconds(each.seconds)}" if each.seconds is not None else ""
-    return one_line(f"{_PAST[each.action]} {_time(each.noted_at)}  {each.action} {each.revision}{seconds}")
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+    return one_line(f"{_PAST[each.action]} {show_time(each.noted_at)}  {each.action} {each.revision}{seconds}")
 
 
 def _json(found: list[RunHistory] | None) -> str:

@@ -12,7 +12,7 @@ from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data
+from bootstrapper.cli.output import print_data, show_time
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
@@ -71,7 +71,7 @@ def _text(state: LockState | None) -> str:
         "host": state.host,
         "process": str(state.pid),
         "step": state.step or "between steps",
-        "since": f"{state.since:%Y-%m-%d %H:%M:%S %Z}",
+        "since": show_time(state.since),
         "mode": state.mode,
         "connection": _connection(state),
         "lease": _lease(state),

@@ -98,6 +98,14 @@ def refuse_beside(option: str, others: Mapping[str, object], reason: str) -> Non
         raise UsageError(f"{option} cannot be combined with {listed(given, 'or')}: {reason}", hint="Omit one of them.")
 
 
+def refuse_empty(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Raises BadParameter if the argument is empty; the callback of arguments that are names."""
+    if text == "":
+        shown = (parameter.metavar or parameter.name or "").strip("[]").upper()
+        raise click.BadParameter("must not be empty", context, parameter, shown)
+    return text
+
+
 def was_given(name: str) -> bool:
     """Returns whether the parameter stands on the command line of the current command."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
@@ -144,6 +152,8 @@ report = click.option(
     help="Write a JSON report of the run to FILE, also on failure.",
 )
 overwrite = click.option("--overwrite", is_flag=True, help="Replace existing files that this command did not write.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
+yes = click.option("--yes", is_flag=True, help="Do not ask; not sufficient in a protected environment.")
 log_format = click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),

@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
+from datetime import datetime
 from io import TextIOWrapper
 from typing import TextIO
 
@@ -90,6 +91,10 @@ def wrapped(text: str, hang: int = 0) -> list[str]:
     """Returns lines as wide as the terminal, all but the first one indented; a name or a path is never split."""
     indent = " " * hang
     return textwrap.wrap(text, columns(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def show_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
 
 
 def is_terminal(stream: TextIO, variables: Mapping[str, str]) -> bool:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import click
 
 from bootstrapper.api import project, run
 from bootstrapper.cli import options
-from bootstrapper.cli.api_request import request
+from bootstrapper.cli.api_request import Specifics, request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode
+from bootstrapper.plans import Plan
 from bootstrapper.plugin.renderer import Renderer
-
-if TYPE_CHECKING:  # imported only by the commands that need it
-    from bootstrapper.migrations.commands.operations import Operation
 
 
 @click.command()
@@ -37,36 +34,22 @@ def plan(invocation: Invocation, *, sql: bool, exit_code: bool) -> int:
 
 
 def show_plan(
-    invocation: Invocation,
-    command: str,
-    *,
-    types: tuple[str, ...] = (),
-    explicit: Mapping[str, object] | None = None,
-    operation: Operation | None = None,
-    sql: bool = False,
-    force: bool = False,
-    pending: ExitCode = ExitCode.DONE,
+    invocation: Invocation, command: str, *, pending: ExitCode = ExitCode.DONE, **specifics: Unpack[Specifics]
 ) -> ExitCode:
-    """Prints the plan to stdout and returns the exit code.
-
-    Args:
-        types: Types of the steps to plan; empty for all.
-        explicit: Options from the command line for the step of the type.
-        operation: Replaces the step of the type, such as a migrate step by a downgrade.
-        sql: Whether changes show their statements.
-        pending: The exit code if the plan has changes.
-    """
+    """Prints the plan to stdout and returns the exit code, which is `pending` if the plan has changes."""
     with Reporter(invocation, command) as reporter:
-        asked = request(
-            invocation, reporter.emit, types=types, explicit=explicit, operation=operation, sql=sql, force=force
-        )
-        render = plan_renderer(invocation, asked)
-        plan = run.plan(asked, command)
-        reporter.journal.plan = plan
+        plan = make_plan(invocation, reporter, request(invocation, reporter.emit, **specifics))
         reporter.exit_code = pending if plan.pending else ExitCode.DONE
-        reporter.before_data()
-        print_plan(invocation, render.plan(plan))
     return reporter.exit_code
+
+
+def make_plan(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
+    """Plans within an open report, prints the plan and returns it."""
+    render = plan_renderer(invocation, asked)
+    plan = reporter.journal.plan = run.plan(asked, reporter.journal.command)
+    reporter.before_data()
+    print_plan(invocation, render.plan(plan))
+    return plan
 
 
 def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:

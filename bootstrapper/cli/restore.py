@@ -31,6 +31,7 @@ identity = click.option(
     type=click.Path(path_type=Path),
     help="Private key of an encrypted backup; by default that of the backup step.",
 )
+no_manifest = click.option("--no-manifest", is_flag=True, help="Accept FILE without a manifest to verify it with.")
 _NOTHING = "nothing was restored"
 
 
@@ -44,7 +45,7 @@ _NOTHING = "nothing was restored"
     *options.PRINTING,
     click.option("--run", metavar="ID", help="Restore the backup of this run: its id, or the end of it."),
     click.option("--latest", is_flag=True, help="Restore the newest verified backup of this database."),
-    click.option("--no-manifest", is_flag=True, help="Accept FILE without a manifest to verify it with."),
+    no_manifest,
     identity,
     click.option("--partial", is_flag=True, help="Accept a partial backup, which still replaces everything."),
     click.option("--in-place", is_flag=True, help="Restore into the existing database, in one transaction."),
@@ -58,7 +59,7 @@ _NOTHING = "nothing was restored"
         help="Number of connections that restore in parallel.",
     ),
     click.option("--drop-old", is_flag=True, help="Drop the databases that earlier restores kept."),
-    click.option("--yes", is_flag=True, help="Do not ask; not sufficient in a protected environment."),
+    options.yes,
     options.confirm,
     click.option("--dry-run", is_flag=True, help="Show what would be replaced, and change nothing."),
 )
@@ -88,7 +89,7 @@ def restore(
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
         raise UsageError(
             "restore requires exactly one of FILE, --run, --latest and --drop-old",
-            hint="Run `bootstrapper backups list` to see them.",
+            hint="Choose one; `bootstrapper backups list` lists the backups.",
         )
     if drop_old:
         about_dump = {"--no-manifest": no_manifest, "--identity": identity, "--partial": partial, "--jobs": jobs > 1}

@@ -11,13 +11,12 @@ import click
 from bootstrapper.api import run
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
-from bootstrapper.cli.apply import apply_all, apply_asked
+from bootstrapper.cli.apply import apply_asked, apply_or_show
 from bootstrapper.cli.confirmation import Consent
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
+from bootstrapper.cli.plan import make_plan
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.engine.open import Request
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
 from bootstrapper.migrations.commands import operations
@@ -27,7 +26,6 @@ from bootstrapper.plans import Plan
 from bootstrapper.text import counted
 
 _TYPES = ("migrate",)
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
 _SHARED = (
     *options.WHERE,
     options.step,
@@ -36,20 +34,14 @@ _SHARED = (
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,
-    _DRY_RUN,
+    options.dry_run,
 )
 _NAME = re.compile(r"\w[\w.]{0,31}")
 _NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, not an option
 
 
-def _named(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    if text == "":
-        raise click.BadParameter("must not be empty", context, parameter, "TARGET")
-    return text
-
-
 @click.command(context_settings=_NEGATIVE)
-@click.argument("target", required=False, callback=_named)
+@click.argument("target", required=False, callback=options.refuse_empty)
 @takes(*_SHARED)
 def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int:
     """Apply the revisions up to TARGET.
@@ -62,11 +54,8 @@ def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int
 
 
 @click.command(context_settings=_NEGATIVE)
-@click.argument("target", callback=_named)
-@takes(
-    *_SHARED,
-    click.option("--yes", is_flag=True, help="Do not ask; not sufficient in a protected environment."),
-)
+@click.argument("target", callback=options.refuse_empty)
+@takes(*_SHARED, options.yes)
 def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) -> int:
     """Revert the revisions above TARGET.
 
@@ -76,7 +65,7 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) 
     target = _absolute(invocation, target)
     with Reporter(invocation, "downgrade") as reporter:
         asked = request(invocation, once(reporter.emit), types=_TYPES, operation=operations.downgrade(target), sql=True)
-        shown = _shown(invocation, reporter, asked)
+        shown = make_plan(invocation, reporter, asked)
         if dry_run or not shown.pending:
             return ExitCode.DONE
         database = shown.database.database
@@ -88,7 +77,7 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) 
 
 
 @click.command()
-@click.argument("target", callback=_named)
+@click.argument("target", callback=options.refuse_empty)
 @takes(*_SHARED)
 def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
     """Record TARGET as the revision of the database, and run nothing.
@@ -102,7 +91,9 @@ def stamp(invocation: Invocation, *, target: str, dry_run: bool) -> int:
 def _name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     """Refuses what Alembic would store but later read as several names, such as a name with a blank."""
     if text is not None and not _NAME.fullmatch(text):
-        raise click.BadParameter("must be one name of up to 32 letters, digits, _ and .", context, parameter)
+        raise click.BadParameter(
+            "must be one name of up to 32 letters, digits, underscores and dots", context, parameter
+        )
     return text
 
 
@@ -129,19 +120,9 @@ def revision(invocation: Invocation, *, message: str, dry_run: bool, **given: ob
 
 
 def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run: bool, nothing: str | None) -> int:
-    if dry_run:
-        return show_plan(invocation, command, types=_TYPES, operation=operation, sql=True)
-    apply_all(invocation, command, types=_TYPES, operation=operation, nothing=nothing)
-    return ExitCode.DONE
-
-
-def _shown(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
-    """Prints the plan of a downgrade and returns it."""
-    render = plan_renderer(invocation, asked)
-    plan = reporter.journal.plan = run.plan(asked, "downgrade")
-    reporter.before_data()
-    print_plan(invocation, render.plan(plan))
-    return plan
+    return apply_or_show(
+        invocation, command, dry_run=dry_run, nothing=nothing, types=_TYPES, operation=operation, sql=dry_run
+    )
 
 
 def _revisions(plan: Plan) -> list[str]:

@@ -14,7 +14,7 @@ from bootstrapper.builtin.renderers import wording
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data, wrapped
+from bootstrapper.cli.output import print_data, show_time, wrapped
 from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.errors import ExitCode
@@ -70,8 +70,8 @@ def _step(step: PlannedStep, width: int) -> Iterator[str]:
 def _run(record: RunHistory | None) -> str:
     if record is None:
         return "none"
-    started = f"{record.started_at:%Y-%m-%d %H:%M:%S %Z}".rstrip()
-    told = f"number {record.serial}, {record.command}, {record.outcome or 'not finished'}, started {started}"
+    outcome = record.outcome or "not finished"
+    told = f"number {record.serial}, {record.command}, {outcome}, started {show_time(record.started_at)}"
     return f"{told}: {one_line(record.error.partition(chr(10))[0])}" if record.error else told
 
 

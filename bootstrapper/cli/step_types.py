@@ -8,17 +8,21 @@ from pathlib import Path
 import click
 
 from bootstrapper.cli import options
-from bootstrapper.cli.apply import apply_all
+from bootstrapper.cli.apply import apply_or_show
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.plan import show_plan
-from bootstrapper.errors import ExitCode
 
-_SHARED = (*options.SELECTION, options.plan_format, *options.REPORTING, options.confirm, *options.RUNNING)
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
+_SHARED = (
+    *options.SELECTION,
+    options.plan_format,
+    *options.REPORTING,
+    options.confirm,
+    *options.RUNNING,
+    options.dry_run,
+)
 
 
 @click.command()
-@takes(*_SHARED, _DRY_RUN)
+@takes(*_SHARED)
 def migrate(invocation: Invocation, *, dry_run: bool) -> int:
     """Run only the migrations.
 
@@ -28,7 +32,7 @@ def migrate(invocation: Invocation, *, dry_run: bool) -> int:
 
 
 @click.command()
-@takes(*_SHARED, _DRY_RUN)
+@takes(*_SHARED)
 def seed(invocation: Invocation, *, dry_run: bool) -> int:
     """Write only the declared rows.
 
@@ -38,19 +42,16 @@ def seed(invocation: Invocation, *, dry_run: bool) -> int:
 
 
 def _local_file(context: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
-    if text is None:
-        return None
-    if "://" in text:
+    if text is not None and "://" in text:
         message = "must be a local file; a remote place goes under `directory` of the backup step"
         raise click.BadParameter(message, context, parameter, "FILE")
-    if not text:
-        raise click.BadParameter("must not be empty", context, parameter, "FILE")
-    return Path(text)
+    options.refuse_empty(context, parameter, text)
+    return None if text is None else Path(text)
 
 
 @click.command()
 @click.argument("destination", metavar="[FILE]", required=False, type=click.Path(dir_okay=False), callback=_local_file)
-@takes(*_SHARED, _DRY_RUN)
+@takes(*_SHARED)
 def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -> int:
     """Take a backup, regardless of `when` and `check` of its step.
 
@@ -63,8 +64,5 @@ def backup(invocation: Invocation, *, destination: Path | None, dry_run: bool) -
 
 
 def _run(invocation: Invocation, command: str, *, explicit: Mapping[str, object] | None = None, dry_run: bool) -> int:
-    if dry_run:
-        return show_plan(invocation, command, types=(command,), explicit=explicit)
     nothing = f"nothing to do: no step of type {command} has changes"
-    apply_all(invocation, command, types=(command,), explicit=explicit, nothing=nothing)
-    return ExitCode.DONE
+    return apply_or_show(invocation, command, dry_run=dry_run, nothing=nothing, types=(command,), explicit=explicit)
