@@ -84,11 +84,11 @@ def test_downgrade_prints_its_headline_once(project: Project) -> None:
 def test_a_downgrade_counts_reverted_revisions_instead_of_deletions(project: Project) -> None:
     project.run("upgrade", "-e", "here")
     one = project.run("downgrade", "-1", "--yes", "-e", "here")
-    assert "migrate: took back revision third in " in one.stderr
-    assert one.stdout.rstrip().endswith("Plan: 0 to create, 0 to update, 1 to take back, 0 to run.")
+    assert "migrate: reverted revision third in " in one.stderr
+    assert one.stdout.rstrip().endswith("Plan: 0 to create, 0 to update, 1 to revert, 0 to run.")
     two = project.run("downgrade", "base", "--yes", "-e", "here")
-    assert "migrate: took back 2 in " in two.stderr
-    assert "migrate (downgrade)  2 to take back\n" in two.stdout
+    assert "migrate: reverted 2 in " in two.stderr
+    assert "migrate (downgrade)  2 to revert\n" in two.stdout
 
 
 def test_the_report_of_an_unconfirmed_downgrade_has_its_exit_code(project: Project) -> None:

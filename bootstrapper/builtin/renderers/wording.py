@@ -64,12 +64,12 @@ def targets(deferred: Deferred) -> Iterator[str]:
 
 def verbs(uses: Collection[str]) -> Mapping[Action, str]:
     """What is to be done, for steps of these types."""
-    return _VERBS | {Action.DELETE: "to take back"} if _DOWNGRADE in uses else _VERBS
+    return _VERBS | {Action.DELETE: "to revert"} if _DOWNGRADE in uses else _VERBS
 
 
 def past(uses: str) -> Mapping[Action, str]:
     """What was done, for a step of this type."""
-    return _PAST | {Action.DELETE: "took back"} if uses == _DOWNGRADE else _PAST
+    return _PAST | {Action.DELETE: "reverted"} if uses == _DOWNGRADE else _PAST
 
 
 def glyph(step: PlannedStep) -> str:
