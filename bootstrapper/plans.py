@@ -25,11 +25,10 @@ class Action(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     RUN = "run"
-    NOOP = "noop"
 
     @property
     def glyph(self) -> str:
-        return {"create": "+", "update": "~", "delete": "-", "run": ">", "noop": "="}[self]
+        return {"create": "+", "update": "~", "delete": "-", "run": ">"}[self]
 
 
 class Verdict(StrEnum):

@@ -115,17 +115,15 @@ def _planned(request: Request, step: str) -> PlannedStep:
 
 def _fail_at_the_end(request: Request, step: str) -> bool:
     """Whether there was something to show: a step that is not transactional promises nothing here."""
-    with opened(request, "test", writes=True) as run:
+
+    def fail(name: str) -> None:
+        if name == step:
+            raise _InjectedError
+
+    with opened(request, "test", writes=True, after_apply=fail) as run:
         unit = next(entry.unit for entry in run.entries if entry.name == step)
         if not isinstance(unit, Step) or not unit.transactional:
             return False
-        original = unit.apply
-
-        def failing(*arguments: Any) -> None:
-            original(*arguments)
-            raise _InjectedError
-
-        unit.apply = failing  # type: ignore[method-assign, assignment]
         run.executor.open_gates()
         try:
             run.executor.apply()

@@ -100,7 +100,7 @@ def preview(
             run.session.require_direct("restore")
             privileges.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
             chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
-            with run.executor.reading(_STEP) as connection:
+            with run.looker.reading(_STEP) as connection:
                 names = run.project.ledger
                 step = restore_plan.describe(connection, run.session.server, names, chosen, in_place=in_place)
             plan = _plan(run, step)

@@ -97,7 +97,7 @@ def follow(request: Request) -> bool:
     """
     request = replace(request, emit=once(request.emit))
     with opened(request, "apply", writes=False) as run:
-        return following.follow(run.executor, run.session, run.deadline, request.tell)
+        return following.follow(run.executor, run.looker, run.session, run.deadline, request.tell)
 
 
 def wait(request: Request) -> None:
@@ -113,7 +113,7 @@ def pull(request: Request, wanted: Wanted) -> Pulled:
 
     with opened(request, "pull", writes=False) as run:
         run.executor.open_gates()
-        with run.executor.reading("pull") as connection:
+        with run.looker.reading("pull") as connection:
             return pulling.pull(connection, wanted, run.project)
 
 
@@ -138,7 +138,7 @@ def look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
         sql: Whether the changes show their statements.
     """
     record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
-    steps = run.executor.look(for_reader=is_result, sql=sql)
+    steps = run.looker.look(for_reader=is_result, sql=sql)
     return plan_of(run, steps, record, is_result=is_result)
 
 

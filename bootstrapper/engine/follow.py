@@ -6,7 +6,8 @@ import random
 import time
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.executor import Executor
+from bootstrapper.engine.look import Looker
+from bootstrapper.engine.run import Executor
 from bootstrapper.errors import (
     AheadError,
     BlockedError,
@@ -25,7 +26,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
-def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit) -> bool:
+def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadline, emit: Emit) -> bool:
     """Whether the declared state was reached; false where the database is ahead of the code and that will do.
 
     Raises PendingError at the deadline, AheadError where the file does not accept that.
@@ -37,7 +38,7 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
             raise PendingError(pending, time.monotonic() - started)
         try:
             executor.open_gates()
-            before, pending = pending, _pending(executor)
+            before, pending = pending, _pending(looker)
             if pending and pending != before:
                 emit(ChangesAwaited(tuple(pending)))
         except UnreachableError:
@@ -56,10 +57,10 @@ def follow(executor: Executor, session: Session, deadline: Deadline, emit: Emit)
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
 
 
-def _pending(executor: Executor) -> list[str]:
+def _pending(looker: Looker) -> list[str]:
     """Names of the steps that still have changes; what can not be seen just now counts as one."""
     try:
-        return [step.name for step in executor.look() if step.has_changes]
+        return [step.name for step in looker.look() if step.has_changes]
     except (NotConvergedError, BlockedError) as error:
         return [error.step]  # whoever is at work may be between two states, or has a table for itself
     except FixtureError as error:

@@ -14,11 +14,13 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
-from bootstrapper.engine.executor import Executor
+from bootstrapper.engine.look import Looker
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.resolver import Entry, Resolver
+from bootstrapper.engine.run import Executor
 from bootstrapper.engine.secrets import learn_declared, learn_target, learn_variables
 from bootstrapper.engine.selection import select, with_explicit, with_operation
+from bootstrapper.engine.turn import AfterApply
 from bootstrapper.errors import InvalidFileError, PluginError, Problem
 from bootstrapper.events import Emit, Event, RunStarted, one_at_a_time
 from bootstrapper.masking import Masker
@@ -94,6 +96,7 @@ class Opened:
     project: Project
     entries: tuple[Entry, ...]
     session: Session
+    looker: Looker
     executor: Executor
     address: Address
     deadline: Deadline
@@ -178,12 +181,15 @@ def load_plugins(request: Request, loaded: Loaded) -> Plugins:
 
 
 @contextmanager
-def opened(request: Request, command: str, *, writes: bool, queues: bool = True) -> Iterator[Opened]:
+def opened(
+    request: Request, command: str, *, writes: bool, queues: bool = True, after_apply: AfterApply = lambda step: None
+) -> Iterator[Opened]:
     """A run about to begin.
 
     Args:
         writes: Where nothing may last, nothing does: see Address.reached.
         queues: Whether one that writes is a replica among others, which queue before they connect.
+        after_apply: A fault point, for tests of what a step leaves if it fails at the last moment.
     """
     resolved = resolve(request, command)
     address = resolved.address
@@ -191,9 +197,7 @@ def opened(request: Request, command: str, *, writes: bool, queues: bool = True)
     tell = one_at_a_time(request.tell)
     with address.reached(writes=writes) as target:
         learn_target(request.masker, target)
-        project, entries = resolved.project, resolved.entries
-        if address.embedded is not None:
-            project, entries = _resolved_again(request, resolved, target)
+        project, entries = replace(resolved.project, target=target), resolved.entries
         limits = resolved.loaded.config.limits
         seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
         deadline = Deadline.after(seconds)
@@ -215,20 +219,13 @@ def opened(request: Request, command: str, *, writes: bool, queues: bool = True)
                 declaration=entry.declaration,
             )
 
-        executor = Executor(entries, session, make_context, force=request.force)
+        looker = Looker(entries, session, make_context, force=request.force)
+        executor = Executor(entries, session, looker, after_apply)
         try:
-            yield Opened(project, entries, session, executor, address, deadline)
+            yield Opened(project, entries, session, looker, executor, address, deadline)
         finally:
             session.close()
             session.make_way()
-
-
-def _resolved_again(request: Request, resolved: Resolved, target: Target) -> tuple[Project, tuple[Entry, ...]]:
-    """An embedded server's address is only known once it runs, and checks keep the project they were made with."""
-    project = replace(resolved.project, target=target, steps={})
-    context = _context(request, project)
-    project, entries = Resolver(resolved.loaded, resolved.plugins, context).resolve()
-    return project, _selected(request, entries, resolved.plugins)
 
 
 def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> tuple[Entry, ...]:

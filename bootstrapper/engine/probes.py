@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, Cursor, errors
 
+from bootstrapper.config.run_cache import Kept
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check, Probe
@@ -78,19 +79,39 @@ def ask(check: Check, context: RunContext) -> Answer | CheckFailedError:
         return _answer_failure(check, Probe(""), error)
 
 
-def ask_in_savepoint(check: Check, context: RunContext) -> Answer | CheckFailedError:
-    """As `ask`, for a transaction that has to live on."""
+def decided(answer: Answer | CheckFailedError) -> Answer:
+    """The answer, for somebody who needs it."""
+    if isinstance(answer, CheckFailedError):
+        raise answer
+    return answer
+
+
+def ask_condition(condition: Condition, context: RunContext, *, is_after: bool = False) -> Answer:
+    """Asks a condition in a transaction that has to live on, whatever is wrong with a question.
+
+    Args:
+        is_after: Whether its step was just applied: a check that is not asked afterwards counts as yes then.
+    """
+    asked = [check for check in condition.checks() if check.asked_after or not is_after]
+    answers = ask_probes(context.connection, asked)
+
+    def answer(check: Check) -> Answer:
+        if check not in asked:
+            return Answer.yes()
+        return decided(answers[id(check)] if id(check) in answers else _ask_in_savepoint(check, context))
+
+    return condition.evaluate(answer)
+
+
+def _ask_in_savepoint(check: Check, context: RunContext) -> Answer | CheckFailedError:
     context.connection.execute("SAVEPOINT question")
     answer = ask(check, context)
     context.connection.execute("ROLLBACK TO SAVEPOINT question")
     return answer
 
 
-def decided(answer: Answer | CheckFailedError) -> Answer:
-    """The answer, for somebody who needs it."""
-    if isinstance(answer, CheckFailedError):
-        raise answer
-    return answer
+_FIXTURE_ANSWERS = Kept[str, Answer]()
+"""The answer to the `when` of each fixture, by the fixture's name."""
 
 
 @dataclass(frozen=True)
@@ -101,20 +122,10 @@ class FixtureCondition:
     condition: Condition
 
     def __call__(self, context: RunContext) -> Answer:
-        key = f"when of fixture {self.fixture}"
-        if key not in context.scratch:
-            context.scratch[key] = self._ask(context)
-        answer = context.scratch[key]
-        assert isinstance(answer, Answer)
-        return answer
-
-    def _ask(self, context: RunContext) -> Answer:
-        answers = ask_probes(context.connection, self.condition.checks())
-
-        def answer(check: Check) -> Answer:
-            return decided(answers[id(check)] if id(check) in answers else ask_in_savepoint(check, context))
-
-        return self.condition.evaluate(answer)
+        known = context.turn.of(_FIXTURE_ANSWERS)
+        if self.fixture not in known:
+            known[self.fixture] = ask_condition(self.condition, context)
+        return known[self.fixture]
 
 
 def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer | CheckFailedError:

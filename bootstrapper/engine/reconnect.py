@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.executor import Executor
+from bootstrapper.engine.run import Executor
 from bootstrapper.errors import (
     BootstrapperError,
     CommitUnknownError,

@@ -866,7 +866,7 @@ def test_an_attempt_that_was_rolled_back_leaves_nothing_in_the_steps_scratch(pro
         project,
         apply="import psycopg\n"
         "        from pathlib import Path\n"
-        "        scratch, first = context._run.scratch, 'seen' not in context.scratch\n"
+        "        scratch, first = context._run.scratch, 'seen' not in context._run.scratch\n"
         "        scratch['seen'] = True\n"
         "        tries = Path(context.path('tries'))\n"
         "        tries.write_text((tries.read_text() if tries.exists() else '') + str(first)[0])\n"

@@ -63,7 +63,7 @@ class RevisionCheck(Check):
     def _declared(self, settings: MigrationSettings, context: RunContext | None = None) -> Declared:
         return read_declared(
             settings.model_copy(update={"target": self.argument}),
-            self.project,
+            context.project if context else self.project,
             deadline=context.deadline if context else Deadline.never(),
             report=context.report if context else lambda line: None,
             source=self.source,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from bootstrapper.config.run_cache import Kept
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.value import Value
+
+_NOW = Kept[str, str]()
 
 
 class Now(Value):
@@ -22,4 +25,4 @@ class Now(Value):
     def resolve(self, context: Context, argument: Any) -> object:
         run = run_of(context)
         self.check(argument)
-        return run.scratch.setdefault(self.key, datetime.now(UTC).isoformat())
+        return run.turn.of(_NOW).setdefault(self.key, datetime.now(UTC).isoformat())

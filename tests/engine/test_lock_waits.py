@@ -12,14 +12,14 @@ from psycopg import sql
 
 from bootstrapper.api import run
 from bootstrapper.cli import failures
-from bootstrapper.engine import executor
+from bootstrapper.engine import turn
 from bootstrapper.errors import BlockedError, ExitCode, MigrationError
 from bootstrapper.events import StepBlocked
 from bootstrapper.fixtures.pull.pulling import Wanted
 from bootstrapper.masking import Masker
 from bootstrapper.plans import State
 from bootstrapper.postgres.connection import session
-from bootstrapper.postgres.lock import hold
+from bootstrapper.postgres.lock import transactions
 from tests.peers import eventually
 from tests.projects import TrialProject
 from tests.waiting import at_most
@@ -170,8 +170,8 @@ def test_status_tells_of_what_is_not_locked(users: TrialProject) -> None:
 def test_a_step_that_never_gets_its_lock_names_the_session_in_the_way(
     users: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hold, "FENCE_LOCK_TIMEOUT", "3s")
-    monkeypatch.setattr(executor, "_RETRY_PAUSES", (0.1,))
+    monkeypatch.setattr(transactions, "FENCE_LOCK_TIMEOUT", "3s")
+    monkeypatch.setattr(turn, "_RETRY_PAUSES", (0.1,))
     users.write(ONE_STATEMENT)
     with held(users, "ACCESS SHARE") as pid, pytest.raises(BlockedError) as caught:
         users.apply()

@@ -1,0 +1,157 @@
+"""Looks at the steps in READ ONLY transactions: before the lock, at a step's turn, and for those who only ask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from bootstrapper.engine import lock_waits
+from bootstrapper.engine.lock_waits import LockWatch
+from bootstrapper.engine.planner import MakeContext, Planner, explain, runs_always
+from bootstrapper.engine.resolver import Entry
+from bootstrapper.errors import (
+    BlockedError,
+    BootstrapperError,
+    FixtureError,
+    NotConvergedError,
+    UnreachableError,
+)
+from bootstrapper.plans import Change, Deferred, PlannedStep, State
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import ShowsSql
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.settings import lent
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.lock.lock import Hold
+
+_SHORT_LOOK_SECONDS = 3.0
+
+
+class Looker:
+    """Looks at the database for one run; sees through the hold while there is one.
+
+    Attributes:
+        hold: The lock that is held; set and taken away by the executor.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], session: Session, make_context: MakeContext, *, force: bool = False
+    ) -> None:
+        self._entries = tuple(entries)
+        self._session = session
+        self._make_context = make_context
+        self._force = force
+        self.hold: Hold | None = None
+
+    def look(self, *, for_reader: bool = False, sql: bool = False) -> tuple[PlannedStep, ...]:
+        """The steps as they stand now, in one READ ONLY transaction.
+
+        Args:
+            for_reader: Whether the findings are wanted as well.
+            sql: Whether changes are to show their statements, which may run code of the project.
+        """
+        if not self._entries:
+            return ()
+        with self.looking() as (planner, _):
+            planned = planner.plan()
+            if not for_reader:
+                return planned
+            pairs = zip(self._entries, planned, strict=True)
+            return tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
+
+    def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
+        """As `look` for a reader, with the errors of steps that can not be looked at."""
+        if not self._entries:
+            return (), []
+        with self.looking(lock_timeout_seconds=_SHORT_LOOK_SECONDS) as (planner, watch):
+            planned, errors = planner.plan_what_can_be()
+            found = []
+            for entry, step in zip(self._entries, planned, strict=True):
+                try:
+                    is_known = step.state is not State.UNKNOWN
+                    found.append(self._reviewed(entry, step, planner.context(entry), sql=False) if is_known else step)
+                except UnreachableError:
+                    raise
+                except BootstrapperError as error:
+                    errors.append(error)
+                    found.append(step)
+                    planner.look_on(planner.context(entry))
+            context = self.context(self._entries[0])
+            told = [lock_waits.judged(error, planner.at, watch, context.deadline) for error in errors]
+            return tuple(found), told
+
+    @staticmethod
+    def _reviewed(entry: Entry, planned: PlannedStep, context: RunContext, *, sql: bool) -> PlannedStep:
+        if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:
+            return planned
+        items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
+        try:
+            with lent(context.connection) if entry.unit.borrows_session else nullcontext():
+                if sql and items and isinstance(entry.unit, ShowsSql):
+                    items = entry.unit.with_sql(Context(context), items)
+                findings = tuple(entry.unit.findings(Context(context), items))
+        except Exception as error:
+            failure = explain(entry, context, error)
+            if failure is error:
+                raise
+            raise failure from error
+        changes = tuple(item for item in items if isinstance(item, Change))
+        deferred = tuple(item for item in items if isinstance(item, Deferred))
+        return replace(planned, changes=changes, deferred=deferred, findings=findings)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[psycopg.Connection[Any]]:
+        """A READ ONLY transaction for the look of a command that is no step; what keeps it is told."""
+        with self._session.read_only() as connection:
+            is_watched = bool(self._entries)
+            with lock_waits.told(self.context(self._entries[0]), lambda: name) if is_watched else nullcontext():
+                yield connection
+
+    def any_pending(self, entries: Sequence[Entry]) -> bool:
+        """What the holder is at, which may be between two states or locked, is looked at again under the lock."""
+        try:
+            with self.looking() as (planner, _):
+                return any(planner.plan_entry(entry.name).has_changes for entry in entries)
+        except (NotConvergedError, BlockedError):
+            return True
+        except FixtureError as error:
+            if not error.may_come:
+                raise
+            return True
+
+    @contextmanager
+    def looking(
+        self, make_context: MakeContext | None = None, *, lock_timeout_seconds: float | None = None
+    ) -> Iterator[tuple[Planner, LockWatch]]:
+        """A planner inside a READ ONLY transaction, and what sees who keeps it."""
+        hold = self.hold
+        reading = hold.read_only() if hold else self._session.read_only(lock_timeout_seconds=lock_timeout_seconds)
+        with reading:
+            planner = self._planner(make_context or self.context)
+            with lock_waits.told(self.context(self._entries[0]), lambda: planner.at) as watch:
+                yield planner, watch
+
+    def _planner(self, make_context: MakeContext) -> Planner:
+        return Planner(self._entries, make_context, force=self._force, served=self._served())
+
+    def _served(self) -> Collection[str]:
+        """What runs of the same configuration have done that took the lock after this one began. Inside a look."""
+        if not any(runs_always(entry.check) for entry in self._entries):
+            return ()
+        project = self._make_context(self._entries[0]).project
+        connection = self._session.connection
+        try:
+            with connection.transaction():
+                done = ledger.steps_done_since(connection, project.ledger, self._session.began_at, project.inputs)
+        except ledger.UNREADABLE:
+            return ()
+        return {entry.name for entry in self._entries if (entry.name, entry.unit.uses) in done}
+
+    def context(self, entry: Entry) -> RunContext:
+        return replace(self._make_context(entry), hold=self.hold)

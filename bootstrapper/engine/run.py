@@ -1,0 +1,167 @@
+"""Makes the changes: goes through gates, scopes and steps in the file's order.
+
+Nothing is done on the strength of an earlier look. Each step is looked at again at its turn, under the lock; its check
+is asked once more after it was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+
+from bootstrapper.engine import identity
+from bootstrapper.engine.look import Looker
+from bootstrapper.engine.resolver import Entry
+from bootstrapper.engine.turn import AfterApply, TurnTaker, told
+from bootstrapper.errors import (
+    BootstrapperError,
+    RunInterrupted,
+    UnreachableError,
+    UsageError,
+)
+from bootstrapper.plans import PlannedStep
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.lock.lock import Hold
+
+
+class Executor:
+    """One run under the lock."""
+
+    def __init__(self, entries: Sequence[Entry], session: Session, looker: Looker, after_apply: AfterApply) -> None:
+        self._entries = tuple(entries)
+        self._session = session
+        self._looker = looker
+        self._turns = TurnTaker(entries, looker, after_apply)
+        self._came_back = False
+
+    @property
+    def applied(self) -> list[PlannedStep]:
+        """The steps that changed something until now."""
+        return self._turns.applied
+
+    @property
+    def hold(self) -> Hold | None:
+        """The lock that is held, or was held last."""
+        return self._looker.hold
+
+    def open_gates(self) -> None:
+        """Opens every gate of the file, in order."""
+        for entry in self._entries:
+            if isinstance(entry.unit, Gate):
+                entry.unit.open(Context(self._looker.context(entry)))
+
+    def keep_to(self, shown: Sequence[PlannedStep]) -> None:
+        """Binds the run to a plan: only what the plan showed is deleted, or undone of the run's own changes."""
+        self._turns.shown = {step.name: step for step in shown}
+
+    def apply(self) -> None:
+        """Goes through everything behind the gates. Raises the error of the first step that fails."""
+        self._go_through(self._entries)
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[RunContext]:
+        """Holds the lock around the work of a command that is no step; how it ends is noted as for any run.
+
+        Work that handed the hold over has noted that itself. Raises UsageError where the file has no lock.
+        """
+        entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
+        if entry is None or not isinstance(entry.unit, Scope):
+            raise UsageError(f"{name} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")
+        manager = entry.unit.enter(Context(self._looker.context(entry)), lambda: True)
+        assert manager is not None  # something is always to be done
+        with manager as hold:
+            self._looker.hold = hold
+            try:
+                yield replace(self._looker.context(entry), step=name, options=None)
+            except BaseException as error:
+                if not hold.is_handed_over:
+                    self._finish(hold, error)
+                raise
+            if not hold.is_handed_over:
+                self._finish(hold, None)
+
+    @property
+    def may_begin_again(self) -> bool:
+        """Whether the step that was at work may be begun again although nobody knows how far it got."""
+        return self._turns.at_work is None or self._turns.at_work.repeatable
+
+    def come_back(self) -> None:
+        """Connects again after the connection was lost; raises FencedOffError where the lock was broken meanwhile."""
+        self._session.close()
+        self.open_gates()
+        self.require_not_broken()
+        self._looker.hold = None
+        self._turns.at_work = None
+        self._came_back = True
+
+    def require_not_broken(self) -> None:
+        """Raises FencedOffError where somebody broke the lock of this run."""
+        if self.hold is not None:
+            self.hold.require_not_broken()
+
+    def _go_through(self, entries: Sequence[Entry]) -> None:
+        for position, entry in enumerate(entries):
+            if isinstance(entry.unit, Scope):
+                self._enter(entry, entry.unit, entries[position + 1 :])
+                return
+            if isinstance(entry.unit, Step):
+                self._turns.take(entry, entry.unit)
+
+    def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
+        manager = scope.enter(Context(self._looker.context(entry)), lambda: self._looker.any_pending(later))
+        if manager is None:
+            return
+        with manager as hold:
+            self._looker.hold = hold
+            try:
+                identity.require_not_restored(self._session, self._looker.context(entry).project)
+                self._go_through(later)
+            except BaseException as error:
+                self._finish(hold, error)
+                raise
+            if self.applied or self._came_back or not self._forget(hold):
+                self._finish(hold, None)
+
+    def _forget(self, hold: Hold) -> bool:
+        """Leaves no run behind where another one had done all just before this one took the lock."""
+        try:
+            with hold.transaction() as connection:
+                is_forgotten = ledger.forget_run(connection, hold.fence.ledger, hold.fence.run_id)
+        except psycopg.Error:
+            return False
+        if is_forgotten:
+            self._looker.hold = None
+        return is_forgotten
+
+    def _finish(self, hold: Hold, error: BaseException | None) -> None:
+        """Writes the run's end where that is still possible; a run without an end says as much by itself."""
+        masker = self._looker.context(self._entries[0]).masker
+        interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)
+        outcome = "done" if error is None else "interrupted" if interrupted else "failed"
+        text = told(error, masker) if error is not None else None
+        try:
+            self._note_end(hold, outcome, text)
+        except psycopg.Error as lost:
+            if error is None:
+                where = self._session.target.where
+                raise UnreachableError(where, "the connection was lost when all was done, at noting that") from lost
+        except BootstrapperError:
+            if error is None:
+                raise
+
+    def _note_end(self, hold: Hold, outcome: str, text: str | None) -> None:
+        """Some databases know few letters, and none a NUL."""
+        storable = text.replace("\0", "").encode(errors="backslashreplace").decode() if text else None
+        try:
+            with hold.transaction() as connection:
+                ledger.finish_run(connection, hold.fence.ledger, hold.fence.run_id, outcome, storable)
+        except psycopg.errors.UntranslatableCharacter:
+            self._note_end(hold, outcome, ascii(storable))

@@ -1,0 +1,291 @@
+"""Takes steps at their turn, under the lock: looks again, makes exactly the changes that it found, asks once more."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg
+
+from bootstrapper.config.document.required import messages
+from bootstrapper.deadline import GIVE_LONGER
+from bootstrapper.engine import lock_waits
+from bootstrapper.engine.dependence import require_planned
+from bootstrapper.engine.lock_waits import LockWatch
+from bootstrapper.engine.look import Looker
+from bootstrapper.engine.planner import explain
+from bootstrapper.engine.probes import ask_condition
+from bootstrapper.engine.resolver import Entry
+from bootstrapper.errors import (
+    BootstrapperError,
+    FencedOffError,
+    NotConvergedError,
+    StepError,
+    StepFailedError,
+    UnreachableError,
+    UnsetVariablesError,
+)
+from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
+from bootstrapper.masking import Masker
+from bootstrapper.plans import Answer, Change, Deferred, PlannedStep, total
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Parted, Prepared, Remarked
+from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.session import ENDING_SECONDS
+from bootstrapper.postgres.connection.settings import lent
+from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
+from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.text import error_lines, one_line
+
+_RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
+_GRACE_SECONDS = 2.0  # the server's own clock ends a statement first, and leaves the connection usable
+
+AfterApply = Callable[[str], None]
+"""The fault point of the engine: called with the name of a transactional step after its `apply`, before its commit."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One step at its turn: what it is, what it may use, and what it is about to change."""
+
+    entry: Entry
+    step: Step
+    context: RunContext
+    hold: Hold
+    planned: PlannedStep
+
+    @property
+    def items(self) -> tuple[Change | Deferred, ...]:
+        return (*self.planned.changes, *self.planned.deferred)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is lost by the changes, fit to be shown."""
+        lines = self.step.remarks(self.items) if isinstance(self.step, Remarked) else ()
+        return [one_line(self.context.masker.mask(line)) for line in lines]
+
+
+class TurnTaker:
+    """Applies steps, one after the other.
+
+    Attributes:
+        applied: The steps that changed something.
+        at_work: The step that is being applied.
+        shown: The steps of the plan that the run is bound to, by name.
+    """
+
+    def __init__(self, entries: Sequence[Entry], looker: Looker, after_apply: AfterApply) -> None:
+        self._entries = tuple(entries)
+        self._looker = looker
+        self._after_apply = after_apply
+        self._has_parts = False  # of which some may be committed when one fails
+        self.at_work: Step | None = None
+        self.shown: Mapping[str, PlannedStep] = {}
+        self.applied: list[PlannedStep] = []
+
+    def take(self, entry: Entry, step: Step) -> None:
+        """Looks at the step again, and applies it if it has changes."""
+        context = self._looker.context(entry)
+
+        def of_turn(other: Entry) -> RunContext:
+            return context if other is entry else self._looker.context(other)
+
+        with self._looker.looking(of_turn) as (planner, _):
+            planned = planner.at_turn(entry.name)
+        if not planned.has_changes:
+            context.emit(StepUnchanged(entry.name, planned))
+            return
+        if entry.name in self.shown:
+            require_planned(self.shown[entry.name], planned, follows_changes=self._follows_changes())
+        if planned.unset:
+            document = context.project.document
+            raise UnsetVariablesError(planned.unset, messages(document, planned.unset))
+        if self._looker.hold is None:
+            raise FencedOffError(f"step {entry.name!r} has changes and no lock was taken")
+        self._apply(Turn(entry, step, context, self._looker.hold, planned))
+
+    def _follows_changes(self) -> bool:
+        """Whether a step of this run was applied that may change what later ones find."""
+        applied = {step.name for step in self.applied}
+        units = [entry.unit for entry in self._entries if entry.name in applied]
+        return any(isinstance(unit, Step) and not unit.leaves_others_alone for unit in units)
+
+    def _apply(self, turn: Turn) -> None:
+        started = time.monotonic()
+        self.at_work = turn.step
+        turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, total(turn.planned.changes)))
+        name = turn.entry.name
+        with lock_waits.watched(turn.context, lambda: name, works_beside=not turn.step.transactional) as watch:
+            self._do_in_time(turn, watch, started)
+        self.at_work = None
+        self.applied.append(turn.planned)
+        for remark in turn.remarks:
+            turn.context.emit(Warned(remark))
+        turn.context.emit(StepApplied(name, turn.planned, time.monotonic() - started))
+
+    def _do_in_time(self, turn: Turn, watch: LockWatch, started: float) -> None:
+        try:
+            turn.hold.note_step(turn.entry.name)
+            grace = _GRACE_SECONDS if turn.step.transactional else ENDING_SECONDS
+            with cut_off(turn.hold.connection, turn.context.deadline.later(grace)):
+                self._do(turn)
+        except BaseException as error:
+            failure = lock_waits.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)
+            text = told(failure, turn.context.masker)
+            turn.context.emit(
+                StepFailed(turn.entry.name, text, time.monotonic() - started, self._is_undone(turn, failure))
+            )
+            if failure is error:
+                raise
+            raise failure from error
+
+    def _is_undone(self, turn: Turn, failure: BaseException) -> bool:
+        """Whether nothing of the step stays; nobody knows it of one whose connection was lost at COMMIT."""
+        return turn.step.transactional and not self._has_parts and isinstance(failure, StepError)
+
+    def _do(self, turn: Turn) -> None:
+        self._has_parts = False
+        if isinstance(turn.step, Prepared):
+            is_lent = turn.step.borrows_session
+            with turn.hold.lasting(turn.entry.name), turn.hold.lent_outside() if is_lent else nullcontext():
+                turn.step.prepare(Context(turn.context), turn.items)
+        if not turn.step.transactional:
+            self._apply_between_rows(turn)
+            return
+        parts = self._parts(turn)
+        if len(parts) == 1:
+            self._retry(turn, partial(self._apply_in_transaction, turn))
+        else:
+            self._has_parts = True
+            self._apply_in_parts(turn, parts)
+
+    @staticmethod
+    def _parts(turn: Turn) -> Sequence[Sequence[Change | Deferred]]:
+        if not isinstance(turn.step, Parted):
+            return [turn.items]
+        with turn.hold.read_only():  # it may have to know the tables
+            return turn.step.parts(Context(turn.context), turn.items)
+
+    def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
+        """Tries again where the server rolled back for the sake of others; without what the attempt kept."""
+        kept = dict(turn.context.scratch)
+        for pause in _RETRY_PAUSES:
+            try:
+                attempt()
+            except (psycopg.Error, BootstrapperError) as error:
+                if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
+                    raise
+                said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
+                turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, trying again"))
+                turn.context.scratch.clear()
+                turn.context.scratch.update(kept)
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
+            else:
+                return
+        attempt()
+
+    def _apply_in_parts(self, turn: Turn, parts: Sequence[Sequence[Change | Deferred]]) -> None:
+        """An intent before, each part in a transaction of its own, a result after."""
+        with turn.hold.transaction() as connection:
+            self._record(connection, turn, "intent")
+        for part in parts:
+            self._retry(turn, partial(self._apply_part, turn, part))
+        with turn.hold.transaction(turn.context.deadline) as connection:
+            self._record(connection, turn, "result")
+            self._require_converged(connection, turn)
+
+    def _apply_part(self, turn: Turn, part: Sequence[Change | Deferred]) -> None:
+        with turn.hold.transaction(turn.context.deadline):
+            self._let_apply(turn, part)
+
+    def _apply_in_transaction(self, turn: Turn) -> None:
+        with turn.hold.transaction(turn.context.deadline) as connection:
+            self._let_apply(turn, turn.items)
+            self._record(connection, turn, "result")
+            self._require_converged(connection, turn)
+
+    def _let_apply(self, turn: Turn, items: Sequence[Change | Deferred]) -> None:
+        """Inside a transaction. The project's own statements do not see our settings, nor we what becomes of them."""
+        with turn.hold.lent() if turn.step.borrows_session else nullcontext():
+            turn.step.apply(Context(turn.context), items)
+            self._after_apply(turn.entry.name)
+            turn.hold.require_transaction()
+
+    def _apply_between_rows(self, turn: Turn) -> None:
+        """An intent before, the work under a heartbeat, a result after; an intent alone means: nobody knows."""
+        with turn.hold.transaction() as connection:
+            self._record(connection, turn, "intent")
+        with (
+            turn.hold.beating(turn.entry.name),
+            turn.hold.lent_outside() if turn.step.borrows_session else nullcontext(),
+        ):
+            turn.step.apply(Context(turn.context), turn.items)
+            turn.hold.require_no_transaction()
+        with turn.hold.transaction() as connection:
+            self._record(connection, turn, "result")
+            self._require_converged(connection, turn)
+
+    def _record(self, connection: psycopg.Connection[object], turn: Turn, kind: str) -> None:
+        fence = turn.hold.fence
+        ledger.record_step(
+            connection,
+            fence.ledger,
+            run_id=fence.run_id,
+            step=turn.entry.name,
+            uses=turn.step.uses,
+            kind=kind,
+            changes=turn.planned.changes,
+            marks=turn.entry.marks if kind == "result" else (),
+            remarks=turn.remarks if kind == "result" else (),
+        )
+
+    def _require_converged(self, connection: psycopg.Connection[object], turn: Turn) -> None:
+        """Asks the declared check again, or lets the step compare again; both inside a read-only window."""
+        connection.execute("SAVEPOINT read_only_window")
+        connection.execute("SET LOCAL transaction_read_only = on")
+        if turn.entry.check is not None:
+            name, answer = f"check {turn.entry.check}", ask_condition(turn.entry.check, turn.context, is_after=True)
+        else:
+            with lent(connection) if turn.step.borrows_session else nullcontext():
+                left = turn.step.changes(Context(turn.context))
+            name = "its own comparison"
+            changes = f"{len(left)} change{'' if len(left) == 1 else 's'}"
+            answer = Answer.no(f"{changes} still to make") if left else Answer.yes()
+        connection.execute("ROLLBACK TO SAVEPOINT read_only_window")
+        if not answer.is_yes:
+            reason = f"{answer.verdict}: {answer.reason}"
+            raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)
+
+
+def _judge(turn: Turn, error: BaseException) -> BaseException:
+    """The error as ours; what the deadline cut off is told as that."""
+    failure = explain(turn.entry, turn.context, error)
+    is_cut = isinstance(failure, UnreachableError) or getattr(failure, "sqlstate", None) == QUERY_CANCELED
+    if is_cut and turn.context.deadline.has_passed:
+        return StepFailedError(
+            f"step {turn.entry.name!r} was not done within its time",
+            hint=GIVE_LONGER,
+            source=turn.entry.source,
+        )
+    return failure
+
+
+def _short(turn: Turn, error: BaseException) -> str:
+    """In one line, without the place."""
+    failure = explain(turn.entry, turn.context, error)
+    said = failure.headline if isinstance(failure, BootstrapperError) else str(failure)
+    return one_line(turn.context.masker.mask(said))
+
+
+def told(error: BaseException, masker: Masker) -> str:
+    """As it is shown, and so noted."""
+    if isinstance(error, BootstrapperError):
+        return "\n".join(error_lines(error, masker.mask))
+    return one_line(masker.quote(str(error)))
