@@ -1,4 +1,4 @@
-"""`wait`: waits until the database takes connections."""
+"""`wait`: waits until the database accepts connections."""
 
 from __future__ import annotations
 
