@@ -188,7 +188,7 @@ class _Reading:
             if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
                 if not name.endswith(OPTIONAL):  # a developer's own file, which a fresh clone does not have
                     hint = f"Write the file, or {name}{OPTIONAL} for one that may be missing."
-                    self.problems.append(Problem(f"there is no file {path}", self.document.source(place), hint))
+                    self.problems.append(Problem(f"file {path} does not exist", self.document.source(place), hint))
                 continue
             self.files.append(path)
             try:

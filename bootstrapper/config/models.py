@@ -19,7 +19,7 @@ _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"
 
 def _name(value: str) -> str:
     if re.fullmatch(_NAME, value) is None:
-        raise ValueError("a name is made of up to 63 letters, digits, blanks and _ . : -")
+        raise ValueError("not a valid name: use up to 63 letters, digits, blanks and _ . : -")
     return value
 
 
@@ -45,7 +45,7 @@ def _condition(value: object) -> object:
 
 def _schema_name(value: str) -> str:
     if len(value.encode()) > 63 or value.lower().startswith("pg_") or not value.isprintable() or "%" in value:
-        raise ValueError("is no name that PostgreSQL takes for a schema")
+        raise ValueError("not a valid schema name")
     return value
 
 
@@ -240,7 +240,7 @@ class Config(Section):
         description="Folders with single-file plugins, and names of installed plugin distributions.",
     )
     environments: dict[str, EnvironmentConfig] = Field(
-        default_factory=dict, description="Environments by name. If there are any, one has to be chosen with -e."
+        default_factory=dict, description="Environments by name. If there are any, one must be chosen with -e."
     )
     steps: list[StepConfig] = Field(min_length=1, description="The steps, in the order of the run.")
     fixtures: dict[str, FixtureConfig] = Field(default_factory=dict, description="Fixtures by name: the declared rows.")

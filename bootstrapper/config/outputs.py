@@ -49,9 +49,9 @@ def require_writable(
     if kind is not None:
         raise _cannot(path, f"it is {kind}", hint="Name a regular file.")
     if any(_is_same(found, each) for each in inputs):
-        raise UsageError(f"{path} would be overwritten, and is read by this command", hint="Name another file.")
+        raise UsageError(f"{path} is an input of this command and would be overwritten", hint="Name another file.")
     if found.st_size and not overwrite and not is_ours(path):
-        raise UsageError(f"{path} exists already", hint="Name another file, or pass --overwrite.")
+        raise UsageError(f"{path} already exists", hint="Name another file, or pass --overwrite.")
     if not os.access(path, os.W_OK):
         raise _cannot(path, "permission denied")
 
@@ -63,9 +63,9 @@ def _require_folder(path: Path, *, makes_folder: bool) -> None:
     except OSError as error:
         raise _cannot(path, error.strerror or str(error)) from error
     if is_there and not os.access(folder, os.W_OK | os.X_OK):
-        raise _cannot(path, f"no file can be made in {shown(folder)}")
+        raise _cannot(path, f"cannot create a file in {shown(folder)}")
     if not is_there and not makes_folder:
-        raise _cannot(path, f"there is no folder {shown(folder)}", hint="Make the folder first.")
+        raise _cannot(path, f"folder {shown(folder)} does not exist", hint="Make the folder first.")
 
 
 def _is_same(found: os.stat_result, path: Path) -> bool:

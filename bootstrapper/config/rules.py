@@ -36,8 +36,8 @@ def _database(database: Any, document: Document) -> Iterator[Problem]:
     parts = [key for key in keys if key not in ("url", "direct_url")]
     if "url" in keys and parts:
         source = document.key_source(("database", parts[0]))
-        hint = "Keep one of the two; an overlay takes a key away with null."
-        yield Problem(f"database has a url and {', '.join(parts)} beside it", source, hint)
+        hint = "Keep one of the two; an overlay removes a key with null."
+        yield Problem(f"database has both url and {', '.join(parts)}", source, hint)
     if "url" not in keys and not {"host", "hostaddr", "dbname", "service"} & set(parts):
         yield Problem("database needs url, or host and dbname", document.key_source(("database",)))
 
@@ -53,7 +53,7 @@ def _names(steps: Any, document: Document) -> Iterator[Problem]:
         source = document.source(("steps", number, key))
         if name in first:
             hint = "Give it a name of its own with name:."
-            yield Problem(f"a second step is named {show_key(name)}; first at {first[name]}", source, hint)
+            yield Problem(f"duplicate step name {show_key(name)}; first at {first[name]}", source, hint)
         first.setdefault(name, source)
 
 
@@ -63,7 +63,7 @@ def _fixture(fixture: dict[str, Any], document: Document, place: Place) -> Itera
     if rows is None and file is None:
         yield Problem(f"{shown} needs rows, or a file of rows", document.key_source(place))
     if rows is not None and file is not None:
-        hint = "Keep one of the two; an overlay takes a key away with null."
+        hint = "Keep one of the two; an overlay removes a key with null."
         yield Problem(f"{shown} has both rows and a file", document.key_source((*place, "file")), hint)
     yield from _about_csv(fixture, document, place)
     key = fixture.get("key")
@@ -82,8 +82,8 @@ def _reach(fixture: dict[str, Any], document: Document, place: Place) -> Iterato
         hint = "Say which rows it may delete; where: all for the whole table."
         yield Problem(f"{shown}: mode sync needs where", document.source((*place, "mode")), hint)
     if mode in ("create", "update") and where is not None:
-        message = f"{shown}: where says which rows mode sync may delete, and mode {mode} deletes none"
-        hint = "Leave it out, or say mode: sync; an overlay takes a key away with null."
+        message = f"{shown}: where is for mode sync; mode {mode} deletes no rows"
+        hint = "Leave it out, or say mode: sync; an overlay removes a key with null."
         yield Problem(message, document.key_source((*place, "where")), hint)
 
 
@@ -94,7 +94,7 @@ def _about_csv(fixture: dict[str, Any], document: Document, place: Place) -> Ite
         return
     for key in ("columns", "null", "delimiter"):
         if fixture.get(key) is not None:
-            message = f"{validation.show_place((*place, key))} is for rows in a CSV file"
+            message = f"{validation.show_place((*place, key))} applies only to rows in a CSV file"
             yield Problem(message, document.key_source((*place, key)), "Leave it out.")
 
 

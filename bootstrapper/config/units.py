@@ -27,7 +27,7 @@ def parse_duration(text: object, longest_days: int = LONGEST_DAYS) -> float:
         raise ValueError(f"{_cut(text)} is not a time; write it as 250ms, 5s, 5m, 1h or 7d")
     seconds = float(match[1]) * _SECONDS[match[2]]
     if seconds > longest_days * _SECONDS["d"]:
-        raise ValueError(f"{_cut(text)} is too long a time; the longest is {longest_days}d")
+        raise ValueError(f"{_cut(text)} is too long; the maximum is {longest_days}d")
     return seconds
 
 

@@ -125,7 +125,7 @@ def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialPr
         ("{$password: {value: '${PW}', scheme: rot13}}", "$password: there is no scheme 'rot13'; known are"),
         (f"{{$password: {{value: {'s3cr3t-' * 11}, scheme: bcrypt}}}}", "$password: bcrypt takes at most 72 bytes"),
         ("[{$password: 5}]", "$password takes a text, or"),
-        ("{$sql: 'a) + (b'}", "$sql: the expression closes a bracket that it did not open"),
+        ("{$sql: 'a) + (b'}", "$sql: the expression closes a bracket that was not opened"),
         ("{$now: 5}", "$now takes no argument"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_condition_that_leaves_its_brackets_is_told_with_its_place(project: Tr
         STEPS.replace("uses: seed", f"uses: seed\n    check: {{rows: {{table: words, where: '{where}'}}}}")
         + f"fixtures:\n  words:\n    key: [word]\n    mode: sync\n    where: '{where}'\n    rows: [{{word: a}}]\n"
     )
-    message = "closes a bracket that it did not open"
+    message = "closes a bracket that was not opened"
     assert [found for _, found in problems(project)] == [
         f"steps[1].check.rows.where: {message}; it has to be one SQL condition",
         f"where {message}",
@@ -295,8 +295,8 @@ def test_an_unknown_key_is_one_without_a_value_too(project: TrialProject, text: 
 def test_a_wrong_part_of_the_address_has_its_own_place(project: TrialProject) -> None:
     project.write("version: 1\ndatabase:\n  host: h\n  port: text\n  sslmode: 5\nsteps: [{uses: lock}]\n")
     assert problems(project) == [
-        (4, "the port has to be a number from 1 to 65535"),
-        (5, "sslmode has to be one of: disable, allow, prefer, require, verify-ca, verify-full"),
+        (4, "the port must be a number from 1 to 65535"),
+        (5, "sslmode must be one of: disable, allow, prefer, require, verify-ca, verify-full"),
     ]
 
 
@@ -318,9 +318,9 @@ def test_a_text_may_stand_for_a_number_or_an_answer(project: TrialProject, step:
             "{uses: backup, with: {compress: [5]}}",
             "compress: expected a whole number or text, found a list",
         ),
-        ("{uses: backup, with: {compress: -1}}", "compress: has to be at least 0"),
+        ("{uses: backup, with: {compress: -1}}", "compress: must be at least 0"),
         ("{uses: migrate, with: {target: []}}", "target: needs 1 at least"),
-        ("{uses: migrate, with: {adopt: ''}}", "adopt: may not be empty"),
+        ("{uses: migrate, with: {adopt: ''}}", "adopt: must not be empty"),
     ],
 )
 def test_what_a_choice_of_types_refuses_is_one_sentence(project: TrialProject, step: str, message: str) -> None:

@@ -20,9 +20,9 @@ from tests.cli.project import BOOTSTRAP, Project
         (["plan", "--timeout", "5"], "'5' is not a time; write it as"),
         (
             ["plan", "--timeout", "99999999999999999999h"],
-            "is too long a time; the longest is 24d",
+            "is too long; the maximum is 24d",
         ),
-        (["plan", "--timeout", "25d"], "'25d' is too long a time"),
+        (["plan", "--timeout", "25d"], "'25d' is too long"),
         (["plan", "--timeout", "५s"], "'५s' is not a time; write it as"),
         (["plan", "surplus"], "unexpected extra argument"),
         (["dev", "strat"], "unknown command 'strat'\nhint: Did you mean 'start'?"),
@@ -51,7 +51,10 @@ from tests.cli.project import BOOTSTRAP, Project
         (["restore", "--latest", "--no-manifest"], "--latest cannot be combined with --no-manifest"),
         (["restore", "a.dump", "--in-place", "--jobs", "2"], "--in-place cannot be combined with --jobs"),
         (["pull", "notes", "--inline", "5"], "--inline requires --into"),
-        (["apply", "--report", "bootstrap.yaml"], "bootstrap.yaml would be overwritten, and is read by this command"),
+        (
+            ["apply", "--report", "bootstrap.yaml"],
+            "bootstrap.yaml is an input of this command and would be overwritten",
+        ),
     ],
 )
 def test_wrong_usage_exits_with_2_and_without_traceback(offline: Project, arguments: list[str], said: str) -> None:

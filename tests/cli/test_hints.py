@@ -139,7 +139,7 @@ def test_the_hint_for_exhausted_connections_is_not_to_start_the_server(project: 
         finally:
             admin.execute("DROP ROLE without_any")
     assert said.returncode == 5, said.stderr
-    assert ("all connections are taken" in said.stderr, "SQLSTATE 53300" in said.stderr) == (True, True)
+    assert ("too many connections" in said.stderr, "SQLSTATE 53300" in said.stderr) == (True, True)
     assert hint_of(said.stderr).startswith("Close connections that are not in use, or let the role and the server have")
 
 

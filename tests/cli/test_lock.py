@@ -196,4 +196,4 @@ def test_a_role_added_to_grant_to_can_read_the_ledger_after_the_next_run(reader:
     assert reader.run("lock", "show").stdout == "free\n"
     refused = reader.run("lock", "break", "01a207f113ab")
     assert refused.returncode == 6
-    assert f"role {role} may read the ledger, and not break the lock" in refused.stderr
+    assert f"role {role} may read the ledger, but not break the lock" in refused.stderr

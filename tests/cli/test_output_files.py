@@ -129,7 +129,7 @@ def test_a_backup_does_not_replace_a_file_of_another_kind(project: Project) -> N
         for dry_run in ([], ["--dry-run"]):
             run = project.run("backup", name, *dry_run)
             assert run.returncode == 2, (name, run.stderr)
-            assert ("too long" if len(name) > 200 else "exists already") in run.stderr
+            assert ("too long" if len(name) > 200 else "already exists") in run.stderr
             assert len(run.stderr) < 2000
     assert {path.name: identity(path) for path in folder.iterdir()} == before
     assert ledger_of(project) == (None,)

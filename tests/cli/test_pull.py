@@ -85,7 +85,7 @@ def test_an_existing_file_is_overwritten_only_with_the_option(live: Project) -> 
     file.write_text("mine")
     refused = live.run("pull", "tenants", "-o", "made/tenants.yaml")
     assert refused.returncode == 2
-    assert "error: made/tenants.yaml exists already" in refused.stderr
+    assert "error: made/tenants.yaml already exists" in refused.stderr
     assert file.read_text() == "mine"
     assert live.run("pull", "tenants", "-o", "made/tenants.yaml", "--overwrite").returncode == 0
     assert file.read_text().startswith("fixtures:\n")

@@ -200,7 +200,7 @@ def test_a_password_that_is_a_common_word_is_not_masked_in_a_message(project: Pr
     url = project.url.replace("correct%20horse", "wrong")
     done = project.run("plan", DATABASE_URL=url)
     assert done.returncode == 6
-    assert "the user name or the password is wrong" in done.stderr
+    assert "wrong user name or password" in done.stderr
     assert "***" not in done.stderr
 
 

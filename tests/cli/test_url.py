@@ -99,7 +99,7 @@ def test_an_escaped_placeholder_and_a_value_are_not_replaced(project: Project) -
     [
         (
             '{uses: command, with: {run: [echo, "${run.url}"]}, check: never}',
-            "run.url is only known under `env` of a step",
+            "run.url is available only under `env` of a step",
         ),
         ("{uses: sql, with: {statement: \"SELECT '${run.url}'\"}, check: never}", "run.url is only known"),
         ('{uses: command, with: {run: a, env: {A: "${run.host}"}}, check: never}', "followed by no variable name"),

@@ -157,12 +157,12 @@ def test_late_parts_need_no_variable_and_early_ones_do(folder: Path) -> None:
 
 def test_names_that_variables_make_the_same_are_a_problem(folder: Path) -> None:
     content = MINIMAL.replace("[{uses: wait}]", "[{uses: wait}, {uses: a, name: '${N}'}]")
-    assert problem(content, N="wait") == 'a.yaml:3:39: a second step is named "wait"; first at a.yaml:3:16'
+    assert problem(content, N="wait") == 'a.yaml:3:39: duplicate step name "wait"; first at a.yaml:3:16'
 
 
 def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path) -> None:
     content = MINIMAL + "fixtures: {t: {key: [a], rows: [{a: '${1}', b: {$literal: '${'}}]}}"
-    assert problem(content).startswith("a.yaml:4:37: a ${ that is followed by no variable name")
+    assert problem(content).startswith("a.yaml:4:37: a ${ without a variable name after it")
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
         ("ledger: {shema: x}", '4:10: unknown key "shema" under ledger; did you mean "schema"?'),
         ("ledger: {zzz: x}", '4:10: unknown key "zzz" under ledger'),
         ("limits: {timeout: 5}", "4:19: limits.timeout: this is not a time; write it as 250ms, 5s, 5m, 1h or 7d"),
-        ("limits: {timeout: 25d}", "4:19: limits.timeout: this is too long a time; the longest is 24d"),
+        ("limits: {timeout: 25d}", "4:19: limits.timeout: this is too long; the maximum is 24d"),
         ("ledger: {schema: 5}", "4:18: ledger.schema: expected text, found a number"),
-        ("ledger: {schema: pg_x}", "4:18: ledger.schema: is no name that PostgreSQL takes for a schema"),
+        ("ledger: {schema: pg_x}", "4:18: ledger.schema: not a valid schema name"),
         ("ledger: [x]", "4:9: ledger: expected a mapping, found a list"),
         ("ledger: {grant_to: x}", "4:20: ledger.grant_to: expected a list, found text"),
         ("plugins: {a: b}", "4:10: plugins: expected a list, found a mapping"),
@@ -182,7 +182,7 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
         ("fixtures: []", "4:11: fixtures: expected a mapping, found a list"),
         ("fixtures: {t: }", "4:15: fixtures.t: expected a mapping, found nothing"),
         ("fixtures: {t: {rows: []}}", '4:15: "key" is missing under fixtures.t'),
-        ("fixtures: {t: {key: [], rows: []}}", "4:21: fixtures.t.key: needs 1 at least"),
+        ("fixtures: {t: {key: [], rows: []}}", "4:21: fixtures.t.key: needs at least 1"),
         ("fixtures: {t: {key: [a]}}", "4:12: fixtures.t needs rows, or a file of rows"),
         ("fixtures: {t: {key: [a], rows: [], file: b}}", "4:36: fixtures.t has both rows and a file"),
         ("fixtures: {t: {key: [a], rows: 5}}", "4:32: fixtures.t.rows: expected rows, found a number"),
@@ -191,15 +191,15 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
         ("fixtures: {t: {key: [a], rows: [], mode: sync}}", "4:42: fixtures.t: mode sync needs where"),
         (
             "fixtures: {t: {key: [a], rows: [], where: all}}",
-            "4:36: fixtures.t: where says which rows mode sync may delete, and mode create deletes none",
+            "4:36: fixtures.t: where is for mode sync; mode create deletes no rows",
         ),
         (
             "fixtures: {t: {key: [a], rows: [], mode: update, where: a = 1}}",
-            "4:50: fixtures.t: where says which rows mode sync may delete, and mode update deletes none",
+            "4:50: fixtures.t: where is for mode sync; mode update deletes no rows",
         ),
         (
             "fixtures: {t: {key: [a], rows: [], mode: x}}",
-            "4:42: fixtures.t.mode: has to be 'create', 'update' or 'sync'",
+            "4:42: fixtures.t.mode: must be 'create', 'update' or 'sync'",
         ),
         (
             "fixtures: {t: {key: [a], rows: [], modus: x}}",
@@ -207,9 +207,9 @@ def test_a_malformed_expression_is_found_even_where_it_is_read_late(folder: Path
         ),
         (
             "fixtures: {t: {key: [a], file: b.csv, delimiter: ab}}",
-            "4:50: fixtures.t.delimiter: takes 1 characters at most",
+            "4:50: fixtures.t.delimiter: takes at most 1 characters",
         ),
-        ("name: '-x'", "4:7: name: a name is made of"),
+        ("name: '-x'", "4:7: name: not a valid name"),
     ],
 )
 def test_each_problem_is_a_sentence_with_its_place(folder: Path, content: str, message: str) -> None:
@@ -219,7 +219,7 @@ def test_each_problem_is_a_sentence_with_its_place(folder: Path, content: str, m
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ("[]", "3:8: steps: needs 1 at least"),
+        ("[]", "3:8: steps: needs at least 1"),
         ("{uses: wait}", "3:8: steps: expected a list, found a mapping"),
         ("[wait]", "3:9: steps[0]: expected a mapping, found text"),
         ("[{name: x}]", '3:9: "uses" is missing under steps[0]'),
@@ -229,9 +229,9 @@ def test_each_problem_is_a_sentence_with_its_place(folder: Path, content: str, m
         ("[{uses: a, when: 5}]", "3:25: steps[0].when: expected a check, or a list of checks"),
         ("[{uses: a, timeout: 5}]", "3:28: steps[0].timeout: this is not a time"),
         ("[{uses: a, timeout: soon}]", "3:28: steps[0].timeout: this is not a time"),
-        ("[{uses: a}, {uses: a}]", '3:27: a second step is named "a"; first at a.yaml:3:16'),
-        ("[{uses: a, name: b}, {uses: b}]", '3:36: a second step is named "b"; first at a.yaml:3:25'),
-        ("[{uses: a, name: 'x y\\tz'}]", "3:25: steps[0].name: a name is made of"),
+        ("[{uses: a}, {uses: a}]", '3:27: duplicate step name "a"; first at a.yaml:3:16'),
+        ("[{uses: a, name: b}, {uses: b}]", '3:36: duplicate step name "b"; first at a.yaml:3:25'),
+        ("[{uses: a, name: 'x y\\tz'}]", "3:25: steps[0].name: not a valid name"),
         ("", '3:1: "steps" is missing'),
     ],
 )
@@ -257,7 +257,7 @@ def test_the_database_is_a_url_or_its_parts(folder: Path, database: str) -> None
 @pytest.mark.parametrize(
     ("database", "message"),
     [
-        ("{url: x, host: h, port: 5}", "2:20: database has a url and host, port beside it"),
+        ("{url: x, host: h, port: 5}", "2:20: database has both url and host, port"),
         ("{user: x}", "2:1: database needs url, or host and dbname"),
         ("{}", "2:1: database needs url, or host and dbname"),
         ("", '2:1: "database" is missing'),
@@ -324,7 +324,7 @@ def test_a_missing_file_says_where_to_look(folder: Path) -> None:
         load(Path("none.yaml"), None, {})
     (found,) = caught.value.problems
     assert (str(found), found.hint) == (
-        "there is no file none.yaml",
+        "file none.yaml does not exist",
         "Run in the folder of the file, or name it with -f.",
     )
 
@@ -373,16 +373,16 @@ def test_a_wrong_declaration_is_reported_with_everything_else(folder: Path) -> N
 
 
 def test_a_missing_overlay_is_a_problem_of_the_line_that_names_it(folder: Path) -> None:
-    assert problem(ENVIRONMENTS, "production") == "a.yaml:6:22: there is no file config/production.yaml"
+    assert problem(ENVIRONMENTS, "production") == "a.yaml:6:22: file config/production.yaml does not exist"
 
 
 def test_problems_of_both_files_are_reported_together(folder: Path) -> None:
     write("config/development.yaml", "version: 1\nledger: {shema: x}\nsteps: [{name: wiat, remove: true}]\n")
     assert list(map(str, problems(ENVIRONMENTS + "nmae: x", "development"))) == [
         'a.yaml:8:1: unknown key "nmae" at the top level; did you mean "name"?',
-        "config/development.yaml:1:1: version can only stand in the main file",
+        "config/development.yaml:1:1: version is allowed only in the main file",
         'config/development.yaml:2:10: unknown key "shema" under ledger; did you mean "schema"?',
-        'config/development.yaml:3:9: there is no step "wiat" to remove; did you mean "wait"?',
+        'config/development.yaml:3:9: cannot remove step "wiat": it does not exist; did you mean "wait"?',
     ]
 
 
@@ -428,7 +428,7 @@ def test_env_files_are_ignored_where_the_environment_is_protected(folder: Path) 
 def test_an_env_file_that_is_missing_is_an_error_unless_it_may_be(folder: Path) -> None:
     write("there.env", "A=1\n")
     (found,) = problems(MINIMAL + "env_files: [there.env, mistyped.env]")
-    assert str(found) == "a.yaml:4:24: there is no file mistyped.env"
+    assert str(found) == "a.yaml:4:24: file mistyped.env does not exist"
     assert found.hint == "Write the file, or mistyped.env? for one that may be missing."
     assert loaded(MINIMAL + "env_files: [there.env?, missing.env?]").variables == {"A": "1"}
 

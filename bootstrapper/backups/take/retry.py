@@ -1,4 +1,4 @@
-"""Begins a dump again where pg_dump found no way in for the moment, as when all connections are taken."""
+"""Begins a dump again where pg_dump found no way in for the moment, as when there are too many connections."""
 
 from __future__ import annotations
 

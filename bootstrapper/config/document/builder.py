@@ -88,7 +88,7 @@ class Builder:
             self._complain("the file is empty", 0, "Write at least version, database and steps.")
         elif not self.problems and not any_root and not isinstance(data[0], dict):
             found = "a list" if isinstance(data[0], list) else "a single value"
-            self._complain(f"the file has to be a mapping of keys to values, and is {found}", self._position)
+            self._complain(f"expected a mapping of keys to values, found {found}", self._position)
         if self.problems:
             raise InvalidFileError(self.problems)
         return Document(data[0], (self.name,), self._position, self._root.marks.children.get(0, NO_MARKS))
@@ -99,7 +99,7 @@ class Builder:
 
     def _start(self, event: DocumentStartEvent) -> None:
         if self._root.data:
-            self._complain("a second document begins here", _at(event), "Keep one document in a file.")
+            self._complain("a second document starts here", _at(event), "Keep one document in a file.")
             raise InvalidFileError(self.problems)
 
     def _scalar(self, event: ScalarEvent) -> None:
@@ -129,7 +129,7 @@ class Builder:
         if event.tag is not None:
             self._tagged(event, at)
         if not key:
-            self._complain("a key is empty", at, "Write a name before the colon.")
+            self._complain("empty key", at, "Write a name before the colon.")
             key = _SKIPPED
         elif key == "<<" and not event.style:
             key = _SKIPPED if frame.merged else _MERGED
@@ -137,7 +137,7 @@ class Builder:
                 self._complain("a second << in the same mapping", at, "Merge a list: <<: [*first, *second].")
         elif key in frame.data:
             first = frame.marks.keys[list(frame.data).index(key)]
-            self._complain(f"the key {show_key(key)} stands here again; first at {self._source(first)}", at)
+            self._complain(f"duplicate key {show_key(key)}; first at {self._source(first)}", at)
             key = _SKIPPED
         frame.key = key
 
@@ -158,7 +158,7 @@ class Builder:
     def _refuse_tag(self, at: int) -> None:
         """Never names the tag: a password that begins with ! looks like one."""
         hint = "Put text that begins with ! in quotes; the tags are !!str !!int !!float !!bool !!null !!map !!seq."
-        self._complain("a tag that is not known here", at, hint)
+        self._complain("unknown tag", at, hint)
 
     def _open_mapping(self, event: MappingStartEvent) -> None:
         self._open(event, {}, "map")
@@ -174,7 +174,7 @@ class Builder:
             self._complain(f"nested more than {MAX_DEPTH} levels deep", at)
             raise InvalidFileError(self.problems)
         if self._wants_key:
-            self._complain("a key has to be plain text, not a list or a mapping", at, "Put {, [ or ${ in quotes.")
+            self._complain("a key must be plain text, not a list or a mapping", at, "Put {, [ or ${ in quotes.")
             raise InvalidFileError(self.problems)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
@@ -194,7 +194,7 @@ class Builder:
     def _alias(self, event: AliasEvent) -> None:
         at = _at(event)
         if self._wants_key:
-            self._complain("an alias can not be a key", at, "Put text that begins with * in quotes.")
+            self._complain("an alias cannot be a key", at, "Put text that begins with * in quotes.")
             self._frame.key = _SKIPPED
             return
         if event.anchor not in self._anchors:
@@ -203,7 +203,7 @@ class Builder:
             return
         anchored = self._anchors[event.anchor]
         if anchored is None:
-            self._complain("an alias inside of what it stands for", at)
+            self._complain("an alias inside its own anchor", at)
             self._attach(None, at, None)
             return
         value, marks, size = anchored
@@ -261,7 +261,7 @@ class Builder:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
             hint = "Move rows to a CSV file and name it with file:."
-            self._complain(f"more than {MAX_NODES:,} keys and values, aliases written out", at, hint)
+            self._complain(f"more than {MAX_NODES:,} keys and values, with aliases expanded", at, hint)
             raise InvalidFileError(self.problems)
 
     def _complain(self, message: str, at: int, hint: str | None = None) -> None:

@@ -21,7 +21,7 @@ def read_variables(file: Path) -> dict[str, str]:
     expanded. A # begins a comment where a blank stands before it.
 
     Raises:
-        InvalidFileError: With every line that is no NAME=value. Values are never quoted.
+        InvalidFileError: With every line that is not NAME=value. Values are never quoted.
     """
     content = read_bytes(file)
     try:
@@ -42,7 +42,7 @@ def _parse(text: str, name: str) -> dict[str, str]:
         value = _value(match[2]) if match else None
         if match is None or value is None or "\0" in line:
             hint = "Write NAME=value, with both quotes on the same line."
-            problems.append(Problem("this is no NAME=value", Source(name, number, 1), hint))
+            problems.append(Problem("not a NAME=value line", Source(name, number, 1), hint))
         else:
             variables[match[1]] = value
     if problems:

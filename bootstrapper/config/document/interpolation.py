@@ -34,7 +34,7 @@ class MalformedExpression(ValueError):  # noqa: N818 - reads as what it is
 class UnknownHere(MalformedExpression):
     """What a run knows, where it is not known."""
 
-    hint = "Hand it over there, and let the program read it from its environment."
+    hint = "Pass it there, and let the program read it from its environment."
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _expression(text: str, start: int) -> re.Match[str]:
     if match is None:
         raise MalformedExpression(_complaint(text, start))
     if match["rest"] and "${" in match["rest"].replace("$${", ""):
-        raise MalformedExpression("a default can not hold another ${...}")
+        raise MalformedExpression("a default cannot contain another ${...}")
     return match
 
 
@@ -128,13 +128,13 @@ def _complaint(text: str, start: int) -> str:
         return "a ${ without its closing brace"
     if re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:[-?]").match(text, start):
         return "a ${ without its closing brace: \\} does not close it"
-    return "a ${ that is followed by no variable name, or by more than :-default or :?message"
+    return "a ${ without a variable name after it, or with more than :-default or :?message"
 
 
 def _of_run(name: str, variables: Mapping[str, str]) -> str:
     """Only where the caller put it among the variables."""
     if name not in variables:
-        raise UnknownHere(f"{name} is only known under `env` of a step")
+        raise UnknownHere(f"{name} is available only under `env` of a step")
     return variables[name]
 
 

@@ -132,7 +132,7 @@ class _Merging:
         entries = overlay.entries()
         for key in _MAIN_ONLY & entries.keys():
             entry = entries.pop(key)
-            self.complain(replace(entry, position=entry.key_position), f"{key} can only stand in the main file")
+            self.complain(replace(entry, position=entry.key_position), f"{key} is allowed only in the main file")
         return self.mapping(base, overlay.with_entries(entries), rules)
 
     def mapping(
@@ -168,7 +168,7 @@ class _Merging:
                 del entries[key]
             else:
                 at_key = replace(entry, position=entry.key_position)
-                self.complain(at_key, f"there is no {kind} {show_key(key)} to remove", key, entries)
+                self.complain(at_key, f"cannot remove {kind} {show_key(key)}: it does not exist", key, entries)
         return base.with_entries(entries)
 
     def steps(self, base: _Node, overlay: _Node) -> _Node:
@@ -206,10 +206,10 @@ class _Steps:
         """Merges, adds or marks for removal what one entry of the overlay names."""
         name = _name(item)
         if name is None:
-            self._merging.complain(item, "an entry of steps has to be a mapping with uses or name")
+            self._merging.complain(item, "an entry of steps must be a mapping with uses or name")
         elif name in self._seen:
             first = self._merging.source(self._seen[name])
-            self._merging.complain(item, f"the step {show_key(name)} stands here again; first at {first}")
+            self._merging.complain(item, f"duplicate step {show_key(name)}; first at {first}")
         else:
             self._seen[name] = item
             self._lay(name, item)
@@ -228,24 +228,24 @@ class _Steps:
         elif index is not None:
             for key in _PLACING:
                 if key in directives:
-                    self._merging.complain(directives[key], f"{key} places a new step, and {show_key(name)} exists")
+                    self._merging.complain(directives[key], f"{key} places a new step, but {show_key(name)} exists")
             self._steps[index] = self._merging.step(self._steps[index], rest)
         elif "uses" in entries:
             self._steps.insert(self._position(directives), rest)
         else:
             self._merging.complain(
-                item, f"there is no step {show_key(name)}; a new one needs uses", name, self._names()
+                item, f"step {show_key(name)} does not exist; a new one needs uses", name, self._names()
             )
 
     def _removes(self, directives: dict[str, _Node]) -> bool:
         remove = directives.get("remove")
         if remove is not None and not isinstance(remove.value, bool):
-            self._merging.complain(remove, "remove has to be true")
+            self._merging.complain(remove, "remove must be true")
         return remove is not None and remove.value is True
 
     def _remove(self, name: str, item: _Node, index: int | None) -> None:
         if index is None:
-            self._merging.complain(item, f"there is no step {show_key(name)} to remove", name, self._names())
+            self._merging.complain(item, f"cannot remove step {show_key(name)}: it does not exist", name, self._names())
         self._removed.add(name)
 
     def _position(self, directives: dict[str, _Node]) -> int:
@@ -255,11 +255,11 @@ class _Steps:
             return len(self._steps)
         key, node = named[0]
         if len(named) == 2:
-            self._merging.complain(named[1][1], "a step is placed either before or after another one, not both")
+            self._merging.complain(named[1][1], "before and after cannot be combined")
         index = self._index(node.value)
         if index is None:
-            shown = show_key(node.value) if isinstance(node.value, str) else "of that name"
-            self._merging.complain(node, f"{key}: there is no step {shown}", node.value, self._names())
+            step = f"step {show_key(node.value)}" if isinstance(node.value, str) else "the step"
+            self._merging.complain(node, f"{key}: {step} does not exist", node.value, self._names())
             return len(self._steps)
         return index + (key == "after")
 

@@ -76,7 +76,7 @@ def read_bytes(file: Path) -> bytes:
     except OSError as error:
         raise InvalidFileError([_unreadable(file, error)]) from error
     except ValueError:
-        raise InvalidFileError([Problem("this is no name of a file")]) from None
+        raise InvalidFileError([Problem("not a valid file name")]) from None
     if len(content) > MAX_BYTES:
         raise _too_large(str(file))
     return content
@@ -97,8 +97,8 @@ def _too_large(name: str) -> InvalidFileError:
 
 def _unreadable(file: Path, error: OSError) -> Problem:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return Problem(f"there is no file {file}", hint="Run in the folder of the file, or name it with -f.")
-    return Problem(f"{file} can not be read: {error.strerror or type(error).__name__}")
+        return Problem(f"file {file} does not exist", hint="Run in the folder of the file, or name it with -f.")
+    return Problem(f"{file} cannot be read: {error.strerror or type(error).__name__}")
 
 
 def _utf8(content: bytes, name: str) -> bytes:
@@ -155,12 +155,12 @@ def _collector_off() -> Iterator[None]:
 def _problem(error: yaml.YAMLError, content: bytes, name: str) -> Problem:
     """The parser's complaint without what it quotes: that could be part of a secret."""
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem("the file is no YAML", Source(name, 1, 1))
-    problem = error.problem or "the file is no YAML"
+        return Problem("not valid YAML", Source(name, 1, 1))
+    problem = error.problem or "not valid YAML"
     if not yaml.__with_libyaml__:  # libyaml's complaints are constants, those of the parser in Python quote
         problem = re.split("['\"]", problem, maxsplit=1)[0].rstrip()
     mark = error.problem_mark or error.context_mark
     source = Source(name, mark.line + 1, mark.column + 1) if mark else Source(name, 1, 1)
-    begun = f" (in what begins in line {error.context_mark.line + 1})" if error.context_mark else ""
+    begun = f" (in the block that starts in line {error.context_mark.line + 1})" if error.context_mark else ""
     hint = next((hint for part, hint in _HINTS.items() if part in problem), None)
     return Problem(f"{problem}{begun}", source, hint)

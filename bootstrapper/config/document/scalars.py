@@ -70,4 +70,4 @@ def tagged(kind: str, text: str) -> Scalar:
         return value
     if kind == "float" and isinstance(value, int | Decimal) and not isinstance(value, bool):
         return Decimal(text)
-    raise ValueError(f"this is no {kind}")
+    raise ValueError(f"not a valid {kind}")

@@ -35,16 +35,16 @@ _EXPECTED = {
     "path": "a path",
 }
 _SENTENCES = {
-    "greater_than": "has to be greater than {gt}",
-    "greater_than_equal": "has to be at least {ge}",
-    "less_than": "has to be less than {lt}",
-    "less_than_equal": "has to be at most {le}",
-    "literal_error": "has to be {expected}",
-    "enum": "has to be {expected}",
-    "too_short": "needs {min_length} at least",
-    "too_long": "takes {max_length} at most",
-    "string_too_short": "needs {min_length} characters at least",
-    "string_too_long": "takes {max_length} characters at most",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "too_short": "needs at least {min_length}",
+    "too_long": "takes at most {max_length}",
+    "string_too_short": "needs at least {min_length} characters",
+    "string_too_long": "takes at most {max_length} characters",
     "string_pattern_mismatch": "does not match {pattern}",
 }
 
@@ -144,7 +144,7 @@ def describe(details: ErrorDetails) -> str:
     if code in ("value_error", "assertion_error"):
         return _without_value(str(context.get("error", "is not valid")), details["input"])
     if code == "string_too_short" and context.get("min_length") == 1:
-        return "may not be empty"
+        return "must not be empty"
     if code in _SENTENCES:
         return _SENTENCES[code].format(**context)
     expected = _expected(code)

@@ -98,7 +98,7 @@ def sort(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     foreign: dict[str, str] = {}
     for name, value in given.items():
         if "\0" in value:
-            raise ValueError(f"the value of {name} holds a NUL character")
+            raise ValueError(f"the value of {name} contains a NUL character")
         if value and name == "ssl":
             _keep(parameters, "sslmode", _ssl_mode(value))
         elif name in ENVIRONMENT:
@@ -115,18 +115,18 @@ def _keep(parameters: dict[str, str], name: str, value: str) -> None:
     if parameters.setdefault(name, value) != value:
         raise ValueError("ssl and sslmode contradict each other; leave one of them out")
     if value not in CHOICES.get(name, (value,)):
-        raise ValueError(f"{name} has to be one of: {', '.join(CHOICES[name])}")
+        raise ValueError(f"{name} must be one of: {', '.join(CHOICES[name])}")
     if name == "connect_timeout" and not re.fullmatch(r"-?\d+", value, re.ASCII):
-        raise ValueError("connect_timeout has to be a whole number of seconds")
+        raise ValueError("connect_timeout must be a whole number of seconds")
 
 
 def _ssl_mode(value: str) -> str:
     mode = _SSL.get(value.lower())
     if mode is None:
-        raise ValueError(f"ssl has to be one of: {', '.join(SSL_MODES)}, true, false")
+        raise ValueError(f"ssl must be one of: {', '.join(SSL_MODES)}, true, false")
     return mode
 
 
 def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, ENVIRONMENT, n=1)
-    return f"there is no connection parameter {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+    return f"unknown connection parameter {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")

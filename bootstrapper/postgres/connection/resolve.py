@@ -24,7 +24,7 @@ def addresses(host: Host, deadline: Deadline) -> tuple[str, ...] | Failure:
     try:
         return answers.get(timeout=min(deadline.seconds_left, _LONGEST_WAIT_SECONDS))
     except Empty:
-        return Failure(f"no name server answered in time for host {host.name!r}", unresolved=True)
+        return Failure(f"could not resolve host {host.name!r} in time", unresolved=True)
 
 
 def _is_numeric(name: str) -> bool:
@@ -39,5 +39,5 @@ def _ask(host: Host) -> tuple[str, ...] | Failure:
     try:
         found = socket.getaddrinfo(host.name, host.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError):  # the latter for names that no name server could know
-        return Failure(f"host {host.name!r} has no address", unresolved=True)
+        return Failure(f"could not resolve host {host.name!r}", unresolved=True)
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))

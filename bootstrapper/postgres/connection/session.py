@@ -90,7 +90,7 @@ class Session:
         """
         if self.server.pooled:
             raise GuardError(
-                f"{what} needs the server itself, and {self.target.where} is a pooler",
+                f"{what} needs a direct connection, and {self.target.where} is a pooler",
                 hint="Give the server's own address as `direct_url` under `database`.",
             )
 
@@ -122,7 +122,7 @@ class Session:
                 ownership.judge(answers[0], self.target.where)
         except psycopg.Error as error:
             connection.close()
-            raise UnreachableError(self.target.where, "the server went away while it was greeted") from error
+            raise UnreachableError(self.target.where, "the server closed the connection during startup") from error
         except BaseException:
             connection.close()
             raise
@@ -194,7 +194,9 @@ class Session:
         except psycopg.Error as error:
             if _STATEMENT_POOLING in str(error):
                 raise RefusedError(
-                    where, "its pooler is in statement mode, which takes no transactions", hint=_STATEMENT_POOLING_HINT
+                    where,
+                    "its pooler is in statement mode, which does not support transactions",
+                    hint=_STATEMENT_POOLING_HINT,
                 ) from error
             if error.sqlstate in LOCK_NOT_FREE:
                 raise BlockedError("", StepFailedError(said(error), sqlstate=error.sqlstate), ()) from error

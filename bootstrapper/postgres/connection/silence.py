@@ -14,13 +14,13 @@ from bootstrapper.postgres.connection.sqlstates import SHORT_PATIENCE_SECONDS, V
 
 _PLACE = re.compile(r"^connection to server .*? failed: ", re.MULTILINE)
 
-_NO_TLS = "Set sslmode to what the server offers, or turn TLS on there."
+_NO_TLS = "Set sslmode to what the server offers, or enable TLS on the server."
 # Texts, compiled when one is needed: most connects succeed.
 _FOR_GOOD = (
     (r"does not support SSL|SSL was required", "the server does not offer TLS, and sslmode requires it", _NO_TLS),
     (
         r"invalid response to |expected authentication request|unencrypted data after|invalid message|negotiat",
-        "what answers there is no PostgreSQL server",
+        "the peer is not a PostgreSQL server",
         "Check host and port of database.url.",
     ),
     (
@@ -30,7 +30,7 @@ _FOR_GOOD = (
     ),
     (
         r"channel binding|authentication method|SASL|SCRAM|requirepeer|GSS|OAuth|weak password",
-        "no way of logging in that both sides accept",
+        "no authentication method that both sides accept",
         "Check require_auth, channel_binding and the server's pg_hba.conf.",
     ),
     (
@@ -47,27 +47,27 @@ _FOR_GOOD = (
 _PASSING = (
     (
         r"^Connection refused",
-        "nothing listens there (connection refused)",
+        "connection refused",
         "Start the server, or correct host and port of the database.",
     ),
     (
         r"^No such file or directory",
-        "there is no socket yet",
+        "the socket does not exist",
         "Start the server, or correct the folder of its socket and the port.",
     ),
     (
         r"closed (the connection )?unexpectedly|reset by peer|Broken pipe|EOF|eof|could not (send|receive)",
         "the server closed the connection",
-        "Look at the server's log, and at whatever stands between it and this machine.",
+        "Check the server's log, and proxies between it and this machine.",
     ),
     (
         r"read-only|hot standby",
-        "no server is in the state that target_session_attrs asks for",
+        "no server is in the state that target_session_attrs requires",
         "Wait for one, or change target_session_attrs.",
     ),
 )
 _NO_NAME = "Correct the host of the database, or the name server of this machine."
-_NO_ANSWER = "Check host and port of the database, and that no firewall swallows what is sent to it."
+_NO_ANSWER = "Check host and port of the database, and firewalls on the way to it."
 
 
 def judge(failure: Failure) -> Verdict:
@@ -76,7 +76,9 @@ def judge(failure: Failure) -> Verdict:
         return Verdict(failure.message, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS, hint=_NO_NAME)
     if failure.needs_password:
         return Verdict(
-            "the server asks for a password, and there is none", transient=False, hint="Give database.url a password."
+            "the server requires a password, and none was given",
+            transient=False,
+            hint="Add a password to database.url.",
         )
     said = _said(failure.message)
     told = judge_text(said) if said.startswith("FATAL:") else None  # a server that spoke, where no trace caught it

@@ -78,10 +78,10 @@ def _stop(reason: str, hint: str | None = None) -> Verdict:
     return Verdict(reason, transient=False, hint=hint)
 
 
-_WRONG_PASSWORD = _stop("the user name or the password is wrong", "Check the user and the password of database.url.")
-_NO_DATABASE = _stop("there is no such database", "Create the database, or name another one.")
+_WRONG_PASSWORD = _stop("wrong user name or password", "Check the user and the password of database.url.")
+_NO_DATABASE = _stop("the database does not exist", "Create the database, or name another one.")
 _CROWDED = _retry(
-    "all connections are taken", hint="Close connections that are not in use, or let the role and the server have more."
+    "too many connections", hint="Close connections that are not in use, or let the role and the server have more."
 )
 
 _BY_CODE = {
@@ -89,34 +89,34 @@ _BY_CODE = {
         "the server is starting up, shutting down or recovering", hint="Run again when it is up."
     ),
     TOO_MANY_CONNECTIONS: _CROWDED,
-    READ_ONLY_SQL_TRANSACTION: _retry("the server takes no writes"),
+    READ_ONLY_SQL_TRANSACTION: _retry("the server is read-only"),
     OBJECT_NOT_IN_PREREQUISITE_STATE: _retry("the database accepts no connections", SHORT_PATIENCE_SECONDS),
-    OBJECT_IN_USE: _retry("the database is in use by a session that wants it alone"),
+    OBJECT_IN_USE: _retry("the database is in exclusive use by another session"),
     INVALID_PASSWORD: _WRONG_PASSWORD,
     INVALID_AUTHORIZATION: _stop(
-        "the server does not let this user in from here",
+        "the server rejects this user from this address",
         "Check the role's LOGIN attribute, and the server's pg_hba.conf for this user, database, address and TLS.",
     ),
     INVALID_CATALOG_NAME: _NO_DATABASE,
     INSUFFICIENT_PRIVILEGE: _stop(
-        "the user has no right to connect to the database", "Grant CONNECT on the database to the user."
+        "the user lacks the CONNECT privilege on the database", "Grant CONNECT on the database to the user."
     ),
-    UNDEFINED_OBJECT: _stop("the server does not know one of the connection's settings"),
+    UNDEFINED_OBJECT: _stop("the server does not recognize one of the connection's settings"),
 }
 
 # Classes whose every code is about the server's condition, not about who asks.
 _BY_CLASS = {
     "08": _retry("the connection failed"),
-    "53": _retry("the server is short of resources"),
+    "53": _retry("the server lacks resources"),
     "57": _retry("the server ended the connection"),
-    "58": _retry("the server has trouble with its system"),
+    "58": _retry("the server had a system error"),
     "XX": _retry("the server had an internal error"),
 }
 
 # Poolers put everything under one code and write English; the first pattern that matches decides. The server's own
 # English is here for systems where no code is to be had.
 _BY_TEXT = (
-    (r"tenant or user not found|ENOTFOUND", _retry("the pooler knows no such tenant", _TENANT_PATIENCE_SECONDS)),
+    (r"tenant or user not found|ENOTFOUND", _retry("the pooler does not know this tenant", _TENANT_PATIENCE_SECONDS)),
     (
         r"password authentication failed|auth(entication)? failed|no such user|role .* does not exist|SASL|EAUTH",
         _WRONG_PASSWORD,
@@ -125,7 +125,7 @@ _BY_TEXT = (
     (r"no such database|database .* does not exist", _NO_DATABASE),
     (
         r"unsupported startup parameter",
-        _stop("the pooler does not take one of the connection's settings", "Leave out `options` behind a pooler."),
+        _stop("the pooler does not support one of the connection's settings", "Leave out `options` behind a pooler."),
     ),
     (r"pg_hba\.conf|not permitted to log in", _BY_CODE[INVALID_AUTHORIZATION]),
     (r"permission denied for database", _BY_CODE[INSUFFICIENT_PRIVILEGE]),
@@ -136,7 +136,7 @@ _BY_TEXT = (
     (r"too many c|connection slots|no more connections", _CROWDED),
     (
         r"server.login|connect to server|login failed|server conn|paus|EDB|timeout",
-        _retry("the server behind the pooler can not be reached"),
+        _retry("the pooler cannot reach its server"),
     ),
 )
 _POOLER_CODES = (PROTOCOL_VIOLATION, INTERNAL_ERROR)
@@ -153,8 +153,8 @@ def judge(sqlstate: str, message: str) -> Verdict:
     if by_text is not None:
         return by_text
     if sqlstate == PROTOCOL_VIOLATION:
-        return _stop("the server or the pooler did not take what was sent")
-    return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2]) or _stop("the server turned the connection away")
+        return _stop("the server or the pooler rejected the startup message")
+    return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2]) or _stop("the server rejected the connection")
 
 
 def judge_text(message: str) -> Verdict | None:

@@ -136,13 +136,13 @@ def fault_in_expression(text: str) -> str | None:
     for kind, value, _ in found:
         depth += {"(": 1, ")": -1}.get(value, 0)
         if depth < 0:
-            return "closes a bracket that it did not open"
+            return "closes a bracket that was not opened"
         if kind == "end":
-            return "holds a semicolon"
+            return "contains a semicolon"
     if last[2] != len(ended) - 1:
-        return "does not end its last string, name or comment"
+        return "has an unterminated string, name or comment"
     if depth:
-        return "does not close a bracket that it opened"
+        return "has an unclosed bracket"
     return None if found else "is empty"
 
 

@@ -89,13 +89,13 @@ class Target:
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """In the order in which they are tried; raises ValueError where names and ports do not match up."""
+        """In the order in which they are tried; raises ValueError where names and ports do not match."""
         names, addresses, ports = (self._entries(name) for name in ("host", "hostaddr", "port"))
         count = max(len(names), len(addresses), 1)
         if len(names) not in (0, count) or len(addresses) not in (0, count):
-            raise ValueError(f"{len(names)} hosts and {len(addresses)} addresses do not match up")
+            raise ValueError(f"{len(names)} hosts and {len(addresses)} addresses do not match")
         if len(ports) not in (0, 1, count):
-            raise ValueError(f"{len(ports)} ports do not match up with {count} hosts")
+            raise ValueError(f"{len(ports)} ports do not match with {count} hosts")
         numbers = [_port(text) for text in ports or [""]]
         entries = zip(names or [""] * count, addresses or [""] * count, cycle(numbers), strict=False)
         return tuple(Host(*entry) for entry in entries)
@@ -217,7 +217,7 @@ def _port(text: str) -> int:
     if not text:
         return DEFAULT_PORT
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**16):
-        raise ValueError("the port has to be a number from 1 to 65535")
+        raise ValueError("the port must be a number from 1 to 65535")
     return int(text)
 
 

@@ -34,7 +34,7 @@ def parse(url: str) -> ParsedURL:
     if scheme is None and url.startswith("$"):
         raise ValueError("a variable is written with braces: ${NAME}")
     if scheme is None:
-        raise ValueError("a database URL has to begin with postgresql:// or postgres://")
+        raise ValueError("a database URL must begin with postgresql:// or postgres://")
     authority, path, query = _split(url[scheme.end() :])
     login, _, hosts = authority.rpartition("@")
     user, _, password = login.partition(":")
@@ -51,7 +51,7 @@ def _split(rest: str) -> tuple[str, str, str]:
     if match is None or "@" in (match[2] or "") + (match[3] or ""):
         # An @ after the first / or ? may be where a password with such a character ends: never guess, never print.
         raise ValueError(
-            "can not tell where the password of the database URL ends; "
+            "cannot tell where the password of the database URL ends; "
             "percent-encode its special characters: / as %2F, ? as %3F, @ as %40"
         )
     return match[1], match[2] or "", match[3] or ""
@@ -63,7 +63,7 @@ def _hosts(entries: Iterable[str]) -> dict[str, str]:
         match = _HOST.fullmatch(entry)
         if match is None:
             raise ValueError(
-                "the database URL has no HOST:PORT where one has to be; write IPv6 addresses in brackets, "
+                "invalid HOST:PORT in the database URL; write IPv6 addresses in brackets, "
                 "and percent-encode special characters of the password: / as %2F, ? as %3F"
             )
         names.append(match["six"] or match["name"] or "")
@@ -78,12 +78,12 @@ def _query(text: str) -> dict[str, str]:
     for pair in filter(None, text.split("&")):
         name, equals, value = pair.partition("=")
         if not equals or not _NAME.fullmatch(name):
-            raise ValueError("after the ? of a database URL there have to be NAME=VALUE pairs, joined by &")
+            raise ValueError("the query of a database URL must consist of NAME=VALUE pairs, joined by &")
         value = _decode(value, f"parameter {name}")
         if name == "host":
             hosts.append(value)
         elif given.setdefault(name, value) != value:
-            raise ValueError(f"the parameter {name} stands twice in the database URL")
+            raise ValueError(f"duplicate parameter {name} in the database URL")
     return given | _query_hosts(hosts)
 
 
@@ -96,13 +96,13 @@ def _query_hosts(hosts: list[str]) -> dict[str, str]:
 
 def _decode(text: str, part: str) -> str:
     if _BROKEN_ESCAPE.search(text):
-        raise ValueError(f"the {part} in the database URL has a % that begins no escape; write % as %25")
+        raise ValueError(f"the {part} in the database URL has a % without two hex digits; write % as %25")
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError(f"the {part} in the database URL has escapes that are no UTF-8") from None
+        raise ValueError(f"the {part} in the database URL has escapes that are not valid UTF-8") from None
     if "\0" in decoded:
-        raise ValueError(f"the {part} in the database URL holds a NUL character")
+        raise ValueError(f"the {part} in the database URL contains a NUL character")
     return decoded
 
 

@@ -130,7 +130,7 @@ def complete(connection: Connection[Any], names: LedgerNames) -> None:
         create(connection, names)
     if row is not None and int(row[0]) > LEDGER_VERSION:
         raise AheadError(
-            f"the ledger has version {row[0]}, this program knows version {LEDGER_VERSION}",
+            f"the ledger has version {row[0]}; this program supports version {LEDGER_VERSION}",
             hint="Use a newer bootstrapper.",
         )
 

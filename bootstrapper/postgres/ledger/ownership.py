@@ -59,7 +59,7 @@ def judge(found: Sequence[Sequence[Any]], where: str) -> None:
         raise RefusedError(
             where,
             f"table {name} of the ledger has triggers, rules or policies, or is a view",
-            hint="Find out who made it so, and remove them: they would run with the rights of this role.",
+            hint="Find out who added them, and remove them: they would run with the rights of this role.",
         )
     handing_over = f"ALTER {kind.upper()} {name} OWNER TO {sql.Identifier(us).as_string()}"
     raise RefusedError(

@@ -59,7 +59,7 @@ def require_breaking(connection: Connection[Any], names: LedgerNames, where: str
     require(connection, names, where)
     row = connection.execute(_MAY_BREAK, ([names.table(name).as_string() for name in ("lock", "runs")],)).fetchone()
     if row is not None and row[0] is False:
-        told = f"role {connection.info.user} may read the ledger, and not break the lock"
+        told = f"role {connection.info.user} may read the ledger, but not break the lock"
         raise RefusedError(where, told, hint="Break it as a role that may write the ledger.")
 
 
@@ -74,7 +74,7 @@ def grant(connection: Connection[Any], names: LedgerNames) -> None:
     for role in names.grant_to:
         found = connection.execute(_MAY_READ, (names.schema, tables, role)).fetchone()
         if found is None and role != "public":
-            told = f"ledger: grant_to names the role {role!r}, which the server does not have"
+            told = f"ledger: role {role!r} in grant_to does not exist"
             raise InvalidFileError([Problem(told)])
         if found is None or not found[0]:
             _grant(connection, names, role)

@@ -63,7 +63,7 @@ class Holder:
 
     def __str__(self) -> str:
         if self.run_id is None:
-            return "held by a run that has not said its name yet"
+            return "held by a run that is not identified yet"
         since = f" since {self.since:%Y-%m-%d %H:%M:%S %Z}" if self.since else ""
         step = f", in step {self.step!r}" if self.step else ""
         return f"held by run {self.run_id} (host {self.host}, process {self.pid}){step}{since}"
@@ -126,21 +126,19 @@ def _judge(error: psycopg.Error, where: str, names: LedgerNames, *, is_lost: boo
         return Holder()
     message = error.diag.message_primary or str(error).partition("\n")[0]
     if is_lost:
-        raise UnreachableError(
-            where, "the connection was lost while the lock was taken", sqlstate=error.sqlstate
-        ) from error
+        raise UnreachableError(where, "connection lost while acquiring the lock", sqlstate=error.sqlstate) from error
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        raise UnreachableError(where, "the server takes no writes here", sqlstate=error.sqlstate) from error
+        raise UnreachableError(where, "the server is read-only", sqlstate=error.sqlstate) from error
     if isinstance(error, psycopg.ProgrammingError):
         is_right = isinstance(error, errors.InsufficientPrivilege)
         hint = "Grant the role what it needs there" if is_right else "Name a schema that no other program uses"
         raise RefusedError(
             where,
-            f"the lock in the ledger's schema {names.schema!r} can not be taken: {message}",
+            f"could not acquire the lock in the ledger's schema {names.schema!r}: {message}",
             sqlstate=error.sqlstate,
             hint=f"{hint}, or another schema: ledger: {{schema: NAME}}.",
         ) from error
-    raise StepFailedError(f"the lock can not be taken: {message}", sqlstate=error.sqlstate) from error
+    raise StepFailedError(f"could not acquire the lock: {message}", sqlstate=error.sqlstate) from error
 
 
 def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: int) -> Hold | Holder:

@@ -113,7 +113,7 @@ def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> Loc
     with settings.transaction(connection):
         state = read_state(connection, names)
     if state is None:
-        raise GuardError("the lock is free; there is nothing to break")
+        raise GuardError("the lock is free")
     run_id = state.run_id
     if not is_end_of(run_id, run):
         raise GuardError(

@@ -52,7 +52,7 @@ class FencedConnection:
     def connection(self) -> Connection[Any]:
         """The connection that holds the lock; raises UnreachableError once it is gone, since no other one does."""
         if self._connection.closed:
-            raise UnreachableError(self._session.target.where, "the connection that held the lock is gone")
+            raise UnreachableError(self._session.target.where, "the connection that held the lock was lost")
         return self._connection
 
     @property
@@ -95,11 +95,11 @@ class FencedConnection:
     def require_transaction(self) -> None:
         """Raises StepFailedError where the code inside `transaction` ended it, or swallowed what aborted it."""
         if status_of(self.connection) == TransactionStatus.INERROR:
-            raise StepFailedError("the transaction is aborted: an error of the server was swallowed")
+            raise StepFailedError("the transaction is aborted: the step ignored an error of the server")
         row = self.connection.execute(_TRANSACTION).fetchone()
         if row is None or row[0] != self._transaction:
             raise StepFailedError(
-                "the step ended its transaction, and what it did before is committed",
+                "the step ended its transaction; its earlier work is committed",
                 hint="Leave BEGIN, COMMIT and ROLLBACK to bootstrapper, or set transactional = False.",
             )
 
@@ -107,7 +107,7 @@ class FencedConnection:
         """Raises StepFailedError where work outside transactions left one open; it is rolled back."""
         if status_of(self.connection) != TransactionStatus.IDLE:
             roll_back(self._connection)
-            raise StepFailedError("a transaction was left open, and is rolled back", hint="Commit it in the step.")
+            raise StepFailedError("a transaction was left open; it was rolled back", hint="Commit it in the step.")
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -186,6 +186,6 @@ def _commit(connection: Connection[Any]) -> None:
         connection.execute(settings.LEND_PATH + b"; COMMIT")  # constraint triggers may fire as late as that
     except psycopg.Error as error:
         if connection.closed:
-            raise CommitUnknownError("the server closed it") from error
+            raise CommitUnknownError("the server closed the connection") from error
         roll_back(connection)
         raise

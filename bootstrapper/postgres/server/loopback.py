@@ -45,7 +45,7 @@ def create_database(target: Target) -> None:
             if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except psycopg.Error as error:
-        raise EmbeddedServerError(f"it runs, but database {name!r} can not be made: {error}".strip()) from error
+        raise EmbeddedServerError(f"it runs, but could not create database {name!r}: {error}".strip()) from error
 
 
 def _conninfo(target: Target, **changed: str) -> str:

@@ -52,8 +52,8 @@ class Placement:
             return None
         except (ValueError, TypeError) as error:
             raise UnusableServerError(
-                f"{file} is damaged, and only it had the password",
-                hint=f"Remove {file.parent} if its data may be lost; a new server will be made.",
+                f"{file} is damaged; it had the only copy of the password",
+                hint=f"Remove {file.parent} if its data may be lost; a new server will be created.",
             ) from error
 
     def write(self, file: Path) -> None:

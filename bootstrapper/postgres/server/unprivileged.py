@@ -97,7 +97,7 @@ def _owner(folder: Path, data: Path, program: Path) -> Identity:
     owner = Identity(found.st_uid, found.st_gid)
     if not _reaches(owner, folder, program):
         raise UnusableServerError(
-            f"{data} belongs to user {found.st_uid}, who can not enter both {folder} and {program.parent}",
+            f"{data} belongs to user {found.st_uid}, who cannot enter both {folder} and {program.parent}",
             hint="Run as that user, or let others enter the folders above.",
         )
     return owner

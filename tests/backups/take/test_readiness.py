@@ -197,7 +197,7 @@ def test_through_a_pooler_a_backup_is_refused_before_the_first_step(
     with PgBouncer(server, mode) as pooler:
         said = asked.run(*command, DATABASE_URL=pooler.url(asked.url))
     assert said.returncode == 9, said.stderr
-    assert "pg_dump needs the server itself, and 127.0.0.1:" in said.stderr
+    assert "pg_dump needs a direct connection, and 127.0.0.1:" in said.stderr
     assert "direct_url" in said.stderr
     assert not has_changed(asked)
     assert not (asked.folder / "mine.dump").exists()

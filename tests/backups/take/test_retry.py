@@ -55,7 +55,7 @@ def test_it_is_begun_again_when_one_may_be_free(
     taken = take(context, tmp_path / name, BackupSettings.model_validate(settings))
     assert taken.verified
     assert [event.message for event in told if isinstance(event, Warned)] == [
-        "step 'backup': pg_dump found no way in: all connections are taken; trying again"
+        "step 'backup': pg_dump found no way in: too many connections; trying again"
     ]
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.json"}
 
@@ -63,7 +63,7 @@ def test_it_is_begun_again_when_one_may_be_free(
 def test_where_none_becomes_free_it_is_worth_another_run_and_says_how_many_it_needs(
     crowded: Bench, tmp_path: Path
 ) -> None:
-    with pytest.raises(UnreachableError, match="pg_dump found no way in: all connections are taken") as caught:
+    with pytest.raises(UnreachableError, match="pg_dump found no way in: too many connections") as caught:
         take(crowded.context("backup"), tmp_path / "one.dump")
     assert (caught.value.exit_code, caught.value.sqlstate) == (5, "53300")
     assert caught.value.hint is not None
@@ -98,7 +98,7 @@ def test_a_run_does_not_come_back_for_it_since_its_own_connection_is_there(
     try:
         project.rows(f'GRANT CREATE ON DATABASE "{target.database}" TO only_one_run')
         project.database = target.replacing(user="only_one_run", password="pw").url()
-        with pytest.raises(UnreachableError, match="pg_dump found no way in: all connections are taken") as caught:
+        with pytest.raises(UnreachableError, match="pg_dump found no way in: too many connections") as caught:
             project.apply()
         assert caught.value.exit_code == 5
         told = [event.message for event in project.events if isinstance(event, Warned)]

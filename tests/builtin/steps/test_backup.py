@@ -214,6 +214,6 @@ def test_behind_a_pooler_a_backup_is_refused_by_the_plan_and_by_the_dump_itself(
             lambda: plan(step, bench, hold),
             lambda: step.apply(Context(bench.context(step.name, hold)), ()),
         ):
-            with pytest.raises(GuardError, match="pg_dump needs the server itself"):
+            with pytest.raises(GuardError, match="pg_dump needs a direct connection"):
                 attempt()
     assert backups(tmp_path / "backups") == []

@@ -96,7 +96,7 @@ def test_permanent_trouble_stops_it_at_the_first_try(server: Server) -> None:
 def test_it_waits_until_the_deadline_and_says_how_often_it_tried() -> None:
     waiting = Waiting(nothing())
     started = time.monotonic()
-    with pytest.raises(UnreachableError, match=r"after \d+ attempts in \d s: nothing listens there") as caught:
+    with pytest.raises(UnreachableError, match=r"after \d+ attempts in \d s: connection refused") as caught:
         waiting.open({"timeout": "500ms", **QUICK})
     assert 0.3 < time.monotonic() - started < at_most(2)
     assert caught.value.attempts == len(waiting.failures) + 1
@@ -124,7 +124,7 @@ def test_the_deadline_of_the_run_counts_where_it_comes_first() -> None:
 
 def test_without_any_time_it_still_tries_once() -> None:
     waiting = Waiting(nothing())
-    with pytest.raises(UnreachableError, match=r"nothing listens there|no answer") as caught:
+    with pytest.raises(UnreachableError, match=r"connection refused|no answer") as caught:
         waiting.open({"timeout": "1ms"})
     assert (caught.value.attempts, waiting.pauses) == (1, [])
 
@@ -233,7 +233,7 @@ def test_a_host_without_address_ends_it_early_as_unreachable(monkeypatch: pytest
     monkeypatch.setattr(silence, "SHORT_PATIENCE_SECONDS", 0.2)
     waiting = Waiting(Target.from_parameters({"host": "a" * 70, "user": "app"}))
     started = time.monotonic()
-    with pytest.raises(UnreachableError, match="has no address"):
+    with pytest.raises(UnreachableError, match="could not resolve host"):
         waiting.open({"timeout": "20s", **QUICK})
     assert time.monotonic() - started < at_most(5)
     assert waiting.failures

@@ -138,7 +138,7 @@ def test_too_many_connections_are_worth_another_try(small: Server) -> None:
 
 def test_a_missing_password_is_refused_without_waiting(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGPASSWORD", raising=False)
-    with pytest.raises(RefusedError, match="asks for a password, and there is none"):
+    with pytest.raises(RefusedError, match="requires a password, and none was given"):
         enter(at(small, password=None).replacing(passfile="/dev/null/none"))
 
 
@@ -205,7 +205,7 @@ def test_a_refused_login_is_not_repeated_at_the_next_host(small: Server) -> None
 
 def test_a_port_where_nothing_listens_is_worth_another_try() -> None:
     target = Target.from_url(f"postgresql://app:SECRET@127.0.0.1:{free_port()}/shop")
-    with pytest.raises(UnreachableError, match="nothing listens there") as caught:
+    with pytest.raises(UnreachableError, match="connection refused") as caught:
         enter(target)
     assert caught.value.sqlstate is None
     assert caught.value.where == target.where
@@ -213,7 +213,7 @@ def test_a_port_where_nothing_listens_is_worth_another_try() -> None:
 
 
 def test_a_socket_that_is_not_there_yet_is_worth_another_try() -> None:
-    with pytest.raises(UnreachableError, match="there is no socket yet"):
+    with pytest.raises(UnreachableError, match="the socket does not exist"):
         enter(Target.from_parameters({"host": "/nowhere", "user": "app"}))
 
 
@@ -237,7 +237,7 @@ def test_a_name_server_that_does_not_answer_ends_at_the_deadline(monkeypatch: py
     monkeypatch.setattr(socket, "getaddrinfo", ask)
     started = time.monotonic()
     try:
-        with pytest.raises(UnreachableError, match=r"no name server answered .* 'db\.example'") as caught:
+        with pytest.raises(UnreachableError, match=r"could not resolve host 'db\.example' in time") as caught:
             enter(Target.from_url("postgresql://app@db.example/shop"), seconds=0.3)
     finally:
         answered.set()
@@ -263,7 +263,7 @@ def test_a_connection_that_is_closed_at_once_is_worth_another_try() -> None:
 )
 @pytest.mark.parametrize("sslmode", ["prefer", "disable"])
 def test_what_is_no_postgresql_server_is_refused(answer: bytes, sslmode: str) -> None:
-    with peers.answering(answer) as port, pytest.raises(RefusedError, match="no PostgreSQL server"):
+    with peers.answering(answer) as port, pytest.raises(RefusedError, match="not a PostgreSQL server"):
         enter(Target.from_url(f"postgresql://app@127.0.0.1:{port}/shop?sslmode={sslmode}"))
 
 
@@ -300,7 +300,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
 
 def test_without_the_trace_english_text_has_to_do(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
-    with pytest.raises(RefusedError, match="the user name or the password is wrong") as caught:
+    with pytest.raises(RefusedError, match="wrong user name or password") as caught:
         enter(at(small, password="wrong"))
     assert caught.value.sqlstate is None
 
@@ -330,7 +330,7 @@ def test_a_server_that_says_no_does_answer_a_ping(small: Server, user: str) -> N
 
 
 def test_a_ping_of_nothing_fails() -> None:
-    with pytest.raises(UnreachableError, match="nothing listens there"):
+    with pytest.raises(UnreachableError, match="connection refused"):
         ping(Target.from_url(f"postgresql://127.0.0.1:{free_port()}"), deadline=Deadline.after(5))
 
 

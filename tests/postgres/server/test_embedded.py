@@ -249,7 +249,7 @@ def test_reset_leaves_a_folder_that_starts_anew(started: EmbeddedServer) -> None
 def test_reset_refuses_a_folder_that_is_not_ours(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("precious")
-    with pytest.raises(EmbeddedServerError, match="does not hold an embedded server"):
+    with pytest.raises(EmbeddedServerError, match="does not contain an embedded server"):
         EmbeddedServer(tmp_path).reset()
     assert (tmp_path / name).read_text() == "precious"
 

@@ -118,7 +118,7 @@ def test_data_of_another_major_version_is_not_touched(stopped: EmbeddedServer) -
     ours = version.read_text()
     version.write_text("15\n")
     before = {path: path.stat().st_mtime_ns for path in stopped.data.rglob("*")}
-    with pytest.raises(EmbeddedServerError, match=rf"is of PostgreSQL 15, .* is PostgreSQL {ours.strip()}"):
+    with pytest.raises(EmbeddedServerError, match=rf"is from PostgreSQL 15, .* is PostgreSQL {ours.strip()}"):
         stopped.start()
     assert {path: path.stat().st_mtime_ns for path in stopped.data.rglob("*")} == before
     version.write_text(ours)
@@ -172,7 +172,7 @@ def test_a_damaged_state_is_told_without_making_a_new_server(tmp_path: Path, dam
 def test_a_data_folder_that_no_start_has_made_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / name).write_text("18\n")
-    with pytest.raises(EmbeddedServerError, match="is not what an earlier start has left"):
+    with pytest.raises(EmbeddedServerError, match="was changed since an earlier start"):
         EmbeddedServer(tmp_path).start()
     assert (tmp_path / name).read_text() == "18\n"
 
