@@ -145,7 +145,7 @@ def test_a_disk_that_takes_no_more_leaves_no_half_cluster(server: EmbeddedServer
 def test_a_lock_held_for_too_long_is_told(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(EmbeddedServerError, match="another process is starting or stopping it"):
+        with pytest.raises(EmbeddedServerError, match="another process is still starting or stopping it"):
             EmbeddedServer(tmp_path, timeout_seconds=0.1).start()
 
 
@@ -153,7 +153,7 @@ def test_a_server_that_is_not_ready_in_time_is_told_and_found_later(stopped: Emb
     stopped.start()
     os.kill(pid_of(stopped), signal.SIGSTOP)
     try:
-        with pytest.raises(EmbeddedServerError, match="does not stop within"):
+        with pytest.raises(EmbeddedServerError, match="did not stop within"):
             EmbeddedServer(stopped.folder, timeout_seconds=0.1).stop()
     finally:
         os.kill(pid_of(stopped), signal.SIGCONT)
