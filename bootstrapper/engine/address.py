@@ -11,7 +11,8 @@ from bootstrapper.config.document import Place
 from bootstrapper.config.load import Loaded
 from bootstrapper.engine.secrets import learn_target
 from bootstrapper.errors import GuardError, InvalidFileError, Problem
-from bootstrapper.plugin.evaluate import evaluate, problem_with_value
+from bootstrapper.plugin.evaluate import evaluate
+from bootstrapper.plugin.inspect import problem_with_value
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server.embedded import EmbeddedServer, scratch

@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
 from bootstrapper.plugin.check import Check
-from bootstrapper.plugin.evaluate import REFERENCE
+from bootstrapper.plugin.inspect import REFERENCE
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.connection.keywords import CHOICES

@@ -24,7 +24,7 @@ from bootstrapper.engine.turn import AfterApply
 from bootstrapper.errors import InvalidFileError, PluginError, Problem
 from bootstrapper.events import Emit, Event, RunStarted, one_at_a_time
 from bootstrapper.masking import Masker
-from bootstrapper.plugin.evaluate import needs
+from bootstrapper.plugin.inspect import needs
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step, Unit

@@ -12,7 +12,7 @@ import yaml
 from bootstrapper.config.secret_names import is_hash_column, is_secret_name, may_be_password
 from bootstrapper.config.sensitive import hidden, hidden_words, sources
 from bootstrapper.engine.secrets import OPEN_KEYS
-from bootstrapper.plugin.evaluate import call_of
+from bootstrapper.plugin.inspect import call_of
 
 _LITERAL = "$literal"  # its argument is the value itself
 

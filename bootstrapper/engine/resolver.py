@@ -16,7 +16,8 @@ from bootstrapper.engine.probes import FixtureCondition
 from bootstrapper.errors import InvalidFileError, Problem, Source
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.conditions import Condition, ConditionReader
-from bootstrapper.plugin.evaluate import call_of, evaluate, problem_with_value, require_no_call
+from bootstrapper.plugin.evaluate import evaluate
+from bootstrapper.plugin.inspect import call_of, problem_with_value, require_no_call
 from bootstrapper.plugin.options import Empty
 from bootstrapper.plugin.project import Declaration, Project
 from bootstrapper.plugin.run_context import RunContext

@@ -10,7 +10,7 @@ from bootstrapper.config.document import UnsetVariable, expand
 from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
 from bootstrapper.config.sensitive import VARIABLE, secrets_in
 from bootstrapper.masking import Masker
-from bootstrapper.plugin.evaluate import call_of
+from bootstrapper.plugin.inspect import call_of
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.connection.target import Target
 

@@ -10,7 +10,8 @@ import pytest
 from bootstrapper.config.document import UnsetVariable
 from bootstrapper.errors import GuardError, Source
 from bootstrapper.plugin.context import Context
-from bootstrapper.plugin.evaluate import Evaluated, Traits, evaluate, needs, shown, traits
+from bootstrapper.plugin.evaluate import Evaluated, evaluate
+from bootstrapper.plugin.inspect import Traits, needs, shown, traits
 from bootstrapper.plugin.value import Value
 from tests.fixtures.contexts import Bench
 

@@ -18,7 +18,7 @@ from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
 from bootstrapper.plans import Action, Bounds, Change, Deferred
 from bootstrapper.plugin.context import Context, run_of
-from bootstrapper.plugin.evaluate import written
+from bootstrapper.plugin.inspect import written
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.run_url import filled_in

@@ -18,7 +18,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
 from bootstrapper.plans import Action, Bounds, Change, Deferred
 from bootstrapper.plugin.context import Context, run_of
-from bootstrapper.plugin.evaluate import written
+from bootstrapper.plugin.inspect import written
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
