@@ -61,6 +61,11 @@ class RunContext:
             raise FencedOffError("no lock is held")
         return self.hold
 
+    def require_not_fenced_off(self) -> None:
+        """Raises FencedOffError if a lock is held and another run took it over."""
+        if self.hold is not None:
+            self.hold.require()
+
     @property
     def connection(self) -> Connection[Any]:
         """The connection of the hold, if one is held: another one would write without the fence."""

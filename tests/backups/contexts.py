@@ -142,12 +142,14 @@ def plan(step: Step, bench: Bench, hold: Hold | None = None, *, has_check: bool 
 def apply(step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
     """In a run of its own: a transactional step in a fenced transaction, any other outside of one."""
     with bench.run() as hold:
-        context = bench.context(step.name, hold, deadline)
+        context = Context(bench.context(step.name, hold, deadline))
+        with hold.read_only():
+            changes = step.changes(context)
         if not step.transactional:
-            step.apply(Context(context), ())
+            step.apply(context, changes)
             return
         with hold.transaction(), hold.lent() if step.borrows_session else nullcontext():
-            step.apply(Context(context), ())
+            step.apply(context, changes)
 
 
 def threads_left() -> list[str]:

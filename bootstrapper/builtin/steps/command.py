@@ -82,16 +82,20 @@ class Command(Step, Bounded):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         run = run_of(context)
         written = run.declaration.written.get("run", self.options.run)
-        return [Change.run(_shown(written, run))]
+        return [Change.run(_shown(written, run), payload=tuple(self.options.run))]
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        run = run_of(context)
+        for item in changes:
+            if isinstance(item, Change) and isinstance(item.payload, tuple):
+                self._run(item.payload, run_of(context))
+
+    def _run(self, arguments: Sequence[str], run: RunContext) -> None:
         environment = self._environment(run)
         folder = run.project.path(self.options.cwd or ".")
-        command = [self._program(folder, environment), *self.options.run[1:]]
+        command = [self._program(folder, environment), *arguments[1:]]
         try:
             ended = runner.run(
                 command,
@@ -99,7 +103,7 @@ class Command(Step, Bounded):
                 folder=folder,
                 deadline=run.deadline.sooner(self.options.timeout),
                 on_line=run.report,
-                on_tick=lambda: run.hold.require() if run.hold is not None else None,
+                on_tick=run.require_not_fenced_off,
             )
         except runner.OutOfTimeError as error:
             raise self._failure("did not finish in time and was killed", hint=_STAYS) from error

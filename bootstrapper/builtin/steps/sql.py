@@ -88,11 +88,12 @@ class Sql(Step, Bounded):
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         run = run_of(context)
-        statements = split(self._text(run.project))
+        text = self._text(run.project)
+        statements = split(text)
         if self.options.file is not None:
             count = f"{len(statements)} statement{'' if len(statements) == 1 else 's'}"
-            return [Change.run(f"{self.options.file} ({count})")]
-        return [Change.run(_headline(self._shown(run), len(statements) - 1))]
+            return [Change.run(f"{self.options.file} ({count})", payload=text)]
+        return [Change.run(_headline(self._shown(run), len(statements) - 1), payload=text)]
 
     def _shown(self, context: RunContext) -> str:
         """The statement with its variables as they are written: their values may be secrets."""
@@ -103,11 +104,12 @@ class Sql(Step, Bounded):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
-        text = self._text(run.project)
-        if self.transactional:
-            self._execute_within_transaction(run, text)
-        else:
-            self._execute_one_by_one(run, text)
+        texts = [item.payload for item in changes if isinstance(item, Change) and isinstance(item.payload, str)]
+        for text in texts:
+            if self.transactional:
+                self._execute_within_transaction(run, text)
+            else:
+                self._execute_one_by_one(run, text)
 
     def _execute_within_transaction(self, context: RunContext, text: str) -> None:
         connection = context.connection
@@ -135,8 +137,7 @@ class Sql(Step, Bounded):
         try:
             connection.execute(statement.text.encode())
         except psycopg.Error as error:
-            if context.hold is not None:
-                context.hold.require()
+            context.require_not_fenced_off()
             if connection.closed:
                 raise
             raise self._failure(context, whole, statement.start, error) from error

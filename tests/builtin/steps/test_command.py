@@ -24,7 +24,8 @@ def bench(server: Server, tmp_path: Path) -> Iterator[Bench]:
 
 def apply(step: Command, bench: Bench) -> None:
     """Without a run of its own: the program opens the only connection."""
-    step.apply(Context(bench.context(step.name)), ())
+    context = Context(bench.context(step.name))
+    step.apply(context, step.changes(context))
 
 
 def make_step(*run: str, **options: object) -> Command:

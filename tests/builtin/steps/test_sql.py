@@ -120,7 +120,8 @@ def test_outside_a_transaction_nothing_is_done_once_another_run_has_the_lock(ben
     with bench.run(None) as hold:
         bench.execute("UPDATE bootstrapper.lock SET token = token + 1")
         with pytest.raises(FencedOffError):
-            step.apply(Context(bench.context(step.name, hold)), ())
+            context = Context(bench.context(step.name, hold))
+            step.apply(context, step.changes(context))
     assert bench.execute("SELECT * FROM notes") == []
 
 
