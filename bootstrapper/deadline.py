@@ -6,8 +6,8 @@ import math
 import time
 from typing import Self
 
-GIVE_LONGER = "Give it longer, by its `timeout`, by limits:, or by --timeout."
-"""The advice for a step whose time was over, whichever of its limits that was."""
+GIVE_LONGER = "Allow more time with its `timeout`, limits:, or --timeout."
+"""The hint for a step whose deadline was exceeded, whichever limit set it."""
 
 
 class Deadline:
@@ -34,20 +34,20 @@ class Deadline:
         return self.seconds_left <= 0
 
     def sooner(self, seconds: float | None) -> Deadline:
-        """The earlier of this deadline and one so many seconds from now."""
+        """Returns the earlier of this deadline and one so many seconds from now."""
         return self if seconds is None else Deadline(min(self._at, time.monotonic() + seconds))
 
     def later(self, seconds: float) -> Deadline:
-        """A deadline so much later; infinite stays infinite."""
+        """Returns a deadline that is so many seconds later; infinite stays infinite."""
         return Deadline(self._at + seconds)
 
     def revocable(self) -> Revocable:
-        """The same one, for work that may lose its reason before."""
+        """Returns the same deadline, revocable, for work that may become pointless before."""
         return Revocable(self._at)
 
 
 class Revocable(Deadline):
-    """One that may be made to pass at any moment, from any thread; what was derived from it stays."""
+    """A deadline that any thread may let pass at any moment; deadlines derived from it stay."""
 
     def revoke(self) -> None:
         self._at = -math.inf

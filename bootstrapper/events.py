@@ -282,9 +282,9 @@ def one_at_a_time(emit: Emit) -> Emit:
 
 
 def once(emit: Emit) -> Emit:
-    """Passes events on for who looks more than once: the first beginning, and that a gate is open only at first.
+    """Passes events on from a run that looks several times: only the first start, and each gate's first opening.
 
-    A gate that was found closed meanwhile is worth saying again.
+    A gate that was closed meanwhile is announced again.
     """
     opened: set[str] = set()
     begun = False

@@ -1,4 +1,4 @@
-"""What is in a file, found out once in a run unless the file changes meanwhile."""
+"""The content of a file, read once in a run unless the file changes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def is_folder(path: Path) -> bool:
 
 
 def require_regular(path: Path) -> None:
-    """Raises OSError for all but a regular file: a pipe would be waited for, and a device may never end."""
+    """Raises OSError for anything but a regular file: a pipe would block, and a device may never end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """Another one as soon as somebody writes to the file or puts another in its place; raises OSError for none.
+    """Returns a value that differs once the file is written to or replaced; raises OSError if it does not exist.
 
     The time of the last change of the inode, too: tools that copy files give them their old time of modification.
     """

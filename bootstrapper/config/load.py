@@ -47,7 +47,7 @@ OPTIONAL = "?"
 """Ends the name of an env file that may be missing."""
 
 _LATE = {"steps": ("with", "when", "check"), "fixtures": ("rows", "defaults", "when")}
-"""What stays as the file writes it: whoever uses it resolves its variables then."""
+"""Keys that stay as the file writes them; their variables are resolved where they are used."""
 
 _SECTIONS: Mapping[str, type[BaseModel]] = {
     "steps": StepConfig,
@@ -66,7 +66,7 @@ class Loaded:
         files: Everything that was read: the file, its overlay, its env files.
         variables: The given ones over those of the env files.
         problems: What is wrong; `load` lets none of these pass.
-        misshapen: Where `config` has something else than the file, whose own value is no value for that place.
+        misshapen: Places where `config` has a stand-in, since the file's own value is not valid there.
     """
 
     config: Config
@@ -81,7 +81,7 @@ class Loaded:
 
 
 def load(file: Path, environment: str | None, variables: Mapping[str, str]) -> Loaded:
-    """As `read_all`, for callers who look no further: whatever is wrong is raised."""
+    """Returns what `read_all` returns, but raises InvalidFileError with all problems."""
     loaded = read_all(file, environment, variables)
     if loaded.problems:
         raise InvalidFileError(loaded.problems)
@@ -92,7 +92,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
     """Reads the file and the overlay of the named environment.
 
     Raises:
-        InvalidFileError: A file can not be read. All other problems are left to the caller, who may find more.
+        InvalidFileError: A file cannot be read. All other problems are left to the caller, who may find more.
         UnknownEnvironmentError: Where the file declares environments and none of them was named, or a wrong one.
     """
     main = read(file)
@@ -122,12 +122,12 @@ def files_read(file: Path, environment: str | None, variables: Mapping[str, str]
         reading = _Reading(file, main, dict(variables))
         reading.read_beside(chosen, environment)
     except BootstrapperError:
-        pass  # is told by whoever reads them to use them
+        pass  # reported where the files are read for use
     return [file] if reading is None else reading.files
 
 
 def problems_of(error: ValidationError, document: Document, place: Place, model: Any) -> list[Problem]:
-    """What pydantic says about the value at a place, in plain sentences that quote no value."""
+    """Returns pydantic's errors about the value at a place as plain sentences that quote no value."""
     return validation.problems(error, model, document, place)
 
 
@@ -278,7 +278,7 @@ def _without(raw: Any, places: Sequence[Place]) -> Any:
 
 
 def _present(value: Any, model: type[BaseModel] | None) -> Any:
-    """A section without those of its keys that have no value; one that nobody knows stays, to be complained of."""
+    """Returns a section without its keys that have no value; an unknown key stays, and becomes a problem."""
     if not isinstance(value, dict) or model is None:
         return value
     known = {field.alias or name for name, field in model.model_fields.items()}
@@ -298,7 +298,7 @@ def _default_name(file: Path) -> str:
 
 
 def _located(error: InvalidFileError, source: Source) -> list[Problem]:
-    """A file that can not be read is a problem of the line that names it."""
+    """Returns the problems of an unreadable file, placed at the line that names it."""
     return [
         problem if problem.source else replace(problem, source=source, hint="Correct the name, or write the file.")
         for problem in error.problems

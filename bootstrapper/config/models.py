@@ -61,7 +61,7 @@ _FUNCTION = {
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
 
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"anyOf": [_ONE_VALUE, _FUNCTION]})]
-"""A single value as the file writes it; its variables and its value function are resolved by whoever uses it."""
+"""A single value as the file writes it; variables and the value function are resolved where it is used."""
 
 CheckText = Annotated[
     Any,

@@ -1,4 +1,4 @@
-"""Files that a command was told to write, looked at before it does anything."""
+"""Checks the output files of a command before it does anything."""
 
 from __future__ import annotations
 
@@ -80,6 +80,6 @@ def _cannot(path: Path, why: str, hint: str | None = None) -> UsageError:
 
 
 def shown(path: Path) -> str:
-    """The path, cut where its length is what is wrong with it: the reason follows."""
+    """Returns the path, cut if it is very long, since its length may be what is wrong with it."""
     text = str(path)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

@@ -1,6 +1,6 @@
-"""A configuration made out of a file whose outer shape is wrong in places, so that the rest can be looked at.
+"""A configuration with stand-ins for the invalid parts of a file, so that the rest can be checked.
 
-It is never run: the problems that were found are raised in the end.
+It is never run: the problems are raised in the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bootstrapper.config.document import Place
 from bootstrapper.config.models import Config
 
 UNKNOWN = "__unknown__"
-"""Stands for what the file does not tell, such as the type of a step."""
+"""Stands for what the file leaves out, such as the type of a step."""
 
 _STEP: dict[str, Any] = {"uses": UNKNOWN}
 _STANDINS: dict[str, Any] = {"version": 1, "database": {}, "steps": [_STEP]}
@@ -65,7 +65,7 @@ def _mended_item(item: Any, rest: Place, here: Place) -> Any:
 
 
 def _standin(place: Place) -> dict[str, Any]:
-    """What is put in for a key that has to be there."""
+    """Returns the stand-in for a required key; empty for an optional one."""
     key = str(place[-1])
     if len(place) == 1:
         return {key: _STANDINS[key]} if key in _STANDINS else {}

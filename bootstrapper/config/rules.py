@@ -1,4 +1,4 @@
-"""What no single key of the file shows: keys that exclude each other, need each other, or say the same twice."""
+"""Rules across keys of the file: keys that exclude each other, need each other, or repeat each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""YAML files as plain data that knows where it stands, with variables and overlays."""
+"""YAML files as plain data that knows its places: `reader` and `builder` read the text within limits, `tree` is the
+document, `interpolation` replaces variables, `overlay` merges an environment's file, `validation` words pydantic's
+errors, `envfile` reads variables. Imports errors and text."""
 
 from bootstrapper.config.document.interpolation import (
     Expansion,

@@ -27,7 +27,7 @@ MAX_DEPTH = 64
 MAX_NODES = 400_000
 """Keys and values in one file, counted as often as aliases repeat them; long texts count more than once."""
 
-_TEXT_SHIFT = 8  # one more node for every 256 characters, so that aliases can not repeat a huge text either
+_TEXT_SHIFT = 8  # one more node for every 256 characters, so that aliases cannot repeat a huge text either
 
 _MAX_PROBLEMS = 50
 _CORE = "tag:yaml.org,2002:"

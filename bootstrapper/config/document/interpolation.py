@@ -15,7 +15,7 @@ _OF_RUN = re.compile(r"(?<!\$)\$\{(run\.url(?:\+[a-z0-9_]+)?)\}")
 _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
 
 
-class UnsetVariable(ValueError):  # noqa: N818 - says what is the case; whoever catches it decides whether it is an error
+class UnsetVariable(ValueError):  # noqa: N818 - names a fact; the caller decides whether it is an error
     """A variable has neither a value nor a default."""
 
     def __init__(self, name: str, message: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Reads YAML files that may be anything: bombs, pipes, pictures."""
+"""Reads YAML files safely: no bombs, pipes or binary content."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _refuse_characters(content: bytes, name: str) -> None:
 
 
 def _source(before: str, name: str) -> Source:
-    """Where the text after this one begins."""
+    """Returns the place right after the text."""
     end, line = 0, 1
     for found in _LINE_BREAK.finditer(before):
         end, line = found.end(), line + 1
@@ -141,7 +141,7 @@ def _source(before: str, name: str) -> Source:
 
 @contextmanager
 def _collector_off() -> Iterator[None]:
-    """Half of the time would go into collecting garbage: nothing that is built here has cycles."""
+    """Turns the garbage collector off, which would take half of the time: nothing built here has cycles."""
     if not gc.isenabled():
         yield
         return
@@ -153,7 +153,7 @@ def _collector_off() -> Iterator[None]:
 
 
 def _problem(error: yaml.YAMLError, content: bytes, name: str) -> Problem:
-    """The parser's complaint without what it quotes: that could be part of a secret."""
+    """Returns the parser's problem without what it quotes, which could be a part of a secret."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Problem("not valid YAML", Source(name, 1, 1))
     problem = error.problem or "not valid YAML"

@@ -1,4 +1,4 @@
-"""What the file says of variables that have no value: the message of `${NAME:?message}`."""
+"""The messages that the file has for variables without a value: `${NAME:?message}`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plain scalar means: the core of YAML 1.2, and nothing that surprises.
+"""The value of a plain scalar, by the core schema of YAML 1.2 without its surprises.
 
 `no`, `on`, `010`, `0x1f`, `22:22`, `2024-02-30` and `.inf` are text. Numbers are those that JSON knows.
 """
@@ -15,7 +15,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-# A longer exponent would let a few bytes stand for gigabytes of digits once somebody converts it to int.
+# A longer exponent would let a few bytes stand for gigabytes of digits when converted to int.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _FIRST = frozenset("-0123456789")
 

@@ -47,7 +47,7 @@ class Marks:
     _ordinals: dict[str, int] | None = None
 
     def ordinal(self, data: Any, part: str | int) -> int | None:
-        """Where an entry stands among its siblings; None where there is no such entry."""
+        """Returns the index of an entry among its siblings; None if it does not exist."""
         if isinstance(data, list):
             return part if isinstance(part, int) and 0 <= part < len(self.values) else None
         if self._ordinals is None:

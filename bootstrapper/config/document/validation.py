@@ -1,4 +1,4 @@
-"""What pydantic says about a document, in plain sentences with their places.
+"""Turns pydantic's errors about a document into plain sentences with their places.
 
 No sentence quotes a value: it could be a secret.
 """
@@ -50,7 +50,7 @@ _SENTENCES = {
 
 
 def problems(error: ValidationError, model: Any, document: Document, place: Place) -> list[Problem]:
-    """Every complaint of pydantic about the value that stands at a place of the document.
+    """Returns every problem that pydantic finds in the value at a place of the document.
 
     Args:
         model: The model, or other annotation, that the value was validated against.
@@ -68,7 +68,7 @@ def problems(error: ValidationError, model: Any, document: Document, place: Plac
 def _telling(group: list[ErrorDetails]) -> list[tuple[ErrorDetails, str | None]]:
     """Each error at one place, with the kinds that are expected there.
 
-    Of a union, each branch complains: what only says that it is of another kind counts where nothing else was said.
+    Each branch of a union reports errors: a mere type mismatch counts only if there is no other error.
     """
     expected = {words: details for details in group if (words := _expected(details["type"])) is not None}
     others = [details for details in group if _expected(details["type"]) is None]
@@ -78,7 +78,7 @@ def _telling(group: list[ErrorDetails]) -> list[tuple[ErrorDetails, str | None]]
 
 
 def unknown_key(name: str, known: Iterable[str], document: Document, place: Place) -> Problem:
-    """The problem of a key that nothing is known of; `place` ends with that key."""
+    """Returns the problem of an unknown key; `place` ends with that key."""
     names = sorted(known)
     near = nearest(name, names)
     suggestion = f"; did you mean {show_key(near)}?" if near else ""
@@ -154,14 +154,14 @@ def describe(details: ErrorDetails) -> str:
 
 
 def _expected(code: str) -> str | None:
-    """What was expected, where an error says no more than that something else was found."""
+    """Returns what was expected if the error is a mere type mismatch, else None."""
     if code in _SENTENCES or code in ("missing", "extra_forbidden"):
         return None
     return next((words for name, words in _EXPECTED.items() if code.startswith(f"{name}_")), None)
 
 
 def _without_value(message: str, value: object) -> str:
-    """Validators may quote what they were given."""
+    """Replaces the value, which validators may quote, by `this`."""
     for spelling in (repr(value), str(value)):
         if spelling and message.startswith(spelling):
             return f"this{message.removeprefix(spelling)}"
@@ -195,7 +195,7 @@ def _model_at(annotation: Any, location: Place) -> type[BaseModel] | None:
 
 
 def _plain(annotation: Any) -> Any:
-    """An annotation without what stands around it: Annotated, None, and other branches than models."""
+    """Returns an annotation without Annotated, None, and branches other than models."""
     arguments = get_args(annotation)
     if hasattr(annotation, "__metadata__"):
         return _plain(arguments[0])

@@ -1,4 +1,4 @@
-"""One login, under a deadline that the server can not stretch, with the SQLSTATE that psycopg hides."""
+"""One login, under a deadline that the server cannot stretch, with the SQLSTATE that psycopg hides."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Failure:
 
 
 def attempt(conninfo: str, deadline: Deadline) -> PGconn | Failure:
-    """Connects, or says why not; the deadline holds even where nobody answers."""
+    """Connects, or returns the failure; the deadline holds even without an answer."""
     pgconn = pq.PGconn.connect_start(conninfo.encode())
     wire = _Wire(pgconn)
     try:

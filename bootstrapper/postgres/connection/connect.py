@@ -23,7 +23,7 @@ from bootstrapper.postgres.connection.target import Host, Target
 # So that a try against an address that swallows everything leaves time for another one.
 ATTEMPT_SECONDS = 10.0
 
-# A peer that vanished is noticed within 15 s; the server is asked to do the same by no one but its own settings.
+# A vanished peer is noticed within 15 s; on the server's side, only its own settings do that.
 _DEFAULTS = {
     "keepalives": "1",
     "keepalives_idle": "5",
@@ -31,14 +31,14 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-# An empty password and a file that can not exist keep libpq from taking one out of PGPASSWORD or ~/.pgpass.
+# An empty password and a file that cannot exist keep libpq from reading PGPASSWORD or ~/.pgpass.
 _WITHOUT_PASSWORD = {"password": "", "passfile": "/dev/null/none"}
 
 
 def connect(target: Target, *, deadline: Deadline, application_name: str) -> Connection[Any]:
     """A connection in autocommit mode that prepares no statements, after one login.
 
-    Several hosts are tried in turn, as libpq does: the next one only where nobody answered or the server is starting.
+    Several hosts are tried in turn, as libpq does: the next one only without an answer, or if the server is starting.
 
     Raises:
         UnreachableError: Another try may help.
@@ -59,7 +59,7 @@ def ping(target: Target, *, deadline: Deadline) -> None:
     try:
         _enter(target, deadline, _WITHOUT_PASSWORD).finish()
     except RefusedError:
-        return  # it answers; only a login tells whether it is meant for good
+        return  # it answers; only a login tells whether the refusal is final
 
 
 def _enter(target: Target, deadline: Deadline, extra: Mapping[str, str]) -> PGconn:

@@ -1,4 +1,4 @@
-"""Ends a connection on whose answer nobody wants to wait any longer."""
+"""Closes a connection at a deadline, so that no statement outlasts it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bootstrapper.deadline import Deadline
 def cut_off(connection: Connection[Any], deadline: Deadline) -> Iterator[None]:
     """Within it no statement outlasts the deadline: the connection dies then, and the statement fails with it.
 
-    statement_timeout can not do this: a pooler whose server is gone takes the statement and says nothing.
+    statement_timeout cannot do this: a pooler whose server is gone accepts the statement and never answers.
     """
     if math.isinf(deadline.seconds_left):
         yield

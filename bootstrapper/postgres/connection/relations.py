@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from bootstrapper.postgres.connection.settings import ask_lent
 
-# The catalogues may be read by anybody; to_regclass would fail on a schema that the role may not use.
+# Every role may read the catalogues; to_regclass would fail on a schema that the role may not use.
 _LOCATE = """
 SELECT w.position, c.oid::pg_catalog.int8
 FROM ROWS FROM (
@@ -39,6 +39,6 @@ def visible(connection: Connection[Any]) -> list[int]:
 
 
 def current_schema(connection: Connection[Any]) -> str | None:
-    """Where the project's own sessions create tables; None where there is no such schema."""
+    """Returns the schema where the project's own sessions create tables; None if it does not exist."""
     row = ask_lent(connection, _CURRENT).fetchone()
     return row[0] if row else None

@@ -19,7 +19,7 @@ def addresses(host: Host, deadline: Deadline) -> tuple[str, ...] | Failure:
     if host.address or host.is_socket or _is_numeric(host.name):
         return (host.address,)
     answers: SimpleQueue[tuple[str, ...] | Failure] = SimpleQueue()
-    # A thread in getaddrinfo can not be stopped, only left alone; a daemon does not keep the process.
+    # A thread in getaddrinfo cannot be stopped; as a daemon, it does not keep the process alive.
     threading.Thread(target=lambda: answers.put(_ask(host)), name="bootstrapper-resolver", daemon=True).start()
     try:
         return answers.get(timeout=min(deadline.seconds_left, _LONGEST_WAIT_SECONDS))

@@ -28,7 +28,7 @@ def said(error: psycopg.Error) -> str:
 def said_without_values(error: psycopg.Error, written: str = "", *, is_filled_in: bool = False) -> str:
     """The same for a statement that may hold secrets, or that reads rows.
 
-    What the server quotes stays where the person who wrote the file wrote it: a value may be a part of a secret, such
+    What the server quotes stays if the file has it as written: a value may be a part of a secret, such
     as what stands behind a quote in it, that no masker would know.
 
     Args:

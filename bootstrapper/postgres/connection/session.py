@@ -53,8 +53,8 @@ class Session:
         """Takes where to connect, and what to pass before.
 
         Args:
-            turnstile: Passed before the first connection; None for a run that is nobody's replica.
-            ledger: What has to be ours where it exists, before anything of it is read.
+            turnstile: Passed before the first connection; None for a run without replicas.
+            ledger: Checked to be ours, if it exists, before anything of it is read.
         """
         self.target = target
         self._made_at = time.monotonic()
@@ -86,7 +86,7 @@ class Session:
         """Raises GuardError behind a pooler, for work that needs a connection of its own to the server.
 
         pg_dump and its like set `search_path` and `row_security` for their session: a pooler hands both on to other
-        clients, and theirs to the dump, which then holds the rows that somebody else may see.
+        clients, and theirs to the dump, which then has the rows that another client may see.
         """
         if self.server.pooled:
             raise GuardError(
@@ -101,7 +101,7 @@ class Session:
     def open(self, deadline: Deadline | None = None) -> None:
         """One login and one question; nothing where the connection is open.
 
-        Raises UnreachableError where another try is worth it, RefusedError where it is not.
+        Raises UnreachableError if the failure is retryable, else RefusedError.
         """
         if self.is_open:
             return
@@ -233,11 +233,11 @@ class Session:
         return f"{self._application_name[:_LONGEST_NAME]}/{run_id}" if run_id else self._application_name
 
     def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
-        """Within it the connection ends when the run's time is over; tidying up then gets a moment more."""
+        """Closes the connection at the run's deadline; cleaning up after that gets a moment more."""
         return cut_off(connection, Deadline.after(max(self._deadline.seconds_left, _TIDYING_SECONDS)))
 
     def limited_beside(self, connection: Connection[Any]) -> AbstractContextManager[None]:
-        """As `limited`, beside other work, which is ended when the time is over, before the lock is given back."""
+        """As `limited`, beside other work, which is ended at the deadline, before the lock is released."""
         return cut_off(connection, self._deadline.later(ENDING_SECONDS))
 
 

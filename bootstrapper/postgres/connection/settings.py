@@ -17,7 +17,7 @@ from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.pipelining import round_trip
 
 LENT = {
-    "search_path": "pg_catalog, pg_temp",  # where nobody else's functions, operators and types can be chosen
+    "search_path": "pg_catalog, pg_temp",  # where no foreign functions, operators and types can be chosen
     "TimeZone": "UTC",
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",

@@ -1,4 +1,4 @@
-"""A SQLAlchemy Connection on a psycopg connection that somebody else owns."""
+"""A SQLAlchemy Connection on a psycopg connection that the caller keeps."""
 
 from __future__ import annotations
 

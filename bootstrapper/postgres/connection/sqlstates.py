@@ -1,4 +1,4 @@
-"""SQLSTATEs by name, and what the ones of a failed connect mean for another try."""
+"""SQLSTATEs by name, and which errors of a failed connect are retryable."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ CANNOT_CONNECT_NOW = "57P03"
 INTERNAL_ERROR = "XX000"
 
 RETRY_TRANSACTION = frozenset({LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, DEADLOCK_DETECTED, QUERY_CANCELED})
-"""Worth the whole transaction once more, a bounded number of times."""
+"""The whole transaction is retryable, a bounded number of times."""
 
 RETRY_AT_ONCE = RETRY_TRANSACTION - {QUERY_CANCELED}
-"""Somebody was in the way, and nothing of ours was kept."""
+"""Another session was in the way, and nothing of ours was kept."""
 
 LOCK_NOT_FREE = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED})
 """Another session held a lock."""
@@ -45,7 +45,7 @@ QUOTES_A_KEY = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, EXCLUSION_VIO
 """The server's DETAIL names a key that is in the way or missing; that of other violations quotes the whole row."""
 
 CONNECTION_LOST = frozenset({ADMIN_SHUTDOWN, "57P02", "57P03", "08000", "08003", "08006"})
-"""What those see whose backend or server was ended under them."""
+"""What a session sees if its backend or its server ends."""
 
 SHORT_PATIENCE_SECONDS = 10.0
 
@@ -55,12 +55,12 @@ _TENANT_PATIENCE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether another login is worth it.
+    """Whether a failed login is retryable.
 
     Attributes:
-        reason: Why there is no way in, in our words: the server's may be in any language.
+        reason: Why the connection failed, in our words: the server's may be in any language.
         transient: False stops at once.
-        patience_seconds: For how long nothing but this is worth another try.
+        patience_seconds: How long a failure that stays the same is retryable.
         hint: An imperative sentence.
     """
 
@@ -104,7 +104,7 @@ _BY_CODE = {
     UNDEFINED_OBJECT: _stop("the server does not recognize one of the connection's settings"),
 }
 
-# Classes whose every code is about the server's condition, not about who asks.
+# Classes whose every code is about the server's condition, not about the client.
 _BY_CLASS = {
     "08": _retry("the connection failed"),
     "53": _retry("the server lacks resources"),

@@ -125,7 +125,7 @@ def tokens(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def fault_in_expression(text: str) -> str | None:
-    """Why the text can not stand between brackets as one expression; None where it can.
+    """Returns why the text cannot be one expression between brackets; None if it can.
 
     One that closes the bracket around it, or begins another statement, would mean something else than it says. Whether
     it is SQL at all is for the server to say.

@@ -70,7 +70,7 @@ class Target:
         """Understands postgres://, postgresql:// and SQLAlchemy's postgresql+DRIVER://; raises ValueError.
 
         Parameters known to belong to a driver or framework, such as prepared_statement_cache_size or pgbouncer, are
-        set aside; names that nobody knows are refused, because a misspelt sslmode must not go unnoticed.
+        set aside; unknown names are refused, because a misspelt sslmode must not go unnoticed.
         """
         parsed = url.parse(text)
         return cls._checked(parsed.parameters, parsed.driver)

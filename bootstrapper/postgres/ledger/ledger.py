@@ -24,9 +24,9 @@ LEDGER_VERSION = 4
 RESTORED_AS_OF = "restored-as-of:"
 """Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
 BROKEN = "broken"
-"""The outcome of a run whose lock somebody broke; it is noted for it."""
+"""The outcome of a run whose lock was broken; recorded by the run that broke it."""
 UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.InsufficientPrivilege)
-"""What the server answers where the ledger does not exist, is somebody else's, or is not for this role to read."""
+"""Errors of the server if the ledger does not exist, belongs to another program, or is not readable by this role."""
 TABLES = ("lock", "runs", "steps", "revisions", "digests", "meta")
 _INDEXES = ("steps_run_id_idx", "steps_marks_idx")
 _NO_HOLDER = sql.SQL(
@@ -150,7 +150,7 @@ FROM (VALUES
 def catch_up(connection: Connection[Any], names: LedgerNames) -> None:
     """Moves sequences on that are behind their tables, as they may be after a failover.
 
-    The caller has the lock's row, so that nobody else writes to the tables.
+    The caller has the lock's row, so that no other run writes to the tables.
     """
     tables = {name: names.table(name) for name in ("runs", "steps", "revisions")}
     texts = {f"{name}_text": sql.Literal(table.as_string()) for name, table in tables.items()}

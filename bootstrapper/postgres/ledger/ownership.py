@@ -43,8 +43,8 @@ ORDER BY has_code, kind, name LIMIT 1
 def question(connection: Connection[Any], names: LedgerNames, *, writes: bool = False) -> bytes:
     """Asks for one part of the ledger that is not ours alone; no row where there is none.
 
-    Whoever owns a table may put code on it at any moment. Of a role that only reads, and is no superuser, it would get
-    little: so it may read the ledger that somebody granted it.
+    The owner of a table may put code on it at any moment. From a role that only reads, and is not a superuser, that
+    code would gain little: such a role may read a ledger that another role granted to it.
     """
     tables = [names.table_name(name) for name in TABLES]
     return sql.SQL(_FOREIGN).format(schema=names.schema, tables=tables, writes=writes).as_bytes(connection)

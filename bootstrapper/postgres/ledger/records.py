@@ -64,7 +64,7 @@ class RunHistory(RunRecord):
 
 
 def read_history(connection: Connection[Any], names: LedgerNames, most: int) -> list[RunHistory]:
-    """The latest runs, newest first. Raises one of ledger.UNREADABLE where there is nothing to read."""
+    """Returns the latest runs, newest first. Raises one of ledger.UNREADABLE without a readable ledger."""
     runs = connection.execute(names.fill(_RUNS), (most,), binary=True).fetchall()
     ids = [row[0] for row in runs]
     found: dict[UUID, list[RevisionRecord]] = {run_id: [] for run_id in ids}

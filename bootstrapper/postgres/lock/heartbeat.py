@@ -18,7 +18,7 @@ LEASE_SECONDS = 15.0
 BEAT_SECONDS = 3.0
 
 # One statement, so that it needs no transaction of its own. A row that is locked belongs to our own worker at work:
-# SKIP LOCKED sees no row then, and no row is no loss. All names are qualified: the session may be lent to the project.
+# SKIP LOCKED sees no row then, which is not a loss. All names are qualified: the session may be lent to the project.
 _BEAT = """
 WITH seen AS (SELECT run_id, token FROM {lock} FOR UPDATE SKIP LOCKED),
      renewed AS (
@@ -81,7 +81,7 @@ class Heartbeat:
                 result = interject(self._connection, self._statement, {TransactionStatus.IDLE})
             if result is None:
                 return self._connection.pgconn.transaction_status != TransactionStatus.UNKNOWN
-        except Exception:  # noqa: BLE001 - a thread that ends unseen would keep a lock that nobody renews
+        except Exception:  # noqa: BLE001 - a thread that ends unseen would keep a lock that is not renewed
             return False
         if result.status != ExecStatus.TUPLES_OK:
             return False

@@ -51,9 +51,9 @@ class Hold(FencedConnection):
             raise FencedOffError("another run has the lock")
 
     def require_not_broken(self) -> None:
-        """Asks anew, after the connection died; raises FencedOffError where somebody broke the lock.
+        """Reconnects and asks; raises FencedOffError if the lock was broken.
 
-        Whoever breaks a lock ends its holder first, and notes it a moment later. The session is open afterwards.
+        Breaking a lock ends its holder first, and records that a moment later. The session is open afterwards.
         """
         verdict = Deadline.after(VERDICT_SECONDS)
         while True:
@@ -66,7 +66,7 @@ class Hold(FencedConnection):
             time.sleep(0.1)
 
     def note_step(self, step: str) -> None:
-        """Says in the row what is at work, for those who wait; one statement, which compares as the fence does."""
+        """Records the step in the row, for waiting runs; one statement, which compares as the fence does."""
         statement = self.fence.ledger.fill(_NOTE_STEP)
         with self._session.limited(self.connection):
             noted = self.connection.execute(statement, (step, self.fence.run_id, self.fence.token)).rowcount
@@ -119,7 +119,7 @@ class Hold(FencedConnection):
             self._heartbeat.on_loss(callback)
 
     def announce(self, worker: Connection[Any]) -> None:
-        """Notes in the row which other connection works, so that nobody takes the lock while the server still does.
+        """Records the worker's connection in the row, so that no run takes the lock while the server still works.
 
         Its statement is cancelled once the hold is lost. Behind a pooler, where the backend outlives its work, that is
         all. Raises FencedOffError where the lock is not ours any more.

@@ -93,10 +93,10 @@ def advisory_key(names: LedgerNames) -> int:
 
 
 def try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold | Holder:
-    """One try; never waits for anybody. The ledger is created where it is missing.
+    """Tries to take the lock once and never waits. Creates the ledger if it is missing.
 
     Returns:
-        The hold, or who has it. After a Holder the session should be closed while waiting.
+        The hold, or the holder. After a Holder the session should be closed while waiting.
     """
     with session.limited(session.connection):
         return _try_take(session, names, details)
@@ -121,7 +121,7 @@ def _try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold
 
 
 def _judge(error: psycopg.Error, where: str, names: LedgerNames, *, is_lost: bool) -> Holder:
-    """A server's no to taking the lock: somebody who is in the way, or the reason why it can not be had."""
+    """Returns an unknown holder if the refusal means that another session is in the way; raises any other refusal."""
     if error.sqlstate in RETRY_TRANSACTION:
         return Holder()
     message = error.diag.message_primary or str(error).partition("\n")[0]
@@ -171,7 +171,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
 
 
 def _is_told_to_watch(connection: Connection[Any]) -> bool:
-    """A killed holder would keep the lock until its statement ends; some operating systems can not watch a socket."""
+    """A killed holder would keep the lock until its statement ends; some operating systems cannot watch a socket."""
     try:
         connection.execute(WATCH_CLIENT)
     except (errors.FeatureNotSupported, errors.InvalidParameterValue):
@@ -202,7 +202,7 @@ def _own(connection: Connection[Any], names: LedgerNames, details: RunDetails, p
 
 
 def read_holder(connection: Connection[Any], names: LedgerNames) -> Holder:
-    """Who holds the lock; an empty Holder where that can not be read."""
+    """Returns the holder of the lock; an empty Holder if that cannot be read."""
     try:
         with settings.transaction(connection):
             row = connection.execute(names.fill(_HOLDER), binary=True).fetchone()

@@ -31,7 +31,7 @@ FROM pg_catalog.pg_stat_activity
 WHERE cardinality(pg_catalog.pg_blocking_pids(pid)) > 0 AND pg_catalog.pg_blocking_pids(pid) && %s::int[]
 ORDER BY query_start
 """
-# Backends are ended only where pid and start agree: a pid alone may belong to somebody else by now.
+# Backends are ended only if pid and start agree: a pid alone may belong to another session by now.
 _END_BACKENDS = """
 SELECT pg_catalog.pg_terminate_backend(a.pid) FROM {lock} AS l JOIN pg_catalog.pg_stat_activity AS a
     ON (a.pid = l.backend_pid AND a.backend_start = l.backend_start AND l.mode = 'direct')
@@ -57,11 +57,11 @@ class LockState:
 
     Attributes:
         mode: "direct" or "pooled".
-        lease_seconds: How long the lease still lives, below zero when it is over; None where there is none, since a
-            direct holder's own connection is its lease.
-        connection: What the server says of the holder's connection: "active", "idle", ...; None when it is gone, or
+        lease_seconds: Seconds until the lease expires, negative once it has; None without a lease, since a direct
+            holder's own connection is its lease.
+        connection: State of the holder's connection: "active", "idle", ...; None if it is closed, or
             behind a pooler.
-        blocked: Queries that wait for the holder.
+        blocked: Queries that wait for the holder's locks.
     """
 
     run_id: UUID
@@ -77,7 +77,7 @@ class LockState:
 
 
 def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | None:
-    """The lock's state; None where it is free, or there is no ledger."""
+    """Returns the lock's state; None if it is free, or the ledger does not exist."""
     try:
         with settings.transaction(connection):
             row = connection.execute(names.fill(_STATE), binary=True).fetchone()  # as text it hangs on DateStyle
@@ -108,7 +108,7 @@ def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> Loc
 
     Raises:
         GuardError: Another run holds the lock, or none.
-        LockBusyError: The holder is in the middle of a transaction that could not be ended.
+        LockBusyError: The holder's open transaction could not be terminated.
     """
     with settings.transaction(connection):
         state = read_state(connection, names)

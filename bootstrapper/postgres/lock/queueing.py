@@ -35,7 +35,7 @@ class Line:
         """Takes one place, whichever: any is as good.
 
         Args:
-            is_counted: Whether those in front are to see that somebody queues.
+            is_counted: Whether processes in front see that this one queues.
         """
         self.name = name
         self._path = folder / f"{name}.{random.randrange(places)}"  # noqa: S311 - jitter
@@ -47,7 +47,7 @@ class Line:
         self._lock = threading.Lock()
         self._is_over = False
         self.is_broken = False
-        """Whether there are no files to queue with."""
+        """Whether the queue's files cannot be used."""
 
     @property
     def is_through(self) -> bool:
@@ -89,7 +89,7 @@ class Line:
             self.is_broken = True
 
     def _count(self) -> None:
-        """By a lock that all who queue share."""
+        """Takes a shared lock, as every process in the queue does."""
         with suppress(OSError):  # one in front may be looking at this very moment
             self._crowd = opened(self._crowd_path)
             fcntl.flock(self._crowd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -156,7 +156,7 @@ def taken(path: Path, operation: int) -> int:
 
 
 def opened(path: Path) -> int:
-    """The file, in a folder that nobody else can write to; raises OSError where it is not ours alone."""
+    """Opens the file, in a folder that only this user can write to; raises OSError otherwise."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     found = path.parent.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
@@ -187,7 +187,7 @@ def _is_older(path: Path, seconds: float) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Under its lock: whoever opened it before finds that it is another file then, and makes it again."""
+    """Removes the file under its lock; a process that opened it before notices that, and creates it again."""
     if not _is_older(path, UNUSED_SECONDS):
         return
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -64,7 +64,7 @@ class FencedConnection:
     def transaction(self, deadline: Deadline | None = None) -> Iterator[Connection[Any]]:
         """A writing transaction that passed the fence; committed at the end, rolled back on any error.
 
-        What somebody left open on the connection is rolled back first, lest it is committed with it.
+        A transaction left open on the connection is rolled back first, lest it is committed with it.
 
         Raises:
             FencedOffError: The lock is not ours any more.

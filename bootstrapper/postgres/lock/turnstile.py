@@ -5,7 +5,7 @@ one host queue here instead. A few are in front: they look and wait for the lock
 a connection and without polling, and each of them looks from time to time as well, through a side door: one visit, then
 back to its place in the queue. So the number of connections does not depend on how long the work takes.
 
-Nothing hangs on it but the load: where there is no folder to queue in, or the queue stands still, it is passed by.
+Only the load depends on it: without a folder to queue in, or if the queue stands still, it is skipped.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Turnstile:
         self._end_visit()
 
     def leave(self) -> None:
-        """Gives the place to the next, for good: this process does not queue again."""
+        """Gives the place to the next process; this one does not queue again."""
         self._is_past = True
         self._end_visit()
         if self._line is not None:

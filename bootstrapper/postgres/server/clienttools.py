@@ -118,7 +118,7 @@ def _examine(folder: Path, names: Sequence[str]) -> ClientTools | None:
 
 
 def _examine_named(named: Path, names: Sequence[str]) -> ClientTools | None:
-    """What somebody chose, a wrapper too; the others have to lie beside it under their usual names."""
+    """Returns the chosen tools, a wrapper too; the others must lie beside it under their usual names."""
     first, *others = [named / name for name in names] if is_folder(named) else [named, *map(named.with_name, names[1:])]
     if not all(os.access(program, os.X_OK) and program.is_file() for program in (first, *others)):
         return None

@@ -15,8 +15,8 @@ _OPEN = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
 def create_closed(connection: Connection[Any], name: str, options: Sequence[sql.Composable] = ()) -> None:
     """Makes an empty database that only its owner, with all members of that role, and superusers may enter.
 
-    What others leave in a database that is being filled runs with the rights of whoever fills it, and their sessions
-    keep it from being renamed.
+    What others leave in a database that is being filled runs with the rights of the role that fills it, and their
+    sessions keep it from being renamed.
 
     Args:
         connection: In autocommit mode, to another database of the server.

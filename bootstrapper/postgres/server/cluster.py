@@ -45,7 +45,7 @@ def bin_folder() -> Path:
 
 
 def create(folder: Path, data: Path, identity: Identity, *, password: str, durable: bool) -> None:
-    """Makes a cluster beside its place and moves it there: killed at any point, there is no half cluster."""
+    """Creates a cluster beside its place and moves it there, so that a kill never leaves half a cluster."""
     place = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     try:
         secret = place / "password"
@@ -64,7 +64,7 @@ def create(folder: Path, data: Path, identity: Identity, *, password: str, durab
 
 
 def remove(folder: Path, data: Path) -> None:
-    """Takes the cluster out of its place first: killed at any point, there is no half cluster."""
+    """Removes a cluster; moves it out of its place first, so that a kill never leaves half a cluster."""
     place = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     data.rename(place / "data")
     shutil.rmtree(place)

@@ -34,7 +34,7 @@ from bootstrapper.postgres.server.unprivileged import Identity, choose
 __all__ = ["EmbeddedServer", "bin_folder", "scratch"]
 
 _POLL_SECONDS = 0.02
-# What another try does not change.
+# Errors that are not retryable.
 _LASTING = frozenset(
     {
         *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),

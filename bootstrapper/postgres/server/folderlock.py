@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.02
 
 @contextmanager
 def locked(file: Path, deadline: Deadline) -> Iterator[Deadline]:
-    """Waits until nobody else is at it. The file stays: whoever waits for a removed one would wait for nobody."""
+    """Waits for the lock. The file stays, since a process that waits for a removed file would not see the next lock."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         while not _taken(descriptor):

@@ -38,7 +38,7 @@ def logs_in(target: Target) -> bool:
 
 
 def create_database(target: Target) -> None:
-    """Creates the target's database where there is none. The caller sees to it that nobody else does so now."""
+    """Creates the target's database unless it exists. The caller ensures that no other process does so now."""
     name = target.parameters["dbname"]
     try:
         with psycopg.connect(_conninfo(target, dbname=_MAINTENANCE), autocommit=True) as connection:

@@ -28,11 +28,11 @@ _LONGEST = 70  # the path of a socket in it has room for 107 bytes
 
 @dataclass(frozen=True)
 class Placement:
-    """What has to be known to start the server again and to log in.
+    """What is needed to start the server again and to log in.
 
     Attributes:
         sockets: The folder of its Unix socket, None while the server is stopped.
-        lent: Whether the server runs only as long as somebody who borrowed it.
+        lent: Whether the server stops with the process that borrowed it.
     """
 
     port: int
@@ -69,7 +69,7 @@ class Placement:
         Path(name).replace(file)
 
     def opened(self, identity: Identity) -> Self:
-        """For a start: the same port unless somebody else has it now, and a new socket folder of the identity's."""
+        """Returns the placement for a start: the same port unless taken, and a new socket folder of the identity."""
         self.closed()
         folder = Path(tempfile.mkdtemp(prefix=_SOCKETS, dir=_short_folder()))
         identity.take(folder)
@@ -101,7 +101,7 @@ def _free_port() -> int:
 
 
 def _short_folder() -> str:
-    """The usual place, which every account may enter; only where it can not be written, the one that TMPDIR names."""
+    """Returns /tmp, which every account may enter; the folder that TMPDIR names only if /tmp is not writable."""
     short = "/tmp"  # noqa: S108 - mkdtemp makes a private folder in it
     named = tempfile.gettempdir()
     is_needed = not os.access(short, os.W_OK | os.X_OK) and len(os.fsencode(named)) <= _LONGEST

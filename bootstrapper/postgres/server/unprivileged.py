@@ -69,9 +69,9 @@ class Identity:
 
 
 def choose(folder: Path, data: Path, program: Path) -> Identity:
-    """Who runs the server of `folder`: whoever owns its data; for new data, whoever can reach folder and program.
+    """Returns who runs the server of `folder`: the owner of its data; for new data, who can reach folder and program.
 
-    Raises UnusableServerError where PostgreSQL can run as nobody at all.
+    Raises UnusableServerError if there is no such account.
     """
     if os.geteuid() != 0:
         return Identity() if data.exists() or _has_name(os.geteuid()) else _namespace()
@@ -122,12 +122,12 @@ def _reaches(account: Identity, folder: Path, program: Path) -> bool:
     commands = [[str(program), "--version"], [test or "", "-x", str(folder)]]
     try:
         return all(account.run(command, seconds=_PROBE_SECONDS)[0] for command in commands)
-    except OSError:  # also where this root may not become anybody else
+    except OSError:  # also if this root may not change its user
         return False
 
 
 def _has_name(user: int) -> bool:
-    """Whether initdb will accept the user: a container may give an id that nobody has."""
+    """Whether initdb will accept the user: in a container, the id may belong to no account."""
     try:
         pwd.getpwuid(user)
     except KeyError:
@@ -136,8 +136,8 @@ def _has_name(user: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Little of ours: who runs the program may be an account that others use, and reads its environment for ever.
+    """Returns few variables of ours: the account that runs the program may be shared, and can read them for ever.
 
-    LC_ALL: with messages that we can read.
+    LC_ALL makes messages English.
     """
     return {**{name: os.environ[name] for name in _HANDED_ON if name in os.environ}, "LC_ALL": "C"}
