@@ -62,6 +62,16 @@ class Group(click.Group):
             message = f"option {option!r} must follow the command"
             raise Misuse(message, ctx, f"Write `{ctx.command_path} {path} {option} ...`.") from error
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Adds the command to an error of the option parser, which names none, for the hint and the report."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            name = ctx.invoked_subcommand
+            if error.ctx is None and name and (command := self.get_command(ctx, name)):
+                error.ctx = click.Context(command, parent=ctx, info_name=name)
+            raise
+
     def _commands_with(self, option: str, ctx: click.Context, words: Sequence[str]) -> Iterator[str]:
         """Yields the command among the words if it has the option; if no word is a command, each one that has it."""
         named = [word for word in words if self.get_command(ctx, word) is not None]

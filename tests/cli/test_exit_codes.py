@@ -25,6 +25,8 @@ from tests.cli.project import BOOTSTRAP, Project
         (["plan", "--timeout", "25d"], "'25d' is too long"),
         (["plan", "--timeout", "५s"], "'५s' is not a time; write it as"),
         (["plan", "surplus"], "unexpected extra argument"),
+        (["plan", "-f"], "option '-f' requires an argument\nhint: Try `bootstrapper plan --help`."),
+        (["lock", "show", "-q=1"], "hint: Try `bootstrapper lock show --help`."),
         (["dev", "strat"], "unknown command 'strat'\nhint: Did you mean 'start'?"),
         (
             ["-e", "production", "apply"],
