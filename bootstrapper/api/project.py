@@ -42,7 +42,7 @@ def plugins(request: Request) -> tuple[PluginInfo, ...]:
     return (*load_plugins(request, loaded).infos, *unlisted(loaded.config.plugins))
 
 
-def renderer(request: Request, format_name: str) -> Renderer:
+def renderer(request: Request, format_name: str, width: int = 80) -> Renderer:
     """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
     found = {kind.format: kind for kind in registry.bootstrapper_renderers()}
     if format_name not in found:
@@ -50,7 +50,7 @@ def renderer(request: Request, format_name: str) -> Renderer:
     if format_name not in found:
         known = ", ".join(sorted(found))
         raise UsageError(f"there is no format {format_name!r}", hint=f"Choose one of these: {known}.")
-    return found[format_name]()
+    return found[format_name](width)
 
 
 def embedded_server(request: Request) -> EmbeddedServer:

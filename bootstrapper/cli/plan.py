@@ -54,9 +54,7 @@ def make_plan(invocation: Invocation, reporter: Reporter, asked: Request) -> Pla
 
 def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:
     """Returns the renderer for the requested format, as wide as the terminal."""
-    render = project.renderer(asked, invocation.format or "text")
-    render.width = columns()
-    return render
+    return project.renderer(asked, invocation.format or "text", columns())
 
 
 def print_plan(invocation: Invocation, text: str) -> None:

@@ -12,8 +12,10 @@ class Renderer(ABC):
     """An output format, named by `--format`."""
 
     format: ClassVar[str]
-    width: int = 80
-    """How many columns a line for people may take; set on the instance where a terminal has more."""
+
+    def __init__(self, width: int = 80) -> None:
+        """Takes the number of columns that a line for people may have."""
+        self.width = width
 
     @abstractmethod
     def plan(self, plan: Plan) -> str:

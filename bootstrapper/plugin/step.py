@@ -25,7 +25,14 @@ from bootstrapper.plugin.project import Project
 
 
 class Unit:
-    """What `uses:` names: a gate, a scope or a step."""
+    """What `uses:` names: a gate, a scope or a step.
+
+    Attributes:
+        uses: The name that the file uses.
+        name: The name of this use of it.
+        options: The validated `with:` block, an instance of `With`.
+        source: Its place in the file.
+    """
 
     uses: ClassVar[str]
 
@@ -44,32 +51,38 @@ class Step(Unit, ABC):
     Attributes:
         transactional: Whether `apply` runs in one transaction with the fence, the check and the ledger row. For steps
             that cannot (a backup, a program), the ledger gets an intent before and a result after.
+        repeatable: Whether the step may be started again after it was interrupted; otherwise the run ends with the
+            error.
+        borrows_session: Whether `apply` sends statements of the project: they run with the settings of the project's
+            own sessions, and what they change in the session is undone before the step's check is asked.
+        always_on_command: Whether the command of the same name always runs the step: neither `when` nor `check` is
+            asked then, as for backup.
+        needs_check: Whether the file must declare a `check`, because the step cannot compare by itself.
+        leaves_others_alone: Whether applying it never gives a later step more to do, like a backup; otherwise plans
+            say that it may.
     """
 
     transactional: bool = True
     repeatable: ClassVar[bool] = True
-    """Whether the step may be started again after it was interrupted; otherwise the run ends with the error."""
     borrows_session: bool = True
-    """Whether `apply` sends statements of the project: they run with the settings of the project's own sessions, and
-    what they change in the session is undone before the step's check is asked."""
     always_on_command: ClassVar[bool] = False
-    """Whether the command of the same name always runs the step: neither `when` nor `check` is asked then, as for
-    backup."""
     needs_check: ClassVar[bool] = False
-    """Whether the file must declare a `check`, because the step cannot compare by itself."""
     leaves_others_alone: ClassVar[bool] = False
-    """Whether applying it never gives a later step more to do, like a backup; otherwise plans say that it may."""
 
     @abstractmethod
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Returns what would be done, read in a READ ONLY transaction; empty means done.
 
-        What does not exist yet, or cannot be read, is a Deferred: neither an error nor an empty result.
+        What does not exist yet, or cannot be read, is a Deferred: neither an error nor an empty result. Asked for a
+        plan, again at the step's turn under the lock, and once more after `apply`.
         """
 
     @abstractmethod
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        """Makes the changes. Never commits; raises a leaf of StepError on failure."""
+        """Makes exactly these changes, which `changes` found at the step's turn, each with its payload.
+
+        Never commits; raises StepFailedError on failure.
+        """
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         """Returns findings for the reader of the plan; called in the READ ONLY transaction, whatever a check said."""

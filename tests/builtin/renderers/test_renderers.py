@@ -83,9 +83,7 @@ def test_a_remedy_of_findings_in_a_row_is_shown_once_below_them() -> None:
 
 
 def test_a_wide_terminal_is_used() -> None:
-    wide = TextRenderer()
-    wide.width = 160
-    lines = wide.plan(HOSTILE).splitlines()
+    lines = TextRenderer(160).plan(HOSTILE).splitlines()
     (reason,) = [line for line in lines if "no such row no such row" in line and "everyone" in line]
     assert 80 < len(reason) <= 160
     assert len(lines) < len(TextRenderer().plan(HOSTILE).splitlines())
