@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
@@ -20,8 +19,10 @@ from bootstrapper.cli.reporter import Reporter
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
 from bootstrapper.migrations.commands import operations
+from bootstrapper.migrations.commands.new_revision import Written
 from bootstrapper.migrations.commands.operations import Operation
 from bootstrapper.migrations.history.relative import RELATIVE
+from bootstrapper.migrations.planned import revision_of
 from bootstrapper.plans import Plan
 from bootstrapper.text import counted
 
@@ -112,9 +113,9 @@ def _name(context: click.Context, parameter: click.Parameter, text: str | None) 
 def revision(invocation: Invocation, *, message: str, dry_run: bool, **given: object) -> int:
     """Write a new revision file (alias: migration)."""
     arguments = {"message": message, **given, "depends_on": list(given["depends_on"]) or None}  # type: ignore[call-overload]
-    written: list[Path] = []
+    written = Written()
     code = _run(invocation, "revision", operations.revision(arguments, written), dry_run=dry_run, nothing=None)
-    for path in written:
+    for path in written.files or ():
         print_data(str(path))
     return code
 
@@ -126,7 +127,8 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
 
 
 def _revisions(plan: Plan) -> list[str]:
-    return [change.target.removeprefix("revision ") for step in plan.steps for change in step.changes]
+    found = [revision_of(change) for step in plan.steps for change in step.changes]
+    return [revision for revision in found if revision is not None]
 
 
 def _absolute(invocation: Invocation, target: str) -> str:

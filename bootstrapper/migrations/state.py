@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from psycopg import Connection
 
+from bootstrapper.config.files import FileFacts, once
+from bootstrapper.config.run_cache import Kept
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations.history.history import BrokenHistory, History
@@ -28,6 +30,29 @@ _NO_REVISIONS = (
     "Set `options: {version_locations: ...}` under with:, or create the first revision with"
     " `bootstrapper revision MESSAGE`."
 )
+_Files = dict[str, tuple[int, int]]
+"""Files, each with its size and when it was written."""
+
+
+class _Question(NamedTuple):
+    """What the revisions that Alembic tells depend on."""
+
+    layout: Layout
+    python: str | None
+    section: str
+    x: tuple[str, ...]
+    cwd: Path
+    variables: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, settings: MigrationSettings, layout: Layout) -> Self:
+        variables = tuple(sorted(settings.env.items()))
+        return cls(layout, settings.python, settings.section, settings.x, settings.cwd, variables)
+
+
+_REVISIONS = FileFacts[Revision]()
+_WRITTEN_DOWN = Kept[Layout, bool]()
+_ANSWERS = Kept[_Question, tuple[list[Revision], _Files]]()
 
 
 @dataclass(frozen=True)
@@ -121,11 +146,12 @@ def read_declared(
     try:
         revisions = _read_all(layout, project)
     except DynamicProject as reason:
-        revisions = _remembered(settings, layout, project)
+        revisions = _answered(settings, layout, project)
         if not revisions:
             report(f"{reason}: Alembic reads the revisions, running the project's code")
             revisions = _ask_alembic(settings, layout, project, deadline.sooner(settings.timeout), report)
-            project.remembered[_question(settings, layout)] = (revisions, _files_beside(revisions))
+            answer = (revisions, _files_beside(revisions))
+            project.cache.of(_ANSWERS)[_Question.of(settings, layout)] = answer
     if not revisions:
         raise InvalidFileError([Problem(f"no revisions found in {layout.places}", source, _NO_REVISIONS)])
     try:
@@ -141,10 +167,10 @@ def is_written_down(settings: MigrationSettings, project: Project, source: Sourc
     Looked at once in a run.
     """
     layout = find_layout(settings, project, source)
-    question = (is_written_down, layout)
-    if question not in project.remembered:
-        project.remembered[question] = _tells(layout, project)
-    return bool(project.remembered[question])
+    known = project.cache.of(_WRITTEN_DOWN)
+    if layout not in known:
+        known[layout] = _tells(layout, project)
+    return known[layout]
 
 
 def _tells(layout: Layout, project: Project) -> bool:
@@ -182,31 +208,21 @@ def _read_all(layout: Layout, project: Project) -> list[Revision]:
 
 
 def _read(file: Path, project: Project) -> Revision:
-    """Once in a run, unless the file is another one meanwhile: each look at a long history would read all of it."""
+    """Once in a run, unless the file changes meanwhile: each look at a long history would read all of it."""
     try:
-        found = file.stat()
+        return once(project.cache, _REVISIONS, file, lambda: read_revision(file))
     except OSError:
         return read_revision(file)  # says what is wrong with it
-    state = (found.st_size, found.st_mtime_ns, found.st_ino)
-    known: tuple[object, Revision] | None = project.remembered.get((read_revision, file))
-    if known is None or known[0] != state:
-        known = project.remembered[read_revision, file] = (state, read_revision(file))
-    return known[1]
 
 
-def _remembered(settings: MigrationSettings, layout: Layout, project: Project) -> list[Revision]:
-    """What Alembic told earlier in this run, since asking imports the project; empty where its files are others now."""
-    revisions, files = project.remembered.get(_question(settings, layout), ([], {}))
+def _answered(settings: MigrationSettings, layout: Layout, project: Project) -> list[Revision]:
+    """What Alembic told earlier in this run, since asking imports the project; empty where its files changed since."""
+    revisions, files = project.cache.of(_ANSWERS).get(_Question.of(settings, layout), ([], {}))
     return revisions if _files_beside(revisions) == files else []
 
 
-def _question(settings: MigrationSettings, layout: Layout) -> tuple[Any, ...]:
-    variables = tuple(sorted(settings.env.items()))
-    return (_ask_alembic, layout, settings.python, settings.section, settings.x, settings.cwd, variables)
-
-
-def _files_beside(revisions: list[Revision]) -> dict[str, tuple[int, int]]:
-    """The files in all folders that hold revisions, each with its size and when it was written."""
+def _files_beside(revisions: list[Revision]) -> _Files:
+    """The files in all folders that hold revisions."""
     folders = {revision.file.parent for revision in revisions if revision.file is not None}
     entries = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.is_file()]
     stats = [(str(entry), entry.stat()) for entry in entries]

@@ -248,7 +248,7 @@ def test_what_a_missing_plugin_may_bring_is_not_a_problem(project: TrialProject)
 def test_validate_looks_for_the_revisions_that_are_named(project: TrialProject, step: str, line: int) -> None:
     with_history(project)
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
-    assert problems(project) == [(line, "there is no revision or branch 'nowhere'")]
+    assert problems(project) == [(line, "revision or branch 'nowhere' does not exist")]
 
 
 def test_validate_takes_the_start_of_a_revision_for_its_name(project: TrialProject) -> None:

@@ -67,7 +67,7 @@ def test_the_hint_of_a_failed_login_in_env_py_does_not_advise_a_restore(migratin
     )
     done = migrating.run("apply")
     assert hint_of(done.stderr) == (
-        "No revision was left half done; the database is at r1 as before. Correct the cause and apply again."
+        "No revision is half applied; the database is at r1 as before. Correct the cause and apply again."
     )
 
 

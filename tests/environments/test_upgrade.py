@@ -37,7 +37,7 @@ print(alembic.__version__, sqlalchemy.__version__, connection.dialect.driver)
 
 def apply_directly(migrate: Trial, hold: Hold) -> None:
     """Without the executor's own fenced transactions around it: what is left is the worker's fence."""
-    migrate.step.apply(Context(replace(migrate.context, hold=hold)), [])
+    migrate.step.apply(Context(replace(migrate.context, hold=hold)), migrate.changes())
 
 
 def test_a_second_apply_has_nothing_to_do(own: OwnProject) -> None:
@@ -177,7 +177,7 @@ def test_a_reader_behind_a_revision_that_waits_gets_through_and_the_revision_lat
             reading = threads.submit(read_behind_the_revision)
             migrate.apply()
             reading.result()
-        assert any("trying again" in line for line in migrate.lines)
+        assert any("retrying in" in line for line in migrate.lines)
         assert migrate.changes() == []
         assert migrate.progress[-2:] == [(1, 2), (2, 2)]
 

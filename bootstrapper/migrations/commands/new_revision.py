@@ -1,29 +1,44 @@
-"""Writes a new revision file; a command, and no step of a file."""
+"""The command `revision`: writes a new revision file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrapper.errors import FencedOffError, MigrationError, Source
+from bootstrapper.errors import MigrationError, Source
+from bootstrapper.migrations.planned import payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import find_layout
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import Operation
 from bootstrapper.plans import Change, Deferred
 from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 
-_ASKED = "Alembic was asked for a revision"
+
+@dataclass(frozen=True)
+class NewFile:
+    """The revision file to write: the arguments of Alembic's own `revision` command."""
+
+    arguments: Mapping[str, Any]
+
+
+@dataclass
+class Written:
+    """The files that Alembic wrote; None until it was asked, since without differences autogenerate writes none."""
+
+    files: list[Path] | None = None
 
 
 class NewRevision(Step):
-    """Lets Alembic write a file from its template, compared with the database where `autogenerate` says so.
+    """Lets Alembic write a file from its template; with `autogenerate`, from a comparison with the database.
 
     Args:
-        arguments: Those of Alembic's own `revision` command.
-        written: Where the path of the new file is appended.
+        arguments: The arguments of Alembic's own `revision` command.
+        written: Filled in by `apply`.
     """
 
     uses = "revision"
@@ -32,7 +47,7 @@ class NewRevision(Step):
     options: MigrationSettings
 
     class With(MigrationSettings):
-        """That of the step whose history it is."""
+        """The `with:` block of the step whose history it is."""
 
     def __init__(
         self,
@@ -40,36 +55,38 @@ class NewRevision(Step):
         options: MigrationSettings,
         source: Source | None,
         arguments: Mapping[str, Any],
-        written: list[Path],
+        written: Written,
     ) -> None:
         super().__init__(name, options, source)
         self.arguments = arguments
         self.written = written
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
-        """The file that is missing, until Alembic was asked for it; with nothing to autogenerate it may write none."""
-        run = run_of(context)
-        return [] if _ASKED in run.scratch else [Change.create(f"revision file {self.arguments['message']!r}")]
+        """Returns the missing file, until Alembic was asked for it."""
+        if self.written.files is not None:
+            return []
+        return [Change.create(f"revision file {self.arguments['message']!r}", payload=NewFile(self.arguments))]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
-        if run.hold is None:
-            raise FencedOffError("no lock is held")
+        self.written.files = [path for file in payloads(changes, NewFile) for path in self._write(run, file)]
+
+    def _write(self, run: RunContext, file: NewFile) -> list[Path]:
+        hold = run.require_hold()
         asked = fenced_request(
             self.options,
             find_layout(self.options, run.project, self.source),
             run.project.target,
-            run.hold.fence,
+            hold.fence,
             command="revision",
             step=self.name,
-            arguments=self.arguments,
+            arguments=file.arguments,
         )
-        operation = Operation(self.options, asked, run, run.hold)
+        operation = Operation(self.options, asked, run, hold)
         try:
             operation.run()
         except MigrationError as error:
-            if self.arguments.get("autogenerate") and "not up to date" in error.reason:
-                error.hint = "Bring it to the newest revision first, with `bootstrapper upgrade`."
+            if file.arguments.get("autogenerate") and "not up to date" in error.reason:
+                error.hint = "Run `bootstrapper upgrade` first."
             raise
-        run.scratch[_ASKED] = True
-        self.written += operation.written
+        return operation.written

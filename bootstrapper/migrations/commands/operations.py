@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from bootstrapper.errors import UsageError
 from bootstrapper.migrations.commands.downgrade import Downgrade
-from bootstrapper.migrations.commands.new_revision import NewRevision
+from bootstrapper.migrations.commands.new_revision import NewRevision, Written
 from bootstrapper.migrations.commands.stamp import Stamp
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plugin.step import Unit
@@ -45,8 +44,8 @@ def stamp(target: str) -> Operation:
     return lambda unit: Stamp(unit.name, _settings(unit), unit.source, target)
 
 
-def revision(arguments: Mapping[str, Any], written: list[Path]) -> Operation:
-    """A new revision file; its path is appended to `written`."""
+def revision(arguments: Mapping[str, Any], written: Written) -> Operation:
+    """Writes a new revision file; `written` tells its path afterwards."""
     return lambda unit: NewRevision(unit.name, _settings(unit), unit.source, arguments, written)
 
 

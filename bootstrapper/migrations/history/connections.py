@@ -1,4 +1,4 @@
-"""Revisions that use a second connection beside the one that they are applied on: found by their text, and told."""
+"""Findings about revisions that open a second connection beside the one that they are applied on."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _WORDS = (b"engine", b"SessionLocal", b"db")
 _MAKERS = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})
 _SQLALCHEMY = "sqlalchemy"
 _HARMLESS = frozenset({"name", "dialect", "driver", "url"})
-"""What an engine tells without a connection."""
+"""Attributes of an engine that open no connection."""
 
 MESSAGE = (
-    "uses a second connection, which sees only committed changes: with one transaction per revision these are others"
-    " than under plain Alembic, which uses one for all"
+    "uses a second connection, which sees only committed changes: with one transaction per revision these differ from"
+    " plain Alembic, which uses one transaction for all"
 )
-REMEDY = "Use op.get_bind() there, or set `transaction_per_migration: false` under with:."
+REMEDY = "Use op.get_bind() there, or set `transaction_per_migration: false` under `with:`."
 
 
 def findings(pending: Sequence[Revision]) -> list[Finding]:
-    """Of revisions that are applied after others; before the first one, nothing is uncommitted in either way."""
+    """Returns findings about all pending revisions but the first: before that one, nothing is uncommitted anyway."""
     found = ((revision, next(_second_connections(revision.file), None)) for revision in pending[1:])
     return [
         Finding(f"revision {revision.id}", f"{MESSAGE} ({place})", REMEDY)
@@ -33,7 +33,7 @@ def findings(pending: Sequence[Revision]) -> list[Finding]:
 
 
 def _second_connections(file: Path | None) -> Iterator[str]:
-    """The places as far as the text tells: what a helper of the project does is not looked into."""
+    """Yields the places in the text of a revision; helpers of the project are not searched."""
     try:
         content = file.read_bytes() if file is not None else b""
         module = ast.parse(content) if any(word in content for word in _WORDS) else None
@@ -77,19 +77,19 @@ def _uses_database(node: ast.AST, names: set[str]) -> bool:
 
 
 def _modules(module: ast.Module) -> Iterator[str]:
-    """Names of SQLAlchemy itself, whose `engine` is a module."""
+    """Yields the names of SQLAlchemy itself, whose `engine` is a module."""
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (each.asname or _SQLALCHEMY for each in node.names if each.name.split(".")[0] == _SQLALCHEMY)
 
 
 def _imported(module: ast.Module, is_wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Names of what the project's own modules give, under the name that it has here."""
+    """Yields the names imported from the project's own modules, as the revision calls them."""
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] != _SQLALCHEMY:
             yield from (each.asname or each.name for each in node.names if is_wanted(each.name))
 
 
 def _is_engine(name: str) -> bool:
-    """Whether it is one by its name, or makes sessions on one."""
+    """Whether the name is that of an engine, or of a factory of sessions on one."""
     return name in ("SessionLocal", "engine") or name.endswith("_engine")

@@ -1,49 +1,50 @@
-"""The graph of a project's revisions: its heads, and what is pending in the order in which Alembic applies it."""
+"""The graph of a project's revisions: heads, targets, and pending revisions in Alembic's order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 from bootstrapper.migrations.history.order import Walk
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.text import counted, did_you_mean
 
 
-class BrokenHistory(Exception):  # noqa: N818 - turned into one of our errors by whoever knows the step
-    """Revisions that do not fit together, or a target that is none of them."""
+class BrokenHistory(Exception):  # noqa: N818 - the caller, which knows the step, makes an error of it
+    """Revisions that contradict each other, or a target that is not one of them."""
 
     hint: str | None = None
 
 
 class NoSuchRevision(BrokenHistory):
-    """A name that is neither a revision nor a label, or that several revisions begin with."""
+    """A name that is neither a revision nor a label, or a prefix of several revisions."""
 
     def __init__(self, name: str, *, could_be: Sequence[str], known: Iterable[str]) -> None:
-        several = f"; it could be {', '.join(could_be)}" if could_be else ""
-        super().__init__(f"there is no revision or branch {name!r}{several}")
+        several = f"; it is a prefix of {', '.join(could_be)}" if could_be else ""
+        super().__init__(f"revision or branch {name!r} does not exist{several}")
         self.hint = (
             None if could_be else did_you_mean(name, known, "Name a revision by its id, or a branch by its label.")
         )
 
 
 class SeveralHeads(BrokenHistory):
-    """One head is meant, and there are more."""
+    """Several heads where one is required."""
 
-    hint = "Merge them with `alembic merge heads`, or write `heads` in place of `head`."
+    hint = "Merge them with `alembic merge heads`, or use `heads` instead of `head`."
 
     def __init__(self, heads: Sequence[str]) -> None:
         super().__init__(f"there are {len(heads)} heads: {', '.join(heads)}")
 
 
 class History:
-    """All revisions that the code knows, in the order in which Alembic reads them."""
+    """All revisions of the project, in the order in which Alembic reads them."""
 
     def __init__(self, revisions: Iterable[Revision]) -> None:
         self.revisions: dict[str, Revision] = {}
         for revision in revisions:
             if revision.id in self.revisions:
-                raise BrokenHistory(f"two files declare revision {revision.id}")
+                raise BrokenHistory(f"revision {revision.id} is declared by two files")
             self.revisions[revision.id] = revision
         self._labels = {label: revision.id for revision in self.revisions.values() for label in revision.labels}
         self._depends = {revision.id: self._dependencies(revision) for revision in self.revisions.values()}
@@ -57,29 +58,18 @@ class History:
         for revision in self.revisions.values():
             for parent in self._parents(revision.id):
                 if parent not in self.revisions:
-                    raise BrokenHistory(f"revision {revision.id} follows {parent}, which no file declares")
+                    raise BrokenHistory(f"revision {revision.id} follows {parent}, which does not exist")
 
     def _require_no_cycle(self) -> None:
-        open_parents = {name: set(self._parents(name)) for name in self.revisions}
-        children: dict[str, list[str]] = {}
-        for name, parents in open_parents.items():
-            for parent in parents:
-                children.setdefault(parent, []).append(name)
-        free = [name for name, parents in open_parents.items() if not parents]
-        reached = 0
-        while free:
-            name = free.pop()
-            reached += 1
-            for child in children.get(name, ()):
-                open_parents[child].discard(name)
-                if not open_parents[child]:
-                    free.append(child)
-        if reached < len(self.revisions):
-            raise BrokenHistory("revisions follow each other in a circle")
+        graph = {name: self._parents(name) for name in self.revisions}
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            raise BrokenHistory(f"dependency cycle of revisions {' -> '.join(error.args[1])}") from error
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
-        """Revisions that none follows; one that another branch merely depends on is still a head."""
+        """Revisions without a successor; one that another branch only depends on is still a head."""
         followed = {parent for revision in self.revisions.values() for parent in revision.down}
         return tuple(name for name in self.revisions if name not in followed)
 
@@ -90,9 +80,9 @@ class History:
         return tuple(name for name in self.revisions if name not in followed)
 
     def targets(self, text: str) -> tuple[str, ...]:
-        """The revisions that `head`, `heads`, `label@head`, a label, or (the start of) an identifier stands for.
+        """Returns the revisions that `head`, `heads`, `label@head`, a label, or an identifier or its prefix stands for.
 
-        Raises BrokenHistory where that is none, or more than one where one is meant.
+        Raises BrokenHistory if there is none, or more than one where one is required.
         """
         label, _, name = text.rpartition("@")
         heads = self._heads_of(label) if label else self.heads
@@ -122,36 +112,36 @@ class History:
         return found[0]
 
     def unknown(self, rows: Collection[str]) -> tuple[str, ...]:
-        """Which of the version rows no file declares."""
+        """Returns the version rows that no file declares."""
         return tuple(row for row in rows if row not in self.revisions)
 
     def includes(self, rows: Collection[str], name: str) -> bool:
-        """Whether a database with these version rows has been through a revision."""
+        """Whether a revision is applied to a database with these version rows."""
         return name in self._closure(rows, self._parents)
 
     def rows_after(self, rows: Collection[str], targets: Sequence[str]) -> tuple[str, ...]:
-        """The version rows of a database with these rows once it was brought to the targets."""
+        """Returns the version rows of a database with these rows after an upgrade to the targets."""
         reached = self._closure((*rows, *targets), self._parents)
         followed = {parent for name in reached for parent in self._parents(name)}
         return tuple(name for name in self.revisions if name in reached and name not in followed)
 
     def undone(self, rows: Collection[str], target: str | None) -> tuple[Revision, ...]:
-        """What a downgrade to the target takes back, in order; None stands for the base, so for everything.
+        """Returns the revisions that a downgrade to the target reverts, in order; None stands for the base.
 
-        As Alembic has it: what follows the target on its own branch, and all that needs any of that. Raises
-        BrokenHistory where a database with these rows has not been through the target, or nothing follows it there.
+        These are, as in Alembic, the successors of the target on its own branch, and all that require any of them.
+        Raises BrokenHistory if the target was not applied to a database with these rows, or has no successor there.
         """
         reached = self._closure(rows, self._parents)
         if target is not None and target not in reached:
-            raise BrokenHistory(f"the database has not been through revision {target}")
+            raise BrokenHistory(f"revision {target} is not applied")
         following = {name for name in reached if target is None or target in self.revisions[name].down}
         above = {name for name in reached if not following.isdisjoint(self._closure([name], self._parents))}
         if not above and target is not None and target not in rows:
-            raise BrokenHistory(f"nothing follows revision {target} on its own branch")
+            raise BrokenHistory(f"revision {target} has no successor on its own branch")
         return tuple(self.revisions[name] for name in self._sorted(above, rows))
 
     def beside(self, rows: Collection[str], names: Collection[str]) -> tuple[str, ...]:
-        """Those version rows that are neither on the way to these revisions nor above them; unknown ones are not."""
+        """Returns the known version rows that are neither below nor above these revisions."""
         lines = [self._line(name) for name in names]
         return tuple(
             row
@@ -160,23 +150,23 @@ class History:
         )
 
     def below(self, rows: Collection[str], steps: int) -> str | None:
-        """The revision so many steps below these rows, None for the base.
+        """Returns the revision so many steps below these rows, None for the base.
 
-        Raises BrokenHistory where that is not one place, or where there are not so many.
+        Raises BrokenHistory if the history branches there, or has fewer revisions.
         """
         names: tuple[str, ...] = tuple(rows)
         for _ in range(steps):
             if len(names) != 1:
-                raise BrokenHistory("it is not one line of revisions there; name the revision to go down to")
+                raise BrokenHistory("the history branches there; name the target revision")
             names = self._parents(names[0])
         if len(names) > 1:
-            raise BrokenHistory("it is not one line of revisions there; name the revision to go down to")
+            raise BrokenHistory("the history branches there; name the target revision")
         return names[0] if names else None
 
     def above(self, rows: Collection[str], steps: int) -> str:
-        """The revision so many steps above these rows; raises BrokenHistory as `below` does."""
+        """Returns the revision so many steps above these rows; raises BrokenHistory as `below` does."""
         if len(rows) > 1:
-            raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
+            raise BrokenHistory("the history branches there; name the target revision")
         name = next(iter(rows), None)
         for step in range(steps):
             following = [
@@ -186,13 +176,13 @@ class History:
                 above = f"only {counted(step, 'revision')}" if step else "no revisions"
                 raise BrokenHistory(f"there {'is' if step == 1 else 'are'} {above} above")
             if len(following) > 1:
-                raise BrokenHistory("it is not one line of revisions there; name the revision to go up to")
+                raise BrokenHistory("the history branches there; name the target revision")
             name = following[0]
         assert name is not None
         return name
 
     def pending(self, rows: Collection[str], targets: Sequence[str]) -> tuple[Revision, ...]:
-        """What to apply to a database with these version rows, in Alembic's own order; the rows must be known."""
+        """Returns the pending revisions of a database with these known version rows, in Alembic's order."""
         needed = self._closure(targets, self._parents) - self._closure(rows, self._parents)
         return tuple(self.revisions[name] for name in reversed(self._sorted(needed, targets)))
 
@@ -200,7 +190,7 @@ class History:
         return tuple(dict.fromkeys((*self.revisions[name].down, *self._depends[name])))
 
     def _near_parents(self, name: str) -> tuple[str, ...]:
-        """Parents without those dependencies that an ancestor on the same branch already has."""
+        """Returns the parents without dependencies that an ancestor on the same branch already has."""
         depends = set(self._depends[name])
         if not depends:
             return self.revisions[name].down
@@ -209,7 +199,7 @@ class History:
         return tuple(dict.fromkeys((*self.revisions[name].down, *(d for d in self._depends[name] if d in depends))))
 
     def _line(self, name: str) -> set[str]:
-        """The revision and all that it follows, without dependencies."""
+        """Returns the revision and its ancestors, without dependencies."""
         return self._closure([name], lambda item: self.revisions[item].down)
 
     def _closure(self, names: Iterable[str], parents: Callable[[str], Iterable[str]]) -> set[str]:
@@ -223,7 +213,7 @@ class History:
         return seen
 
     def _sorted(self, names: set[str], heads: Collection[str]) -> list[str]:
-        """Newest first."""
+        """Sorts, newest first."""
         return list(Walk(names, heads, list(self.revisions), self._near_parents, self._ancestors))
 
     def _ancestors(self, name: str) -> set[str]:

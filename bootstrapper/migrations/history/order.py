@@ -1,4 +1,4 @@
-"""Puts revisions in the order in which Alembic goes through them, newest first."""
+"""Sorts revisions as Alembic does, newest first; graphlib would break ties in another way."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator
 
 
 class Walk:
-    """Goes down one branch after another; a branch that another still depends on waits for it.
+    """Walks down one branch after another; a branch that another one depends on waits for it.
 
-    The steps are those of Alembic's RevisionMap._topological_sort, so that ties come out alike.
+    The algorithm is that of Alembic's RevisionMap._topological_sort, so that ties are broken alike.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Walk:
         return next((index for index, below in enumerate(self._below) if index != at and candidate in below), None)
 
     def _descend(self, at: int, candidate: str) -> int:
-        """Replaces the head by its parents; gives the place to go on at."""
+        """Replaces the head by its parents; returns the index to continue at."""
         parents = self._parents(candidate)
         following = [name for name in parents if name in self._todo and name not in self._heads]
         if not following:

@@ -1,4 +1,4 @@
-"""Which run brought a revision that the code does not have."""
+"""The run that brought a database to a revision that the project's files do not have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHERE v.revision = ANY (%s) AND v.action <> 'autocommit' ORDER BY v.id DESC LIMI
 
 
 def brought_by(context: RunContext, revisions: Sequence[str]) -> str | None:
-    """The run that applied or stamped the latest of them; None where the ledger does not tell."""
+    """Returns the run that applied or stamped the latest of them; None if the ledger does not record it."""
     connection, names = context.connection, context.project.ledger
     try:
         with transaction(connection):

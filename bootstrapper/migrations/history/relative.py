@@ -1,4 +1,4 @@
-"""Targets relative to where a database is, which mean another state after each run."""
+"""Targets relative to the current revision, such as +1; after each run they mean another state."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ RELATIVE = re.compile(r"[+-][0-9]+")
 def resolve_relative(
     connection: Connection[Any], settings: MigrationSettings, project: Project, deadline: Deadline, text: str
 ) -> str:
-    """The revision, or base, so many steps above or below; raises UsageError where that is not one place."""
+    """Returns the revision, or base, so many steps above or below; raises UsageError if it is ambiguous."""
     settings = settings.model_copy(update={"target": "heads"})
     history = read_declared(settings, project, deadline=deadline, report=lambda line: None).history
     rows, steps = read_versions(connection, settings).rows, int(text)
     try:
         if missing := history.unknown(rows):
-            raise BrokenHistory(f"the code does not have revision {missing[0]}")
+            raise BrokenHistory(f"the project has no revision {missing[0]}")
         return history.above(rows, steps) if steps > 0 else history.below(rows, -steps) or "base"
     except BrokenHistory as error:
         raise UsageError(f"{text} from {', '.join(rows) or 'base'}: {error}") from error

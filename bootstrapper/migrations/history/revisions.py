@@ -1,7 +1,7 @@
 """Reads one revision file without importing it.
 
-A file that Alembic's template made is read by its lines, an unusual one by its syntax tree, and one whose identifiers
-only running it would tell is left to Alembic.
+A file made from Alembic's template is read line by line, an unusual one by its syntax tree, and one that computes its
+identifiers is left to Alembic.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _ID_IN_NAME = re.compile(r"([a-f0-9]+)\.py")
 
 @dataclass(frozen=True)
 class Revision:
-    """One step of a history, as its file declares it.
+    """One revision, as its file declares it.
 
     Attributes:
         down: The revisions that this one follows.
-        depends: Revisions, or branch labels, of other branches that have to be there before.
+        depends: Revisions, or branch labels, of other branches that must be applied first.
         message: The first paragraph of the docstring, on one line.
     """
 
@@ -47,21 +47,21 @@ class Revision:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """As the worker tells it."""
+        """Returns a revision that the worker reported."""
         down, depends, labels = (tuple(facts[name]) for name in ("down", "depends", "labels"))
         return cls(facts["id"], down, depends, labels, facts["message"], Path(facts["file"]))
 
 
 @dataclass(frozen=True)
 class _Declared:
-    """What stands in a file; a name that is missing was not assigned."""
+    """The assignments of a file; a name that is missing was not assigned."""
 
     docstring: str
     values: dict[str, tuple[str, ...]]
 
 
 def read_revision(file: Path) -> Revision:
-    """Raises DynamicProject where the identifiers are not written down as literals, InvalidFileError for no file."""
+    """Raises DynamicProject if the identifiers are not literals, InvalidFileError if the file cannot be read."""
     try:
         require_regular(file)
         content = file.read_bytes()
@@ -73,16 +73,16 @@ def read_revision(file: Path) -> Revision:
     if "revision" not in values and (named := _ID_IN_NAME.fullmatch(file.name)):
         identifier = (named[1],)
     if len(identifier) != 1:
-        raise DynamicProject(f"{file.name} does not say which revision it is")
+        raise DynamicProject(f"{file.name} does not set `revision`")
     down, labels, depends = (values.get(name, ()) for name in _NAMES[1:])
     message = " ".join(declared.docstring.strip().split("\n\n")[0].split())
     return Revision(identifier[0], down, depends, labels, message, file)
 
 
 def _read_lines(content: bytes) -> _Declared | None:
-    """The lean way: one assignment a line, all four between the docstring and the first block; None otherwise.
+    """Reads the usual form: one assignment a line, all four between the docstring and the first block; otherwise None.
 
-    Also None where the file names any of them elsewhere: it may be assigned again there.
+    Also None if the file names any of them elsewhere: it may be assigned again there.
     """
     try:
         text = content.decode().replace("\r\n", "\n")
@@ -108,7 +108,7 @@ def _read_lines(content: bytes) -> _Declared | None:
 
 
 def _names_any(text: str) -> bool:
-    """Whether code, not a comment, has one of the names in it; most texts have none of the words at all."""
+    """Whether code, not a comment, contains one of the names; most texts have none of the words at all."""
     if not any(word in text for word in _WORDS):
         return False
     return _NAMED_OTHERWISE.search(_COMMENT.sub("", text)) is not None
@@ -121,7 +121,7 @@ def _read_tree(content: bytes, file: Path) -> _Declared:
         raise DynamicProject(f"{file.name} cannot be parsed as Python") from error
     assigned = [pair for node in module.body for pair in _assigned(node)]
     if sorted(_bound(module)) != sorted(name for name, _ in assigned):
-        raise DynamicProject(f"{file.name} works its identifiers out")
+        raise DynamicProject(f"{file.name} computes its identifiers")
     values = {name: _literal(value, name, file) for name, value in dict(assigned).items()}  # the last one counts
     return _Declared(ast.get_docstring(module) or "", values)
 
@@ -139,7 +139,7 @@ def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _bound(module: ast.Module) -> Iterator[str]:
-    """Names that the module binds in any way: outside its functions and classes, or as their `global`."""
+    """Yields the names that the module binds: outside its functions and classes, or as their `global`."""
     declared = [name for node in ast.walk(module) if isinstance(node, ast.Global) for name in node.names]
     yield from (name for name in declared if name in _NAMES)
     todo: list[ast.AST] = list(module.body)
@@ -159,16 +159,16 @@ def _binds(node: ast.AST) -> Iterator[str]:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name
         case ast.Call(func=ast.Name(id="exec" | "globals" | "locals" | "vars")):
-            yield "*"  # whatever it binds
+            yield "*"  # it may bind any name
 
 
 def _literal(value: ast.expr, name: str, file: Path) -> tuple[str, ...]:
-    """The strings of a literal: None, one string, or several."""
+    """Returns the strings of a literal: None, one string, or several."""
     try:
         literal = ast.literal_eval(value)
     except ValueError as error:
-        raise DynamicProject(f"{file.name} works out its {name}") from error
+        raise DynamicProject(f"{file.name} computes its {name}") from error
     strings = (literal,) if isinstance(literal, str) else tuple(literal or ())
     if not all(isinstance(item, str) for item in strings):
-        raise DynamicProject(f"{file.name} has a {name} that is no text")
+        raise DynamicProject(f"{file.name} has a {name} that is not a string")
     return strings

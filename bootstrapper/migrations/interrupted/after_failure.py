@@ -1,78 +1,82 @@
-"""Says of a failed migration what it left behind, where the database stands, and what to do next."""
+"""The hint of a failed migration: whether it was rolled back, where the database is now, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 
 from bootstrapper.errors import BootstrapperError, FencedOffError
-from bootstrapper.migrations.history.versions import read_versions
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.worker.failures import WORTH_ANOTHER_TRY
+from bootstrapper.migrations.state import State, look
+from bootstrapper.migrations.worker.failures import RETRYABLE
 from bootstrapper.migrations.worker.runner import Operation
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.sqlstates import is_loss
 
+Observer = Callable[[BootstrapperError, RunContext, State], None]
+"""Called with the error and the state after it; may warn of more, and complete the hint."""
+
 
 @contextmanager
-def told(
-    operation: Operation, context: RunContext, settings: MigrationSettings, before: Sequence[str]
+def explained(
+    operation: Operation, run: RunContext, settings: MigrationSettings, before: State, observe: Observer | None = None
 ) -> Iterator[None]:
-    """Around the operation; completes the hint of its error.
+    """Completes the hint of an error of the operation.
 
     Args:
-        before: The version rows that the database had.
+        before: The state that the changes were made from.
     """
     try:
         yield
     except FencedOffError:
         raise
     except BootstrapperError as error:
-        said = " ".join(_sentences(operation, context, settings, before, is_passing=_is_passing(error)))
-        error.hint = f"{error.hint} {said}" if error.hint else said
+        try:
+            after = look(run.connection, before.declared, settings)
+            if observe is not None:
+                observe(error, run, after)
+            is_partial = operation.has_committed_a_part()
+        except (psycopg.Error, BootstrapperError):  # the first error is the one to report
+            text = "See `bootstrapper status` for the revision of the database."
+        else:
+            sentences = [*_sentences(operation, before, after, error, is_partial=is_partial)]
+            if is_partial or after.rows != before.rows:
+                sentences += _way_back(run)
+            text = " ".join(sentences)
+        error.hint = f"{error.hint} {text}" if error.hint else text
         raise
 
 
 def _is_passing(error: BootstrapperError) -> bool:
-    return error.sqlstate in WORTH_ANOTHER_TRY or is_loss(error.sqlstate, error.headline)
+    sqlstate = getattr(error, "sqlstate", None)
+    return sqlstate in RETRYABLE or is_loss(sqlstate, error.headline)
 
 
 def _sentences(
-    operation: Operation, context: RunContext, settings: MigrationSettings, before: Sequence[str], *, is_passing: bool
+    operation: Operation, before: State, after: State, error: BootstrapperError, *, is_partial: bool
 ) -> Iterator[str]:
-    try:
-        after = read_versions(context.connection, settings).rows
-        is_partial = operation.has_committed_a_part()
-    except (psycopg.Error, BootstrapperError):
-        yield "`bootstrapper status` shows where the database stands."
-        return
-    yield _stand(operation, before, after, is_partial=is_partial)
-    if is_partial:
-        yield "Look at what it did before you apply again."
-    else:
-        yield "Apply again." if is_passing else "Correct the cause and apply again."
-    if is_partial or tuple(after) != tuple(before):
-        yield from _way_back(context)
-
-
-def _stand(operation: Operation, before: Sequence[str], after: Sequence[str], *, is_partial: bool) -> str:
-    at = f"the database is at {', '.join(after)}" if after else "the database is at no revision"
-    stands = f"{at} as before" if tuple(after) == tuple(before) else f"what was done before it stays: {at}"
+    at = f"the database is at {', '.join(after.rows)}" if after.rows else "the database is at no revision"
+    stands = f"{at} as before" if after.rows == before.rows else f"earlier revisions stay applied: {at}"
     revision = operation.progress.revision
-    if revision is None:
-        return f"No revision was left half done; {stands}."
     subject = f"The downgrade of {revision}" if operation.command == "downgrade" else f"Revision {revision}"
+    if revision is None:
+        yield f"No revision is half applied; {stands}."
+    elif is_partial:
+        yield f"{subject} failed after a part of it was committed; {stands}."
+    else:
+        yield f"{subject} was rolled back; {stands}."
     if is_partial:
-        return f"{subject} failed after a part of it was committed; {stands}."
-    return f"{subject} was rolled back; {stands}."
+        yield "Check what it did before you apply again."
+    else:
+        yield "Apply again." if _is_passing(error) else "Correct the cause and apply again."
 
 
-def _way_back(context: RunContext) -> Iterator[str]:
-    """Where this run committed something: nothing else needs one, and it takes away what others wrote since."""
+def _way_back(run: RunContext) -> Iterator[str]:
+    """Only if this run committed something: restoring also discards what others wrote since."""
     from bootstrapper.backups.restore.restore_command import way_back  # noqa: PLC0415 - only a failed run needs it
 
-    command = way_back(context)
+    command = way_back(run)
     if command is not None:
-        yield f"To give up what this run did, and all that was written since its backup: `{command}`."
+        yield f"To discard what this run did, and everything written since its backup: `{command}`."

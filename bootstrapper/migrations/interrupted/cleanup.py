@@ -99,23 +99,23 @@ def findings(context: RunContext, state: State | None) -> list[Finding]:
     return [*(each.finding for each in cut if each.is_of_this_file), *(each.finding for each in left)]
 
 
-def repairs(context: RunContext, state: State) -> list[Change]:
+def repairs(context: RunContext, state: State | None) -> list[Change]:
     """The same as changes; what no statement mends is left out."""
-    return [_change(each) for each in _to_mend(context, _cut_off(context, state)) if each.repair]
+    with transaction(context.connection):
+        cut = _cut_off(context, state) if state is not None else []
+        return [_change(each) for each in _to_mend(context, cut) if each.repair]
 
 
 def _change(leftover: Leftover) -> Change:
-    change = Change.run(f"repair {leftover.kind} {leftover.name}", reason=leftover.reason)
+    change = Change.run(f"repair {leftover.kind} {leftover.name}", reason=leftover.reason, payload=leftover)
     return replace(change, after={SQL: f"{leftover.repair};"})
 
 
-def repair(context: RunContext, hold: Hold, state: State, deadline: Deadline) -> None:
+def repair(context: RunContext, hold: Hold, found: Sequence[Leftover], deadline: Deadline) -> None:
     """Runs the statements on a connection of their own: the run's has to keep the lock's lease up meanwhile.
 
     Raises MigrationError where the server refuses one.
     """
-    with transaction(context.connection):
-        found = [each for each in _to_mend(context, _cut_off(context, state)) if each.repair]
     if not found:
         return
     target, name = context.session.target, context.application_name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bootstrapper.migrations.history.describe import revision_of
 from bootstrapper.migrations.linting.known import Known
 from bootstrapper.migrations.linting.locks import annotate
 from bootstrapper.migrations.linting.review import review
+from bootstrapper.migrations.planned import revision_of
 from bootstrapper.migrations.project.layout import Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.offline_sql import Direction, Walk, render

@@ -6,8 +6,10 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bootstrapper.config.files import is_folder
+from bootstrapper.config.run_cache import Kept
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker import request
 from bootstrapper.plugin.project import Project
@@ -16,6 +18,17 @@ LONGEST_SECONDS = 20.0
 """For an interpreter to start and look into some folders."""
 
 _LOCATOR = Path(__file__).with_name("locator.py")
+
+
+class _Question(NamedTuple):
+    python: str | None
+    cwd: Path
+    variables: tuple[tuple[str, str], ...]
+    locations: tuple[str, ...]
+    before: tuple[str, ...]
+
+
+_FOLDERS = Kept[_Question, tuple[tuple[str, Path], ...]]()
 
 
 def names_package(location: str) -> bool:
@@ -36,13 +49,13 @@ def locate(
     wanted = tuple(dict.fromkeys(location for location in locations if names_package(location)))
     if not wanted:
         return ()
-    question = (locate, settings.python, settings.cwd, tuple(sorted(settings.env.items())), wanted, tuple(before))
-    if question not in project.remembered:
+    question = _Question(settings.python, settings.cwd, tuple(sorted(settings.env.items())), wanted, tuple(before))
+    known = project.cache.of(_FOLDERS)
+    if question not in known:
         folders = _ask(settings, project, [location.partition(":")[0] for location in wanted], before)
         found = ((location, _folder(location, folders)) for location in wanted)
-        project.remembered[question] = tuple((location, folder) for location, folder in found if folder is not None)
-    answer: tuple[tuple[str, Path], ...] = project.remembered[question]
-    return answer
+        known[question] = tuple((location, folder) for location, folder in found if folder is not None)
+    return known[question]
 
 
 def _folder(location: str, folders: dict[str, list[str]]) -> Path | None:

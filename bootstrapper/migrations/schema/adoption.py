@@ -10,11 +10,11 @@ from typing import Any
 from psycopg import Connection
 
 from bootstrapper.errors import GuardError, MigrationError
-from bootstrapper.migrations.commands.stamp import write_versions
+from bootstrapper.migrations.history.versions import write_versions
+from bootstrapper.migrations.planned import Adopt
 from bootstrapper.migrations.schema.comparison import UNEXPECTED, describe, differences
 from bootstrapper.migrations.schema.scratch import scratch_database
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import Declared
 from bootstrapper.migrations.worker.request import scratch_request
 from bootstrapper.migrations.worker.runner import Operation
 from bootstrapper.plugin.run_context import RunContext
@@ -32,30 +32,31 @@ class Adoption:
     """One first contact that ends well: the schema built, compared, and the version noted."""
 
     settings: MigrationSettings
-    declared: Declared
+    adopt: Adopt
     context: RunContext
     hold: Hold
-    revision: str
 
     def run(self) -> None:
         """Raises GuardError with the differences where there are any; then nothing was written."""
         connection, target = self.context.connection, self.context.project.target
         self.context.session.require_direct("adopt")
         table = (self.settings.version_table_schema, self.settings.version_table)
-        self.context.report(f"building the schema of revision {self.revision} in a scratch database, to compare with")
+        self.context.report(
+            f"building the schema of revision {self.adopt.revision} in a scratch database, to compare with"
+        )
         expected, schemas = self._expected(table)
         found = differences(expected, describe(connection, self.hold.fence.ledger, table))
         found = [line for line in found if self._counts(line, schemas)]
         if found:
             more = [f"and {len(found) - _MOST_SHOWN} more"] if len(found) > _MOST_SHOWN else []
             raise GuardError(
-                f"{target.where} is not at revision {self.revision}:",
+                f"{target.where} is not at revision {self.adopt.revision}:",
                 details=[*found[:_MOST_SHOWN], *more],
                 hint="Adopt the revision that it is at, or mend the differences; nothing was written.",
             )
-        rows = self.declared.history.rows_after((), (self.revision,))
+        versions = self.adopt.state.versions
         with self.hold.transaction() as writing:
-            write_versions(writing, self.settings, rows, self.hold.fence, self.context.step)
+            write_versions(writing, self.settings, self.adopt.rows, self.hold.fence, self.context.step, found=versions)
 
     def _counts(self, line: str, schemas: Sequence[str]) -> bool:
         """What is there besides may be another history's, or that of a host with schemas of its own."""
@@ -93,7 +94,9 @@ class Adoption:
     def _migrate(self, scratch: Target, oid: int) -> None:
         fence = replace(self.hold.fence, database_oid=oid)
         elsewhere = replace(self.context, project=replace(self.context.project, target=scratch))
-        asked = scratch_request(self.settings, self.declared.layout, scratch, fence, goal=self.revision)
+        asked = scratch_request(
+            self.settings, self.adopt.state.declared.layout, scratch, fence, goal=self.adopt.revision
+        )
         Operation(self.settings, asked, elsewhere, self.hold).run()
 
     def _connect(self, scratch: Target) -> Connection[Any]:

@@ -1,4 +1,4 @@
-"""The SQL of revisions, as Alembic's offline mode gives it; the worker that is asked connects to nothing."""
+"""The SQL of revisions, from Alembic's offline mode; the worker does not connect to the database."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bootstrapper.plugin.run_context import RunContext
 
 Direction = Literal["upgrade", "downgrade"]
 Walk = tuple[Sequence[str], str]
-"""The version rows that a database has, and the target to bring it to from there."""
+"""Version rows, and the target to reach from there."""
 
 
 @dataclass
 class Rendered:
-    """What could be rendered.
+    """The SQL that could be rendered.
 
     Attributes:
         sql: By revision, in the order in which they would run; empty text where a revision does nothing.
-        reasons: By revision, why there is none.
-        whole: Why the rest is missing, where env.py itself failed.
+        reasons: By revision, why its SQL is missing.
+        whole: Why all others are missing, if env.py itself failed.
     """
 
     sql: dict[str, str] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Rendered:
     whole: str = ""
 
     def text(self, revision: str) -> str:
-        """The SQL, or a comment that says why there is none."""
+        """Returns the SQL, or a comment that says why it is missing."""
         if revision in self.sql:
             return self.sql[revision] or "-- nothing"
-        reason = self.reasons.get(revision) or self.whole or "env.py did not run it"
-        return f"-- can not be rendered: {' '.join(reason.split())}"
+        reason = self.reasons.get(revision) or self.whole or "env.py did not run the revision"
+        return f"-- cannot be rendered: {' '.join(reason.split())}"
 
 
 def render(
@@ -48,7 +48,7 @@ def render(
     walks: Sequence[Walk],
     direction: Direction = "upgrade",
 ) -> Rendered:
-    """Never raises for what the project does; the deadline of the context holds."""
+    """Renders the SQL; never raises for errors of the project. The deadline of the context applies."""
     asked = render_request(settings, layout, context.project.target, walks, direction)
     rendered = Rendered()
     try:
@@ -64,5 +64,5 @@ def render(
                     case Reported("failed", facts):
                         rendered.whole = context.masker.quote(facts["reason"])
     except (MigrationError, TimeoutError) as error:
-        rendered.whole = context.masker.mask(str(error)) or "Alembic did not render it in time"
+        rendered.whole = context.masker.mask(str(error)) or "deadline exceeded while Alembic rendered it"
     return rendered

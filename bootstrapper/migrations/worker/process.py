@@ -1,4 +1,4 @@
-"""Runs the worker as a process: its request in, its events and the project's output out, and its end in any case."""
+"""Runs the worker as a process: sends its request, reads its events and the project's output, and ends it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bootstrapper.programs.pipes import pipe
 
 GRACE_SECONDS = 2.0
 
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(__file__).with_name("program")
 _TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Reported:
-    """Something that the worker itself says happened."""
+    """An event that the worker itself reports."""
 
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -36,9 +36,9 @@ Message = Reported | str
 
 
 class WorkerProcess:
-    """A worker in a process group of its own; leaving the context ends the group, whatever happened.
+    """A worker in a process group of its own; leaving the context ends the group.
 
-    Raises OSError where the interpreter can not be started.
+    Raises OSError if the interpreter cannot be started.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class WorkerProcess:
         return self._process.poll()
 
     def __enter__(self) -> Self:
-        with suppress(BrokenPipeError):  # it did not live long enough to read; its output says why
+        with suppress(BrokenPipeError):  # it ended before it could read; its output says why
             os.write(self._control, self._request)
         return self
 
@@ -87,7 +87,7 @@ class WorkerProcess:
             self._process.stdout.close()
 
     def stop(self) -> None:
-        """Ends the group, from any thread; once, since its number may be another's afterwards."""
+        """Ends the group, from any thread; once, since the operating system may reuse its id."""
         if self._is_stopped:
             return
         self._is_stopped = True
@@ -102,7 +102,7 @@ class WorkerProcess:
             self._process.wait()
 
     def messages(self, deadline: Deadline) -> Iterator[Message]:
-        """Everything until the worker has ended; raises TimeoutError when the deadline passes before that."""
+        """Yields all messages until the worker has ended; raises TimeoutError if the deadline passes before that."""
         output = self._process.stdout
         assert output is not None
         streams = {self._events: _Lines(), output.fileno(): _Lines()}
@@ -121,7 +121,7 @@ class WorkerProcess:
         for descriptor, lines in streams.items():
             while data := _read(descriptor):
                 yield from self._messages(descriptor, lines.feed(data))
-            if descriptor != self._events:  # half an event is none
+            if descriptor != self._events:  # half an event is not one
                 yield from lines.rest()
 
     def _ready(self, selector: selectors.BaseSelector, seconds: float) -> list[int]:
@@ -141,7 +141,7 @@ class WorkerProcess:
 
 
 class _Lines:
-    """Puts lines together from pieces."""
+    """Assembles lines from pieces."""
 
     def __init__(self) -> None:
         self._begun = b""
@@ -155,7 +155,7 @@ class _Lines:
 
 
 def _read(descriptor: int) -> bytes | None:
-    """Empty at the end of the stream, None where there is nothing just now."""
+    """Returns empty bytes at the end of the stream, None if nothing can be read yet."""
     try:
         return os.read(descriptor, 65536)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Runs a project's Alembic through the worker, fenced in; turns what comes back into events and errors."""
+"""Runs a project's Alembic in the worker, behind the fence; makes events and errors of its messages."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from bootstrapper.errors import BootstrapperError, MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.migrations.history import connections
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.worker.failures import WORTH_ANOTHER_TRY, failed
+from bootstrapper.migrations.worker.failures import RETRYABLE, failed
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Message, Reported
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.lock.lock import Hold
 
 _AUTOCOMMIT = (
-    "env.py connects with AUTOCOMMIT: a revision that is cut off stays half done, and no fence holds within it"
+    "env.py connects with AUTOCOMMIT: an interrupted revision stays half applied, and the fence does not protect it"
 )
-_AUTOCOMMIT_HINT = "Let env.py connect without isolation_level, and use autocommit_block() where a statement needs it."
+_AUTOCOMMIT_HINT = "Connect without isolation_level in env.py, and use autocommit_block() for single statements."
 SHORTEST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 15.0
 
 
 @dataclass
 class Progress:
-    """How far the worker is.
+    """The progress of the worker.
 
     Attributes:
-        done: Revisions committed, over all tries.
-        where: The database that env.py connected to; None before it did.
+        done: Revisions committed, over all attempts.
+        where: The database that env.py connected to; None before it connected.
         revision: The revision that is being applied.
-        transaction: The number of the transaction it began in.
+        transaction: The id of the transaction that it began in.
     """
 
     done: int = 0
@@ -51,12 +51,12 @@ class Progress:
 
 
 class Operation:
-    """One step's work: the worker, started again where a lock was not free in time."""
+    """The work of one step: the worker, started again after a lock timeout."""
 
     def __init__(
         self, settings: MigrationSettings, asked: Mapping[str, Any], context: RunContext, hold: Hold, *, total: int = 0
     ) -> None:
-        """Takes what the worker is asked to do, and how many revisions that is as far as is known."""
+        """Takes the request of the worker, and the number of revisions as far as it is known."""
         self._settings = settings
         self._asked = asked
         self._context = context
@@ -67,10 +67,10 @@ class Operation:
         self.written: list[Path] = []
 
     def run(self) -> None:
-        """Does the work, one transaction a revision.
+        """Does the work, one transaction per revision.
 
         Raises:
-            MigrationError: A revision, env.py or Alembic failed; earlier revisions stay.
+            MigrationError: A revision, env.py or Alembic failed; earlier revisions stay applied.
             FencedOffError: Another run has taken the lock.
         """
         for tries in range(1, self._settings.ddl_retries + 2):
@@ -78,7 +78,7 @@ class Operation:
             self._hold.require()
             if failure is None:
                 return
-            if tries > self._settings.ddl_retries or not self._is_worth_another_try(failure, tries):
+            if tries > self._settings.ddl_retries or not self._may_retry(failure, tries):
                 raise failed(failure, self._context)
 
     @property
@@ -86,11 +86,11 @@ class Operation:
         return str(self._asked["command"])
 
     def has_committed_a_part(self) -> bool:
-        """Whether something of the revision at hand was committed, which only an autocommit block does."""
+        """Whether a part of the current revision was committed, which only an autocommit block does."""
         return self._transaction_status() == "committed"
 
     def _run_worker(self) -> dict[str, Any] | None:
-        """One worker from start to end; gives what it says went wrong, None where nothing did."""
+        """Runs one worker from start to end; returns the failure that it reports, None on success."""
         done_before = self.progress.done
         failure: dict[str, Any] | None = None
         with start(self._settings, self._context.project, self._asked) as worker:
@@ -137,7 +137,7 @@ class Operation:
         return None
 
     def _warn_of_second_connection(self, revision: str) -> None:
-        """Not of the first revision: before it, what is committed is the same under plain Alembic."""
+        """Warns except for the first revision: before it, committed changes are the same as under plain Alembic."""
         if self._settings.transaction_per_migration and self.progress.done and revision not in self._warned_of:
             self._warned_of.add(revision)
             self._context.emit(Warned(f"revision {revision} {connections.MESSAGE}", connections.REMEDY))
@@ -145,20 +145,20 @@ class Operation:
     def _show_progress(self, revision: str | None = None) -> None:
         self._context.progress(self.progress.done, self.progress.total, "revisions", revision or "")
 
-    def _is_worth_another_try(self, failure: dict[str, Any], tries: int) -> bool:
-        """Pauses, so that those who waited behind our statement get through, and looks whether anything is left."""
-        if failure.get("sqlstate") not in WORTH_ANOTHER_TRY:
+    def _may_retry(self, failure: dict[str, Any], tries: int) -> bool:
+        """Pauses, so that sessions queued behind the statement go first; returns whether nothing was committed."""
+        if failure.get("sqlstate") not in RETRYABLE:
             return False
         pause = min(LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS * 2**tries)
-        pause = random.uniform(SHORTEST_PAUSE_SECONDS, pause)  # noqa: S311 - no secret
+        pause = random.uniform(SHORTEST_PAUSE_SECONDS, pause)  # noqa: S311 - not a secret
         if self._deadline.seconds_left <= pause:
             return False
-        self._context.report(f"{failure['reason']}; trying again in {show_seconds(pause)}")
+        self._context.report(f"{failure['reason']}; retrying in {show_seconds(pause)}")
         time.sleep(pause)
         return self._transaction_status() in (None, "aborted")
 
     def _transaction_status(self) -> str | None:
-        """What became of the transaction that the failed revision began in; an autocommit_block commits it."""
+        """Returns the status of the transaction that the failed revision began in; an autocommit_block commits it."""
         if self.progress.transaction is None:
             return None
         query = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
@@ -166,9 +166,9 @@ class Operation:
         return row[0] if row else None
 
     def _end_transaction(self) -> None:
-        """Ends on the server what the killed worker left running; its backend would go on to the statement's end.
+        """Terminates the backend of the killed worker, which would run to the end of its statement.
 
-        Looked up by the number of its transaction: behind a pooler the backend may serve somebody else by now.
+        Looks it up by the id of its transaction: behind a pooler the backend may serve another client by now.
         """
         if self.progress.transaction is None:
             return
@@ -184,7 +184,7 @@ class Operation:
     def _out_of_time(self) -> MigrationError:
         progress = self.progress
         return MigrationError(
-            f"not finished in time; {progress.done} of {progress.total} revisions are applied",
+            f"deadline exceeded: {progress.done} of {progress.total} revisions are applied",
             revision=progress.revision,
             hint=GIVE_LONGER,
         )

@@ -48,8 +48,8 @@ def command_in(error: str) -> list[str]:
 def test_the_command_in_the_error_brings_back_what_was_there(migrated: Shop) -> None:
     failed = migrated.run("apply")
     assert failed.returncode == 1
-    assert "Revision three was rolled back; what was done before it stays: the database is at two." in failed.stderr
-    assert "and all that was written since its backup" in failed.stderr
+    assert "Revision three was rolled back; earlier revisions stay applied: the database is at two." in failed.stderr
+    assert "and everything written since its backup" in failed.stderr
     assert migrated.execute("SELECT to_regclass('artist')") == [(None,)]
     done = migrated.project.run(*command_in(failed.stderr), "--yes")
     assert done.returncode == 0, done.stderr

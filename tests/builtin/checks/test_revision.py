@@ -99,5 +99,5 @@ def test_a_revision_that_no_file_has_is_an_error_of_the_file(project: Project, *
     with pytest.raises(InvalidFileError) as caught:
         ask(project, "secund")
     (problem,) = caught.value.problems
-    assert problem.message == "there is no revision or branch 'secund'"
+    assert problem.message == "revision or branch 'secund' does not exist"
     assert problem.hint == "Did you mean 'second'?"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError
 from bootstrapper.events import Warned
@@ -44,6 +46,26 @@ def test_pending_revisions_are_listed_in_order_with_message_and_file(tmp_path: P
         assert [change.target for change in changes] == ["revision z_first", "revision b_second"]
         assert changes[0].reason == "Step z_first"
         assert changes[0].after == {"file": "migrations/versions/z_first_.py"}
+
+
+def test_version_rows_are_read_once_before_and_once_after_an_apply(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+        statements: list[str] = []
+        execute = psycopg.Connection.execute
+
+        def record(connection: psycopg.Connection[Any], query: Any, *args: Any, **options: Any) -> Any:
+            statements.append(query.as_string(connection) if isinstance(query, sql.Composable) else str(query))
+            return execute(connection, query, *args, **options)
+
+        monkeypatch.setattr(psycopg.Connection, "execute", record)
+        migrate.apply()
+    assert len([text for text in statements if text.startswith("SELECT version_num")]) == 2
 
 
 def test_apply_brings_the_database_to_head_and_leaves_nothing_pending(tmp_path: Path, database: str) -> None:
@@ -115,8 +137,8 @@ def test_an_env_py_with_another_database_is_stopped_before_it_writes_there(
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        (TOUCHES_NOTHING, "never asked Alembic"),
-        (IS_NOT_AWAITED, "never asked Alembic"),
+        (TOUCHES_NOTHING, "never made Alembic connect"),
+        (IS_NOT_AWAITED, "never made Alembic connect"),
         (READS_FIRST, "connected to"),
     ],
 )
@@ -130,7 +152,7 @@ def test_an_env_py_that_ends_well_and_did_nothing_is_an_error(
         pytest.raises(MigrationError, match=said) as caught,
     ):
         migrate.apply()
-    assert "with 1 still to apply" in caught.value.reason
+    assert "with 1 revision pending" in caught.value.reason
     assert "a" not in tables(database)
 
 

@@ -49,7 +49,7 @@ def findings(migrate: Trial) -> list[Finding]:
         return list(migrate.step.findings(Context(migrate.context), migrate.step.changes(Context(migrate.context))))
 
 
-def test_all_revisions_are_one_transaction_with_the_ledgers_rows(tmp_path: Path, database: str) -> None:
+def test_all_revisions_and_their_ledger_rows_are_one_transaction(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=f"{create_table('a')}\n{NUMBER}")
     write_revision(tmp_path, "second", "first", upgrade=NUMBER)
@@ -63,7 +63,7 @@ def test_all_revisions_are_one_transaction_with_the_ledgers_rows(tmp_path: Path,
         assert migrate.progress == [(0, 2), (1, 2), (2, 2)]
 
 
-def test_one_that_fails_takes_all_back(tmp_path: Path, database: str) -> None:
+def test_a_failing_revision_rolls_all_back(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")
@@ -76,7 +76,7 @@ def test_one_that_fails_takes_all_back(tmp_path: Path, database: str) -> None:
     assert tables(database) == set()
 
 
-def test_an_env_py_that_swallows_the_error_does_not_make_it_look_applied(tmp_path: Path, database: str) -> None:
+def test_a_revision_whose_error_env_py_swallows_is_not_reported_as_applied(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, ENV.replace("        context.run_migrations()", SWALLOWS))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")
@@ -86,7 +86,7 @@ def test_an_env_py_that_swallows_the_error_does_not_make_it_look_applied(tmp_pat
         assert migrate.progress == [(0, 2)]
 
 
-def test_it_is_tried_again_as_a_whole_where_a_lock_was_not_free(tmp_path: Path, database: str) -> None:
+def test_the_transaction_is_retried_as_a_whole_after_a_lock_timeout(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("CREATE SCHEMA other CREATE TABLE busy (id integer)")
@@ -94,13 +94,13 @@ def test_it_is_tried_again_as_a_whole_where_a_lock_was_not_free(tmp_path: Path, 
     write_revision(tmp_path, "second", "first", upgrade="op.execute('ALTER TABLE other.busy ADD more integer')")
     with psycopg.connect(database) as reader, trial(tmp_path, database, **ONE, lock_timeout="100ms") as migrate:
         reader.execute("SELECT * FROM other.busy")
-        when_reported(migrate, "trying again", reader.rollback)
+        when_reported(migrate, "retrying in", reader.rollback)
         migrate.apply()
         assert migrate.changes() == []
         assert migrate.progress[-1] == (2, 2)
 
 
-def test_nobody_gets_the_lock_between_two_revisions(tmp_path: Path, database: str) -> None:
+def test_no_other_session_gets_the_lock_between_two_revisions(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     rival = f"""
 import psycopg, os
@@ -119,7 +119,7 @@ with psycopg.connect({database!r}) as rival:
         assert migrate.changes() == []
 
 
-def test_a_lock_that_was_taken_before_keeps_all_of_it_away(tmp_path: Path, database: str) -> None:
+def test_a_lock_taken_over_before_prevents_all_revisions(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
@@ -130,7 +130,7 @@ def test_a_lock_that_was_taken_before_keeps_all_of_it_away(tmp_path: Path, datab
     assert tables(database) == set()
 
 
-def test_an_autocommit_block_commits_what_came_before_it(tmp_path: Path, database: str) -> None:
+def test_an_autocommit_block_commits_earlier_revisions(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     block = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY a_id ON a (id)')"
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -146,7 +146,7 @@ def test_an_autocommit_block_commits_what_came_before_it(tmp_path: Path, databas
         assert migrate.changes() == []
 
 
-def test_a_downgrade_is_one_transaction_too(tmp_path: Path, database: str) -> None:
+def test_a_downgrade_is_one_transaction(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     for name, down in (("first", None), ("second", "first")):
         file = write_revision(tmp_path, name, down)
@@ -172,7 +172,7 @@ steps:
 """
 
 
-def test_a_revision_that_sees_only_what_is_committed_does_as_under_alembic_alone(
+def test_a_revision_sees_only_committed_changes_as_under_plain_alembic(
     tmp_path: Path, server: Server, database: str
 ) -> None:
     write_env(tmp_path)
@@ -191,7 +191,7 @@ def test_a_revision_that_sees_only_what_is_committed_does_as_under_alembic_alone
         assert constraints(database) == expected
 
 
-def test_it_is_found_in_the_plan_and_warned_about_unless_all_are_one_transaction(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_is_a_finding_unless_there_is_one_transaction(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=CONSTRAINED)
     file = write_revision(tmp_path, "second", "first", upgrade=DROPS_WHAT_IT_SEES)
@@ -228,7 +228,7 @@ def tables():
 """
 
 
-def test_a_second_connection_that_a_helper_opens_is_warned_about_when_it_does(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_opened_by_a_helper_is_a_warning_of_the_run(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     (tmp_path / "helper.py").write_text(HELPER)
     looks = "from helper import tables\ntables()"
@@ -242,7 +242,7 @@ def test_a_second_connection_that_a_helper_opens_is_warned_about_when_it_does(tm
         assert migrate.lines[-1] == "['a', 'alembic_version', 'b']"
 
 
-def test_nothing_is_said_of_it_where_all_are_one_transaction(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_is_no_warning_if_all_revisions_are_one_transaction(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     (tmp_path / "helper.py").write_text(HELPER)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -253,7 +253,7 @@ def test_nothing_is_said_of_it_where_all_are_one_transaction(tmp_path: Path, dat
         assert migrate.lines[-1] == "[]"
 
 
-def test_what_env_py_opens_besides_is_not_a_revisions(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_of_env_py_is_no_warning(tmp_path: Path, database: str) -> None:
     opens = "    with engine.connect() as other:\n        other.exec_driver_sql('SELECT 1')\n    context.configure"
     write_env(tmp_path, ENV.replace("    context.configure", opens))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -263,7 +263,7 @@ def test_what_env_py_opens_besides_is_not_a_revisions(tmp_path: Path, database: 
         assert warned_of(migrate) == []
 
 
-def test_the_first_pending_revision_sees_the_same_either_way(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_of_the_first_pending_revision_is_no_warning(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=DROPS_WHAT_IT_SEES)
     write_revision(tmp_path, "second", "first")
@@ -295,7 +295,7 @@ def found_in(folder: Path, text: str) -> list[Finding]:
         "from flask import current_app\ncurrent_app.extensions['migrate'].db.engine.connect()\n",
     ],
 )
-def test_an_engine_is_seen(tmp_path: Path, text: str) -> None:
+def test_an_engine_is_recognised(tmp_path: Path, text: str) -> None:
     [found] = found_in(tmp_path, text)
     assert found.target == "revision second"
 
@@ -315,7 +315,7 @@ def test_an_engine_is_seen(tmp_path: Path, text: str) -> None:
         "def broken(:\n    bind.engine\n",
     ],
 )
-def test_what_only_looks_like_an_engine_is_not_taken_for_one(tmp_path: Path, text: str) -> None:
+def test_other_uses_of_the_word_are_not_an_engine(tmp_path: Path, text: str) -> None:
     first = read_revision(write_revision(tmp_path, "first"))
     file = write_revision(tmp_path, "second", "first")
     second = read_revision(file)

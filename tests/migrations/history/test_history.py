@@ -71,7 +71,7 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_heads_and_pending_order_are_alembics(tmp_path: Path, name: str) -> None:
+def test_heads_and_pending_revisions_are_ordered_as_by_alembic(tmp_path: Path, name: str) -> None:
     write(tmp_path, *HISTORIES[name])
     history, scripts = ours(tmp_path), oracle(tmp_path)
     assert sorted(history.heads) == sorted(scripts.get_heads())
@@ -113,7 +113,7 @@ def as_oracle(revisions: list[Revision]) -> RevisionMap:
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_random_histories_come_out_as_alembics_do(seed: int) -> None:
+def test_random_histories_are_sorted_as_by_alembic(seed: int) -> None:
     rng = random.Random(seed)
     revisions = random_history(rng, dependencies=1)
     history, scripts = History(revisions), as_oracle(revisions)
@@ -124,7 +124,7 @@ def test_random_histories_come_out_as_alembics_do(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_with_several_dependencies_the_order_is_one_that_alembic_could_take(seed: int) -> None:
+def test_with_several_dependencies_the_order_is_valid_for_alembic(seed: int) -> None:
     """Alembic itself takes them out of a set there, so that its order changes from process to process."""
     rng = random.Random(seed)
     revisions = random_history(rng, dependencies=3)
@@ -136,7 +136,7 @@ def test_with_several_dependencies_the_order_is_one_that_alembic_could_take(seed
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_a_downgrade_takes_back_what_alembic_would(seed: int) -> None:
+def test_a_downgrade_reverts_the_same_revisions_as_alembic(seed: int) -> None:
     rng = random.Random(seed)
     revisions = random_history(rng, dependencies=1)
     history, scripts = History(revisions), as_oracle(revisions)
@@ -145,14 +145,14 @@ def test_a_downgrade_takes_back_what_alembic_would(seed: int) -> None:
     try:
         expected = list(scripts.iterate_revisions(rows, target or "base", select_for_downgrade=True))
     except RangeNotAncestorError:
-        with pytest.raises(BrokenHistory, match="nothing follows"):
+        with pytest.raises(BrokenHistory, match="has no successor on its own branch"):
             history.undone(rows, target)
         return
     found = [revision.id for revision in history.undone(rows, target)]
     assert found == [revision.revision for revision in expected]
 
 
-def test_steps_are_counted_along_one_line_only(tmp_path: Path) -> None:
+def test_relative_steps_require_a_history_without_branches(tmp_path: Path) -> None:
     write(tmp_path, *MERGED)
     history = ours(tmp_path)
     assert history.below(("right2",), 2) == "root"
@@ -161,7 +161,7 @@ def test_steps_are_counted_along_one_line_only(tmp_path: Path) -> None:
     line = History([Revision("a"), Revision("b", ("a",)), Revision("c", ("b",))])
     assert [line.above((), steps) for steps in (1, 2, 3)] == ["a", "b", "c"]
     for wrong in (lambda: history.below(("after",), 2), lambda: history.above(("root",), 1)):
-        with pytest.raises(BrokenHistory, match="name the revision"):
+        with pytest.raises(BrokenHistory, match="name the target revision"):
             wrong()
 
 
@@ -172,31 +172,31 @@ def test_rows_of_other_branches_are_beside_a_revision() -> None:
     assert history.beside(("c",), ("a",)) == ()
 
 
-def test_rows_after_are_the_ends_that_nothing_follows() -> None:
+def test_rows_after_an_upgrade_are_revisions_without_a_successor() -> None:
     history = History([Revision("a"), Revision("b", ("a",)), Revision("c", ("a",)), Revision("d", depends=("b",))])
     assert history.rows_after((), ("b",)) == ("b",)
     assert history.rows_after(("b",), ("c",)) == ("b", "c")
     assert history.rows_after(("b", "c"), ("d",)) == ("c", "d")
 
 
-def test_two_heads_are_no_single_target() -> None:
+def test_two_heads_are_ambiguous_for_head() -> None:
     history = History([Revision("a"), Revision("b")])
     with pytest.raises(BrokenHistory, match="2 heads: a, b"):
         history.targets("head")
 
 
 def test_a_missing_parent_is_named() -> None:
-    with pytest.raises(BrokenHistory, match="revision b follows a, which no file declares"):
+    with pytest.raises(BrokenHistory, match="revision b follows a, which does not exist"):
         History([Revision("b", ("a",))])
 
 
-def test_a_circle_is_refused() -> None:
-    with pytest.raises(BrokenHistory, match="circle"):
+def test_a_dependency_cycle_is_refused() -> None:
+    with pytest.raises(BrokenHistory, match="dependency cycle of revisions"):
         History([Revision("root"), Revision("a", ("b",)), Revision("b", ("a",))])
 
 
 def test_the_same_identifier_in_two_files_is_refused() -> None:
-    with pytest.raises(BrokenHistory, match="two files declare revision a"):
+    with pytest.raises(BrokenHistory, match="revision a is declared by two files"):
         History([Revision("a"), Revision("a")])
 
 
@@ -242,7 +242,7 @@ def test_every_way_to_write_a_revision_is_read_as_alembic_reads_it(tmp_path: Pat
         "revision = \n",
     ],
 )
-def test_what_only_running_the_file_would_tell_is_left_to_alembic(tmp_path: Path, text: str) -> None:
+def test_a_file_that_computes_its_identifiers_is_left_to_alembic(tmp_path: Path, text: str) -> None:
     file = tmp_path / "x1_.py"
     file.write_text(text)
     with pytest.raises(DynamicProject):
@@ -269,7 +269,7 @@ WRITTEN_BY_THE_TEMPLATE = (
         "exec(\"down_revision = 'again'\")\n",
     ],
 )
-def test_what_is_assigned_again_below_the_functions_is_left_to_alembic(tmp_path: Path, below: str) -> None:
+def test_an_assignment_below_the_functions_is_left_to_alembic(tmp_path: Path, below: str) -> None:
     file = tmp_path / "x1_.py"
     file.write_text(WRITTEN_BY_THE_TEMPLATE + below)
     with pytest.raises(DynamicProject):
@@ -284,7 +284,7 @@ def test_what_is_assigned_again_below_the_functions_is_left_to_alembic(tmp_path:
         'down_revision = str(None)\ndown_revision = "again"\n',
     ],
 )
-def test_the_last_of_several_assignments_counts(tmp_path: Path, again: str) -> None:
+def test_the_last_of_several_assignments_applies(tmp_path: Path, again: str) -> None:
     write(tmp_path, ("again", None))
     file = tmp_path / "migrations/versions/x1_.py"
     above = WRITTEN_BY_THE_TEMPLATE.replace("depends_on = None\n", f"depends_on = None\n{again}")
@@ -296,7 +296,7 @@ def test_the_last_of_several_assignments_counts(tmp_path: Path, again: str) -> N
         assert read_revision(file).down == ("again",)
 
 
-def test_an_old_file_without_a_revision_is_named_by_its_file(tmp_path: Path) -> None:
+def test_the_file_name_is_the_identifier_of_an_old_file_without_one(tmp_path: Path) -> None:
     file = tmp_path / "1a2b3c.py"
     file.write_text("down_revision = None\n")
     assert read_revision(file).id == "1a2b3c"

@@ -39,7 +39,7 @@ def test_tables_without_a_version_are_refused_with_both_ways_out(tmp_path: Path,
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id int)")
     with trial(tmp_path, database, script_location="migrations") as migrate:
-        with pytest.raises(GuardError, match=r"has tables \(public.users\) and no version") as caught:
+        with pytest.raises(GuardError, match=r"has tables \(public.users\) but no Alembic version") as caught:
             migrate.changes()
         assert caught.value.hint is not None
         assert "stamp" in caught.value.hint

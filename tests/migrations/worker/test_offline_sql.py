@@ -58,7 +58,7 @@ def test_a_revision_that_needs_the_database_says_so_and_keeps_no_other_back(tmp_
     write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
     with trial(tmp_path, database, script_location="migrations") as migrate:
         found, _ = shown(migrate)
-    assert found["revision first"].startswith("-- can not be rendered: ")
+    assert found["revision first"].startswith("-- cannot be rendered: ")
     assert found["revision second"] == "CREATE TABLE b (id integer);"
 
 
@@ -68,7 +68,7 @@ def test_an_env_py_that_connects_all_the_same_is_kept_from_it(tmp_path: Path, da
     with trial(tmp_path, database, script_location="migrations") as migrate:
         found, _ = shown(migrate)
         assert "connecting" in migrate.lines
-    assert "connects to the database even where it is only asked for SQL" in found["revision first"]
+    assert "connects to the database even in offline mode" in found["revision first"]
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
 

@@ -50,7 +50,7 @@ def sleepers(url: str) -> int:
 
 def apply_directly(migrate: Trial, hold: Hold) -> None:
     """Without the executor's own fenced transactions around it: what is left is the worker's fence."""
-    migrate.step.apply(Context(replace(migrate.context, hold=hold)), [])
+    migrate.step.apply(Context(replace(migrate.context, hold=hold)), migrate.changes())
 
 
 def when_reported(migrate: Trial, text: str, action: Callable[[], object]) -> None:
@@ -223,7 +223,7 @@ def test_a_revision_that_got_no_lock_in_time_is_tried_again(tmp_path: Path, data
         write_revision(tmp_path, "third", "second", upgrade=ALTER)
         with psycopg.connect(database) as reader:
             reader.execute("SELECT * FROM busy")
-            when_reported(migrate, "trying again", reader.rollback)
+            when_reported(migrate, "retrying in", reader.rollback)
             migrate.apply()
         assert migrate.changes() == []
         assert migrate.progress[-2:] == [(1, 2), (2, 2)]
@@ -288,7 +288,7 @@ def test_a_worker_that_takes_too_long_is_stopped(tmp_path: Path, database: str) 
     write_revision(tmp_path, "first", upgrade=SLEEP)
     with (
         trial(tmp_path, database, script_location="migrations", timeout="1500ms") as migrate,
-        pytest.raises(MigrationError, match="not finished in time; 0 of 1 revisions"),
+        pytest.raises(MigrationError, match="deadline exceeded: 0 of 1 revisions"),
     ):
         migrate.apply()
     assert eventually(lambda: sleepers(database) == 0)
@@ -421,7 +421,7 @@ def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path, database: str
     write_revision(tmp_path, "first")
     with (
         trial(tmp_path, database, script_location="migrations", python="absent/python") as migrate,
-        pytest.raises(MigrationError, match="absent/python can not be started"),
+        pytest.raises(MigrationError, match=r"cannot start .*absent/python"),
     ):
         migrate.apply()
 

@@ -1,18 +1,23 @@
-"""What programs in a project's interpreter may rely on: nothing of ours, and no newer Python than projects have."""
+"""What programs in a project's interpreter may rely on: no bootstrapper, and no newer Python than projects have."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bootstrapper.errors import MigrationError
 from bootstrapper.migrations.project import packages
 from bootstrapper.migrations.worker import process
+from tests.migrations.contexts import trial
+from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
-WORKER = Path(process.__file__).with_name("worker.py")
+PROGRAM = Path(process.__file__).with_name("program")
+WORKER = sorted(PROGRAM.rglob("*.py"))
 LOCATOR = Path(packages.__file__).with_name("locator.py")
 REPOSITORY = Path(__file__).parents[3]
 
@@ -33,19 +38,48 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"alembic", "sql
 """
 
 
-@pytest.mark.parametrize("program", [WORKER, LOCATOR])
-def test_it_is_written_for_python_3_9(program: Path) -> None:
-    ast.parse(program.read_text(), feature_version=(3, 9))
-    assert "from __future__ import annotations" in program.read_text()
+@pytest.mark.parametrize("module", [*WORKER, LOCATOR], ids=lambda path: path.stem)
+def test_a_module_is_written_for_python_3_9(module: Path) -> None:
+    text = module.read_text()
+    tree = ast.parse(text, feature_version=(3, 9))
+    assert len(tree.body) == 1 or "from __future__ import annotations" in text
+    assert len(text.splitlines()) < 300
 
 
-@pytest.mark.parametrize(("program", "needed"), [(WORKER, {"alembic", "sqlalchemy"}), (LOCATOR, set())])
-def test_it_imports_only_alembic_what_alembic_needs_and_the_standard_library(program: Path, needed: set[str]) -> None:
-    nodes = list(ast.walk(ast.parse(program.read_text())))
-    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    foreign = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
-    assert foreign == needed
+def imported(modules: Sequence[Path]) -> set[str]:
+    """The packages outside the standard library."""
+    nodes = [node for module in modules for node in ast.walk(ast.parse(module.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
+def test_the_worker_imports_only_alembic_and_what_alembic_requires() -> None:
+    assert imported(WORKER) == {"alembic", "sqlalchemy", "bootstrapper_worker"}
+
+
+def test_the_locator_imports_only_the_standard_library() -> None:
+    assert imported([LOCATOR]) == set()
+
+
+def test_the_folder_of_the_worker_is_not_in_the_path_of_the_project(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, f"import sys\nprint('path', *sys.path, *sys.argv[1:], sep=chr(10))\n{ENV}")
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert str(tmp_path) in migrate.lines
+        assert [line for line in migrate.lines if line.startswith(str(PROGRAM))] == []
+
+
+def test_a_traceback_shows_frames_of_the_project_and_none_of_the_worker(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade="raise ValueError('three')")
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        with pytest.raises(MigrationError, match="ValueError: three") as caught:
+            migrate.apply()
+        assert caught.value.traceback is not None
+        assert "first_.py" in caught.value.traceback
+        assert str(PROGRAM) not in caught.value.traceback
 
 
 def test_planning_imports_neither_alembic_nor_sqlalchemy_nor_the_project() -> None:

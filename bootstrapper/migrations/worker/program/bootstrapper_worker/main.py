@@ -1,0 +1,35 @@
+"""Reads the request, runs its command, and reports the result."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+from bootstrapper_worker.channel import Events, receive
+from bootstrapper_worker.offline import history, render
+from bootstrapper_worker.online import downgrade, revision, upgrade
+
+FAILED = 1
+COMMANDS = {
+    "upgrade": upgrade,
+    "downgrade": downgrade,
+    "revision": revision,
+    "render": render,
+    "history": history,
+}
+
+
+def main() -> int:
+    gc.freeze()
+    gc.enable()
+    events = Events(int(sys.argv[2]))
+    request = receive(int(sys.argv[1]))
+    sys.argv[1:] = []  # code of the project may look at them
+    sys.path.append(str(Path.cwd()))  # last, so that a folder named alembic hides nothing
+    failure = COMMANDS[request["command"]](request, events)
+    if failure is not None:
+        events.send("failed", **failure)
+        return FAILED
+    events.send("finished")
+    return 0
