@@ -56,13 +56,13 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
-        preparing.prepare(run, self.options.fixtures, changes, self.source)
+        preparing.prepare(run, changes)
 
     def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
         run = run_of(context)
         if self.options.batch is None:
             return (changes,)
-        return parts(run, self.options.fixtures, changes, self.options.batch, self.source)
+        return parts(run, changes, self.options.batch)
 
     def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
         return reviewing.overwritten(changes)
