@@ -7,10 +7,14 @@ import itertools
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.majors import chosen_bin, major_of
 from tests.projects import TrialProject
@@ -87,6 +91,26 @@ def database(new_database: Callable[[], str]) -> str:
 def project(tmp_path: Path, database: str) -> TrialProject:
     """A folder for a bootstrap.yaml that is about a new, empty database."""
     return TrialProject(tmp_path, database)
+
+
+@pytest.fixture
+def role(server: Server, project: TrialProject) -> Iterator[Callable[..., None]]:
+    """Makes the project log in as a role of its own, with settings; the role may create nothing."""
+    name = f"role_{threading.get_ident()}_{time.monotonic_ns()}"
+    owner = project.database
+    server.execute(f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'p'")
+
+    def use(*statements: str) -> None:
+        with psycopg.connect(owner, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.replace("{role}", f'"{name}"').encode())
+        database = owner.rpartition("/")[2]
+        project.database = f"postgresql://{name}:p@127.0.0.1:{server.port}/{database}"
+
+    yield use
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+    server.execute(f'DROP ROLE "{name}"')
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
