@@ -9,7 +9,6 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from bootstrapper.config.document.required import messages
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
@@ -68,7 +67,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
             run.executor.open_gates()
             planned = while_held(run.session, run.project.ledger, run.deadline, lambda: look(run, is_result=False))
             if planned.unset:
-                raise UnsetVariablesError(planned.unset, messages(run.project.document, planned.unset))
+                raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
             if planned.pending:
                 identity.require_own_environment(run.session, run.project, request.confirmed)
                 run.executor.keep_to(planned.steps)

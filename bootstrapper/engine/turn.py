@@ -11,7 +11,6 @@ from functools import partial
 
 import psycopg
 
-from bootstrapper.config.document.required import messages
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine import lock_waits
 from bootstrapper.engine.dependence import require_planned
@@ -106,7 +105,7 @@ class TurnTaker:
             require_planned(self.shown[entry.name], planned, follows_changes=self._follows_changes())
         if planned.unset:
             document = context.project.document
-            raise UnsetVariablesError(planned.unset, messages(document, planned.unset))
+            raise UnsetVariablesError(planned.unset, document.messages_for(planned.unset))
         if self._looker.hold is None:
             raise FencedOffError(f"step {entry.name!r} has changes and no lock was taken")
         self._apply(Turn(entry, step, context, self._looker.hold, planned))

@@ -6,7 +6,6 @@ from bootstrapper.config.document.interpolation import (
     Expansion,
     MalformedExpression,
     UnsetVariable,
-    demands,
     expand,
     of_run,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "MalformedExpression",
     "Place",
     "UnsetVariable",
-    "demands",
     "expand",
     "merge",
     "of_run",

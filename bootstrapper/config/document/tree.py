@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bootstrapper.config.document.interpolation import MalformedExpression, UnsetVariable, expand, fault
+from bootstrapper.config.document.interpolation import MalformedExpression, UnsetVariable, demands, expand, fault
 from bootstrapper.errors import InvalidFileError, Problem, Source
 
 Place = tuple[str | int, ...]
@@ -142,6 +142,13 @@ class Document:
             if (complaint := fault(text))
         ]
 
+    def messages_for(self, names: Collection[str]) -> dict[str, str]:
+        """Returns the first message (`${NAME:?message}`) for each of these variables; none for those without one."""
+        found: dict[str, str] = {}
+        for _, text in _texts(self.data) if names else ():
+            found = {**demands(text), **found}
+        return {name: found[name] for name in names if name in found}
+
 
 @dataclass(frozen=True)
 class _Expander:
@@ -166,21 +173,19 @@ class _Expander:
             return raw
         try:
             return expand(raw, self.variables).text
-        except UnsetVariable as error:
-            self.problems.append(Problem(error.message, self.document.source(place), error.hint))
-        except MalformedExpression as error:
+        except (UnsetVariable, MalformedExpression) as error:
             self.problems.append(Problem(str(error), self.document.source(place), error.hint))
         return raw
 
 
-def _texts(value: Any, skip: str) -> Iterator[tuple[Place, str]]:
-    """All scalars that hold a `${`, with their places."""
+def _texts(value: Any, skip: str | None = None) -> Iterator[tuple[Place, str]]:
+    """Yields all texts with a `${` in their order, with their places; none below the skipped key."""
     rest: list[tuple[Place, Any]] = [((), value)]
     while rest:
         place, value = rest.pop()
         if isinstance(value, dict):
-            rest.extend(((*place, key), item) for key, item in value.items() if key != skip)
+            rest.extend(((*place, key), item) for key, item in reversed(value.items()) if key != skip)
         elif isinstance(value, list):
-            rest.extend(((*place, number), item) for number, item in enumerate(value))
+            rest.extend(((*place, number), value[number]) for number in reversed(range(len(value))))
         elif isinstance(value, str) and "${" in value:
             yield place, value
