@@ -15,7 +15,8 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, print_message
 from bootstrapper.errors import EmbeddedServerError, ExitCode
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.server.embedded import EmbeddedServer, bin_folder
+from bootstrapper.postgres.server.cluster import bin_folder
+from bootstrapper.postgres.server.embedded import EmbeddedServer
 
 _SHARED = (*options.WHERE, *options.PRINTING)
 

@@ -22,26 +22,10 @@ from bootstrapper.config.models import (
     LedgerConfig,
     LimitsConfig,
     StepConfig,
-    json_schema,
 )
 from bootstrapper.config.partial import makeshift
 from bootstrapper.config.rules import contradictions
 from bootstrapper.errors import BootstrapperError, InvalidFileError, Problem, Source, UnknownEnvironmentError
-
-__all__ = [
-    "Config",
-    "DatabaseConfig",
-    "EnvironmentConfig",
-    "FixtureConfig",
-    "LedgerConfig",
-    "LimitsConfig",
-    "Loaded",
-    "StepConfig",
-    "json_schema",
-    "load",
-    "problems_of",
-    "read_all",
-]
 
 OPTIONAL = "?"
 """Ends the name of an env file that may be missing."""
@@ -124,11 +108,6 @@ def files_read(file: Path, environment: str | None, variables: Mapping[str, str]
     except BootstrapperError:
         pass  # reported where the files are read for use
     return [file] if reading is None else reading.files
-
-
-def problems_of(error: ValidationError, document: Document, place: Place, model: Any) -> list[Problem]:
-    """Returns pydantic's errors about the value at a place as plain sentences that quote no value."""
-    return validation.problems(error, model, document, place)
 
 
 def _choose(document: Document, file: Path, name: str | None, variables: Mapping[str, str]) -> EnvironmentConfig:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from bootstrapper.builtin import registry
-from bootstrapper.config import load
+from bootstrapper.config import models
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.inspect import REFERENCE
 from bootstrapper.plugin.step import Step, Unit
@@ -37,7 +37,7 @@ _KEPT = {"version": {"description": "Version of this format.", "const": 1}}
 
 def json_schema() -> Schema:
     """The schema that is published; `$defs` holds `with.STEP` and `check.KEY` for everything built in."""
-    schema: Schema = _relaxed(load.json_schema(), [_IN_VARIABLES], null_is_absent=True)
+    schema: Schema = _relaxed(models.json_schema(), [_IN_VARIABLES], null_is_absent=True)
     definitions: Schema = schema["$defs"]
     steps, checks = registry.bootstrapper_steps(), registry.bootstrapper_checks()
     definitions |= _functions(registry.bootstrapper_values())

@@ -28,7 +28,7 @@ from bootstrapper.plugin.traits import ShowsSql
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.settings import lent
 from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 _SHORT_LOOK_SECONDS = 3.0
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.config.document import Place
-from bootstrapper.config.load import Loaded, StepConfig, problems_of
+from bootstrapper.config.document import Place, validation
+from bootstrapper.config.load import Loaded
+from bootstrapper.config.models import StepConfig
 from bootstrapper.config.partial import UNKNOWN
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
@@ -128,7 +129,7 @@ class Resolver:
             data = self._evaluated(place, raw)
             return TypeAdapter(model).validate_python(data)
         except ValidationError as error:
-            self._problems += problems_of(error, self._document, place, model)
+            self._problems += validation.problems(error, model, self._document, place)
         except InvalidFileError as error:
             self._problems += error.problems
         except _NobodyKnows:

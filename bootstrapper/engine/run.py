@@ -29,7 +29,7 @@ from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 
 class Executor:

@@ -40,7 +40,7 @@ from bootstrapper.postgres.connection.session import ENDING_SECONDS
 from bootstrapper.postgres.connection.settings import lent
 from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.text import error_lines, one_line
 
 _RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)

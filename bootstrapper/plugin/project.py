@@ -14,7 +14,7 @@ from bootstrapper.postgres.ledger.ledger import LedgerNames
 
 if TYPE_CHECKING:
     from bootstrapper.config.document import Document
-    from bootstrapper.config.load import FixtureConfig
+    from bootstrapper.config.models import FixtureConfig
     from bootstrapper.plugin.run_context import RunContext
     from bootstrapper.plugin.step import Unit
     from bootstrapper.plugin.value import Value

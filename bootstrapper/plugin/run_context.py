@@ -18,7 +18,7 @@ from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Declaration, Project
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.step import Unit
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 
 class Gate(Unit, ABC):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.config import load as config
-from bootstrapper.config.document import parse
-from bootstrapper.config.load import Loaded, StepConfig, load, problems_of
+from bootstrapper.config.document import parse, validation
+from bootstrapper.config.load import Loaded, load
+from bootstrapper.config.models import StepConfig, json_schema
 from bootstrapper.config.units import Seconds
 from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
 
@@ -447,7 +447,7 @@ def test_problems_of_any_model_are_placed_and_worded(folder: Path) -> None:
     place = ("steps", 0, "with")
     with pytest.raises(ValidationError) as caught:
         StepConfig.model_validate({"uses": "a", **document.get(place)})
-    found = problems_of(caught.value, document, place, StepConfig)
+    found = validation.problems(caught.value, StepConfig, document, place)
     assert sorted(map(str, found)) == [
         "a.yaml:2:21: steps[0].with.timeout: this is not a time; write it as 250ms, 5s, 5m, 1h or 7d",
         'a.yaml:2:25: unknown key "nmae" under steps[0].with; did you mean "name"?',
@@ -460,12 +460,12 @@ def test_problems_of_a_bare_type_and_of_a_union_stand_at_the_value(folder: Path)
     for model in models:
         with pytest.raises(ValidationError) as caught:
             TypeAdapter(model).validate_python("x")
-        for found in problems_of(caught.value, document, ("a", "b"), model):
+        for found in validation.problems(caught.value, model, document, ("a", "b")):
             assert str(found).startswith("a.yaml:1:8: a.b: ")
 
 
 def test_the_schema_describes_every_key(folder: Path) -> None:
-    schema = config.json_schema()
+    schema = json_schema()
     models = [schema, *schema["$defs"].values()]
     assert json.loads(json.dumps(schema)) == schema
     assert {"with", "when", "check"} <= schema["$defs"]["StepConfig"]["properties"].keys()

@@ -11,7 +11,7 @@ import pytest
 from bootstrapper.errors import FencedOffError, MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.plugin.context import Context
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 from tests.environments.kinds import Environment
 from tests.environments.project import OwnProject
 from tests.migrations.contexts import Trial

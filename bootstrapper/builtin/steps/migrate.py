@@ -29,7 +29,7 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Bounded, HasHeads, ShowsSql
 from bootstrapper.postgres.connection.sqlstates import INSUFFICIENT_PRIVILEGE
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.text import counted
 
 

@@ -9,7 +9,6 @@ from bootstrapper.config.document.interpolation import (
     expand,
     of_run,
 )
-from bootstrapper.config.document.overlay import merge
 from bootstrapper.config.document.reader import MAX_BYTES, parse, read, read_bytes
 from bootstrapper.config.document.tree import Document, Place
 
@@ -21,7 +20,6 @@ __all__ = [
     "Place",
     "UnsetVariable",
     "expand",
-    "merge",
     "of_run",
     "parse",
     "read",

@@ -12,7 +12,7 @@ from typing import Any
 
 from bootstrapper.config.document.builder import show_key
 from bootstrapper.config.document.tree import NO_MARKS, Document, Marks, in_file
-from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.errors import Problem, Source
 from bootstrapper.text import nearest
 
 _MAIN_ONLY = {"version", "environments"}
@@ -70,20 +70,11 @@ def _marks(nodes: Iterable[_Node]) -> Marks:
     return marks
 
 
-def merge(base: Document, overlay: Document) -> Document:
-    """The base with the overlay laid over it; every value keeps the place of the file that it comes from.
-
-    Raises:
-        InvalidFileError: Where the overlay names steps, rows or fixtures that do not exist.
-    """
-    merged, problems = lay_over(base, overlay)
-    if problems:
-        raise InvalidFileError(problems)
-    return merged
-
-
 def lay_over(base: Document, overlay: Document) -> tuple[Document, list[Problem]]:
-    """As `merge`, with the problems beside the result instead of an exception."""
+    """Returns the base with the overlay laid over it, and the problems of entries that do not exist.
+
+    Every value keeps the place of the file that it comes from.
+    """
     files = (*base.files, *overlay.files)
     shift = _Shift(len(base.files))
     merging = _Merging(files)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrapper.config.document.interpolation import MalformedExpression, UnsetVariable, demands, expand, fault
-from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.errors import Problem, Source
 
 Place = tuple[str | int, ...]
 """A path inside a document: keys of mappings, indexes of lists."""
@@ -113,26 +113,13 @@ class Document:
         line, column = unpack(position)
         return Source(self.files[position >> _FILE_SHIFT], line + 1, column + 1)
 
-    def expanded(self, place: Place, variables: Mapping[str, str], *, drop_empty: bool = True) -> Any:
-        """A copy of the value at a place with all its variables replaced.
+    def expanded_into(self, problems: list[Problem], place: Place, variables: Mapping[str, str]) -> Any:
+        """Returns a copy of the value at a place with its variables replaced.
 
-        Args:
-            drop_empty: Leaves out the keys of mappings whose whole value came from variables and is empty.
-
-        Raises:
-            InvalidFileError: With every variable that has no value, each at its place.
+        Leaves out keys of mappings whose whole value came from variables and is empty. A text that cannot be expanded
+        is added to the problems and stays as it is.
         """
-        problems: list[Problem] = []
-        value = self.expanded_into(problems, place, variables, drop_empty=drop_empty)
-        if problems:
-            raise InvalidFileError(problems)
-        return value
-
-    def expanded_into(
-        self, problems: list[Problem], place: Place, variables: Mapping[str, str], *, drop_empty: bool = True
-    ) -> Any:
-        """As `expanded`, but adds to the problems instead of raising; such a text stays as it is."""
-        return _Expander(self, variables, problems, drop_empty).value(self.get(place), place)
+        return _Expander(self, variables, problems).value(self.get(place), place)
 
     def malformed(self, *, skip: str = "$literal") -> list[Problem]:
         """Every `${` that begins no expression, except below a key whose text is not interpolated."""
@@ -155,7 +142,6 @@ class _Expander:
     document: Document
     variables: Mapping[str, str]
     problems: list[Problem]
-    drop_empty: bool
 
     def value(self, raw: Any, place: Place) -> Any:
         """Recursion is safe: the reader limits the depth."""
@@ -165,7 +151,7 @@ class _Expander:
             return [self.value(item, (*place, number)) for number, item in enumerate(raw)]
         if isinstance(raw, dict):
             pairs = ((key, item, self.value(item, (*place, key))) for key, item in raw.items())
-            return {key: value for key, item, value in pairs if not (self.drop_empty and value == "" != item)}
+            return {key: value for key, item, value in pairs if not (value == "" != item)}
         return raw
 
     def text(self, raw: str, place: Place) -> str:

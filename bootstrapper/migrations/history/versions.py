@@ -12,7 +12,7 @@ from bootstrapper.errors import GuardError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.connection.relations import current_schema
 from bootstrapper.postgres.connection.settings import ask_lent
-from bootstrapper.postgres.lock.lock import Fence
+from bootstrapper.postgres.lock.fence import Fence
 
 BASE = "base"
 

@@ -25,7 +25,7 @@ from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.settings import greet, transaction
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 # A block's row is followed by that of the upgrade, once the revision is whole.
 _CUT_OFF = """

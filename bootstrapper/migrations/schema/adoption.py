@@ -21,7 +21,7 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.settings import greet
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 _MOST_SHOWN = 20
 _ALREADY_THERE = frozenset({"42710", "42P06"})  # duplicate_object, duplicate_schema

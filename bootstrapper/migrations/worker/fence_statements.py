@@ -8,8 +8,8 @@ from psycopg import sql
 from psycopg.abc import AdaptContext
 
 from bootstrapper.migrations.settings import MigrationSettings
+from bootstrapper.postgres.lock.fence import Fence
 from bootstrapper.postgres.lock.heartbeat import LEASE_SECONDS
-from bootstrapper.postgres.lock.lock import Fence
 
 # All that the worker sends runs with the search_path of the project's own sessions: every name is qualified.
 _DATABASE_OID = """(

@@ -14,7 +14,7 @@ from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_url import filled_in
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES
-from bootstrapper.postgres.lock.lock import Fence
+from bootstrapper.postgres.lock.fence import Fence
 
 if TYPE_CHECKING:
     from bootstrapper.migrations.project.layout import Layout

@@ -22,7 +22,7 @@ from bootstrapper.migrations.worker.failures import RETRYABLE, failed
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Message, Reported
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 
 _AUTOCOMMIT = (
     "env.py connects with AUTOCOMMIT: an interrupted revision stays half applied, and the fence does not protect it"

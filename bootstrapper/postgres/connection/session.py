@@ -171,10 +171,6 @@ class Session:
         if self._turnstile is not None:
             self._turnstile.step_back()
 
-    @property
-    def is_out_of_time(self) -> bool:
-        return self._deadline.has_passed
-
     @contextmanager
     def read_only(self, *, lock_timeout_seconds: float | None = None) -> Iterator[Connection[Any]]:
         """The connection inside a READ ONLY transaction with one view of the data, rolled back at the end.

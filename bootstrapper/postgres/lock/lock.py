@@ -30,8 +30,6 @@ from bootstrapper.postgres.lock.heartbeat import LEASE_SECONDS
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.postgres.lock.transactions import FENCE_LOCK_TIMEOUT, WATCH_CLIENT
 
-__all__ = ["Fence", "Hold", "Holder", "RunDetails", "advisory_key", "read_holder", "try_take"]
-
 # The start of another role's backend is hidden from us: then the pid alone has to do, on the safe side.
 _TAKE = """
 SELECT run_id, host, pid, step, acquired_at, expires_at > clock_timestamp(),

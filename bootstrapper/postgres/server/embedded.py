@@ -31,8 +31,6 @@ from bootstrapper.postgres.server.folderlock import locked
 from bootstrapper.postgres.server.placement import HOST, Placement, is_free
 from bootstrapper.postgres.server.unprivileged import Identity, choose
 
-__all__ = ["EmbeddedServer", "bin_folder", "scratch"]
-
 _POLL_SECONDS = 0.02
 # Errors that are not retryable.
 _LASTING = frozenset(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from bootstrapper.config.document import Expansion, MalformedExpression, UnsetVariable, expand, parse
+from bootstrapper.config.document import Document, Expansion, MalformedExpression, Place, UnsetVariable, expand, parse
 from bootstrapper.config.document.interpolation import demands, fault
-from bootstrapper.errors import InvalidFileError, Source
+from bootstrapper.errors import InvalidFileError, Problem, Source
 
 pytestmark = pytest.mark.smoke
 
@@ -111,27 +113,30 @@ def test_long_texts_take_linear_time(text: str) -> None:
     assert time.process_time() - begun < 1
 
 
+def expanded(document: Document, place: Place, variables: Mapping[str, str]) -> Any:
+    problems: list[Problem] = []
+    value = document.expanded_into(problems, place, variables)
+    if problems:
+        raise InvalidFileError(problems)
+    return value
+
+
 def test_a_subtree_is_expanded_and_the_rest_is_kept() -> None:
     document = parse(b"a: {b: '${NAME}', c: [1, '$${x}', {d: 'p-${NAME}'}], e: null}\nf: ${MISSING}", "a.yaml")
-    assert document.expanded(("a",), VARIABLES) == {"b": "value", "c": [1, "${x}", {"d": "p-value"}], "e": None}
+    assert expanded(document, ("a",), VARIABLES) == {"b": "value", "c": [1, "${x}", {"d": "p-value"}], "e": None}
     assert document.data["a"]["b"] == "${NAME}"
 
 
 def test_keys_that_expand_to_nothing_count_as_absent() -> None:
     document = parse(b"a: '${EMPTY}'\nb: ''\nc: ['${EMPTY}']\nd: {e: '${MISSING:-}'}\n", "a.yaml")
-    assert document.expanded((), VARIABLES) == {"b": "", "c": [""], "d": {}}
-    assert document.expanded(("a",), VARIABLES) == ""
-
-
-def test_keys_that_expand_to_nothing_can_be_kept() -> None:
-    document = parse(b"a: '${EMPTY}'", "a.yaml")
-    assert document.expanded((), VARIABLES, drop_empty=False) == {"a": ""}
+    assert expanded(document, (), VARIABLES) == {"b": "", "c": [""], "d": {}}
+    assert expanded(document, ("a",), VARIABLES) == ""
 
 
 def test_every_unset_variable_of_a_subtree_is_reported_with_its_place() -> None:
     document = parse(b"a: '${ONE}'\nb: [x, '${TWO:?ask}', '${']\n", "a.yaml")
     with pytest.raises(InvalidFileError) as caught:
-        document.expanded((), {})
+        expanded(document, (), {})
     first, second, third = caught.value.problems
     assert (str(first), first.hint) == (
         "a.yaml:1:4: variable ONE is not set",

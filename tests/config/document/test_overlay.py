@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bootstrapper.config.document import Document, merge, parse
+from bootstrapper.config.document import Document, parse
+from bootstrapper.config.document.overlay import lay_over
 from bootstrapper.errors import InvalidFileError, Source
 
 BASE = """\
@@ -34,6 +35,13 @@ fixtures:
     key: [email]
     rows: [{email: a}]
 """
+
+
+def merge(base: Document, overlay: Document) -> Document:
+    merged, problems = lay_over(base, overlay)
+    if problems:
+        raise InvalidFileError(problems)
+    return merged
 
 
 def laid(overlay: str) -> Document:

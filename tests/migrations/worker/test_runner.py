@@ -20,7 +20,7 @@ from bootstrapper.errors import FencedOffError, MigrationError, UnreachableError
 from bootstrapper.events import Event, StepReported
 from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.lock.lock import Hold
+from bootstrapper.postgres.lock.hold import Hold
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.waiting import eventually

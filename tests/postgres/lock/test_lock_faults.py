@@ -19,7 +19,8 @@ from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.run_ids import uuid7
 from bootstrapper.postgres.lock.heartbeat import Heartbeat
-from bootstrapper.postgres.lock.lock import Hold, Holder, RunDetails, try_take
+from bootstrapper.postgres.lock.hold import Hold
+from bootstrapper.postgres.lock.lock import Holder, RunDetails, try_take
 from tests.servers import Server
 from tests.waiting import at_most, eventually
 

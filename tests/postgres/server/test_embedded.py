@@ -19,8 +19,8 @@ import pytest
 
 from bootstrapper.errors import EmbeddedServerError
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.server.cluster import Postmaster
-from bootstrapper.postgres.server.embedded import EmbeddedServer, bin_folder, scratch
+from bootstrapper.postgres.server.cluster import Postmaster, bin_folder
+from bootstrapper.postgres.server.embedded import EmbeddedServer, scratch
 from tests.postgres.server.embedding import FAST, ended
 
 

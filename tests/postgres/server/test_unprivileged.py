@@ -15,7 +15,8 @@ import pytest
 
 from bootstrapper.errors import EmbeddedServerError
 from bootstrapper.postgres.server import unprivileged
-from bootstrapper.postgres.server.embedded import EmbeddedServer, bin_folder
+from bootstrapper.postgres.server.cluster import bin_folder
+from bootstrapper.postgres.server.embedded import EmbeddedServer
 from bootstrapper.postgres.server.unprivileged import Identity, choose
 from tests.postgres.server.embedding import FAST, START, python
 from tests.waiting import at_most
