@@ -57,26 +57,26 @@ def test_white_space_around_a_secret_is_not_part_of_it() -> None:
 
 
 @pytest.mark.parametrize("word", ["wrong", "Password", "123", "a", "postgres", "no-w1n", "1234567890"])
-def test_a_secret_that_may_be_a_part_of_our_sentences_leaves_them_alone(word: str) -> None:
+def test_a_secret_that_may_be_a_part_of_our_sentences_does_not_tear_them(word: str) -> None:
     sentence = f"the user name or the password is {word}, a no-w1nner"
     assert Masker([word]).mask(sentence) == sentence
 
 
 @pytest.mark.parametrize("word", ["wrong", "123", "a", "postgres"])
-def test_what_others_say_is_rid_of_short_secrets_and_words_where_these_stand_alone(word: str) -> None:
+def test_quoted_text_hides_short_secrets_where_they_stand_alone(word: str) -> None:
     masker = Masker([word])
     assert masker.quote(f"PIN={word}, '{word}'") == "PIN=***, '***'"
     assert masker.quote(f"x{word}x 4{word}") == f"x{word}x 4{word}"
 
 
-def test_a_secret_that_is_the_name_of_the_database_leaves_our_sentences_alone() -> None:
+def test_a_secret_that_is_the_name_of_the_database_does_not_tear_our_sentences() -> None:
     masker = Masker(["app_2024-x"])
     masker.spare(["app_2024-x", None])
     assert masker.mask("database app_2024-x") == "database app_2024-x"
     assert masker.quote("PASSWORD=app_2024-x") == "PASSWORD=***"
 
 
-def test_a_number_is_hidden_in_what_others_say_wherever_it_stands() -> None:
+def test_a_number_is_hidden_anywhere_in_quoted_text() -> None:
     assert Masker(["1234567890"]).quote("pw1234567890") == "pw***"
 
 
@@ -98,5 +98,5 @@ def test_an_empty_text_is_not_a_secret(secret: str | None) -> None:
     assert masker.quote("a b\n c") == "a b\n c"
 
 
-def test_letters_that_no_encoding_has_are_hidden_too() -> None:
+def test_lone_surrogates_are_hidden_too() -> None:
     assert Masker(["caf\udce9-12345"]).quote("caf\udce9-12345") == "***"

@@ -50,7 +50,7 @@ def test_a_file_that_is_rewritten_in_its_size_and_with_its_old_time_is_read_agai
     assert files.sha256(cache, file) != before
 
 
-def test_what_is_looked_for_is_told_apart(tmp_path: Path) -> None:
+def test_different_questions_about_a_file_have_different_answers(tmp_path: Path) -> None:
     file, cache = tmp_path / "file", RunCache()
     file.write_text("one")
     assert files.once(cache, NUMBERS, file, lambda: 1, depends_on="a") == 1

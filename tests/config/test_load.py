@@ -115,7 +115,7 @@ def test_the_whole_envelope_is_read(folder: Path) -> None:
     assert (found.limits.timeout, found.limits.step_timeout) == (3600, 0.25)
 
 
-def test_what_is_left_out_has_its_default(folder: Path) -> None:
+def test_missing_keys_have_their_default(folder: Path) -> None:
     found = loaded(MINIMAL)
     assert (found.config.name, found.config.ledger.schema_, found.config.limits.timeout) == (
         folder.name,
@@ -126,7 +126,7 @@ def test_what_is_left_out_has_its_default(folder: Path) -> None:
     assert found.directory == folder
 
 
-def test_a_folder_whose_name_is_no_name_still_gives_one(folder: Path) -> None:
+def test_a_folder_with_an_invalid_name_still_gives_the_project_one(folder: Path) -> None:
     write("a folder (ü)/b.yaml", MINIMAL)
     assert load(Path("a folder (ü)/b.yaml"), None, {}).config.name == "a-folder-"
 
@@ -273,7 +273,7 @@ def test_a_wrong_database_is_a_problem(folder: Path, database: str, message: str
 
 
 @pytest.mark.parametrize("text", ["postgresql://app:hunter2@db/app", "${DATABASE_URL:-embedded:here}"])
-def test_an_address_in_place_of_the_section_is_told_where_it_belongs(folder: Path, text: str) -> None:
+def test_an_address_in_place_of_the_section_comes_with_a_hint(folder: Path, text: str) -> None:
     (found,) = problems(MINIMAL.replace("{url: x}", text))
     assert (found.message, found.hint) == (
         "database: expected a mapping, found text",
@@ -319,7 +319,7 @@ plugins: {SECRET}
     assert not [item for item in found if SECRET in f"{item} {item.hint}"]
 
 
-def test_a_missing_file_says_where_to_look(folder: Path) -> None:
+def test_a_missing_file_comes_with_a_hint(folder: Path) -> None:
     with pytest.raises(InvalidFileError) as caught:
         load(Path("none.yaml"), None, {})
     (found,) = caught.value.problems
@@ -350,7 +350,7 @@ def test_an_environment_may_be_declared_by_its_name_alone(folder: Path) -> None:
     assert loaded(ENVIRONMENTS, "bare").environment == "bare"
 
 
-def test_where_environments_are_declared_one_has_to_be_named(folder: Path) -> None:
+def test_with_environments_declared_one_must_be_chosen(folder: Path) -> None:
     with pytest.raises(UnknownEnvironmentError) as caught:
         loaded(ENVIRONMENTS)
     assert (caught.value.name, caught.value.known) == (None, ("development", "production", "bare"))

@@ -50,7 +50,7 @@ def test_the_argument_after_an_option_for_a_secret_is_hidden() -> None:
     assert hidden_words(words) == ["load", "--token", "***", "--token=***", "--user", "me", "--password", "${PW}"]
 
 
-def test_what_is_hidden_can_be_learnt() -> None:
+def test_hidden_secrets_can_be_learnt() -> None:
     text = "postgresql://me:${PW:-s3cret}@host/app?sslpassword='other'"
     assert set(secrets_in(text)) == {"${PW:-s3cret}", "other"}
 
@@ -73,7 +73,7 @@ def test_a_name_of_a_secret_is_recognised(name: str) -> None:
         *("passfile", "compass", "monkey", "keys", "", "keep", "PASSWORD_URL"),
     ],
 )
-def test_a_name_that_only_speaks_of_one_is_not_taken_for_it(name: str) -> None:
+def test_a_name_about_a_secret_is_not_the_name_of_a_secret(name: str) -> None:
     assert not is_secret_name(name)
 
 
@@ -103,5 +103,5 @@ def test_long_texts_without_a_secret_are_looked_through_at_once(text: str) -> No
 
 
 @pytest.mark.parametrize("before", ["", "9", "--", "-x.", "é", "?a=b&", "${VAR}"])
-def test_a_setting_is_found_behind_whatever_stands_before_its_name(before: str) -> None:
+def test_a_setting_is_found_after_any_characters_before_its_name(before: str) -> None:
     assert hidden(f"{before}password=hunter2") == f"{before}password=***"

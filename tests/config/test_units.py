@@ -9,12 +9,12 @@ from bootstrapper.config.units import Age, Seconds
 
 
 @pytest.mark.parametrize("text", ["99999999999999999999h", "25d", "5\u0669s", "\uff15s", "1e3s", "-5s", "inf", 5])
-def test_a_time_limit_that_the_server_cannot_count_or_that_is_no_time_is_refused(text: object) -> None:
+def test_a_time_limit_that_is_too_long_or_not_a_time_is_refused(text: object) -> None:
     with pytest.raises(ValidationError, match=r"is not a time|is too long; the maximum is 24d"):
         TypeAdapter(Seconds).validate_python(text)
 
 
-def test_an_age_may_be_longer_than_a_time_limit_and_not_than_the_calendar() -> None:
+def test_an_age_may_exceed_a_time_limit_but_not_the_calendar() -> None:
     assert TypeAdapter(Age).validate_python("400d") == 400 * 86400
     with pytest.raises(ValidationError, match="is too long; the maximum is 36500d"):
         TypeAdapter(Age).validate_python("99999999999999d")

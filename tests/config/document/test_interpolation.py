@@ -46,11 +46,11 @@ def test_expressions_are_replaced_as_a_shell_would(text: str, expected: str) -> 
     assert expand(text, VARIABLES).text == expected
 
 
-def test_what_a_variable_holds_is_not_read_again() -> None:
+def test_the_value_of_a_variable_is_not_expanded_again() -> None:
     assert expand("${TRICK}", VARIABLES).text == VARIABLES["TRICK"]
 
 
-def test_it_tells_which_variables_it_used_and_which_of_them_fell_back() -> None:
+def test_an_expansion_lists_its_variables_and_defaults() -> None:
     found = expand("${NAME} ${MISSING:-x} ${NAME} ${EMPTY:-y} $${OTHER}", VARIABLES)
     assert found == Expansion("value x value y ${OTHER}", ("NAME", "MISSING", "EMPTY"), ("MISSING", "EMPTY"))
 
@@ -91,14 +91,14 @@ def test_a_variable_without_value_and_default_is_an_error(text: str, name: str, 
         "$${NAME} ${",
     ],
 )
-def test_an_expression_that_is_none_is_an_error_whatever_is_set(text: str) -> None:
+def test_a_malformed_expression_is_an_error_whatever_is_set(text: str) -> None:
     with pytest.raises(MalformedExpression) as caught:
         expand(text, VARIABLES)
     assert fault(text) == str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["plain", "${A} ${B:-c} ${C:?d}", "$${", "$${${A}"])
-def test_what_is_well_formed_has_no_fault(text: str) -> None:
+def test_a_well_formed_text_has_no_fault(text: str) -> None:
     assert fault(text) is None
 
 

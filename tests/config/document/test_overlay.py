@@ -107,7 +107,7 @@ def test_steps_are_placed_and_removed_by_name(overlay: str, names: list[str]) ->
     assert steps(f"steps: {overlay}") == names
 
 
-def test_the_words_that_place_a_step_do_not_stay_in_it() -> None:
+def test_directives_do_not_stay_in_a_placed_step() -> None:
     assert laid("steps: [{uses: sql, before: lock}]").data["steps"][1] == {"uses": "sql"}
 
 
@@ -176,7 +176,7 @@ def test_an_overlay_changes_neither_of_its_documents() -> None:
     assert overlay.data == {"steps": [{"uses": "sql", "before": "lock"}]}
 
 
-def test_what_does_not_fit_is_replaced_and_left_to_validation() -> None:
+def test_a_value_of_another_type_is_replaced_and_left_to_validation() -> None:
     assert laid("steps: 5").data["steps"] == 5
     assert laid("database: x").source(("database",)) == Source("over.yaml", 1, 11)
 
@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_replaced_and_left_to_validation() -> None:
         ("fixtures: {tenants: {rows: {x: null}}}", '1:29: cannot remove row "x": it does not exist'),
     ],
 )
-def test_names_that_are_not_there_are_problems_with_their_place(overlay: str, message: str) -> None:
+def test_unknown_names_are_problems_with_their_place(overlay: str, message: str) -> None:
     (found,) = complaints(overlay)
     assert found.startswith("over.yaml:")
     assert message in found

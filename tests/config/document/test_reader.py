@@ -91,7 +91,7 @@ def test_plain_scalars_of_the_core_schema_are_converted(text: str, expected: obj
         ".NaN",
     ],
 )
-def test_everything_else_stays_the_text_it_is(text: str) -> None:
+def test_every_other_scalar_stays_text(text: str) -> None:
     assert value(text) == text
 
 
@@ -105,7 +105,7 @@ def test_quoted_scalars_and_blocks_are_text(text: str) -> None:
     assert value(text) == "5"
 
 
-def test_a_number_of_more_digits_than_anybody_needs_stays_text() -> None:
+def test_a_number_with_thousands_of_digits_stays_text() -> None:
     assert value("9" * 5000) == "9" * 5000
 
 
@@ -117,7 +117,7 @@ def test_core_tags_convert() -> None:
     assert value("!!map {b: !!seq [1]}") == {"b": [1]}
 
 
-def test_keys_are_the_text_that_stands_there() -> None:
+def test_keys_are_text_as_written() -> None:
     document = parse(b"{1: a, true: b, null: c, 2024-02-30: d, '<<': e, 010: f}", "a.yaml")
     assert list(document.data) == ["1", "true", "null", "2024-02-30", "<<", "010"]
 
@@ -130,7 +130,7 @@ def test_every_value_and_key_knows_its_place() -> None:
     assert document.source(()) == Source("dir/a.yaml", 1, 1)
 
 
-def test_a_place_that_the_file_does_not_write_is_its_nearest_ancestors() -> None:
+def test_a_place_missing_in_the_file_is_that_of_its_nearest_ancestor() -> None:
     document = parse(b"a: 1\nb:\n  c: 2\n", "a.yaml")
     assert document.source(("b", "x", "y")) == document.source(("b",)) == Source("a.yaml", 3, 3)
     assert document.source(("a", "x")) == Source("a.yaml", 1, 4)
@@ -207,7 +207,7 @@ def test_unknown_tags_are_refused_and_not_quoted(text: str) -> None:
     assert problem(f"a: {text}") == "a.yaml:1:4: unknown tag"
 
 
-def test_a_core_tag_that_the_text_does_not_fit_is_refused() -> None:
+def test_a_core_tag_that_does_not_fit_its_text_is_refused() -> None:
     assert problem(f"a: !!int {SECRET}") == "a.yaml:1:4: not a valid int, as its tag says"
 
 
@@ -219,7 +219,7 @@ def test_aliases_repeat_a_value() -> None:
     assert document.source(("d", 1, "b", 0)) == Source("a.yaml", 1, 12)
 
 
-def test_merge_keys_add_what_is_not_there_and_the_first_one_wins() -> None:
+def test_merge_keys_add_missing_keys_and_the_first_one_wins() -> None:
     document = parse(b"a: &a {x: 1, y: [1]}\nb: &b {x: 2, z: 3}\nc: {y: 9, <<: [*a, *b]}\nd: {<<: *b, w: 0}", "a.yaml")
     assert document.data["c"] == {"y": 9, "x": 1, "z": 3}
     assert document.data["d"] == {"w": 0, "x": 2, "z": 3}
@@ -227,7 +227,7 @@ def test_merge_keys_add_what_is_not_there_and_the_first_one_wins() -> None:
     assert document.key_source(("d", "x")) == Source("a.yaml", 2, 8)
 
 
-def test_what_was_merged_can_be_merged_again() -> None:
+def test_a_merged_mapping_can_be_merged_again() -> None:
     document = parse(b"a: &a {x: {k: 1}}\nb: &b {<<: *a, y: 2}\nc: {<<: *b}", "a.yaml")
     assert document.data["c"] == {"y": 2, "x": {"k": 1}}
     assert document.source(("c", "x", "k")) == Source("a.yaml", 1, 15)
@@ -256,7 +256,7 @@ def test_what_was_merged_can_be_merged_again() -> None:
         ("%YAML 1.1\n%TAG !a! b\n---\na: 1", "a.yaml:2:1: %TAG directives are not allowed"),
     ],
 )
-def test_what_yaml_allows_and_a_configuration_does_not(content: str, message: str) -> None:
+def test_yaml_that_a_configuration_may_not_use_is_refused(content: str, message: str) -> None:
     assert problem(content) == message
 
 
@@ -288,7 +288,7 @@ def test_the_usual_slips_come_with_a_hint(content: str) -> None:
     assert found.hint is not None
 
 
-def test_a_key_that_looks_like_no_name_is_not_quoted() -> None:
+def test_a_key_that_does_not_look_like_a_name_is_not_quoted() -> None:
     assert f"p:{SECRET}" not in problem(f'{{"p:{SECRET}": 1, "p:{SECRET}": 2}}')
 
 
@@ -297,7 +297,7 @@ def test_all_the_problems_of_a_file_are_reported_together_in_order() -> None:
     assert [str(item).split(":")[1] for item in found] == ["2", "2", "3", "4"]
 
 
-def test_a_root_that_is_no_mapping_is_read_on_request() -> None:
+def test_a_root_other_than_a_mapping_is_read_on_request() -> None:
     assert parse(b"[a, b]", "rows.yaml", any_root=True).data == ["a", "b"]
 
 
@@ -415,7 +415,7 @@ def test_a_missing_file_is_an_error_with_a_hint(tmp_path: Path) -> None:
     assert found.hint == "Run in the folder of the file, or name it with -f."
 
 
-def test_a_pipe_that_nobody_writes_to_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert unreadable(tmp_path / "pipe").message.endswith("is a pipe, a device or a socket, not a file")
 
@@ -439,7 +439,7 @@ def test_huge_content_is_refused_from_memory_too() -> None:
     assert "larger than 16 MB" in problem(b" " * (16 * 1024 * 1024 + 1))
 
 
-def test_a_link_to_itself_and_a_name_that_is_none_are_refused(tmp_path: Path) -> None:
+def test_a_link_to_itself_and_an_invalid_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     assert "cannot be read" in unreadable(tmp_path / "loop").message
     assert unreadable(Path("a\0b")).message == "not a valid file name"

@@ -90,7 +90,7 @@ def test_settings_of_the_target_win_over_our_own(small: Server) -> None:
         ("app", "private", "42501"),
     ],
 )
-def test_what_no_other_try_can_change_is_refused_with_its_code(
+def test_errors_that_are_not_retryable_are_refused_with_their_code(
     small: Server, user: str, database: str, sqlstate: str
 ) -> None:
     with pytest.raises(RefusedError) as caught:
@@ -110,14 +110,14 @@ def test_a_wrong_password_costs_one_login(small: Server) -> None:
     assert peers.log(small).count(failed) == 1
 
 
-def test_a_database_that_accepts_no_connections_deserves_a_short_wait(small: Server) -> None:
+def test_a_database_that_accepts_no_connections_is_retryable_briefly(small: Server) -> None:
     with pytest.raises(UnreachableError) as caught:
         enter(at(small, database="locked"))
     assert caught.value.sqlstate == "55000"
     assert caught.value.patience_seconds == 10
 
 
-def test_too_many_connections_are_worth_another_try(small: Server) -> None:
+def test_too_many_connections_are_retryable(small: Server) -> None:
     taken = []
 
     def fill() -> None:
@@ -161,7 +161,7 @@ def test_a_password_full_of_special_characters_gets_in(small: Server, raw: bool)
         assert connection.execute("SELECT current_user").fetchone() == ("nasty",)
 
 
-def test_a_unix_socket_is_as_good_as_a_port(small: Server) -> None:
+def test_a_unix_socket_works_like_a_port(small: Server) -> None:
     with enter(at(small).replacing(host=str(small.data.parent))) as connection:
         assert connection.execute("SELECT inet_server_addr()").fetchone() == (None,)
 
@@ -178,7 +178,7 @@ def test_the_default_host_of_libpq_holds(small: Server, monkeypatch: pytest.Monk
         assert connection.info.hostaddr == "127.0.0.1"
 
 
-def test_the_next_host_is_tried_where_one_does_not_answer(small: Server) -> None:
+def test_the_next_host_is_tried_if_one_does_not_answer(small: Server) -> None:
     with peers.silent() as silent:
         target = at(small).replacing(host="127.0.0.1,127.0.0.1,127.0.0.1", port=f"{free_port()},{silent},{small.port}")
         with enter(target, seconds=1.5) as connection:
@@ -203,7 +203,7 @@ def test_a_refused_login_is_not_repeated_at_the_next_host(small: Server) -> None
     assert other.logins == []
 
 
-def test_a_port_where_nothing_listens_is_worth_another_try() -> None:
+def test_a_port_without_a_listener_is_retryable() -> None:
     target = Target.from_url(f"postgresql://app:SECRET@127.0.0.1:{free_port()}/shop")
     with pytest.raises(UnreachableError, match="connection refused") as caught:
         enter(target)
@@ -212,7 +212,7 @@ def test_a_port_where_nothing_listens_is_worth_another_try() -> None:
     assert "SECRET" not in str(caught.value)
 
 
-def test_a_socket_that_is_not_there_yet_is_worth_another_try() -> None:
+def test_a_missing_socket_is_retryable() -> None:
     with pytest.raises(UnreachableError, match="the socket does not exist"):
         enter(Target.from_parameters({"host": "/nowhere", "user": "app"}))
 
@@ -247,13 +247,13 @@ def test_a_name_server_that_does_not_answer_ends_at_the_deadline(monkeypatch: py
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70])
-def test_a_name_without_address_deserves_a_short_wait(host: str) -> None:
+def test_a_name_without_address_is_retryable_briefly(host: str) -> None:
     with pytest.raises(UnreachableError) as caught:
         enter(Target.from_parameters({"host": host, "user": "app"}))
     assert caught.value.patience_seconds == 10
 
 
-def test_a_connection_that_is_closed_at_once_is_worth_another_try() -> None:
+def test_a_connection_that_is_closed_at_once_is_retryable() -> None:
     with peers.answering(b"") as port, pytest.raises(UnreachableError, match="the server closed the connection"):
         enter(Target.from_url(f"postgresql://app@127.0.0.1:{port}/shop"))
 
@@ -262,12 +262,12 @@ def test_a_connection_that_is_closed_at_once_is_worth_another_try() -> None:
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"J\0\0\0\n8.0.36\0"]
 )
 @pytest.mark.parametrize("sslmode", ["prefer", "disable"])
-def test_what_is_no_postgresql_server_is_refused(answer: bytes, sslmode: str) -> None:
+def test_a_peer_other_than_postgresql_is_refused(answer: bytes, sslmode: str) -> None:
     with peers.answering(answer) as port, pytest.raises(RefusedError, match="not a PostgreSQL server"):
         enter(Target.from_url(f"postgresql://app@127.0.0.1:{port}/shop?sslmode={sslmode}"))
 
 
-def test_a_server_that_is_starting_is_worth_another_try() -> None:
+def test_a_server_that_is_starting_is_retryable() -> None:
     with peers.standby(hot_standby="off") as (server, _):
         assert eventually(lambda: _code(server) == "57P03")
 
@@ -285,20 +285,20 @@ def test_a_wrong_password_inside_tls_is_not_tried_again_without_it() -> None:
     assert peer.logins == [True]
 
 
-def test_a_server_that_wants_no_tls_is_tried_without_it_and_the_first_error_counts() -> None:
+def test_a_server_without_tls_is_tried_without_it_and_the_first_error_counts() -> None:
     with tls_peer.refusing("28000", "3D000") as peer, pytest.raises(RefusedError) as caught:
         enter(Target.from_url(f"postgresql://app:x@127.0.0.1:{peer.port}/shop"))
     assert caught.value.sqlstate == "28000"
     assert peer.logins == [True, False]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+def test_an_untrusted_certificate_is_refused() -> None:
     with tls_peer.refusing("28P01", "28P01") as peer, pytest.raises(RefusedError, match="TLS failed"):
         enter(Target.from_url(f"postgresql://app:x@127.0.0.1:{peer.port}/shop?sslmode=verify-full&sslrootcert=system"))
     assert peer.logins == []
 
 
-def test_without_the_trace_english_text_has_to_do(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_trace_english_text_is_judged(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
     with pytest.raises(RefusedError, match="wrong user name or password") as caught:
         enter(at(small, password="wrong"))
@@ -325,11 +325,11 @@ def test_a_ping_needs_no_password_and_fails_no_login(small: Server, monkeypatch:
 
 
 @pytest.mark.parametrize("user", ["nobody", "barred"])
-def test_a_server_that_says_no_does_answer_a_ping(small: Server, user: str) -> None:
+def test_a_server_that_refuses_still_answers_a_ping(small: Server, user: str) -> None:
     ping(at(small, user), deadline=Deadline.after(5))
 
 
-def test_a_ping_of_nothing_fails() -> None:
+def test_a_ping_without_a_server_fails() -> None:
     with pytest.raises(UnreachableError, match="connection refused"):
         ping(Target.from_url(f"postgresql://127.0.0.1:{free_port()}"), deadline=Deadline.after(5))
 

@@ -1,4 +1,4 @@
-"""No object of a stranger's is ever chosen by our own SQL, wherever the search_path leads."""
+"""Our own SQL never chooses an object that another role planted, whatever the search_path is."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ def chosen(server: Server) -> set[str]:
     return {" ".join(text.partition("LOG: ")[0].split()) for text in found}
 
 
-def test_the_look_alikes_are_chosen_by_who_does_not_look_out(planted: TrialProject, logging_server: Server) -> None:
+def test_planted_objects_are_chosen_by_unqualified_names(planted: TrialProject, logging_server: Server) -> None:
     before = len(log(logging_server))
     planted.rows("SELECT unnest(ARRAY['a']), 'a'::varchar = 'b'::varchar, count(*), lower('A')")
     assert log(logging_server)[before:].count(SPRUNG) > 2
 
 
-def test_planning_applying_and_looking_choose_none(planted: TrialProject, logging_server: Server) -> None:
+def test_planning_applying_and_looking_choose_no_planted_object(planted: TrialProject, logging_server: Server) -> None:
     before = chosen(logging_server)
     assert "seed" in pending(planted)
     planted.apply()
@@ -129,7 +129,9 @@ def test_planning_applying_and_looking_choose_none(planted: TrialProject, loggin
     ]
 
 
-def test_pulling_backing_up_and_restoring_choose_none(planted: TrialProject, logging_server: Server) -> None:
+def test_pulling_backing_up_and_restoring_choose_no_planted_object(
+    planted: TrialProject, logging_server: Server
+) -> None:
     planted.apply()
     before = chosen(logging_server)
     program = Project(planted.folder, planted.database)
@@ -148,7 +150,7 @@ def test_pulling_backing_up_and_restoring_choose_none(planted: TrialProject, log
     assert chosen(logging_server) - before == set()
 
 
-def test_behind_a_pooler_none_are_chosen_either(planted: TrialProject, logging_server: Server) -> None:
+def test_behind_a_pooler_no_planted_object_is_chosen(planted: TrialProject, logging_server: Server) -> None:
     before = chosen(logging_server)
     with PgBouncer(logging_server, "transaction", pool_size=2) as bouncer:
         planted.database = bouncer.url(planted.database)
@@ -159,7 +161,7 @@ def test_behind_a_pooler_none_are_chosen_either(planted: TrialProject, logging_s
 
 
 @pytest.mark.parametrize("pooled", [False, True])
-def test_migrating_chooses_none(planted: TrialProject, logging_server: Server, pooled: bool) -> None:
+def test_migrating_chooses_no_planted_object(planted: TrialProject, logging_server: Server, pooled: bool) -> None:
     """Alembic's own SQL is the project's: env.py gives it a search_path without the look-alikes."""
     write_env(planted.folder, ENV.replace("with engine", LEAD_AWAY + "with engine", 1))
     write_revision(planted.folder, "r1", upgrade=create_table("first"))

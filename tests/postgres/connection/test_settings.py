@@ -47,7 +47,7 @@ def test_a_direct_session_has_our_settings_from_the_first_statement(odd_database
     made.close()
 
 
-def test_a_pooled_look_has_our_settings_and_leaves_none_to_others(odd_database: str, server: Server) -> None:
+def test_a_pooled_look_has_our_settings_and_leaves_nothing_behind(odd_database: str, server: Server) -> None:
     with PgBouncer(server, "transaction", pool_size=1) as bouncer:
         made = session(bouncer.url(odd_database))
         with made.read_only() as connection:
@@ -102,7 +102,7 @@ fixtures:
     assert project.rows("SELECT count(*) FROM people") == [(3,)]
 
 
-def test_what_is_lent_are_the_settings_that_the_projects_own_sessions_have(odd_database: str) -> None:
+def test_lent_settings_are_those_of_the_projects_own_sessions(odd_database: str) -> None:
     made = session(odd_database)
     with made.read_only() as connection:
         with settings.lent(connection):

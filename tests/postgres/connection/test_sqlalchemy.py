@@ -6,7 +6,7 @@ from sqlalchemy import text
 from bootstrapper.postgres.connection.sqlalchemy import borrow
 
 
-def test_code_that_commits_or_rolls_back_can_not_leave_the_transaction(database: str) -> None:
+def test_code_that_commits_or_rolls_back_cannot_leave_the_transaction(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as lender:
         lender.execute("BEGIN")
         borrowed = borrow(lender)

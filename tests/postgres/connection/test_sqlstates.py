@@ -57,7 +57,7 @@ def test_the_code_decides_and_text_only_where_poolers_have_no_code_of_their_own(
         ("XX000", "(ENOTFOUND) tenant/user postgres.x not found"),
     ],
 )
-def test_some_trouble_deserves_only_a_short_wait(sqlstate: str, message: str) -> None:
+def test_some_errors_are_retryable_only_briefly(sqlstate: str, message: str) -> None:
     verdict = judge(sqlstate, message)
     assert verdict.transient
     assert verdict.patience_seconds <= 10

@@ -76,5 +76,5 @@ def test_positions_become_lines_and_columns_from_one() -> None:
         (" -- nothing", "is empty"),
     ],
 )
-def test_an_expression_can_not_leave_the_brackets_around_it(text: str, fault: str | None) -> None:
+def test_an_expression_cannot_leave_the_brackets_around_it(text: str, fault: str | None) -> None:
     assert fault_in_expression(text) == fault

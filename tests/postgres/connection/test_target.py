@@ -28,7 +28,7 @@ def test_every_spelling_of_the_scheme_means_the_same_place(scheme: str) -> None:
     assert target.where == "db.example:6543/shop"
 
 
-def test_what_the_url_leaves_out_stays_out() -> None:
+def test_parameters_missing_in_the_url_stay_out() -> None:
     target = Target.from_url("postgresql://")
     assert target.parameters == {}
     assert (target.host, target.port, target.dbname, target.user, target.password) == (None, 5432, None, None, None)
@@ -50,7 +50,7 @@ def test_what_the_url_leaves_out_stays_out() -> None:
         ("postgresql://?service=shop", {"PGHOST": "there"}, "service shop", "that the service names"),
     ],
 )
-def test_what_is_left_out_is_named_as_libpq_will_take_it(
+def test_missing_parameters_are_shown_as_libpq_fills_them_in(
     url: str, variables: dict[str, str], server: str, database: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"):
@@ -80,7 +80,7 @@ def test_libpq_reads_the_url_as_we_wrote_it() -> None:
     assert conninfo_to_dict(target.url()) == target.parameters
 
 
-def test_raw_signs_that_leave_no_doubt_are_taken_as_part_of_the_password() -> None:
+def test_unambiguous_raw_characters_are_part_of_the_password() -> None:
     target = Target.from_url("postgresql://app:p@s:s#1@localhost/shop")
     assert (target.user, target.password, target.host) == ("app", "p@s:s#1", "localhost")
 
@@ -152,7 +152,7 @@ def test_parameters_of_a_driver_are_set_aside_and_given_back_to_it_alone() -> No
     assert target.url("asyncpg") == asyncpg
 
 
-def test_a_driver_without_libpq_gets_none_of_its_keywords() -> None:
+def test_a_driver_without_libpq_does_not_get_its_keywords() -> None:
     target = Target.from_url("postgresql://db/shop?keepalives=1&sslmode=require&application_name=x")
     assert target.url("asyncpg") == "postgresql+asyncpg://db/shop?ssl=require"
 
@@ -215,7 +215,7 @@ def test_a_socket_folder_can_be_the_host(url: str) -> None:
         ({"service": "production"}, False),
     ],
 )
-def test_loopback_is_what_can_only_be_this_machine(parameters: dict[str, str], loopback: bool) -> None:
+def test_loopback_is_only_this_machine(parameters: dict[str, str], loopback: bool) -> None:
     assert Target.from_parameters(parameters).is_loopback is loopback
 
 
@@ -243,7 +243,7 @@ def test_another_database_on_the_same_server_is_one_call_away() -> None:
     assert target.dbname == "shop"
 
 
-def test_extra_settings_win_and_none_leaves_one_out() -> None:
+def test_extra_settings_win_and_an_absent_value_removes_one() -> None:
     target = Target.from_url("postgresql://app:x@db/shop")
     assert conninfo_to_dict(target.conninfo(dbname="other", password=None)) == {
         "host": "db",

@@ -65,7 +65,7 @@ def test_a_schema_that_the_role_may_not_create_in_is_refused(project: TrialProje
         project.apply()
 
 
-def test_a_role_whose_transactions_are_read_only_is_told_so_at_once(
+def test_a_role_whose_transactions_are_read_only_is_refused_at_once(
     project: TrialProject, role: Callable[..., None]
 ) -> None:
     project.write(ONE_TABLE.replace("200ms", "60s"))
@@ -86,9 +86,9 @@ def test_a_foreign_table_in_the_schema_of_the_ledger_is_not_a_bug(project: Trial
         project.apply()
 
 
-def test_a_role_to_grant_to_that_does_not_exist_is_a_mistake_in_the_file(project: TrialProject) -> None:
-    project.write("ledger: {grant_to: [nobody_of_this_name]}\n" + ONE_TABLE)
-    with pytest.raises(InvalidFileError, match="nobody_of_this_name"):
+def test_granting_to_an_unknown_role_is_a_problem_of_the_file(project: TrialProject) -> None:
+    project.write("ledger: {grant_to: [no_such_role]}\n" + ONE_TABLE)
+    with pytest.raises(InvalidFileError, match="no_such_role"):
         project.apply()
 
 

@@ -54,9 +54,7 @@ def is_superuser(project: TrialProject) -> bool:
 
 
 @pytest.mark.parametrize("look", ["plan", "status", "apply"])
-def test_a_schema_of_an_intruders_is_refused_before_anything_of_it_is_read(
-    open_project: TrialProject, look: str
-) -> None:
+def test_an_intruders_schema_is_refused_before_anything_of_it_is_read(open_project: TrialProject, look: str) -> None:
     as_intruder(open_project, "CREATE SCHEMA bootstrapper; CREATE VIEW bootstrapper.runs AS SELECT 1 AS serial")
     with pytest.raises(RefusedError, match="of the ledger") as refused:
         getattr(open_project, look)()
@@ -64,7 +62,7 @@ def test_a_schema_of_an_intruders_is_refused_before_anything_of_it_is_read(
     assert not open_project.has("notes")
 
 
-def test_a_table_of_an_intruders_in_a_schema_for_all_is_refused(open_project: TrialProject) -> None:
+def test_an_intruders_table_in_a_shared_schema_is_refused(open_project: TrialProject) -> None:
     open_project.write("ledger: {schema: public}\n" + STEPS)
     open_project.rows("GRANT CREATE ON SCHEMA public TO public")
     as_intruder(open_project, "CREATE TABLE public.bootstrapper_runs (run_id uuid)")

@@ -167,9 +167,7 @@ def test_run_ids_sort_by_the_time_they_were_made() -> None:
     assert [run_id.int >> 80 for run_id in ids] == sorted(run_id.int >> 80 for run_id in ids)
 
 
-def test_a_connection_that_is_gone_before_the_first_try_is_no_bug(
-    new_session: Callable[[], Session], database: str
-) -> None:
+def test_a_connection_lost_before_the_first_try_is_retryable(new_session: Callable[[], Session], database: str) -> None:
     session = new_session()
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", (session.connection.info.backend_pid,))

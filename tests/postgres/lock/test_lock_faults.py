@@ -87,7 +87,7 @@ def test_a_transaction_inside_a_transaction_is_refused_and_nothing_is_written(se
         assert connection.execute("SELECT to_regclass('public.outer_one')").fetchone() == (None,)
 
 
-def test_a_transaction_that_was_aborted_behind_its_back_is_no_success(session: Session) -> None:
+def test_a_transaction_that_was_aborted_unseen_fails(session: Session) -> None:
     hold = take(session)
     with pytest.raises(StepFailedError, match="aborted"), hold.transaction() as connection:
         connection.execute("CREATE TABLE public.half ()")
@@ -109,7 +109,7 @@ def test_an_error_inside_a_look_is_not_hidden_by_a_connection_that_died(session:
         raise ZeroDivisionError
 
 
-def test_a_look_whose_connection_died_gets_no_new_one_that_could_write(session: Session) -> None:
+def test_a_look_does_not_reconnect_outside_its_transaction(session: Session) -> None:
     with pytest.raises(UnreachableError), session.read_only() as connection:
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -125,7 +125,7 @@ def test_the_connection_of_a_hold_is_the_one_that_has_the_lock(session: Session)
         _ = hold.connection
 
 
-def test_who_asks_to_be_told_of_the_loss_after_it_is_told_at_once(session: Session) -> None:
+def test_a_callback_registered_after_the_loss_is_called_at_once(session: Session) -> None:
     hold = take(session)
     beating = hold.beating("migrate")
     beating.__enter__()
@@ -186,7 +186,7 @@ def test_a_worker_of_another_role_is_seen_to_be_at_work(session: Session, databa
         server.execute(f"DROP ROLE {role}")
 
 
-def test_a_statement_in_the_way_is_somebody_who_holds_the_lock(session: Session, database: str) -> None:
+def test_a_statement_in_the_way_counts_as_a_holder(session: Session, database: str) -> None:
     take(session).release()
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE bootstrapper.lock IN ACCESS EXCLUSIVE MODE")
@@ -196,7 +196,7 @@ def test_a_statement_in_the_way_is_somebody_who_holds_the_lock(session: Session,
             assert isinstance(try_take(session, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
 
 
-def test_a_heartbeat_that_can_not_beat_is_a_loss(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_that_cannot_beat_is_a_loss(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take(session)
     told: list[bool] = []
@@ -207,7 +207,7 @@ def test_a_heartbeat_that_can_not_beat_is_a_loss(session: Session, monkeypatch: 
         assert eventually(lambda: heartbeat.is_lost and bool(told))
 
 
-def test_behind_a_pooler_nobody_takes_the_lock_during_a_look_that_outlasts_the_lease(
+def test_behind_a_pooler_no_run_takes_the_lock_during_a_look_that_outlasts_the_lease(
     session: Session, database: str
 ) -> None:
     hold = take_as_pooled(session)
@@ -267,7 +267,7 @@ def test_a_transaction_that_computes_between_its_statements_is_not_ended_by_the_
     assert session.connection.execute("SELECT to_regclass('public.computed')::text").fetchone() == ("public.computed",)
 
 
-def test_a_heartbeat_in_flight_is_no_transaction_that_a_step_left_open(
+def test_a_heartbeat_in_flight_is_not_taken_for_an_open_transaction_of_a_step(
     session: Session, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.01)

@@ -51,7 +51,7 @@ def test_a_place_that_is_left_goes_to_the_next_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_place", "impatient")
-def test_those_who_queue_for_long_take_turns_at_looking(tmp_path: Path) -> None:
+def test_processes_that_queue_for_long_take_turns_at_looking(tmp_path: Path) -> None:
     first = through(tmp_path)
     others = [Turnstile("server/database", tmp_path) for _ in range(5)]
     looking: list[int] = []
@@ -80,7 +80,7 @@ def test_those_who_queue_for_long_take_turns_at_looking(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_place", "impatient")
-def test_one_that_looked_before_does_not_look_without_a_place_near_its_end(tmp_path: Path) -> None:
+def test_a_process_that_looked_before_needs_a_place_near_its_deadline(tmp_path: Path) -> None:
     blocking = [through(tmp_path), through(tmp_path)]
     assert [each.has_place for each in blocking] == [True, True]
     waiter = Turnstile("server/database", tmp_path)
@@ -130,7 +130,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_can_not_be_made_stops_nobody(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_does_not_stop_a_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     waiter = Turnstile("server/database", tmp_path / "file")
     assert [waiter.enter(5.0), waiter.has_place] == [True, False]
@@ -162,7 +162,7 @@ def test_files_of_databases_that_no_run_asks_for_are_swept(tmp_path: Path) -> No
     assert (tmp_path / "notes").exists()
 
 
-def test_a_file_that_is_swept_while_somebody_opens_it_is_made_again(tmp_path: Path) -> None:
+def test_a_file_swept_while_it_is_opened_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / f"{'0' * 32}.0"
     holder = queueing.taken(path, 2)
     waiting: list[int] = []
@@ -175,7 +175,7 @@ def test_a_file_that_is_swept_while_somebody_opens_it_is_made_again(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("one_place")
-def test_one_in_front_knows_whether_others_queue_behind(tmp_path: Path) -> None:
+def test_a_process_in_front_knows_whether_others_queue(tmp_path: Path) -> None:
     first = through(tmp_path)
     assert not first.has_followers
     second = Turnstile("server/database", tmp_path)
@@ -188,7 +188,7 @@ def test_one_in_front_knows_whether_others_queue_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_place")
-def test_whoever_left_for_good_does_not_queue_again(tmp_path: Path) -> None:
+def test_a_process_that_left_does_not_queue_again(tmp_path: Path) -> None:
     first = through(tmp_path)
     first.leave()
     first.enter(1.0)

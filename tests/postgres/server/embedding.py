@@ -31,7 +31,7 @@ def python(script: str, folder: Path, *, launcher: tuple[str, ...] = ()) -> subp
 
 
 def ended(pid: int) -> bool:
-    """Whether there is no such process, or only its entry in the table."""
+    """Whether the process has ended, or is only an entry in the table."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -79,7 +79,7 @@ def test_the_places_of_the_packages_are_looked_in() -> None:
     assert {"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"} <= {*USUAL_PLACES}
 
 
-def test_a_folder_on_path_that_may_not_be_entered_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_on_path_without_permission_is_passed_over(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     make_tools(closed / "bin", "17.1")
     tools = make_tools(tmp_path / "open", "17.2")

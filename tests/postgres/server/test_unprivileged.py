@@ -61,7 +61,7 @@ def test_no_account_is_chosen_that_cannot_enter_the_folder(tmp_path: Path) -> No
     assert choose(tmp_path, tmp_path / "data", PROGRAM) == expected
 
 
-def test_an_ordinary_user_needs_nothing_of_that(tmp_path: Path) -> None:
+def test_an_ordinary_user_runs_the_server_itself(tmp_path: Path) -> None:
     said, _ = python(START, tmp_path / "postgres", launcher=NAMESPACE).communicate(timeout=at_most(60))
     server = EmbeddedServer(tmp_path / "postgres")
     try:
@@ -87,7 +87,7 @@ pwd.getpwuid = getpwuid
         server.stop()
 
 
-def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_an_error(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     said, _ = python(START, locked / "postgres", launcher=NAMESPACE).communicate(timeout=at_most(60))
@@ -95,7 +95,7 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
     assert list(locked.iterdir()) == []
 
 
-def test_programs_of_the_server_get_none_of_our_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_of_the_server_do_not_inherit_our_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SUPERADMIN_PASSWORD", "DATABASE_URL", "PGPASSWORD", "AWS_SESSION"):
         monkeypatch.setenv(name, "hunter2")
     works, said = Identity().run(["env"], seconds=10)
@@ -105,7 +105,7 @@ def test_programs_of_the_server_get_none_of_our_variables(monkeypatch: pytest.Mo
     assert "hunter2" not in said
 
 
-def test_root_without_any_way_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_a_usable_account_gets_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(unprivileged, "_ACCOUNTS", ())
     monkeypatch.setattr(unprivileged, "_namespace", lambda: Identity(launcher=("false",)))
@@ -115,7 +115,7 @@ def test_root_without_any_way_is_told_what_to_do(tmp_path: Path, monkeypatch: py
     assert "ordinary user" in caught.value.hint
 
 
-def test_data_of_a_user_who_cannot_come_in_any_more_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_of_a_user_who_cannot_enter_any_more_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "data"
     data.mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
