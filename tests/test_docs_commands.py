@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.folder import backups
 from tests.cli.project import Project
 from tests.cli.pseudoterminal import on_terminal
 from tests.migrations.projects import write_env, write_revision

@@ -1,4 +1,4 @@
-"""What `restore` and `backups` do; data in, data out, as in api."""
+"""The commands `restore` and `backups`: plans and performs restores, lists and verifies backups."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ from bootstrapper.backups.restore import (
     fetch,
     maintenance_database,
     privileges,
-    reapplied,
     restore_plan,
     restored_ledger,
+    swap,
     trial_restore,
 )
-from bootstrapper.backups.restore import kept_databases as kept
 from bootstrapper.backups.restore.choose import Chosen, Wanted
-from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.dump_reader import DumpReader, verified
 from bootstrapper.backups.restore.fingerprint import require_unbroken
 from bootstrapper.backups.restore.in_place import InPlace, require_archive
-from bootstrapper.backups.restore.new_database import Beside
-from bootstrapper.backups.restore.precheck import prove
+from bootstrapper.backups.restore.new_database import NewDatabase
 from bootstrapper.backups.settings import is_url
-from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.signature import KEY_VARIABLE, is_trusted
+from bootstrapper.backups.stores.store import Backup
 from bootstrapper.config import load
 from bootstrapper.deadline import Deadline
 from bootstrapper.engine import identity as guarding
@@ -62,7 +60,7 @@ class Restored:
     """How a restore ended.
 
     Attributes:
-        kept: The name under which the old database is kept, or the path of the backup that was taken of it.
+        kept: The name under which the old database is kept, or the backup that an in-place restore took of it.
     """
 
     kept: str
@@ -90,12 +88,12 @@ class Verified:
 def preview(
     request: Request, wanted: Wanted, *, in_place: bool, terminate: bool = False, jobs: int = 1
 ) -> Iterator[tuple[Plan, Chosen]]:
-    """What would be replaced by what; and the dump, found good, which is at hand within this. Changes nothing.
+    """Yields the plan and the verified dump, which is available within the context. Changes nothing.
 
-    Raises where a right is missing that the restore will need.
+    Raises if the role lacks a privilege that the restore needs.
     """
     with ExitStack() as stack:
-        with opened(request, _STEP, writes=False) as run, _explained(run):
+        with opened(request, _STEP, writes=False) as run, _translated(run):
             run.executor.open_gates()
             run.session.require_direct("restore")
             privileges.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
@@ -108,10 +106,10 @@ def preview(
 
 
 def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, terminate: bool, jobs: int) -> Restored:
-    """Replaces the database by what the dump holds, under the lock. Raises leaves of BootstrapperError.
+    """Replaces the database by the content of the dump, under the lock. Raises leaves of BootstrapperError.
 
     Args:
-        plan: What `preview` showed, and somebody agreed to: another database than that one is left alone.
+        plan: The confirmed plan of `preview`; no other database than the one in it is replaced.
     """
     started, planned = time.monotonic(), plan.steps[0]
     outcome = "failed"
@@ -123,7 +121,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
             _require_same(run, plan)
             if chosen.seal is not None:
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
-            with run.executor.alone(_STEP) as context, _told(context, planned), _explained(run):
+            with run.executor.alone(_STEP) as context, _told(context, planned), _translated(run):
                 changes = list(planned.changes)
                 assert context.hold is not None
                 restored_ledger.note_origin(context.hold, restore_plan.origin(chosen, changes[0]))
@@ -131,10 +129,10 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
                 if in_place:
                     name = InPlace(context, reader, changes, terminate).run()
                 else:
-                    name = Beside(context, reader, changes, terminate, jobs).run()
+                    name = NewDatabase(context, reader, changes, terminate, jobs).run()
         outcome = "done"
         for finding in planned.findings:
-            if finding.target == reapplied.TARGET:
+            if finding.target == restore_plan.LATER_REVISIONS:
                 request.tell(Warned(finding.message, finding.remedy))
         return Restored(name, time.monotonic() - started)
     except (BootstrapperError, KeyboardInterrupt) as error:
@@ -146,47 +144,47 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
 
 
 def _require_same(run: Opened, plan: Plan) -> None:
-    """Raises GuardError where the address leads to another database since somebody agreed, as after a failover."""
+    """Raises GuardError if the address leads to another database than the confirmed one, as after a failover."""
     server = run.session.server
     if (server.system_identifier, server.oid) != (plan.database.system_identifier, plan.database.oid):
         raise GuardError(
-            f"database {server.database!r} is not the one that was shown any more: nothing was restored",
-            hint="Look at it again.",
+            f"database {server.database!r} is not the confirmed one: nothing was restored",
+            hint="Run the command again.",
         )
 
 
 def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
-    """The database's name, and what earlier restores put aside of it, with sizes in bytes."""
-    with opened(request, _STEP, writes=False) as run, _explained(run):
+    """Returns the database's name, and the databases that earlier restores kept, with sizes in bytes."""
+    with opened(request, _STEP, writes=False) as run, _translated(run):
         run.executor.open_gates()
         name = run.session.server.database
         with maintenance_database.outside(run.project.target, name, run.deadline) as connection:
-            return name, kept.kept(connection, name)
+            return name, swap.kept(connection, name)
 
 
 def drop_kept(request: Request, names: list[str]) -> None:
-    """Drops databases that `kept_databases` named."""
-    with opened(request, _STEP, writes=True) as run, _explained(run):
+    """Drops databases that `kept_databases` returned."""
+    with opened(request, _STEP, writes=True) as run, _translated(run):
         run.executor.open_gates()
         target, name = run.project.target, run.session.server.database
         with maintenance_database.outside(target, name, run.deadline) as connection:
-            there = kept.kept(connection, name)
+            there = swap.kept(connection, name)
             for each in names:
                 if each in there:
-                    kept.drop(connection, each, target.where)
+                    swap.drop(connection, each, target.where)
 
 
 def listed(request: Request) -> list[Listed]:
-    """The backups in the places of the file's backup steps, newest first; connects to no database."""
+    """Returns the backups in the stores of the file's backup steps, newest first; does not connect to a database."""
     project = resolve(request, "backups list", connects=False).project
     found = choose.listed(project, request.masker)
     return [Listed(backup, is_trusted(backup.manifest, project.variables)) for backup, _ in found]
 
 
 def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
-    """Reads a dump to its end, and restores it somewhere else if asked to.
+    """Reads a dump completely, and optionally restores it into a scratch database.
 
-    A local file in the clear needs no bootstrap.yaml to be read. Where there is one, its env files may hold the key of
+    An unencrypted local file needs no bootstrap.yaml, but the env files of an existing one may hold the key of
     manifests.
     """
     deadline = Deadline.after(request.timeout_seconds)
@@ -199,15 +197,15 @@ def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
         found = choose.of_file(wanted.file, variables, needs_manifest=wanted.needs_manifest)
     needs_key = found.is_encrypted and wanted.identity is None
     keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
-    with fetch.at_hand(found, keys, deadline) as chosen:
-        reader = Reader(chosen=chosen, variables=variables, deadline=deadline, mask=request.masker.quote)
-        reader = prove(reader)
+    with fetch.fetched(found, keys, deadline) as chosen:
+        reader = DumpReader(chosen=chosen, variables=variables, deadline=deadline, mask=request.masker.quote)
+        reader = verified(reader)
         restored = _restored_elsewhere(request, reader) if by_restoring else None
     return Verified(chosen.where, chosen.manifest is not None, restored)
 
 
 def _variables(request: Request) -> Mapping[str, str]:
-    """The given ones, over those of the file's env files if the key of manifests may be there."""
+    """Returns the variables, with those of the file's env files if they may contain the key of manifests."""
     if KEY_VARIABLE in request.variables or not request.file.is_file():
         return request.variables
     return load.load(request.file, request.environment, request.variables).variables
@@ -218,41 +216,41 @@ def _given(wanted: Wanted) -> list[Path]:
 
 
 def _keys(project: Project, wanted: Wanted) -> list[Path]:
-    """The files of private keys: the one that was named, else those of the file's backup steps."""
+    """Returns the files of private keys: the given one, else those of the file's backup steps."""
     encryptions = [each.encrypt for each in choose.backup_settings(project)]
     own = [each.identity_file for each in encryptions if each is not None and each.identity_file is not None]
     return _given(wanted) or [project.path(text) for text in dict.fromkeys(own)]
 
 
-def _restored_elsewhere(request: Request, reader: Reader) -> trial_restore.Restored:
-    """On an embedded server of its own where there is one for this dump, else on the configured server."""
+def _restored_elsewhere(request: Request, reader: DumpReader) -> trial_restore.Restored:
+    """Restores on an embedded server if one suits the dump, else on the configured server."""
     manifest = reader.chosen.manifest
     if trial_restore.has_own_server(manifest.server_major if manifest else 0):
-        with trial_restore.own_server() as target:
+        with trial_restore.temporary_server() as target:
             request.masker.learn(target.password)
-            return trial_restore.verify(reader, target, is_own=True)
-    with opened(request, "backups verify", writes=False) as run, _explained(run):
+            return trial_restore.restore_into(reader, target, is_own=True)
+    with opened(request, "backups verify", writes=False) as run, _translated(run):
         run.executor.open_gates()
         run.session.require_direct("pg_restore")
-        with trial_restore.borrowed_server(run.project.target, run.deadline) as target:
-            return trial_restore.verify(reader, target, is_own=False)
+        with trial_restore.configured_server(run.project.target, run.deadline) as target:
+            return trial_restore.restore_into(reader, target, is_own=False)
 
 
 @contextmanager
 def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, jobs: int) -> Iterator[Chosen]:
-    """The chosen dump, found good, and everything that would be in the way asked about."""
+    """Yields the chosen dump after it has been verified."""
     server, project = run.session.server, run.project
     found = choose.choose(project, server, wanted, request.masker)
     if found.manifest is None:
-        request.tell(Warned(f"{found.where} has no manifest: only that it can be read is known of it"))
-    with fetch.at_hand(found, _keys(project, wanted), run.deadline) as chosen:
+        request.tell(Warned(f"{found.where} has no manifest; only its readability is verified"))
+    with fetch.fetched(found, _keys(project, wanted), run.deadline) as chosen:
         if in_place or jobs > 1:
             require_archive(chosen, "--in-place" if in_place else "--jobs")
-        yield prove(_reader(request, run, chosen)).chosen
+        yield verified(_reader(request, run, chosen)).chosen
 
 
-def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
-    return Reader(
+def _reader(request: Request, run: Opened, chosen: Chosen) -> DumpReader:
+    return DumpReader(
         chosen=chosen,
         variables=run.project.variables,
         folders=choose.program_folders(run.project),
@@ -263,8 +261,8 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> Reader:
 
 
 @contextmanager
-def _explained(run: Opened) -> Iterator[None]:
-    """Turns what the server says unasked into an error of ours."""
+def _translated(run: Opened) -> Iterator[None]:
+    """Turns errors of psycopg into BootstrapperError."""
     try:
         yield
     except psycopg.OperationalError as error:
@@ -281,7 +279,7 @@ def _said(error: psycopg.Error) -> str:
 
 @contextmanager
 def _told(context: RunContext, planned: PlannedStep) -> Iterator[None]:
-    """The events of a step around the work."""
+    """Emits the events of a step around the work."""
     started = time.monotonic()
     context.emit(StepStarted(_STEP, _STEP, len(planned.changes)))
     try:

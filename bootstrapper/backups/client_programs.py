@@ -1,8 +1,7 @@
-"""Runs PostgreSQL's programs for a backup, and what goes on beside them."""
+"""Runs PostgreSQL's client programs, and Python work beside them."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,28 +12,32 @@ from typing import TypeVar
 from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.target import Target
 from bootstrapper.programs import runner
 
 T = TypeVar("T")
 
-_DISTORTING = ("PGCLIENTENCODING", "PGOPTIONS")  # a dump in the server's own encoding, under its own settings
+# PGCLIENTENCODING and PGOPTIONS would change what is dumped; LANGUAGE takes precedence over LC_ALL in messages.
+_REMOVED = ("PGCLIENTENCODING", "PGOPTIONS", "LANGUAGE")
 
 
 @dataclass(frozen=True)
-class Runner:
-    """How programs are run: with which environment, until when, and what must not be shown of what they say."""
+class ClientRunner:
+    """Starts programs with one environment and one time limit.
+
+    Attributes:
+        mask: Removes secrets from what the programs print.
+    """
 
     environment: Mapping[str, str]
     deadline: Deadline
     mask: Callable[[str], str]
 
     @classmethod
-    def of(cls, context: RunContext) -> Runner:
-        """No password ever stands in an argument, where the process list shows it; and the programs speak English."""
-        kept = {name: value for name, value in context.project.variables.items() if name not in _DISTORTING}
-        target = context.session.target
-        environment = {**kept, **target.client_environment(), "PGAPPNAME": context.application_name, "LC_ALL": "C"}
-        return cls(environment, context.deadline, context.masker.quote)
+    def of(cls, context: RunContext) -> ClientRunner:
+        """Returns a runner for programs that connect to the context's database."""
+        target = context.session.target.replacing(application_name=context.application_name)
+        return cls(client_environment(context.project.variables, target), context.deadline, context.masker.quote)
 
     def run(
         self,
@@ -45,9 +48,15 @@ class Runner:
         keep_open: Sequence[int] = (),
         on_line: Callable[[str], None] = lambda line: None,
         on_tick: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Raises BackupError where the program can not be started, does not end in time, or fails."""
-        name = Path(command[0]).name
+        check: bool = True,
+    ) -> runner.Ended:
+        """Runs a program to its end; arguments as of `runner.run`.
+
+        Args:
+            check: Whether an exit code other than 0 is an error.
+
+        Raises BackupError if the program cannot be started, does not end in time, or fails.
+        """
         try:
             ended = runner.run(
                 command,
@@ -61,11 +70,23 @@ class Runner:
                 on_tick=on_tick,
             )
         except runner.OutOfTimeError as error:
-            raise BackupError(f"{name} did not finish in time", hint=GIVE_LONGER) from error
+            raise BackupError(f"{Path(command[0]).name} did not finish in time", hint=GIVE_LONGER) from error
         except OSError as error:
-            raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
-        if ended.code != 0:
-            raise BackupError(f"{name} {ended.how}", details=map(self.mask, ended.last_lines))
+            raise BackupError(f"cannot start {command[0]}: {error.strerror or error}") from error
+        if check and ended.code != 0:
+            raise self.failure(command, ended)
+        return ended
+
+    def failure(self, command: Sequence[str], ended: runner.Ended) -> BackupError:
+        """Returns the error for a program that failed, with the last lines it printed."""
+        return BackupError(f"{Path(command[0]).name} {ended.how}", details=map(self.mask, ended.last_lines))
+
+
+def client_environment(variables: Mapping[str, str], target: Target | None = None) -> dict[str, str]:
+    """Returns the environment of a client program: messages in English, the password in no argument."""
+    kept = {name: value for name, value in variables.items() if name not in _REMOVED}
+    own = target.client_environment() if target is not None else {}
+    return {**kept, "PGAPPNAME": "bootstrapper restore", **own, "LC_ALL": "C"}
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
@@ -75,12 +96,8 @@ def in_background(work: Callable[[], T]) -> Future[T]:
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
+        except BaseException as error:  # noqa: BLE001 - the future raises it again
             future.set_exception(error)
 
     threading.Thread(target=run, name="bootstrapper backup", daemon=True).start()
     return future
-
-
-def default_path(variables: Mapping[str, str]) -> str:
-    return variables.get("PATH", os.defpath)

@@ -1,4 +1,4 @@
-"""What the file says about backups."""
+"""The `with:` block of a backup step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z0-9]+::", re.IGNORECASE)
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|(ssh-ed25519|ssh-rsa) [A-Za-z0-9+/=]+( .*)?")
 
 
-_FOR_SOMEBODY: dict[str, Any] = {
+_HAS_RECIPIENTS: dict[str, Any] = {
     "anyOf": [
         present("recipients_file"),
         {"required": ["recipients"], "properties": {"recipients": {"type": "array", "minItems": 1}}},
@@ -32,19 +32,19 @@ _FOR_SOMEBODY: dict[str, Any] = {
 
 
 def is_url(text: str) -> bool:
-    """Whether it names a place of fsspec's and no local folder."""
+    """Returns whether it is a URL for fsspec rather than a local folder."""
     return _URL.match(text) is not None and not text.startswith(("file://", "local://"))
 
 
 def _public_key(text: str) -> str:
     if not _RECIPIENT.fullmatch(text):
-        raise ValueError("is no public key of age: these begin with age1, ssh-ed25519 or ssh-rsa")
+        raise ValueError("not a public key of age, which begins with age1, ssh-ed25519 or ssh-rsa")
     return text
 
 
 def _local(text: str) -> str:
     if is_url(text):
-        raise ValueError("takes a local file; a remote place goes under `directory`")
+        raise ValueError("not a local file; use `directory` for a URL")
     return text
 
 
@@ -58,14 +58,14 @@ class Encryption(StepModel):
             its name; without it, only the input of the encryption is read back.
     """
 
-    model_config = ConfigDict(json_schema_extra=_FOR_SOMEBODY)
+    model_config = ConfigDict(json_schema_extra=_HAS_RECIPIENTS)
 
     recipients: tuple[Annotated[str, AfterValidator(_public_key)], ...] = ()
     recipients_file: str | None = None
     identity_file: str | None = None
 
     @model_validator(mode="after")
-    def _needs_somebody(self) -> Self:
+    def _has_recipients(self) -> Self:
         if not self.recipients and self.recipients_file is None:
             raise ValueError("needs `recipients` or `recipients_file`")
         return self
@@ -126,17 +126,17 @@ class BackupSettings(StepModel):
     def _fits_the_name(cls, value: str | None, info: ValidationInfo) -> str | None:
         file = info.data.get("file")
         if file is not None and value == "directory":
-            raise ValueError("a fixed file can not be a directory: no rename would replace one that is there")
+            raise ValueError("`file` cannot be in directory format: a rename does not replace a directory")
         if file is not None and value == "custom" and _is_plain(file):
-            raise ValueError("a name that ends in .sql stands for a plain dump")
+            raise ValueError("a name that ends in .sql is a plain dump")
         if value == "directory" and is_url(info.data.get("directory", "")):
-            raise ValueError("a directory can not be streamed to a URL")
+            raise ValueError("format directory cannot be streamed to a URL")
         return value
 
     @field_validator("reuse_for", mode="before")
     @classmethod
     def _is_not_switched_off(cls, value: object) -> object:
-        """False is equal to 0."""
+        """Rejects false, which equals 0."""
         if isinstance(value, bool):
             raise ValueError("not a time; write it as 15m, or 0 for never")
         return value
@@ -145,40 +145,35 @@ class BackupSettings(StepModel):
     @classmethod
     def _jobs_need_a_directory(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is not None and info.data.get("format") != "directory":
-            raise ValueError("only goes with `format: directory`")
+            raise ValueError("needs `format: directory`")
         return value
 
     @field_validator("compress")
     @classmethod
     def _plain_stays_plain(cls, value: int | str | None, info: ValidationInfo) -> int | str | None:
         if value is not None and info.data.get("format") == "plain":
-            raise ValueError("a plain dump is not compressed")
+            raise ValueError("plain dumps are not compressed")
         return value
 
     @field_validator("encrypt")
     @classmethod
     def _encrypts_one_file(cls, value: Encryption | None, info: ValidationInfo) -> Encryption | None:
         if value is not None and info.data.get("format") == "directory":
-            raise ValueError("a directory can not be encrypted; take format custom")
+            raise ValueError("format directory cannot be encrypted; use custom")
         return value
 
     @property
     def is_remote(self) -> bool:
         return self.file is None and is_url(self.directory)
 
-    @property
-    def is_partial(self) -> bool:
-        """Whether something may be left out of the dump, our lock table aside."""
-        return bool(self.schemas or self.tables or self.exclude or self.extra_args)
-
     def folder(self, project: Project) -> Path:
-        """Where local backups go; there is no such folder where `is_remote`."""
+        """Returns the folder of local backups; not for `is_remote`."""
         if self.file is not None:
             return project.path(self.file).parent
         return project.path(self.directory.removeprefix("file://").removeprefix("local://"))
 
     def format_of(self, name: str) -> Format:
-        """The format of a file that somebody named: its name decides, then `format`."""
+        """Returns the format of a file: its name decides, then `format`."""
         if _is_plain(name):
             return "plain"
         return "plain" if self.format == "plain" else "custom"
@@ -189,7 +184,7 @@ class BackupSettings(StepModel):
 
     @property
     def dated_suffix(self) -> str:
-        """The end of a dated name."""
+        """The suffix of a dated name."""
         kinds: dict[Format, str] = {"custom": ".dump", "plain": ".sql", "directory": ".dir"}
         return kinds[self.dated_format] + (ENCRYPTED_SUFFIX if self.encrypt else "")
 

@@ -9,7 +9,7 @@ import click
 
 from bootstrapper.api import restore as restoring
 from bootstrapper.api.restore import Listed, Verified, Wanted
-from bootstrapper.backups.stores.catalogue import Backup
+from bootstrapper.backups.stores.store import Backup
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group

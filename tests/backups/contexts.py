@@ -13,6 +13,10 @@ from typing import Any
 
 import psycopg
 
+from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.backups.stores.manifest import Format
+from bootstrapper.backups.stores.store import Backup, Store
+from bootstrapper.backups.take import dump
 from bootstrapper.config.document import parse
 from bootstrapper.deadline import Deadline
 from bootstrapper.engine.probes import ask_probes, decided
@@ -143,14 +147,31 @@ def plan(step: Step, bench: Bench, hold: Hold | None = None, *, has_check: bool 
 def apply(step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
     """In a run of its own: a transactional step in a fenced transaction, any other outside of one."""
     with bench.run() as hold:
-        context = Context(bench.context(step.name, hold, deadline))
-        with hold.read_only():
-            changes = step.changes(context)
-        if not step.transactional:
-            step.apply(context, changes)
-            return
-        with hold.transaction(), hold.lent() if step.borrows_session else nullcontext():
-            step.apply(context, changes)
+        apply_in(hold, step, bench, deadline)
+
+
+def apply_in(hold: Hold, step: Step, bench: Bench, deadline: Deadline | None = None) -> None:
+    """The changes that the step plans under this lock."""
+    context = Context(bench.context(step.name, hold, deadline))
+    with hold.read_only():
+        changes = step.changes(context)
+    if not step.transactional:
+        step.apply(context, changes)
+        return
+    with hold.transaction(), hold.lent() if step.borrows_session else nullcontext():
+        step.apply(context, changes)
+
+
+def take(context: RunContext, final: Path, settings: BackupSettings | None = None) -> Backup:
+    """A backup in this file."""
+    settings = (settings or BackupSettings()).model_copy(update={"file": str(final)})
+    return dump.take(context, dump.plan_backup(context, settings))
+
+
+def take_into(context: RunContext, store: Store, name: str, settings: BackupSettings, format_: Format) -> Backup:
+    """A backup of this name in the store."""
+    settings = settings.model_copy(update={"format": format_})
+    return dump.take(context, replace(dump.plan_backup(context, settings, store), name=name))
 
 
 def threads_left() -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.folder import backups
 from bootstrapper.errors import NotConvergedError, StepFailedError
 from tests.cli.project import Project
 from tests.projects import TrialProject

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.backups.stores.catalogue import find
+from bootstrapper.backups.stores.folder import find
 from tests.cli.project import BOOTSTRAP, Project
 
 LONG = "x" * 5000

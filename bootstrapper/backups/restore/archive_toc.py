@@ -1,6 +1,6 @@
-"""The table of contents of an archive, read as pg_dump wrote it.
+"""Reads the table of contents of an archive in custom or directory format.
 
-`pg_restore --list` prints names without quotes, so that its lines can be read in several ways. The format:
+`pg_restore --list` prints names without quotes, which is ambiguous. The format:
 https://github.com/postgres/postgres/blob/REL_18_STABLE/src/bin/pg_dump/pg_backup_archiver.c (ReadHead, ReadToc)
 """
 
@@ -14,21 +14,21 @@ from bootstrapper.errors import BackupError
 
 _MAGIC = b"PGDMP"
 _OLDEST, _NEWEST = (1, 12), (1, 16)  # of pg_dump 9.0 and of 17 and 18
-_CUSTOM, _TAR = 1, 3  # the table of a directory says that it is that of a tar archive
+_CUSTOM, _TAR = 1, 3  # a directory has the format of a tar archive in its table
 _DATE_PARTS = 7
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What an archive holds of one object.
+    """One entry of an archive.
 
     Attributes:
         number: Its id within the archive.
         kind: Such as TABLE, TABLE DATA, FK CONSTRAINT.
-        schema: None for what lies in none.
-        name: Of an object of its own the name as it is; of a part, words that are good for reading only.
-        owner: None where it has none.
-        needs: The numbers of entries that have to be there before; of a comment or grants, the object's.
+        schema: None for database-wide objects.
+        name: The exact name of an object; of a part of an object, only a description.
+        owner: None without one.
+        needs: The numbers of entries that this one depends on; of comments and grants, that of their object.
     """
 
     number: int
@@ -40,13 +40,13 @@ class Entry:
 
 
 def entries(path: Path) -> list[Entry]:
-    """All entries of a dump in custom or directory format, in their order; raises BackupError where it has no such."""
+    """Returns all entries in order; raises BackupError if it is not a dump in custom or directory format."""
     place = path / "toc.dat" if path.is_dir() else path
     try:
         with place.open("rb") as file:
             return _Reader(file, place.stat().st_size).entries()
     except OSError as error:
-        raise BackupError(f"{place} cannot be read: {error.strerror or error}") from error
+        raise BackupError(f"cannot read {place}: {error.strerror or error}") from error
 
 
 class _Reader:
@@ -67,8 +67,8 @@ class _Reader:
         self._version = (major, minor)
         if not _OLDEST <= self._version <= _NEWEST:
             raise BackupError(
-                f"the dump has archive version {major}.{minor}, whose table of contents is not known here",
-                hint="Leave --in-place out.",
+                f"unsupported archive version {major}.{minor}",
+                hint="Remove --in-place.",
             )
         self._number_size, self._offset_size, self._format = self._take(3)
         if self._format not in (_CUSTOM, _TAR):
@@ -119,5 +119,5 @@ class _Reader:
         self._left -= length
         data = self._file.read(length) if self._left >= 0 else b""
         if len(data) != length:
-            raise BackupError("the dump is cut off within its table of contents")
+            raise BackupError("the dump is truncated within its table of contents")
         return data

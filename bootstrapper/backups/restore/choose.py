@@ -1,4 +1,4 @@
-"""Which backup is meant: a file, the one that a run took, or the newest."""
+"""Chooses a backup: a file, the one that a run took, or the newest."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 
 from bootstrapper.backups.restore.fingerprint import Seal
 from bootstrapper.backups.settings import BackupSettings, is_url
-from bootstrapper.backups.stores.catalogue import Backup, find
-from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.stores.folder import Folder, find
 from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.backups.stores.remote import Remote, owner_of, password_of, without_secrets
 from bootstrapper.backups.stores.signature import is_trusted, require_own, require_trusted
-from bootstrapper.backups.stores.store import Store
+from bootstrapper.backups.stores.store import Backup, Store
 from bootstrapper.config.outputs import shown
 from bootstrapper.errors import GuardError, UsageError
 from bootstrapper.masking import Masker
@@ -24,21 +23,21 @@ from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.ledger.run_ids import SHORTEST_END, is_end_of
 
 _MAGIC = b"PGDMP"
-_FOREIGN = {b"\x1f\x8b": "is packed by gzip", b"toc.dat\0": "is a tar archive"}
+_FOREIGN = {b"\x1f\x8b": "is compressed by gzip", b"toc.dat\0": "is a tar archive"}
 _ENCRYPTED = b"age-encryption.org/"
-_LIST = "Look with `bootstrapper backups list`"
+_LIST = "Run `bootstrapper backups list`"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the command line names: exactly one of file, run and latest.
+    """The selection on the command line: exactly one of file, run and latest.
 
     Attributes:
         file: A path, or a URL.
-        run: A run's id, or the end of it as it stands in the names of files.
-        needs_manifest: Whether a file without one is refused.
-        partial: Whether one may be taken that leaves something out; it replaces the whole database all the same.
-        identity: The file of a private key, for an encrypted one.
+        run: A run's id, or its end as in file names.
+        needs_manifest: Whether a file without a manifest is refused.
+        partial: Whether a partial backup is accepted; it replaces the whole database.
+        identity: The file of a private key, for an encrypted backup.
     """
 
     file: str | None = None
@@ -51,12 +50,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A dump; its manifest is None only where none was asked for.
+    """A dump; its manifest is None only if none was required.
 
     Attributes:
-        where: What to call it.
-        path: Its file or folder. Where `store` is not None, it first has to be fetched from there.
-        seal: What it was when it was found good; None before that.
+        where: Its name in messages.
+        path: Its file or folder; to be fetched first from `store` if that is not None.
+        seal: Its state when it was verified; None before.
     """
 
     where: str
@@ -67,7 +66,7 @@ class Chosen:
 
     @property
     def format(self) -> str:
-        """By its content, whatever its name is: "custom", "directory" or "plain"."""
+        """The format by its content: "custom", "directory" or "plain"."""
         if self.path.is_dir():
             return "directory"
         return "custom" if self.begins_with(_MAGIC) else "plain"
@@ -79,25 +78,25 @@ class Chosen:
         return self.path.is_file() and self.begins_with(_ENCRYPTED)
 
     def begins_with(self, magic: bytes) -> bool:
-        """Of a file only."""
+        """Returns whether the file begins with these bytes; not for a folder."""
         with self.path.open("rb") as file:
             return file.read(len(magic)) == magic
 
 
 def backup_settings(project: Project) -> list[BackupSettings]:
-    """Those of the file's backup steps; the default ones where it has none."""
+    """Returns the settings of the file's backup steps; the defaults if it has none."""
     found = [unit.options for unit in project.steps.values() if isinstance(unit.options, BackupSettings)]
     return found or [BackupSettings()]
 
 
 def program_folders(project: Project) -> list[Path]:
-    """Those of the programs that the backup steps name; pg_restore and psql lie beside pg_dump."""
+    """Returns the folders of the programs in the backup steps; pg_restore and psql are beside pg_dump."""
     named = [project.path(each.pg_dump) for each in backup_settings(project) if each.pg_dump is not None]
     return [path if path.is_dir() else path.parent for path in named]
 
 
 def stores(project: Project, masker: Masker) -> Iterator[Store]:
-    """Where those steps put theirs, each place once, and for looking only."""
+    """Yields the stores of the backup steps, each once, for reading only."""
     seen = set()
     for settings in backup_settings(project):
         masker.learn(password_of(settings.directory))
@@ -108,23 +107,23 @@ def stores(project: Project, masker: Masker) -> Iterator[Store]:
 
 
 def _store(url: str, settings: BackupSettings | None) -> Remote:
-    return Remote(url, settings.storage if settings is not None else {}, owner_of("nobody"))
+    return Remote(url, settings.storage if settings is not None else {}, owner_of("reader"))
 
 
 def listed(project: Project, masker: Masker) -> list[tuple[Backup, Store]]:
-    """All backups in those places, newest first, of whatever database."""
+    """Returns all backups in those stores, of any database, newest first."""
     found = [(backup, store) for store in stores(project, masker) for backup in store.backups()]
     return sorted(found, key=lambda each: (each[0].manifest.created_at, each[0].path.name), reverse=True)
 
 
 def choose(project: Project, server: Server, wanted: Wanted, masker: Masker) -> Chosen:
-    """Raises UsageError for a backup that does not exist, GuardError for a partial or an unsigned one."""
+    """Returns the chosen dump; raises UsageError if it does not exist, GuardError if it is partial or unsigned."""
     chosen = _choose(project, server, wanted, masker)
     left_out = chosen.manifest.left_out if chosen.manifest is not None else ()
     if left_out and not wanted.partial:
         raise GuardError(
-            f"{chosen.where} is a backup of a part of the database ({', '.join(left_out)}) and would replace all of it",
-            hint="Take a whole one, or pass --partial.",
+            f"{chosen.where} is partial ({', '.join(left_out)}) and would replace the whole database",
+            hint="Choose a complete backup, or pass --partial.",
         )
     return chosen
 
@@ -145,43 +144,41 @@ def _choose(project: Project, server: Server, wanted: Wanted, masker: Masker) ->
         and (_is_of_run(each[0].manifest, wanted.run) if wanted.run is not None else _is_whole(each[0].manifest, now))
     ]
     if not ours:
-        of_run = f" that run {wanted.run} took" if wanted.run is not None else ""
+        of_run = f" by run {wanted.run}" if wanted.run is not None else ""
         where = ", ".join(store.where for store in stores(project, masker))
         raise UsageError(
-            f"there is no verified backup of database {server.database!r}{of_run} in {where}",
-            hint=f"{_LIST}, or name a file.",
+            f"no verified backup of database {server.database!r}{of_run} in {where}",
+            hint=f"{_LIST}, or pass a file.",
         )
     trusted = [each for each in ours if is_trusted(each[0].manifest, project.variables)]
     if not trusted:
         require_trusted(ours[0][0].manifest, ours[0][0].where, project.variables)
     runs = {backup.manifest.run_id for backup, _ in trusted}
     if wanted.run is not None and len(runs) > 1:
-        raise UsageError(
-            f"{len(runs)} runs have an id that ends in {wanted.run}", hint=f"Give more digits of it. {_LIST}."
-        )
+        raise UsageError(f"{len(runs)} runs have an id that ends in {wanted.run}", hint=f"Pass more digits. {_LIST}.")
     return _chosen(*trusted[0])
 
 
 def _is_whole(manifest: Manifest, now: datetime) -> bool:
-    """Whether it may be taken for the newest state: nothing left out, and no clock was wrong.
+    """Returns whether it can be the latest: complete, not dated in the future, and not taken by an in-place restore.
 
-    Nor is it what a restore was to replace: tried again, that restore would bring back what was wrong.
+    After such a restore, `--latest` would bring back what it had replaced.
     """
     return not (manifest.left_out or manifest.is_of_restore or manifest.is_of_the_future(now))
 
 
 def of_file(text: str, variables: Mapping[str, str], *, needs_manifest: bool) -> Chosen:
-    """Raises UsageError where it is not there, or nothing vouches for it; GuardError for a manifest not to be trusted.
+    """Returns the dump; raises UsageError without a dump or a manifest, GuardError for an untrusted manifest.
 
     Args:
-        variables: Among them the key of manifests, where they are signed.
+        variables: Contain the key of manifests, if they are signed.
     """
     path = _existing(text)
     found = find(path)
     if found is None and needs_manifest:
         raise UsageError(
-            f"beside {path} lies no manifest that can be read, so that nothing vouches for what is in it",
-            hint="Pass --no-manifest to take it all the same.",
+            f"{path} has no readable manifest",
+            hint="Pass --no-manifest to use it anyway.",
         )
     if found is not None:
         require_trusted(found.manifest, str(path), variables)
@@ -196,23 +193,23 @@ def _existing(text: str) -> Path:
         path = Path(os.path.realpath(text)) if text else Path()  # resolve() raises RuntimeError for a loop of links
         is_there = path.exists()
     except OSError as error:
-        raise UsageError(f"{shown(Path(text))} cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"cannot read {shown(Path(text))}: {error.strerror or error}") from error
     if not path.name:
         raise UsageError(f"{text!r} is not a backup", hint=f"{_LIST}.")
     if not is_there:
-        raise UsageError(f"there is no backup {path}", hint=f"{_LIST}.")
+        raise UsageError(f"backup {path} does not exist", hint=f"{_LIST}.")
     return path
 
 
 def _require_readable(chosen: Chosen) -> None:
     for magic, told in _FOREIGN.items():
         if chosen.path.is_file() and chosen.begins_with(magic):
-            hint = "Unpack it, or make it again in custom, directory or plain format."
-            raise UsageError(f"{chosen.where} {told}, which is not read", hint=hint)
+            hint = "Unpack it, or dump again in custom, directory or plain format."
+            raise UsageError(f"{chosen.where} {told}, which is not supported", hint=hint)
 
 
 def of_url(project: Project, url: str, masker: Masker) -> Chosen:
-    """In a place that a backup step names, with what that says about it; or in any other. It needs its manifest."""
+    """Returns the dump at a URL, with the options of the backup step for it; the manifest is required."""
     masker.learn(password_of(url))
     folder, _, name = url.rpartition("/")
     known = [each for each in backup_settings(project) if each.is_remote]
@@ -222,7 +219,7 @@ def of_url(project: Project, url: str, masker: Masker) -> Chosen:
         if backup.path.name == name:
             require_trusted(backup.manifest, backup.where, project.variables)
             return _chosen(backup, store)
-    raise UsageError(f"there is no backup {without_secrets(url)} with a manifest", hint=f"{_LIST}.")
+    raise UsageError(f"no backup with a manifest at {without_secrets(url)}", hint=f"{_LIST}.")
 
 
 def _chosen(backup: Backup, store: Store) -> Chosen:

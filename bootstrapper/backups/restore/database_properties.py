@@ -1,4 +1,4 @@
-"""What belongs to a database itself and stands in no dump of it: read from one, given to another."""
+"""Copies the properties of a database that are not in its dump: locale, owner, settings, grants."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from psycopg import Connection, errors, sql
 from bootstrapper.errors import BackupError, RefusedError
 from bootstrapper.postgres.server.closed import create_closed
 
-# The columns of the locale differ from one major version to the next. Naming a tablespace takes rights on it, even
-# where it would be taken anyway.
+# The columns of the locale differ between major versions. Naming a tablespace needs privileges on it, even for the
+# default one.
 _DATABASE = """
 SELECT d.oid, pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate,
        d.datctype, r.row ->> 'datlocprovider', coalesce(r.row ->> 'datlocale', r.row ->> 'daticulocale'),
@@ -39,22 +39,22 @@ FROM pg_catalog.pg_database AS d CROSS JOIN LATERAL pg_catalog.aclexplode(d.data
 WHERE d.oid = %s ORDER BY a.grantee, a.privilege_type
 """
 _PROVIDERS = {"c": ("libc", None), "i": ("icu", "ICU_LOCALE"), "b": ("builtin", "BUILTIN_LOCALE")}
-# Their values are lists of names, each of which stands in quotes of its own where it needs any. As pg_dump has them.
+# Settings that are lists of names, each quoted on its own if necessary; the same ones as in pg_dump.
 _LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces")
 _ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"]*))\s*(?:,|\Z)')
 _DEFAULT_GRANTS = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC")
-_LIKE = "the new database can not be made like the old one"
+_CANNOT_COPY = "cannot copy the properties of the database"
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """Everything by which one database differs from a new one, before anything is in it.
+class Properties:
+    """The properties of a database itself, apart from its content.
 
     Attributes:
         tablespace: None for that of template0.
-        locale: Options of CREATE DATABASE with their values, in their order.
-        settings: Of ALTER DATABASE ... SET, by role where one is named: role, name, value.
-        grants: Role (None is everybody), privilege, with grant option; None where there are the default ones.
+        locale: Options of CREATE DATABASE with their values, in order.
+        settings: Role (None for all), name and value of ALTER [ROLE ... IN] DATABASE ... SET.
+        grants: Role (None for PUBLIC), privilege, with grant option; None for the default ones.
     """
 
     owner: str
@@ -67,17 +67,17 @@ class Likeness:
     grants: tuple[tuple[str | None, str, bool], ...] | None
 
 
-def likeness(connection: Connection[Any], name: str) -> Likeness:
-    """Read on a connection to any database of the server."""
+def properties(connection: Connection[Any], name: str) -> Properties:
+    """Reads the properties, on a connection to any database of the server."""
     row = connection.execute(_DATABASE, (name,)).fetchone()
     if row is None:
-        raise BackupError(f"there is no database {name!r} any more")
+        raise BackupError(f"database {name!r} does not exist any more")
     oid, owner, encoding, collate, ctype, provider, locale, rules, tablespace, limit, template, has_acl, comment = row
     options: dict[str, str | None] = {"ENCODING": encoding, "LC_COLLATE": collate, "LC_CTYPE": ctype}
     if provider is not None:
         word, locale_option = _PROVIDERS[provider]
         options |= {"LOCALE_PROVIDER": word, "ICU_RULES": rules, **({locale_option: locale} if locale_option else {})}
-    return Likeness(
+    return Properties(
         owner=owner,
         locale=tuple((option, value) for option, value in options.items() if value is not None),
         tablespace=tablespace,
@@ -89,12 +89,12 @@ def likeness(connection: Connection[Any], name: str) -> Likeness:
     )
 
 
-def create(connection: Connection[Any], name: str, like: Likeness, where: str) -> None:
-    """Makes the database, empty and closed to others; the rest of the likeness would be in the way of filling it.
+def create(connection: Connection[Any], name: str, like: Properties, where: str) -> None:
+    """Creates the database, empty and closed to others; other properties would interfere with the restore.
 
     Raises:
         RefusedError: The role may not.
-        BackupError: The server can not, for want of a disk or of a locale.
+        BackupError: The server cannot, as for lack of disk space or of a locale.
     """
     options = [sql.SQL(word) + sql.SQL(" ") + sql.Literal(value) for word, value in like.locale]
     places = [sql.SQL("OWNER {}").format(sql.Identifier(like.owner))]
@@ -105,37 +105,37 @@ def create(connection: Connection[Any], name: str, like: Likeness, where: str) -
     except errors.InsufficientPrivilege as error:
         raise RefusedError(
             where,
-            f"no database can be created: {error.diag.message_primary}",
+            f"cannot create a database: {error.diag.message_primary}",
             sqlstate=error.sqlstate,
             hint="Run as a role with CREATEDB that is a member of the database's owner, or pass --in-place.",
         ) from error
     except psycopg.DatabaseError as error:
         if connection.closed:
             raise
-        raise BackupError(f"no database can be created: {error.diag.message_primary}") from error
+        raise BackupError(f"cannot create a database: {error.diag.message_primary}") from error
 
 
-def dress(connection: Connection[Any], name: str, like: Likeness) -> None:
-    """Gives a filled database everything else but the grants; raises BackupError where it does not take one thing."""
+def copy_properties(connection: Connection[Any], name: str, like: Properties) -> None:
+    """Sets all other properties but the grants on a restored database; raises BackupError if one fails."""
     for statement in statements(sql.Identifier(name), like):
         try:
             connection.execute(statement)
         except psycopg.DatabaseError as error:
             if connection.closed:
                 raise
-            said = f"{_LIKE}: {shown(statement)}: {error.diag.message_primary}"
-            hint = "Run as a role that may set it, or pass --in-place, which keeps the database that there is."
+            said = f"{_CANNOT_COPY}: {shown(statement)}: {error.diag.message_primary}"
+            hint = "Run as a role that may set it, or pass --in-place, which keeps the existing database."
             raise BackupError(said, hint=hint) from error
 
 
 def shown(statement: sql.Composed) -> str:
-    """One of `statements`, without the value of a setting: it may be a secret."""
+    """Returns the statement without the value of a setting, which may be a secret."""
     text = statement.as_string(None)
     return text.partition(" TO ")[0] if text.startswith("ALTER ") else text
 
 
-def statements(name: sql.Identifier, like: Likeness) -> Iterator[sql.Composed]:
-    """What gives a database all of the likeness that it is not created with, the grants aside."""
+def statements(name: sql.Identifier, like: Properties) -> Iterator[sql.Composed]:
+    """Yields the statements for all properties that CREATE DATABASE does not set, except the grants."""
     for role, setting, value in like.settings:
         whom = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role is not None else sql.SQL("")
         yield sql.SQL("ALTER {}DATABASE {} SET {} TO {}").format(
@@ -149,8 +149,8 @@ def statements(name: sql.Identifier, like: Likeness) -> Iterator[sql.Composed]:
         yield sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(name)
 
 
-def grants(name: str, like: Likeness) -> Iterator[sql.Composed]:
-    """Statements that let in whom the old one lets in: last of all, when it has taken the name."""
+def grants(name: str, like: Properties) -> Iterator[sql.Composed]:
+    """Yields the statements that open the database to the same roles, run last, after it has the name."""
     identifier = sql.Identifier(name)
     if like.grants is None:
         yield _DEFAULT_GRANTS.format(identifier)
@@ -172,7 +172,7 @@ def _setting_value(setting: str, value: str) -> sql.Composable:
 
 
 def _items(text: str) -> list[str]:
-    """The names of a list as a setting holds it."""
+    """Returns the names in the value of a setting."""
     found, position = [], 0
     while position < len(text) and (match := _ITEM.match(text, position)):
         found.append(match[1].replace('""', '"') if match[1] is not None else match[2].strip())

@@ -1,4 +1,4 @@
-"""What has to go before a dump is read into a database that stays: everything of the role's, the ledger aside."""
+"""Finds what an in-place restore drops (all objects but the ledger), and what it restores from the archive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg import Connection, sql
 from bootstrapper.backups.restore.archive_toc import Entry
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
 
-# Partitions are locked with their table. Who may not delete from a table may not drop it either.
+# Partitions are locked with their table. A role that may not delete from a table may not drop it either.
 _LOCKABLE = """
 SELECT pg_catalog.format('LOCK TABLE ONLY %%I.%%I IN SHARE ROW EXCLUSIVE MODE', n.nspname, c.relname)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -21,7 +21,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^(pg
   AND pg_catalog.has_table_privilege(c.oid, 'DELETE') ORDER BY c.oid
 """
 _REMARKS = frozenset({"COMMENT", "SECURITY LABEL"})
-# What tables have beside themselves.
+# Entries that are part of a table.
 _PARTS = _REMARKS | {
     *("TABLE DATA", "SEQUENCE", "SEQUENCE SET", "SEQUENCE OWNED BY", "CONSTRAINT", "CHECK CONSTRAINT"),
     *("FK CONSTRAINT", "INDEX", "INDEX ATTACH", "TABLE ATTACH", "DEFAULT", "ACL", "TRIGGER", "RULE", "POLICY"),
@@ -31,14 +31,14 @@ _PARTS = _REMARKS | {
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in the database, as far as it is in the way.
+    """The existing objects, and the statements that lock and drop them.
 
     Attributes:
-        locks: Statements that keep everybody from writing to tables.
-        drops: Statements that remove it, in their order; what another one took along already is passed over.
-        schemas: Those that stay.
-        extensions: Those that are there, and stay.
-        subscriptions: As those; no transaction could drop or make one that has a slot.
+        locks: Statements that block writers.
+        drops: Statements that drop the objects, in order; they skip what CASCADE has dropped.
+        schemas: Schemas that stay.
+        extensions: Extensions that stay.
+        subscriptions: Subscriptions that stay: one with a slot cannot be dropped or created in a transaction.
     """
 
     drops: tuple[str, ...]
@@ -49,7 +49,7 @@ class Contents:
 
 
 def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
-    """Looks by the catalogue; every name in the statements is qualified."""
+    """Reads the catalog; every name in the statements is qualified."""
     query = files("bootstrapper.backups.restore").joinpath("drop_existing.sql").read_text(encoding="utf-8")
     ledger = [names.table_name(name) for name in TABLES]
     with connection.transaction():
@@ -66,7 +66,7 @@ def contents(connection: Connection[Any], names: LedgerNames) -> Contents:
 
 
 def fence(names: LedgerNames, run_id: str, token: int) -> str:
-    """A statement that fails where the lock is not ours any more, and keeps the lock's row for its transaction."""
+    """Returns a statement that fails if the lock was lost, and locks the lock's row for its transaction."""
     statement = (
         "SELECT 1 / count(*) AS fence"
         " FROM (SELECT FROM {lock} WHERE run_id = {run_id} AND token = {token} FOR UPDATE) AS l"
@@ -79,11 +79,11 @@ def fence(names: LedgerNames, run_id: str, token: int) -> str:
 
 
 def wanted(entries: Sequence[Entry], names: LedgerNames, there: Contents) -> list[Entry]:
-    """What is to be restored: all but the ledger and what stays anyway, in the same order."""
+    """Returns the entries to restore, in the same order: all but the ledger and objects that stay."""
     left_out: set[int] = set()
     schemas = {entry.number for entry in entries if entry.kind == "SCHEMA"}
     for entry in entries:
-        whole = set(entry.needs) - (schemas if entry.schema is not None else set())  # its own schema does not count
+        whole = set(entry.needs) - (schemas if entry.schema is not None else set())  # apart from its own schema
         is_part = bool(whole) and whole <= left_out
         if _stays(entry, names, there) or _is_of_ledger(entry, names) or (is_part and _is_left_with(entry, names)):
             left_out.add(entry.number)
@@ -91,7 +91,7 @@ def wanted(entries: Sequence[Entry], names: LedgerNames, there: Contents) -> lis
 
 
 def _stays(entry: Entry, names: LedgerNames, there: Contents) -> bool:
-    """Whether it is an object of its own, in no schema, that is there and was not dropped."""
+    """Returns whether it is a database-wide object that exists and is not dropped."""
     match entry.kind:
         case "SCHEMA":
             return entry.name in there.schemas - {"public"} or entry.name == names.schema == DEFAULT_SCHEMA
@@ -103,7 +103,7 @@ def _stays(entry: Entry, names: LedgerNames, there: Contents) -> bool:
 
 
 def _is_of_ledger(entry: Entry, names: LedgerNames) -> bool:
-    if entry.schema != names.schema or entry.kind == "DEFAULT ACL":  # which are dropped there, too
+    if entry.schema != names.schema or entry.kind == "DEFAULT ACL":  # which are dropped there as well
         return False
     return names.schema == DEFAULT_SCHEMA or (
         entry.kind == "TABLE" and entry.name in {names.table_name(name) for name in TABLES}
@@ -111,9 +111,9 @@ def _is_of_ledger(entry: Entry, names: LedgerNames) -> bool:
 
 
 def _is_left_with(entry: Entry, names: LedgerNames) -> bool:
-    """Whether it goes with the object that it is a part of, or tells something about.
+    """Returns whether it is left out with the object that it belongs to.
 
-    The grants on a schema that stays come back as they were; those on the ledger's stay as they are.
+    Grants on a schema that stays are restored, but not those on the ledger's schema.
     """
     if entry.schema is None:
         is_acl_of_ledger = entry.kind == "ACL" and entry.name == f"SCHEMA {names.schema}"

@@ -1,33 +1,36 @@
-"""A dump together with what it takes to start PostgreSQL's programs on it."""
+"""Reads and verifies a dump with the client programs that suit it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
+from bootstrapper.backups.client_programs import ClientRunner, client_environment
 from bootstrapper.backups.restore.choose import Chosen
-from bootstrapper.backups.restore.fingerprint import unbroken
+from bootstrapper.backups.restore.fingerprint import seal, unbroken
+from bootstrapper.backups.stores.folder import size_of
+from bootstrapper.backups.stores.manifest import Format, Manifest
+from bootstrapper.backups.stores.signature import has_key
+from bootstrapper.backups.take.verify import verify
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server.clienttools import ClientTools, find_tools
-from bootstrapper.programs import runner
-
-_DISTORTING = ("PGCLIENTENCODING", "PGOPTIONS", "LANGUAGE")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
-    """How one dump is read.
+class DumpReader:
+    """A dump, and how programs that read it are found and run.
 
     Attributes:
-        variables: The environment that programs get, and the PATH they are looked for in.
-        folders: Where they are looked for as well.
-        server_major: Of the server that is to take it; 0 where there is none.
-        mask: Takes secrets out of what programs say.
+        variables: The environment of the programs; its PATH is searched for them.
+        folders: Folders that are searched before PATH.
+        server_major: Major version of the server to restore to; 0 without one.
+        mask: Removes secrets from what programs print.
     """
 
     chosen: Chosen
@@ -38,10 +41,9 @@ class Reader:
     mask: Callable[[str], str]
 
     def tools(self, *names: str) -> ClientTools:
-        """Programs that are no older than those that wrote the dump, and than the server that is to take it.
+        """Returns programs that are not older than the ones that wrote the dump, nor than the server.
 
-        Where no manifest tells who wrote it, the newest ones, which read everything. Raises ClientToolsError where
-        there are none.
+        Without a manifest these are the newest ones, which read every dump. Raises ClientToolsError without any.
         """
         manifest = self.chosen.manifest
         search_path = os.pathsep.join([*map(str, self.folders), self.variables.get("PATH") or os.defpath])
@@ -55,41 +57,43 @@ class Reader:
         return found
 
     def sealed(self) -> AbstractContextManager[None]:
-        """Around all reading of it; raises BackupError at the end where it is not what was found good."""
+        """Goes around all reading; raises BackupError at the end if the dump has changed since it was verified."""
         return unbroken(self.chosen.path, self.chosen.where, self.chosen.seal, self.deadline)
 
-    def environment(self, target: Target | None = None) -> dict[str, str]:
-        """The password is in no argument, and the programs speak English, which we read."""
-        kept = {name: value for name, value in self.variables.items() if name not in _DISTORTING}
-        own = target.client_environment() if target is not None else {}
-        return {**kept, "LC_ALL": "C", "PGAPPNAME": "bootstrapper restore", **own}
+    def runner(self, target: Target | None = None) -> ClientRunner:
+        """Returns what runs the programs, connected to the target if there is one."""
+        return ClientRunner(client_environment(self.variables, target), self.deadline, self.mask)
 
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        target: Target | None = None,
-        stdin: int | None = None,
-        on_line: Callable[[str], None] = lambda line: None,
-        on_tick: Callable[[], None] = lambda: None,
-    ) -> runner.Ended:
-        """Raises BackupError where the program can not be started, or does not end in time."""
-        try:
-            return runner.run(
-                command,
-                environment=self.environment(target),
-                deadline=self.deadline,
-                stdin=stdin,
-                on_line=on_line,
-                on_tick=on_tick,
-            )
-        except runner.OutOfTimeError as error:
-            raise BackupError(
-                f"{Path(command[0]).name} did not finish in time", hint="Give it longer with --timeout."
-            ) from error
-        except OSError as error:
-            raise BackupError(f"{command[0]} can not be started: {error.strerror or error}") from error
 
-    def failure(self, command: Sequence[str], ended: runner.Ended) -> BackupError:
-        """The error for a program that did not end well, with its last words."""
-        return BackupError(f"{Path(command[0]).name} {ended.how}", details=map(self.mask, ended.last_lines))
+_CHOOSE_ANOTHER = "Choose another backup from `bootstrapper backups list`."
+
+
+def verified(reader: DumpReader) -> DumpReader:
+    """Compares size and checksum with the manifest, if there is one, and reads the whole dump.
+
+    Returns a reader that detects later changes of the dump.
+
+    Raises:
+        BackupError: The dump does not match its manifest, or is not readable.
+        ClientToolsError: There is no program that reads it.
+    """
+    chosen, manifest = reader.chosen, reader.chosen.manifest
+    try:
+        # That of an encrypted dump was compared while it was decrypted.
+        claimed = manifest if manifest is not None and not manifest.encryption else None
+        if claimed is not None:
+            _require_size(chosen, claimed)
+        sealed = seal(chosen.path, reader.deadline, is_strict=has_key(reader.variables))
+        if claimed is not None and sealed.sha256 != claimed.sha256:
+            raise BackupError(f"{chosen.where} does not match its manifest: checksum mismatch", hint=_CHOOSE_ANOTHER)
+        verify(chosen.path, cast("Format", chosen.format), reader.tools("pg_restore"), reader.runner())
+    except OSError as error:
+        raise BackupError(f"cannot read {chosen.where}: {error.strerror or error}") from error
+    return replace(reader, chosen=replace(chosen, seal=sealed))
+
+
+def _require_size(chosen: Chosen, manifest: Manifest) -> None:
+    size = size_of(chosen.path)
+    if size != manifest.size:
+        told = f"{size:,} bytes instead of {manifest.size:,}"
+        raise BackupError(f"{chosen.where} does not match its manifest: {told}", hint=_CHOOSE_ANOTHER)

@@ -1,4 +1,4 @@
-"""Is a dump still the one that was shown? Asked of what was really read, before any of it counts."""
+"""Detects changes of a dump between its verification and the end of the restore."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ _Mark = tuple[str, int, int, int, int]
 
 @dataclass(frozen=True)
 class Seal:
-    """What a dump was when it was found good.
+    """The state of a dump when it was verified.
 
     Attributes:
         sha256: As in its manifest.
-        is_strict: Whether the times of each file's last change of any kind count, too. Others who exchange a file and
-            put it back cannot set these. A backup of the backups which links the files changes them as well.
-        marks: Of each file: name, inode, bytes, nanoseconds of its last write, and of its last change where that
-            counts. A backup of the backups, which links or copies its files, leaves all but the last as they are.
+        is_strict: Whether ctimes are compared as well. A user who swaps a file and swaps it back cannot reset them, but
+            tools that hard-link the files change them too.
+        marks: Name, inode, size, mtime, and ctime if strict, of each file.
     """
 
     sha256: str
@@ -33,26 +32,26 @@ class Seal:
 
 
 def seal(path: Path, deadline: Deadline, *, is_strict: bool) -> Seal:
-    """The marks come first: what changes while the checksum is computed breaks the seal too. Raises OSError."""
+    """Returns the state, the marks read first, so that later changes are detected. Raises OSError."""
     marks = _marks(path, is_strict)
     return Seal(checksum(path, deadline), is_strict, marks)
 
 
 def require_unbroken(path: Path, where: str, expected: Seal) -> None:
-    """Looks at the marks only; raises BackupError where they are others."""
+    """Raises BackupError if the marks differ; does not read the content."""
     try:
         found = _marks(path, expected.is_strict)
     except OSError as error:
-        raise BackupError(f"{where} can not be read any more: {error.strerror or error}") from error
+        raise BackupError(f"cannot read {where} any more: {error.strerror or error}") from error
     if found != expected.marks:
         raise _changed(where)
 
 
 @contextmanager
 def unbroken(path: Path, where: str, expected: Seal | None, deadline: Deadline) -> Iterator[None]:
-    """Around all reading of a dump, whose checksum is computed beside it; with no seal nothing is asked.
+    """Computes the checksum while the dump is read; raises BackupError at the end if it differs from the seal.
 
-    Raises BackupError at the end where it is not what was sealed.
+    Does nothing without a seal.
     """
     if expected is None:
         yield
@@ -62,7 +61,7 @@ def unbroken(path: Path, where: str, expected: Seal | None, deadline: Deadline) 
     try:
         is_same = digest.result() == expected.sha256
     except OSError as error:
-        raise BackupError(f"{where} can not be read any more: {error.strerror or error}") from error
+        raise BackupError(f"cannot read {where} any more: {error.strerror or error}") from error
     if not is_same:
         raise _changed(where)
     require_unbroken(path, where, expected)
@@ -79,4 +78,4 @@ def _marks(path: Path, is_strict: bool) -> tuple[_Mark, ...]:
 
 
 def _changed(where: str) -> BackupError:
-    return BackupError(f"{where} was changed after it had been looked at", hint="Look at it again.")
+    return BackupError(f"{where} was changed after it had been verified", hint="Run the command again.")

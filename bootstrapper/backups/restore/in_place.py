@@ -1,4 +1,4 @@
-"""Restores into the database that there is, in one transaction, where no other one can be created."""
+"""Restores into the existing database, in one transaction, after a new backup of it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from bootstrapper.backups.restore import (
     sessions,
 )
 from bootstrapper.backups.restore.choose import Chosen, backup_settings
-from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import known_settings
 from bootstrapper.backups.stores.atomic_files import draft, write_all
-from bootstrapper.backups.stores.location import goes_with_container, store_of
-from bootstrapper.backups.stores.retention import dated_name
-from bootstrapper.backups.take.dump import take_into
+from bootstrapper.backups.stores.location import folder_in_container
+from bootstrapper.backups.take.dump import plan_backup, take
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, FencedOffError, UsageError
 from bootstrapper.events import Warned
@@ -33,7 +32,7 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.lock.hold import Hold
 
 _LOCK_TIMEOUT = "35s"
-_LOCK_PATIENCE_SECONDS = 30.0  # less than that, as it knows better words
+_LOCK_PATIENCE_SECONDS = 30.0  # shorter, because its error is clearer
 _LOCKED = 1651470190
 _IS_LOCKED = """
 SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
@@ -42,35 +41,35 @@ SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND ob
 
 
 def require_archive(chosen: Chosen, option: str) -> None:
-    """Raises UsageError for a plain dump, which is one script: nothing can be left out of it, or done beside it."""
+    """Raises UsageError for a plain dump, which is one script without parts."""
     if chosen.format == "plain":
         raise UsageError(
             f"{option} needs a dump in custom or directory format; this one is plain SQL",
-            hint=f"Leave {option} out, or choose another backup.",
+            hint=f"Remove {option}, or choose another backup.",
         )
 
 
 @dataclass(frozen=True)
 class InPlace:
-    """One restore under the lock: a fresh backup first, then all or nothing."""
+    """A restore under the lock: takes a backup first, then replaces everything in one transaction."""
 
     context: RunContext
-    reader: Reader
+    reader: DumpReader
     changes: list[Change]
     terminate: bool = False
 
     def run(self) -> str:
-        """Gives the place of the backup of what was there before."""
+        """Restores, and returns where the backup of the previous content is."""
         require_archive(self.reader.chosen, "--in-place")
         context, hold = self.context, self._hold
-        self._tell_of_others()
+        self._warn_of_others()
         try:
             with hold.beating(context.step):
                 if self.terminate:
                     sessions.terminate(context.connection, context.session.server.database, [self._own_pid])
                 safety = self._replay()
         except BackupError:
-            with hold.transaction():  # raises FencedOffError where that was the reason
+            with hold.transaction():  # raises FencedOffError if that was the reason
                 pass
             raise
         with hold.transaction() as connection:
@@ -88,40 +87,41 @@ class InPlace:
     def _own_pid(self) -> int:
         return self.context.connection.info.backend_pid
 
-    def _tell_of_others(self) -> None:
-        """They are no hindrance here: who writes is waited for, and who wants to write then waits for us."""
+    def _warn_of_others(self) -> None:
+        """Warns of other sessions, which may stay: the restore waits for writers, and later writers wait for it."""
         connection, name = self.context.connection, self.context.session.server.database
         found = sessions.others(connection, name, [self._own_pid])
         if found and not self.terminate:
             told = "; ".join(map(str, found))
             hint = "Pass --terminate to end their sessions."
-            self.context.emit(Warned(f"others are connected to database {name!r}: {told}", hint))
+            self.context.emit(Warned(f"other sessions are connected to database {name!r}: {told}", hint))
 
     def _back_up(self, context: RunContext) -> str:
-        """Where the file's first backup step puts its own, and whole, whatever that leaves out."""
+        """Takes a complete backup into the store of the file's first backup step, and returns where it is."""
         whole = {"schemas": (), "tables": (), "exclude": (), "extra_args": (), "file": None}
         settings = backup_settings(context.project)[0].model_copy(update=whole)
-        if settings.format == "plain":  # --in-place could not read it back
+        if settings.format == "plain":  # --in-place cannot restore it
             settings = settings.model_copy(update={"format": "custom", "compress": None, "jobs": None})
-        if (folder := goes_with_container(settings, context)) is not None:
-            hint = "Mount a volume there, or let `directory` of the backup step name a place outside."
-            context.emit(Warned(f"{folder} is inside this container: the backup of what is there ends with it", hint))
-        store = store_of(settings, context)
-        store.prepare()
-        name = dated_name(store, context.session.server.database, context.run_id, settings.dated_suffix)
-        taken = take_into(context, store, name, settings, settings.dated_format)
-        context.report(f"{taken.where}: what was there before, read back whole")
+        if (folder := folder_in_container(settings, context)) is not None:
+            hint = "Mount a volume there, or set `directory` of the backup step to a place outside."
+            context.emit(
+                Warned(f"{folder} is inside this container: the backup of the existing database is lost with it", hint)
+            )
+        planned = plan_backup(context, settings)
+        planned.store.prepare()
+        taken = take(context, planned)
+        context.report(f"{taken.where}: backup of the existing database, verified")
         return taken.where
 
     def _replay(self) -> str:
-        """In one transaction, which first lets nobody write any more: what is written then is in the safety backup."""
+        """Restores in one transaction, which first blocks writers, so that the backup contains every committed row."""
         context, names, fence = self.context, self.context.project.ledger, self._hold.fence
         there = drop_existing.contents(context.connection, names)
         key = secrets.randbelow(1 << 31)
         before = [
-            "SELECT pg_catalog.set_config('search_path', '', true)",  # what follows finds names of the server's only
+            "SELECT pg_catalog.set_config('search_path', '', true)",  # only names of pg_catalog are found
             f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'",
-            "SET LOCAL statement_timeout = 0",  # the dump says so too, but only after all has been locked and dropped
+            "SET LOCAL statement_timeout = 0",  # the dump sets it too, but after the locks and drops
             "SET LOCAL client_min_messages = warning",
             "SET LOCAL idle_in_transaction_session_timeout = 0",
             *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),
@@ -139,9 +139,9 @@ class InPlace:
         with draft(Path(tempfile.gettempdir(), f"{fetch.PREFIX}{secrets.token_hex(8)}.list")) as (path, descriptor):
             wanted = drop_existing.wanted(archive_toc.entries(self.reader.chosen.path), names, there)
             write_all(descriptor, "".join(f"{entry.number};\n" for entry in wanted).encode())
-            # Without it pg_restore commits in between, around large objects.
+            # Without --single-transaction pg_restore commits around large objects.
             command = [self._pg_restore, "--file=-", "--single-transaction", f"--use-list={path}", dump]
-            program = psql.within(self.reader.sealed, psql.of_program(command, self.reader.environment()))
+            program = psql.within(self.reader.sealed, psql.of_program(command, self.reader.runner().environment))
             dumped = psql.known_only(psql.without_commit(program), known_settings(context.connection))
             drops = drop_existing.joined(there.drops).encode()
             psql.play(
@@ -155,13 +155,13 @@ class InPlace:
         return safety[0]
 
     def _await_lock(self, key: int, deadline: Deadline) -> None:
-        """Returns when the transaction has all its locks; raises BackupError where it does not get them in time."""
+        """Waits until the transaction has all its locks; raises BackupError if that takes too long."""
         patience = Deadline.after(_LOCK_PATIENCE_SECONDS)
         with closing(maintenance_database.enter(self.context.own_target, deadline)) as watcher:
             while not watcher.execute(_IS_LOCKED, (_LOCKED, key)).fetchone():
                 if patience.has_passed or deadline.has_passed:
                     raise BackupError(
-                        "others write to the database, and do not come to an end",
+                        "other sessions are still writing",
                         hint="Stop the application, or pass --terminate to end their sessions.",
                     )
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The connection from outside: databases are created, renamed and dropped from another one of the same server."""
+"""Connects to a maintenance database, to create, rename and drop other databases from there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PREFIX = "bootstrapper_restoring_"
 _PLACES = ("postgres", "template1")
 _NAME = "bootstrapper restore"
 
-# The number in the name is the key of an advisory lock that the maker holds from before the database is there. Locks
-# are shown across databases: one that nobody holds belongs to a run that is dead.
+# The number in the name is the key of an advisory lock that the creator holds before the database exists. Locks are
+# visible across databases: a database without its lock belongs to a dead run.
 _ABANDONED = """
 SELECT d.datname FROM pg_catalog.pg_database AS d
 WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
@@ -38,9 +38,9 @@ _PATTERN = f"^{PREFIX}[0-9a-f]{{16}}$"
 
 
 def enter(target: Target, deadline: Deadline) -> Connection[Any]:
-    """A connection in autocommit mode whose statements may take their time, whatever the role's settings say.
+    """Connects in autocommit mode, without the timeouts of the role's settings.
 
-    Raises UnreachableError or RefusedError, as any connecting does.
+    Raises UnreachableError or RefusedError.
     """
     connection = connect(target, deadline=deadline, application_name=_NAME)
     settings.greet(connection)
@@ -49,10 +49,10 @@ def enter(target: Target, deadline: Deadline) -> Connection[Any]:
 
 @contextmanager
 def outside(target: Target, database: str, deadline: Deadline) -> Iterator[Connection[Any]]:
-    """Such a connection to a database beside this one, closed at the end.
+    """Yields a connection to a database other than `database`, closed at the end.
 
     Raises:
-        RefusedError: The role may enter neither of those that every server has.
+        RefusedError: The role may not connect to any database that every server has.
         UnreachableError: The server does not answer.
     """
     refused: RefusedError | None = None
@@ -70,7 +70,7 @@ def outside(target: Target, database: str, deadline: Deadline) -> Iterator[Conne
     assert refused is not None
     raise RefusedError(
         target.where,
-        f"the role may connect to none of {', '.join(_PLACES)}: {refused.reason}",
+        f"the role may not connect to {' or '.join(_PLACES)}: {refused.reason}",
         sqlstate=refused.sqlstate,
         hint="Grant it CONNECT on one of them, or pass --in-place.",
     ) from refused
@@ -78,7 +78,7 @@ def outside(target: Target, database: str, deadline: Deadline) -> Iterator[Conne
 
 @contextmanager
 def new_name(connection: Connection[Any]) -> Iterator[str]:
-    """A name for a database that is dropped at the end if it still has that name, or else by the next restore."""
+    """Yields a name for a database, which is dropped at the end, or by the next restore, if it still has that name."""
     number = secrets.randbits(63)
     connection.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", (number,))
     name = f"{PREFIX}{number:016x}"
@@ -92,13 +92,13 @@ def new_name(connection: Connection[Any]) -> Iterator[str]:
 
 
 def sweep(connection: Connection[Any]) -> list[str]:
-    """Drops the half-made databases of dead runs, and gives their names."""
+    """Drops the unfinished databases of dead runs, and returns their names."""
     names = [name for (name,) in connection.execute(_ABANDONED, (_PATTERN, _PATTERN)).fetchall()]
     return [name for name in names if drop(connection, name)]
 
 
 def drop(connection: Connection[Any], name: str) -> bool:
-    """Whoever is still in it; false where it could not be dropped, which must not hide how the work ended."""
+    """Drops a database with its sessions; returns false on failure, which must not hide an earlier error."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     try:
         unmark_template(connection, name)
@@ -113,13 +113,13 @@ def drop(connection: Connection[Any], name: str) -> bool:
 
 
 def unmark_template(connection: Connection[Any], name: str) -> None:
-    """No template can be dropped; nothing happens where it is none."""
+    """Makes a template droppable; does nothing for other databases."""
     if connection.execute(_IS_TEMPLATE, (name,)).fetchone():
         connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name)))
 
 
 def _drop_subscriptions(connection: Connection[Any], name: str) -> None:
-    """Those that a dump brought along, without a word to the publisher: the slots there are those of the original."""
+    """Drops restored subscriptions without contacting the publisher, whose slots belong to the original."""
     info = connection.info
     with psycopg.connect(info.dsn, password=info.password, dbname=name, autocommit=True) as inside:
         for (subscription,) in inside.execute(_SUBSCRIPTIONS).fetchall():

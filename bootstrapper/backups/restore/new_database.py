@@ -1,4 +1,4 @@
-"""Restores into a new database beside the old one, and gives it the old one's name when it is whole."""
+"""Restores into a new database, then swaps its name with that of the old one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ import psycopg
 from psycopg import Connection
 
 from bootstrapper.backups.restore import (
-    kept_databases,
     maintenance_database,
     restore_plan,
     restored_ledger,
     sessions,
     swap,
 )
-from bootstrapper.backups.restore.database_properties import Likeness, create, dress, grants, likeness
-from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.database_properties import Properties, copy_properties, create, grants, properties
+from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, growth
-from bootstrapper.backups.restore.privileges import require_may, require_may_terminate
+from bootstrapper.backups.restore.privileges import require_may_replace, require_may_terminate
 from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
@@ -32,40 +31,40 @@ _PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Beside:
-    """One restore under the lock of the database that is there.
+class NewDatabase:
+    """A restore under the lock of the existing database.
 
     Attributes:
-        terminate: Whether the sessions of others are ended; else they keep it from being done.
-        jobs: How many connections read the dump at once.
+        terminate: Whether other sessions are terminated; otherwise they prevent the restore.
+        jobs: The number of concurrent connections of pg_restore.
     """
 
     context: RunContext
-    reader: Reader
+    reader: DumpReader
     changes: list[Change]
     terminate: bool = False
     jobs: int = 1
 
     def run(self) -> str:
-        """Gives the name under which the old database is kept.
+        """Restores, and returns the name under which the old database is kept.
 
-        Killed anywhere, one whole database has the name: until the renames are committed the old one, from then on the
-        new one. What else is left is dropped by the next restore.
+        Whenever it is killed, one complete database has the name: until the renames are committed the old one, then the
+        new one. The next restore drops the remains.
         """
         name = self.context.session.server.database
         with maintenance_database.outside(self._target, name, self.context.deadline) as connection:
             for left in maintenance_database.sweep(connection):
-                self.context.report(f"dropped {left}, which a restore that was cut off had left")
-            require_may(connection, self._target.where, name)
+                self.context.report(f"dropped {left}, left behind by an interrupted restore")
+            require_may_replace(connection, self._target.where, name)
             sessions.require_no_prepared(connection, name)
             if self.terminate:
                 require_may_terminate(connection, name, [self.context.connection.info.backend_pid])
             self._require_alone(connection, name)
-            like = likeness(connection, name)
+            like = properties(connection, name)
             with maintenance_database.new_name(connection) as new:
                 create(connection, new, like, self._target.where)
                 self._fill(connection, new, like)
-                aside = kept_databases.kept_name(name, self._hold.fence.run_id)
+                aside = swap.kept_name(name, self._hold.fence.run_id)
                 self._exchange(connection, new, aside, like)
         return aside
 
@@ -80,9 +79,9 @@ class Beside:
         return self.context.hold
 
     def _require_alone(self, connection: Connection[Any], name: str) -> None:
-        """Asked before the long work, and answered for good by the server when the name is taken.
+        """Raises GuardError if other sessions stay connected; the renames ask again, this only saves the long work.
 
-        Other runs look in now and then, for a moment.
+        Other runs connect now and then, for a moment.
         """
         patience = self.context.deadline.sooner(_PATIENCE_SECONDS)
         own = [self.context.connection.info.backend_pid]
@@ -91,7 +90,7 @@ class Beside:
                 raise sessions.refusal(found, name)
             time.sleep(0.1)
 
-    def _fill(self, connection: Connection[Any], new: str, like: Likeness) -> None:
+    def _fill(self, connection: Connection[Any], new: str, like: Properties) -> None:
         context, target = self.context, self._target.with_database(new)
         manifest = self.reader.chosen.manifest
         with self._hold.beating(context.step):
@@ -109,13 +108,13 @@ class Beside:
                     manifest=manifest,
                     origin=origin,
                 )
-                inside.execute("ANALYZE")  # a dump has no statistics, and the first queries are as urgent as any
-            dress(connection, new, like)
+                inside.execute("ANALYZE")  # a dump has no statistics, which the first queries need
+            copy_properties(connection, new, like)
 
-    def _exchange(self, connection: Connection[Any], new: str, aside: str, like: Likeness) -> None:
-        """Our own session would be in the way of the renames: the lock's row names `connection` as its worker then.
+    def _exchange(self, connection: Connection[Any], new: str, aside: str, like: Properties) -> None:
+        """Swaps the names. The run's own session would block that, so the lock's row names `connection` as worker.
 
-        As long as that lives nobody takes the lock; who breaks it ends it, and with it the transaction of the renames.
+        While that is alive the lock stays held; breaking the lock terminates it, and with it the renames.
         """
         name = self.context.session.server.database
         oid = swap.oid_of(connection, new)
@@ -140,7 +139,7 @@ class Beside:
         self._note(aside, "done")
 
     def _has_name(self, name: str, oid: int) -> bool:
-        """Asked anew after the connection died at COMMIT; false too where nobody answers."""
+        """Returns whether the swap was committed, after the connection was lost at COMMIT; false if unreachable."""
         try:
             with maintenance_database.outside(self._target, name, self.context.deadline) as connection:
                 return swap.oid_of(connection, name) == oid
@@ -148,7 +147,7 @@ class Beside:
             return False
 
     def _note(self, database: str, outcome: str, error: Exception | None = None) -> None:
-        """The old database's own ledger tells of the run too; without it, it says that the run did not finish."""
+        """Records the outcome in the old database's ledger, which otherwise shows the run as unfinished."""
         text = self.context.masker.mask(str(error)) if error is not None else None
         target = self._target.with_database(database)
         with (

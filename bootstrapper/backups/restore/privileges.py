@@ -1,4 +1,4 @@
-"""The rights that a restore will need, asked before anything is read or changed."""
+"""Checks the privileges that a restore needs, before anything is read or changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import maintenance_database, sessions
-from bootstrapper.backups.restore.database_properties import Likeness, grants, likeness, shown, statements
+from bootstrapper.backups.restore.database_properties import Properties, grants, properties, shown, statements
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
 from bootstrapper.plugin.project import Project
@@ -20,7 +20,7 @@ INSUFFICIENT = "42501"
 
 _SHOWN = 5
 _BUSY_MILLISECONDS = 3000
-# Since 16 a membership may come without the right to hand things over to the role.
+# Since 16 a membership may lack the SET option, which changing the owner needs.
 _MAY = """
 SELECT current_user, r.rolsuper OR (
            r.rolcreatedb AND pg_catalog.pg_has_role(d.datdba, 'USAGE') AND pg_catalog.pg_has_role(d.datdba, CASE
@@ -28,7 +28,7 @@ SELECT current_user, r.rolsuper OR (
 FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d WHERE r.rolname = current_user AND d.datname = %s
 """
 _MAY_PLACE = "SELECT pg_catalog.has_tablespace_privilege(%s::name, 'CREATE')"
-# As pg_terminate_backend() asks: https://www.postgresql.org/docs/current/functions-admin.html
+# The conditions of pg_terminate_backend(): https://www.postgresql.org/docs/current/functions-admin.html
 _UNTOUCHABLE = """
 SELECT a.pid, a.usename, coalesce(a.application_name, ''), NULL, ''
 FROM pg_catalog.pg_stat_activity AS a
@@ -38,7 +38,7 @@ WHERE a.datname = %s AND NOT a.pid = ANY (%s::int[]) AND NOT we.rolsuper AND (r.
     pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))
 ORDER BY a.backend_start, a.pid
 """
-# An object is dropped by its owner or its schema's. A schema of ours goes whole, whatever is in it.
+# An object can be dropped by its owner or that of its schema. Our own schema is dropped with everything in it.
 _FOREIGN = """
 WITH objects AS (
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, oid, relowner AS owner, relnamespace AS schema
@@ -72,7 +72,7 @@ ORDER BY 1, 2
 
 
 def require_all(session: Session, project: Project, deadline: Deadline, *, in_place: bool, terminate: bool) -> None:
-    """Raises RefusedError for a right that is missing, GuardError for what is in the way for good."""
+    """Raises RefusedError for a missing privilege, GuardError for anything else that prevents the restore."""
     target, name = project.target, session.server.database
     own = [session.connection.info.backend_pid]
     if in_place:
@@ -82,22 +82,20 @@ def require_all(session: Session, project: Project, deadline: Deadline, *, in_pl
                 require_may_terminate(connection, name, own)
         return
     with maintenance_database.outside(target, name, deadline) as connection:
-        require_may(connection, target.where, name)
+        require_may_replace(connection, target.where, name)
         sessions.require_no_prepared(connection, name)
         if terminate:
             require_may_terminate(connection, name, own)
 
 
-def require_may(connection: Connection[Any], where: str, name: str) -> None:
-    """All rights that it takes to make a database like this one beside it and to exchange their names.
+def require_may_replace(connection: Connection[Any], where: str, name: str) -> None:
+    """Raises RefusedError if the role may not create a database like this one and swap their names.
 
-    What an administrator set for this database alone, as by ALTER ROLE ... IN DATABASE, is tried out on the database
-    itself, in a transaction that is rolled back.
+    Settings of this database, such as those of ALTER ROLE ... IN DATABASE, are tried on the database itself in a
+    transaction that is rolled back.
 
     Args:
         connection: To another database of the server, in autocommit mode.
-
-    Raises RefusedError where one is missing.
     """
     row = connection.execute(_MAY, (name,)).fetchone()
     if row is None or not row[1]:
@@ -108,12 +106,12 @@ def require_may(connection: Connection[Any], where: str, name: str) -> None:
             sqlstate=INSUFFICIENT,
             hint="Run as a role with CREATEDB that is a member of the database's owner, or pass --in-place.",
         )
-    like = likeness(connection, name)
+    like = properties(connection, name)
     _require_tablespace(connection, where, like)
-    _require_dressing(connection, where, name, like)
+    _require_may_set(connection, where, name, like)
 
 
-def _require_tablespace(connection: Connection[Any], where: str, like: Likeness) -> None:
+def _require_tablespace(connection: Connection[Any], where: str, like: Properties) -> None:
     if like.tablespace is None:
         return
     row = connection.execute(_MAY_PLACE, (like.tablespace,)).fetchone()
@@ -126,7 +124,7 @@ def _require_tablespace(connection: Connection[Any], where: str, like: Likeness)
         )
 
 
-def _require_dressing(connection: Connection[Any], where: str, name: str, like: Likeness) -> None:
+def _require_may_set(connection: Connection[Any], where: str, name: str, like: Properties) -> None:
     for statement in (*statements(sql.Identifier(name), like), *grants(name, like)):
         try:
             with connection.transaction(force_rollback=True):
@@ -135,38 +133,37 @@ def _require_dressing(connection: Connection[Any], where: str, name: str, like: 
         except (errors.InsufficientPrivilege, errors.UndefinedObject, errors.InvalidParameterValue) as error:
             raise RefusedError(
                 where,
-                f"the role may not give the new database what the old one has: {shown(statement)}: "
-                f"{error.diag.message_primary}",
+                f"the role may not set properties of the database: {shown(statement)}: {error.diag.message_primary}",
                 sqlstate=error.sqlstate,
                 hint="Run as a role that may set it, or pass --in-place, which keeps the existing database.",
             ) from error
         except psycopg.DatabaseError:
             if connection.closed:
                 raise
-            # Another session is changing the database's row, which does not show a missing right.
+            # Another session is changing the database's row; that is not a missing privilege.
 
 
 def require_may_terminate(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> None:
-    """Raises GuardError with the sessions in the database that this role may not end."""
+    """Raises GuardError with the sessions that this role may not terminate."""
     found = [sessions.Session(*row) for row in connection.execute(_UNTOUCHABLE, (database, list(own))).fetchall()]
     if found:
         more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         raise GuardError(
-            f"the role may not end the sessions of others in database {database!r}, as --terminate asks:",
+            f"the role may not terminate these sessions in database {database!r}:",
             details=[*map(str, found[:_SHOWN]), *more],
-            hint="Grant it pg_signal_backend (sessions of superusers take a superuser), or stop the application.",
+            hint="Grant it pg_signal_backend (a superuser for sessions of superusers), or stop the application.",
         )
 
 
 def require_may_empty(connection: Connection[Any], where: str, names: LedgerNames) -> None:
-    """Raises RefusedError with what a restore into this very database would have to drop, and may not."""
+    """Raises RefusedError with the objects that an in-place restore has to drop and the role may not."""
     ledger = [names.table_name(name) for name in TABLES]
     found = [f"{kind} {what} of {owner}" for kind, what, owner in connection.execute(_FOREIGN, (names.schema, ledger))]
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise RefusedError(
             where,
-            f"the role may not drop what others own in the database: {', '.join(found[:_SHOWN])}{more}",
+            f"the role may not drop objects of other owners: {', '.join(found[:_SHOWN])}{more}",
             sqlstate=INSUFFICIENT,
-            hint="Run as a member of the roles that own them, or without --in-place.",
+            hint="Run as a member of these roles, or without --in-place.",
         )

@@ -1,4 +1,4 @@
-"""Plays SQL text through psql: all of it in one transaction, committed only after its very end."""
+"""Runs a script through psql in one transaction, which is committed only if the script is complete."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from typing import BinaryIO
 import psycopg
 
 from bootstrapper.backups.restore import psql_metacommands
-from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.deadline import Deadline, Revocable
 from bootstrapper.errors import BackupError, BootstrapperError
 from bootstrapper.postgres.connection.target import Target
 
 _PIECE = 1024 * 1024
 _LONGEST_HEAD = 64 * 1024
-# pg_dump and pg_restore write their SETs before anything else, and nothing between them but these.
+# pg_dump and pg_restore write their SETs first, with nothing but these between them.
 _HEAD = re.compile(rb"\s*(--.*|\\restrict \w+|BEGIN;|SET \w+ = [^;]*;|SELECT pg_catalog\.set_config\([^;]*\);)?\r?\n")
 _SET = re.compile(rb"SET (\w+) = ")
-_CONNECT = re.compile(rb"\n\\c(onnect)?[ \t]")  # in the data of a table a backslash is doubled
-# The last words of a dump, which a truncated one lacks.
+_CONNECT = re.compile(rb"\n\\c(onnect)?[ \t]")  # in table data a backslash is doubled
+# The end of a dump, which a truncated one lacks.
 END_MARKER = b"-- PostgreSQL database dump complete"
 _END_BYTES = 512
 _LAST_COMMIT = re.compile(rb"^COMMIT;\s*(?:(?:--[^\n]*|\\unrestrict \w+)?\s*)*\Z", re.MULTILINE)
@@ -36,32 +36,32 @@ _LAST_COMMIT = re.compile(rb"^COMMIT;\s*(?:(?:--[^\n]*|\\unrestrict \w+)?\s*)*\Z
 _UNRESTRICT = re.compile(rb"(%s\n--\s+)\\unrestrict \w+\s*\Z" % END_MARKER)
 
 Source = Callable[[], Iterator[bytes]]
-"""Gives pieces of SQL text to their end; raises BackupError where that is not the whole."""
+"""Yields a script in pieces; raises BackupError if it is incomplete."""
 
 
 def of_file(path: Path) -> Source:
-    """The text of a plain dump, which may not lead to another database than the one that it is read into."""
+    """Reads a plain dump, which must not connect to another database."""
 
     def read() -> Iterator[bytes]:
         held = b""
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
                 if _CONNECT.search((held or b"\n") + piece):
-                    told = "the dump connects to a database of its own choice, as those made with --create do"
-                    raise BackupError(told, hint="Make it again without --create, or in custom format.")
+                    told = "the dump connects to another database, as dumps made with --create do"
+                    raise BackupError(told, hint="Dump again without --create, or in custom format.")
                 held += piece
                 if len(held) > _END_BYTES:
                     yield held[:-_END_BYTES]
                     held = held[-_END_BYTES:]
         if END_MARKER not in held:
-            raise BackupError("the dump is cut off: it does not end as pg_dump ends a dump")
+            raise BackupError("the dump is truncated: the end marker of pg_dump is missing")
         yield _UNRESTRICT.sub(rb"\1", held)
 
     return read
 
 
 def of_program(command: Sequence[str], environment: Mapping[str, str]) -> Source:
-    """What a program prints; pg_restore turns an archive into a script that way."""
+    """Reads the output of a program, such as pg_restore, which turns an archive into a script."""
 
     def read() -> Iterator[bytes]:
         with subprocess.Popen(
@@ -81,12 +81,12 @@ def of_program(command: Sequence[str], environment: Mapping[str, str]) -> Source
 
 
 def known_only(source: Source, known: Collection[str]) -> Source:
-    """The source without the SETs that the server does not know."""
+    """Removes the SETs that the server does not know."""
     return lambda: without_unknown_settings(source(), known)
 
 
 def without_unknown_settings(pieces: Iterable[bytes], known: Collection[str]) -> Iterator[bytes]:
-    """The text without those SETs of its head that the server does not know; nothing behind the head is looked at."""
+    """Removes the SETs at the beginning of a script that the server does not know; leaves the rest unread."""
     head, is_over = b"", False
     for piece in pieces:
         if is_over:
@@ -107,13 +107,13 @@ def _is_unknown(line: bytes | None, known: Collection[str]) -> bool:
     if line is None:
         return False
     if line == b"BEGIN;" or line.startswith(b"\\restrict "):
-        return True  # of --single-transaction, and against orders to psql: the transaction and the token are ours
+        return True  # the transaction and the token are our own
     found = _SET.match(line)
     return found is not None and found[1].decode() not in known
 
 
 def after(text: bytes, source: Source) -> Source:
-    """The text, then all of the source."""
+    """Reads the text, then the source."""
 
     def read() -> Iterator[bytes]:
         yield from chain([text], source())
@@ -122,7 +122,7 @@ def after(text: bytes, source: Source) -> Source:
 
 
 def within(around: Callable[[], AbstractContextManager[None]], source: Source) -> Source:
-    """The source, read to its end inside of what is around it, which may raise BackupError then."""
+    """Reads the source within a context, which may raise BackupError at the end."""
 
     def read() -> Iterator[bytes]:
         with around():
@@ -132,9 +132,9 @@ def within(around: Callable[[], AbstractContextManager[None]], source: Source) -
 
 
 def without_commit(source: Source) -> Source:
-    """The script of `pg_restore --single-transaction` without its COMMIT, which is its last statement.
+    """Removes the COMMIT at the end of a script of `pg_restore --single-transaction`.
 
-    Raises BackupError where it does not end with that.
+    Raises BackupError if the script does not end with COMMIT.
     """
 
     def read() -> Iterator[bytes]:
@@ -146,7 +146,7 @@ def without_commit(source: Source) -> Source:
                 held = held[-_END_BYTES:]
         found = _LAST_COMMIT.search(held)
         if found is None:
-            raise BackupError("pg_restore did not write the dump as one transaction")
+            raise BackupError("the script of pg_restore is not one transaction")
         yield held[: found.start()]
 
     return read
@@ -154,28 +154,28 @@ def without_commit(source: Source) -> Source:
 
 def play(
     source: Source,
-    reader: Reader,
+    reader: DumpReader,
     target: Target,
     *,
     before: str = "",
     meanwhile: Callable[[Deadline], None] = lambda deadline: None,
     on_tick: Callable[[], None],
 ) -> None:
-    """Runs `before` and the source's text in one transaction, and calls `meanwhile` between the two.
+    """Runs `before` and the source in one transaction, and calls `meanwhile` between the two.
 
     `meanwhile` runs in another thread, and gets a deadline that passes as soon as psql has ended.
 
-    COMMIT is the last thing that psql reads, and it reads it only where the source came to its proper end: half a
-    script ends without it, and all is rolled back.
+    psql reads COMMIT last, and only if the source is complete: an incomplete script is rolled back.
 
-    The text is SQL and nothing else: it gives psql no order, which would be carried out on this machine.
+    The source cannot contain meta-commands of psql, which would run on this machine.
 
-    Raises BackupError with psql's words at the first error.
+    Raises BackupError with psql's output at the first error.
     """
     tools = reader.tools("psql")
-    # The database is in a variable: a name may look like a connection string.
+    # The database is in the environment: a name may look like a connection string.
     options = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-")
     command = [str(tools.program("psql")), *options]
+    runner = reader.runner(target)
     reading, writing = os.pipe()
     deadline = reader.deadline.revocable()
     if psql_metacommands.are_restricted_by(tools):
@@ -184,12 +184,12 @@ def play(
         source = _scanned(source)
     feeder = _Feeder(source, writing, before, partial(meanwhile, deadline))
     with _started(feeder, reading, deadline):
-        ended = reader.run(command, target=target, stdin=reading, on_tick=on_tick)
-        cause = feeder.error  # what comes after this only follows from the end of psql
+        ended = runner.run(command, stdin=reading, on_tick=on_tick, check=False)
+        cause = feeder.error  # later errors are consequences of the end of psql
     if cause is not None:
         raise cause
     if ended.code != 0 or not feeder.is_done:
-        raise reader.failure(command, ended)
+        raise runner.failure(command, ended)
 
 
 def _scanned(source: Source) -> Source:
@@ -197,7 +197,7 @@ def _scanned(source: Source) -> Source:
 
 
 class _Feeder(threading.Thread):
-    """Writes the script into psql's input."""
+    """Writes the script to psql's standard input."""
 
     def __init__(self, source: Source, descriptor: int, before: str, meanwhile: Callable[[], None]) -> None:
         super().__init__(name="bootstrapper-feeder", daemon=True)
@@ -209,7 +209,7 @@ class _Feeder(threading.Thread):
         self.is_done = False
 
     def run(self) -> None:
-        with suppress(BrokenPipeError), os.fdopen(self._descriptor, "wb") as pipe:  # psql says why it stopped
+        with suppress(BrokenPipeError), os.fdopen(self._descriptor, "wb") as pipe:  # psql printed why it stopped
             try:
                 self._write(pipe)
             except BrokenPipeError:
@@ -219,7 +219,7 @@ class _Feeder(threading.Thread):
             except psycopg.Error as error:
                 self.error = BackupError(f"the connection was lost: {str(error).partition(chr(10))[0]}")
             except OSError as error:
-                self.error = BackupError(f"the dump can not be read: {error.strerror or error}")
+                self.error = BackupError(f"cannot read the dump: {error.strerror or error}")
 
     def _write(self, pipe: BinaryIO) -> None:
         pipe.write(b"BEGIN;\n" + self._before.encode() + b"\n")
@@ -234,7 +234,7 @@ class _Feeder(threading.Thread):
 
 @contextmanager
 def _started(feeder: _Feeder, reading: int, deadline: Revocable) -> Iterator[None]:
-    """Without a reader the feeder's writes fail, and its deadline passes: whatever happened to psql, both end it."""
+    """Starts the feeder, and ends it however psql ended: its writes fail, and its deadline passes."""
     feeder.start()
     try:
         yield

@@ -1,7 +1,7 @@
-"""Keeps a script from giving orders to psql: a backslash command reads files and starts programs here, not there.
+"""Rejects scripts with meta-commands of psql, which read files and start programs on this machine.
 
-A psql that knows \\restrict refuses them itself. For an older one the script is read beforehand, statement by statement
-as psql reads it, and refused where it holds such a command or could be read in two ways.
+A psql that knows \\restrict rejects them itself. For an older one the script is parsed as psql does, and rejected if it
+contains a meta-command or is ambiguous.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from bootstrapper.postgres.server.clienttools import ClientTools
 _RESTRICTED_SINCE = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 _NEWER = 18
 
-# One line, as pg_dump writes it. Only where all of it is known, psql certainly reads data behind it.
+# One line as pg_dump writes it. Only after exactly this, psql certainly reads data.
 _NAME = rb'([a-z_][a-z0-9_$]*|"([^"\\]|"")+")'
 _COPY = re.compile(rb"COPY %(n)s(\.%(n)s)? (\(%(n)s(, %(n)s)*\) )?FROM stdin;\r?\n" % {b"n": _NAME})
-_CLIENT_STREAMS = (b"stdin", b"stdout")  # the grammar takes either one behind FROM and behind TO
+_CLIENT_STREAMS = (b"stdin", b"stdout")  # the grammar accepts both after FROM and after TO
 _DATA_ENDS = (b"\\.\n", b"\\.\r\n", b"\\.")
 _ENCODING = re.compile(rb"SET client_encoding = '(\w+)';\r?\n")
-# In these a byte that looks like a quote or a backslash may be the half of a letter.
+# In these a byte that looks like a quote or a backslash may be part of a character.
 _UNSAFE_ENCODINGS = frozenset({b"BIG5", b"GBK", b"GB18030", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC"})
 _TOKEN = re.compile(
     rb"(?P<escaped>[eE]')|(?P<quote>['\"])|(?P<dollar>\$([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$)"
@@ -34,13 +34,13 @@ _ESCAPED_BODY = re.compile(rb"(?:[^'\\]+|''|\\.)*", re.DOTALL)
 
 
 def are_restricted_by(psql: ClientTools) -> bool:
-    """Whether this psql knows \\restrict, a fix that came with minor releases in August 2025."""
+    """Returns whether this psql knows \\restrict, which came with the minor releases of August 2025."""
     major, minor = psql.version
     return major >= _NEWER or minor >= _RESTRICTED_SINCE.get(major, minor + 1)
 
 
 def require_none(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same text, line by line; raises BackupError before the first line that would give psql an order."""
+    """Passes the script on; raises BackupError before the first line with a meta-command."""
     scanner = _Scanner()
     rest = b""
     for piece in pieces:
@@ -53,32 +53,32 @@ def require_none(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Scanner:
-    """How psql reads a script, as far as it must be known where a backslash is a command.
+    """Parses a script as psql does, as far as needed to tell where a backslash is a meta-command.
 
-    `_read` is what the next bytes belong to: a line and a position in it, to the position behind what it took.
+    `_read` handles the next bytes: it takes a line and a position, and returns the position after what it consumed.
     """
 
     def __init__(self) -> None:
         self._read: Callable[[bytes, int], int] = self._code
         self._number = 0
-        self._end = b""  # of what is quoted
-        self._depth = 0  # of comments
+        self._end = b""  # the closing quote
+        self._depth = 0  # of nested comments
         self._begin()
 
     def _begin(self) -> None:
-        """At the beginning of a statement."""
+        """Resets the state at the beginning of a statement."""
         self._words = 0
         self._is_create = self._is_copy = False
         self._parentheses = self._blocks = 0
 
     def feed(self, line: bytes) -> None:
         self._number += 1
-        if b"\0" in line:  # where psql takes the line to end
-            raise self._refusal("holds a zero byte")
+        if b"\0" in line:  # psql ends the line there
+            raise self._refusal("contains a zero byte")
         if self._read != self._data and b"client_encoding" in line.lower():
             encoding = _ENCODING.fullmatch(line)
             if encoding is None or encoding[1].upper() in _UNSAFE_ENCODINGS:
-                raise self._refusal("can be read in two ways")
+                raise self._refusal("is ambiguous")
         position = 0
         while position < len(line):
             position = self._read(line, position)
@@ -109,21 +109,21 @@ class _Scanner:
             case "word":
                 self._take_word(token.lower())
             case "doubt":
-                raise self._refusal("can be read in two ways")
+                raise self._refusal("is ambiguous")
             case "mark":
                 self._take_mark(token)
                 return
         self._words += 1
 
     def _take_word(self, word: bytes) -> None:
-        """Raises BackupError for a COPY in another form than pg_dump's, since psql reads data behind it as well.
+        """Raises BackupError for a COPY in another form than pg_dump's, after which psql reads data as well.
 
-        A function's body between BEGIN and END holds semicolons that end no statement.
+        Semicolons in a function's body between BEGIN and END do not end the statement.
         """
         if word == b"copy":
             self._is_copy = True
         elif self._is_copy and word in _CLIENT_STREAMS:
-            raise self._refusal("holds a COPY that pg_dump does not write")
+            raise self._refusal("contains a COPY that pg_dump does not write")
         if word == b"create":
             self._is_create = True
         elif not self._is_create or self._parentheses:
@@ -135,7 +135,7 @@ class _Scanner:
 
     def _take_mark(self, mark: bytes) -> None:
         if mark == b"\\":
-            raise self._refusal("holds a command of psql")
+            raise self._refusal("contains a meta-command of psql")
         if mark == b"(":
             self._parentheses += 1
         elif mark == b")":
@@ -146,7 +146,7 @@ class _Scanner:
         self._words += 1
 
     def _rest(self, line: bytes, position: int) -> int:
-        """A comment that psql ends at a carriage return as well."""
+        """Skips a line comment, which psql also ends at a carriage return."""
         found = _LINE_END.search(line, position)
         self._read = self._code
         return len(line) if found is None else found.end()
@@ -157,14 +157,14 @@ class _Scanner:
         return len(line)
 
     def _quoted(self, line: bytes, position: int) -> int:
-        """Whether a backslash escapes a quote hangs on the server's settings: then it is read in two ways."""
+        """Raises BackupError for a backslash before a quote: whether it escapes depends on the server's settings."""
         end = line.find(self._end, position)
         if end < 0:
             return len(line)
         before = line[position:end]
         if self._end == b"'" and (len(before) - len(before.rstrip(b"\\"))) % 2:
-            raise self._refusal("can be read in two ways")
-        self._read = self._code  # two quotes in a row begin it again
+            raise self._refusal("is ambiguous")
+        self._read = self._code  # a doubled quote begins the next part
         return end + len(self._end)
 
     def _escaped(self, line: bytes, position: int) -> int:
@@ -186,7 +186,7 @@ class _Scanner:
 
     def _refusal(self, why: str) -> BackupError:
         return BackupError(
-            f"line {self._number} of the dump {why}, which could start programs on this machine",
-            hint="Use a psql of 13.22, 14.19, 15.14, 16.10, 17.6 or newer, which refuses just such commands, and "
-            "restore only dumps that you trust.",
+            f"line {self._number} of the dump {why}: it could start programs on this machine",
+            hint="Restore only dumps that you trust, with psql 13.22, 14.19, 15.14, 16.10, 17.6 or newer, which "
+            "rejects only meta-commands.",
         )

@@ -1,4 +1,4 @@
-"""The way back, said where a run went wrong after its backup."""
+"""The command that restores a run's backup, for the error of a failed run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bootstrapper.plugin.run_context import RunContext
 _DEFAULT_FILE = "bootstrap.yaml"
 
 
-def way_back(context: RunContext) -> str | None:
-    """The command that restores the newest backup of this run, or of the unfinished one that it goes on with.
+def restore_hint(context: RunContext) -> str | None:
+    """Returns the command that restores the newest backup of this run, or of the unfinished run that it continues.
 
-    None where there is no such backup, or the database can not be asked any more which runs did not finish.
+    None without such a backup, or if the database is not reachable any more.
     """
     try:
         server = context.session.server
@@ -40,7 +40,7 @@ def way_back(context: RunContext) -> str | None:
 
 
 def restore_command(project: Project, backup: str) -> str:
-    """As somebody types it in a shell."""
+    """Returns the command, quoted for a shell."""
     words = ["bootstrapper", "restore", backup]
     words += ["-e", project.environment] if project.environment is not None else []
     words += ["-f", project.document.name] if project.document.name != _DEFAULT_FILE else []

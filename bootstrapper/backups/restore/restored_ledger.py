@@ -1,4 +1,4 @@
-"""The ledger of a restored database: it knows of the restore, and its lock keeps out whoever had one before."""
+"""Updates the ledger of a restored database: records the restore, and invalidates older locks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FREE = """
 UPDATE {lock} SET token = 1 + greatest(token, %s, (SELECT coalesce(max(token), 0) FROM {runs})), {no_holder}
 RETURNING token
 """
-# The run that took the backup was the only one under way: it is the latest in the dump.
+# The run that took the backup held the lock, so it is the latest one in the dump.
 _END_OF_DUMP = """
 UPDATE {runs} SET outcome = CASE command WHEN 'backup' THEN 'done' ELSE 'interrupted' END,
     error = CASE command WHEN 'backup' THEN NULL ELSE %s END, finished_at = greatest(started_at, %s)
@@ -35,11 +35,11 @@ _BEGAN = "UPDATE {runs} SET started_at = %s WHERE run_id = %s"
 
 
 def started_at(connection: Connection[Any], fence: Fence) -> datetime:
-    """When the run began, as the old database's ledger has it."""
+    """Returns when the run began, from the old database's ledger."""
     query = fence.ledger.fill("SELECT started_at FROM {runs} WHERE run_id = %s")
-    row = connection.execute(query, (fence.run_id,), binary=True).fetchone()  # as text it hangs on DateStyle
+    row = connection.execute(query, (fence.run_id,), binary=True).fetchone()  # text would depend on DateStyle
     if row is None:
-        raise FencedOffError("the ledger does not know this run any more")
+        raise FencedOffError("the ledger does not contain this run any more")
     began: datetime = row[0]
     return began
 
@@ -54,27 +54,27 @@ def settle(
     manifest: Manifest | None,
     origin: Mapping[str, str | None],
 ) -> int:
-    """Writes the restore into the new database's ledger as done, and gives the lock's token there.
+    """Records the restore as done in the new database's ledger, and returns the token of its lock.
 
-    The run that took the backup was in the middle of its work in the dump: here it ends with it.
+    Also ends the run that took the backup, which is unfinished in the dump.
 
-    Nobody sees it before the database has its name, and it has that only if the restore is done. The token is above
-    all of both databases: a run from before the restore compares it, and writes nothing.
+    The entry is visible only once the database has its name, which it gets only if the restore succeeds. The token is
+    higher than any in both databases, so that runs from before the restore are fenced off.
 
     Args:
-        fence: That of the run in the old database.
+        fence: The run's fence in the old database.
         began: When that run began.
-        origin: What is restored, as history tells it.
+        origin: What was restored, for the history.
     """
     names = fence.ledger
-    require_ours(connection, names, project.target.where)  # a dump may bring triggers, which would fire here
+    require_ours(connection, names, project.target.where)  # triggers in the dump would fire here
     with connection.transaction():
         ledger.create(connection, names)
         ledger.complete(connection, names)
         row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
         assert row is not None
         token = int(row[0])
-        told = f"its backup was restored by run {fence.run_id}: what it did afterwards is not in this database"
+        told = f"its backup was restored by run {fence.run_id}; later changes of this run are not in this database"
         ended = manifest.created_at if manifest is not None else began
         connection.execute(names.fill(_END_OF_DUMP), (told, ended))
         ledger.start_run(
@@ -99,7 +99,7 @@ def settle(
 
 
 def note_origin(hold: Hold, origin: Mapping[str, str | None]) -> None:
-    """In the ledger of the database that is replaced, before it is: a restore that fails names its backup too."""
+    """Records the backup in the old database's ledger beforehand, so that a failed restore has it too."""
     with hold.transaction() as connection:
         ledger.note_restored(connection, hold.fence.ledger, hold.fence.run_id, origin)
 
@@ -107,7 +107,7 @@ def note_origin(hold: Hold, origin: Mapping[str, str | None]) -> None:
 def record(
     connection: Connection[Any], names: LedgerNames, fence: Fence, changes: list[Change], marks: Sequence[str] = ()
 ) -> None:
-    """The row that says what was done."""
+    """Records the result of the step."""
     run_id = fence.run_id
     ledger.record_step(
         connection, names, run_id=run_id, step="restore", uses="restore", kind="result", changes=changes, marks=marks
@@ -115,16 +115,16 @@ def record(
 
 
 def mark_as_of(manifest: Manifest | None) -> str:
-    """For a ledger that stays: what it holds from this moment on until the restore was taken away by it."""
+    """Returns the mark for a ledger that stays: its entries between this time and the restore do not apply any more."""
     if manifest is None:
         return f"{RESTORED_AS_OF}-infinity"
     return f"{RESTORED_AS_OF}{manifest.created_at - timedelta(seconds=manifest.seconds or 0):%Y-%m-%dT%H:%M:%S%z}"
 
 
 def note_end(connection: Connection[Any], fence: Fence, outcome: str, error: str | None = None) -> None:
-    """In a database whose lock row still names the run although its connection is gone: ends the run, frees the lock.
+    """Ends the run and releases its lock in a database to which the run's own connection is gone.
 
-    Nothing happens where the row names another one by now.
+    Does nothing if the lock belongs to another run by now.
     """
     names = fence.ledger
     with connection.transaction():

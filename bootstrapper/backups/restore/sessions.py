@@ -1,4 +1,4 @@
-"""Who else is connected to a database, and how they are asked to leave."""
+"""Lists and terminates the other sessions of a database."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bootstrapper.errors import GuardError
 _PAUSE_SECONDS = 0.05
 _SHOWN = 5
 
-# Workers of autovacuum leave by themselves when somebody wants the database. Of the sessions of other roles an ordinary
-# one sees little more than that they are there; what has no role then is such a worker.
+# Autovacuum workers end by themselves when the database is renamed. An ordinary role sees little of the sessions of
+# other roles; one without a role then is such a worker.
 _OTHERS = """
 SELECT pid, coalesce(usename, backend_type),
        coalesce(nullif(application_name, ''), nullif(backend_type, 'client backend'), ''),
@@ -35,7 +35,7 @@ WHERE datname = %s AND coalesce(backend_type, usename) <> 'autovacuum worker' AN
 
 @dataclass(frozen=True)
 class Session:
-    """One connection of somebody else; the address is None where this role may not see it."""
+    """Another session; the address is None if this role may not see it."""
 
     pid: int
     role: str
@@ -51,12 +51,12 @@ class Session:
 
 
 def others(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> list[Session]:
-    """All sessions in the database but our own, oldest first."""
+    """Returns all other sessions in the database, oldest first."""
     return [Session(*row) for row in connection.execute(_OTHERS, (database, list(own))).fetchall()]
 
 
 def require_no_prepared(connection: Connection[Any], database: str) -> None:
-    """Raises GuardError over prepared transactions, which belong to a database and to no session that could end."""
+    """Raises GuardError for prepared transactions, which belong to the database and not to a session."""
     found = [gid for (gid,) in connection.execute(_PREPARED, (database,)).fetchall()]
     if found:
         raise GuardError(
@@ -66,32 +66,32 @@ def require_no_prepared(connection: Connection[Any], database: str) -> None:
 
 
 def refusal(found: list[Session], database: str) -> GuardError:
-    """The error that says who is in the way."""
+    """Returns the error that names the other sessions."""
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return GuardError(
-        f"others are connected to database {database!r}, which can not be replaced under them:",
+        f"other sessions are connected to database {database!r}:",
         details=[*map(str, found[:_SHOWN]), *more],
         hint="Stop the application, or pass --terminate to end their sessions.",
     )
 
 
 def terminate(connection: Connection[Any], database: str, own: Sequence[int] = ()) -> None:
-    """Raises GuardError where the role may not end somebody's session."""
+    """Terminates the other sessions; raises GuardError if the role may not."""
     try:
         connection.execute(_TERMINATE, (database, list(own)))
     except errors.InsufficientPrivilege as error:
         raise GuardError(
-            f"the sessions in database {database!r} can not be ended: {error.diag.message_primary}",
-            hint="Run as a role that may (pg_signal_backend, or a superuser where superusers are connected).",
+            f"cannot terminate the sessions in database {database!r}: {error.diag.message_primary}",
+            hint="Run as a member of pg_signal_backend, or as a superuser if superusers are connected.",
         ) from error
 
 
 @contextmanager
 def kept_out(connection: Connection[Any], database: str) -> Iterator[None]:
-    """Within it whoever gets into the database is ended again, by a thread that has `connection` for itself.
+    """Keeps terminating sessions in the database, in a thread that has `connection` for itself.
 
-    A pool of connections is back a moment after it was cut off; but while the server waits with a RENAME, it lets
-    nobody else in, so that ending those who are inside comes to an end.
+    A connection pool reconnects at once, but the server refuses new connections while a RENAME waits, so that no
+    session remains at last.
     """
     ended = threading.Event()
 

@@ -1,18 +1,21 @@
-"""The moment in which one database takes the other's name."""
+"""Swaps the names of two databases; names, lists and drops the databases that are kept."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import sessions
-from bootstrapper.backups.restore.kept_databases import comment
+from bootstrapper.backups.restore.maintenance_database import unmark_template
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BackupError, CommitUnknownError
+from bootstrapper.errors import BackupError, CommitUnknownError, GuardError, RefusedError
 from bootstrapper.postgres.connection.cutoff import cut_off
 
 _LOCK_TIMEOUT = "10s"
@@ -32,22 +35,22 @@ def swap(
     terminate: bool,
     deadline: Deadline,
 ) -> None:
-    """Renames both in one transaction: whoever is killed, whenever, one database has the name.
+    """Renames both in one transaction, so that one database has the name whenever this is killed.
 
-    The server lets nobody into a database from the moment its RENAME begins to wait for those who are inside. That is
-    why no step before closes it to connections: killed after such a step, it would stay closed.
+    The server refuses new connections to a database while its RENAME waits for existing ones. Closing it to connections
+    beforehand is not needed, and would last if the run were killed.
 
     Args:
-        connection: To another database, in autocommit mode.
-        watcher: A second one, which ends sessions while the first one waits.
-        new: The database that gets the name; nobody is connected to it.
-        kept: The name that the old one gets.
-        grants: Statements that open the database which has the name by then; others can connect only after COMMIT.
+        connection: In autocommit mode, to another database.
+        watcher: A second connection, which terminates sessions while the first one waits.
+        new: The database that gets the name; has no sessions.
+        kept: The new name of the old database.
+        grants: Statements that open the renamed new database; others can connect only after COMMIT.
 
     Raises:
-        GuardError: Others are connected, and are not to be ended or can not be.
-        CommitUnknownError: The connection died at COMMIT.
-        psycopg.Error: It died before, or was ended by somebody who broke the lock; nothing is renamed.
+        GuardError: Other sessions are connected, and must not or cannot be terminated.
+        CommitUnknownError: The connection was lost at COMMIT.
+        psycopg.Error: It was lost before, or terminated by whoever broke the lock; nothing is renamed.
     """
     if terminate:
         sessions.terminate(watcher, name)
@@ -71,7 +74,7 @@ def swap(
             raise  # before COMMIT: nothing is renamed
         connection.execute("ROLLBACK")
         said = error.diag.message_primary or str(error).partition("\n")[0]
-        raise BackupError(f"the databases can not be renamed: {said}") from error
+        raise BackupError(f"cannot rename the databases: {said}") from error
 
 
 def _commit(connection: Connection[Any]) -> None:
@@ -84,5 +87,53 @@ def _commit(connection: Connection[Any]) -> None:
 def oid_of(connection: Connection[Any], name: str) -> int:
     row = connection.execute(_OID, (name,)).fetchone()
     if row is None:
-        raise BackupError(f"there is no database {name!r} any more")
+        raise BackupError(f"database {name!r} does not exist any more")
     return int(row[0])
+
+
+_LONGEST_NAME = 63
+_RUN = 8
+
+_LISTED = """
+SELECT d.datname, pg_catalog.pg_database_size(d.oid) FROM pg_catalog.pg_database AS d
+WHERE d.datname ~ %s AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
+  AND pg_catalog.starts_with(pg_catalog.shobj_description(d.oid, 'pg_database'), %s) ORDER BY d.datname
+"""
+
+
+def kept_name(database: str, run_id: UUID) -> str:
+    """Returns a name such as `app_before_1a2b3c4d`, with the end of the run's id as in the names of backups."""
+    return f"{_stem(database)}{run_id.hex[-_RUN:]}"
+
+
+def _stem(database: str) -> str:
+    ending = "_before_"
+    room = _LONGEST_NAME - len(ending) - _RUN
+    return database.encode()[:room].decode(errors="ignore") + ending
+
+
+def kept(connection: Connection[Any], database: str) -> dict[str, int]:
+    """Returns the kept databases that the role may drop, with their sizes in bytes."""
+    pattern = f"^{re.escape(_stem(database))}[0-9a-f]{{{_RUN}}}$"
+    return dict(connection.execute(_LISTED, (pattern, comment(database))).fetchall())
+
+
+def comment(database: str) -> str:
+    """Returns the comment that identifies a kept database: its name may be truncated, or another's."""
+    return f"bootstrapper: put aside by a restore of {json.dumps(database)}"
+
+
+def drop(connection: Connection[Any], name: str, where: str) -> None:
+    """Raises GuardError if it is in use, even by its own subscription, RefusedError if the role may not drop it."""
+    try:
+        unmark_template(connection, name)
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    except errors.ObjectInUse as error:
+        raise GuardError(
+            f"database {name!r} is in use: {error.diag.message_detail or error.diag.message_primary}",
+            hint="End its sessions; drop its subscriptions and its active replication slots.",
+        ) from error
+    except errors.InvalidCatalogName:
+        return  # dropped by another session meanwhile
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise RefusedError(where, str(error.diag.message_primary), sqlstate=error.sqlstate) from error

@@ -1,4 +1,4 @@
-"""Restores a dump into a database to throw away, and counts what arrived."""
+"""Verifies a dump by restoring it into a scratch database and counting the rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from bootstrapper.backups.restore import maintenance_database
-from bootstrapper.backups.restore.dump_reader import Reader
+from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, rehearse
 from bootstrapper.backups.restore.psql import known_only, of_file, play
 from bootstrapper.deadline import Deadline
@@ -33,7 +33,7 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2
 """
-# A server of our own speaks English.
+# Messages of our own server are in English.
 _NO_ROLE = re.compile(r'role "([^"]+)" does not exist')
 _MOST_ROUNDS = 50
 _LOCK_TABLES = (".lock", ".bootstrapper_lock")
@@ -44,11 +44,11 @@ _REHEARSAL = "rehearsed"
 
 @dataclass(frozen=True)
 class Restored:
-    """What arrived.
+    """The result of a trial restore.
 
     Attributes:
-        rows: By table, each as schema.name, quoted where it needs that.
-        deviations: Where that is far from what the manifest says.
+        rows: The number of rows by table, as schema.name, quoted if necessary.
+        deviations: Tables whose number of rows differs widely from the manifest.
     """
 
     rows: Mapping[str, int]
@@ -57,7 +57,7 @@ class Restored:
 
 
 def has_own_server(major: int) -> bool:
-    """Whether the embedded wheel is here, and takes a dump of a server of this major."""
+    """Returns whether an embedded server is installed that can restore a dump of this major version."""
     try:
         find_tools(("postgres",), major, "", ())
     except ClientToolsError:
@@ -66,34 +66,34 @@ def has_own_server(major: int) -> bool:
 
 
 @contextmanager
-def own_server() -> Iterator[Target]:
-    """An empty database on a server of its own, gone afterwards."""
+def temporary_server() -> Iterator[Target]:
+    """Yields an empty database on a temporary server."""
     with embedded.scratch("verified") as target:
         yield target
 
 
 @contextmanager
-def borrowed_server(target: Target, deadline: Deadline) -> Iterator[Target]:
-    """An empty database beside the configured one, dropped afterwards."""
+def configured_server(target: Target, deadline: Deadline) -> Iterator[Target]:
+    """Yields an empty database on the configured server, dropped afterwards."""
     with maintenance_database.outside(target, "", deadline) as connection:
         maintenance_database.sweep(connection)
         with maintenance_database.new_name(connection) as name:
             try:
                 create_closed(connection, name)
             except psycopg.DatabaseError as error:
-                said = f"no scratch database can be created on {target.where}: {error.diag.message_primary}"
+                said = f"cannot create a scratch database on {target.where}: {error.diag.message_primary}"
                 hint = "Install the extra `embedded` of this PostgreSQL, or run as a role with CREATEDB."
                 raise BackupError(said, hint=hint) from error
             yield target.with_database(name)
 
 
-def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
-    """Reads the dump into the target's empty database, and counts.
+def restore_into(reader: DumpReader, target: Target, *, is_own: bool) -> Restored:
+    """Restores the dump into the target's empty database, and counts rows.
 
     Args:
-        is_own: Whether the server is there for nothing else, so that the roles which the dump names are made on it.
+        is_own: Whether the server is a temporary one, on which the roles of the dump are created.
 
-    Raises BackupError where it does not restore, or a table does not arrive that the manifest tells of.
+    Raises BackupError if the restore fails, or a table of the manifest is missing.
     """
     with maintenance_database.enter(target, reader.deadline) as connection:
         server, _ = introduce(connection)
@@ -109,7 +109,7 @@ def verify(reader: Reader, target: Target, *, is_own: bool) -> Restored:
 
 
 def counts(connection: Connection[Any]) -> dict[str, int]:
-    """How many rows each table has, counted; none where a materialized view was never filled and can not be asked."""
+    """Counts the rows of each table; 0 for a materialized view that is not populated."""
     return {
         shown: _count(connection, sql.Identifier(schema, name), shown) if is_populated else 0
         for schema, name, shown, is_populated in connection.execute(_TABLES).fetchall()
@@ -120,29 +120,29 @@ def _count(connection: Connection[Any], table: sql.Identifier, shown: str) -> in
     try:
         row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()
     except psycopg.Error as error:
-        raise BackupError(f"{shown} can not be counted: {error.diag.message_primary or error}") from error
+        raise BackupError(f"cannot count the rows of {shown}: {error.diag.message_primary or error}") from error
     assert row is not None
     return int(row[0])
 
 
 def _require_tables(rows: Mapping[str, int], expected: Collection[str]) -> None:
-    """Our lock's table is in no dump, and the manifest tells of it."""
+    """Raises BackupError for missing tables, apart from the lock's, which is never dumped."""
     missing = [table for table in expected if table not in rows and not table.endswith(_LOCK_TABLES)]
     if missing:
-        raise BackupError(f"tables that the manifest tells of did not arrive: {', '.join(missing)}")
+        raise BackupError(f"missing tables: {', '.join(missing)}")
 
 
 def _deviations(rows: Mapping[str, int], expected: Mapping[str, int | None]) -> tuple[str, ...]:
-    """Where other rows arrived than the planner took a table for: that may lag behind by what nobody analysed."""
+    """Returns tables whose number of rows differs widely from the planner's estimate, which may be outdated."""
     return tuple(
-        f"{table} has {rows[table]:,} rows, its manifest says about {number:,}"
+        f"{table} has {rows[table]:,} rows, about {number:,} according to the manifest"
         for table, number in expected.items()
         if number is not None and table in rows and abs(rows[table] - number) > max(_FEW_ROWS, number * _SMALL_PART)
     )
 
 
-def _create_roles(reader: Reader, target: Target, connection: Connection[Any]) -> None:
-    """Makes the roles that owners, grants and policies of the dump name, as the errors of rehearsals tell of them."""
+def _create_roles(reader: DumpReader, target: Target, connection: Connection[Any]) -> None:
+    """Creates the roles that the dump names, found by the errors of restoring it without rows."""
     for _ in range(_MOST_ROUNDS):
         rehearsal = target.with_database(_REHEARSAL)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(_REHEARSAL)))
@@ -154,8 +154,8 @@ def _create_roles(reader: Reader, target: Target, connection: Connection[Any]) -
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
 
 
-def _rehearsed(reader: Reader, rehearsal: Target) -> list[str]:
-    """The errors; only the first one of a plain dump, which ends there."""
+def _rehearsed(reader: DumpReader, rehearsal: Target) -> list[str]:
+    """Returns the errors; of a plain dump only the first one, where it ends."""
     if reader.chosen.format != "plain":
         return rehearse(reader, rehearsal)
     try:

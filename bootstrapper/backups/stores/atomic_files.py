@@ -1,4 +1,4 @@
-"""Files and folders that get their names only when they are whole."""
+"""Files and folders that get their final names only when they are complete."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 @contextmanager
 def draft(final: Path) -> Iterator[tuple[Path, int]]:
-    """A new file beside the final one, readable by its owner only, gone at the end unless it was renamed.
+    """A new file beside the final one, readable by its owner only, removed at the end unless it was renamed.
 
-    It stays locked (flock) as long as anybody writes to it, a child that inherited the descriptor too: what is left
-    behind by a killed run is what nobody has locked.
+    It stays locked (flock) while this process, or a child that inherited the descriptor, writes to it: an unlocked
+    draft was left behind by a killed run.
 
     Yields:
         The temporary path and a descriptor open for reading and writing.
@@ -32,7 +32,7 @@ def draft(final: Path) -> Iterator[tuple[Path, int]]:
 
 @contextmanager
 def draft_folder(final: Path) -> Iterator[tuple[Path, int]]:
-    """As `draft`, for a folder that only its owner can enter; the descriptor is only good for the lock."""
+    """As `draft`, for a folder that only its owner can enter; the descriptor only serves as lock."""
     with _draft(final, _create_folder) as made:
         yield made
 
@@ -56,7 +56,7 @@ def _draft(final: Path, create: Callable[[Path], int]) -> Iterator[tuple[Path, i
 
 def _create_file(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    os.fchmod(descriptor, 0o600)  # regardless of the umask
     return descriptor
 
 
@@ -73,11 +73,11 @@ def _create(path: Path, create: Callable[[Path], int]) -> int:
         with suppress(FileNotFoundError):
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
                 return descriptor
-        os.close(descriptor)  # somebody swept it away before the lock was on it
+        os.close(descriptor)  # it was swept before it was locked
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether nobody else has it; false too on file systems that know no locks, where leftovers stay."""
+    """Returns whether the lock was free; false on file systems without locks, where abandoned drafts stay."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -88,18 +88,18 @@ def _lock(descriptor: int) -> bool:
 
 
 def sweep(folder: Path, prefix: str = "") -> list[Path]:
-    """Removes what killed runs of this user did not finish; drafts still being written stay.
+    """Removes and returns the drafts of killed runs of this user; those still being written stay.
 
-    Others may write to the folder, as to a temporary one: what they put there stays, and raises nothing.
+    Others may write to the folder, as to /tmp: their files stay and raise no errors.
 
     Args:
-        prefix: With which the final names begin.
+        prefix: The beginning of the final names.
     """
     return [path for path in folder.glob(f".{prefix}*{SUFFIX}") if _is_own(path) and _remove_if_abandoned(path)]
 
 
 def _is_own(path: Path) -> bool:
-    """Whether no one else can have put it there: it is this user's, or lies in a folder that only this user fills."""
+    """Returns whether no other user can have created it: by its owner, or by who may write to the folder."""
     try:
         entry, folder = path.lstat(), path.parent.stat()
     except OSError:
@@ -109,7 +109,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _remove_if_abandoned(path: Path) -> bool:
-    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR  # NFS locks only what is open for writing
+    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR  # NFS locks only files open for writing
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -134,14 +134,14 @@ def _remove(path: Path) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """All of it: on a full disk one write takes what still fits, and only the next one fails."""
+    """Writes all of the data: on a full disk one write takes what fits, and only the next one fails."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder last through a power cut."""
+    """Makes the names in a folder survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

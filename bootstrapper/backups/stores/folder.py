@@ -8,19 +8,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootstrapper.backups.stores import catalogue
 from bootstrapper.backups.stores.atomic_files import draft, draft_folder, draft_path, sweep, sync_folder, write_all
-from bootstrapper.backups.stores.catalogue import Backup, size_of
-from bootstrapper.backups.stores.manifest import Manifest, manifest_path
-from bootstrapper.backups.stores.store import Draft, Store
+from bootstrapper.backups.stores.manifest import MOST_BYTES, SUFFIX, Manifest, manifest_path
+from bootstrapper.backups.stores.store import Backup, Draft, Store
 from bootstrapper.config.outputs import shown
 from bootstrapper.errors import BackupError
 
 _PIECE = 1024 * 1024
 
 
+def find(path: Path) -> Backup | None:
+    """Returns the backup in this file or folder; None without a readable manifest beside it."""
+    beside = manifest_path(path)
+    try:
+        if not beside.is_file() or beside.stat().st_size > MOST_BYTES:  # reading a FIFO would block
+            return None
+        manifest = Manifest.from_json(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Backup(path, manifest, size_of(path) == manifest.size)
+
+
+def backups(folder: Path) -> list[Backup]:
+    """Returns all backups in a folder, newest first; empty if the folder does not exist."""
+    dumps = (path.with_name(path.name.removesuffix(SUFFIX)) for path in folder.glob(f"*{SUFFIX}"))
+    found = [backup for dump in dumps if (backup := find(dump)) is not None and backup.manifest.file == dump.name]
+    return sorted(found, key=lambda backup: (backup.manifest.created_at, backup.path.name), reverse=True)
+
+
+def size_of(path: Path) -> int | None:
+    """Returns the size of a file, or of all files in a folder, in bytes; None if it does not exist."""
+    try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in path.iterdir())
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 class FileDraft(Draft):
-    """One file; a program may also write to the descriptor."""
+    """A dump in one file; a program may also write to the descriptor."""
 
     def __init__(self, final: Path, path: Path, descriptor: int) -> None:
         self._final = final
@@ -45,7 +72,7 @@ class FileDraft(Draft):
 
 
 class FolderDraft(Draft):
-    """A folder that pg_dump fills with files; the descriptor keeps it locked."""
+    """A dump in a folder that pg_dump fills with files; the descriptor keeps it locked."""
 
     def __init__(self, final: Path, path: Path, descriptor: int) -> None:
         self._final = final
@@ -53,14 +80,14 @@ class FolderDraft(Draft):
         self.descriptor = descriptor
 
     def write(self, data: bytes) -> None:
-        raise NotImplementedError("a folder is no stream")
+        raise NotImplementedError("a folder is not a stream")
 
     @property
     def size(self) -> int:
         return size_of(self.path) or 0
 
     def finish(self) -> None:
-        """pg_dump has its own --no-sync, and a mode that hangs on the umask."""
+        """Syncs the files, which pg_dump wrote with --no-sync and a mode that depends on the umask."""
         for file in self.path.iterdir():
             descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
             try:
@@ -71,14 +98,14 @@ class FolderDraft(Draft):
         sync_folder(self.path)
 
     def read(self) -> Iterator[bytes]:
-        raise NotImplementedError("a folder is no stream")
+        raise NotImplementedError("a folder is not a stream")
 
     def publish(self, manifest: Manifest) -> Backup:
         return _publish(self.path, self._final, manifest)
 
 
 class Folder(Store):
-    """A folder of this machine, or one that is mounted here."""
+    """A folder of this machine."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,13 +118,13 @@ class Folder(Store):
                 sync_folder(self.path.parent)
             sweep(self.path)
         except OSError as error:
-            raise BackupError(f"{self.path} can not be used: {error.strerror or error}") from error
+            raise BackupError(f"cannot use {self.path}: {error.strerror or error}") from error
 
     def backups(self) -> list[Backup]:
         try:
-            return catalogue.backups(self.path)
+            return backups(self.path)
         except OSError as error:
-            raise BackupError(f"{shown(self.path)} cannot be read: {error.strerror or error}") from error
+            raise BackupError(f"cannot read {shown(self.path)}: {error.strerror or error}") from error
 
     def is_taken(self, name: str) -> bool:
         return (self.path / name).exists()
@@ -110,7 +137,7 @@ class Folder(Store):
 
     @contextmanager
     def draft_folder(self, name: str) -> Iterator[FolderDraft]:
-        """As `draft`, for a dump of many files."""
+        """Yields a draft for a dump of several files."""
         final = self.path / name
         with draft_folder(final) as (path, descriptor):
             yield FolderDraft(final, path, descriptor)

@@ -1,4 +1,4 @@
-"""What stands beside a backup and makes it one: how to recognise its content, and what it is a backup of."""
+"""The manifest beside each dump: its checksum, and what it is a backup of."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pydantic_core import from_json
 
 FORMAT_VERSION = 1
 SUFFIX = ".json"
-MOST_BYTES = 64 * 1024 * 1024  # a file that is longer is not a manifest
+MOST_BYTES = 64 * 1024 * 1024  # a longer file is not a manifest
 
-_PATIENCE = timedelta(minutes=5)
+_CLOCK_TOLERANCE = timedelta(minutes=5)
 _MAJOR = re.compile(r"[0-9]{1,3}")
 
 
 def _of_this_century(value: datetime) -> datetime:
-    """Near the ends of the calendar times cannot be computed with."""
+    """Rejects times near the ends of the calendar, which break date arithmetic."""
     if not 2000 <= value.year < 2100:
         raise ValueError("not the time of a backup")
     return value
 
 
-# A manifest lies where others may write: each value is of its type, and of a size that can be computed with.
+# Others may write to the folder of a manifest: each value has its type, and a size that is safe to compute with.
 Format = Literal["custom", "plain", "directory"]
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, lt=2**31)]
@@ -40,24 +40,24 @@ Moment = Annotated[AwareDatetime, AfterValidator(_of_this_century)]
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Written only after the dump was read back whole.
+    """Describes a dump; written only after the dump has been read back completely.
 
     Attributes:
-        file: The dump's name, without a folder: both may be moved together.
-        sha256: Of the dump as it lies there, encrypted or not. Of a directory: of the lines "HASH  NAME" of its files,
+        file: The dump's name without a folder, so that both can be moved together.
+        sha256: Of the stored dump, encrypted or not. Of a directory: of the lines "HASH  NAME" of its files,
             sorted by name.
         size: Bytes of the dump.
-        database_size: Bytes of the database when the dump was begun.
-        system_identifier: The server's, None where the role could not ask.
-        revision: The rows of all tables named alembic_version, sorted; None where they could not be read.
+        database_size: Bytes of the database when the dump began.
+        system_identifier: The server's; None if the role may not read it.
+        revision: The rows of all tables named alembic_version, sorted; None if they were not readable.
         inputs: Digest of the configuration that the backup was taken under.
-        run_id: None for a backup taken outside a run.
-        seconds: How long it took, verification included; None in those of older versions.
-        rows: By table, quoted where it needs that, what the planner took for its number of rows, None where nobody had
-            counted; empty where the dump is encrypted, which is to tell nothing, and in manifests of older versions.
-        encryption: "age", None where the dump is not encrypted.
-        left_out: The options that may have left something out; empty for the whole database.
-        signature: HMAC-SHA256 of all the others as hexadecimal text; None where no key was set.
+        run_id: The run that took it; None outside a run.
+        seconds: Duration including verification; None in manifests of older versions.
+        rows: The planner's row estimates by table, quoted if necessary; None for a table that was never analysed. Empty
+            for an encrypted dump, which must not reveal them, and in manifests of older versions.
+        encryption: "age"; None if the dump is not encrypted.
+        left_out: The options that may have left something out; empty for a backup of the whole database.
+        signature: HMAC-SHA256 of all other fields in hexadecimal; None if no key was set.
     """
 
     file: str
@@ -87,10 +87,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Raises ValueError where the text is not a manifest of this format version; ignores keys it does not know."""
+        """Raises ValueError for text that is not a manifest of this format version; ignores unknown keys."""
         raw = from_json(text)
         if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"not a backup's manifest of format version {FORMAT_VERSION}")
+            raise ValueError(f"not a manifest of format version {FORMAT_VERSION}")
         return _reader().validate_json(text, strict=True)
 
     @property
@@ -103,19 +103,19 @@ class Manifest:
 
     @property
     def is_of_restore(self) -> bool:
-        """Whether an in-place restore took it of what it was to replace."""
+        """Whether an in-place restore took it before it replaced the database."""
         return self.step == "restore"
 
     def age_seconds(self, now: datetime) -> float:
-        """How long ago the dump was finished; 0 where the clock that dated it is ahead."""
+        """Returns how long ago the dump was finished; 0 if it is dated in the future."""
         return max(0.0, (now - self.created_at).total_seconds())
 
     def is_of_the_future(self, now: datetime) -> bool:
-        """Whether a clock was wrong when it was dated, so that nobody knows its age."""
-        return self.created_at > now + _PATIENCE
+        """Returns whether it is dated in the future by a wrong clock, so that its age is unknown."""
+        return self.created_at > now + _CLOCK_TOLERANCE
 
     def is_of(self, database: str, system_identifier: str | None) -> bool:
-        """Whether it is a backup of this database; names decide where a server does not tell who it is."""
+        """Returns whether it is a backup of this database; names decide if an identifier is unknown."""
         known = self.system_identifier and system_identifier
         return self.database == database and (not known or self.system_identifier == system_identifier)
 

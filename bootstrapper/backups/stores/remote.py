@@ -1,4 +1,4 @@
-"""Backups behind a URL of fsspec: object stores, SFTP, and whatever else it knows."""
+"""Stores backups at a URL of fsspec: object stores, SFTP and others."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
-from bootstrapper.backups.stores import atomic_files as local_draft
-from bootstrapper.backups.stores.catalogue import Backup
+from bootstrapper.backups.stores import atomic_files
 from bootstrapper.backups.stores.manifest import MOST_BYTES, SUFFIX, Manifest, manifest_path
-from bootstrapper.backups.stores.store import Draft, Store
+from bootstrapper.backups.stores.store import Backup, Draft, Store
 from bootstrapper.errors import BackupError
 
 _PIECE = 1024 * 1024
 _OWNER_LENGTH = 12
-# Where a folder is nothing but a part of names, and making the topmost one would make a bucket out of a typing error.
+# Stores without folders, where creating the topmost one would turn a typing error into a bucket.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "b2", "oci", "obs"})
 
 
 class FileSystem(Protocol):
-    """What is used of fsspec's AbstractFileSystem."""
+    """The part of fsspec's AbstractFileSystem that is used."""
 
     def ls(self, path: str, detail: bool = True) -> list[dict[str, object]]: ...
     def cat_file(self, path: str) -> bytes: ...
@@ -39,9 +38,9 @@ class FileSystem(Protocol):
 
 
 def owner_of(*parts: str | None) -> str:
-    """Short text that stands for one database and lock: whoever has the lock owns the drafts that carry it.
+    """Returns a short id of a database and its lock: the holder of the lock owns the drafts with this id.
 
-    Remote places know no flock that would end with its holder.
+    Remote stores have no flock that ends with its holder.
     """
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_OWNER_LENGTH]
 
@@ -53,31 +52,31 @@ class Remote(Store):
     """A prefix of an object store, or a folder of another machine."""
 
     def __init__(self, url: str, options: Mapping[str, object], owner: str) -> None:
-        """Raises BackupError where fsspec or what it needs for this kind of URL is missing."""
+        """Raises BackupError if fsspec, or a package it needs for this kind of URL, is not installed."""
         self.where = without_secrets(url).rstrip("/")
         self._has_folders = urlsplit(url).scheme not in _OBJECT_STORES
-        self._suffix = f".{owner}{local_draft.SUFFIX}"
-        with self.told():
+        self._suffix = f".{owner}{atomic_files.SUFFIX}"
+        with self.translated():
             self._files, self._path = _file_system(url, options)
 
     def prepare(self) -> None:
-        with self.told():
+        with self.translated():
             if self._has_folders and not self._files.exists(self._path):
                 self._files.makedirs(self._path, exist_ok=True)
-                _close_to_others(self._files, self._path, 0o700)
+                _restrict(self._files, self._path, 0o700)
             for name in self._sizes():
                 if name.startswith(".") and name.endswith(self._suffix):
                     self._files.rm_file(self._at(name))
             self._try_out()
 
     def _try_out(self) -> None:
-        """Writes and removes a file: to many an object store a bucket that does not exist is as empty as any other."""
+        """Writes and removes a file: many object stores list a bucket that does not exist as empty."""
         path = self._at(self._hidden("tried"))
-        self._files.pipe_file(path, b"bootstrapper: a trial whether this place can be written to\n")
+        self._files.pipe_file(path, b"bootstrapper: tests whether this place is writable\n")
         self._files.rm_file(path)
 
     def backups(self) -> list[Backup]:
-        with self.told():
+        with self.translated():
             sizes = self._sizes()
             short = [name for name, size in sizes.items() if size <= MOST_BYTES]
             names = [name.removesuffix(SUFFIX) for name in short if name.endswith(SUFFIX)]
@@ -90,7 +89,7 @@ class Remote(Store):
         return sorted(made, key=lambda backup: (backup.manifest.created_at, backup.path.name), reverse=True)
 
     def is_taken(self, name: str) -> bool:
-        with self.told():
+        with self.translated():
             return self._files.exists(self._at(name))
 
     @contextmanager
@@ -102,46 +101,46 @@ class Remote(Store):
             draft.discard()
 
     def has_draft(self, name: str) -> bool:
-        with self.told():
+        with self.translated():
             return any(found.startswith(f".{name}.") for found in self._sizes())
 
     def read(self, backup: Backup) -> Iterator[bytes]:
         return self.pieces(backup.path.name)
 
     def remove(self, backup: Backup) -> None:
-        with self.told():
+        with self.translated():
             for name in (backup.path.name, manifest_path(backup.path).name):
                 with suppress(FileNotFoundError):
                     self._files.rm_file(self._at(name))
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        with self.told(), self._files.open(self._at(name), "rb") as file:
+        with self.translated(), self._files.open(self._at(name), "rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
 
     def begin(self, name: str) -> BinaryIO:
-        """A new file, for its owner only where the place knows modes."""
-        with self.told():
+        """Opens a new file, readable by its owner only if the store has modes."""
+        with self.translated():
             path = self._at(self._hidden(name))
             file = self._files.open(path, "wb")
-            _close_to_others(self._files, path)
+            _restrict(self._files, path)
             return file
 
     def publish(self, name: str, manifest: Manifest) -> Backup:
-        with self.told():
+        with self.translated():
             beside = name + SUFFIX
             hidden = self._at(self._hidden(beside))
             self._files.pipe_file(hidden, manifest.to_json().encode())
-            _close_to_others(self._files, hidden)
+            _restrict(self._files, hidden)
             self._files.mv(hidden, self._at(beside))
             self._files.mv(self._at(self._hidden(name)), self._at(name))
             is_whole = self._sizes().get(name) == manifest.size
-        if not is_whole:  # where a rename is a copy, it may have gone wrong
-            raise BackupError(f"{self.where}/{name} has another size than what was written")
+        if not is_whole:  # a rename that is a copy may have failed
+            raise BackupError(f"{self.where}/{name} does not have the size that was written")
         return Backup(Path(name), manifest, verified=True, url=f"{self.where}/{name}")
 
     def discard(self, name: str) -> None:
-        with suppress(Exception):  # what can not be removed now is removed by the next run
+        with suppress(Exception):  # the next run removes it
             self._files.invalidate_cache()
             for hidden in (self._hidden(name), self._hidden(name + SUFFIX)):
                 if self._files.exists(self._at(hidden)):
@@ -157,7 +156,7 @@ class Remote(Store):
         return f"{self._path}/{name}"
 
     def _sizes(self) -> dict[str, int]:
-        """Names and sizes of the files as they are now."""
+        """Returns the current files with their sizes."""
         self._files.invalidate_cache()
         try:
             found = self._files.ls(self._path, detail=True)
@@ -173,19 +172,19 @@ class Remote(Store):
             return None
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Any error of the file system as ours."""
+    def translated(self) -> Iterator[None]:
+        """Turns any error of the file system into BackupError."""
         try:
             yield
         except BackupError:
             raise
-        except Exception as error:  # every file system has errors of its own, of no common kind
+        except Exception as error:  # file systems have errors of their own without a common base
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise BackupError(f"{self.where}: {reason}") from error
 
 
 class _RemoteDraft(Draft):
-    """A file in a remote place; sent while it is written."""
+    """A dump that is sent to a remote store while it is written."""
 
     def __init__(self, store: Remote, name: str) -> None:
         self._store = store
@@ -195,7 +194,7 @@ class _RemoteDraft(Draft):
         self._file = store.begin(name)
 
     def write(self, data: bytes) -> None:
-        with self._store.told():
+        with self._store.translated():
             self._file.write(data)
         self._size += len(data)
 
@@ -204,7 +203,7 @@ class _RemoteDraft(Draft):
         return self._size
 
     def finish(self) -> None:
-        with self._store.told():
+        with self._store.translated():
             self._file.close()
         self._is_finished = True
 
@@ -215,24 +214,24 @@ class _RemoteDraft(Draft):
         return self._store.publish(self._name, manifest)
 
     def discard(self) -> None:
-        """Closing would complete an upload, and discarding one ends it; not every file system knows the latter."""
+        """Aborts the upload, which closing would complete, as far as the file system can."""
         if not self._is_finished:
             with suppress(Exception):
-                _end(self._file)
+                _abort(self._file)
         self._store.discard(self._name)
 
 
-def _end(file: Any) -> None:
+def _abort(file: Any) -> None:
     if not hasattr(file, "discard"):
         file.close()
         return
     file.discard()
     with suppress(AttributeError):
-        file.closed = True  # its finalizer would send the rest all the same
+        file.closed = True  # else its finalizer would send the rest
 
 
 def without_secrets(url: str) -> str:
-    """The URL without password and query; fsspec chains several by `::`, and a password may hold a slash."""
+    """Returns the URL without password and query; fsspec chains URLs by `::`, and a password may contain a slash."""
     return _USER.sub(lambda found: f"://{found[1].partition(':')[0]}@", url).partition("?")[0].partition("#")[0]
 
 
@@ -245,18 +244,17 @@ def _file_system(url: str, options: Mapping[str, object]) -> tuple[FileSystem, s
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra that few need
     except ImportError as error:
-        raise BackupError(
-            "fsspec is not installed", hint="Install the extra for it: pip install 'pg-bootstrapper[remote]'."
-        ) from error
+        raise BackupError("fsspec is not installed", hint="Run pip install 'pg-bootstrapper[remote]'.") from error
     try:
         files, path = url_to_fs(url, skip_instance_cache=True, **options)
     except ImportError as error:
-        raise BackupError(f"{without_secrets(url)}: {error}", hint="Install what fsspec needs for it.") from error
+        hint = "Install the package that fsspec needs for this URL."
+        raise BackupError(f"{without_secrets(url)}: {error}", hint=hint) from error
     return cast(FileSystem, files), str(path).rstrip("/")
 
 
-def _close_to_others(files: FileSystem, path: str, mode: int = 0o600) -> None:
-    """Object stores have no modes; SFTP follows the umask of the other side."""
+def _restrict(files: FileSystem, path: str, mode: int = 0o600) -> None:
+    """Sets the mode if the store has modes: SFTP follows the umask of the remote side."""
     client = getattr(files, "ftp", None)
     if client is not None and hasattr(client, "chmod"):
         client.chmod(path, mode)

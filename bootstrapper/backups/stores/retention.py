@@ -1,4 +1,4 @@
-"""Removes backups that have had their time, and what killed runs left behind."""
+"""Names dated backups, and removes expired ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.signature import is_trusted
-from bootstrapper.backups.stores.store import Store
+from bootstrapper.backups.stores.store import Backup, Store
 from bootstrapper.errors import BackupError
 
 _UNSAFE = re.compile(r"[^\w.-]|^\.")
@@ -18,9 +17,9 @@ _DATED = re.compile(r".+-\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?\.(dump|sql|dir)(\.age)?
 
 
 def dated_name(store: Store, database: str, run_id: UUID | None, suffix: str, now: datetime | None = None) -> str:
-    """A new name that sorts by time: DATABASE-20260102T030405Z-RUN.dump.
+    """Returns an unused name that sorts by time: DATABASE-20260102T030405Z-RUN.dump.
 
-    RUN is the end of the run's id: a UUIDv7 begins with the time, so that its beginning tells no two runs apart.
+    RUN is the end of the run's id: a UUIDv7 begins with the time, which does not distinguish runs.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     run = (run_id.hex if run_id else "0" * 8)[-8:]
@@ -34,16 +33,16 @@ def dated_name(store: Store, database: str, run_id: UUID | None, suffix: str, no
 
 @dataclass(frozen=True)
 class Keeping:
-    """What is kept: so many backups, or those of so many seconds; all where neither is said.
+    """How many backups, or those of how many seconds, are kept; all if neither is set.
 
-    A backup stays that either of them keeps, and the newest always does.
+    A backup stays if either of them keeps it. The newest always stays.
     """
 
     count: int | None = None
     seconds: float | None = None
 
-    def past(self, good: Sequence[Backup], now: datetime) -> list[Backup]:
-        """Those that have had their time, of verified ones, newest first."""
+    def expired(self, good: Sequence[Backup], now: datetime) -> list[Backup]:
+        """Returns the expired ones of verified backups; both newest first."""
         if self.count is None and self.seconds is None:
             return []
         later = good[max(self.count or 0, 1) :]
@@ -64,16 +63,16 @@ def retire(
     left_out: Sequence[str] = (),
     now: datetime | None = None,
 ) -> list[Backup]:
-    """Removes the dated backups of one database that have had their time, and gives them.
+    """Removes expired dated backups of one database, and returns them.
 
-    Only those that leave out the same count for each other: a part replaces no whole. One from the future counts for
-    none, since the clock that dated it was wrong. One that the key did not sign is neither counted nor removed: it must
-    not push out those that can be restored.
+    Only backups with the same `left_out` are counted together: a partial one does not replace a complete one. A backup
+    dated in the future is not counted, as the clock was wrong. One without a valid signature is neither counted nor
+    removed: it must not displace those that can be restored.
 
     Args:
-        unfinished: Runs that did not finish since the last one that did. What the first and the latest of them took
-            stays: a crash loop must not evict the good one, and not fill the disk. All stay where None: unknown.
-        variables: Among them the key of manifests, where they are signed.
+        unfinished: The unfinished runs since the last one that succeeded. The backups of the first and the latest of
+            them stay: a crash loop must neither evict the good one nor fill the disk. None (unknown) keeps all.
+        variables: Contain the key of manifests, if they are signed.
     """
     ours = [
         backup
@@ -81,22 +80,22 @@ def retire(
         if backup.manifest.is_of(database, system_identifier) and is_trusted(backup.manifest, variables)
     ]
     dated = [backup for backup in ours if _DATED.fullmatch(backup.path.name)]
-    _remove_lost(store, dated)
+    _remove_orphans(store, dated)
     if unfinished is None:
         return []
     now = now or datetime.now(UTC)
     alike = [backup for backup in dated if backup.verified and backup.manifest.left_out == tuple(left_out)]
-    past = keeping.past([backup for backup in alike if not backup.manifest.is_of_the_future(now)], now)
+    expired = keeping.expired([backup for backup in alike if not backup.manifest.is_of_the_future(now)], now)
     by_unfinished = [backup.manifest.run_id for backup in alike if backup.manifest.run_id in unfinished]
     spared = {*by_unfinished[:1], *by_unfinished[-1:]}
-    old = [backup for backup in past if backup.manifest.run_id not in spared]
+    old = [backup for backup in expired if backup.manifest.run_id not in spared]
     for backup in old:
         _remove(store, backup)
     return old
 
 
-def _remove_lost(store: Store, dated: Sequence[Backup]) -> None:
-    """Manifests without a dump: of a run killed between the two names, or the dump was removed by hand."""
+def _remove_orphans(store: Store, dated: Sequence[Backup]) -> None:
+    """Removes manifests without a dump: the run was killed between the two renames, or the dump was removed."""
     for backup in dated:
         name = backup.path.name
         if not backup.verified and not store.has_draft(name) and not store.is_taken(name):
@@ -107,4 +106,4 @@ def _remove(store: Store, backup: Backup) -> None:
     try:
         store.remove(backup)
     except OSError as error:
-        raise BackupError(f"{backup.where} can not be removed: {error.strerror or error}") from error
+        raise BackupError(f"cannot remove {backup.where}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Signs manifests where a key is set, so that a dump replaced in the folder is noticed."""
+"""Signs manifests if a key is set, so that a replaced dump is detected."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ _PURPOSE = b"bootstrapper: the manifest of a backup\n"
 
 
 def has_key(variables: Mapping[str, str]) -> bool:
-    """Whether manifests have to be signed."""
+    """Returns whether manifests must be signed."""
     return bool(variables.get(KEY_VARIABLE))
 
 
 def signed(manifest: Manifest, variables: Mapping[str, str]) -> Manifest:
-    """The manifest with its signature; as it is where no key is set."""
+    """Returns the manifest with its signature; unchanged if no key is set."""
     key = variables.get(KEY_VARIABLE)
     return replace(manifest, signature=_signature(manifest, key)) if key else manifest
 
 
 def is_trusted(manifest: Manifest, variables: Mapping[str, str]) -> bool:
-    """Whether it was signed with the key that is set; true where none is set."""
+    """Returns whether the manifest was signed with the key; true if no key is set."""
     key = variables.get(KEY_VARIABLE)
     return not key or hmac.compare_digest((manifest.signature or "").encode(), _signature(manifest, key).encode())
 
 
 def require_trusted(manifest: Manifest, where: str, variables: Mapping[str, str]) -> None:
-    """Raises GuardError where a key is set that did not sign it."""
+    """Raises GuardError if a key is set and the manifest was not signed with it."""
     if is_trusted(manifest, variables):
         return
     if manifest.signature is None:
         raise GuardError(
             f"the manifest of {where} is not signed, and {KEY_VARIABLE} is set",
-            hint=f"For a backup that was taken without a key and that you trust, unset {KEY_VARIABLE}.",
+            hint=f"Unset {KEY_VARIABLE} for a backup that was taken without a key and that you trust.",
         )
     raise GuardError(
-        f"the manifest of {where} was changed, or signed with another key than that of {KEY_VARIABLE}",
-        hint="Restore another backup: `bootstrapper backups list`.",
+        f"the signature of the manifest of {where} does not match the key in {KEY_VARIABLE}",
+        hint="Choose another backup from `bootstrapper backups list`.",
     )
 
 
 def require_own(manifest: Manifest, path: Path, variables: Mapping[str, str]) -> None:
-    """Raises GuardError where a key is set and the manifest names another file: two signed backups were exchanged."""
+    """Raises GuardError if a key is set and the manifest names another file: two signed backups were swapped."""
     if has_key(variables) and manifest.file != path.name:
         raise GuardError(
-            f"the manifest of {path} is that of {manifest.file}, and {KEY_VARIABLE} is set",
-            hint="If you renamed the backup and its manifest, give both their old names.",
+            f"the manifest of {path} belongs to {manifest.file}, and {KEY_VARIABLE} is set",
+            hint="If you renamed the backup and its manifest, rename both back.",
         )
 
 
@@ -63,16 +63,16 @@ def _signature(manifest: Manifest, key: str) -> str:
 
 
 def _canonical(manifest: Manifest) -> bytes:
-    """What is signed: all that it says, in one form. A field that later versions add counts once it says something."""
-    said = {
+    """Returns the signed text: all fields in one form, without those at their default, which older manifests lack."""
+    content = {
         name: value for name, value in asdict(manifest).items() if name not in _DEFAULTS or value != _DEFAULTS[name]
     }
-    said.pop("signature", None)
-    return json.dumps(said, default=str, sort_keys=True, separators=(",", ":")).encode()
+    content.pop("signature", None)
+    return json.dumps(content, default=str, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _defaults() -> dict[str, object]:
-    """By name, of the fields that have one: older manifests lack these."""
+    """Returns the default values by field."""
     plain = {field.name: field.default for field in fields(Manifest) if field.default is not MISSING}
     made = {field.name: field.default_factory() for field in fields(Manifest) if field.default_factory is not MISSING}
     return plain | made

@@ -1,15 +1,18 @@
-"""What a backup has to know of the database: its size, its revision, and the runs that did not finish."""
+"""Reads what a backup records about the database: size, revision, row counts, unfinished runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection, sql
 
+from bootstrapper.backups.stores.store import Backup
+from bootstrapper.config.units import show_seconds, show_size
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 
-# Alembic's version table by what it looks like: projects give it other names, other schemas, and have several.
+# Alembic's version tables, recognised by their columns: a project may rename them, move them, and have several.
 _VERSION_TABLES = """
 SELECT n.nspname, c.relname,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -24,7 +27,7 @@ SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
-# A partitioned table counts the rows of its partitions, which are listed too.
+# The rows of a partitioned table are those of its partitions, which are listed too.
 _ROWS = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), NULLIF(c.reltuples, -1)::bigint
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -40,7 +43,7 @@ WHERE outcome IS DISTINCT FROM 'done' AND (%(inputs)s::text IS NULL OR inputs = 
 
 
 def size(connection: Connection[Any]) -> int:
-    """Bytes of the whole database, indexes too."""
+    """Returns the size of the database in bytes, including indexes."""
     query = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
     row = connection.execute(query).fetchone()
     assert row is not None
@@ -48,7 +51,7 @@ def size(connection: Connection[Any]) -> int:
 
 
 def revision(connection: Connection[Any]) -> tuple[str, ...] | None:
-    """The rows of all version tables, sorted; empty where there is none, None where one may not be read."""
+    """Returns the rows of all version tables, sorted; empty without such a table, None if one is not readable."""
     tables = connection.execute(_VERSION_TABLES).fetchall()
     if not all(readable for _, _, readable in tables):
         return None
@@ -60,9 +63,9 @@ def revision(connection: Connection[Any]) -> tuple[str, ...] | None:
 
 
 def row_estimates(connection: Connection[Any], names: LedgerNames) -> dict[str, int | None]:
-    """What the planner takes for the number of rows, by table; None where the table was never analysed.
+    """Returns the planner's row estimates by table; None for a table that was never analysed.
 
-    Our lock table, which no dump has, is not among them.
+    Leaves out our lock table, which no dump contains.
     """
     return dict(connection.execute(_ROWS, (names.schema, names.table_name("lock"))).fetchall())
 
@@ -70,13 +73,13 @@ def row_estimates(connection: Connection[Any], names: LedgerNames) -> dict[str, 
 def unfinished_runs(
     connection: Connection[Any], names: LedgerNames, inputs: str | None = None
 ) -> frozenset[UUID] | None:
-    """Runs since the last one that was done, other than a mere backup, which failed, were killed or are still going.
+    """Returns the failed, killed and running runs since the last success of another command than `backup`.
 
     Args:
         inputs: Only runs of the configuration with this digest.
 
     Returns:
-        Empty where there is no ledger; None where it may not be read.
+        Empty if there is no ledger; None if it is not readable.
     """
     row = connection.execute(_MAY_READ, (names.schema, names.table_name("runs"))).fetchone()
     if row is None:
@@ -84,3 +87,21 @@ def unfinished_runs(
     if not row[0]:
         return None
     return frozenset(row[0] for row in connection.execute(names.fill(_UNFINISHED), {"inputs": inputs}))
+
+
+def expectation(connection: Connection[Any], earlier: Sequence[Backup]) -> str:
+    """Returns the database's size, with the size and duration of the next backup extrapolated from the newest one.
+
+    Args:
+        earlier: Backups of the same database by the same step, newest first.
+    """
+    total = size(connection)
+    said = f"database size {show_size(total)}"
+    last = next((backup.manifest for backup in earlier if backup.manifest.seconds), None)
+    if last is None or not last.seconds or not last.database_size:
+        return said
+    growth = total / last.database_size
+    return (
+        f"{said}; estimated from {last.file}: about {show_size(round(last.size * growth))} "
+        f"in {show_seconds(last.seconds * growth)}"
+    )

@@ -1,4 +1,4 @@
-"""Encrypts backups with age, through pyrage; no key ever stands in an argument of a program."""
+"""Encrypts backups with age, by pyrage; no key is ever in an argument of a program."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Writer(Protocol):
 
 
 class Encrypter:
-    """The keys of one backup.
+    """Encrypts one backup.
 
     Attributes:
-        can_decrypt: Whether there is a private key, so that what was encrypted can be read back.
+        can_decrypt: Whether there is a private key to read the backup back with.
     """
 
     def __init__(self, settings: Encryption, project: Project) -> None:
-        """Raises BackupError where a key can not be read or pyrage is missing."""
+        """Raises BackupError if a key is not readable or pyrage is not installed."""
         pyrage = _pyrage()
         self._pyrage = pyrage
         texts = list(settings.recipients)
@@ -39,7 +39,7 @@ class Encrypter:
             texts += _lines(project.path(settings.recipients_file))
         self._recipients = [_recipient(pyrage, text, number) for number, text in enumerate(texts, 1)]
         if not self._recipients:
-            raise BackupError(f"{settings.recipients_file} names no public key")
+            raise BackupError(f"{settings.recipients_file} contains no public key")
         self._identities: list[object] = []
         if settings.identity_file is not None:
             self._identities = identities(project.path(settings.identity_file))
@@ -49,7 +49,7 @@ class Encrypter:
         return bool(self._identities)
 
     def encrypt(self, reader: Reader, write: Callable[[bytes], None]) -> None:
-        """From one stream to another, in pieces of 64 kB."""
+        """Encrypts one stream into another, in pieces of 64 kB."""
         with _checked_writer(write) as writer:
             self._pyrage.encrypt_io(reader, writer, self._recipients)
 
@@ -58,18 +58,18 @@ class Encrypter:
 
 
 def decrypt(reader: Reader, write: Callable[[bytes], None], keys: Sequence[object]) -> None:
-    """Raises BackupError where the stream is damaged or meant for somebody else."""
+    """Decrypts a stream; raises BackupError if it is damaged or no key fits."""
     pyrage = _pyrage()
     with _checked_writer(write) as writer:
         try:
             pyrage.decrypt_io(reader, writer, keys)
         except (pyrage.DecryptError, OSError) as error:
             if writer.error is None:
-                raise BackupError(f"it can not be decrypted: {error}") from error
+                raise BackupError(f"cannot decrypt the dump: {error}") from error
 
 
 def identities(file: Path) -> list[object]:
-    """The private keys in a file of age-keygen, or the one of SSH; raises BackupError, which quotes nothing of it."""
+    """Returns the private keys of a file of age or SSH; raises BackupError, which does not quote the file."""
     pyrage = _pyrage()
     try:
         content = file.read_bytes()
@@ -77,15 +77,15 @@ def identities(file: Path) -> list[object]:
             return [pyrage.ssh.Identity.from_buffer(content)]
         found = [pyrage.x25519.Identity.from_str(text) for text in _lines(file)]
     except (OSError, UnicodeDecodeError, pyrage.IdentityError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds something else"
-        raise BackupError(f"{file} can not be read as a private key of age: {reason}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not a private key of age"
+        raise BackupError(f"cannot read the private key {file}: {reason}") from None
     if not found:
-        raise BackupError(f"{file} has no private key in it")
+        raise BackupError(f"{file} contains no private key")
     return found
 
 
 class _CheckedWriter:
-    """pyrage loses some of the errors of a writer: they are kept here."""
+    """Keeps errors of the writer, some of which pyrage loses."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -101,7 +101,7 @@ class _CheckedWriter:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back here."""
+        """Does nothing: every write is passed on at once."""
 
 
 @contextmanager
@@ -122,14 +122,14 @@ def _recipient(pyrage: ModuleType, text: str, number: int) -> object:
             return pyrage.ssh.Recipient.from_str(text)
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
-        raise BackupError(f"recipient {number} of `encrypt` is no public key of age") from None
+        raise BackupError(f"recipient {number} of `encrypt` is not a public key of age") from None
 
 
 def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise BackupError(f"{file} can not be read: {error.strerror or error}") from error
+        raise BackupError(f"cannot read {file}: {error.strerror or error}") from error
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -138,8 +138,8 @@ def _pyrage() -> ModuleType:
         import pyrage  # noqa: PLC0415 - an extra that few need
     except ImportError as error:
         raise BackupError(
-            "backups are to be encrypted, and pyrage is not installed",
-            hint="Install the extra for it: pip install 'pg-bootstrapper[encryption]'.",
+            "`encrypt` needs pyrage, which is not installed",
+            hint="Run pip install 'pg-bootstrapper[encryption]'.",
         ) from error
     module: ModuleType = pyrage
     return module

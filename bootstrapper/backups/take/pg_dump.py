@@ -1,29 +1,32 @@
-"""The pg_dump that fits the server, with options that it was asked about before anything depends on them."""
+"""Finds the pg_dump for the server, and checks its options before anything depends on them."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-from bootstrapper.backups.client_programs import default_path
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.manifest import Format
 from bootstrapper.backups.take import pg_dump_options
+from bootstrapper.config.run_cache import Kept
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.server.clienttools import ClientTools, find_tools
 from bootstrapper.programs import runner
 
-# A folder for sockets that no server can have: pg_dump looks at its options first, then at this.
+# No server can have its socket there: pg_dump checks its options first, then tries to connect.
 _NO_SERVER = ("--host=/dev/null/nowhere", "--port=1", "--dbname=nothing", "--no-password")
+
+
+_DEPENDS_ON = {"pg_dump", "compress", "jobs", "schemas", "tables", "exclude", "extra_args"}
 
 
 @dataclass(frozen=True)
 class Client:
-    """Programs and options of one format.
+    """The programs, and the options for one format.
 
     Attributes:
-        options: Of pg_dump, all but those that say where its output goes.
+        options: Options of pg_dump, without those for its output.
     """
 
     tools: ClientTools
@@ -34,8 +37,12 @@ class Client:
         return [str(self.tools.program("pg_dump")), *self.options, "--no-password"]
 
 
+_CLIENTS = Kept[tuple[Format, int, str], Client]()
+"""By format, major version of the server, and the settings that decide on programs and options."""
+
+
 def find_client(context: RunContext, settings: BackupSettings, format_: Format) -> Client:
-    """Found once a run, however often a backup is planned.
+    """Returns the program and its options, looked for once a run.
 
     Raises:
         GuardError: The connection leads through a pooler.
@@ -43,19 +50,18 @@ def find_client(context: RunContext, settings: BackupSettings, format_: Format) 
         BackupError: It does not know an option.
     """
     context.session.require_direct("pg_dump")
-    wanted = (settings.pg_dump, settings.compress, settings.jobs, settings.schemas, settings.tables)
-    key = ("pg_dump", format_, context.session.server.major, *wanted, settings.exclude, settings.extra_args)
-    if key not in context.project.remembered:
-        context.project.remembered[key] = _find(context, settings, format_)
-    found = context.project.remembered[key]
-    assert isinstance(found, Client)
-    return found
+    clients = context.project.cache.of(_CLIENTS)
+    wanted = settings.model_dump_json(include=_DEPENDS_ON)
+    key = (format_, context.session.server.major, wanted)
+    if key not in clients:
+        clients[key] = _find(context, settings, format_)
+    return clients[key]
 
 
 def _find(context: RunContext, settings: BackupSettings, format_: Format) -> Client:
     project = context.project
     only = project.path(settings.pg_dump) if settings.pg_dump is not None else None
-    path_variable = default_path(project.variables)
+    path_variable = project.variables.get("PATH", os.defpath)
     tools = find_tools(("pg_dump", "pg_restore"), context.session.server.major, path_variable, only=only)
     lock_table = project.ledger.table("lock").as_string(None)
     chosen = pg_dump_options.selection(settings.schemas, settings.tables, settings.exclude, lock_table)
@@ -68,7 +74,7 @@ def _find(context: RunContext, settings: BackupSettings, format_: Format) -> Cli
 
 
 def _ask(context: RunContext, tools: ClientTools, options: list[str]) -> None:
-    """Lets pg_dump look at its options; it says what it does not know, or that there is no server."""
+    """Lets pg_dump check its options; raises BackupError if it does not know one."""
     program = tools.program("pg_dump")
     kept = {name: value for name, value in context.project.variables.items() if not name.startswith("PG")}
     environment = {**kept, "LC_ALL": "C"}
@@ -81,10 +87,10 @@ def _ask(context: RunContext, tools: ClientTools, options: list[str]) -> None:
                 stdout=nowhere.fileno(),
             )
         except (runner.OutOfTimeError, OSError) as error:
-            raise BackupError(f"{program} can not be asked about its options") from error
+            raise BackupError(f"cannot check the options of {program}") from error
     found = pg_dump_options.complaint(ended.last_lines)
     if found is not None:
         raise BackupError(
-            f"pg_dump {tools.version_text} in {tools.folder} does not take the options: {found}",
-            hint="Mend `compress` or `extra_args`, or name another program by `pg_dump:`.",
+            f"pg_dump {tools.version_text} in {tools.folder} rejects the options: {found}",
+            hint="Change `compress` or `extra_args`, or set `pg_dump` to another program.",
         )

@@ -1,4 +1,4 @@
-"""The options of pg_dump that a backup is taken with."""
+"""Builds and checks the options of pg_dump."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from bootstrapper.errors import BackupError
 from bootstrapper.postgres.server.clienttools import ClientTools
 
-DEFAULT_COMPRESSION = "1"  # as small as 6 on real data and much faster; understood by every pg_dump
+DEFAULT_COMPRESSION = "1"  # as small as 6 on real data and much faster; every pg_dump knows it
 METHODS_SINCE = 16
 
 _LONG = re.compile(r"--(?P<name>[a-z][a-z0-9-]*)(=.*)?", re.DOTALL)
-# What each of these would break: the place and the form of the dump, the connection, or that it can be put back.
-_OURS = {
+# Options that would change place or format of the dump or the connection, or make it impossible to restore.
+_OWN_KEYS = {
     "compress": "compress",
     "exclude-table": "exclude",
     "exclude-table-and-children": "exclude",
@@ -24,26 +24,26 @@ _OURS = {
     "table-and-children": "tables",
 }
 _CONNECTION = ("dbname", "host", "port", "username", "password", "no-password")
-_HALVES = ("data-only", "schema-only", "no-data", "no-schema", "section", "statistics-only")
+_PARTIAL = ("data-only", "schema-only", "no-data", "no-schema", "section", "statistics-only")
 _REFUSED = {
-    **{name: f"has a key of its own: `{key}`" for name, key in _OURS.items()},
-    **dict.fromkeys(_CONNECTION, "is for the connection, which `database:` describes"),
-    **dict.fromkeys(_HALVES, "would leave out what a backup is for"),
-    "file": "would write somewhere else; where backups go is said by `directory` or `file`",
-    "enable-row-security": "would leave out rows without a word",
-    **dict.fromkeys(("clean", "create", "if-exists"), "would make a dump that no restore can play"),
+    **{name: f"is set by `{key}`" for name, key in _OWN_KEYS.items()},
+    **dict.fromkeys(_CONNECTION, "is set by `database`"),
+    **dict.fromkeys(_PARTIAL, "would leave out a part that a restore needs"),
+    "file": "is set by `directory` or `file`",
+    "enable-row-security": "would silently leave out rows",
+    **dict.fromkeys(("clean", "create", "if-exists"), "would make a dump that cannot be restored"),
     "help": "dumps nothing",
     "version": "dumps nothing",
 }
 
 
 def refuse_argument(text: str) -> str:
-    """An option of pg_dump that keeps a backup what it promises to be; raises ValueError for any other."""
+    """Returns the option; raises ValueError for one that a complete, restorable backup cannot have."""
     match = _LONG.fullmatch(text)
     if match is None:
-        raise ValueError("has to be one long option, written as --name or --name=value")
+        raise ValueError("not a long option; write --name or --name=value")
     given = match["name"]
-    # pg_dump takes any beginning of a name that stands for one option only.
+    # pg_dump accepts unambiguous abbreviations.
     meant = given if given in _REFUSED else next((name for name in _REFUSED if name.startswith(given)), None)
     if meant is not None:
         raise ValueError(f"--{meant} {_REFUSED[meant]}")
@@ -51,10 +51,10 @@ def refuse_argument(text: str) -> str:
 
 
 def selection(schemas: Iterable[str], tables: Iterable[str], exclude: Iterable[str], lock_table: str) -> Iterator[str]:
-    """What goes into the dump; a pattern that matches nothing is an error, except for what is left out.
+    """Yields the options for what goes into the dump; an including pattern without a match is an error.
 
     Args:
-        lock_table: Quoted. Whoever restores its row would hold a lock that another run has.
+        lock_table: Quoted name of the lock's table, always left out: a restored row would be a lock that is not held.
     """
     named = [*(f"--schema={pattern}" for pattern in schemas), *(f"--table={pattern}" for pattern in tables)]
     yield from named
@@ -64,7 +64,7 @@ def selection(schemas: Iterable[str], tables: Iterable[str], exclude: Iterable[s
 
 
 def compression(asked: int | str | None, tools: ClientTools) -> str:
-    """The option in the way that this version of pg_dump writes it; raises BackupError where it knows no such thing."""
+    """Returns the option as this version of pg_dump expects it; raises BackupError if it does not support it."""
     text = DEFAULT_COMPRESSION if asked is None else str(asked)
     if tools.major >= METHODS_SINCE:
         return f"--compress={text}"
@@ -72,15 +72,14 @@ def compression(asked: int | str | None, tools: ClientTools) -> str:
     level = {"none": "0", "gzip": detail.removeprefix("level=") or "6"}.get(method, method)
     if not (level.isdecimal() and len(level) == 1):
         raise BackupError(
-            f"compress: {text} needs pg_dump {METHODS_SINCE} or newer, and the one for this server is "
-            f"{tools.version_text} in {tools.folder}",
-            hint="Leave `compress` out, give a level from 0 to 9, or name a newer program by `pg_dump:`.",
+            f"compress: {text} needs pg_dump {METHODS_SINCE} or newer; found {tools.version_text} in {tools.folder}",
+            hint="Remove `compress`, set it to a level from 0 to 9, or set `pg_dump` to a newer program.",
         )
     return f"--compress={level}"
 
 
 def complaint(answer: Sequence[str]) -> str | None:
-    """What a pg_dump that was started without a server to talk to found wrong with its options; None for nothing."""
+    """Returns the error about options that pg_dump printed when started without a server; None without one."""
     lines = [line for line in answer if line.strip() and "--help" not in line]
     if not lines or any("connection to server" in line or "could not connect" in line for line in lines):
         return None

@@ -1,4 +1,4 @@
-"""Begins a dump again where pg_dump found no way in for the moment, as when there are too many connections."""
+"""Starts a dump again after pg_dump could not connect for the moment, as with too many connections."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ T = TypeVar("T")
 PAUSES = (0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0, 5.0)
 
 _PROBE_SECONDS = 5.0
-_NO_WAY_IN = re.compile(r"connection to server|could not connect")  # libpq's own words, in English under LC_ALL=C
+_NOT_CONNECTED = re.compile(r"connection to server|could not connect")  # libpq's words under LC_ALL=C
 
 
-def with_patience(context: RunContext, connections: int, attempt: Callable[[], T]) -> T:
-    """What the attempt gives, tried again at growing pauses.
+def retry_connecting(context: RunContext, connections: int, attempt: Callable[[], T]) -> T:
+    """Returns the result of the attempt, which is repeated after growing pauses.
 
     Args:
-        connections: How many pg_dump takes, beside the run's own.
+        connections: How many pg_dump needs beside that of the run.
 
-    Raises UnreachableError where there was no way in to the last, RefusedError where there will be none.
+    Raises UnreachableError if the last attempt could not connect either, RefusedError if none ever will.
     """
     for pause in (*PAUSES, None):
         try:
@@ -39,19 +39,19 @@ def with_patience(context: RunContext, connections: int, attempt: Callable[[], T
                 raise
             if pause is None or context.deadline.seconds_left < pause:
                 raise _unreachable(context, connections, reason) from error
-            told = f"step {context.step!r}: pg_dump found no way in: {reason}; trying again"
+            told = f"step {context.step!r}: pg_dump could not connect: {reason}; retrying"
             context.emit(Warned(told, _advice(connections)))
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - those who met are not to meet again
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads runs that collided
     raise AssertionError("the last attempt returns or raises")
 
 
 def _reason(context: RunContext, said: Iterable[str]) -> str | None:
-    """Why pg_dump had no way in for the moment; None where that is not what failed, or not for the moment.
+    """Returns why pg_dump could not connect for the moment; None for any other failure.
 
-    The server says it in a language of its own. Where that is not English, another login tells.
+    The server may answer in another language than English; then a login of our own tells.
     """
     text = "\n".join(said)
-    if not _NO_WAY_IN.search(text):
+    if not _NOT_CONNECTED.search(text):
         return None
     verdict = judge_text(text)
     if verdict is not None:
@@ -71,12 +71,12 @@ def _reason(context: RunContext, said: Iterable[str]) -> str | None:
 def _unreachable(context: RunContext, connections: int, reason: str) -> UnreachableError:
     return UnreachableError(
         context.session.target.where,
-        f"pg_dump found no way in: {reason}",
-        sqlstate=TOO_MANY_CONNECTIONS if "connections are taken" in reason else None,
+        f"pg_dump could not connect: {reason}",
+        sqlstate=TOO_MANY_CONNECTIONS if "too many connections" in reason else None,
         hint=_advice(connections),
     )
 
 
 def _advice(connections: int) -> str:
     more = "one more" if connections == 1 else f"{connections} more"
-    return f"Close connections that are not in use, or let the role and the server have {more} than the run's own."
+    return f"Close unused connections, or raise the limit of the role or the server: the backup needs {more}."

@@ -1,6 +1,6 @@
-"""Reads back what was dumped: whole, since nothing less finds what is cut off or flipped.
+"""Reads a dump back completely: nothing less finds a truncated or corrupted one.
 
-`pg_restore --list` reads no data, and on a full disk pg_dump itself answered that all went well.
+`pg_restore --list` reads no data, and pg_dump itself has exited with 0 on a full disk.
 """
 
 from __future__ import annotations
@@ -9,51 +9,43 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootstrapper.backups.client_programs import Runner, in_background
+from bootstrapper.backups.client_programs import ClientRunner, in_background
 from bootstrapper.backups.stores.atomic_files import write_all
 from bootstrapper.backups.stores.manifest import Format
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 from bootstrapper.postgres.server.clienttools import ClientTools
 
 PIECE = 1024 * 1024
 
-# Newer versions put a \unrestrict line after it.
+# Newer versions write a \unrestrict line after it.
 _END_MARKER = re.compile(rb"\n--\n-- PostgreSQL database dump complete\n--\n+(\\unrestrict \w+\n+)?\Z")
 _END_BYTES = 512
 
 
-def verify(
-    path: Path,
-    format_: Format,
-    tools: ClientTools,
-    *,
-    environment: Mapping[str, str],
-    deadline: Deadline,
-    mask: Callable[[str], str],
-) -> None:
-    """Reads a dump back whole; raises BackupError where that does not work."""
+def verify(path: Path, format_: Format, tools: ClientTools, runner: ClientRunner) -> None:
+    """Reads a dump back completely; raises BackupError if it cannot be read."""
     if format_ == "plain":
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _END_BYTES))
             _require_end_marker(file.read())
         return
-    with _told_as_unreadable():
-        Runner(environment, deadline, mask).run([*_decoding(tools), str(path)])
+    with _as_unreadable():
+        runner.run([*_decoding(tools), str(path)])
 
 
-def read_contents(path: Path, tools: ClientTools, runner: Runner) -> None:
-    """Reads the table of contents alone; raises BackupError where that does not work."""
-    with _told_as_unreadable():
+def read_contents(path: Path, tools: ClientTools, runner: ClientRunner) -> None:
+    """Reads the table of contents only; raises BackupError if it cannot be read."""
+    with _as_unreadable():
         runner.run([*_decoding(tools), "--list", str(path)])
 
 
 def checksum(path: Path, deadline: Deadline) -> str:
-    """SHA-256 of a dump as hexadecimal text; the manifest says what that is for a directory."""
+    """Returns the SHA-256 of a dump in hexadecimal; for a directory, as Manifest.sha256 describes."""
     if not path.is_dir():
         return _checksum(path, deadline)
     lines = [f"{_checksum(file, deadline)}  {file.name}\n" for file in sorted(path.iterdir())]
@@ -66,33 +58,33 @@ def _checksum(path: Path, deadline: Deadline) -> str:
         while piece := file.read(PIECE):
             digest.update(piece)
             if deadline.has_passed:
-                raise BackupError("there was no time left to compute the checksum")
+                raise BackupError("deadline exceeded while computing the checksum", hint=GIVE_LONGER)
     return digest.hexdigest()
 
 
 class Decoder(ABC):
-    """Reads a dump back while it goes by."""
+    """Reads a dump back from a stream."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:
-        """Takes the next bytes; never raises for what is in them."""
+        """Accepts the next bytes; does not raise, whatever they contain."""
 
     @abstractmethod
     def finish(self) -> None:
-        """The dump is at its end; raises BackupError where what went by can not be read back."""
+        """Ends the stream; raises BackupError if the dump cannot be read back."""
 
     @abstractmethod
     def abandon(self) -> None:
-        """Nobody wants its answer any more: ends it, without waiting for that."""
+        """Stops reading because the result is no longer needed; does not wait."""
 
     @abstractmethod
     def close(self) -> None:
-        """Nothing more will come, be it at its end or not; waits until nothing is left of it."""
+        """Ends the stream, complete or not, and waits until everything it started has ended."""
 
 
 @contextmanager
-def decoding(format_: Format, tools: ClientTools, runner: Runner) -> Iterator[Decoder]:
-    """What reads a streamed dump back; nothing of it is left running afterwards."""
+def decoding(format_: Format, tools: ClientTools, runner: ClientRunner) -> Iterator[Decoder]:
+    """Yields the decoder for this format; nothing of it is left running afterwards."""
     decoder = _EndDecoder() if format_ == "plain" else _RestoreDecoder(tools, runner)
     try:
         yield decoder
@@ -104,7 +96,7 @@ def decoding(format_: Format, tools: ClientTools, runner: Runner) -> Iterator[De
 
 
 class _EndDecoder(Decoder):
-    """A plain dump can only be told by its end."""
+    """Checks a plain dump, which can only be recognised by its end."""
 
     def __init__(self) -> None:
         self._end = b""
@@ -116,23 +108,23 @@ class _EndDecoder(Decoder):
         _require_end_marker(self._end)
 
     def abandon(self) -> None:
-        """There is nothing to end."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nor is there anything to wait for."""
+        """Does nothing."""
 
 
 class _RestoreDecoder(Decoder):
-    """pg_restore, which reads an archive in the order in which pg_dump wrote it."""
+    """Runs pg_restore, which reads an archive in the order in which pg_dump wrote it."""
 
-    def __init__(self, tools: ClientTools, runner: Runner) -> None:
+    def __init__(self, tools: ClientTools, runner: ClientRunner) -> None:
         reading, self._writing = os.pipe()
         self._is_open = self._is_listening = True
         self._is_abandoned = False
 
         def run() -> None:
             try:
-                runner.run(_decoding(tools), stdin=reading, on_tick=self._require_wanted)
+                runner.run(_decoding(tools), stdin=reading, on_tick=self._require_not_abandoned)
             finally:
                 os.close(reading)
 
@@ -143,11 +135,11 @@ class _RestoreDecoder(Decoder):
             if self._is_listening:
                 write_all(self._writing, data)
         except BrokenPipeError:
-            self._is_listening = False  # its exit code says whether it had read all that it needs
+            self._is_listening = False  # its exit code tells whether it had read enough
 
     def finish(self) -> None:
         self._end_input()
-        with _told_as_unreadable():
+        with _as_unreadable():
             self._result.result()
 
     def abandon(self) -> None:
@@ -157,9 +149,9 @@ class _RestoreDecoder(Decoder):
         self._end_input()
         self._result.exception()
 
-    def _require_wanted(self) -> None:
+    def _require_not_abandoned(self) -> None:
         if self._is_abandoned:
-            raise BackupError("the dump was given up")
+            raise BackupError("the dump was abandoned")
 
     def _end_input(self) -> None:
         if self._is_open:
@@ -172,15 +164,15 @@ def _decoding(tools: ClientTools) -> list[str]:
 
 
 @contextmanager
-def _told_as_unreadable() -> Iterator[None]:
+def _as_unreadable() -> Iterator[None]:
     try:
         yield
     except BackupError as error:
         raise BackupError(
-            f"the dump can not be read back: {error.reason}", hint=error.hint, details=error.details
+            f"cannot read the dump back: {error.reason}", hint=error.hint, details=error.details
         ) from error
 
 
 def _require_end_marker(end: bytes) -> None:
     if not _END_MARKER.search(end):
-        raise BackupError("the dump is cut off: it does not end as pg_dump ends a dump", hint="Look for a full disk.")
+        raise BackupError("the dump is truncated: the end marker of pg_dump is missing", hint="Check for a full disk.")

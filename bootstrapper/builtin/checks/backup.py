@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.location import store_of
 from bootstrapper.backups.stores.signature import is_trusted
+from bootstrapper.backups.stores.store import Backup
 from bootstrapper.config.units import Age, show_seconds
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check
@@ -27,7 +27,7 @@ class BackupAge(StepModel):
 
 
 class BackupCheck(Check):
-    """`backup: {newer_than: 24h}`; looks where the backup steps store theirs, for backups of the whole database."""
+    """`backup: {newer_than: 24h}`; considers complete backups in the stores of the file's backup steps."""
 
     key = "backup"
     borrows_session = False
@@ -38,7 +38,7 @@ class BackupCheck(Check):
         run = run_of(context)
         newest = self._newest(run)
         if newest is None:
-            return Answer.no("there is no verified backup of this database")
+            return Answer.no("no verified backup of this database")
         age = newest.manifest.age_seconds(datetime.now(UTC))
         found = f"the newest verified backup, {newest.path.name}, is {show_seconds(age)} old"
         return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
@@ -57,6 +57,6 @@ class BackupCheck(Check):
         return max(ours, key=lambda backup: backup.manifest.created_at, default=None)
 
     def _settings(self) -> list[BackupSettings]:
-        """Of the file's backup steps; of one that says nothing where there is none."""
+        """Returns those of the file's backup steps; the defaults if there are none."""
         found = [unit.options for unit in self.project.steps.values() if isinstance(unit.options, BackupSettings)]
         return found or [BackupSettings()]

@@ -43,7 +43,7 @@ def explained(
         else:
             sentences = [*_sentences(operation, before, after, error, is_partial=is_partial)]
             if is_partial or after.rows != before.rows:
-                sentences += _way_back(run)
+                sentences += _restore_hint(run)
             text = " ".join(sentences)
         error.hint = f"{error.hint} {text}" if error.hint else text
         raise
@@ -73,10 +73,10 @@ def _sentences(
         yield "Apply again." if _is_passing(error) else "Correct the cause and apply again."
 
 
-def _way_back(run: RunContext) -> Iterator[str]:
+def _restore_hint(run: RunContext) -> Iterator[str]:
     """Only if this run committed something: restoring also discards what others wrote since."""
-    from bootstrapper.backups.restore.restore_command import way_back  # noqa: PLC0415 - only a failed run needs it
+    from bootstrapper.backups.restore.restore_command import restore_hint  # noqa: PLC0415 - only a failed run needs it
 
-    command = way_back(run)
+    command = restore_hint(run)
     if command is not None:
         yield f"To discard what this run did, and everything written since its backup: `{command}`."

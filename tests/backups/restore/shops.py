@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.folder import backups
 from tests.cli.project import Project
 from tests.servers import Server
 

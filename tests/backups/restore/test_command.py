@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from bootstrapper.backups.restore import new_database
-from bootstrapper.backups.restore.kept_databases import kept_name
-from bootstrapper.backups.stores.catalogue import backups, find
+from bootstrapper.backups.restore.swap import kept_name
+from bootstrapper.backups.stores.folder import backups, find
 from tests.backups.restore.shops import FILE, Shop, opened_shop
 from tests.cli.pseudoterminal import on_terminal
 from tests.faults.pgbouncer import PgBouncer
@@ -121,7 +121,7 @@ def test_the_backup_that_a_run_took_is_found_by_the_run(corner_shop: Shop) -> No
         shown = corner_shop.run("restore", "--run", text, "--dry-run")
         assert (shown.returncode, first.file in shown.stdout) == (0, True)
     unknown = corner_shop.run("restore", "--run", "00000000", "--yes")
-    assert (unknown.returncode, "there is no verified backup" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "no verified backup" in unknown.stderr) == (2, True)
 
 
 def test_an_end_that_two_runs_share_is_refused(corner_shop: Shop) -> None:
@@ -143,7 +143,7 @@ def test_a_dump_that_is_not_what_it_was_is_refused(corner_shop: Shop, damage: st
         content[len(content) // 2] ^= 1
     taken.write_bytes(content if damage == "flipped" else content[:-1])
     refused = corner_shop.run("restore", str(taken), "--yes")
-    assert (refused.returncode, "its manifest says" in refused.stderr) == (1, True)
+    assert (refused.returncode, "does not match its manifest" in refused.stderr) == (1, True)
     assert corner_shop.execute(NAMES) == [("AC/DC",), ("too much",)]
 
 
@@ -284,7 +284,7 @@ def test_a_restore_warns_before_and_after_that_later_revisions_will_be_run_again
     corner_shop.execute("CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('r1')")
     corner_shop.back_up()
     calm = corner_shop.run("restore", "--latest", "--dry-run", *options)
-    assert "again at once" not in calm.stdout
+    assert "applies the revisions between" not in calm.stdout
     corner_shop.execute("UPDATE alembic_version SET version_num = 'r3'")
     corner_shop.execute(
         "INSERT INTO bootstrapper.revisions (run_id, step, revision, action)"
@@ -292,12 +292,12 @@ def test_a_restore_warns_before_and_after_that_later_revisions_will_be_run_again
     )
     done = corner_shop.run("restore", "--latest", "--yes", *options)
     assert done.returncode == 0, done.stderr
-    warned = "the backup ends at revision r1, the replaced database at r3: each `apply` and each replica that starts"
-    again = "runs what lies between (r2, r3) again at once"
+    warned = "the backup is at revision r1, the replaced database at r3: the next `apply` or replica that starts"
+    again = "applies the revisions between (r2, r3) again"
     for told in (done.stdout, done.stderr):
         words = " ".join(told.split())
         assert (warned in words, again in words) == (True, True), told
-    assert "warning: the backup ends at revision r1" in " ".join(done.stderr.split())
+    assert "warning: the backup is at revision r1" in " ".join(done.stderr.split())
 
 
 def test_a_restore_in_place_and_one_that_fails_name_their_backup_in_history(corner_shop: Shop) -> None:

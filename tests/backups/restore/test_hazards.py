@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from bootstrapper.api import restore
-from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.folder import backups
 from bootstrapper.backups.stores.remote import password_of, without_secrets
 from bootstrapper.engine.open import Request
 from bootstrapper.errors import GuardError
@@ -84,7 +84,7 @@ def test_a_part_neither_replaces_a_whole_backup_nor_the_database(shop: Shop) -> 
     assert len(backups(folder(shop))) == 2
     (part,) = [each for left_out, each in found.items() if left_out]
     refused = shop.run("restore", str(part.path), "--yes")
-    assert (refused.returncode, "would replace all of it" in refused.stderr) == (9, True), refused.stderr
+    assert (refused.returncode, "would replace the whole database" in refused.stderr) == (9, True), refused.stderr
     before = shop.whole()
     shop.execute(CHANGES)
     assert shop.run("restore", "--latest", "--yes").returncode == 0
@@ -190,7 +190,7 @@ def test_another_database_than_the_one_that_was_shown_is_left_alone(shop: Shop) 
     with restore.preview(request, restore.Wanted(latest=True), in_place=False) as (plan, chosen):
         shop.server.execute(f'ALTER DATABASE "{shop.name}" RENAME TO "{shop.name}_before_00000000"')
         shop.server.execute(f'CREATE DATABASE "{shop.name}" OWNER shop_owner')
-        with pytest.raises(GuardError, match="is not the one that was shown any more"):
+        with pytest.raises(GuardError, match="is not the confirmed one"):
             restore.restore(request, chosen, plan, in_place=False, terminate=False, jobs=1)
     assert shop.databases(f"{shop.name}\\_before\\_%") == [f"{shop.name}_before_00000000"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from bootstrapper.backups.restore import drop_existing
 from bootstrapper.backups.restore import in_place as in_place_module
-from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.folder import backups
 from tests.backups.restore.shops import CHANGES, FILE, Shop, opened_shop
 from tests.servers import Server
 
@@ -131,7 +131,7 @@ def test_who_is_connected_is_named_and_goes_on_in_the_restored_database(shop: Sh
     with psycopg.connect(shop.project.url, application_name="till 7", autocommit=True) as connection:
         connection.execute("SELECT 1")
         done = shop.run("restore", "--latest", "--in-place", "--yes")
-        assert (done.returncode, "warning: others are connected" in done.stderr, "till 7" in done.stderr) == (
+        assert (done.returncode, "warning: other sessions are connected" in done.stderr, "till 7" in done.stderr) == (
             0,
             True,
             True,

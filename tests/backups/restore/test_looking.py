@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from bootstrapper.backups.restore import trial_restore
-from bootstrapper.backups.stores.catalogue import find
+from bootstrapper.backups.stores.folder import find
 from tests.backups.restore.shops import Shop, opened_shop
 from tests.servers import Server
 
@@ -110,7 +110,7 @@ def test_what_can_not_be_counted_is_an_error_and_no_traceback(
 ) -> None:
     monkeypatch.setattr(trial_restore, "_TABLES", "SELECT 'public', 'gone', 'public.gone', true")
     failed = corner_shop.run("backups", "verify", str(corner_shop.back_up()), "--restore")
-    assert (failed.returncode, "public.gone can not be counted" in failed.stderr) == (1, True), failed.stderr
+    assert (failed.returncode, "cannot count the rows of public.gone" in failed.stderr) == (1, True), failed.stderr
 
 
 def test_a_dump_of_an_older_server_restores_on_a_newer_one(path_server: Server, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_backup_may_be_moved_with_its_manifest(corner_shop: Shop, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("option", "name", "said"),
-    [("--format=tar", "by hand.tar", "is a tar archive"), ("--compress=1", "by hand.sql.gz", "is packed by gzip")],
+    [("--format=tar", "by hand.tar", "is a tar archive"), ("--compress=1", "by hand.sql.gz", "is compressed by gzip")],
 )
 def test_what_is_not_read_is_called_by_its_name(
     server: Server, corner_shop: Shop, option: str, name: str, said: str

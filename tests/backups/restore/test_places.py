@@ -90,7 +90,7 @@ def test_an_encrypted_one_needs_a_key_that_fits(shop: Shop, key: str) -> None:
     other = shop.project.folder / "other.txt"
     other.write_text(f"{pyrage.x25519.Identity.generate()}\n")
     wrong = shop.run("restore", "--latest", "--yes", "--identity", "other.txt")
-    assert (wrong.returncode, "can not be decrypted" in wrong.stderr) == (1, True)
+    assert (wrong.returncode, "cannot decrypt the dump" in wrong.stderr) == (1, True)
     restored(shop, "--latest", "--identity", "key.txt")
 
 

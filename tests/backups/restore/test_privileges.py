@@ -73,6 +73,7 @@ def test_what_others_own_is_named_before_a_restore_in_place(builders_shop: Shop)
     assert refused.returncode == 6, refused.stderr
     said = " ".join(refused.stderr.split())
     assert (
-        "what others own in the database: function public.price() of postgres, table public.artist of postgres" in said
+        "may not drop objects of other owners: function public.price() of postgres, table public.artist of postgres"
+        in said
     )
     assert "own.others" not in said

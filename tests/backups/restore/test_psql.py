@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrapper.backups.restore.pg_restore_errors import Complaints, told
+from bootstrapper.backups.restore.pg_restore import RestoreErrors, summary
 from bootstrapper.backups.restore.psql import of_file, without_unknown_settings
 from bootstrapper.errors import BackupError
 
@@ -50,24 +50,24 @@ def test_only_the_token_and_a_set_that_the_server_lacks_are_left_out_of_the_head
 def test_a_script_that_does_not_end_as_it_should_is_found(tmp_path: Path) -> None:
     path = tmp_path / "half.sql"
     path.write_bytes(HEAD + BODY)
-    with pytest.raises(BackupError, match="cut off"):
+    with pytest.raises(BackupError, match="truncated"):
         list(of_file(path)())
 
 
-def complain(text: str) -> Complaints:
-    complaints = Complaints(KNOWN)
+def collect(text: str) -> RestoreErrors:
+    errors = RestoreErrors(KNOWN)
     for line in text.splitlines():
-        complaints.feed(line)
-    return complaints
+        errors.feed(line)
+    return errors
 
 
 def test_a_setting_that_the_server_lacks_is_no_error_in_whatever_language_it_says_so() -> None:
-    complaints = complain(
+    errors = collect(
         "pg_restore: error: could not execute query: FEHLER:  unbekannter Konfigurationsparameter\n"
         "Command was: SET transaction_timeout = 0;\n\n"
         "pg_restore: warning: errors ignored on restore: 1\n"
     )
-    assert (complaints.errors, complaints.passed_over) == ([], ["transaction_timeout"])
+    assert (errors.errors, errors.ignored) == ([], ["transaction_timeout"])
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_setting_that_the_server_lacks_is_no_error_in_whatever_language_it_say
     ["SET statement_timeout = 0;", "SET transaction_timeout = 0; DROP TABLE users;", "SET ROLE keeper;"],
 )
 def test_any_other_error_counts(command: str) -> None:
-    complaints = complain(f"pg_restore: error: could not execute query: ERROR:  no\nCommand was: {command}\n")
-    assert complaints.errors == [f"could not execute query: ERROR:  no\n    Command was: {command}"]
-    assert complaints.passed_over == []
+    errors = collect(f"pg_restore: error: could not execute query: ERROR:  no\nCommand was: {command}\n")
+    assert errors.errors == [f"could not execute query: ERROR:  no\n    Command was: {command}"]
+    assert errors.ignored == []
 
 
 def test_many_errors_are_counted_and_the_first_ones_shown() -> None:
-    text = told([f"error {number}" for number in range(1, 9)])
+    text = summary([f"error {number}" for number in range(1, 9)])
     assert text.splitlines()[0] == "pg_restore reported 8 errors:"
     assert "error 5" in text
     assert "error 6" not in text

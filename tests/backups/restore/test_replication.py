@@ -33,9 +33,9 @@ def test_what_becomes_of_subscriptions_and_slots_is_told_before(tmp_path: Path) 
         shop.execute("""ALTER SUBSCRIPTION "fed by" DISABLE""")
         unsubscribe(shop)
     assert "subscription" not in disabled
-    assert "! subscription fed by: goes on in the database that is put aside" in beside
+    assert "! subscription fed by: stays enabled in the kept database" in beside
     assert 'ALTER SUBSCRIPTION "fed by" DISABLE' in beside
-    assert "! replication slot feeds_others: stays with the database that is put aside" in beside
+    assert "! replication slot feeds_others: stays with the kept database" in beside
     assert "! subscription fed by: stays" in in_place
     assert "replication slot" not in in_place
 

@@ -75,7 +75,7 @@ def test_a_signed_backup_is_restored_with_its_key_and_without_one(corner_shop: S
     [
         (forge, KEY, "was changed"),
         (unsign, KEY, "is not signed"),
-        (lambda _: None, OTHER, "signed with another key"),
+        (lambda _: None, OTHER, "does not match the key"),
     ],
 )
 def test_what_the_key_did_not_sign_is_neither_restored_nor_called_good(
@@ -168,5 +168,5 @@ def test_two_signed_backups_cannot_be_exchanged(tmp_path: Path) -> None:
 def test_a_loop_of_links_is_not_a_backup(tmp_path: Path) -> None:
     loop = tmp_path / "loop.dump"
     loop.symlink_to(loop)
-    with pytest.raises(UsageError, match="there is no backup"):
+    with pytest.raises(UsageError, match="does not exist"):
         of_file(str(loop), {}, needs_manifest=True)

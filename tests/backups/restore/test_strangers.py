@@ -82,7 +82,7 @@ def scratch(shop: Shop, target: Target) -> None:
 
 
 def borrowed(_: Shop, target: Target) -> None:
-    with trial_restore.borrowed_server(target, Deadline.after(60)):
+    with trial_restore.configured_server(target, Deadline.after(60)):
         pass
 
 

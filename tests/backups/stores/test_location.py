@@ -7,7 +7,7 @@ import pytest
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores import location
 from bootstrapper.backups.stores.folder import Folder
-from bootstrapper.backups.stores.location import goes_with_container, store_of
+from bootstrapper.backups.stores.location import folder_in_container, store_of
 from tests.backups.contexts import Bench, make_bench
 
 
@@ -20,7 +20,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def folder_of(bench: Bench, **options: str) -> Path | None:
-    return goes_with_container(BackupSettings.model_validate(options), bench.context())
+    return folder_in_container(BackupSettings.model_validate(options), bench.context())
 
 
 @pytest.mark.parametrize("mark", [".dockerenv", ".containerenv"])

@@ -15,13 +15,12 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.backups.stores.catalogue import Backup
 from bootstrapper.backups.stores.location import store_of
 from bootstrapper.backups.stores.remote import without_secrets
-from bootstrapper.backups.take.dump import take_into
+from bootstrapper.backups.stores.store import Backup
 from bootstrapper.errors import BackupError, StepFailedError
 from bootstrapper.events import StepProgressed
-from tests.backups.contexts import Bench, make_bench, threads_left
+from tests.backups.contexts import Bench, make_bench, take_into, threads_left
 from tests.backups.remotes import SFTP_PASSWORD, s3_server, sftp_server
 from tests.projects import TrialProject
 
@@ -118,7 +117,7 @@ def test_nothing_is_left_of_a_dump_that_failed(bench: Bench, place: Place, fake_
     path = fake_dump('"$REAL" "$@" | head -c 3000')
     broken = make_bench(bench.target.url(), bench.project.directory, variables={"PATH": path})
     try:
-        with pytest.raises(BackupError, match="can not be read back"):
+        with pytest.raises(BackupError, match="cannot read the dump back"):
             take(broken, place)
     finally:
         broken.session.close()
@@ -186,7 +185,7 @@ class Forgetful(MemoryFileSystem):
 def test_a_bit_that_the_place_changed_is_found(bench: Bench) -> None:
     fsspec.register_implementation("forgetful", Forgetful, clobber=True)
     place = Place(f"forgetful://{uuid4().hex}/backups", {})
-    with pytest.raises(BackupError, match="what is stored differs from what was written"):
+    with pytest.raises(BackupError, match="checksum mismatch after writing"):
         take(bench, place)
     assert place.names() == []
 

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from bootstrapper.backups.stores.atomic_files import draft
-from bootstrapper.backups.stores.catalogue import Backup, backups
-from bootstrapper.backups.stores.folder import Folder
+from bootstrapper.backups.stores.folder import Folder, backups
 from bootstrapper.backups.stores.manifest import Manifest, manifest_path
 from bootstrapper.backups.stores.retention import Keeping, dated_name, retire
 from bootstrapper.backups.stores.signature import signed
+from bootstrapper.backups.stores.store import Backup
 from bootstrapper.postgres.ledger.run_ids import uuid7
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.backups.stores.atomic_files import sweep
-from bootstrapper.backups.stores.catalogue import backups
-from bootstrapper.backups.take.dump import take
+from bootstrapper.backups.stores.folder import backups
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.events import StepProgressed
-from tests.backups.contexts import Bench, make_bench
+from tests.backups.contexts import Bench, make_bench, take
 from tests.servers import Server, wheel_bin
 from tests.waiting import eventually
 
@@ -43,7 +42,7 @@ def test_a_custom_dump_notes_where_each_table_begins_as_one_that_pg_dump_opens_i
     taken = take(bench.context(), tmp_path / "one.dump")
     command = [str(wheel_bin() / "pg_dump"), "--format=custom", "--compress=1", f"--dbname={bench.target.url()}"]
     subprocess.run([*command, f"--file={tmp_path / 'plain.dump'}"], check=True)
-    # Where it can not go back and note that, it appends a second table of contents.
+    # If it cannot go back and write that, it appends a second table of contents.
     assert taken.path.stat().st_size == (tmp_path / "plain.dump").stat().st_size
 
 
@@ -128,7 +127,7 @@ def test_a_dump_cut_off_by_a_full_disk_is_found_though_pg_dump_said_yes(
     path = fake_dump('"$REAL" "$@" | head -c 3000')
     broken = make_bench(bench.target.url(), tmp_path, variables={"PATH": path})
     try:
-        with pytest.raises(BackupError, match=r"read back|cut off"):
+        with pytest.raises(BackupError, match=r"read the dump back|truncated"):
             take(broken.context(), tmp_path / name)
     finally:
         broken.session.close()
@@ -156,7 +155,7 @@ def test_a_flipped_bit_in_the_data_is_found(bench: Bench, tmp_path: Path, fake_d
     path = fake_dump(f'"$REAL" "$@" | "{sys.executable}" -c "{flip}"')
     broken = make_bench(bench.target.url(), tmp_path, variables={"PATH": path})
     try:
-        with pytest.raises(BackupError, match="can not be read back"):
+        with pytest.raises(BackupError, match="cannot read the dump back"):
             take(broken.context(), tmp_path / "one.dump")
     finally:
         broken.session.close()
@@ -241,7 +240,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_after_the_next_one(
     path = fake_dump("echo half; exec sleep 600")
     script = f"""
 from pathlib import Path
-from bootstrapper.backups.take.dump import take
+from tests.backups.contexts import take
 from tests.backups.contexts import make_bench
 bench = make_bench({bench.target.url()!r}, Path({str(tmp_path)!r}), variables={{"PATH": {path!r}}})
 take(bench.context(), Path({str(tmp_path / "one.dump")!r}))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.backups.stores.catalogue import Backup, backups
-from bootstrapper.backups.stores.folder import Folder
-from bootstrapper.backups.take.dump import checksum, take, take_into
+from bootstrapper.backups.stores.folder import Folder, backups
+from bootstrapper.backups.stores.store import Backup
+from bootstrapper.backups.take.verify import checksum
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
-from tests.backups.contexts import Bench, make_bench
+from tests.backups.contexts import Bench, make_bench, take, take_into
 from tests.servers import wheel_bin
 
 
@@ -73,7 +73,7 @@ def test_a_directory_with_a_damaged_file_is_found(
     spoil = 'for last; do :; done; "$REAL" "$@" && truncate -s -20 "${last#--file=}"/*.dat.gz'
     broken = make_bench(bench.target.url(), tmp_path, variables={"PATH": fake_dump(spoil)})
     try:
-        with pytest.raises(BackupError, match="can not be read back"):
+        with pytest.raises(BackupError, match="cannot read the dump back"):
             take_folder(broken, tmp_path)
     finally:
         broken.session.close()
@@ -132,7 +132,7 @@ def test_an_extra_argument_reaches_pg_dump(bench: Bench, tmp_path: Path) -> None
 def test_what_pg_dump_does_not_know_is_found_before_it_connects(
     bench: Bench, tmp_path: Path, options: dict[str, object]
 ) -> None:
-    with pytest.raises(BackupError, match=r"pg_dump 18\.\d+ in .+ does not take the options: .*(gzip|bogus)"):
+    with pytest.raises(BackupError, match=r"pg_dump 18\.\d+ in .+ rejects the options: .*(gzip|bogus)"):
         take(bench.context(), tmp_path / "one.dump", settings(**options))
     assert bench.lines == []
 

@@ -79,9 +79,9 @@ def test_a_server_newer_than_every_pg_dump_is_found_before_the_first_step(
         ("pg_dump: bin/pg_dump", "no pg_dump of PostgreSQL 18 or newer: found 15.3 in "),
         ("pg_dump: bin", "no pg_dump of PostgreSQL 18 or newer: found 15.3 in "),
         ("pg_dump: nowhere/pg_dump", "no pg_dump of PostgreSQL 18 or newer: found none; looked in "),
-        ("extra_args: [--bogus]", "does not take the options: unrecognized option '--bogus'"),
-        ("compress: 'gzip:77'", "does not take the options: invalid compression specification"),
-        ("encrypt: {recipients_file: missing.txt}", "missing.txt can not be read: No such file or directory"),
+        ("extra_args: [--bogus]", "rejects the options: unrecognized option '--bogus'"),
+        ("compress: 'gzip:77'", "rejects the options: invalid compression specification"),
+        ("encrypt: {recipients_file: missing.txt}", "missing.txt: No such file or directory"),
         ("directory: 'nonsense://x'", "nonsense://x: "),
     ],
 )
@@ -101,10 +101,10 @@ def test_settings_that_can_not_be_had_here_are_found_before_the_first_step(
 @pytest.mark.parametrize(
     ("options", "place", "message"),
     [
-        ("extra_args: [--no-owner, --file=x]", "11:57", "--file would write somewhere else"),
-        ("extra_args: [-W]", "11:45", "has to be one long option"),
-        ("jobs: 4", "11:38", "only goes with `format: directory`"),
-        ("encrypt: {recipients: [AGE-SECRET-KEY-1XYZ]}", "11:55", "is no public key of age"),
+        ("extra_args: [--no-owner, --file=x]", "11:57", "--file is set by `directory` or `file`"),
+        ("extra_args: [-W]", "11:45", "not a long option"),
+        ("jobs: 4", "11:38", "needs `format: directory`"),
+        ("encrypt: {recipients: [AGE-SECRET-KEY-1XYZ]}", "11:55", "not a public key of age"),
     ],
 )
 def test_wrong_settings_are_told_with_their_place(asked: Project, options: str, place: str, message: str) -> None:
@@ -144,12 +144,12 @@ def unwrapped(text: str) -> str:
 def test_the_plan_tells_why_and_how_much_and_from_earlier_ones_how_long(asked: Project) -> None:
     asked.write(STEPS.replace(", OPTIONS", ""))
     first = unwrapped(asked.run("plan").stdout)
-    assert "no verified backup by this run yet; the database has " in first
+    assert "no verified backup by this run yet; database size " in first
     assert "going by" not in first
     assert asked.run("apply").returncode == 0
     again = unwrapped(asked.run("plan").stdout)
     [taken] = (asked.folder / "backups").glob("*.dump")
-    assert f"going by the last one, {taken.name}, about " in again
+    assert f"estimated from {taken.name}: about " in again
 
 
 def test_the_plan_tells_why_no_backup_is_taken_again(asked: Project) -> None:
@@ -161,7 +161,7 @@ def test_the_plan_tells_why_no_backup_is_taken_again(asked: Project) -> None:
     assert re.search(rf"{taken} was taken [^;]*s ago by the unfinished run ", said), said
     aged(taken, minutes=20)
     said = unwrapped(asked.run("plan").stdout)
-    assert re.search(r"that of the unfinished run \S+ is 20 min \d+ s old, and reuse_for is 15 min 0 s; ", said), said
+    assert re.search(r"the backup of unfinished run \S+ is 20 min \d+ s old, reuse_for is 15 min 0 s; ", said), said
 
 
 def test_an_explicit_file_keeps_the_settings_of_the_step(asked: Project) -> None:
@@ -181,7 +181,7 @@ def test_plan_and_apply_warn_of_a_folder_that_ends_with_its_container(
     monkeypatch.setattr(location, "_MARKERS", (mark,))
     monkeypatch.setattr(location, "ROOT", asked.folder)
     asked.write(STEPS.replace(", OPTIONS", ""))
-    assert "is inside this container and ends with it" in unwrapped(asked.run("plan").stdout)
+    assert "is inside this container and is lost with it" in unwrapped(asked.run("plan").stdout)
     assert f"warning: {asked.folder / 'backups'} is inside this container" in asked.run("apply").stderr
     asked.write(STEPS.replace("directory: backups, OPTIONS", f"directory: {asked.folder / 'elsewhere'}"))
     assert "container" not in asked.run("plan").stdout

@@ -10,12 +10,11 @@ import pytest
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.take import retry
-from bootstrapper.backups.take.dump import take
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UnreachableError
 from bootstrapper.events import Event, Warned
 from bootstrapper.postgres.connection.target import Target
-from tests.backups.contexts import Bench, make_bench
+from tests.backups.contexts import Bench, make_bench, take
 from tests.projects import TrialProject
 
 KEY = "age1rplg24yj34g9ret9j9jwdurdz9aa7vf0qukwyn4jauttu9dhruqq80y46e"
@@ -55,7 +54,7 @@ def test_it_is_begun_again_when_one_may_be_free(
     taken = take(context, tmp_path / name, BackupSettings.model_validate(settings))
     assert taken.verified
     assert [event.message for event in told if isinstance(event, Warned)] == [
-        "step 'backup': pg_dump found no way in: too many connections; trying again"
+        "step 'backup': pg_dump could not connect: too many connections; retrying"
     ]
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.json"}
 
@@ -63,11 +62,11 @@ def test_it_is_begun_again_when_one_may_be_free(
 def test_where_none_becomes_free_it_is_worth_another_run_and_says_how_many_it_needs(
     crowded: Bench, tmp_path: Path
 ) -> None:
-    with pytest.raises(UnreachableError, match="pg_dump found no way in: too many connections") as caught:
+    with pytest.raises(UnreachableError, match="pg_dump could not connect: too many connections") as caught:
         take(crowded.context("backup"), tmp_path / "one.dump")
     assert (caught.value.exit_code, caught.value.sqlstate) == (5, "53300")
     assert caught.value.hint is not None
-    assert "let the role and the server have one more than the run's own" in caught.value.hint
+    assert "the backup needs one more" in caught.value.hint
     assert len([event for event in crowded.events if isinstance(event, Warned)]) == 3
     assert list(tmp_path.iterdir()) == []
 
@@ -98,11 +97,11 @@ def test_a_run_does_not_come_back_for_it_since_its_own_connection_is_there(
     try:
         project.rows(f'GRANT CREATE ON DATABASE "{target.database}" TO only_one_run')
         project.database = target.replacing(user="only_one_run", password="pw").url()
-        with pytest.raises(UnreachableError, match="pg_dump found no way in: too many connections") as caught:
+        with pytest.raises(UnreachableError, match="pg_dump could not connect: too many connections") as caught:
             project.apply()
         assert caught.value.exit_code == 5
         told = [event.message for event in project.events if isinstance(event, Warned)]
-        assert [message.rpartition("; ")[2] for message in told if "pg_dump" in message] == ["trying again"] * 2
+        assert [message.rpartition("; ")[2] for message in told if "pg_dump" in message] == ["retrying"] * 2
         assert not [message for message in told if "looking again" in message]
     finally:
         project.database = owner

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.backups.take.dump import take
 from bootstrapper.builtin.checks.backup import BackupCheck
 from bootstrapper.builtin.checks.environment import EnvironmentCheck
 from bootstrapper.builtin.checks.never import NeverCheck
@@ -21,7 +20,7 @@ from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.ledger.ledger import record_step
-from tests.backups.contexts import Bench, ask, make_bench, shared_database
+from tests.backups.contexts import Bench, ask, make_bench, shared_database, take
 from tests.servers import Server
 
 
@@ -147,7 +146,7 @@ def test_questions_about_the_run_belong_under_when_and_name_something(kind: type
 
 def test_without_a_backup_there_is_none_young_enough(bench: Bench) -> None:
     check = make(BackupCheck, bench, {"newer_than": "1h"})
-    assert ask(check, bench) == Answer.no("there is no verified backup of this database")
+    assert ask(check, bench) == Answer.no("no verified backup of this database")
 
 
 def test_a_backup_is_young_enough_until_its_age(bench: Bench, tmp_path: Path) -> None:

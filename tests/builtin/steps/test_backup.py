@@ -7,13 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.backups.stores.catalogue import backups
+from bootstrapper.backups.stores.folder import backups
 from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.builtin.steps.backup import Backup
 from bootstrapper.errors import BackupError, GuardError
 from bootstrapper.plans import Action
 from bootstrapper.plugin.context import Context
-from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
+from tests.backups.contexts import Bench, apply, apply_in, make_bench, plan, shared_database
 from tests.servers import Server
 
 
@@ -38,7 +38,7 @@ def make_step(name: str = "backup", **options: object) -> Backup:
 def test_a_plan_shows_what_is_backed_up_where_and_how_much(bench: Bench) -> None:
     [change] = plan(make_step(), bench)
     assert (change.action, change.target) == (Action.RUN, f"backup of {bench.target.dbname} to backups/")
-    assert "the database has" in change.reason
+    assert "database size" in change.reason
     assert " MB" in change.reason
 
 
@@ -50,7 +50,7 @@ def test_a_plan_creates_no_folder(bench: Bench, tmp_path: Path) -> None:
 def test_a_backup_of_this_run_is_enough_for_it(bench: Bench, tmp_path: Path) -> None:
     step = make_step()
     with bench.run() as hold:
-        step.apply(Context(bench.context(step.name, hold)), ())
+        apply_in(hold, step, bench)
         assert plan(step, bench, hold) == []
     [taken] = backups(tmp_path / "backups")
     assert bench.lines[-1].startswith(f"{taken.path}: ")
@@ -59,7 +59,7 @@ def test_a_backup_of_this_run_is_enough_for_it(bench: Bench, tmp_path: Path) -> 
 
 def test_each_backup_step_takes_its_own(bench: Bench) -> None:
     with bench.run() as hold:
-        make_step("before").apply(Context(bench.context("before", hold)), ())
+        apply_in(hold, make_step("before"), bench)
         assert plan(make_step("after"), bench, hold) != []
 
 
@@ -71,7 +71,7 @@ def test_the_run_after_a_finished_one_takes_a_new_one(bench: Bench) -> None:
 @pytest.mark.parametrize("outcome", [None, "failed", "interrupted"])
 def test_one_of_an_unfinished_run_of_the_same_configuration_is_enough(bench: Bench, outcome: str | None) -> None:
     with bench.run(outcome) as hold:
-        make_step().apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(), bench)
     with bench.run() as next_hold:
         assert plan(make_step(), bench, next_hold) == []
 
@@ -85,7 +85,7 @@ def test_one_of_an_unfinished_run_is_enough_for_as_long_as_reuse_for_says(
 ) -> None:
     step = make_step(**({} if reuse_for is None else {"reuse_for": reuse_for}))
     with bench.run("failed") as hold:
-        step.apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, step, bench)
         assert plan(step, bench, hold) == [], "of this run it is enough whatever reuse_for says"
     [taken] = backups(tmp_path / "backups")
     dated = replace(taken.manifest, created_at=datetime.now(UTC) - timedelta(minutes=minutes))
@@ -95,7 +95,7 @@ def test_one_of_an_unfinished_run_is_enough_for_as_long_as_reuse_for_says(
 
 def test_one_of_an_unfinished_run_of_another_configuration_is_not_enough(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(), bench)
     changed = make_bench(bench.target.url(), tmp_path, inputs="another digest")
     try:
         assert plan(make_step(), changed) != []
@@ -105,7 +105,7 @@ def test_one_of_an_unfinished_run_of_another_configuration_is_not_enough(bench: 
 
 def test_one_taken_at_another_revision_is_not_enough(bench: Bench) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(), bench)
     bench.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     bench.execute("INSERT INTO alembic_version VALUES ('002')")
     assert plan(make_step(), bench) != []
@@ -113,7 +113,7 @@ def test_one_taken_at_another_revision_is_not_enough(bench: Bench) -> None:
 
 def test_one_from_before_a_finished_run_is_not_enough(bench: Bench) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(), bench)
     with bench.run("done"):
         pass
     assert plan(make_step(), bench) != []
@@ -121,7 +121,7 @@ def test_one_from_before_a_finished_run_is_not_enough(bench: Bench) -> None:
 
 def test_one_that_lost_bytes_is_not_enough(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(), bench)
     [taken] = backups(tmp_path / "backups")
     taken.path.write_bytes(b"")
     assert plan(make_step(), bench) != []
@@ -129,7 +129,7 @@ def test_one_that_lost_bytes_is_not_enough(bench: Bench, tmp_path: Path) -> None
 
 def test_where_the_ledger_may_not_be_read_a_new_one_is_planned(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step().apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(), bench)
     bench.execute("CREATE ROLE reader_of_backups LOGIN PASSWORD 'pw'")
     reader = make_bench(bench.target.replacing(user="reader_of_backups", password="pw").url(), tmp_path)
     try:
@@ -142,7 +142,7 @@ def test_where_the_ledger_may_not_be_read_a_new_one_is_planned(bench: Bench, tmp
 def test_where_the_file_declares_a_check_that_alone_decides(bench: Bench) -> None:
     step = make_step()
     with bench.run() as hold:
-        step.apply(Context(bench.context(step.name, hold)), ())
+        apply_in(hold, step, bench)
         assert plan(step, bench, hold, has_check=True) != []
 
 
@@ -150,22 +150,22 @@ def test_old_ones_go_after_the_new_one_is_there(bench: Bench, tmp_path: Path) ->
     for _ in range(3):
         apply(make_step(keep=2), bench)
     assert len(backups(tmp_path / "backups")) == 2
-    assert bench.lines[-1].endswith("removed, newer ones are kept")
+    assert bench.lines[-1].endswith("removed (expired)")
 
 
 def test_a_crash_loop_does_not_evict_the_good_one(bench: Bench, tmp_path: Path) -> None:
     with bench.run("failed") as hold:
-        make_step(keep=1).apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(keep=1, reuse_for=0), bench)
     [good] = backups(tmp_path / "backups")
     with bench.run("failed") as hold:
-        make_step(keep=1).apply(Context(bench.context("backup", hold)), ())
+        apply_in(hold, make_step(keep=1, reuse_for=0), bench)
     assert good.path.exists()
 
 
 def test_a_crash_loop_does_not_fill_the_disk(bench: Bench, tmp_path: Path) -> None:
     for _ in range(4):
         with bench.run("failed") as hold:
-            make_step(keep=1, reuse_for=0).apply(Context(bench.context("backup", hold)), ())
+            apply_in(hold, make_step(keep=1, reuse_for=0), bench)
     last = hold.fence.run_id
     kept = [backup.manifest.run_id for backup in backups(tmp_path / "backups")]
     assert (len(kept), kept[0]) == (2, last), "the first one, from before anything was changed, and the latest"
@@ -178,7 +178,7 @@ def test_a_fixed_file_is_taken_anew_by_each_run(bench: Bench, tmp_path: Path) ->
             assert [change.target for change in plan(step, bench, hold)] == [
                 f"backup of {bench.target.dbname} to before.dump"
             ]
-            step.apply(Context(bench.context(step.name, hold)), ())
+            apply_in(hold, step, bench)
             assert plan(step, bench, hold) == []
     assert {path.name for path in tmp_path.iterdir()} == {"before.dump", "before.dump.json"}
 
@@ -191,10 +191,10 @@ def test_leftovers_of_a_killed_run_are_removed(bench: Bench, tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "backups").glob("*partial")] == ["of somebody else.partial"]
 
 
-def test_a_folder_that_can_not_be_made_is_a_backup_error(bench: Bench, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_backup_error(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "backups").write_text("a file")
-    with bench.run() as hold, pytest.raises(BackupError, match="backups can not be used"):
-        make_step().apply(Context(bench.context("backup", hold)), ())
+    with bench.run() as hold, pytest.raises(BackupError, match=r"cannot use .*backups"):
+        apply_in(hold, make_step(), bench)
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,18 @@ def test_settings_that_mean_nothing_are_refused(options: dict[str, object]) -> N
         BackupSettings.model_validate(options)
 
 
-def test_behind_a_pooler_a_backup_is_refused_by_the_plan_and_by_the_dump_itself(bench: Bench, tmp_path: Path) -> None:
-    step = make_step()
+def test_the_plan_refuses_a_backup_behind_a_pooler(bench: Bench, tmp_path: Path) -> None:
     with bench.run() as hold:
         bench.session._server = replace(bench.session.server, pooled=True)
-        for attempt in (
-            lambda: plan(step, bench, hold),
-            lambda: step.apply(Context(bench.context(step.name, hold)), ()),
-        ):
-            with pytest.raises(GuardError, match="pg_dump needs a direct connection"):
-                attempt()
+        with pytest.raises(GuardError, match="pg_dump needs a direct connection"):
+            plan(make_step(), bench, hold)
     assert backups(tmp_path / "backups") == []
+
+
+def test_apply_takes_the_planned_backup(bench: Bench, tmp_path: Path) -> None:
+    with bench.run() as hold:
+        changes = plan(make_step(directory="planned", compress=0), bench, hold)
+        make_step(directory="other").apply(Context(bench.context("backup", hold)), changes)
+    [taken] = backups(tmp_path / "planned")
+    assert taken.verified
+    assert not (tmp_path / "other").exists()
