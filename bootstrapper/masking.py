@@ -1,9 +1,9 @@
 """Keeps secrets out of everything that is printed, logged or stored.
 
-Two kinds of text leave the program. What others wrote (a server, a program, a file, a plugin) goes through `quote`,
-which hides every secret in it. What we say ourselves goes through `mask`: only secrets that can be mistaken for nothing
-else are hidden there, so that a password such as `wrong` does not tear holes into our own sentences. A message of ours
-that quotes others was put together from quoted parts.
+Two kinds of text leave the program. Text from outside (a server, a program, a file, a plugin) goes through `quote`,
+which hides every secret in it. Our own text goes through `mask`, which hides only unmistakable secrets, so that a
+password such as `wrong` does not tear holes into our sentences. A message of ours that quotes others is put together
+from quoted parts.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ class Masker:
             self.learn(secret)
 
     def learn(self, secret: str | None) -> None:
-        """From now on the secret is hidden, in each of its spellings; an empty one is none."""
+        """Hides the secret from now on, in each of its spellings; ignores an empty one."""
         found = {part for part in _parts(secret or "") if part not in self._secrets}
         if found:
             self._secrets |= found
             self._patterns = _Patterns(self._secrets, self._names)
 
     def spare(self, names: Iterable[str | None]) -> None:
-        """Names that our own messages show, such as that of the database: a secret that is one hides in no message."""
+        """Adds names that our own messages show, such as the database's: a secret equal to one is shown in them."""
         self._names |= {name for name in names if name}
         self._patterns = _Patterns(self._secrets, self._names)
 
     def mask(self, text: str) -> str:
-        """A text of ours without the secrets that stand out in it."""
+        """Returns a text of ours without the secrets that stand out in it."""
         return _replaced(self._patterns.distinct, text)
 
     def quote(self, text: str) -> str:
-        """A text of others without any secret; short ones and words are found where they stand alone."""
+        """Returns a text of others without any secret; short ones and words are found where they stand alone."""
         return _replaced(self._patterns.all, text)
 
 
 class _Patterns:
-    """What to look for, worked out when it is first needed: secrets are learnt one by one."""
+    """The patterns to look for, compiled when first needed, since secrets are learnt one by one."""
 
     def __init__(self, secrets: frozenset[str], names: frozenset[str]) -> None:
         self._secrets = secrets
@@ -90,13 +90,13 @@ def _replaced(pattern: re.Pattern[str] | None, text: str) -> str:
 
 
 def _joined(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    """Longest first: a secret that is a part of another one must not hide that one's beginning alone."""
+    """Joins the patterns, longest first: a secret that is a part of another one must not hide only that part."""
     found = sorted(set(patterns), key=lambda pattern: (-len(pattern), pattern))
     return re.compile("|".join(found)) if found else None
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """The secret, without the white space around it, and its lines: programs print, and files end with, lines."""
+    """Yields the secret, without the white space around it, and its lines, since programs print lines."""
     whole = secret.strip()
     if whole:
         yield whole
@@ -106,7 +106,7 @@ def _parts(secret: str) -> Iterator[str]:
 
 
 def _spelt(secret: str) -> Iterator[str]:
-    """How URLs, servers, logs and tracebacks write it.
+    """Yields the spellings of a secret in URLs, servers' messages, logs and tracebacks.
 
     Not a part of the secret, what was made of it (a hash, a key, upper case), nor base64 of a longer text that it
     stands in: nothing that is known would tell those.

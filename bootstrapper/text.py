@@ -24,7 +24,7 @@ _OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud8
 
 
 def one_line(text: str, longest: int | None = _LONGEST_LINE) -> str:
-    """The text with everything that would break or reorder a line shown as an escape, cut where it is very long."""
+    """Returns the text with escapes for everything that would break or reorder a line, cut if very long."""
     line = cut(text, longest) if longest is not None else text
     return line if line.isascii() and line.isprintable() else "".join(map(_shown, line))
 
@@ -34,7 +34,7 @@ def cut(text: str, longest: int = _LONGEST_LINE) -> str:
 
 
 def error_lines(error: BootstrapperError, mask: Callable[[str], str]) -> list[str]:
-    """What is wrong, line by line."""
+    """Returns the error's lines."""
     return [one_line(mask(line)) for line in error.lines]
 
 
@@ -45,7 +45,7 @@ def _shown(character: str) -> str:
 
 
 def value(text: str | None) -> str:
-    """A value as people read it: NULL, quoted where it would be mistaken for something else, cut where very long."""
+    """Returns a value as people read it: NULL, quoted if ambiguous, cut if very long."""
     if text is None:
         return "NULL"
     if len(text) > _LONGEST_VALUE:
@@ -82,7 +82,7 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 
 
 def not_set(names: Iterable[str]) -> str:
-    """Which variables have no value here."""
+    """Returns which variables have no value here."""
     shown = [f"${name}" for name in names]
     return f"{listed(shown)} {'is' if len(shown) == 1 else 'are'} not set here"
 
@@ -92,13 +92,13 @@ def with_reason(text: str, reason: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like the given one; None where none is near."""
+    """Returns the known name that is most like the given one; None if none is near."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return found[0] if found else None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
-    """A hint for an unknown name: the nearest one, else the given sentence, else all that are known."""
+    """Returns a hint for an unknown name: the nearest one, else the given sentence, else all that are known."""
     names = sorted(set(known))
     near = nearest(name, names)
     if near is not None:
@@ -109,6 +109,6 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) 
 
 
 def dumps(data: object, default: Callable[[object], object] = str) -> str:
-    """Indented JSON without a line break at its end, with control and reordering characters escaped."""
+    """Returns indented JSON without a line break at its end, with control and reordering characters escaped."""
     text = json.dumps(data, default=default, ensure_ascii=False, indent=2)
     return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

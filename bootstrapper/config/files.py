@@ -21,12 +21,12 @@ _DIGESTS = FileFacts[str]()
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a regular file; False where the system refuses to look, as at a name that is too long."""
+    """Whether it is a regular file; False if the system refuses to look, as at a name that is too long."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises then
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder; False where the system refuses to look, as at a name that is too long."""
+    """Whether it is a folder; False if the system refuses to look, as at a name that is too long."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises then
 
 

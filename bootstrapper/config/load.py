@@ -98,7 +98,7 @@ def read_all(file: Path, environment: str | None, variables: Mapping[str, str]) 
 
 
 def files_read(file: Path, environment: str | None, variables: Mapping[str, str]) -> Sequence[Path]:
-    """The file, its overlay and its env files, as far as they can be told where something is wrong with them."""
+    """Returns the file, its overlay and its env files, as far as they are known if one of them is invalid."""
     reading = None
     try:
         main = read(file)
@@ -177,7 +177,7 @@ class _Reading:
         self.variables = {**found, **self.variables}
 
     def config(self) -> Config:
-        """The validated whole; what is wrong is noted, and left out or filled in so that the rest can be looked at."""
+        """Returns the validated whole; notes what is wrong, and leaves it out or fills it in to check the rest."""
         raw = self._raw()
         self.problems += self.document.malformed()
         self.problems += contradictions(raw, self.document)
@@ -195,7 +195,7 @@ class _Reading:
         return config
 
     def _raw(self) -> dict[str, Any]:
-        """The data with variables replaced where they are needed now; a key without a value counts as absent."""
+        """Returns the data with variables replaced that are needed now; a key without a value counts as absent."""
         written = _present(self.document.data, Config)
         sections = ((key, value, self._section(key)) for key, value in written.items())
         raw = {key: section for key, value, section in sections if not (section == "" != value)}
@@ -236,7 +236,7 @@ class _Reading:
         return _present(entry, _SECTIONS[section])
 
     def _from_here(self, place: Place, text: Any) -> Any:
-        """A path that an overlay names starts at the overlay: written as one that starts at the main file."""
+        """Returns a path of an overlay, which starts at the overlay, as one that starts at the main file."""
         folder = Path(self.document.source(place).file).parent
         is_path = isinstance(text, str) and (place[0] != "plugins" or "/" in text)
         if folder == self.file.parent or not is_path or Path(text).is_absolute():
@@ -245,7 +245,7 @@ class _Reading:
 
 
 def _without(raw: Any, places: Sequence[Place]) -> Any:
-    """The data without what stands at these places."""
+    """Returns the data without what stands at these places."""
     if isinstance(raw, dict):
         inner = {key: [place[1:] for place in places if place[:1] == (key,)] for key in raw}
         return {key: _without(item, inner[key]) for key, item in raw.items() if () not in inner[key]}
@@ -265,7 +265,7 @@ def _present(value: Any, model: type[BaseModel] | None) -> Any:
 
 
 def _environments(value: Any) -> Any:
-    """An environment may be declared by its name alone."""
+    """Returns the environments with an empty mapping for each that is declared by its name alone."""
     if not isinstance(value, dict):
         return {} if value in (None, "") else value
     return {name: {} if item is None else _present(item, EnvironmentConfig) for name, item in value.items()}

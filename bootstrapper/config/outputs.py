@@ -28,7 +28,7 @@ def require_writable(
     inputs: Iterable[Path] = (),
     makes_folder: bool = False,
 ) -> None:
-    """Raises UsageError where the file cannot be written, or would take the place of something that is to stay.
+    """Raises UsageError if the file cannot be written, or would take the place of something that is to stay.
 
     An empty file may be replaced: it is what mktemp makes.
 

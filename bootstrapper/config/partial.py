@@ -21,7 +21,7 @@ _STANDINS: dict[str, Any] = {"version": 1, "database": {}, "steps": [_STEP]}
 
 
 def makeshift(raw: dict[str, Any]) -> tuple[Config, frozenset[Place]]:
-    """The configuration, and the places where something was left out of it or put in."""
+    """Returns the configuration, and the places where something was left out of it or put in."""
     changed: set[Place] = set()
     while True:
         try:
@@ -36,7 +36,7 @@ def makeshift(raw: dict[str, Any]) -> tuple[Config, frozenset[Place]]:
 
 
 def _place(raw: Any, location: Sequence[str | int]) -> Place:
-    """The part of an error's location that can be mended: no deeper than a key of a step, fixture or section."""
+    """Returns the part of an error's location that can be fixed: down to a key of a step, fixture or section."""
     place: Place = ()
     for part in location[:3]:
         if not isinstance(raw, dict | list):
@@ -47,7 +47,7 @@ def _place(raw: Any, location: Sequence[str | int]) -> Place:
 
 
 def _mended(raw: Any, place: Place, above: Place) -> Any:
-    """The data with a stand-in at the place, or without it where it may be left out."""
+    """Returns the data with a stand-in at the place, or without it where it may be left out."""
     head, rest = place[0], place[1:]
     here = (*above, head)
     if isinstance(raw, list):

@@ -43,7 +43,7 @@ def _database(database: Any, document: Document) -> Iterator[Problem]:
 
 
 def _names(steps: Any, document: Document) -> Iterator[Problem]:
-    """Steps with the same name."""
+    """Yields steps with the same name."""
     first: dict[str, Source] = {}
     for number, step in enumerate(steps if isinstance(steps, list) else []):
         key = "name" if isinstance(step, dict) and "name" in step else "uses"
@@ -76,7 +76,7 @@ def _fixture(fixture: dict[str, Any], document: Document, place: Place) -> Itera
 
 
 def _reach(fixture: dict[str, Any], document: Document, place: Place) -> Iterator[Problem]:
-    """What mode sync may delete."""
+    """Yields what mode sync may delete."""
     shown, mode, where = validation.show_place(place), fixture.get("mode", "create"), fixture.get("where")
     if mode == "sync" and where is None:
         hint = "Say which rows it may delete; where: all for the whole table."
@@ -88,7 +88,7 @@ def _reach(fixture: dict[str, Any], document: Document, place: Place) -> Iterato
 
 
 def _about_csv(fixture: dict[str, Any], document: Document, place: Place) -> Iterator[Problem]:
-    """What only a CSV file has."""
+    """Yields what only a CSV file has."""
     file = fixture.get("file")
     if isinstance(file, str) and file.removesuffix(".gz").endswith(".csv"):
         return

@@ -17,7 +17,7 @@ _OPENING = re.compile(r"\$\{[A-Za-z_]\w*:-")
 
 
 def _pieces(letter: str) -> str:
-    """A pattern for such letters, where a variable counts as one, whatever is in its default.
+    """Returns a pattern for such letters, where a variable counts as one, whatever is in its default.
 
     Atomic, since many variables read as letters, too, would give as many ways to fail as there are combinations.
     """
@@ -46,14 +46,14 @@ _NAMED_PLACES = (
 
 
 def hidden(text: str) -> str:
-    """The text with every secret in it as `***`, or as the variables that it comes from."""
+    """Returns the text with every secret in it as `***`, or as the variables that it comes from."""
     for start, end in reversed(_spans(text)):
         text = f"{text[:start]}{sources(text[start:end])}{text[end:]}"
     return VARIABLE.sub(lambda match: _without_default(match) if is_secret_variable(match["name"]) else match[0], text)
 
 
 def hidden_words(words: Iterable[str]) -> list[str]:
-    """The same for the arguments of a program, where a secret may be the one after its option."""
+    """Returns the same for the arguments of a program, where a secret may be the one after its option."""
     shown: list[str] = []
     is_secret = False
     for word in words:
@@ -63,7 +63,7 @@ def hidden_words(words: Iterable[str]) -> list[str]:
 
 
 def secrets_in(text: str) -> Iterator[str]:
-    """What `hidden` hides, with its variables as they are written."""
+    """Yields what `hidden` hides, with its variables as they are written."""
     for start, end in _spans(text):
         yield _unquoted(text[start:end])
     for match in VARIABLE.finditer(text):
@@ -72,14 +72,14 @@ def secrets_in(text: str) -> Iterator[str]:
 
 
 def sources(secret: str) -> str:
-    """A whole text that is secret: the variables in it, without their defaults, and nothing else."""
+    """Returns a whole text that is secret: the variables in it, without their defaults, and nothing else."""
     named = "".join(_without_default(match) for match in VARIABLE.finditer(secret)) or MASK
     quote = secret[0] if secret[:1] in ("'", '"') and secret[-1:] == secret[:1] and len(secret) > 1 else ""
     return f"{quote}{named}{quote}"
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Where secrets stand, in order and apart from each other."""
+    """Returns where secrets stand, in order and apart from each other."""
     found = _found(text)
     if _OPENING.search(text):
         found += _found_in_defaults(text)
@@ -99,7 +99,7 @@ def _found(text: str) -> list[tuple[int, int]]:
 
 
 def _found_in_defaults(text: str) -> list[tuple[int, int]]:
-    """What is secret where the defaults stand for their variables, as `app:s3cret` in `//${LOGIN:-app:s3cret}@host`."""
+    """Returns secrets of the text with defaults in place, such as `app:s3cret` in `//${LOGIN:-app:s3cret}@host`."""
     kept, bounds, removed = [], [], [0]
     after = length = 0
     for opening in _OPENING.finditer(text):
@@ -115,7 +115,7 @@ def _found_in_defaults(text: str) -> list[tuple[int, int]]:
 
 
 def _widened(places: Iterable[tuple[int, int]], variables: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Each place up to the bounds of the variables that it cuts; without the brace behind a default that it ends."""
+    """Yields each place, widened to the variables that it cuts; without the brace after a default that it ends."""
     starts = [start for start, _ in variables]
     for start, end in places:
         first, last = (variables[max(bisect_right(starts, at) - 1, 0)] for at in (start, end - 1))

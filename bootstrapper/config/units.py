@@ -21,7 +21,7 @@ _LONGEST_SHOWN = 40
 
 
 def parse_duration(text: object, longest_days: int = LONGEST_DAYS) -> float:
-    """Seconds in a text such as "5m"; raises ValueError otherwise, and where it is longer than so many days."""
+    """Returns seconds in a text such as "5m"; raises ValueError otherwise, and where it is longer than so many days."""
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{_cut(text)} is not a time; write it as 250ms, 5s, 5m, 1h or 7d")
@@ -37,7 +37,7 @@ def _cut(value: object) -> str:
 
 
 def parse_size(text: object) -> int:
-    """Bytes in a text such as "64kB"; raises ValueError otherwise."""
+    """Returns bytes in a text such as "64kB"; raises ValueError otherwise."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{_cut(text)} is not a size; write it as 512B, 64kB, 10MB or 1GB")
@@ -45,7 +45,7 @@ def parse_size(text: object) -> int:
 
 
 def show_seconds(seconds: float) -> str:
-    """The way people write a time: 350 ms, 1.2 s, 3 min 20 s, 5 h 2 min, 3 d 4 h."""
+    """Returns the way people write a time: 350 ms, 1.2 s, 3 min 20 s, 5 h 2 min, 3 d 4 h."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -58,7 +58,7 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_size(size: int) -> str:
-    """The way people write a number of bytes: 512 B, 64 kB, 1.2 GB."""
+    """Returns the way people write a number of bytes: 512 B, 64 kB, 1.2 GB."""
     number, unit = float(size), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if number < 1000:

@@ -39,7 +39,7 @@ _MERGED = "a merge key"  # likewise
 
 
 def show_key(key: str) -> str:
-    """A key for a message; anything that does not look like a name could be a secret that slipped into one."""
+    """Returns a key for a message; anything that does not look like a name could be a secret that slipped into one."""
     return f'"{key}"' if len(key) <= 64 and _SHOWN_KEY.fullmatch(key) else "at this place"
 
 
@@ -82,7 +82,7 @@ class Builder:
         }
 
     def document(self, *, any_root: bool) -> Document:
-        """The finished document; raises InvalidFileError with all the problems that were met."""
+        """Returns the finished document; raises InvalidFileError with all the problems that were met."""
         data = self._root.data
         if not self.problems and (not data or data[0] is None):
             self._complain("the file is empty", 0, "Write at least version, database and steps.")

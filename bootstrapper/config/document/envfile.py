@@ -15,7 +15,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
 def read_variables(file: Path) -> dict[str, str]:
-    """The variables of a file; the last of several lines with the same name wins.
+    """Returns the variables of a file; the last of several lines with the same name wins.
 
     Text in single quotes is taken as it is, in double quotes `\\n`, `\\t`, `\\"` and `\\\\` are escapes; nothing is
     expanded. A # begins a comment where a blank stands before it.
@@ -51,7 +51,7 @@ def _parse(text: str, name: str) -> dict[str, str]:
 
 
 def _value(text: str) -> str | None:
-    """What stands after the equals sign; None where a quote is not closed or something follows it."""
+    """Returns what stands after the equals sign; None if a quote is not closed or something follows it."""
     if not text.startswith(("'", '"')):
         return _COMMENT.split(text, maxsplit=1)[0].strip()
     match = _QUOTED.fullmatch(text)

@@ -16,7 +16,7 @@ _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
 
 
 class UnsetVariable(ValueError):  # noqa: N818 - names a fact; the caller decides whether it is an error
-    """A variable has neither a value nor a default."""
+    """A variable without a value and a default."""
 
     def __init__(self, name: str, message: str = "") -> None:
         self.name = name
@@ -26,13 +26,13 @@ class UnsetVariable(ValueError):  # noqa: N818 - names a fact; the caller decide
 
 
 class MalformedExpression(ValueError):  # noqa: N818 - reads as what it is
-    """A `${` that begins no expression; its message quotes nothing of the text."""
+    """A malformed `${`; its message quotes nothing of the text."""
 
     hint = "Write $${ for a literal ${."
 
 
 class UnknownHere(MalformedExpression):
-    """What a run knows, where it is not known."""
+    """A name that only a run knows, used where it is unknown."""
 
     hint = "Pass it there, and let the program read it from its environment."
 
@@ -87,7 +87,7 @@ def expand(text: str, variables: Mapping[str, str]) -> Expansion:
 
 
 def demands(text: str) -> dict[str, str]:
-    """The messages that a text has for variables without a value, by their names."""
+    """Returns the messages that a text has for variables without a value, by their names."""
     found = {}
     end = 0
     while opening := _OPENING.search(text, end):
@@ -99,12 +99,12 @@ def demands(text: str) -> dict[str, str]:
 
 
 def of_run(text: str) -> set[str]:
-    """The names in a text that only a run knows: `run.url`, or with a driver `run.url+asyncpg`."""
+    """Returns the names in a text that only a run knows: `run.url`, or with a driver `run.url+asyncpg`."""
     return set(_OF_RUN.findall(text))
 
 
 def fault(text: str) -> str | None:
-    """What is malformed in a text, whatever the variables are; None where nothing is."""
+    """Returns what is malformed in a text, whatever the variables are; None if nothing is."""
     end = 0
     while opening := _OPENING.search(text, end):
         try:
@@ -132,14 +132,14 @@ def _complaint(text: str, start: int) -> str:
 
 
 def _of_run(name: str, variables: Mapping[str, str]) -> str:
-    """Only where the caller put it among the variables."""
+    """Returns the value if the caller put it among the variables."""
     if name not in variables:
         raise UnknownHere(f"{name} is available only under `env` of a step")
     return variables[name]
 
 
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str | None:
-    """None means that the default stands in."""
+    """Returns the value of the variable; None for its default."""
     name, kind = match["name"], match["kind"]
     value = variables.get(name)
     if value or (value is not None and kind is None):

@@ -34,13 +34,13 @@ class _Node:
         return isinstance(self.value, dict)
 
     def entries(self) -> dict[str, _Node]:
-        """The entries of a mapping; none for anything else."""
+        """Returns the entries of a mapping; none for anything else."""
         if not isinstance(self.value, dict):
             return {}
         return {key: self._entry(number, value) for number, (key, value) in enumerate(self.value.items())}
 
     def items(self) -> list[_Node]:
-        """The items of a list; none for anything else."""
+        """Returns the items of a list; none for anything else."""
         if not isinstance(self.value, list):
             return []
         return [self._entry(number, value) for number, value in enumerate(self.value)]
@@ -129,7 +129,7 @@ class _Merging:
     def mapping(
         self, base: _Node, overlay: _Node, rules: dict[str, Callable[[_Node, _Node], _Node]] | None = None
     ) -> _Node:
-        """Entries of the overlay replace those of the base, but for those with a rule of their own."""
+        """Replaces entries of the base by those of the overlay, except entries with a rule of their own."""
         if not (base.is_mapping and overlay.is_mapping):
             return overlay
         entries = base.entries()
@@ -148,7 +148,7 @@ class _Merging:
         return self.labelled(base, overlay, self.mapping, "row")
 
     def labelled(self, base: _Node, overlay: _Node, rule: Callable[[_Node, _Node], _Node], kind: str) -> _Node:
-        """Entries merge by their names; one without a value removes the base's."""
+        """Merges entries by their names; one without a value removes the base's."""
         if not (base.is_mapping and overlay.is_mapping):
             return overlay
         entries = base.entries()
@@ -171,7 +171,7 @@ class _Merging:
         return base.with_items(steps.finished())
 
     def step(self, base: _Node, overlay: _Node) -> _Node:
-        """Options of another `uses` have nothing to do with those of the base: they replace them."""
+        """Merges a step; options of another `uses` replace those of the base."""
         same = overlay.value.get("uses", base.value.get("uses")) == base.value.get("uses")
         return self.mapping(base, overlay, {"with": self.mapping} if same else {})
 
@@ -206,7 +206,7 @@ class _Steps:
             self._lay(name, item)
 
     def finished(self) -> list[_Node]:
-        """Steps leave last: others may be placed beside them."""
+        """Returns the steps, without the removed ones, which leave last: others may be placed beside them."""
         return [step for step in self._steps if _name(step) not in self._removed]
 
     def _lay(self, name: str, item: _Node) -> None:
@@ -240,7 +240,7 @@ class _Steps:
         self._removed.add(name)
 
     def _position(self, directives: dict[str, _Node]) -> int:
-        """Where a new step goes: beside the one it names, or to the end."""
+        """Returns where a new step goes: beside the one it names, or to the end."""
         named = [(key, directives[key]) for key in _PLACING if key in directives]
         if not named:
             return len(self._steps)
@@ -263,7 +263,7 @@ class _Steps:
 
 
 def _name(step: _Node) -> str | None:
-    """The name of a step, which is `uses` where it has none; None where the entry has neither."""
+    """Returns the name of a step, which is `uses` where it has none; None if the entry has neither."""
     value = step.value
     name = (value.get("name") or value.get("uses")) if isinstance(value, dict) else None
     return name if isinstance(name, str) else None

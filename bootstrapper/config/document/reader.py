@@ -66,7 +66,7 @@ def parse(content: bytes, name: str, *, any_root: bool = False) -> Document:
 
 
 def read_bytes(file: Path) -> bytes:
-    """The content of a regular file of bounded size; never waits for a pipe or a device."""
+    """Returns the content of a regular file of bounded size; never waits for a pipe or a device."""
     try:
         _refuse_kind(file, file.stat())
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -102,7 +102,7 @@ def _unreadable(file: Path, error: OSError) -> Problem:
 
 
 def _utf8(content: bytes, name: str) -> bytes:
-    """The content in UTF-8 without a byte order mark."""
+    """Returns the content in UTF-8 without a byte order mark."""
     if len(content) > MAX_BYTES:
         raise _too_large(name)
     encoding = "utf-8"

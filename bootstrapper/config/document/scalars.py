@@ -41,14 +41,14 @@ class Number(Decimal):
 
 
 def plain(text: str) -> Scalar:
-    """The value of a scalar without quotes and without a tag."""
+    """Returns the value of a scalar without quotes and without a tag."""
     if text in _WORDS:
         return _WORDS[text]
     return number(text) if text[0] in _FIRST else text
 
 
 def number(text: str) -> Scalar:
-    """An int or a Decimal, or the text itself where it is neither."""
+    """Returns an int or a Decimal, or the text itself where it is neither."""
     if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return text
     if _INTEGER.fullmatch(text):
@@ -58,7 +58,7 @@ def number(text: str) -> Scalar:
 
 
 def tagged(kind: str, text: str) -> Scalar:
-    """The value of a scalar with a core tag such as `!!int`; raises ValueError where the text does not fit it."""
+    """Returns the value of a scalar with a core tag such as `!!int`; raises ValueError if the text does not fit it."""
     value = plain(text)
     if kind == "str":
         return text

@@ -18,17 +18,17 @@ _MASK = (1 << 32) - 1
 
 
 def pack(line: int, column: int) -> int:
-    """A position as one int: a document holds hundreds of thousands. Counts from 0, as YAML parsers do."""
+    """Returns a position as one int: a document holds hundreds of thousands. Counts from 0, as YAML parsers do."""
     return line << _LINE_SHIFT | column
 
 
 def unpack(position: int) -> tuple[int, int]:
-    """Line and column of a position, from 0, in whatever file."""
+    """Returns line and column of a position, from 0, in whatever file."""
     return (position >> _LINE_SHIFT) & _MASK, position & _MASK
 
 
 def in_file(position: int, number: int) -> int:
-    """The position, moved on by a number of files."""
+    """Returns the position, moved on by a number of files."""
     return position + (number << _FILE_SHIFT)
 
 
@@ -79,7 +79,7 @@ class Document:
         return self.files[0]
 
     def get(self, place: Place, default: Any = None) -> Any:
-        """The value at a place as the file writes it, or the default where there is none."""
+        """Returns the value at a place as the file writes it, or the default where there is none."""
         value = self.data
         for part in place:
             has_key = isinstance(value, dict) and part in value
@@ -90,11 +90,11 @@ class Document:
         return value
 
     def source(self, place: Place) -> Source:
-        """Where the value stands; for one that the file does not write, where its nearest ancestor does."""
+        """Returns where the value stands; for one that the file does not write, where its nearest ancestor does."""
         return self._source(place)[1]
 
     def key_source(self, place: Place) -> Source:
-        """Where the key stands that the value belongs to; the value's own place where it has no key."""
+        """Returns where the key stands that the value belongs to; the value's own place where it has no key."""
         return self._source(place)[0]
 
     def _source(self, place: Place) -> tuple[Source, Source]:
@@ -122,7 +122,7 @@ class Document:
         return _Expander(self, variables, problems).value(self.get(place), place)
 
     def malformed(self, *, skip: str = "$literal") -> list[Problem]:
-        """Every `${` that begins no expression, except below a key whose text is not interpolated."""
+        """Returns a problem for every malformed `${`, except below a key whose text is not interpolated."""
         return [
             Problem(complaint, self.source(place), "Write $${ for a literal ${.")
             for place, text in _texts(self.data, skip)
@@ -144,7 +144,7 @@ class _Expander:
     problems: list[Problem]
 
     def value(self, raw: Any, place: Place) -> Any:
-        """Recursion is safe: the reader limits the depth."""
+        """Expands a value; recursion is safe, since the reader limits the depth."""
         if isinstance(raw, str):
             return self.text(raw, place)
         if isinstance(raw, list):

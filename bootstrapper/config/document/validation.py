@@ -66,7 +66,7 @@ def problems(error: ValidationError, model: Any, document: Document, place: Plac
 
 
 def _telling(group: list[ErrorDetails]) -> list[tuple[ErrorDetails, str | None]]:
-    """Each error at one place, with the kinds that are expected there.
+    """Returns each error at one place, with the kinds that are expected there.
 
     Each branch of a union reports errors: a mere type mismatch counts only if there is no other error.
     """
@@ -88,13 +88,13 @@ def unknown_key(name: str, known: Iterable[str], document: Document, place: Plac
 
 
 def show_place(place: Place) -> str:
-    """A place the way people write it: fixtures.users.rows[0].email."""
+    """Returns a place the way people write it: fixtures.users.rows[0].email."""
     shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return shown.removeprefix(".")
 
 
 def kind(value: object) -> str:
-    """What a value is, without the value."""
+    """Returns what a value is, without the value."""
     names: list[tuple[type | tuple[type, ...], str]] = [
         (bool, "true or false"),
         ((int, Decimal, float), "a number"),
@@ -127,7 +127,7 @@ def _problem(details: ErrorDetails, expected: str | None, model: Any, document: 
 
 
 def _within(document: Document, place: Place, location: Place) -> Place:
-    """The part of pydantic's location that the file knows, with its last key even where it is missing.
+    """Returns the part of pydantic's location that the file knows, with its last key even where it is missing.
 
     The rest are names that pydantic gives the branches of a union.
     """
@@ -139,7 +139,7 @@ def _within(document: Document, place: Place, location: Place) -> Place:
 
 
 def describe(details: ErrorDetails) -> str:
-    """One of pydantic's errors in plain words, without the value."""
+    """Returns one of pydantic's errors in plain words, without the value."""
     code, context = details["type"], details.get("ctx", {})
     if code in ("value_error", "assertion_error"):
         return _without_value(str(context.get("error", "is not valid")), details["input"])
@@ -177,7 +177,7 @@ def _hint(details: ErrorDetails) -> str | None:
 
 
 def _keys(model: Any, location: Place) -> list[str]:
-    """The keys that the model knows at a location, as the file writes them."""
+    """Returns the keys that the model knows at a location, as the file writes them."""
     known = _model_at(model, location)
     return [field.alias or name for name, field in known.model_fields.items()] if known else []
 

@@ -31,14 +31,14 @@ _CONNECTING = frozenset({ConnStatus.NEEDED, ConnStatus.STARTED, ConnStatus.MADE}
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no connection.
+    """Why a connect failed.
 
     Attributes:
         message: The server's primary message where there is a code, else libpq's or our own.
-        sqlstate: The code of the first error that the server sent; None where it sent none or where libpq's trace is
+        sqlstate: The code of the first error that the server sent; None if it sent none or where libpq's trace is
             not to be had (anywhere but on Linux).
         needs_password: The server asked for a password, and there was none.
-        unresolved: The host's name gave no address.
+        unresolved: The host's name could not be resolved.
     """
 
     message: str

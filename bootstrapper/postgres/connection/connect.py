@@ -1,4 +1,4 @@
-"""Connects with one login, under a client-side deadline, and tells trouble that passes from trouble that stays."""
+"""Connects with one login, under a client-side deadline, and tells retryable errors from lasting ones."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _WITHOUT_PASSWORD = {"password": "", "passfile": "/dev/null/none"}
 
 
 def connect(target: Target, *, deadline: Deadline, application_name: str) -> Connection[Any]:
-    """A connection in autocommit mode that prepares no statements, after one login.
+    """Returns a connection in autocommit mode that prepares no statements, after one login.
 
     Several hosts are tried in turn, as libpq does: the next one only without an answer, or if the server is starting.
 
     Raises:
-        UnreachableError: Another try may help.
-        RefusedError: No other try will.
+        UnreachableError: The failure is retryable.
+        RefusedError: It is not.
     """
     pgconn = _enter(target, deadline, {"fallback_application_name": application_name})
     connection = Connection(pgconn)
@@ -52,7 +52,7 @@ def connect(target: Target, *, deadline: Deadline, application_name: str) -> Con
 
 
 def ping(target: Target, *, deadline: Deadline) -> None:
-    """Asks whether the server takes logins now, without giving a password; raises UnreachableError where not.
+    """Asks whether the server takes logins now, without giving a password; raises UnreachableError if not.
 
     What PQping does, but never longer than the deadline, and open to signals while it waits.
     """
@@ -99,7 +99,7 @@ def _places(target: Target, deadline: Deadline) -> Iterator[tuple[Host | Failure
 
 
 def _limit(target: Target, deadline: Deadline, places_left: int) -> Deadline:
-    """connect_timeout counts for each address, as libpq's manual says; zero and less mean no limit but the deadline."""
+    """Returns the deadline for one address, as libpq has connect_timeout; zero and less mean no other limit."""
     given = target.parameters.get("connect_timeout")
     if given is None:
         return deadline.sooner(min(ATTEMPT_SECONDS, deadline.seconds_left / places_left))
@@ -125,7 +125,7 @@ def _judge(failure: Failure) -> sqlstates.Verdict:
 
 
 def _error(target: Target, failures: Sequence[Failure]) -> UnreachableError | RefusedError:
-    """One error for all hosts: a server's own words tell more than the silence of another."""
+    """Returns one error for all hosts; a server's own words tell more than the silence of another."""
     told = [failure for failure in failures if failure.sqlstate] or failures
     verdicts = [_judge(failure) for failure in told]
     mask = Masker(target.secrets)

@@ -10,7 +10,7 @@ from psycopg import Connection, sql
 
 
 def copy_rows(connection: Connection[Any], statement: sql.Composed, chunks: Iterable[bytes]) -> int:
-    """Sends the chunks; gives the number of rows that the server took.
+    """Sends the chunks; returns the number of rows that the server took.
 
     libpq keeps what the socket does not take at once, and psycopg does not wait for it on Linux: a large file would
     stand in memory whole. Whatever `chunks` raises ends the COPY and is passed on.
@@ -24,7 +24,7 @@ def copy_rows(connection: Connection[Any], statement: sql.Composed, chunks: Iter
 
 
 def _flush(connection: Connection[Any]) -> None:
-    """Waits until all is sent, and reads meanwhile, since the server may have something to say."""
+    """Waits until all is sent, and reads meanwhile, since the server may send an error."""
     pgconn = connection.pgconn
     while pgconn.flush():
         readable, _, _ = select.select([pgconn.socket], [pgconn.socket], [])

@@ -17,7 +17,7 @@ from bootstrapper.deadline import Deadline
 
 @contextmanager
 def cut_off(connection: Connection[Any], deadline: Deadline) -> Iterator[None]:
-    """Within it no statement outlasts the deadline: the connection dies then, and the statement fails with it.
+    """Closes the connection at the deadline while the block runs, so that no statement outlasts it.
 
     statement_timeout cannot do this: a pooler whose server is gone accepts the statement and never answers.
     """

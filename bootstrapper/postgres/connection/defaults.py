@@ -1,4 +1,4 @@
-"""What libpq takes where an address leaves something out: its own variables, such as PGHOST, and the service file."""
+"""libpq's defaults for what an address leaves out: its variables, such as PGHOST, and the service file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from psycopg import pq
 
 
 def read() -> Mapping[str, str]:
-    """Values by keyword, as libpq itself works them out; a keyword without any is left out, and so are passwords."""
+    """Returns values by keyword, as libpq itself finds them; without passwords and keywords without a value."""
     options = pq.Conninfo.get_defaults()
     found = {option.keyword.decode(): option.val for option in options if option.val and option.dispchar != b"*"}
     return {keyword: value.decode(errors="replace") for keyword, value in found.items()}

@@ -11,7 +11,7 @@ from psycopg.pq.abc import PGresult
 
 
 def interject(connection: Connection[Any], statement: bytes, states: Collection[TransactionStatus]) -> PGresult | None:
-    """The answer; None where the connection is in none of these states, or in the middle of something.
+    """Returns the answer; None if the connection is in none of these states, or in the middle of something.
 
     State and statement are one: the owner cannot begin or end a transaction, a COPY or a pipeline in between. Raises
     psycopg.OperationalError where the connection is closed.
@@ -24,6 +24,6 @@ def interject(connection: Connection[Any], statement: bytes, states: Collection[
 
 
 def status_of(connection: Connection[Any]) -> TransactionStatus:
-    """The state that its owner left the connection in, whatever another thread is asking on it at the moment."""
+    """Returns the state that its owner left the connection in, even while another thread uses it."""
     with connection.lock:
         return connection.info.transaction_status

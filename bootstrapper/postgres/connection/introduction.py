@@ -1,4 +1,4 @@
-"""What the server says of itself in the first message on a connection."""
+"""Properties of the server, asked in the first message on a connection."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _IDENTIFIER = "(SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_con
 
 @dataclass(frozen=True)
 class Server:
-    """What the server said of itself when the connection was made.
+    """Properties of the server when the connection was made.
 
     Attributes:
-        system_identifier: None where the role may not ask.
-        pooled: Whether a pooler stands between: the backend that answered is not the one that let us in.
+        system_identifier: None if the role may not ask.
+        pooled: Whether a pooler stands between: the backend that answered is not the one that accepted the login.
         read_only: Whether new transactions are read-only, on a standby or by default.
         clock: Its seconds since 1970 when it said so.
     """
@@ -50,7 +50,7 @@ class Server:
 
 
 def introduce(connection: Connection[Any], *queries: bytes) -> tuple[Server, list[list[Any]]]:
-    """Asks the server what it is, and more, in the first message on a connection, which also makes our settings."""
+    """Asks for the server's properties, and more, in the first message on a connection, which makes our settings."""
     try:
         answers = settings.greet(connection, *queries, _INTRODUCTION.format(identifier=_IDENTIFIER).encode())
     except errors.InsufficientPrivilege:

@@ -1,4 +1,4 @@
-"""The names of connection parameters: libpq's, and those that only drivers and frameworks know."""
+"""Names of connection parameters: libpq's, and those that only drivers and frameworks know."""
 
 from __future__ import annotations
 

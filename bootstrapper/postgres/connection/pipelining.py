@@ -36,7 +36,7 @@ def round_trip(connection: Connection[Any]) -> Iterator[None]:
 
 
 def _first(error: psycopg.Error) -> psycopg.Error:
-    """What was wrong before psycopg found that the pipeline of a lost connection cannot be left either."""
+    """Returns what was wrong before psycopg found that the pipeline of a lost connection cannot be left either."""
     while isinstance(error.__context__, psycopg.Error):
         error = error.__context__
     return error

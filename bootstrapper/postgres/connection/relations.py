@@ -28,13 +28,13 @@ _CURRENT = "SELECT pg_catalog.current_schema()"
 
 
 def locate(connection: Connection[Any], names: Sequence[tuple[str | None, str]]) -> dict[int, int]:
-    """The oids of those that exist, by their place among the names; a schema of None stands for the path."""
+    """Returns the oids of those that exist, by their place among the names; a schema of None stands for the path."""
     parameters = ([schema for schema, _ in names], [name for _, name in names])
     return {position - 1: oid for position, oid in ask_lent(connection, _LOCATE, parameters)}
 
 
 def visible(connection: Connection[Any]) -> list[int]:
-    """The oids of all tables and views that need no schema before their names."""
+    """Returns the oids of all tables and views that need no schema before their names."""
     return [oid for (oid,) in ask_lent(connection, _VISIBLE)]
 
 

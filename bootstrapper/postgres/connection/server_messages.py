@@ -1,4 +1,4 @@
-"""What the server says of an error, as it may be shown: its primary message, without the values that it quotes.
+"""The server's errors as they may be shown: the primary message, without the values that it quotes.
 
 CONTEXT, which holds parameters, is never shown, and DETAIL only where it names a key; that of others holds whole rows.
 """
@@ -21,12 +21,12 @@ _SYNTAX = "42601"
 
 
 def said(error: psycopg.Error) -> str:
-    """The server's primary message; without one, the first line of what the driver says."""
+    """Returns the server's primary message; without one, the first line of what the driver says."""
     return error.diag.message_primary or str(error).partition("\n")[0] or type(error).__name__
 
 
 def said_without_values(error: psycopg.Error, written: str = "", *, is_filled_in: bool = False) -> str:
-    """The same for a statement that may hold secrets, or that reads rows.
+    """Returns the same for a statement that may hold secrets, or that reads rows.
 
     What the server quotes stays if the file has it as written: a value may be a part of a secret, such
     as what stands behind a quote in it, that no masker would know.
@@ -41,14 +41,14 @@ def said_without_values(error: psycopg.Error, written: str = "", *, is_filled_in
 
 
 def key_detail(sqlstate: str | None, detail: str | None, masker: Masker) -> str | None:
-    """The server's DETAIL where it names a key, and no secret is in it; what is left beside a mask would tell of it."""
+    """Returns the server's DETAIL if it names a key without a secret; the rest beside a mask would reveal it."""
     if not detail or sqlstate not in QUOTES_A_KEY or masker.quote(detail) != detail:
         return None
     return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
 
 
 def without_values(text: str, written: str = "") -> str:
-    """The text without what stands in quotes in it, unless all of that was written by hand."""
+    """Returns the text without what stands in quotes in it, unless all of that was written by hand."""
     parts = _QUOTED.findall(text)
     are_names = not set(_QUOTED.sub("", text)) & set(_MARKS) and all(parts)  # a value may hold quotes itself
     if are_names and all(_is_written(part, written) for part in parts):

@@ -225,7 +225,7 @@ class Session:
         self.connection.execute("SELECT pg_catalog.set_config('application_name', %s, %s)", (name, local))
 
     def name_of(self, run_id: UUID | None) -> str:
-        """The application_name of every session of a run; of one that has no lock, that of the project."""
+        """Returns the application_name of every session of a run; of one that has no lock, that of the project."""
         return f"{self._application_name[:_LONGEST_NAME]}/{run_id}" if run_id else self._application_name
 
     def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:

@@ -86,7 +86,7 @@ def _greeting(connection: Connection[Any]) -> bytes:
 
 
 def for_transaction(connection: Connection[Any]) -> bytes:
-    """Statements that set all until the transaction ends, for the pooled."""
+    """Returns statements that set all settings until the transaction ends, for pooled connections."""
     return _FIRST + b"; " + _adoption(connection, "true")
 
 

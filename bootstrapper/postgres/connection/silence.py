@@ -1,7 +1,7 @@
-"""What it means when a connect fails and no server gave a code: only libpq's own text is left.
+"""Judges failed connects without a SQLSTATE by libpq's own text.
 
 libpq writes English unless the process chose another language with setlocale, which Python leaves alone. A text that
-is not recognised counts as passing trouble: waiting in vain does less harm than giving up too early.
+is not recognised counts as retryable: waiting in vain does less harm than giving up too early.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _NO_ANSWER = "Check host and port of the database, and firewalls on the way to i
 
 
 def judge(failure: Failure) -> Verdict:
-    """The verdict on a failure without a SQLSTATE."""
+    """Returns the verdict on a failure without a SQLSTATE."""
     if failure.unresolved:
         return Verdict(failure.message, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS, hint=_NO_NAME)
     if failure.needs_password:
@@ -94,7 +94,7 @@ def judge(failure: Failure) -> Verdict:
 
 
 def _said(message: str) -> str:
-    """The last try's message without the place that libpq puts before it and the advice that it puts after.
+    """Returns the last try's message without the place that libpq puts before it and the advice that it puts after.
 
     With sslmode=prefer there may be two: the one without TLS says more than that TLS did not work out.
     """

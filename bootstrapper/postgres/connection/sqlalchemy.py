@@ -29,7 +29,7 @@ class _Borrowed:
 
 
 def borrow(connection: psycopg.Connection[Any]) -> Connection:
-    """A Connection whose begin, commit, rollback and close do nothing to the lender's transaction."""
+    """Returns a Connection whose begin, commit, rollback and close do nothing to the lender's transaction."""
     borrowed = _Borrowed(connection)
     # The look-up of hstore's oid insists on a psycopg connection; without it hstore values arrive as text.
     engine = create_engine(

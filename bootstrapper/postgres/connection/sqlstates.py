@@ -140,7 +140,7 @@ _POOLER_CODES = (PROTOCOL_VIOLATION, INTERNAL_ERROR)
 
 
 def judge(sqlstate: str, message: str) -> Verdict:
-    """What the first error of a failed connect means.
+    """Returns what the first error of a failed connect means.
 
     Args:
         sqlstate: Decides, except for the two codes under which poolers put everything.
@@ -155,7 +155,7 @@ def judge(sqlstate: str, message: str) -> Verdict:
 
 
 def judge_text(message: str) -> Verdict | None:
-    """What an English text means; None where it says nothing that is known."""
+    """Returns what an English text means; None if it says nothing that is known."""
     return next((verdict for pattern, verdict in _BY_TEXT if re.search(pattern, message, re.IGNORECASE)), None)
 
 

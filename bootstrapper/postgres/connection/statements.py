@@ -61,7 +61,7 @@ class Statement:
 
 
 def split(text: str) -> list[Statement]:
-    """The statements of a text, those without content left out."""
+    """Returns the statements of a text, those without content left out."""
     statements = []
     start = end = None
     depth, words = _Depth(), list[str]()
@@ -158,6 +158,6 @@ def _end_of_comment(text: str, position: int) -> int:
 
 
 def line_and_column(text: str, position: int) -> tuple[int, int]:
-    """Both from 1, for a position in characters from 0."""
+    """Returns line and column from 1, for a position in characters from 0."""
     before = text[:position]
     return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1

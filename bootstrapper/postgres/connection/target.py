@@ -89,7 +89,7 @@ class Target:
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """In the order in which they are tried; raises ValueError where names and ports do not match."""
+        """In the order in which they are tried; raises ValueError if names and ports do not match."""
         names, addresses, ports = (self._entries(name) for name in ("host", "hostaddr", "port"))
         count = max(len(names), len(addresses), 1)
         if len(names) not in (0, count) or len(addresses) not in (0, count):
@@ -125,7 +125,7 @@ class Target:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
+        """Values that must never be shown."""
         return tuple(self.parameters[name] for name in keywords.SECRETS if name in self.parameters)
 
     @property
@@ -173,7 +173,7 @@ class Target:
         return self.replacing(dbname=name)
 
     def replacing(self, **changes: str | None) -> Self:
-        """The same with other parameters; None leaves one out."""
+        """Returns the same with other parameters; None leaves one out."""
         return replace(self, parameters=_merged(self.parameters, changes))
 
     def conninfo(self, **extra: str | None) -> str:
@@ -182,7 +182,7 @@ class Target:
         return " ".join(f"{name}='{_escaped(value)}'" for name, value in merged.items())
 
     def url(self, driver: str | None = None) -> str:
-        """A percent-encoded URL, password included, that libpq and SQLAlchemy read alike.
+        """Returns a percent-encoded URL, password included, that libpq and SQLAlchemy read alike.
 
         Args:
             driver: SQLAlchemy's driver. The URL's own one gets its parameters back; drivers that do not stand on

@@ -88,7 +88,7 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _query_hosts(hosts: list[str]) -> dict[str, str]:
-    """Both spellings: libpq's host=a,b&port=1,2 and SQLAlchemy's host=a:1&host=b:2."""
+    """Understands both spellings: libpq's host=a,b&port=1,2 and SQLAlchemy's host=a:1&host=b:2."""
     if len(hosts) == 1 and not re.fullmatch(r"[A-Za-z0-9.-]+:\d+", hosts[0]):
         return {"host": hosts[0]}
     return _hosts(hosts)
@@ -107,7 +107,7 @@ def _decode(text: str, part: str) -> str:
 
 
 def build(driver: str | None, parameters: dict[str, str]) -> str:
-    """A URL that libpq and SQLAlchemy read alike: one host stands in front, anything else in the query."""
+    """Returns a URL that libpq and SQLAlchemy read alike: one host stands in front, anything else in the query."""
     rest = dict(parameters)
     login = quote(rest.pop("user", ""), safe="")
     if "password" in rest:

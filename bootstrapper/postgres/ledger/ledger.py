@@ -1,4 +1,4 @@
-"""Our tables: who holds the lock, what was run, what was done.
+"""Our tables: the lock, the runs, and their steps.
 
 All writes here happen inside a transaction that the lock fenced; reading needs no lock.
 """
@@ -47,7 +47,7 @@ class LedgerNames:
         return sql.Identifier(self.schema)
 
     def table_name(self, name: str) -> str:
-        """The bare name of one of TABLES."""
+        """Returns the bare name of one of TABLES."""
         return name if self.schema == DEFAULT_SCHEMA else f"bootstrapper_{name}"
 
     def table(self, name: str) -> sql.Identifier:
@@ -100,7 +100,7 @@ def create(connection: Connection[Any], names: LedgerNames) -> None:
 
 
 def missing_right(connection: Connection[Any], names: LedgerNames) -> RefusedError | None:
-    """Why the role cannot create the ledger's schema; None where it can, or the schema is there."""
+    """Why the role cannot create the ledger's schema; None if it can, or the schema is there."""
     query = (
         "SELECT current_user::text, pg_catalog.current_database()::text"
         " WHERE NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')"
@@ -148,7 +148,7 @@ FROM (VALUES
 
 
 def catch_up(connection: Connection[Any], names: LedgerNames) -> None:
-    """Moves sequences on that are behind their tables, as they may be after a failover.
+    """Advances sequences that are behind their tables, as they may be after a failover.
 
     The caller has the lock's row, so that no other run writes to the tables.
     """
@@ -180,7 +180,7 @@ def start_run(
 
 
 def note_restored(connection: Connection[Any], names: LedgerNames, run_id: UUID, origin: Mapping[str, object]) -> None:
-    """Which backup a run put back: its place, when it was taken, and the revisions before and after."""
+    """Records which backup a run put back: its place, when it was taken, and the revisions before and after."""
     statement = names.fill("UPDATE {runs} SET restored = %s::text::jsonb WHERE run_id = %s")
     connection.execute(statement, (json.dumps(origin), run_id))
 
@@ -196,7 +196,7 @@ def finish_run(
 
 
 def forget_run(connection: Connection[Any], names: LedgerNames, run_id: UUID) -> bool:
-    """Takes back that a run began, which did nothing; False where the role may not."""
+    """Takes back that a run began, which did nothing; False if the role may not."""
     try:
         with connection.transaction():
             connection.execute(names.fill("DELETE FROM {runs} WHERE run_id = %s"), (run_id,))
@@ -243,7 +243,7 @@ def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
 
 
 def _storable(connection: Connection[Any], text: str) -> str:
-    """Some databases know few letters, and none a NUL."""
+    """Returns the text without characters that the database cannot store."""
     if connection.info.parameter_status("server_encoding") == "UTF8":
         return text.replace("\0", "").encode(errors="backslashreplace").decode()
     return text.replace("\0", "").encode("ascii", errors="backslashreplace").decode()
@@ -270,7 +270,7 @@ def steps_done_since(
 
 
 def restored_since(connection: Connection[Any], names: LedgerNames, since: float) -> UUID | None:
-    """The latest restore of the database that ended after that, in seconds since 1970 by the server's clock."""
+    """Returns the latest restore of the database that ended after that, in seconds since 1970 by the server's clock."""
     query = names.fill(
         "SELECT run_id FROM {runs} WHERE command = 'restore' AND outcome = 'done'"
         " AND finished_at > pg_catalog.to_timestamp(%s::float8) ORDER BY serial DESC LIMIT 1"
@@ -280,7 +280,7 @@ def restored_since(connection: Connection[Any], names: LedgerNames, since: float
 
 
 def last_environment(connection: Connection[Any], names: LedgerNames) -> str | None:
-    """The environment of the latest run that named one."""
+    """Returns the environment of the latest run that named one."""
     query = names.fill("SELECT environment FROM {runs} WHERE environment IS NOT NULL ORDER BY serial DESC LIMIT 1")
     row = connection.execute(query).fetchone()
     return row[0] if row else None

@@ -51,7 +51,7 @@ def question(connection: Connection[Any], names: LedgerNames, *, writes: bool = 
 
 
 def judge(found: Sequence[Sequence[Any]], where: str) -> None:
-    """Raises RefusedError where a part of the ledger belongs to a role that we are not a member of, or runs code."""
+    """Raises RefusedError if a part of the ledger belongs to a role that we are not a member of, or runs code."""
     if not found:
         return
     kind, name, owner, us, has_code = found[0]

@@ -1,4 +1,4 @@
-"""Who may read the ledger."""
+"""Rights to read the ledger and to break the lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WHERE r.rolname OPERATOR(pg_catalog.=) %s::pg_catalog.name GROUP BY r.rolname
 
 
 def refusal(connection: Connection[Any], names: LedgerNames, where: str) -> RefusedError | None:
-    """Why the role may not read the ledger; None where it may, or where there is no ledger. Inside a look."""
+    """Why the role may not read the ledger; None if it may, or where there is no ledger. Inside a look."""
     try:
         with connection.transaction():
             connection.execute(names.fill(_LOOK))
@@ -48,14 +48,14 @@ def refusal(connection: Connection[Any], names: LedgerNames, where: str) -> Refu
 
 
 def require(connection: Connection[Any], names: LedgerNames, where: str) -> None:
-    """Raises RefusedError where there is a ledger that the role may not read."""
+    """Raises RefusedError if there is a ledger that the role may not read."""
     refused = refusal(connection, names, where)
     if refused is not None:
         raise refused
 
 
 def require_breaking(connection: Connection[Any], names: LedgerNames, where: str) -> None:
-    """Raises RefusedError where the role may not take the lock away: before the first backend is ended."""
+    """Raises RefusedError if the role may not take the lock away: before the first backend is ended."""
     require(connection, names, where)
     row = connection.execute(_MAY_BREAK, ([names.table(name).as_string() for name in ("lock", "runs")],)).fetchone()
     if row is not None and row[0] is False:

@@ -17,7 +17,7 @@ def is_end_of(identifier: UUID, text: str) -> bool:
 
 
 def uuid7() -> UUID:
-    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness."""
+    """Returns a UUIDv7 (RFC 9562): 48 bits of milliseconds, then randomness."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds & (2**48 - 1)) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76

@@ -1,4 +1,4 @@
-"""Who holds what sessions of ours wait for."""
+"""The sessions that hold the locks that ours wait for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDER BY b.pid
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that holds a lock, or waits for it before ours. What is None is hidden from us.
+    """A session that holds a lock, or waits for it before ours; None stands for what the server hides from us.
 
     Attributes:
         pid: Of its backend; 0 for a prepared transaction, which has none.
@@ -64,6 +64,6 @@ def _client(blocker: Blocker) -> Iterator[str]:
 
 
 def read_blockers(connection: Connection[Any], pids: Sequence[int], names: Sequence[str]) -> tuple[Blocker, ...]:
-    """Whom sessions wait for that have one of these backends, or one of these application names."""
+    """Returns the sessions that block sessions with one of these backends, or one of these application names."""
     cursor = connection.execute(_QUERY, (list(pids), list(names)), binary=True)
     return tuple(Blocker(*row) for row in cursor.fetchall())  # as text, times hang on DateStyle

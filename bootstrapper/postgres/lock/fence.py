@@ -1,4 +1,4 @@
-"""What every writing transaction of a run passes: the lock's row, locked and compared."""
+"""The fence, which every writing transaction passes: the lock's row, locked and compared."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fence:
 
 
 def pass_fence(connection: Connection[Any], fence: Fence, key: int) -> None:
-    """Locks the row until the transaction ends; raises FencedOffError where the lock is another run's.
+    """Locks the row until the transaction ends; raises FencedOffError if the lock is another run's.
 
     Args:
         key: Of the advisory lock, which a direct connection has to hold as well.

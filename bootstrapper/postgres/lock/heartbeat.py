@@ -42,7 +42,7 @@ class Heartbeat:
         token: int,
         limited: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Takes what is put around each beat, to end one that gets no answer."""
+        """Takes a context manager around each beat, to end one that gets no answer."""
         self._limited = limited
         self._on_loss: Callable[[], None] = lambda: None
         self._connection = connection
@@ -56,7 +56,7 @@ class Heartbeat:
         self.is_lost = False
 
     def on_loss(self, callback: Callable[[], None]) -> None:
-        """Calls back once it is lost, at once where it is already; maybe twice."""
+        """Calls back once the lease is lost, at once if it is already; maybe twice."""
         self._on_loss = callback
         if self.is_lost:
             callback()
@@ -75,7 +75,7 @@ class Heartbeat:
         return not self.is_lost
 
     def _is_ours(self) -> bool:
-        """Asked between transactions only: inside one, it is the fence that knows, and keeps the lock busy."""
+        """Asks between transactions only: inside one, the fence knows, and keeps the lock busy."""
         try:
             with self._limited():
                 result = interject(self._connection, self._statement, {TransactionStatus.IDLE})

@@ -75,7 +75,7 @@ class Hold(FencedConnection):
 
     @contextmanager
     def read_only(self) -> Iterator[Connection[Any]]:
-        """As the session's, for as long as it takes: behind a pooler it keeps takers off, and renews the lease."""
+        """As the session's; behind a pooler, it also keeps other runs from taking the lock, and renews the lease."""
         with self._session.read_only() as connection:
             if not self._pooled:
                 yield connection
@@ -85,7 +85,7 @@ class Hold(FencedConnection):
 
     @contextmanager
     def lasting(self, step: str) -> Iterator[None]:
-        """Around slow work between transactions: behind a pooler the lease would run out meanwhile."""
+        """Keeps the lease alive during slow work between transactions, which a pooled one would not outlast."""
         if not self._pooled:
             yield
             return
@@ -94,7 +94,7 @@ class Hold(FencedConnection):
 
     @contextmanager
     def beating(self, step: str) -> Iterator[None]:
-        """Keeps the lease up while work runs off this connection, such as a program or a worker."""
+        """Keeps the lease alive while work runs off this connection, such as a program or a worker."""
         statement = self.fence.ledger.fill(
             "UPDATE {lock} SET step = %s, expires_at = clock_timestamp() + %s * interval '1 second'"
         )
@@ -122,7 +122,7 @@ class Hold(FencedConnection):
         """Records the worker's connection in the row, so that no run takes the lock while the server still works.
 
         Its statement is cancelled once the hold is lost. Behind a pooler, where the backend outlives its work, that is
-        all. Raises FencedOffError where the lock is not ours any more.
+        all. Raises FencedOffError if the lock is not ours any more.
         """
         self.on_loss(worker.cancel_safe)
         if self._pooled:
@@ -134,7 +134,7 @@ class Hold(FencedConnection):
             raise FencedOffError("another run has taken the lock")
 
     def hand_over(self) -> None:
-        """Ends the connection that holds the lock, where the worker that was announced does the rest and notes the end.
+        """Closes the connection that holds the lock; the announced worker does the rest and records the end.
 
         The lock stays busy for others as long as that worker's connection lives.
         """
@@ -142,7 +142,7 @@ class Hold(FencedConnection):
         self._session.close()
 
     def release(self) -> None:
-        """Gives the lock back; closes the connection where that does not work, which frees it too."""
+        """Releases the lock; closes the connection if that fails, which frees it too."""
         try:
             with self.transaction() as connection:
                 connection.execute(self.fence.ledger.fill(RELEASE), (self.fence.run_id, self.fence.token))

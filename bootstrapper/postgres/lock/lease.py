@@ -36,10 +36,10 @@ WHERE run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {t
 
 @contextmanager
 def kept(connection: Connection[Any], names: LedgerNames, key: int, run_id: UUID, token: int) -> Iterator[None]:
-    """Inside a READ ONLY transaction, which it ends: no other run takes the lock meanwhile, and the lease is new then.
+    """Keeps other runs from taking the lock inside a READ ONLY transaction; ends it, and renews the lease then.
 
-    A process that hangs is told by its silence: the server ends its transaction when a lease would be over. Raises
-    FencedOffError where another run has the lock.
+    A process that hangs is recognised by its silence: the server ends its transaction when a lease would expire. Raises
+    FencedOffError if another run has the lock.
     """
     patience, lease = round(_TAKER_SECONDS * 1000), round(LEASE_SECONDS * 1000)
     literals = {"patience": sql.Literal(patience), "lease": sql.Literal(lease), "key": sql.Literal(key)}

@@ -51,7 +51,7 @@ _HOLDER = "SELECT run_id, host, pid, step, acquired_at FROM {lock} WHERE run_id 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has the lock, as far as the row tells."""
+    """The holder of the lock, as far as the row tells."""
 
     host: str | None = None
     pid: int | None = None
@@ -69,7 +69,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """What the ledger notes of a run when it takes the lock.
+    """What the ledger records of a run when it takes the lock.
 
     Attributes:
         file: The configuration, as it was named on the command line.
@@ -85,7 +85,7 @@ class RunDetails:
 
 
 def advisory_key(names: LedgerNames) -> int:
-    """A positive 63-bit key of our own; advisory locks belong to a database, so its name is not in it."""
+    """Returns a positive 63-bit key of our own; advisory locks belong to a database, so its name is not in it."""
     digest = hashlib.sha256(f"bootstrapper lock of ledger {names.schema}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -169,7 +169,10 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
 
 
 def _is_told_to_watch(connection: Connection[Any]) -> bool:
-    """A killed holder would keep the lock until its statement ends; some operating systems cannot watch a socket."""
+    """Whether the server can watch for our death, as some operating systems cannot.
+
+    A killed holder would keep the lock until its statement ends.
+    """
     try:
         connection.execute(WATCH_CLIENT)
     except (errors.FeatureNotSupported, errors.InvalidParameterValue):

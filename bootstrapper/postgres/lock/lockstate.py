@@ -1,4 +1,4 @@
-"""Looking at the lock from outside, and taking it away from a holder that does not come back."""
+"""Shows the lock from outside, and breaks it if its holder does not come back."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _blocked(connection: Connection[Any], backends: Sequence[int]) -> tuple[Bloc
 
 
 def break_lock(connection: Connection[Any], names: LedgerNames, run: str) -> LockState:
-    """Ends the holder's backends, raises the token and clears the row; what was open is rolled back by the server.
+    """Terminates the holder's backends, raises the token and clears the row; the server rolls back what was open.
 
     Args:
         run: The id of the run, or the end of it.

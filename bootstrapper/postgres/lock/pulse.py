@@ -1,6 +1,6 @@
 """Keeps a transaction from idling while code computes between two of its statements.
 
-The server ends a transaction that idles for too long, so that a process that hangs keeps no lock for ever. One that
+The server ends a transaction that idles for too long, so that a hanging process does not keep a lock for ever. One that
 computes is told from it by a statement now and then, which only a process that is alive sends.
 """
 
@@ -23,7 +23,7 @@ _IN_TRANSACTION = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERRO
 
 @contextmanager
 def pulse(connection: Connection[Any]) -> Iterator[None]:
-    """Within it the connection's transaction never idles for longer than a beat."""
+    """Keeps the connection's transaction from idling for longer than a beat."""
 
     def beat() -> bool:
         try:

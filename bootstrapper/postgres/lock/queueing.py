@@ -21,7 +21,7 @@ _NAME = re.compile(rb"[0-9a-f]{32}")
 
 
 def queue_folder() -> Path | None:
-    """None on a system without a folder for temporary files, such as a container with a read-only root."""
+    """Returns the folder; None on a system without one for temporary files, such as a read-only container."""
     try:
         return Path(tempfile.gettempdir(), f"bootstrapper-{os.getuid()}")
     except OSError:
@@ -32,7 +32,7 @@ class Line:
     """A wait for one of a few places; it goes on between two calls of `wait`, and keeps its turn."""
 
     def __init__(self, folder: Path, name: str, places: int, *, is_counted: bool = True) -> None:
-        """Takes one place, whichever: any is as good.
+        """Takes a random place: any is as good.
 
         Args:
             is_counted: Whether processes in front see that this one queues.
@@ -77,7 +77,7 @@ class Line:
         return self.is_through
 
     def _begin(self) -> None:
-        """Takes a free place at once; else the kernel wakes the next in line, but knows no time limit."""
+        """Takes a free place at once; else waits in a thread, since flock has no time limit."""
         try:
             self._place = taken(self._path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -122,7 +122,7 @@ class Line:
 
 
 def name_of(folder: Path, where: str) -> str:
-    """The queue for an address: that of the database it leads to, where that is known."""
+    """Returns the queue for an address: that of the database it leads to, where that is known."""
     try:
         found = (folder / f"{where}.is").read_bytes()
     except OSError:
@@ -142,7 +142,7 @@ def remember(folder: Path, where: str, name: str) -> None:
 
 
 def taken(path: Path, operation: int) -> int:
-    """The file, locked. One that was swept away meanwhile is made again; BlockingIOError where it is not free."""
+    """Returns the file, locked. One that was swept away meanwhile is made again; BlockingIOError if it is not free."""
     while True:
         descriptor = opened(path)
         try:

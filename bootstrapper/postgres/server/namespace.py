@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _known_user() -> int:
-    """An ordinary user that has a name: initdb refuses user ids without one."""
+    """Returns an ordinary user that has a name: initdb refuses user ids without one."""
     known = sorted(entry.pw_uid for entry in pwd.getpwall() if 0 < entry.pw_uid < _OVERFLOW)
     return known[0] if known else _OVERFLOW
 

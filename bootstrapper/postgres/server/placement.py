@@ -76,7 +76,7 @@ class Placement:
         return replace(self, port=self.port if is_free(self.port) else _free_port(), sockets=str(folder))
 
     def closed(self) -> Self:
-        """After a stop, or after the death of the server."""
+        """Returns the placement after a stop, or after the death of the server."""
         if self.sockets is not None and Path(self.sockets).name.startswith(_SOCKETS):
             shutil.rmtree(self.sockets, ignore_errors=True)
         return replace(self, sockets=None, lent=False)
@@ -93,7 +93,7 @@ def is_free(port: int) -> bool:
 
 
 def _free_port() -> int:
-    """A port that stays ours: not one that an outgoing connection may get while the server is stopped."""
+    """Returns a port that stays ours: not one that an outgoing connection may get while the server is stopped."""
     for port in random.sample(_PORTS, _TRIES):
         if is_free(port):
             return port

@@ -1,4 +1,4 @@
-"""As whom PostgreSQL's programs run: it refuses root, and no user is created for it."""
+"""The account that runs PostgreSQL's programs: it refuses root, and no user is created for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HANDED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH")  # no s
 
 @dataclass(frozen=True)
 class Identity:
-    """Who runs a program.
+    """The account that runs a program.
 
     Attributes:
         user: An account's id, None for our own.
@@ -117,7 +117,7 @@ def _accounts() -> Iterator[Identity]:
 
 
 def _reaches(account: Identity, folder: Path, program: Path) -> bool:
-    """Tried as the account itself: modes alone do not tell of access lists and mounts."""
+    """Tries as the account itself: modes alone do not tell of access lists and mounts."""
     test = shutil.which("test")
     commands = [[str(program), "--version"], [test or "", "-x", str(folder)]]
     try:
