@@ -1,6 +1,6 @@
-"""Hides the secrets in a text that a person wrote, found by the names and the places they stand at.
+"""Hides the secrets in a text that a person wrote, found by their names and places.
 
-Variables stay, since `${NAME}` only says where a secret comes from; their defaults do not.
+Variables are kept, since `${NAME}` only says where a secret comes from; their defaults are hidden.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ _OPENING = re.compile(r"\$\{[A-Za-z_]\w*:-")
 def _pieces(letter: str) -> str:
     """Returns a pattern for such letters, where a variable counts as one, whatever is in its default.
 
-    Atomic, since many variables read as letters, too, would give as many ways to fail as there are combinations.
+    Atomic, since a variable also matches letter by letter, and backtracking would try all combinations.
     """
     return rf"(?>\$\{{(?:[^}}\\]|\\.)*\}}|{letter})"
 
 
 _NAME = r"(?P<name>[A-Za-z_][\w.-]*)"
-# Looked for from the beginning of a word alone: from each letter, a word of 100 kB would take minutes.
+# Matches at the beginning of a word only: from each letter, a word of 100 kB would take minutes.
 _NAME_OF_SETTING = rf"(?<![\w.-])(?:(?![A-Za-z_])[\w.-])*{_NAME}"
 _QUOTED = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*\""""
 _LITERAL = rf"[eE]?(?:{_QUOTED})|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
 _LOGIN, _SETTING, _ANY, _CODE = (_pieces(letter) for letter in (r"[^\s:/@]", r"[^\s&;,]", r"\S", r"[\w.~+/=-]"))
-# Where a secret stands in any text; texts, compiled when one is needed.
+# Where a secret stands in any text. Compiled when needed.
 _PLACES = (
-    # scheme://user:SECRET@host, up to the last @: a password may hold one. A token of a cloud has up to 2,000 letters.
+    # scheme://user:SECRET@host, up to the last @: a password may hold one. A cloud's token may have 2,000 letters.
     rf"://{_LOGIN}*:(?P<secret>{_ANY}{{1,4096}})@",
-    rf"https?://(?P<secret>{_LOGIN}+)@",  # some services take a token for the user's name
+    rf"https?://(?P<secret>{_LOGIN}+)@",  # some services take a token as the user name
     rf"\b(?i:password|identified\s+by)\s+(?P<secret>(?s:{_LITERAL}))",
     rf"\b(?i:bearer|basic)\s+(?P<secret>{_CODE}+)",
 )
-# Where one stands if the name before it says so: a connection string, a query, a setting, a program's option.
+# Where one stands if the name before it says so: connection string, query string, setting, option of a program.
 _NAMED_PLACES = (
     rf"{_NAME_OF_SETTING}\s*=\s*(?P<secret>{_QUOTED}|{_SETTING}+)",
     rf"(?<!\S)--?{_NAME}\s+(?P<secret>{_QUOTED}|(?!-){_ANY}+)",
@@ -53,7 +53,7 @@ def hidden(text: str) -> str:
 
 
 def hidden_words(words: Iterable[str]) -> list[str]:
-    """Returns the same for the arguments of a program, where a secret may be the one after its option."""
+    """Does the same for the arguments of a program, where a secret may follow its option."""
     shown: list[str] = []
     is_secret = False
     for word in words:
@@ -72,14 +72,14 @@ def secrets_in(text: str) -> Iterator[str]:
 
 
 def sources(secret: str) -> str:
-    """Returns a whole text that is secret: the variables in it, without their defaults, and nothing else."""
+    """Returns what is shown of a secret: the variables in it, without their defaults."""
     named = "".join(_without_default(match) for match in VARIABLE.finditer(secret)) or MASK
     quote = secret[0] if secret[:1] in ("'", '"') and secret[-1:] == secret[:1] and len(secret) > 1 else ""
     return f"{quote}{named}{quote}"
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Returns where secrets stand, in order and apart from each other."""
+    """Returns the spans of secrets, in order and disjoint."""
     found = _found(text)
     if _OPENING.search(text):
         found += _found_in_defaults(text)
@@ -99,7 +99,7 @@ def _found(text: str) -> list[tuple[int, int]]:
 
 
 def _found_in_defaults(text: str) -> list[tuple[int, int]]:
-    """Returns secrets of the text with defaults in place, such as `app:s3cret` in `//${LOGIN:-app:s3cret}@host`."""
+    """Returns spans of secrets made by defaults of variables, as `app:s3cret` in `//${LOGIN:-app:s3cret}@host`."""
     kept, bounds, removed = [], [], [0]
     after = length = 0
     for opening in _OPENING.finditer(text):
@@ -115,7 +115,7 @@ def _found_in_defaults(text: str) -> list[tuple[int, int]]:
 
 
 def _widened(places: Iterable[tuple[int, int]], variables: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yields each place, widened to the variables that it cuts; without the brace after a default that it ends."""
+    """Extends each span to the bounds of the variables that it cuts, without the brace after a default."""
     starts = [start for start, _ in variables]
     for start, end in places:
         first, last = (variables[max(bisect_right(starts, at) - 1, 0)] for at in (start, end - 1))

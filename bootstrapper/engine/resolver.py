@@ -222,7 +222,7 @@ class Resolver:
                 )
         for name in seeded - set(declared):
             hint = did_you_mean(name, declared, "Declare it under fixtures:.")
-            self._problems.append(Problem(f"there is no fixture {name!r}", self._seeder(entries, name), hint))
+            self._problems.append(Problem(f"fixture {name!r} does not exist", self._seeder(entries, name), hint))
 
     def _has_wrong_seeder(self) -> bool:
         kinds = [self._plugins.steps.get(config.uses) for config in self._loaded.config.steps]

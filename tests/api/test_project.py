@@ -56,7 +56,7 @@ def test_validate_looks_into_fixtures(project: TrialProject) -> None:
     project.write(STEPS + "fixtures:\n  words: {key: [word], rows: [{word: a}, {word: a}, {}]}\n")
     found = problems(project)
     assert [message for _, message in found] == [
-        "the row lacks word, which is in the key",
+        "the row has no word, which is part of the key",
     ]
 
 
@@ -79,11 +79,11 @@ def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: Tr
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("{$ref: auther.one}", "there is no fixture 'auther'"),
-        ("{$ref: words.two}", "there is no row in fixture words: 'two'"),
+        ("{$ref: auther.one}", "fixture 'auther' does not exist"),
+        ("{$ref: words.two}", "row 'two' of fixture words does not exist"),
         ("{$ref: 5}", "$ref takes fixture.label, fixture.label.column, or {fixture: {key: value}}"),
-        ("{$ref: {wordz: {word: a}}}", "there is no fixture 'wordz'"),
-        ("{$ref: {words: {id: a}}}", "a row of words is named by its key: word"),
+        ("{$ref: {wordz: {word: a}}}", "fixture 'wordz' does not exist"),
+        ("{$ref: {words: {id: a}}}", "a reference to words needs its key: word"),
         (
             "{$pasword: x}",
             "unknown value function $pasword: did you mean $password? write {$literal: {$pasword: ...}} for plain data",
@@ -344,14 +344,14 @@ def test_an_option_is_either_a_call_or_plain_data(project: TrialProject) -> None
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("[{a: 1, b: x}, {a: '1', b: x}]", "the key stands twice in fixture words; first at "),
-        ("[{a: 1, b: {$ref: t.x}}, {a: 1, b: {$ref: t.x}}]", "the key stands twice in fixture words; first at "),
+        ("[{a: 1, b: x}, {a: '1', b: x}]", "duplicate key in fixture words; first at "),
+        ("[{a: 1, b: {$ref: t.x}}, {a: 1, b: {$ref: t.x}}]", "duplicate key in fixture words; first at "),
         ("[{a: 1, b: {$ref: {t: {c: {$pasword: x}}}}}]", "unknown value function $pasword"),
-        ("[{a: 1, b: {$ref: {t: {c: {$ref: t.z}}}}}]", "there is no row in fixture t: 'z'"),
+        ("[{a: 1, b: {$ref: {t: {c: {$ref: t.z}}}}}]", "row 'z' of fixture t does not exist"),
         ("[{a: 1, b: {$ref: {t: {c: {$ref: 5}}}}}]", "$ref takes fixture.label"),
-        ("[{a: 1, b: {$ref: {t: {c: null}}}}]", "c is in the key and must be a single value"),
-        ("[{a: 1, b: {c: d}}]", "b is in the key and must be a single value"),
-        ("[{a: 1, b: {$now: }}]", "b is in the key, and its value is only made when a row is created"),
+        ("[{a: 1, b: {$ref: {t: {c: null}}}}]", "c is part of the key and must be a single value"),
+        ("[{a: 1, b: {c: d}}]", "b is part of the key and must be a single value"),
+        ("[{a: 1, b: {$now: }}]", "b is part of the key, but its value is only made when a row is created"),
     ],
 )
 def test_validate_finds_keys_that_no_database_could_tell_apart(project: TrialProject, rows: str, message: str) -> None:
@@ -379,6 +379,6 @@ def test_validate_reads_a_large_file_to_its_end(
     project.write(STEPS + "fixtures:\n  words: {key: [id], file: words.csv}\n")
     ((line, message),) = problems(project)
     if records.endswith("1,c"):
-        assert (line, message) == (4, "the key stands twice in fixture words; first on line 2")
+        assert (line, message) == (4, "duplicate key in fixture words; first on line 2")
     else:
         assert (line, message) == (3, "1 field where the header has 2")

@@ -23,21 +23,21 @@ INSERT INTO users (email, tenant_id, password_hash, bio)
 """
 SHOWN = """\
 fixtures:
-  # id is left out: the server makes it.
+  # id is left out: the server generates it.
   tenants:
     key: [slug]
     rows:
       acme:
         slug: acme
-  # id is left out: the server makes it.
-  # password_hash looks like a secret: a row that exists keeps its own, new ones need $USERS_PASSWORD.
+  # id is left out: the server generates it.
+  # password_hash looks like a secret: existing rows keep theirs, new ones need $USERS_PASSWORD.
   users:
     key: [email]
     defaults: {password_hash: {$password: '${USERS_PASSWORD}'}}
     rows:
       - email: a@x.org
         tenant_id: {$ref: tenants.acme}
-        bio: '$${HOME} is not a variable'
+        bio: $${HOME} is not a variable
 """
 
 
@@ -105,9 +105,9 @@ def test_every_missing_table_is_named_at_once(live: Project) -> None:
     run = live.run("pull", "user", "tenant")
     assert run.returncode == 2
     assert [line for line in run.stderr.splitlines() if line.startswith(("error", "hint"))] == [
-        "error: there is no table user",
+        "error: table user does not exist",
         "hint: Did you mean users?",
-        "error: there is no table tenant",
+        "error: table tenant does not exist",
         "hint: Did you mean tenants?",
     ]
 

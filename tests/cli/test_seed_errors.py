@@ -81,7 +81,7 @@ def test_keys_equal_in_the_database_are_an_error_with_both_positions(project: Pr
     project.write(FILE.replace("[email]", "[id]").replace("{email: a@b, ROW}", "{id: 7}\n      other: {id: '07'}"))
     done = project.run(command)
     assert done.returncode == 2
-    require_one_error(done, "bootstrap.yaml:10:7", "the key stands twice in fixture users", "bootstrap.yaml:9:7")
+    require_one_error(done, "bootstrap.yaml:10:7", "duplicate key in fixture users", "bootstrap.yaml:9:7")
 
 
 def test_an_error_in_a_csv_file_has_its_line(project: Project) -> None:

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from bootstrapper.errors import FixtureError, InvalidFileError, Problem
 from bootstrapper.fixtures import apply, preparing, reviewing, seeding
-from bootstrapper.fixtures.declare.arguments import misused
-from bootstrapper.fixtures.declare.literal_keys import unfit_keys, wrong_records
-from bootstrapper.fixtures.declare.naming import misnamed
+from bootstrapper.fixtures.declare.key_problems import unfit_keys
 from bootstrapper.fixtures.declare.reader import declare
-from bootstrapper.fixtures.declare.unused_values import misplaced
+from bootstrapper.fixtures.declare.reference_names import misnamed
+from bootstrapper.fixtures.declare.value_problems import misplaced, misused
+from bootstrapper.fixtures.large.keys import wrong_records
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.fixtures.predict import bounds as bounding
 from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding

@@ -48,5 +48,5 @@ def test_a_missing_table_makes_the_answer_unknown(bench: Bench) -> None:
 
 
 def test_an_unknown_fixture_is_an_error(bench: Bench) -> None:
-    with pytest.raises(InvalidFileError, match="there is no fixture 'colour'"):
+    with pytest.raises(InvalidFileError, match="fixture 'colour' does not exist"):
         ask(bench, ["colour"])

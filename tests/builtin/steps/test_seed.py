@@ -76,7 +76,7 @@ def test_a_deleted_row_is_created_again_and_nothing_else(project: TrialProject) 
 
 def test_a_row_that_fails_leaves_nothing_of_the_step(project: TrialProject) -> None:
     project.write(FILE.replace("hash text)", "hash text CHECK (hash IS NULL))"))
-    with pytest.raises(FixtureError, match="check constraint users_hash_check refuses it"):
+    with pytest.raises(FixtureError, match="violates check constraint users_hash_check"):
         project.apply()
     assert project.rows("SELECT count(*) FROM tenants") == [(0,)]
 
@@ -141,7 +141,7 @@ def test_a_data_file_belongs_to_the_inputs_of_the_plan(project: TrialProject) ->
 
 def test_an_unknown_fixture_is_an_error_of_the_file(project: TrialProject) -> None:
     project.write(FILE.replace("  - uses: seed\n", "  - uses: seed\n    with: {fixtures: [tenant, users, tenants]}\n"))
-    with pytest.raises(InvalidFileError, match="there is no fixture 'tenant'"):
+    with pytest.raises(InvalidFileError, match="fixture 'tenant' does not exist"):
         project.plan()
 
 
