@@ -1,4 +1,4 @@
-"""What would be done: pure data, the same on paper and in memory.
+"""The data of a plan, the same in memory and as JSON.
 
 A plan holds no secret: a change names the source of a secret value, never the value.
 """
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a check found, and why; unknown when the question has no meaning yet."""
+    """The answer of a check and its reason; unknown if it cannot be asked yet."""
 
     verdict: Verdict
     reason: str = ""
@@ -121,7 +121,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Deferred:
-    """Changes that can not be known yet, bounded by what they may at most be.
+    """Changes that cannot be known yet, bounded by what they may at most be.
 
     Attributes:
         needs: What has to exist first, such as "table documents".
@@ -155,7 +155,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a reader of the plan should know, and that its changes do not mend by themselves.
+    """Something that the reader of a plan should know, and that its changes do not fix by themselves.
 
     Attributes:
         target: What it is about, such as "index public.users_email_idx" or "revision 4f1c".
@@ -168,24 +168,24 @@ class Finding:
 
 
 def total(changes: Iterable[Change], action: Action | None = None) -> int:
-    """How many changes there are of this action, or at all."""
+    """Returns the number of changes of this action, or of all."""
     return sum(change.count for change in changes if action is None or change.action is action)
 
 
 def unset_in(changes: Iterable[Change], deferred: Iterable[Deferred]) -> tuple[str, ...]:
-    """Every variable that is missing for them, named once."""
+    """Returns the names of all variables that they need and that have no value, each once."""
     names = [name for change in changes for name in change.unset]
     return tuple(dict.fromkeys([*names, *(name for item in deferred for name in item.unset)]))
 
 
 class State(StrEnum):
-    """Where a step stands in a plan."""
+    """The state of a step in a plan."""
 
     DONE = "done"
     PENDING = "pending"
     DEFERRED = "deferred"
     SKIPPED = "skipped"
-    UNKNOWN = "unknown"  # it could not be looked at, and `reason` says why; only in what `status` tells
+    UNKNOWN = "unknown"  # it could not be looked at, for the `reason`; only in `status`
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class Plan:
     Attributes:
         inputs: SHA-256 over all inputs except the database's address.
         heads: Revisions that the migrations on disk lead to.
-        serial: The ledger's count of runs; None where there is no ledger or it can not be read.
+        serial: The ledger's count of runs; None where there is no ledger or it cannot be read.
     """
 
     name: str

@@ -47,7 +47,7 @@ _NEXT_TRANSACTION = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_sn
 
 
 class _InjectedError(Exception):
-    """Raised behind a step's back once its `apply` is through."""
+    """Raised at the fault point, after the step's `apply`."""
 
 
 def assert_step_contract(request: Request, step: str) -> None:
@@ -60,8 +60,10 @@ def assert_step_contract(request: Request, step: str) -> None:
     """
     _apply_above(request, step)
     before = _look(request)
-    assert _planned(request, step).has_changes, f"{step} has nothing to do in this database: nothing can be shown"
-    assert _look(request) == before, f"planning {step} wrote something"
+    assert _planned(request, step).has_changes, (
+        f"{step} has nothing to do in this database, so its contract cannot be checked"
+    )
+    assert _look(request) == before, f"planning {step} wrote to the database"
     if _fail_at_the_end(request, step):
         left = _difference(before, _look(request))
         assert not left, f"{step} failed and left something: {left}"
@@ -70,11 +72,11 @@ def assert_step_contract(request: Request, step: str) -> None:
     assert not _planned(request, step).has_changes, f"{step} still has changes after it was applied"
     transaction = _next_transaction(request)
     apply(request)
-    assert _next_transaction(request) == transaction, f"{step} wrote something although nothing was to do"
+    assert _next_transaction(request) == transaction, f"{step} wrote to the database although it had no changes"
 
 
 def snapshot(connection: Connection[Any]) -> dict[str, str]:
-    """Everything of a database that a step can change, by name, the ledger aside."""
+    """Returns everything of a database that a step can change, by name, except the ledger."""
     found = {
         f"column {table}.{name}": f"{kind}{' not null' if required else ''}"
         for table, name, kind, required in connection.execute(_COLUMNS).fetchall()
@@ -88,7 +90,7 @@ def snapshot(connection: Connection[Any]) -> dict[str, str]:
 
 
 def _apply_above(request: Request, step: str) -> None:
-    """What they leave would be taken for the step's own, where the step itself is made to fail."""
+    """Applies the steps above, whose effects would otherwise count as leftovers of a failing step."""
     with opened(request, "test", writes=True) as run:
         names = [entry.name for entry in run.entries if isinstance(entry.unit, Step)]
     apply(replace(request, skip=(*request.skip, *names[names.index(step) :])))
@@ -114,7 +116,7 @@ def _planned(request: Request, step: str) -> PlannedStep:
 
 
 def _fail_at_the_end(request: Request, step: str) -> bool:
-    """Whether there was something to show: a step that is not transactional promises nothing here."""
+    """Returns whether the step was made to fail; one that is not transactional promises nothing here."""
 
     def fail(name: str) -> None:
         if name == step:

@@ -1,4 +1,4 @@
-"""The built-in plugin: everything that comes with bootstrapper, through the hooks that anybody's plugin uses."""
+"""The built-in plugin: everything that comes with bootstrapper, through the hooks that every plugin uses."""
 
 from __future__ import annotations
 

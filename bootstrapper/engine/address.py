@@ -1,4 +1,4 @@
-"""Where the file says the database is: on a server, or embedded in a folder."""
+"""Finds the address of the database: on a server, or embedded in a folder."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ EMBEDDED_SCHEME = "embedded:"
 
 @dataclass(frozen=True)
 class Address:
-    """Exactly one of the two is set; none for a command that needs no database."""
+    """The address of the database: exactly one of the two is set, or none for a command without a database."""
 
     target: Target | None = None
     embedded: EmbeddedServer | None = None
 
     @property
     def server(self) -> str:
-        """What to call the server before anything is connected."""
+        """Returns the name of the server, known before connecting."""
         if self.embedded is not None:
             return "embedded PostgreSQL"
         assert self.target is not None
@@ -44,7 +44,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """On this machine: embedded, or by a loopback address. Without a host, PGHOST may point anywhere."""
+        """Whether the server is embedded or at a loopback address. Without a host, PGHOST may point anywhere."""
         return self.embedded is not None or (
             self.target is not None and self.target.host is not None and self.target.is_loopback
         )
@@ -81,7 +81,7 @@ def find_address(loaded: Loaded, context: RunContext) -> Address:
         return Address(target=_target(loaded, context, place, text))
     if loaded.protected:
         raise GuardError(
-            f"environment {loaded.environment!r} is protected, and its database is an embedded one",
+            f"environment {loaded.environment!r} is protected, but its database is embedded",
             hint="Set the variable that holds the address of the real database.",
             source=loaded.document.source(place),
         )
@@ -120,7 +120,7 @@ def _from_parts(loaded: Loaded, context: RunContext) -> Target:
 
 
 def _wrong_parts(loaded: Loaded, given: Mapping[str, str]) -> Iterator[Problem]:
-    """What is wrong with each part by itself."""
+    """Yields the problems of each part by itself."""
     for key, text in given.items():
         try:
             Target.from_parameters({key: text} if key != "port" else {"host": "," * text.count(","), key: text})

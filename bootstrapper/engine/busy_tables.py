@@ -1,4 +1,4 @@
-"""The first look of a run that may come in the middle of another one, which has tables for itself for a while."""
+"""Retries the first look of a run while another run holds the lock and has locked tables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 def while_held(session: Session, names: LedgerNames, deadline: Deadline, look: Callable[[], T]) -> T:
-    """What is seen once the run that holds the lock lets us see it; without a connection between looks.
+    """Returns the result of the look once the run that holds the lock permits it; no connection between looks.
 
-    Raises BlockedError where sessions that are none of such a run are in the way.
+    Raises BlockedError if sessions other than those of such a run block it.
     """
     until = deadline.sooner(LONGEST_SECONDS)
     while True:

@@ -1,4 +1,4 @@
-"""What earlier steps with changes mean for later ones: what plans say of it, and what a run may do of it unsaid."""
+"""Works out what earlier steps with changes may cause in later ones: in plans, and as a limit for runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bootstrapper.plugin.traits import Bounded
 from bootstrapper.text import listed
 
 _SHOWN_AS = {Action.DELETE: {Action.DELETE}, Action.UPDATE: {Action.UPDATE, Action.CREATE}}
-"""Actions of a plan that announce one: a row to create may turn out to be there, with other values."""
+"""Actions of a plan that announce another: a row to create may turn out to exist, with other values."""
 
 
 _ANYTHING = Bounds(frozenset(Action) - {Action.DELETE})
@@ -25,7 +25,7 @@ _ANYTHING = Bounds(frozenset(Action) - {Action.DELETE})
 def with_dependence(
     entry: Entry, step: Step, planned: PlannedStep, earlier: Sequence[str], context: RunContext
 ) -> PlannedStep:
-    """The step as it stands now, with what the earlier steps may make of it.
+    """Returns the step as it stands now, with what the earlier steps may cause in it.
 
     Args:
         earlier: Names of the steps before it that have changes of their own and may give it more to do.
@@ -47,7 +47,7 @@ def _after(earlier: Sequence[str], bounds: Bounds) -> Deferred:
 
 
 def _decisive(entry: Entry, planned: PlannedStep) -> Condition | None:
-    """The condition whose answer alone says that the step has nothing to do; None where a comparison says it."""
+    """Returns the condition whose answer alone means that the step has nothing to do; None if a comparison decides."""
     if planned.state is State.SKIPPED:
         return entry.when
     return entry.check if planned.state is State.DONE and planned.check is not None else None
@@ -59,7 +59,7 @@ def _is_settled(condition: Condition | None) -> bool:
 
 def require_planned(shown: PlannedStep, now: PlannedStep, *, follows_changes: bool) -> None:
     """Raises UnplannedChangeError for a deletion that the plan did not show, and for an update that may undo what an
-    earlier step of the run did, where the plan did not say that one may come.
+    earlier step of the run did, if the plan did not announce it.
 
     Args:
         shown: The step as it was planned.

@@ -1,4 +1,4 @@
-"""One digest over everything that decides what a run does, the database's address aside."""
+"""Computes one digest over everything that decides what a run does, except the database's address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def digest(
     values: Mapping[str, type[Value]],
     cache: RunCache | None = None,
 ) -> str:
-    """SHA-256 in hex over the file's data, the texts its variables give, and the contents of other files.
+    """Returns the SHA-256 in hex over the file's data, the values of its variables, and the contents of other files.
 
     Arguments of secret value functions count as they are written: a secret is in no digest. `cache` is that of the
     run, so that a large file is not read again for its digest.
@@ -42,7 +42,7 @@ def digest(
 
 
 def _content(path: Path, cache: RunCache) -> str:
-    """What is in a file, wherever its folder is; whoever needs one that can not be read says so itself."""
+    """Returns the digest of a file; one that cannot be read is reported by what needs it."""
     try:
         return contents.sha256(cache, path)
     except OSError as error:
@@ -50,7 +50,7 @@ def _content(path: Path, cache: RunCache) -> str:
 
 
 def _texts(raw: object, variables: Mapping[str, str], functions: Mapping[str, Value]) -> Iterator[str]:
-    """Everything below a node in order, each with its kind, so that no two structures read the same."""
+    """Yields everything below a node in order, each with its kind, so that different structures differ."""
     if isinstance(raw, Mapping):
         yield f"mapping of {len(raw)}"
         for key, item in raw.items():

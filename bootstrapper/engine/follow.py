@@ -1,4 +1,4 @@
-"""Waits until somebody else has reached the declared state: no lock, no write, no connection between looks."""
+"""Waits until another run has reached the declared state: no lock, no write, no connection between looks."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from bootstrapper.events import ChangesAwaited, Emit, Warned
 from bootstrapper.postgres.connection.session import Session
 
 LONGEST_SECONDS = 300.0
-"""Where neither the command nor the file sets a limit."""
+"""The limit if neither the command nor the file sets one."""
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
 def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadline, emit: Emit) -> bool:
-    """Whether the declared state was reached; false where the database is ahead of the code and that will do.
+    """Returns whether the declared state was reached; false if the database is ahead of the code and that is accepted.
 
-    Raises PendingError at the deadline, AheadError where the file does not accept that.
+    Raises PendingError at the deadline, AheadError if the file does not accept that.
     """
     started, until, longest = time.monotonic(), deadline.sooner(LONGEST_SECONDS), _FIRST_PAUSE_SECONDS
     pending: list[str] = []
@@ -47,7 +47,7 @@ def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadl
         except AheadError as error:
             if not error.is_acceptable:
                 raise
-            emit(Warned(f"{error.message}; going on with it, nothing is written", error.hint))
+            emit(Warned(f"{error.message}; continuing, nothing is written", error.hint))
             return False
         else:
             if not pending:
@@ -58,11 +58,11 @@ def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadl
 
 
 def _pending(looker: Looker) -> list[str]:
-    """Names of the steps that still have changes; what can not be seen just now counts as one."""
+    """Returns the names of the steps that still have changes; one that cannot be looked at now counts as well."""
     try:
         return [step.name for step in looker.look() if step.has_changes]
     except (NotConvergedError, BlockedError) as error:
-        return [error.step]  # whoever is at work may be between two states, or has a table for itself
+        return [error.step]  # the run at work may be between two states, or hold a lock on a table
     except FixtureError as error:
         if not error.may_come:
             raise

@@ -1,4 +1,4 @@
-"""Keeps a run out of a database that is not as it was when the run was asked for, or not of its environment."""
+"""Keeps a run from writing to a database that was replaced meanwhile, or that belongs to another environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bootstrapper.postgres.ledger import ledger
 
 
 def expected(session: Session, project: Project) -> Iterator[Warned]:
-    """What will keep a run from writing, as far as a plan can tell."""
+    """Yields what will keep a run from writing, as far as a plan can know."""
     said = intrusion(session, project)
     if said is not None:
         yield Warned(f"{said}: it will be refused", advice(session))
@@ -23,7 +23,7 @@ def expected(session: Session, project: Project) -> Iterator[Warned]:
 
 
 def intrusion(session: Session, project: Project) -> str | None:
-    """What speaks against a write of this environment: the database was last written by a protected one."""
+    """Returns why this environment must not write: the database was last written by a protected one."""
     others = set(project.protected_environments) - {project.environment}
     if not others:
         return None
@@ -36,7 +36,7 @@ def intrusion(session: Session, project: Project) -> str | None:
         return None
     return (
         f"database {session.server.database!r} was last written by a run of the protected environment {last!r},"
-        f" and this one is of {project.environment!r}"
+        f" but this run is of {project.environment!r}"
     )
 
 
@@ -55,13 +55,13 @@ def require_not_restored(session: Session, project: Project) -> None:
     with session.read_only() as connection:
         restore = ledger.restored_since(connection, project.ledger, session.began_at)
     if restore is not None or session.is_elsewhere:
-        how = f"restored by run {restore}" if restore is not None else "replaced by another one of its name"
+        how = f"restored by run {restore}" if restore is not None else "replaced by another database of the same name"
         raise GuardError(
-            f"the database was {how} after this run began: what is pending now may be what the restore took back;"
+            f"the database was {how} after this run began: pending changes may be what the restore undid;"
             " nothing was applied",
-            hint="Look at `bootstrapper plan`, and apply again if that is meant.",
+            hint="Check `bootstrapper plan`, then apply again.",
         )
 
 
 def advice(session: Session) -> str:
-    return f"Check the address and -e. To write to it all the same, pass --confirm {session.server.database}."
+    return f"Check the address and -e. To write to it anyway, pass --confirm {session.server.database}."

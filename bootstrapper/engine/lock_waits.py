@@ -1,4 +1,4 @@
-"""Sees and says for whom a run waits where other sessions hold locks: while it waits, and where that took too long."""
+"""Reports the sessions whose locks a run waits for: in events while it waits, and in the error if it took too long."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AnyError = TypeVar("AnyError", bound=BaseException)
 
 @contextmanager
 def watched(context: RunContext, step: Callable[[], str], *, works_beside: bool = False) -> Iterator[LockWatch]:
-    """Within it, what keeps the run is told.
+    """Reports the sessions that block the run, within the context.
 
     Args:
         step: Tells which step is at work.
@@ -64,7 +64,7 @@ def watched(context: RunContext, step: Callable[[], str], *, works_beside: bool 
 
 @contextmanager
 def told(context: RunContext, step: Callable[[], str]) -> Iterator[LockWatch]:
-    """Around a look: what keeps it is told, and an error where that was not free in time."""
+    """Wraps a look: reports the sessions that block it, and names them in the error if a lock was not free in time."""
     with watched(context, step) as watch:
         try:
             yield watch
@@ -76,7 +76,7 @@ def told(context: RunContext, step: Callable[[], str]) -> Iterator[LockWatch]:
 
 
 def judged(error: AnyError, step: str, watch: LockWatch, deadline: Deadline) -> AnyError | BlockedError:
-    """The error as BlockedError where it came of a lock that was not free; any other as it is."""
+    """Returns the error as BlockedError if its cause was a lock that was not free; any other as it is."""
     if isinstance(error, BlockedError):
         return error
     if getattr(error, "sqlstate", None) in LOCK_NOT_FREE:
@@ -84,8 +84,8 @@ def judged(error: AnyError, step: str, watch: LockWatch, deadline: Deadline) -> 
     if watch.current and deadline.has_passed:
         if isinstance(error, StepError | UnreachableError):
             return BlockedError(step, error, watch.current)
-        if isinstance(error, psycopg.Error):  # its text is that of a closed connection
-            return BlockedError(step, StepFailedError(f"{step} was not done within its time"), watch.current)
+        if isinstance(error, psycopg.Error):  # its message only says that the connection is closed
+            return BlockedError(step, StepFailedError(f"{step} exceeded its deadline"), watch.current)
     return error
 
 
@@ -111,7 +111,7 @@ def _event(step: str, blocker: Blocker) -> StepBlocked:
 
 @dataclass(frozen=True)
 class Watched:
-    """Whose waiting is looked at.
+    """The run that is watched.
 
     Attributes:
         connection: Of the run itself.
@@ -132,15 +132,15 @@ class Watched:
 
 
 class LockWatch:
-    """A thread with a connection of its own, made only once something takes long and kept only as long as it waits.
+    """A thread with a separate connection, opened only once a statement takes long and kept only while it waits.
 
     Attributes:
-        last: Those that were seen in the way last.
-        current: The same, empty where nothing waited at the last look.
+        last: The blocking sessions seen last.
+        current: The blocking sessions at the last look; empty if the run did not wait.
     """
 
     def __init__(self, watched: Watched, tell: Callable[[Sequence[Blocker]], None]) -> None:
-        """Takes what is told, from the thread, at first and whenever others are in the way."""
+        """Takes a function that the thread calls at first and whenever the blocking sessions change."""
         self._watched = watched
         self._tell = tell
         self._ended = threading.Event()
@@ -156,7 +156,7 @@ class LockWatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is told afterwards; the thread is not waited for, since a connect may take its time."""
+        """Stops reporting; does not wait for the thread, since a connect may take long."""
         with self._telling:
             self._ended.set()
 
@@ -171,7 +171,7 @@ class LockWatch:
                 try:
                     connection = connection or self._connect()
                     self._see(self._read(connection))
-                except (BootstrapperError, psycopg.Error):  # a full server, or one that is gone: the run itself says so
+                except (BootstrapperError, psycopg.Error):  # a full or lost server is reported by the run itself
                     _close(connection)
                     connection = None
                     self._see(())
@@ -185,7 +185,7 @@ class LockWatch:
             _close(connection)
 
     def _is_busy(self) -> bool:
-        """Whether a statement is under way; of those of other sessions, nothing is known here."""
+        """Returns whether a statement is running; for other sessions of the run this is unknown."""
         connection = self._watched.connection
         is_active = not connection.closed and connection.info.transaction_status == TransactionStatus.ACTIVE
         return is_active or self._watched.works_beside
@@ -195,7 +195,7 @@ class LockWatch:
         return tuple(replace(each, statement=each.statement and self._shown(each.statement)) for each in found)
 
     def _shown(self, statement: str) -> str:
-        """Cut only when its secrets are hidden: a part of one would not be known."""
+        """Masks first and cuts afterwards: a part of a secret would not be recognised."""
         return self._watched.quote(statement)[:_LONGEST_STATEMENT]
 
     def _connect(self) -> Connection[Any]:

@@ -1,4 +1,4 @@
-"""Looks at the steps in READ ONLY transactions: before the lock, at a step's turn, and for those who only ask."""
+"""Looks at the steps in READ ONLY transactions: before the lock, at a step's turn, and for plan and status."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Looker:
         self.hold: Hold | None = None
 
     def look(self, *, for_reader: bool = False, sql: bool = False) -> tuple[PlannedStep, ...]:
-        """The steps as they stand now, in one READ ONLY transaction.
+        """Returns the steps as they stand now, read in one READ ONLY transaction.
 
         Args:
             for_reader: Whether the findings are wanted as well.
@@ -66,7 +66,7 @@ class Looker:
             return tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
 
     def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
-        """As `look` for a reader, with the errors of steps that can not be looked at."""
+        """Returns the steps as `look` does, with the errors of those that cannot be looked at."""
         if not self._entries:
             return (), []
         with self.looking(lock_timeout_seconds=_SHORT_LOOK_SECONDS) as (planner, watch):
@@ -107,14 +107,14 @@ class Looker:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[psycopg.Connection[Any]]:
-        """A READ ONLY transaction for the look of a command that is no step; what keeps it is told."""
+        """Opens a READ ONLY transaction for a command without a step; reports the sessions that block it."""
         with self._session.read_only() as connection:
             is_watched = bool(self._entries)
             with lock_waits.told(self.context(self._entries[0]), lambda: name) if is_watched else nullcontext():
                 yield connection
 
     def any_pending(self, entries: Sequence[Entry]) -> bool:
-        """What the holder is at, which may be between two states or locked, is looked at again under the lock."""
+        """Returns whether a step has changes; one that cannot be looked at during another run counts as pending."""
         try:
             with self.looking() as (planner, _):
                 return any(planner.plan_entry(entry.name).has_changes for entry in entries)
@@ -129,7 +129,7 @@ class Looker:
     def looking(
         self, make_context: MakeContext | None = None, *, lock_timeout_seconds: float | None = None
     ) -> Iterator[tuple[Planner, LockWatch]]:
-        """A planner inside a READ ONLY transaction, and what sees who keeps it."""
+        """Opens a planner inside a READ ONLY transaction, and a watch for the sessions that block it."""
         hold = self.hold
         reading = hold.read_only() if hold else self._session.read_only(lock_timeout_seconds=lock_timeout_seconds)
         with reading:
@@ -141,7 +141,7 @@ class Looker:
         return Planner(self._entries, make_context, force=self._force, served=self._served())
 
     def _served(self) -> Collection[str]:
-        """What runs of the same configuration have done that took the lock after this one began. Inside a look."""
+        """Returns the steps done by runs of the same configuration that took the lock after this one began."""
         if not any(runs_always(entry.check) for entry in self._entries):
             return ()
         project = self._make_context(self._entries[0]).project

@@ -1,4 +1,4 @@
-"""From a request to a run: the file read, the plugins loaded, the database's address known, the session ready."""
+"""Turns a request into a run: reads the file, loads the plugins, finds the database, prepares the session."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from bootstrapper.postgres.lock.turnstile import Turnstile
 
 
 def _silent(_: Event) -> None:
-    """What a caller who wants no events listens with."""
+    """Drops events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What somebody asks for, from the command line or from a program.
+    """What a command line or a program asks for.
 
     Attributes:
         variables: The environment that `${NAME}` is looked up in.
@@ -52,7 +52,7 @@ class Request:
             and `check` are not asked.
         sql: Whether a plan shows the statements of its changes, which may run code of the project.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
-        confirmed: The name of the database, from somebody who knows that a run of this environment is to write to one
+        confirmed: The name of the database, as confirmation that a run of this environment is to write to one
             that a protected environment wrote to last.
     """
 
@@ -80,7 +80,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A request whose file was read and found right."""
+    """A request whose file was read and is valid."""
 
     loaded: Loaded
     plugins: Plugins
@@ -120,7 +120,7 @@ def resolve(request: Request, command: str, *, connects: bool = True, looks_furt
 def _with_all_else(
     request: Request, command: str, loaded: Loaded, error: PluginError, *, looks_further: bool
 ) -> PluginError | InvalidFileError:
-    """The error of a plugin together with whatever else can be found without it."""
+    """Returns the error of a plugin together with all problems that can be found without it."""
     found = plugins.load([], loaded.directory)
     context = _first_context(request, loaded, found, command)
     source = error.source or loaded.document.source(("plugins",))
@@ -141,7 +141,7 @@ def _resolved(
     problems: list[Problem] = []
     address = Address()
     if ("database",) in {place[:1] for place in loaded.misshapen}:
-        pass  # said already
+        pass  # reported already
     elif connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
         try:
             address = find_address(loaded, context)
@@ -170,7 +170,7 @@ def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
 
 
 def load_plugins(request: Request, loaded: Loaded) -> Plugins:
-    """Plugins are code that is run: from here on the masker knows what may come out of the variables."""
+    """Loads the plugins; the masker learns the variables first, since plugins are code that runs."""
     learn_variables(request.masker, loaded.variables)
     listed = [
         (text, loaded.document.source(("plugins", position)))
@@ -184,7 +184,7 @@ def load_plugins(request: Request, loaded: Loaded) -> Plugins:
 def opened(
     request: Request, command: str, *, writes: bool, queues: bool = True, after_apply: AfterApply = lambda step: None
 ) -> Iterator[Opened]:
-    """A run about to begin.
+    """Opens a run that is about to begin.
 
     Args:
         writes: Where nothing may last, nothing does: see Address.reached.
@@ -238,7 +238,7 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
 
 
 def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> RunContext:
-    """Enough to read the file's values with: nothing to connect to is known yet."""
+    """Returns a context that suffices to evaluate the file's values, without a database."""
     ledger = loaded.config.ledger
     project = Project(
         name=loaded.config.name or loaded.directory.resolve().name,

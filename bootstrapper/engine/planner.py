@@ -1,4 +1,4 @@
-"""Works out what would be done: reads, and writes nothing."""
+"""Plans: reads the database and works out the changes of each step; writes nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MakeContext = Callable[[Entry], RunContext]
 
 
 class Planner:
-    """One look at the database. What was answered once stays answered for as long as the object lives.
+    """One look at the database; answers are kept as long as the object lives.
 
     Its caller keeps the session inside one READ ONLY transaction.
 
@@ -65,11 +65,11 @@ class Planner:
 
     @property
     def at(self) -> str:
-        """The step that is looked at, or that was last."""
+        """The step that is being looked at, or was last."""
         return self._at
 
     def plan(self) -> tuple[PlannedStep, ...]:
-        """All entries in order, those that hang on earlier ones with what these may make of them."""
+        """Returns all entries in order, dependent ones with what earlier ones may cause in them."""
         return tuple(self._with_dependence(entry) for entry in self._entries.values())
 
     def _with_dependence(self, entry: Entry) -> PlannedStep:
@@ -81,7 +81,7 @@ class Planner:
         return with_dependence(entry, entry.unit, planned, earlier, self.context(entry))
 
     def plan_entry(self, name: str) -> PlannedStep:
-        """What one gate, scope or step would do if its turn were now, whatever earlier ones may make of it."""
+        """Returns what one gate, scope or step would do if its turn were now."""
         if name not in self._planned:
             self._under_way.append(name)
             self._at = name
@@ -92,7 +92,7 @@ class Planner:
         return self._planned[name]
 
     def plan_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
-        """All entries in order, and the errors of those that could not be looked at, which are unknown."""
+        """Returns all entries in order, and the errors of those that could not be looked at, which are unknown."""
         errors = []
         for entry in sorted(self._entries.values(), key=lambda entry: isinstance(entry.unit, Scope)):
             try:
@@ -107,21 +107,21 @@ class Planner:
 
     @staticmethod
     def look_on(context: RunContext) -> None:
-        """After an error of the server, in a new READ ONLY transaction: nothing was written."""
+        """Begins a new READ ONLY transaction after an error of the server: nothing was written."""
         if status_of(context.connection) == TransactionStatus.INERROR:
             context.session.look_on()
 
     def pending(self, names: Collection[str]) -> Answer:
-        """Whether any of these steps has changes, or may have; steps that are left out of the run have none."""
+        """Answers whether any of these steps has changes, or may have; steps that are left out of the run have none."""
         found = [name for name in names if name in self._entries and self.plan_entry(name).has_changes]
         if found:
             return Answer.yes(f"{', '.join(found)} {'has' if len(found) == 1 else 'have'} changes")
         return Answer.no(f"nothing is pending in {', '.join(names)}")
 
     def at_turn(self, name: str) -> PlannedStep:
-        """As `plan_entry`, at the step's own turn: an unanswered check counts as no, since the step may mend that.
+        """Plans one step at its own turn: an unknown check counts as no, since applying the step may answer it.
 
-        Raises UndecidedError where `when` can not be answered even now, and it matters.
+        Raises UndecidedError if `when` is still unknown and the step has changes.
         """
         entry = self._entries[name]
         self._turn = self._at = name
@@ -157,7 +157,7 @@ class Planner:
         if planned.check is not None and planned.check.is_yes:
             return replace(planned, reason=planned.check.reason)
         if planned.check is not None and entry.name in self._served and not _decides(entry.check):
-            return replace(planned, reason="another run did it meanwhile")
+            return replace(planned, reason="done by another run meanwhile")
         found = self._changes(entry, step)
         changes = tuple(item for item in found if isinstance(item, Change))
         deferred = tuple(item for item in found if isinstance(item, Deferred))
@@ -186,9 +186,9 @@ class Planner:
             raise failure from error
 
     def _earlier(self, entry: Entry) -> list[str]:
-        """The steps before this one that have changes; at its own turn they are done.
+        """Returns the steps before this one that have changes; at its own turn they are done.
 
-        Steps whose own planning asks about this one can not be counted on: that would go round in a circle.
+        Leaves out steps whose own planning asks about this one, which would be a cycle.
         """
         if entry.name == self._turn:
             return []
@@ -197,13 +197,13 @@ class Planner:
         return [name for name in before if name not in self._under_way and self.plan_entry(name).has_changes]
 
     def _explain_contradiction(self, entry: Entry, answer: Answer) -> tuple[Deferred, ...]:
-        """The check says no and the step sees nothing to do: an error, unless an earlier step may still change it."""
+        """Defers a step that has no changes although its check says no; an error if no earlier step may change that."""
         earlier = self._earlier(entry)
         if not earlier:
             raise NotConvergedError(
                 entry.name, f"check {entry.check}", f"{answer.verdict}: {answer.reason}", source=entry.source
             )
-        return (Deferred(f"step {earlier[-1]}", f"{answer.reason}; nothing to do as far as can be seen now"),)
+        return (Deferred(f"step {earlier[-1]}", f"{answer.reason}; no changes visible yet"),)
 
     def _evaluate(self, entry: Entry, condition: Condition | None) -> Answer | None:
         if condition is None:
@@ -212,7 +212,7 @@ class Planner:
         return condition.evaluate(lambda check: self._ask(check, context))
 
     def _ask(self, check: Check, context: RunContext) -> Answer:
-        """Probes go out together; those that hang on another kind of question wait until they are needed."""
+        """Answers a check; probes are sent together, those beside other kinds of checks only when needed."""
         for batch in self._batches:
             if id(check) in self._answers or not any(check is other for other in batch):
                 continue
@@ -224,7 +224,7 @@ class Planner:
         return decided(self._answers[id(check)])
 
     def _batch(self) -> tuple[list[Check], list[Check]]:
-        """All checks of conditions that are nothing but probes, and all others."""
+        """Returns the checks of conditions that consist of probes only, and all others."""
         conditions = [part for entry in self._entries.values() for part in (entry.when, entry.check) if part]
         found: tuple[list[Check], list[Check]] = ([], [])
         for condition in conditions:
@@ -233,7 +233,7 @@ class Planner:
         return found
 
     def context(self, entry: Entry) -> RunContext:
-        """A new context for the entry, which can ask about the other steps of the plan."""
+        """Returns a new context for the entry, which can ask about the other steps of the plan."""
         return replace(self._make_context(entry), pending=self.pending, earlier=partial(self._earlier, entry))
 
 
@@ -242,7 +242,7 @@ def _unknown(entry: Entry, error: BootstrapperError) -> PlannedStep:
 
 
 def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseException:
-    """An error of the server that a step let through, as ours; any other error as it is."""
+    """Returns an error of the server as StepFailedError or UnreachableError; any other error as it is."""
     server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
     if not isinstance(server, psycopg.Error):
         return error
@@ -255,7 +255,7 @@ def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseExce
 def _bounded(
     planned: PlannedStep, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]
 ) -> tuple[tuple[Change, ...], tuple[Deferred, ...]]:
-    """An unknown `when` makes of changes what may be done; an unknown check does so even where none are seen."""
+    """Defers the changes if `when` is unknown; if the check is unknown, even without visible changes."""
     if planned.when is not None and planned.when.is_unknown and (changes or deferred):
         changes, deferred = (), _defer(planned.when, changes, deferred)
     if planned.check is not None and planned.check.is_unknown:
@@ -264,7 +264,7 @@ def _bounded(
 
 
 def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]) -> tuple[Deferred, ...]:
-    """Changes that hang on a question without an answer, as one bound."""
+    """Returns changes that depend on an unknown answer as one bound."""
     may = frozenset(change.action for change in changes).union(*(item.may for item in deferred))
     counts = [item.at_most for item in deferred]
     known = [count for count in counts if count is not None]
@@ -275,10 +275,10 @@ def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred
 
 
 def runs_always(condition: Condition | None) -> bool:
-    """Whether there is a check, and none in it that tells if the step is done: only another run may have served us."""
+    """Returns whether there is a check that cannot tell if the step is done, as `never`."""
     return condition is not None and not _decides(condition)
 
 
 def _decides(condition: Condition | None) -> bool:
-    """Whether the answer tells if the step is done: `never` only says that it is to be looked at again."""
+    """Returns whether the answer tells if the step is done; that of `never` does not."""
     return condition is not None and any(check.asked_after for check in condition.checks())

@@ -1,4 +1,4 @@
-"""Finds plugins and asks them what they bring; the only caller of hooks.
+"""Loads plugins and collects what they provide; the only caller of hooks.
 
 Built-ins come first, then what the file lists: folders of single files, and installed distributions by name. An
 installed distribution that the file does not list is shown by `plugins list`, and never imported.
@@ -39,7 +39,7 @@ Quote = Callable[[str], str]
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """One plugin, and what it brings; an unlisted one was not imported and brings nothing that is known."""
+    """One plugin and what it provides; an unlisted one was not imported, so that is unknown."""
 
     name: str
     origin: str
@@ -68,7 +68,7 @@ class Plugins:
 
 @dataclass
 class _Registry:
-    """One kind of thing by name, and which plugin brought it."""
+    """One kind of contract by name, and which plugin provides it."""
 
     kind: str
     attribute: str
@@ -79,7 +79,7 @@ class _Registry:
     def add(self, thing: object, plugin: str, origin: str) -> str:
         if not (inspect.isclass(thing) and issubclass(thing, self.base)):
             names = " or ".join(base.__name__ for base in self.base)
-            raise PluginError(origin, f"{thing!r} is no subclass of {names}")
+            raise PluginError(origin, f"{thing!r} is not a subclass of {names}")
         if inspect.isabstract(thing):
             missing = ", ".join(sorted(getattr(thing, "__abstractmethods__", ())))
             raise PluginError(origin, f"{thing.__name__} does not define {missing}")
@@ -89,7 +89,7 @@ class _Registry:
         if name in self.found:
             raise PluginError(
                 origin,
-                f"{self.kind} {name!r} is already brought by {self.origins[name]}",
+                f"{self.kind} {name!r} is already provided by {self.origins[name]}",
                 hint=f"Give one of the two another `{self.attribute}`, or list only one of the plugins.",
             )
         self.found[name] = thing
@@ -131,19 +131,19 @@ def _is_folder(text: str) -> bool:
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # nobody has this name; the folder is not found then
+    except RuntimeError:  # an unknown user; the folder is not found then
         return Path(text)
 
 
 def _local_plugins(folder: Path, text: str, source: Source | None, quote: Quote) -> list[tuple[Path, _Found]]:
     if not is_folder(folder):
-        raise PluginError(text, "there is no such folder", source=source)
+        raise PluginError(text, "folder does not exist", source=source)
     paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
     return [(path, _Found(path.stem, str(path), _import_file(path, quote))) for path in paths]
 
 
 def _import_file(path: Path, quote: Quote) -> ModuleType:
-    folder = hashlib.sha256(bytes(path.parent)).hexdigest()[:12]  # two folders may hold files of one name
+    folder = hashlib.sha256(bytes(path.parent)).hexdigest()[:12]  # two folders may contain files of the same name
     name = f"bootstrapper_local_plugins.{folder}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -173,7 +173,7 @@ def _distribution_plugins(name: str, source: Source | None, quote: Quote) -> lis
     if not points:
         known = [_dist(point) for point in entry_points(group=ENTRY_POINT_GROUP)]
         hint = did_you_mean(name, known, "Install it beside bootstrapper, or write ./ before a folder.")
-        raise PluginError(name, "no installed distribution of this name brings plugins", hint=hint, source=source)
+        raise PluginError(name, "no installed distribution of this name provides plugins", hint=hint, source=source)
     return [_Found(point.name, f"{name} ({point.value})", _load_point(name, point, source, quote)) for point in points]
 
 
@@ -194,7 +194,7 @@ def _normal(name: str) -> str:
 
 
 def unlisted(listed: Iterable[str]) -> list[PluginInfo]:
-    """Installed distributions with plugins that the file does not list; none of them is imported."""
+    """Returns installed distributions with plugins that the file does not list; none of them is imported."""
     names = {_normal(name) for name in listed}
     points = entry_points(group=ENTRY_POINT_GROUP)
     return [
@@ -236,8 +236,8 @@ def _register(manager: pluggy.PluginManager, item: _Found) -> None:
     for name in hooks:
         _require_known_hook(manager, item, name)
     if not hooks:
-        hint = "Write one, such as bootstrapper_steps; a file whose name begins with _ is taken for no plugin."
-        raise PluginError(item.origin, "it has no hook, so it brings nothing", hint=hint)
+        hint = "Add one, such as bootstrapper_steps; start the name of a file that is not a plugin with _."
+        raise PluginError(item.origin, "has no hooks", hint=hint)
     name = f"{item.origin}:{item.name}"
     if manager.has_plugin(name) or manager.is_registered(item.plugin):
         raise PluginError(item.origin, "is listed twice")
@@ -245,7 +245,9 @@ def _register(manager: pluggy.PluginManager, item: _Found) -> None:
         manager.register(item.plugin, name=name)
     except pluggy.PluginValidationError as error:
         reason = str(error).replace("\n", " ")
-        raise PluginError(item.origin, reason, hint="Write the hook as hookspecs.py has it.") from error
+        raise PluginError(
+            item.origin, reason, hint="Write the hook with the signature in docs/reference/hooks.md."
+        ) from error
 
 
 def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) -> None:
@@ -253,7 +255,7 @@ def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) 
     if name not in known:
         raise PluginError(item.origin, f"there is no hook {name!r}", hint=did_you_mean(name, known))
     if manager.parse_hookimpl_opts(item.plugin, name) is None:
-        raise PluginError(item.origin, f"{name} is not marked", hint="Write @bootstrapper.hookimpl above it.")
+        raise PluginError(item.origin, f"{name} is not marked as a hook", hint="Write @bootstrapper.hookimpl above it.")
 
 
 def _brought(
@@ -277,5 +279,5 @@ def _brought(
 
 def _listed_things(result: object, item: _Found, hook: str) -> list[object]:
     if not isinstance(result, (list, tuple)):
-        raise PluginError(item.origin, f"{hook} has to return a list of classes, not {type(result).__name__}")
+        raise PluginError(item.origin, f"{hook} must return a list of classes, not {type(result).__name__}")
     return list(result)

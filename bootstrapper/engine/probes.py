@@ -1,4 +1,4 @@
-"""Puts checks to the database: all probes in one pipeline, one by one only when one of them fails."""
+"""Asks checks: all probes in one pipeline, one by one only if one of them fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bootstrapper.postgres.connection.pipelining import round_trip
 from bootstrapper.postgres.connection.server_messages import said_without_values
 
 Answers = dict[int, Answer | CheckFailedError]
-"""Answers by the identity of their check. A wrong question is an error only for those who need its answer."""
+"""Answers by the identity of their check. A failed check is an error only if its answer is needed."""
 
 _MISSING = (
     errors.UndefinedTable,
@@ -53,7 +53,7 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
 
 
 def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
-    """All probes in one round trip; raises the first error once the pipeline is in order again."""
+    """Sends all probes in one round trip; raises the first error once the pipeline is in order again."""
     cursors, is_lent = [], False
     with round_trip(connection):
         for probe in probes:
@@ -80,7 +80,7 @@ def ask(check: Check, context: RunContext) -> Answer | CheckFailedError:
 
 
 def decided(answer: Answer | CheckFailedError) -> Answer:
-    """The answer, for somebody who needs it."""
+    """Returns the answer; raises the error of a check that failed."""
     if isinstance(answer, CheckFailedError):
         raise answer
     return answer
@@ -116,7 +116,7 @@ _FIXTURE_ANSWERS = Kept[str, Answer]()
 
 @dataclass(frozen=True)
 class FixtureCondition:
-    """The `when` of a fixture. It is asked once a turn: what the step does itself changes nothing about it."""
+    """The `when` of a fixture, asked once a turn: the step's own changes do not affect it."""
 
     fixture: str
     condition: Condition

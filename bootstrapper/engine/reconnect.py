@@ -1,6 +1,6 @@
-"""Goes on after the connection was lost in the middle of a run.
+"""Continues after the connection was lost in the middle of a run.
 
-Nobody knows what the server still did then, a COMMIT included. So nothing is concluded from what was tried: the
+What the server still did then is unknown, a COMMIT included. So nothing is concluded from what was tried: the
 database is looked at again, under a new hold, and what is done by now is not done again.
 """
 
@@ -24,9 +24,9 @@ MOST_COMEBACKS = 5
 
 
 def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
-    """Applies, and comes back a bounded number of times where the connection was lost under the lock.
+    """Applies, and reconnects a bounded number of times if the connection was lost under the lock.
 
-    Raises the error as it is where coming back is not safe: the step that was cut off is one that can not be begun
+    Raises the error as it is where coming back is not safe: the step that was cut off is one that cannot be begun
     again without knowing how far it got (`repeatable`), or its time is over.
     """
     for _ in range(MOST_COMEBACKS):
@@ -36,7 +36,7 @@ def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
             if not _is_loss(error, executor) or deadline.has_passed:
                 raise
             if not executor.may_begin_again:
-                with suppress(UnreachableError, RefusedError):  # then nobody can tell
+                with suppress(UnreachableError, RefusedError):  # then it stays unknown
                     executor.require_not_broken()
                 raise
             emit(Warned(f"{error.headline}; looking again at what is done"))
@@ -47,7 +47,7 @@ def apply(executor: Executor, deadline: Deadline, emit: Emit) -> None:
 
 
 def _is_loss(error: BootstrapperError, executor: Executor) -> bool:
-    """Whether the lock's own connection is gone, or that of the worker that migrated beside it.
+    """Returns whether the lock's own connection is lost, or that of the worker that migrates beside it.
 
     A step that found no way in for a connection of its own, as pg_dump does, has waited for one itself.
     """

@@ -1,4 +1,4 @@
-"""The configuration as people may see it: what `config show` prints, without the secrets that stand in the file."""
+"""Prints the configuration for `config show`, without the secrets in the file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Dumper.add_multi_representer(
 
 
 def disclose(data: Mapping[str, Any], secret_functions: Collection[str]) -> str:
-    """YAML with variables unresolved; of a secret, only the names of variables are left."""
+    """Returns YAML with variables unresolved; of a secret, only the names of variables are left."""
     disclosure = _Disclosure(secret_functions, in_rows=False)
     rows = _Disclosure(secret_functions, in_rows=True)
     shown = {key: (rows if key == "fixtures" else disclosure).shown(key, item) for key, item in data.items()}
@@ -48,7 +48,7 @@ class _Disclosure:
     in_rows: bool
 
     def shown(self, key: Any, item: Any) -> Any:
-        """What stands below a key."""
+        """Returns what stands below a key."""
         return self._masked(item) if self._is_hidden(str(key), item) else self._open(item)
 
     def _open(self, raw: Any) -> Any:

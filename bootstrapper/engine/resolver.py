@@ -1,4 +1,4 @@
-"""Turns the file into what can be run: every step, check and fixture validated by its own model, at its own place."""
+"""Resolves the file: every step, check and fixture is validated by its own model, at its own place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def declaration(self) -> Declaration:
-        """What the step may know of its declaration; a command may have dropped `when` and `check`."""
+        """What the file says of the step; a command may have dropped `when` and `check`."""
         return Declaration(self.written, has_when=self.when is not None, has_check=self.check is not None)
 
     @property
@@ -70,7 +70,7 @@ class Resolver:
         """Takes problems that are known already, to report them with those it finds.
 
         Args:
-            is_incomplete: Whether plugins are missing, so that a name nobody knows may be right.
+            is_incomplete: Whether plugins are missing, so that an unknown name may be right.
             looks_further: Whether steps and checks also look at the files that they name.
         """
         self._looks_further = looks_further
@@ -84,7 +84,7 @@ class Resolver:
         self._units: list[Unit | None] = []
 
     def resolve(self) -> tuple[Project, tuple[Entry, ...]]:
-        """The project, complete with its steps, and the entries in order."""
+        """Returns the project, complete with its steps, and the entries in order."""
         steps = self._loaded.config.steps
         units = self._units = [self._unit(index, config) for index, config in enumerate(steps)]
         named = {config.name: unit for config, unit in zip(steps, units, strict=True) if unit is not None}
@@ -124,7 +124,7 @@ class Resolver:
         return kind(config.name, options, self._document.source(place))
 
     def _validated(self, place: Place, model: Any, raw: object) -> Any:
-        """The block below a place, interpolated, its value functions called, validated; None where it is wrong."""
+        """Returns the block below a place, evaluated and validated; None if it is invalid."""
         try:
             data = self._evaluated(place, raw)
             return TypeAdapter(model).validate_python(data)
@@ -132,7 +132,7 @@ class Resolver:
             self._problems += validation.problems(error, model, self._document, place)
         except InvalidFileError as error:
             self._problems += error.problems
-        except _NobodyKnows:
+        except _MayBeOfPlugin:
             return None
         return None
 
@@ -144,14 +144,14 @@ class Resolver:
             if isinstance(raw, list):
                 return [self._evaluated((*place, position), item) for position, item in enumerate(raw)]
             if self._is_incomplete and _calls_other_than(self._plugins.values, raw):
-                raise _NobodyKnows
+                raise _MayBeOfPlugin
             value = evaluate(raw, self._seen_from(place, raw), database=False).value
         except ValueError as error:
             raise InvalidFileError([problem_with_value(error, self._document.source(place))]) from error
         return Empty() if value == "" != raw else value
 
     def _seen_from(self, place: Place, raw: object) -> RunContext:
-        """Under `env` of a step the run's own address can be asked for."""
+        """Returns the context for a place: under `env` of a step, the run's own address is a variable."""
         asked = marks(raw) if isinstance(raw, str) and place[2:4] == ("with", "env") else {}
         if not asked:
             return self._context
@@ -167,7 +167,7 @@ class Resolver:
             if unit.needs_check and config.check is None and not is_misshapen:
                 choices = ", ".join(sorted(key for key, kind in self._plugins.checks.items() if not kind.only_in_when))
                 hint = f"Choose one of {choices}; `check: never` lets it run every time."
-                self._problem(place, f"step {config.name!r} needs a `check`: what tells that it is done?", hint)
+                self._problem(place, f"step {config.name!r} needs a `check` that tells when it is done", hint)
         elif config.check is not None or config.when is not None:
             self._problem(place, f"{config.uses} takes neither `when` nor `check`")
         return Entry(config.name, unit, when, check, self._document.source(place), config.timeout, config.with_)
@@ -193,30 +193,30 @@ class Resolver:
         )
 
     def _require_locks(self) -> None:
-        """Looks at the declared types, since a lock whose options are wrong is a lock all the same."""
+        """Checks the declared types, since a lock with invalid options is still a lock."""
         scopes: set[str] = set()
         for index, config in enumerate(self._loaded.config.steps):
             kind = self._plugins.steps.get(config.uses)
             if kind is None:
-                scopes.add(UNKNOWN)  # it may have been meant for one
+                scopes.add(UNKNOWN)  # it may have been meant as a lock
             if kind is not None and issubclass(kind, Scope):
                 if config.uses in scopes:
-                    self._problem(("steps", index), f"a second {config.uses} would shut out the first one's run")
+                    self._problem(("steps", index), f"a second {config.uses} would wait for the first one")
                 scopes.add(config.uses)
             if kind is not None and issubclass(kind, Step) and not scopes:
-                message = f"step {config.name!r} writes, and there is no lock above it"
+                message = f"step {config.name!r} writes, but no lock precedes it"
                 self._problem(("steps", index), message, "Put `- uses: lock` before it.")
 
     def _require_seeded(self, entries: Sequence[Entry]) -> None:
         declared = self._loaded.config.fixtures
         if self._has_wrong_seeder() or self._are_fixtures_wrong:
-            return  # what it would have seeded is not known
+            return  # what it would have seeded is unknown
         steps = [entry.unit for entry in entries if isinstance(entry.unit, SeedsFixtures)]
         seeded = {name for step in steps for name in step.seeds(list(declared))}
         for name in declared:
             if name not in seeded:
                 source = self._document.key_source(("fixtures", name))
-                message = f"fixture {name!r} is seeded by no step"
+                message = f"no step seeds fixture {name!r}"
                 self._problems.append(
                     Problem(message, source, "Name it under `with: {fixtures: [...]}` of a seed step.")
                 )
@@ -238,7 +238,7 @@ class Resolver:
         return None
 
     def _require_answerable(self, entries: Sequence[Entry], conditions: Mapping[str, FixtureCondition]) -> None:
-        """Questions about steps name steps that exist, and do not go round in a circle."""
+        """Checks that questions about steps name steps that exist, and form no cycle."""
         kinds = {config.name: self._plugins.steps.get(config.uses) for config in self._loaded.config.steps}
         asked = {entry.name: _asked(entry, conditions) for entry in entries}
         about = {step: [(check, name) for check in checks for name in check.about()] for step, checks in asked.items()}
@@ -247,9 +247,9 @@ class Resolver:
         }.values():
             kind = kinds.get(name)
             if name not in kinds and (nearest(name, [each for each, found in kinds.items() if found is None])):
-                continue  # the misspelt `uses` of that step is said already
+                continue  # the misspelt `uses` of that step is reported already
             if name not in kinds and any(place[:1] == ("steps",) for place in self._loaded.misshapen):
-                continue  # that of a step whose name could not be made out
+                continue  # of a step whose name could not be read
             if name not in kinds:
                 self._problems.append(Problem(f"there is no step {name!r}", check.source, did_you_mean(name, kinds)))
             elif kind is not None and not issubclass(kind, Step):
@@ -261,7 +261,7 @@ class Resolver:
     def _look_further(
         self, entries: Sequence[Entry], project: Project, conditions: Mapping[str, FixtureCondition]
     ) -> None:
-        """What steps and checks find in what they name; not in fixtures whose own shape is wrong."""
+        """Collects the problems of steps and checks; those of fixtures only if their own shape is valid."""
         are_fixtures_known = not self._are_fixtures_wrong and not self._is_incomplete
         for step in [entry.unit for entry in entries if isinstance(entry.unit, Step)]:
             if are_fixtures_known or not (isinstance(step, SeedsFixtures) and step.seeds(list(project.fixtures))):
@@ -275,12 +275,12 @@ class Resolver:
         self._problems.append(Problem(message, self._document.source(place), hint))
 
 
-class _NobodyKnows(Exception):  # noqa: N818 - no fault of the file
-    """A value function that a plugin may bring which could not be loaded."""
+class _MayBeOfPlugin(Exception):  # noqa: N818 - not an error of the file
+    """An unknown value function, while a plugin could not be loaded."""
 
 
 def _calls_other_than(known: Collection[str], raw: object) -> bool:
-    """Whether a value function that is none of the known ones stands anywhere in a value."""
+    """Returns whether a value calls an unknown value function anywhere."""
     call = call_of(raw)
     if call is not None and call[0] not in known:
         return True
@@ -289,7 +289,7 @@ def _calls_other_than(known: Collection[str], raw: object) -> bool:
 
 
 def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:
-    """What is asked before the step is planned: by its own `when`, and by those of its fixtures."""
+    """Returns the checks that are asked before the step is planned: of its own `when`, and of its fixtures."""
     own = list(entry.when.checks()) if entry.when is not None else []
     seeded = entry.unit.seeds(list(conditions)) if isinstance(entry.unit, SeedsFixtures) else ()
     return [*own, *(check for name in seeded if name in conditions for check in conditions[name].condition.checks())]

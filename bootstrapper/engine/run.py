@@ -1,6 +1,6 @@
 """Makes the changes: goes through gates, scopes and steps in the file's order.
 
-Nothing is done on the strength of an earlier look. Each step is looked at again at its turn, under the lock; its check
+No step relies on an earlier look. Each step is looked at again at its turn, under the lock; its check
 is asked once more after it was applied.
 """
 
@@ -68,15 +68,15 @@ class Executor:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[RunContext]:
-        """Holds the lock around the work of a command that is no step; how it ends is noted as for any run.
+        """Holds the lock around the work of a command without a step; its result is recorded as for any run.
 
-        Work that handed the hold over has noted that itself. Raises UsageError where the file has no lock.
+        Work that handed the hold over has recorded that itself. Raises UsageError if the file has no lock.
         """
         entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
         if entry is None or not isinstance(entry.unit, Scope):
-            raise UsageError(f"{name} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")
+            raise UsageError(f"{name} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
         manager = entry.unit.enter(Context(self._looker.context(entry)), lambda: True)
-        assert manager is not None  # something is always to be done
+        assert manager is not None  # there always is work to do
         with manager as hold:
             self._looker.hold = hold
             try:
@@ -90,11 +90,11 @@ class Executor:
 
     @property
     def may_begin_again(self) -> bool:
-        """Whether the step that was at work may be begun again although nobody knows how far it got."""
+        """Whether the step that was at work may be started again although it is unknown how far it got."""
         return self._turns.at_work is None or self._turns.at_work.repeatable
 
     def come_back(self) -> None:
-        """Connects again after the connection was lost; raises FencedOffError where the lock was broken meanwhile."""
+        """Reconnects after the connection was lost; raises FencedOffError if the lock was broken meanwhile."""
         self._session.close()
         self.open_gates()
         self.require_not_broken()
@@ -103,7 +103,7 @@ class Executor:
         self._came_back = True
 
     def require_not_broken(self) -> None:
-        """Raises FencedOffError where somebody broke the lock of this run."""
+        """Raises FencedOffError if the lock of this run was broken."""
         if self.hold is not None:
             self.hold.require_not_broken()
 
@@ -131,7 +131,7 @@ class Executor:
                 self._finish(hold, None)
 
     def _forget(self, hold: Hold) -> bool:
-        """Leaves no run behind where another one had done all just before this one took the lock."""
+        """Removes the run from the ledger if another run had done everything just before this one took the lock."""
         try:
             with hold.transaction() as connection:
                 is_forgotten = ledger.forget_run(connection, hold.fence.ledger, hold.fence.run_id)
@@ -142,7 +142,7 @@ class Executor:
         return is_forgotten
 
     def _finish(self, hold: Hold, error: BaseException | None) -> None:
-        """Writes the run's end where that is still possible; a run without an end says as much by itself."""
+        """Records the end of the run if that is still possible; a run without an end was interrupted."""
         masker = self._looker.context(self._entries[0]).masker
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
@@ -152,13 +152,13 @@ class Executor:
         except psycopg.Error as lost:
             if error is None:
                 where = self._session.target.where
-                raise UnreachableError(where, "the connection was lost when all was done, at noting that") from lost
+                raise UnreachableError(where, "connection lost after all steps, while recording the result") from lost
         except BootstrapperError:
             if error is None:
                 raise
 
     def _note_end(self, hold: Hold, outcome: str, text: str | None) -> None:
-        """Some databases know few letters, and none a NUL."""
+        """Records the end of the run; the error is reduced to characters that the database can store."""
         storable = text.replace("\0", "").encode(errors="backslashreplace").decode() if text else None
         try:
             with hold.transaction() as connection:

@@ -1,4 +1,4 @@
-"""Which values are secret, by what the file declares and by the names of variables: the masker learns them before
+"""Finds the secrets, by what the file declares and by the names of variables: the masker learns them before
 anything runs, so that nothing that runs can show them."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which steps of the file a command goes through."""
+"""Selects the steps of the file that a command goes through."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bootstrapper.text import did_you_mean
 def select(
     entries: Sequence[Entry], *, only: Sequence[str] = (), skip: Sequence[str] = (), types: Sequence[str] = ()
 ) -> tuple[Entry, ...]:
-    """The entries that a command asked for, with the gates and scopes around them.
+    """Returns the entries that a command asked for, with the gates and scopes around them.
 
     Args:
         types: Of the steps that the command is about, as `migrate`; none for one that is about all.
@@ -26,10 +26,10 @@ def select(
         if name not in names:
             raise UsageError(f"the file has no step {name!r}", hint=did_you_mean(name, names))
         if name in only and name in skip:
-            raise UsageError(f"step {name!r} is both chosen and skipped", hint="Name it by --step or by --skip.")
+            raise UsageError(f"step {name!r} is both chosen and skipped", hint="Use either --step or --skip for it.")
     for entry in entries:
         if entry.name in skip and isinstance(entry.unit, Scope):
-            raise UsageError(f"{entry.name!r} can not be skipped: steps write only inside it")
+            raise UsageError(f"{entry.name!r} cannot be skipped: steps write only while it is held")
     chosen = [
         entry
         for entry in entries
@@ -47,7 +47,7 @@ def select(
 
 
 def _commanded(entry: Entry, *, is_named: bool) -> Entry:
-    """An entry whose type the command names: that it is needed was decided by whoever gave the command.
+    """Returns an entry whose type the command names, without the conditions that the command overrides.
 
     A `when` that the environment alone answers with no still holds, unless the step itself was named: it says where the
     step belongs, and not whether it is needed.
@@ -65,9 +65,9 @@ def _commanded(entry: Entry, *, is_named: bool) -> Entry:
 def with_operation(
     entries: Sequence[Entry], kind: type[Unit], make: Callable[[Unit], Unit], only: Sequence[str] = ()
 ) -> tuple[Entry, ...]:
-    """Gates, scopes and one operation of a command, made from the step of a type that it is about.
+    """Returns gates, scopes and one operation of a command, made from the step of its type.
 
-    Raises UsageError where it is not clear which step is meant.
+    Raises UsageError if several steps may be meant.
     """
     select(entries, only=only)
     found = [entry for entry in entries if isinstance(entry.unit, kind) and (not only or entry.name in only)]
@@ -82,7 +82,7 @@ def with_operation(
 
 
 def _none_of(uses: str, entries: Sequence[Entry]) -> UsageError:
-    """What to say where a command for steps of one type is left without any."""
+    """Returns the error of a command for steps of one type that is left without any."""
     names = [entry.name for entry in entries if entry.unit.uses == uses]
     if names:
         return UsageError(f"none of the chosen steps uses {uses!r}", hint=f"Of this type: {', '.join(names)}.")
@@ -97,7 +97,7 @@ def with_explicit(
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
 ) -> tuple[Entry, ...]:
-    """Gates, scopes and one step of a type, which has these options on top of its own, and asks nothing.
+    """Returns gates, scopes and one step of a type, with these options over its own, and without conditions.
 
     It is the first chosen step of that type; a file without any gets one with nothing but these options.
     """
@@ -112,5 +112,5 @@ def with_explicit(
         return (Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)),)
     around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))
     if not any(isinstance(entry.unit, Scope) for entry in around):
-        raise UsageError(f"{kind.uses} writes, and the file has no lock", hint="Add `- uses: lock` to steps:.")
+        raise UsageError(f"{kind.uses} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
     return (*around, Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)))

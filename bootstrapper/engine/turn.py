@@ -66,7 +66,7 @@ class Turn:
 
     @property
     def remarks(self) -> list[str]:
-        """What is lost by the changes, fit to be shown."""
+        """What the changes overwrite, masked."""
         lines = self.step.remarks(self.items) if isinstance(self.step, Remarked) else ()
         return [one_line(self.context.masker.mask(line)) for line in lines]
 
@@ -84,7 +84,7 @@ class TurnTaker:
         self._entries = tuple(entries)
         self._looker = looker
         self._after_apply = after_apply
-        self._has_parts = False  # of which some may be committed when one fails
+        self._has_parts = False  # some may be committed when another one fails
         self.at_work: Step | None = None
         self.shown: Mapping[str, PlannedStep] = {}
         self.applied: list[PlannedStep] = []
@@ -107,11 +107,11 @@ class TurnTaker:
             document = context.project.document
             raise UnsetVariablesError(planned.unset, document.messages_for(planned.unset))
         if self._looker.hold is None:
-            raise FencedOffError(f"step {entry.name!r} has changes and no lock was taken")
+            raise FencedOffError(f"step {entry.name!r} has changes, but no lock was taken")
         self._apply(Turn(entry, step, context, self._looker.hold, planned))
 
     def _follows_changes(self) -> bool:
-        """Whether a step of this run was applied that may change what later ones find."""
+        """Returns whether an applied step of this run may change what later ones find."""
         applied = {step.name for step in self.applied}
         units = [entry.unit for entry in self._entries if entry.name in applied]
         return any(isinstance(unit, Step) and not unit.leaves_others_alone for unit in units)
@@ -146,7 +146,7 @@ class TurnTaker:
             raise failure from error
 
     def _is_undone(self, turn: Turn, failure: BaseException) -> bool:
-        """Whether nothing of the step stays; nobody knows it of one whose connection was lost at COMMIT."""
+        """Returns whether nothing of the step stays; unknown if the connection was lost at COMMIT."""
         return turn.step.transactional and not self._has_parts and isinstance(failure, StepError)
 
     def _do(self, turn: Turn) -> None:
@@ -173,8 +173,7 @@ class TurnTaker:
             return turn.step.parts(Context(turn.context), turn.items)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
-        """Tries again where the server rolled back for the sake of others; without what the attempt kept."""
-        kept = dict(turn.context.scratch)
+        """Retries if the server rolled the transaction back for the sake of another one."""
         for pause in _RETRY_PAUSES:
             try:
                 attempt()
@@ -182,16 +181,14 @@ class TurnTaker:
                 if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
                     raise
                 said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
-                turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, trying again"))
-                turn.context.scratch.clear()
-                turn.context.scratch.update(kept)
+                turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, retrying"))
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
             else:
                 return
         attempt()
 
     def _apply_in_parts(self, turn: Turn, parts: Sequence[Sequence[Change | Deferred]]) -> None:
-        """An intent before, each part in a transaction of its own, a result after."""
+        """Records an intent, applies each part in a transaction of its own, and records the result."""
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "intent")
         for part in parts:
@@ -211,14 +208,14 @@ class TurnTaker:
             self._require_converged(connection, turn)
 
     def _let_apply(self, turn: Turn, items: Sequence[Change | Deferred]) -> None:
-        """Inside a transaction. The project's own statements do not see our settings, nor we what becomes of them."""
+        """Applies inside a transaction; the session's settings are the project's meanwhile, and restored afterwards."""
         with turn.hold.lent() if turn.step.borrows_session else nullcontext():
             turn.step.apply(Context(turn.context), items)
             self._after_apply(turn.entry.name)
             turn.hold.require_transaction()
 
     def _apply_between_rows(self, turn: Turn) -> None:
-        """An intent before, the work under a heartbeat, a result after; an intent alone means: nobody knows."""
+        """Records an intent, works under a heartbeat, and records the result; without one, the result is unknown."""
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "intent")
         with (
@@ -264,12 +261,12 @@ class TurnTaker:
 
 
 def _judge(turn: Turn, error: BaseException) -> BaseException:
-    """The error as ours; what the deadline cut off is told as that."""
+    """Returns the error as one of the tool; an interruption by the deadline is reported as that."""
     failure = explain(turn.entry, turn.context, error)
     is_cut = isinstance(failure, UnreachableError) or getattr(failure, "sqlstate", None) == QUERY_CANCELED
     if is_cut and turn.context.deadline.has_passed:
         return StepFailedError(
-            f"step {turn.entry.name!r} was not done within its time",
+            f"step {turn.entry.name!r} exceeded its deadline",
             hint=GIVE_LONGER,
             source=turn.entry.source,
         )
@@ -277,14 +274,14 @@ def _judge(turn: Turn, error: BaseException) -> BaseException:
 
 
 def _short(turn: Turn, error: BaseException) -> str:
-    """In one line, without the place."""
+    """Returns the error in one line, without its place."""
     failure = explain(turn.entry, turn.context, error)
     said = failure.headline if isinstance(failure, BootstrapperError) else str(failure)
     return one_line(turn.context.masker.mask(said))
 
 
 def told(error: BaseException, masker: Masker) -> str:
-    """As it is shown, and so noted."""
+    """Returns the error as it is shown and recorded."""
     if isinstance(error, BootstrapperError):
         return "\n".join(error_lines(error, masker.mask))
     return one_line(masker.quote(str(error)))

@@ -39,7 +39,7 @@ class All:
     parts: tuple[Condition, ...]
 
     def evaluate(self, ask: Ask) -> Answer:
-        """No as soon as one part says no: later parts are not asked then."""
+        """Answers no as soon as one part says no; later parts are not asked then."""
         return _combine(self.parts, ask, decisive=Verdict.NO, otherwise=Verdict.YES)
 
     def checks(self) -> Iterator[Check]:
@@ -55,7 +55,7 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
     def evaluate(self, ask: Ask) -> Answer:
-        """Yes as soon as one part says yes: later parts are not asked then."""
+        """Answers yes as soon as one part says yes; later parts are not asked then."""
         return _combine(self.parts, ask, decisive=Verdict.YES, otherwise=Verdict.NO)
 
     def checks(self) -> Iterator[Check]:
@@ -100,7 +100,7 @@ def _combine(parts: tuple[Condition, ...], ask: Ask, *, decisive: Verdict, other
 
 
 Validate = Callable[[Place, Any, object], Any]
-"""Validates what stands at a place against a type; None and a problem noted where it is wrong."""
+"""Validates what stands at a place against a type; None, with a problem noted, if it is invalid."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ class ConditionReader:
     step: str
     in_when: bool
     is_incomplete: bool = False
-    """Whether plugins are missing, so that a check nobody knows may be right."""
+    """Whether plugins are missing, so that an unknown check may be right."""
 
     def read(self, place: Place, raw: object) -> Condition | None:
-        """A one-key mapping, a bare key, or a list that means `all`; None where it is wrong or absent."""
+        """Reads a one-key mapping, a bare key, or a list that means `all`; None if it is invalid or absent."""
         match raw:
             case None:
                 return None
@@ -130,7 +130,7 @@ class ConditionReader:
                 key, argument = next(iter(raw.items()))
                 return self._keyed((*place, key), key, argument)
             case _:
-                self._note(place, "a check is one key with its argument, or a list of such", "Join several with all:.")
+                self._note(place, "a check is a mapping with one key, or a list of checks", "Join several with all:.")
                 return None
 
     def _keyed(self, place: Place, key: str, argument: object) -> Condition | None:
@@ -149,7 +149,7 @@ class ConditionReader:
         return kind(tuple(part for part in parts if part is not None))
 
     def _part(self, place: Place, raw: object) -> Condition | None:
-        """Inside another condition nothing may be left out: what is not there would answer yes."""
+        """Reads a part of another condition, where nothing may be left out: a missing check would answer yes."""
         if raw is None:
             self._note(place, "a check is missing here")
         return self.read(place, raw)
@@ -163,7 +163,7 @@ class ConditionReader:
             self._note(place, f"there is no check {key!r}", did_you_mean(key, known))
             return None
         if kind.only_in_when and not self.in_when:
-            self._note(place, f"{key} is a question about the run; it belongs under `when`")
+            self._note(place, f"{key} is only possible under `when`")
             return None
         before = len(self.problems)
         validated = self.validate(place, kind.Argument, argument)

@@ -1,4 +1,4 @@
-"""Turns what the file wrote in a scalar place into its value: `${NAME}` and `{$key: argument}`, nested as they are.
+"""Evaluates a scalar of the file: `${NAME}` and `{$key: argument}`, nested as they are.
 
 Nothing is resolved before it is needed: inspect.py looks without resolving anything.
 """
@@ -23,7 +23,7 @@ _Comparison = tuple[str, str, str | None]
 
 
 _COMPARED = Kept[_Comparison, bool]()
-"""Whether a stored text is what a function stands for, by function, argument and text."""
+"""Whether a stored text matches a function, by function, argument and text."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def evaluate(
     database: bool = True,
     source: Source | None = None,
 ) -> Evaluated:
-    """The value that `raw` stands for.
+    """Returns the value of `raw`.
 
     Args:
         raw: What the file wrote, with its variables.
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _beside(context: RunContext, source: Source | None) -> RunContext:
-    """The context as an overlay in another folder sees it."""
+    """Returns the context as an overlay in another folder sees it."""
     folder = beside(context, source)
     if folder == context.project.directory:
         return context
@@ -76,7 +76,7 @@ def _beside(context: RunContext, source: Source | None) -> RunContext:
 
 
 def beside(context: RunContext, source: Source | None) -> Path:
-    """The folder where relative paths start that are written at a place."""
+    """Returns the folder where relative paths of a place start."""
     file = Path(source.file).absolute() if source else None
     return file.parent if file and file.is_file() else context.project.directory
 
@@ -107,7 +107,7 @@ class _Evaluation:
         if in_secret and expansion.defaulted and not self.context.project.default_secrets:
             raise _refused_default(expansion.defaulted)
         if any("\ud800" <= letter <= "\udfff" for letter in expansion.text):
-            raise ValueError(f"{', '.join(f'${name}' for name in expansion.used)} is no text in UTF-8")
+            raise ValueError(f"{', '.join(f'${name}' for name in expansion.used)} is not valid UTF-8")
         return expansion.text
 
     def _call(self, key: str, argument: object, *, in_secret: bool) -> Evaluated:
@@ -129,7 +129,7 @@ class _Evaluation:
 def holds(
     raw: object, stored: str | None, context: RunContext, *, interpolate: bool = True, source: Source | None = None
 ) -> bool:
-    """Whether a stored text is what the call `raw` stands for; arguments and errors as of `evaluate`.
+    """Returns whether a stored text matches the call `raw`; arguments and errors as of `evaluate`.
 
     The answer is kept for the run: it takes long by design, and the step's comparison is made several times.
     """
@@ -160,6 +160,6 @@ def _joined(raw: Mapping[Any, Any] | list[Any], parts: Mapping[Any, Evaluated]) 
 def _refused_default(names: tuple[str, ...]) -> GuardError:
     listed = ", ".join(f"${name}" for name in names)
     return GuardError(
-        f"the default of {listed} may not stand in for a secret here",
+        f"the default of {listed} cannot be used as a secret here",
         hint=f"Set {listed}; defaults of secrets are for embedded and loopback servers and unprotected environments.",
     )

@@ -15,11 +15,11 @@ from bootstrapper.plugin.value import Value
 from bootstrapper.text import nearest
 
 REFERENCE = "$ref"
-"""The grammar of fixtures, which only they can resolve; known here so that nobody takes it for a value function."""
+"""A reference, which only fixtures resolve; named here because it is not a value function."""
 
 
 def call_of(raw: object) -> tuple[str, Any] | None:
-    """The key and the argument where `raw` calls a value function or is a reference."""
+    """Returns the key and the argument if `raw` calls a value function or is a reference."""
     if isinstance(raw, Mapping) and len(raw) == 1:
         key, argument = next(iter(raw.items()))
         if isinstance(key, str) and key.startswith("$"):
@@ -28,7 +28,7 @@ def call_of(raw: object) -> tuple[str, Any] | None:
 
 
 def is_plain(raw: object, *, interpolate: bool) -> bool:
-    """Whether `raw` stands for itself: no variable and no function anywhere in it."""
+    """Returns whether `raw` is plain data: no variable and no function anywhere in it."""
     if isinstance(raw, str):
         return not (interpolate and "$" in raw)
     if isinstance(raw, dict):
@@ -44,7 +44,7 @@ def function_of(key: str, values: Mapping[str, Value]) -> Value:
     if function is not None:
         return function
     if key == REFERENCE:
-        raise ValueError(f"{REFERENCE} stands alone in a column of a fixture, not inside another value")
+        raise ValueError(f"{REFERENCE} must be the whole value of a column of a fixture")
     known = sorted({*values, REFERENCE})
     near = nearest(key, known)
     meant = f"did you mean {near}?" if near else f"known are {', '.join(known)};"
@@ -68,21 +68,21 @@ class Traits:
     create_only: bool = False
     needs_database: bool = False
     compared: bool = False
-    """Whether `holds` tells of an existing row if it is as declared."""
+    """Whether `holds` compares existing rows."""
 
 
 _PLAIN = Traits()
 
 
 def traits(raw: object, values: Mapping[str, Value]) -> Traits:
-    """Of all the functions in `raw` together; raises ValueError where one is unknown, or compared inside another."""
+    """Returns the traits of all functions in `raw`; raises ValueError if one is unknown, or compared inside another."""
     if not isinstance(raw, Mapping | list):
         return _PLAIN
     _require_whole_calls(raw, values)
     calls = [(function_of(key, values), argument) for key, argument in _calls(raw, values)]
     compared = [function.is_compared(argument) for function, argument in calls]
     if any(compared[0 if call_of(raw) is None else 1 :]):
-        raise ValueError("what existing rows are compared by has to be the whole value of its column")
+        raise ValueError("a function that is compared with existing rows must be the whole value of its column")
     return Traits(
         compared=any(compared),
         secret=any(function.is_secret(argument) for function, argument in calls),
@@ -92,7 +92,7 @@ def traits(raw: object, values: Mapping[str, Value]) -> Traits:
 
 
 def _calls(raw: object, values: Mapping[str, Value]) -> Iterator[tuple[str, Any]]:
-    """All calls in `raw`, outermost first; none inside an argument that is taken verbatim."""
+    """Yields all calls in `raw`, outermost first; none inside an argument that is taken verbatim."""
     call = call_of(raw)
     if call is not None:
         yield call
@@ -121,12 +121,12 @@ def _items(raw: object) -> Iterable[Any]:
 
 
 def problem_with_value(error: ValueError, source: Source) -> Problem:
-    """What `evaluate` raised, as a problem of the file."""
+    """Returns what `evaluate` raised as a problem of the file."""
     return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable | MalformedExpression) else None)
 
 
 def needs(raw: object, context: RunContext) -> tuple[str, ...]:
-    """Names of variables that `raw` needs and that are not set here; resolves nothing.
+    """Returns the names of variables that `raw` needs and that are not set here.
 
     A variable whose default is refused counts as not set.
     """
@@ -141,7 +141,7 @@ def needs(raw: object, context: RunContext) -> tuple[str, ...]:
 
 
 def _texts(raw: object, context: RunContext, *, in_secret: bool) -> Iterator[tuple[str, bool]]:
-    """Every text with variables in it, and whether it goes into a secret."""
+    """Yields every text with variables in it, and whether it is part of a secret."""
     call = call_of(raw)
     function = context.project.values.get(call[0]) if call else None
     if isinstance(raw, str):
@@ -168,7 +168,7 @@ def _unset(text: str, context: RunContext, *, in_secret: bool) -> list[str]:
             found.append(error.name)
             variables[error.name] = "-"  # stands in so that the next one is found
             continue
-        except ValueError:  # no expression at all: said when it is evaluated
+        except ValueError:  # malformed: reported when it is evaluated
             break
         if in_secret and not context.project.default_secrets:
             found += expansion.defaulted
@@ -177,7 +177,7 @@ def _unset(text: str, context: RunContext, *, in_secret: bool) -> list[str]:
 
 
 def variables(raw: object, context: RunContext, *, interpolate: bool = True) -> tuple[str, ...]:
-    """Names of all the variables that `raw` reads, set or not."""
+    """Returns the names of all variables that `raw` reads, set or not."""
     found: list[str] = []
     for text, _ in _texts(raw, context, in_secret=False) if interpolate else ():
         found += _used(text)
@@ -188,7 +188,7 @@ def variables(raw: object, context: RunContext, *, interpolate: bool = True) -> 
 
 
 def shown(raw: object, context: RunContext, *, interpolate: bool = True) -> str:
-    """Where the value comes from, fit for display: `$password from $SUPERADMIN_PASSWORD`; a mask where it has none."""
+    """Returns the source of the value, such as `$password from $SUPERADMIN_PASSWORD`; a mask if it has none."""
     calls = list(_calls(raw, context.project.values))
     names = variables(raw, context, interpolate=interpolate)
     sources = [*(key for key, _ in calls[1:]), *(f"${name}" for name in names)]
@@ -199,7 +199,7 @@ def shown(raw: object, context: RunContext, *, interpolate: bool = True) -> str:
 
 
 def written(raw: object, context: RunContext) -> str:
-    """What the file writes in a place whose value may hold secrets, fit for display: `${NAME}` stays as it is."""
+    """Returns a value that may hold secrets as the file writes it, for display: `${NAME}` stays as it is."""
     return shown(raw, context) if call_of(raw) is not None else hidden(str(raw))
 
 

@@ -1,4 +1,4 @@
-"""The base of what stands under `with:`, and of arguments of checks that have keys."""
+"""The base model of `with:` blocks, and of arguments of checks that have keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import PydanticKnownError
 
 
 class Empty(str):
-    """A text that came out of variables and is empty: as if the key that may be left out had not been written."""
+    """An empty text that came from variables: an optional key with it counts as left out."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class StepModel(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _takes_no_number_for_an_answer(cls, value: object, info: ValidationInfo) -> object:
-        """pydantic takes true for 1 and 0 for false, which nobody means: `keep: true` would keep one backup."""
+        """Rejects bools for numbers and vice versa, which pydantic converts: `keep: true` would keep one backup."""
         kinds = set(_kinds(cls.model_fields[info.field_name].annotation)) if info.field_name else set()
         if isinstance(value, bool) and int in kinds and bool not in kinds:
             raise PydanticKnownError("int_type")
@@ -54,7 +54,7 @@ def _is_empty(value: object, annotation: Any) -> bool:
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The types that a field may have, out of what Annotated and unions put around them."""
+    """Yields the types of a field, without Annotated and unions around them."""
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
         inner = inner[:1]

@@ -1,4 +1,4 @@
-"""What the file and the command line say, as one object that stays the same during a run."""
+"""The configuration from the file and the command line, constant during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of what turns a plan into text for people or programs."""
+"""The contract of a renderer, which formats plans."""
 
 from __future__ import annotations
 

@@ -53,7 +53,6 @@ class RunContext:
     pending: Callable[[Collection[str]], Answer] = lambda names: Answer.unknown("nothing is planned yet")
     earlier: Callable[[], Sequence[str]] = lambda: ()
     turn: RunCache = field(default_factory=RunCache)
-    scratch: dict[str, object] = field(default_factory=dict)
 
     def require_hold(self) -> Hold:
         """Returns the hold; raises FencedOffError if no lock is held."""

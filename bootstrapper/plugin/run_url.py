@@ -16,10 +16,10 @@ _MARK = re.compile(r"\0run\.url(?:\+([a-z0-9_]+))?\0")
 
 
 def marks(text: str) -> dict[str, str]:
-    """A mark for each name in the text that stands for the run's address."""
+    """Returns a mark for each name in the text that stands for the run's address."""
     return {name: f"\0{name}\0" for name in of_run(text)}
 
 
 def filled_in(env: Mapping[str, str], target: Target) -> dict[str, str]:
-    """The variables, with the target's URL for each mark."""
+    """Returns the variables, with the target's URL for each mark."""
     return {name: _MARK.sub(lambda mark: target.url(mark[1]), text) for name, text in env.items()}

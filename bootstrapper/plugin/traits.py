@@ -57,7 +57,7 @@ class Explained(Protocol):
 
 @runtime_checkable
 class Remarked(Protocol):
-    """A step whose changes may overwrite what somebody else wrote."""
+    """A step whose changes may overwrite the work of others."""
 
     def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
         """Returns what these changes overwrite, a line each, without secrets, for a warning and the ledger."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bootstrapper.api.project import validate
 from bootstrapper.engine.open import resolve
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.fixtures.declare import datafiles
@@ -20,7 +21,7 @@ steps:
 def problems(project: TrialProject, **variables: str) -> list[tuple[int, str]]:
     project.variables = variables
     with pytest.raises(InvalidFileError) as caught:
-        project.validate(project.request())
+        validate(project.request())
     return [(found.source.line if found.source else 0, found.message) for found in caught.value.problems]
 
 
@@ -44,7 +45,7 @@ def test_all_unset_variables_of_the_address_are_named(project: TrialProject) -> 
 
 def test_validate_needs_no_variable_of_the_address(project: TrialProject) -> None:
     project.write("version: 1\ndatabase: {url: '${NOT_SET_HERE}'}\nsteps: [{uses: lock}]\n")
-    assert project.validate(project.request()).steps == ("lock (lock)",)
+    assert validate(project.request()).steps == ("lock (lock)",)
 
 
 def test_validate_finds_an_address_that_is_none(project: TrialProject) -> None:
@@ -115,7 +116,7 @@ def test_validate_finds_what_a_cell_names_and_the_project_lacks(
 )
 def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialProject, value: str) -> None:
     project.write(STEPS + f"fixtures:\n  words: {{key: [word], rows: {{one: {{word: a, other: {value}}}}}}}\n")
-    assert project.validate(project.request()).fixtures == {"words": 1}
+    assert validate(project.request()).fixtures == {"words": 1}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_validate_looks_for_files_of_sql(project: TrialProject) -> None:
     )
     project.write("COMMIT;", "commit.sql")
     assert [message for _, message in problems(project)] == [
-        "nowhere.sql can not be read: No such file or directory",
+        "nowhere.sql cannot be read: No such file or directory",
         "COMMIT is refused: the step has its own transaction",
     ]
 
@@ -167,7 +168,7 @@ def test_a_condition_that_leaves_its_brackets_is_told_with_its_place(project: Tr
     )
     message = "closes a bracket that was not opened"
     assert [found for _, found in problems(project)] == [
-        f"steps[1].check.rows.where: {message}; it has to be one SQL condition",
+        f"steps[1].check.rows.where: {message}; it must be one SQL condition",
         f"where {message}",
     ]
 
@@ -254,7 +255,7 @@ def test_validate_looks_for_the_revisions_that_are_named(project: TrialProject, 
 def test_validate_takes_the_start_of_a_revision_for_its_name(project: TrialProject) -> None:
     with_history(project)
     project.write("steps:\n  - uses: lock\n  - {uses: migrate, with: {target: firs}, check: {revision: head}}\n")
-    assert len(project.validate(project.request()).steps) == 2
+    assert len(validate(project.request()).steps) == 2
 
 
 def test_a_step_that_may_be_meant_for_the_lock_is_complained_of_once(project: TrialProject) -> None:
@@ -272,7 +273,7 @@ def test_what_has_no_value_counts_as_left_out(project: TrialProject, nothing: st
         f"  - {{uses: sql, with: {{statement: SELECT 1, transaction: {nothing}}}, check: "
         f"{{rows: {{table: a, where: {nothing}, at_least: {nothing}}}}}}}\n"
     )
-    assert len(project.validate(project.request()).steps) == 4
+    assert len(validate(project.request()).steps) == 4
 
 
 def test_an_empty_variable_is_a_text_where_the_file_names_the_keys(project: TrialProject) -> None:
@@ -288,7 +289,7 @@ def test_an_empty_variable_is_a_text_where_the_file_names_the_keys(project: Tria
 def test_an_unknown_key_is_one_without_a_value_too(project: TrialProject, text: str, place: str) -> None:
     project.write(text)
     with pytest.raises(InvalidFileError, match="unknown key") as caught:
-        project.validate(project.request())
+        validate(project.request())
     assert [str(found.source).partition(":")[2] for found in caught.value.problems] == [place]
 
 
@@ -308,7 +309,7 @@ def test_a_text_may_stand_for_a_number_or_an_answer(project: TrialProject, step:
     project.write(f"steps:\n  - uses: lock\n  - {step}\n")
     project.write("[alembic]\nscript_location = migrations\n", "alembic.ini")
     project.write("", "migrations/env.py")
-    assert len(project.validate(project.request()).steps) == 2
+    assert len(validate(project.request()).steps) == 2
 
 
 @pytest.mark.parametrize(
@@ -319,7 +320,7 @@ def test_a_text_may_stand_for_a_number_or_an_answer(project: TrialProject, step:
             "compress: expected a whole number or text, found a list",
         ),
         ("{uses: backup, with: {compress: -1}}", "compress: must be at least 0"),
-        ("{uses: migrate, with: {target: []}}", "target: needs 1 at least"),
+        ("{uses: migrate, with: {target: []}}", "target: needs at least 1"),
         ("{uses: migrate, with: {adopt: ''}}", "adopt: must not be empty"),
     ],
 )
@@ -367,7 +368,7 @@ def test_validate_leaves_keys_alone_that_variables_may_tell_apart(project: Trial
     )
     words = f"words: {{key: [a], rows: {rows}}}"
     project.write(STEPS + f"fixtures:\n  t: {{key: [c], rows: {{x: {{c: 1}}}}}}\n  {words}\n")
-    assert project.validate(project.request()).fixtures == {"t": 1, "words": 6}
+    assert validate(project.request()).fixtures == {"t": 1, "words": 6}
 
 
 @pytest.mark.parametrize("records", ["1,a\n2,b\n1,c", "1,a\n2\n3,c"])

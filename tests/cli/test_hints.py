@@ -126,7 +126,7 @@ def test_a_retried_step_is_named_once(project: Project) -> None:
 def test_the_hint_for_an_unreachable_server_says_what_to_correct(offline: Project, url: str, advice: str) -> None:
     offline.write(HEAD)
     hint = hint_of(offline.run("wait", "--timeout", "15s", DATABASE_URL=url).stderr)
-    assert hint == f"{advice} `timeout` of step 'wait' lets it wait 300 ms."
+    assert hint == f"{advice} `timeout` of step 'wait' limits the wait to 300 ms."
 
 
 def test_the_hint_for_exhausted_connections_is_not_to_start_the_server(project: Project) -> None:

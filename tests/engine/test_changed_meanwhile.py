@@ -98,6 +98,6 @@ def test_a_run_that_waited_applies_nothing_to_another_database_that_took_the_nam
     monkeypatch.setattr(lock, "try_take", lambda *arguments: next(busy, None) or take(*arguments))
     monkeypatch.setattr(Lock, "_pause", swap)
     project.write(STEPS)
-    with pytest.raises(GuardError, match="the database was replaced by another one of its name"):
+    with pytest.raises(GuardError, match="the database was replaced by another database of the same name"):
         project.apply()
     assert not project.has("one")

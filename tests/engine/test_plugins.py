@@ -62,7 +62,7 @@ def test_a_file_that_starts_with_an_underscore_is_no_plugin(folder: Path) -> Non
 def test_two_steps_of_one_name_are_refused_with_both_origins(folder: Path, uses: str) -> None:
     write(folder, "a.py", STEP.format(uses="greet"))
     second = write(folder, "b.py", STEP.format(uses=uses))
-    with pytest.raises(PluginError, match=f"step '{uses}' is already brought by") as caught:
+    with pytest.raises(PluginError, match=f"step '{uses}' is already provided by") as caught:
         load(folder)
     assert str(second) in str(caught.value)
 
@@ -90,15 +90,18 @@ def test_a_hook_of_an_unknown_name_is_refused_with_a_suggestion(folder: Path) ->
 
 def test_a_hook_without_its_marker_is_refused(folder: Path) -> None:
     write(folder, "bare.py", STEP.format(uses="greet").replace("@hookimpl\n", ""))
-    with pytest.raises(PluginError, match="bootstrapper_steps is not marked"):
+    with pytest.raises(PluginError, match="bootstrapper_steps is not marked as a hook"):
         load(folder)
 
 
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (STEP.format(uses="greet").replace("return [Greet]", "return Greet"), "has to return a list"),
-        (STEP.format(uses="greet").replace("return [Greet]", "return [int]"), "no subclass of Gate or Scope or Step"),
+        (STEP.format(uses="greet").replace("return [Greet]", "return Greet"), "must return a list"),
+        (
+            STEP.format(uses="greet").replace("return [Greet]", "return [int]"),
+            "not a subclass of Gate or Scope or Step",
+        ),
         (STEP.format(uses="greet").replace("return [Greet]", "return [1 / 0]"), "raised ZeroDivisionError"),
         (
             STEP.format(uses="greet").replace("    def apply(self, context, changes): pass\n", ""),
@@ -114,7 +117,7 @@ def test_a_hook_that_brings_nonsense_is_refused(folder: Path, broken: str, reaso
 
 
 def test_a_missing_folder_is_named_with_its_place(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="there is no such folder") as caught:
+    with pytest.raises(PluginError, match="folder does not exist") as caught:
         load(tmp_path)
     assert str(caught.value).startswith("bootstrap.yaml:7:10: ")
 
@@ -158,7 +161,7 @@ def test_a_distribution_that_fails_to_import_is_named(folder: Path, distribution
 
 def test_a_file_without_a_hook_is_an_error(folder: Path) -> None:
     path = write(folder, "greet.py", STEP.format(uses="greet").replace("bootstrapper_steps", "steps"))
-    with pytest.raises(PluginError, match="it has no hook, so it brings nothing") as caught:
+    with pytest.raises(PluginError, match="has no hooks") as caught:
         load(folder)
     assert caught.value.plugin == str(path)
     assert caught.value.hint is not None

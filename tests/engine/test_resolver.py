@@ -84,7 +84,7 @@ def test_a_seed_step_with_a_mistake_does_not_leave_its_fixtures_without_a_step(p
     project.write(FIXTURES.format(when="{table: x}").replace("- uses: seed", "- uses: seed\n    with: {fixtuers: []}"))
     with pytest.raises(InvalidFileError) as caught:
         project.plan()
-    assert [problem.message for problem in caught.value.problems if "seeded by no step" in problem.message] == []
+    assert [problem.message for problem in caught.value.problems if "no step seeds" in problem.message] == []
 
 
 def test_environments_that_are_an_empty_text_are_none(project: TrialProject) -> None:
@@ -95,7 +95,7 @@ def test_environments_that_are_an_empty_text_are_none(project: TrialProject) -> 
 def test_a_variable_that_is_not_text_is_a_problem_with_its_place(project: TrialProject) -> None:
     project.variables["ODD"] = "\udcff"
     project.write(ONE_TABLE + "    when: {sql: \"SELECT '${ODD}' = 'a'\"}\n")
-    with pytest.raises(InvalidFileError, match="ODD is no text in UTF-8"):
+    with pytest.raises(InvalidFileError, match="ODD is not valid UTF-8"):
         project.plan()
 
 

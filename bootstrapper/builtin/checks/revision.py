@@ -27,12 +27,12 @@ class RevisionCheck(Check):
     Argument = str
 
     def probe(self) -> Probe | None:
-        """None where only Alembic can tell the revisions, which takes its time, or where more is asked than a row."""
+        """Returns None if only Alembic can read the revisions, which is slow, or if the version rows do not suffice."""
         settings = self._settings()
         if settings.repair or not is_written_down(settings, self.project, self.source):
             return None
         if self.argument not in ("head", "heads"):
-            self._declared(settings)  # a revision that no file has is an error already while there is no version table
+            self._declared(settings)  # an unknown revision is an error even before there is a version table
         return Probe(rows_query(settings), missing=Answer.no(_NO_TABLE))
 
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
@@ -57,7 +57,7 @@ class RevisionCheck(Check):
         except InvalidFileError as error:
             return error.problems
         if misnamed(settings, self.project, self.source, settings.targets):
-            return ()  # the step that migrates says it
+            return ()  # reported by the migrate step
         return misnamed(settings, self.project, self.source, [self.argument])
 
     def _declared(self, settings: MigrationSettings, context: RunContext | None = None) -> Declared:
@@ -70,7 +70,7 @@ class RevisionCheck(Check):
         )
 
     def _settings(self) -> MigrationSettings:
-        """Those of the step that declares the check, else of the only step that migrates."""
+        """Returns the settings of the step that declares the check, else of the only migrate step."""
         options = {name: unit.options for name, unit in self.project.steps.items()}
         own = options.get(self.step)
         if isinstance(own, MigrationSettings):

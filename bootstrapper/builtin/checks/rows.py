@@ -39,7 +39,7 @@ class RowsArgument(StepModel):
             raise ValueError("is empty; leave it out to count all rows")
         fault = fault_in_expression(value) if isinstance(value, str) else None
         if fault is not None:
-            raise ValueError(f"{fault}; it has to be one SQL condition")
+            raise ValueError(f"{fault}; it must be one SQL condition")
         return value
 
 
@@ -65,7 +65,7 @@ class RowsCheck(Check):
     Argument = RowsArgument
 
     def probe(self) -> Probe | None:
-        """None where values are compared: with which operators, the columns tell first."""
+        """Returns None if values are compared: the operators depend on the types of the columns."""
         if isinstance(self.argument.where, dict):
             return None
         where: sql.Composable = sql.SQL("TRUE")
@@ -88,7 +88,7 @@ class RowsCheck(Check):
         return self.answer(context.connection.execute(count).fetchall())
 
     def _count(self, table: sql.Identifier, where: sql.Composable) -> sql.Composed:
-        """Values are literals, not parameters: without parameters `%` in names and conditions means nothing."""
+        """Returns the query with values as literals: without parameters, `%` in names and conditions is not special."""
         query = "SELECT pg_catalog.count(*) FROM (SELECT FROM {table} WHERE {where} LIMIT {limit}) AS found"
         return sql.SQL(query).format(table=table, where=where, limit=sql.Literal(self.argument.at_least))
 

@@ -15,7 +15,7 @@ from bootstrapper.postgres.connection.statements import split
 
 def _one_question(text: str) -> str:
     if "\0" in text:
-        raise ValueError("SQL can not contain a NUL character")
+        raise ValueError("SQL cannot contain a NUL character")
     statements = split(text)
     if len(statements) != 1:
         raise ValueError(f"needs one statement, not {len(statements)}")

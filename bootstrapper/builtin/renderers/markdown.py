@@ -31,7 +31,7 @@ def _row(step: PlannedStep) -> str:
 
 
 def _details(step: PlannedStep) -> Iterator[str]:
-    """Changes in a block of the `diff` language: additions and deletions get their colours from it."""
+    """Yields the changes as a block of the `diff` language, which colours additions and deletions."""
     lines = [line for change in step.changes for line in _change(change)]
     lines += [line for deferred in step.deferred for line in _deferred(deferred)]
     lines += [line for finding in step.findings for line in _finding(finding)]
@@ -63,5 +63,5 @@ def _finding(finding: Finding) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text in which nothing is markup, a mention of a person or a link."""
+    """Returns the text with markup, mentions and links escaped."""
     return _SPECIAL.sub(r"\\\1", text)

@@ -60,13 +60,13 @@ class _Lines:
             yield from self._wrapped(not_set(deferred.unset), _CHANGE)
 
     def _finding(self, finding: Finding, *, said_below: bool) -> Iterator[str]:
-        """`said_below` where the next one has the same remedy: it is shown once, below the last of them."""
+        """Omits the remedy if `said_below`: it is shown once, below the last finding that has it."""
         yield from self._wrapped(wording.finding(finding), _STEP, hang=2)
         if finding.remedy and not said_below:
             yield _CHANGE + one_line(finding.remedy)  # in one piece, to be copied
 
     def _wrapped(self, text: str, indent: str, hang: int = 0) -> list[str]:
-        """Lines of at most so many columns where words allow that; a word is never cut."""
+        """Returns lines within the width as far as words allow; a word is never cut."""
         return textwrap.wrap(
             text,
             self.width,

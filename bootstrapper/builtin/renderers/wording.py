@@ -1,4 +1,4 @@
-"""How plans and errors are put into words, the same for every reader.
+"""The wording of plans and errors, the same in every format.
 
 What a server, a file, a program or a plugin says can neither break a line nor reach the terminal behind it.
 """
@@ -36,26 +36,26 @@ def columns(change: Change) -> Iterator[str]:
 
 
 def sql_lines(change: Change) -> Iterator[str]:
-    """The statements that a change stands for, where the plan was asked for them."""
+    """Yields the statements of a change, if the plan was asked for them."""
     for line in (change.after.get(SQL) or "").splitlines():
         yield one_line(line.rstrip(), longest=None)
 
 
 def bounds(deferred: Deferred) -> str:
-    """What the deferred changes may at most be."""
+    """Returns the bounds of deferred changes."""
     may = listed(sorted(deferred.may), "or") if deferred.may else "change anything"
     return f"may {may}" + ("" if deferred.at_most is None else f", at most {counted(deferred.at_most, 'change')}")
 
 
 def deferred_head(deferred: Deferred) -> str:
-    """What the deferred changes wait for, or which earlier steps may bring them about, and then what they may be."""
+    """Returns what deferred changes wait for, or which earlier steps may cause them, with their bounds."""
     if deferred.after:
         return f"? after {one_line(listed(deferred.after))}: {bounds(deferred)}"
     return with_reason(f"? needs {one_line(deferred.needs)}", deferred.reason)
 
 
 def targets(deferred: Deferred) -> Iterator[str]:
-    """What the deferred changes would be about, a line each; the rest is counted."""
+    """Yields the targets of deferred changes, a line each; the rest is counted."""
     yield from (f"? {one_line(target)}" for target in deferred.targets[:_MOST_TARGETS])
     left = (deferred.at_most or len(deferred.targets)) - _MOST_TARGETS
     if left > 0 and len(deferred.targets) >= _MOST_TARGETS:
@@ -63,12 +63,12 @@ def targets(deferred: Deferred) -> Iterator[str]:
 
 
 def verbs(uses: Collection[str]) -> Mapping[Action, str]:
-    """What is to be done, for steps of these types."""
+    """Returns the verb of each action still to be done, for steps of these types."""
     return _VERBS | {Action.DELETE: "to revert"} if _DOWNGRADE in uses else _VERBS
 
 
 def past(uses: str) -> Mapping[Action, str]:
-    """What was done, for a step of this type."""
+    """Returns the verb of each action that was done, for a step of this type."""
     return _PAST | {Action.DELETE: "reverted"} if uses == _DOWNGRADE else _PAST
 
 
@@ -80,7 +80,7 @@ def glyph(step: PlannedStep) -> str:
 
 
 def totals(plan: Plan) -> str:
-    """The last line of every plan."""
+    """Returns the last line of a plan."""
     if not plan.pending:
         return "Nothing to do."
     by_action = verbs({step.uses for step in plan.steps})
@@ -90,7 +90,7 @@ def totals(plan: Plan) -> str:
 
 
 def headline(step: PlannedStep) -> str:
-    """How many changes the step has, by action; where it has none, its state and why."""
+    """Returns the number of changes by action; without changes, the state and its reason."""
     if not step.has_changes:
         return "; ".join([_settled(step), *_answers(step)])
     if not step.has_own_changes:
@@ -101,7 +101,7 @@ def headline(step: PlannedStep) -> str:
 
 
 def reasons(step: PlannedStep) -> list[str]:
-    """Why a step has changes, line by line."""
+    """Yields the reasons for the changes of a step, a line each."""
     if not step.has_changes:
         return []
     own = _own_reason(step) if step.has_own_changes else ""  # else the headline says it
@@ -109,7 +109,7 @@ def reasons(step: PlannedStep) -> list[str]:
 
 
 def _settled(step: PlannedStep) -> str:
-    """What is pending without changes is a scope around the rest."""
+    """Returns the headline of a step without changes; a pending one is a scope around the rest."""
     own = _own_reason(step)
     if step.state is State.PENDING:
         return own or "will be entered"
@@ -122,7 +122,7 @@ def _answers(step: PlannedStep) -> list[str]:
 
 
 def _own_reason(step: PlannedStep) -> str:
-    """The step's reason, unless one of its answers says the same."""
+    """Returns the step's reason, unless one of its answers already says the same."""
     answers = [given.reason for given in (step.when, step.check) if given is not None and given.reason]
     return "" if step.reason.endswith(tuple(answers)) and answers else one_line(step.reason)
 

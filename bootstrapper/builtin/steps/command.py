@@ -32,19 +32,19 @@ _List = Annotated[list[str], Field(min_length=1)]
 
 
 def _arguments(raw: Any) -> Any:
-    """A text is cut as a shell would cut it, and no more: no shell ever sees it."""
+    """Splits a string like a shell, without running one."""
     return shlex.split(raw) if isinstance(raw, str) else raw
 
 
 def _shown(run: Any, context: RunContext) -> str:
-    """The program and its arguments with their variables as they are written: their values may be secrets."""
+    """Returns the program and its arguments with their variables unresolved: the values may be secrets."""
     if not isinstance(run, list):
         return written(run, context)
     return " ".join(map(_typed, hidden_words(written(word, context) for word in run)))
 
 
 def _typed(word: str) -> str:
-    """As one would type it in a shell; the names of variables and what is hidden need no quotes to be read."""
+    """Returns the word quoted for a shell; names of variables and masks stay unquoted."""
     plain = VARIABLE.sub("x", word).replace(MASK, "x")
     return word if shlex.quote(plain) == plain else shlex.quote(word)
 
@@ -55,7 +55,7 @@ class Command(Step, Bounded):
     uses = "command"
     transactional = False
     borrows_session = False
-    repeatable = False  # what a program did before it was cut off, only its author knows
+    repeatable = False  # how far an interrupted program got is unknown
     needs_check = True
 
     class With(StepModel):
@@ -108,7 +108,7 @@ class Command(Step, Bounded):
         except runner.OutOfTimeError as error:
             raise self._failure("did not finish in time and was killed", hint=_STAYS) from error
         except OSError as error:
-            raise self._failure(f"can not be started: {error.strerror or error}") from error
+            raise self._failure(f"cannot be started: {error.strerror or error}") from error
         if ended.code != 0:
             lines = [run.masker.quote(line) for line in ended.last_lines[-_SHOWN_LINES:]]
             raise self._failure(ended.how, lines, hint=_STAYS)
@@ -124,9 +124,9 @@ class Command(Step, Bounded):
         }
 
     def _program(self, folder: Path, environment: Mapping[str, str]) -> str:
-        """Where the program is, by the PATH that it will have itself."""
+        """Returns the path of the program, looked up in the PATH that it will be given."""
         if not is_folder(folder):
-            raise self._failure(f"there is no folder {folder} to run it in")
+            raise self._failure(f"working directory {folder} does not exist")
         name = self.options.run[0]
         if os.sep in name:
             found = shutil.which(folder / name)
@@ -135,7 +135,7 @@ class Command(Step, Bounded):
             found = shutil.which(name, path=environment.get("PATH", os.defpath))
             where = "on PATH"
         if found is None:
-            raise self._failure(f"there is no such program {where}")
+            raise self._failure(f"program not found {where}")
         return found
 
     def _failure(self, reason: str, lines: Sequence[str] = (), hint: str | None = None) -> CommandFailedError:

@@ -73,23 +73,23 @@ class Lock(Scope):
                 return None
 
     def _queue(self, context: RunContext, deadline: Deadline) -> None:
-        """Those who are not in front wait for their turn to look, as long as it takes: they know who has the lock."""
+        """Waits in the queue of this host until it is this run's turn to look."""
         while not context.session.queue(deadline) and not deadline.has_passed:
             time.sleep(min(_LEAST_PAUSE_SECONDS, deadline.seconds_left))
 
     def _pause(self, context: RunContext, seconds: float, deadline: Deadline) -> None:
-        """Those who passed the turnstile look often, on behalf of all who queue behind them on this host."""
+        """Pauses between tries: shortly at the front of this host's queue, on behalf of all behind."""
         longest = _LONGEST_PAUSE_IN_FRONT_SECONDS if context.session.is_in_front else _LONGEST_PAUSE_SECONDS
         time.sleep(min(random.uniform(_LEAST_PAUSE_SECONDS, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
 
     def _details(self, context: RunContext) -> RunDetails:
-        """A run id of its own for each try: whether the one before was committed may be unknown."""
+        """Returns the details with a new run id for each try: whether the last one was committed may be unknown."""
         project = context.project
         facts = (project.command, project.environment, project.inputs, __version__)
         return RunDetails(uuid7(), *facts, project=project.name, file=project.document.name)
 
     def _try(self, context: RunContext, deadline: Deadline) -> Hold | Holder | UnreachableError:
-        """A server without a free connection is as busy as a lock that is held; one that takes no writes is not."""
+        """Tries once; a server without a free connection counts as busy, a read-only one is an error."""
         try:
             context.session.open(deadline)
             return try_take(context.session, context.project.ledger, self._details(context))

@@ -96,7 +96,7 @@ class Sql(Step, Bounded):
         return [Change.run(_headline(self._shown(run), len(statements) - 1), payload=text)]
 
     def _shown(self, context: RunContext) -> str:
-        """The statement with its variables as they are written: their values may be secrets."""
+        """Returns the statement with its variables unresolved: the values may be secrets."""
         return written(context.declaration.written.get("statement", self.options.statement), context)
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
@@ -120,7 +120,7 @@ class Sql(Step, Bounded):
             raise StepFailedError(f"{self._place} left the step's transaction", source=self.source)
 
     def _execute_one_by_one(self, context: RunContext, text: str) -> None:
-        """On a connection of its own: the run's has to keep the lock's lease up meanwhile."""
+        """Executes each statement on a separate connection: the run's own one keeps the lease of the lock alive."""
         target = context.session.target
         name = context.application_name
         with closing(connect(target, deadline=context.deadline, application_name=name)) as connection:
@@ -133,7 +133,7 @@ class Sql(Step, Bounded):
                     self._execute(context, connection, statement, text)
 
     def _execute(self, context: RunContext, connection: Connection[Any], statement: Statement, whole: str) -> None:
-        """Sends text as it is; errors are told with their place in the whole."""
+        """Sends the text as it is; errors name their position in the whole text."""
         try:
             connection.execute(statement.text.encode())
         except psycopg.Error as error:
@@ -161,7 +161,7 @@ class Sql(Step, Bounded):
         )
 
     def _said(self, context: RunContext, error: psycopg.Error, whole: str) -> str:
-        """What the server says, without what it may quote of a secret that stands in the statement."""
+        """Returns the message of the server, without secrets that it may quote from the statement."""
         if self.options.file is not None:
             return context.masker.quote(said_without_values(error, whole))
         shown = self._shown(context)
@@ -172,7 +172,7 @@ class Sql(Step, Bounded):
         return self.options.file if self.options.file is not None else "the statement"
 
     def _text(self, project: Project) -> str:
-        """The SQL; raises InvalidFileError where there is none, or where it would leave the step's transaction."""
+        """Returns the SQL; raises InvalidFileError if it is missing, or if it would leave the step's transaction."""
         if self.options.file is None:
             return self.options.statement or ""
         name = self.options.file
@@ -181,7 +181,7 @@ class Sql(Step, Bounded):
             text = project.path(name).read_bytes().decode("utf-8-sig")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise InvalidFileError([Problem(f"{name} can not be read: {reason}", self.source)]) from error
+            raise InvalidFileError([Problem(f"{name} cannot be read: {reason}", self.source)]) from error
         except UnicodeDecodeError as error:
             raise InvalidFileError([Problem(f"{name} is not UTF-8", self.source)]) from error
         problem = _first_problem(text)
@@ -192,24 +192,27 @@ class Sql(Step, Bounded):
 
 
 def _first_problem(text: str) -> tuple[str, int] | None:
-    """What speaks against sending this text, and where in it."""
+    """Returns the first reason not to send this text, and its position."""
     if "\0" in text:
-        return "SQL can not contain a NUL character", text.index("\0")
+        return "SQL cannot contain a NUL character", text.index("\0")
     statements = split(text)
     if not statements:
-        return "there is no statement in it", 0
+        return "contains no statement", 0
     for statement in statements:
         if statement.controls_transactions:
             return f"{statement.words[0]} is refused: the step has its own transaction", statement.start
         if statement.copies_with_client:
-            return "COPY has no STDIN or STDOUT here; let a fixture take the rows from a file", statement.start
+            return (
+                "COPY FROM STDIN and TO STDOUT are not supported; load rows from a file with a fixture",
+                statement.start,
+            )
         if statement.text.startswith("\\"):
-            return "a backslash command belongs to psql; the server does not know it", statement.start
+            return "backslash commands are part of psql; the server does not accept them", statement.start
     return None
 
 
 def _headline(shown: str, more: int) -> str:
-    """The first line of what is run, shortened; `more` counts the statements after the first one."""
+    """Returns the first line of the statement, shortened; `more` counts the statements after it."""
     first = next(iter(split(shown)), None)
     line = (first.text if first is not None else shown).partition("\n")[0].rstrip()
     line = line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
@@ -217,7 +220,7 @@ def _headline(shown: str, more: int) -> str:
 
 
 def _transaction(connection: Connection[Any]) -> object:
-    """What tells one transaction from the next: its id, or that there is none."""
+    """Returns the id of the current transaction; None outside of one."""
     if status_of(connection) != pq.TransactionStatus.INTRANS:
         return None
     row = connection.execute("SELECT pg_catalog.pg_current_xact_id()").fetchone()
@@ -226,7 +229,7 @@ def _transaction(connection: Connection[Any]) -> object:
 
 @contextmanager
 def _notices(context: RunContext, connection: Connection[Any]) -> Iterator[None]:
-    """Passes on what the server says meanwhile, such as RAISE NOTICE."""
+    """Reports messages of the server, such as RAISE NOTICE."""
 
     def report(diagnostic: psycopg.errors.Diagnostic) -> None:
         context.report(f"{diagnostic.severity_nonlocalized or 'NOTICE'}: {diagnostic.message_primary}")
@@ -240,7 +243,7 @@ def _notices(context: RunContext, connection: Connection[Any]) -> Iterator[None]
 
 @contextmanager
 def _cancelled_at(connection: Connection[Any], deadline: Deadline) -> Iterator[None]:
-    """Cancels what the server is doing at the deadline; a setting would not do, since SQL text can change it."""
+    """Cancels the running statement at the deadline; a setting does not suffice, since the SQL text can change it."""
     if deadline.seconds_left == float("inf"):
         yield
         return
@@ -251,4 +254,4 @@ def _cancelled_at(connection: Connection[Any], deadline: Deadline) -> Iterator[N
         yield
     finally:
         timer.cancel()
-        timer.join()  # under way already it would hit the next statement, which notes how the run ended
+        timer.join()  # a late cancel would hit the next statement, which records the result

@@ -22,7 +22,7 @@ from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 
-_LEAST_SECONDS = 0.1  # less than this before the deadline is no time for another try
+_LEAST_SECONDS = 0.1  # too little time before the deadline for another try
 
 Pause = Annotated[Seconds, Field(gt=0)]
 
@@ -55,9 +55,9 @@ class Wait(Gate):
         self._sleep = sleep  # time.sleep ends when a signal's handler raises
 
     def open(self, context: Context) -> None:
-        """Tries at once, then again and again with full jitter; permanent trouble stops it at the first try.
+        """Tries at once, then retries with full jitter; a permanent error ends it at the first try.
 
-        The time in the queue of this host's processes is none that the server takes.
+        Time in the queue of this host's processes does not count.
         """
         run = run_of(context)
         run.session.queue(run.deadline)
@@ -69,7 +69,7 @@ class Wait(Gate):
         while error := self._try(run.session, deadline, first=attempt == 1):
             seconds = time.monotonic() - started
             if told and not error.sqlstate and deadline.seconds_left <= 0:
-                error = told  # the deadline cut this try off, so it tells less than the one before
+                error = told  # cut off by the deadline, so its reason is less informative
             told = error
             if patience.is_over(error):
                 raise _final(error, attempt, seconds) from error
@@ -82,15 +82,15 @@ class Wait(Gate):
         run.emit(GateOpened(self.name, time.monotonic() - started, _detail(run.session.server)))
 
     def _limit(self, deadline: Deadline) -> str:
-        """Which of the limits is the one that ends the waiting."""
+        """Returns the limit that ends the wait, as a hint."""
         if self.options.timeout < deadline.seconds_left:
-            return f"`timeout` of step {self.name!r} lets it wait {show_seconds(self.options.timeout)}."
-        return "The time of the whole run, --timeout or `limits`, lets it wait no longer."
+            return f"`timeout` of step {self.name!r} limits the wait to {show_seconds(self.options.timeout)}."
+        return "The time limit of the whole run (--timeout or `limits`) ended the wait."
 
     def _try(self, session: Session, deadline: Deadline, *, first: bool) -> UnreachableError | None:
         try:
             if not first:
-                # Asking without a password is no failed login that a server or pooler would count against us.
+                # A ping without a password is not a failed login, which a server or pooler might penalise.
                 ping(session.target, deadline=deadline)
             session.open(deadline)
             self._want(session)
@@ -105,24 +105,24 @@ class Wait(Gate):
             return
         session.close()
         if access == "read-only":
-            reason = "the server takes writes, and a read-only one is wanted"
-            hint = "Connect to a standby, or wait for what the server is."
+            reason = "the server accepts writes, but a read-only server is required"
+            hint = "Connect to a standby, or set `for: any`."
         elif server.in_recovery:
-            reason = "the server is a standby and takes no writes"
+            reason = "the server is a standby and accepts no writes"
             hint = "Connect to the primary, or promote this one."
         else:
-            reason = "the server takes no writes (default_transaction_read_only is on)"
+            reason = "the server accepts no writes (default_transaction_read_only is on)"
             hint = "Turn the setting off for this role or database, or connect as another role."
         raise UnreachableError(session.target.where, reason, sqlstate=READ_ONLY_SQL_TRANSACTION, hint=hint)
 
     def _pause(self, attempt: int, deadline: Deadline) -> float:
-        """Full jitter; towards the deadline shorter and shorter, so that the last try comes close to it."""
+        """Returns a pause with full jitter; shorter towards the deadline, so that the last try comes close to it."""
         longest = min(self.options.max_interval, self.options.interval * 2.0 ** min(attempt - 1, 30))
         return min(random.uniform(0, longest), deadline.seconds_left / 2)  # noqa: S311 - jitter is no secret
 
 
 class _Patience:
-    """Ends when for long enough there was nothing but trouble that only deserves a short wait, such as DNS."""
+    """Ends the wait after a while of errors that are retryable only for a short time, such as DNS."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -137,7 +137,7 @@ class _Patience:
 
 
 def _final(error: UnreachableError, attempts: int, seconds: float, limit: str = "") -> UnreachableError | RefusedError:
-    """What a server keeps answering with is for good once patience with it is over; silence never is."""
+    """Returns the error of the last attempt; a repeated answer of a server counts as permanent, silence never does."""
     if error.sqlstate and not math.isinf(error.patience_seconds):
         return RefusedError(error.where, error.reason, sqlstate=error.sqlstate)
     return UnreachableError(

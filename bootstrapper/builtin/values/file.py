@@ -23,11 +23,11 @@ class File(Value):
             raise ValueError("$file takes the path of a file")
         path = run.project.path(argument)
         if not is_file(path):  # a pipe or a device would block or never end
-            raise ValueError(f"$file: {argument} is no file")
+            raise ValueError(f"$file: {argument} is not a file")
         try:
             content = _read(path)
         except OSError as error:
-            raise ValueError(f"$file: {argument} can not be read: {error.strerror}") from error
+            raise ValueError(f"$file: {argument} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise ValueError(f"$file: {argument} is not UTF-8 text") from None
         return content.removesuffix("\r\n") if content.endswith("\r\n") else content.removesuffix("\n")

@@ -43,7 +43,7 @@ class Password(Value):
         return rotate
 
     def holds(self, context: Context, argument: Any, stored: str | None) -> bool:
-        """Whether the stored text is a hash of this password by this scheme; anything that is no hash is not."""
+        """Returns whether the stored text is a hash of this password by this scheme."""
         run = run_of(context)
         password, scheme = _checked(run, argument)
         if not stored or not stored.startswith(_PREFIXES.get(scheme, "")):
@@ -53,12 +53,12 @@ class Password(Value):
         hashes = CryptContext(schemes=[_SCHEMES[scheme]])
         try:
             return hashes.identify(stored) is not None and bool(hashes.verify(password, stored))
-        except ValueError:  # looks like a hash, and is damaged
+        except ValueError:  # a damaged hash
             return False
 
 
 def _checked(context: RunContext, argument: Any) -> tuple[str, str]:
-    """The password and its scheme; raises ValueError, without the password, for one that would not protect."""
+    """Returns the password and its scheme; raises ValueError, without the password, for an unsafe one."""
     password, scheme = _parts(argument)
     context.masker.learn(password)
     _require_fit(password, scheme)
@@ -71,7 +71,7 @@ def _require_fit(password: Any, scheme: Any) -> None:
     if not password:
         raise ValueError("$password: the password is empty")
     if "\0" in password:
-        raise ValueError("$password: the password holds a NUL character")
+        raise ValueError("$password: the password contains a NUL character")
     size = len(_encoded(password))
     if scheme == "bcrypt" and size > _BCRYPT_BYTES:
         raise ValueError(f"$password: bcrypt takes at most {_BCRYPT_BYTES} bytes; use argon2id")
@@ -81,11 +81,11 @@ def _encoded(password: str) -> bytes:
     try:
         return password.encode()
     except UnicodeEncodeError:
-        raise ValueError("$password: the password is no text in UTF-8") from None
+        raise ValueError("$password: the password is not valid UTF-8") from None
 
 
 def _parts(argument: Any) -> tuple[Any, Any]:
-    """The password and the scheme as texts, or UNKNOWN."""
+    """Returns the password and the scheme as strings, or UNKNOWN."""
     raw: Mapping[str, Any] = argument if isinstance(argument, Mapping) else {"value": argument}
     password, scheme = raw.get("value"), raw.get("scheme", "argon2id")
     is_text = password is None or password is UNKNOWN or isinstance(password, str)

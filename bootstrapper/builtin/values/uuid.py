@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.value import Value
 
-NAMESPACE = UUID("6f2d1c0a-7b5e-4c1d-9e3f-2a8b4d6c0e91")  # never to change: the ids made from it are in databases
+NAMESPACE = UUID("6f2d1c0a-7b5e-4c1d-9e3f-2a8b4d6c0e91")  # must never change: databases hold ids made from it
 
 
 class Uuid(Value):

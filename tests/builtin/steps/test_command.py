@@ -93,19 +93,19 @@ def test_a_failure_is_told_with_exit_code_and_last_lines(bench: Bench) -> None:
 
 
 def test_a_missing_program_is_told(bench: Bench) -> None:
-    with pytest.raises(CommandFailedError, match="no-such-program: there is no such program on PATH"):
+    with pytest.raises(CommandFailedError, match="no-such-program: program not found on PATH"):
         apply(make_step("no-such-program"), bench)
 
 
 def test_a_missing_folder_is_told(bench: Bench) -> None:
-    with pytest.raises(CommandFailedError, match="there is no folder"):
+    with pytest.raises(CommandFailedError, match="does not exist"):
         apply(make_step("true", cwd="missing"), bench)
 
 
 def test_a_file_that_is_no_program_is_told(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"\x7fELF")
     (tmp_path / "data").chmod(0o755)
-    with pytest.raises(CommandFailedError, match="can not be started"):
+    with pytest.raises(CommandFailedError, match="cannot be started"):
         apply(make_step("./data"), bench)
 
 

@@ -156,12 +156,12 @@ def test_the_file_belongs_to_the_configurations_inputs(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "can not be read"),
+        (None, "cannot be read"),
         (b"SELECT '\xff'", "is not UTF-8"),
         (b"-- nothing", "no statement"),
-        (b"\\i other.sql", "belongs to psql"),
+        (b"\\i other.sql", "are part of psql"),
         (b"SELECT '\0'", "NUL"),
-        (b"COPY notes (id, text) FROM stdin;\n1\tit's\n\\.\n", "no STDIN"),
+        (b"COPY notes (id, text) FROM stdin;\n1\tit's\n\\.\n", "COPY FROM STDIN"),
     ],
 )
 def test_a_file_that_can_not_be_sent_is_a_configuration_error(

@@ -179,13 +179,13 @@ def test_a_standby_is_waited_for_where_writes_are_wanted_and_good_enough_where_n
             reading.open({"timeout": "30s", "for": wanted, **QUICK})
             assert reading.events[-1].detail.endswith("a standby")  # type: ignore[attr-defined]
         in_vain = Waiting(target_of(server))
-        with pytest.raises(UnreachableError, match="is a standby and takes no writes") as caught:
+        with pytest.raises(UnreachableError, match="is a standby and accepts no writes") as caught:
             in_vain.open({"timeout": f"{at_most(0.4)}s", **QUICK})
         assert caught.value.sqlstate == "25006"
         assert not in_vain.was_open
         writing = Waiting(target_of(server))
         writing.open({"timeout": "30s", **QUICK}, on_pause=promote)
-    assert {failure.reason for failure in writing.failures} >= {"the server is a standby and takes no writes"}
+    assert {failure.reason for failure in writing.failures} >= {"the server is a standby and accepts no writes"}
     assert isinstance(writing.events[-1], GateOpened)
 
 
@@ -198,7 +198,7 @@ def test_a_database_that_is_read_only_by_default_takes_no_writes(server: Server,
 
 
 def test_a_server_that_takes_writes_is_not_read_only(database: str) -> None:
-    with pytest.raises(UnreachableError, match="a read-only one is wanted"):
+    with pytest.raises(UnreachableError, match="a read-only server is required"):
         Waiting(Target.from_url(database)).open({"timeout": f"{at_most(0.4)}s", "for": "read-only", **QUICK})
 
 

@@ -48,7 +48,12 @@ def test_file_strips_one_newline_at_the_end(bench: Bench, content: bytes, text: 
 def test_file_never_waits_for_a_pipe_and_names_what_is_wrong(bench: Bench) -> None:
     os.mkfifo(bench.folder / "pipe")
     (bench.folder / "picture").write_bytes(b"\xff\xfe\xfd")
-    for name, message in (("pipe", "is no file"), ("missing", "is no file"), (".", "is no file"), ("picture", "UTF-8")):
+    for name, message in (
+        ("pipe", "is not a file"),
+        ("missing", "is not a file"),
+        (".", "is not a file"),
+        ("picture", "UTF-8"),
+    ):
         with pytest.raises(ValueError, match=message):
             value(bench, {"$file": name})
 
