@@ -70,7 +70,6 @@ class Project:
     declarations: Mapping[str, Declaration] = field(default_factory=dict)
     fixture_conditions: Mapping[str, Callable[[RunContext], Answer]] = field(default_factory=dict)
     cache: RunCache = field(default_factory=RunCache, repr=False, compare=False)
-    remembered: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def written(self) -> str:
