@@ -1,11 +1,10 @@
-"""What happened, in the past tense; the closed list of what a run tells its renderers.
+"""What happened, in the past tense: the closed list of events that a run sends to its renderers.
 
-Events carry no secret: texts that come from outside are masked before an event is made.
+Events have no secrets: text from outside is masked before an event is made.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -270,17 +269,6 @@ ALL: tuple[type[Event], ...] = (
 Emit = Callable[[Event], None]
 
 
-def one_at_a_time(emit: Emit) -> Emit:
-    """Passes events on from several threads, one after the other."""
-    lock = threading.RLock()
-
-    def pass_on(event: Event) -> None:
-        with lock:
-            emit(event)
-
-    return pass_on
-
-
 def once(emit: Emit) -> Emit:
     """Passes events on from a run that looks several times: only the first start, and each gate's first opening.
 
@@ -291,16 +279,17 @@ def once(emit: Emit) -> Emit:
 
     def pass_on(event: Event) -> None:
         nonlocal begun
-        if isinstance(event, AttemptFailed):
-            opened.discard(event.step)
-        elif isinstance(event, GateOpened):
-            if event.step in opened:
+        match event:
+            case AttemptFailed():
+                opened.discard(event.step)
+            case GateOpened() if event.step in opened:
                 return
-            opened.add(event.step)
-        elif isinstance(event, RunStarted):
-            if begun:
+            case GateOpened():
+                opened.add(event.step)
+            case RunStarted() if begun:
                 return
-            begun = True
+            case RunStarted():
+                begun = True
         emit(event)
 
     return pass_on
