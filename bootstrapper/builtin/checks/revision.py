@@ -8,7 +8,7 @@ from typing import Any
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.history.versions import Versions, read_versions, rows_query
-from bootstrapper.migrations.interrupted.leftovers import find_leftovers
+from bootstrapper.migrations.interrupted.invalid_objects import find_invalid_objects
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, is_written_down, misnamed, read_declared
 from bootstrapper.plans import Answer
@@ -48,7 +48,7 @@ class RevisionCheck(Check):
             return Answer.no(_NO_TABLE)
         if not versions.is_readable:
             return Answer.unknown(f"the right to read {settings.version_table_name()} is missing")
-        left = find_leftovers(run.connection, self.project.ledger) if settings.repair else []
+        left = find_invalid_objects(run.connection, self.project.ledger) if settings.repair else []
         return _judged(compare(declared, versions), sum(bool(each.repair) for each in left))
 
     def problems(self) -> Sequence[Problem]:

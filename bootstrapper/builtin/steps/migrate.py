@@ -11,9 +11,9 @@ from bootstrapper.migrations.history import connections
 from bootstrapper.migrations.history.history import BrokenHistory, History
 from bootstrapper.migrations.history.revisions import read_revision
 from bootstrapper.migrations.history.versions import Versions
-from bootstrapper.migrations.interrupted import cleanup
-from bootstrapper.migrations.interrupted.after_failure import explained
-from bootstrapper.migrations.interrupted.leftovers import Leftover
+from bootstrapper.migrations.interrupted import repair
+from bootstrapper.migrations.interrupted.failure_hint import explained
+from bootstrapper.migrations.interrupted.invalid_objects import InvalidObject
 from bootstrapper.migrations.planned import Adopt, Move, move, payloads
 from bootstrapper.migrations.project.layout import DynamicProject
 from bootstrapper.migrations.project.privileges import MissingRight, missing
@@ -59,7 +59,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         refused = self._missing_right(run, state)
         if refused is not None and not run.earlier():  # an earlier step may grant it
             raise refused.error(run.project.target.where)
-        repairs = cleanup.repairs(run, state) if self.options.repair else []
+        repairs = repair.repairs(run, state) if self.options.repair else []
         revisions = [move(revision, later, run.project) for revision in later.pending]
         return [*adopted, *repairs, *revisions]
 
@@ -122,7 +122,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
 
     def _left(self, run: RunContext, state: State | None) -> list[Finding]:
         """Returns the leftovers of revisions, unless the step repairs them itself."""
-        return [] if self.options.repair else cleanup.findings(run, state)
+        return [] if self.options.repair else repair.findings(run, state)
 
     def _second_connections(self, state: State) -> list[Finding]:
         return connections.findings(state.pending) if self.options.transaction_per_migration else []
@@ -137,14 +137,14 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
             from bootstrapper.migrations.schema.adoption import Adoption  # noqa: PLC0415 - happens once in a database's life
 
             Adoption(self.options, adopt, run, hold).run()
-        cleanup.repair(run, hold, payloads(changes, Leftover), deadline)
+        repair.repair(run, hold, payloads(changes, InvalidObject), deadline)
         moves = payloads(changes, Move)
         if moves:
             self._upgrade(run, hold, moves[0].state, [each.revision.id for each in moves])
         elif any(isinstance(item, Deferred) for item in changes):
             self._upgrade(run, hold, find_known(run, self._declared(run), self.options), None)
         if self.options.repair:  # what the revisions themselves left unfinished, such as a constraint NOT VALID
-            cleanup.repair(run, hold, payloads(cleanup.repairs(run, None), Leftover), deadline)
+            repair.repair(run, hold, payloads(repair.repairs(run, None), InvalidObject), deadline)
         _warn(run, self._left(run, None))
 
     def _upgrade(self, run: RunContext, hold: Hold, state: State, revisions: Sequence[str] | None) -> None:

@@ -8,7 +8,7 @@ from bootstrapper.errors import GuardError, InvalidFileError, MigrationError, Pr
 from bootstrapper.migrations.history.history import BrokenHistory, NoSuchRevision
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.history.versions import BASE
-from bootstrapper.migrations.interrupted.after_failure import explained
+from bootstrapper.migrations.interrupted.failure_hint import explained
 from bootstrapper.migrations.linting import revision_sql
 from bootstrapper.migrations.planned import Move, move, payloads
 from bootstrapper.migrations.settings import MigrationSettings

@@ -1,4 +1,4 @@
-"""What a killed or failed migration leaves behind outside its transactions, and the statements that mend it."""
+"""Invalid indexes and unvalidated constraints that a killed or failed migration leaves, and their repair."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from bootstrapper.postgres.connection.server_messages import key_detail
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, LedgerNames
 
 _REASONS = {
-    "build": "is invalid: a concurrent build was cut off; no query uses it",
-    "reindex": "is invalid: REINDEX CONCURRENTLY was cut off and left it; no query uses it",
-    "drop": "is invalid: a concurrent drop was cut off; no query uses it",
-    "partitions": "is invalid: not every partition has an index attached to it",
-    "rows": "is not validated: rows from before it was added may break it",
-    "domain": "is not validated: values from before it was added may break it",
+    "build": "is invalid: a concurrent build was interrupted; no query uses it",
+    "reindex": "is invalid: left by an interrupted REINDEX CONCURRENTLY; no query uses it",
+    "drop": "is invalid: a concurrent drop was interrupted; no query uses it",
+    "partitions": "is invalid: not every partition has an attached index",
+    "rows": "is not validated: earlier rows may violate it",
+    "domain": "is not validated: earlier values may violate it",
 }
 
 _HINTS: Mapping[type[psycopg.Error], str] = {
     errors.UniqueViolation: "Remove the duplicate rows, and run again.",
-    errors.ForeignKeyViolation: "Correct the rows that break the constraint, and run again.",
-    errors.CheckViolation: "Correct the rows that break the constraint, and run again.",
-    errors.NotNullViolation: "Fill in the rows that have no value, and run again.",
+    errors.ForeignKeyViolation: "Correct the rows that violate the constraint, and run again.",
+    errors.CheckViolation: "Correct the rows that violate the constraint, and run again.",
+    errors.NotNullViolation: "Fill in the missing values, and run again.",
     errors.LockNotAvailable: "Run again when no other transaction is open on the table.",
     errors.InsufficientPrivilege: "Run as the owner of the table.",
 }
 
 
 @dataclass(frozen=True)
-class Leftover:
-    """One index or constraint that is there and does not do its work.
+class InvalidObject:
+    """One index or constraint that exists but is not in effect.
 
     Attributes:
         kind: "index" or "constraint".
         name: Quoted as SQL: schema and index, or schema, table (or domain) and constraint.
         table: Schema and table, quoted as SQL; empty where a domain has the constraint.
-        repair: The statement that mends it, to run outside a transaction; empty where none does.
-        drop: The statement that removes it, for a revision that starts again; empty where that needs more than one.
+        repair: The statement that repairs it, to run outside a transaction; empty if there is none.
+        drop: The statement that drops it, for a revision that starts again; empty if one statement is not enough.
     """
 
     kind: str
@@ -60,46 +60,47 @@ class Leftover:
         return Finding(f"{self.kind} {self.name}", self.reason, self.repair)
 
 
-def find_leftovers(connection: Connection[Any], ledger: LedgerNames) -> list[Leftover]:
-    """Invalid indexes that nobody works on, and constraints that are not validated, of the current database.
+def find_invalid_objects(connection: Connection[Any], ledger: LedgerNames) -> list[InvalidObject]:
+    """Returns the unvalidated constraints of the current database, and its invalid indexes that are not being built.
 
-    One round trip that reads the catalogues only. Indexes come before constraints, and what only has to be dropped
-    before what is built again. A constraint declared NOT ENFORCED is no leftover.
+    One round trip that reads the catalogues only. Indexes come before constraints, and those to be dropped before those
+    to be rebuilt. A constraint declared NOT ENFORCED does not count.
     """
-    rows = connection.execute(leftovers_query(), leftovers_parameters(ledger)).fetchall()
+    rows = connection.execute(invalid_objects_query(), invalid_objects_parameters(ledger)).fetchall()
     return [
-        Leftover(kind, name, table, _REASONS[cause], repair, drop) for kind, name, table, cause, repair, drop in rows
+        InvalidObject(kind, name, table, _REASONS[cause], repair, drop)
+        for kind, name, table, cause, repair, drop in rows
     ]
 
 
-def leftovers_query() -> sql.SQL:
-    """Rows of kind, name, table, cause, repair and drop."""
-    text = files("bootstrapper.migrations.interrupted").joinpath("leftovers.sql").read_text(encoding="utf-8")
+def invalid_objects_query() -> sql.SQL:
+    """Selects kind, name, table, cause, repair and drop."""
+    text = files("bootstrapper.migrations.interrupted").joinpath("invalid_objects.sql").read_text(encoding="utf-8")
     return sql.SQL(text)
 
 
-def leftovers_parameters(ledger: LedgerNames) -> dict[str, object]:
-    """What the query is to leave out."""
+def invalid_objects_parameters(ledger: LedgerNames) -> dict[str, object]:
+    """Returns what the query leaves out."""
     return {"ledger": ledger.schema, "prefix": "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"}
 
 
 def repair(
-    connection: Connection[Any], leftovers: Iterable[Leftover], masker: Masker, *, lock_timeout_seconds: float | None
+    connection: Connection[Any], found: Iterable[InvalidObject], masker: Masker, *, lock_timeout_seconds: float | None
 ) -> None:
-    """Runs the repairing statements one by one; those before a failing one stay done.
+    """Runs the statements one by one; those before a failing one stay committed.
 
-    A REINDEX that fails leaves an index named *_ccnew, which the next search finds and the next repair drops.
+    A failed REINDEX leaves an index named *_ccnew, which the next repair drops.
 
     Args:
         connection: In autocommit mode and outside a transaction.
-        lock_timeout_seconds: How long a statement may wait for each lock; 0 waits for ever. None leaves the settings
-            alone, as behind a pooler, where they would be left to others.
+        lock_timeout_seconds: How long a statement may wait for each lock; 0 waits forever. None keeps the settings,
+            as behind a pooler, where other clients would inherit them.
 
     Raises:
         MigrationError: The server refused a statement.
     """
     with _lock_timeout(connection, lock_timeout_seconds):
-        for statement in (leftover.repair for leftover in leftovers if leftover.repair):
+        for statement in (each.repair for each in found if each.repair):
             _run(connection, statement, masker)
 
 
@@ -107,7 +108,7 @@ def _run(connection: Connection[Any], statement: str, masker: Masker) -> None:
     try:
         connection.execute(statement.encode())
     except psycopg.OperationalError as error:
-        if error.sqlstate is None:  # the connection is gone: the caller's to judge
+        if error.sqlstate is None:  # the connection is lost, which the caller handles
             raise
         raise _refused(error, statement, masker) from error
     except psycopg.Error as error:

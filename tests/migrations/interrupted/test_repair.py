@@ -1,4 +1,4 @@
-"""What a revision leaves behind that is cut off at its autocommit block: told, and mended where the file says so."""
+"""What a revision interrupted in its autocommit block leaves: reported, and repaired with `repair: true`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def findings(migrate: Trial) -> list[Finding]:
         return list(migrate.step.findings(Context(migrate.context), migrate.step.changes(Context(migrate.context))))
 
 
-def test_a_revision_cut_off_after_its_block_is_told_with_the_statement_that_takes_it_back(
+def test_a_revision_interrupted_after_its_block_is_reported_with_the_statement_that_undoes_it(
     tmp_path: Path, database: str
 ) -> None:
     write_history(tmp_path)
@@ -54,10 +54,10 @@ def test_a_revision_cut_off_after_its_block_is_told_with_the_statement_that_take
         cut_off(migrate)
         told, index = findings(migrate)
         assert told.target == "revision second"
-        assert "was cut off in an autocommit block by run" in told.message
+        assert "was interrupted in an autocommit block of run" in told.message
         assert index == Finding(
             "index public.a_id",
-            "was built by revision second before it was cut off, and will be built again",
+            "was built by revision second before it was interrupted, and will be built again",
             "DROP INDEX CONCURRENTLY public.a_id",
         )
         with pytest.raises(MigrationError, match="already exists"):
@@ -67,7 +67,7 @@ def test_a_revision_cut_off_after_its_block_is_told_with_the_statement_that_take
         assert findings(migrate) == []
 
 
-def test_with_repair_the_next_run_takes_it_back_and_goes_on(tmp_path: Path, database: str) -> None:
+def test_with_repair_the_next_run_undoes_it_and_continues(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
         cut_off(migrate)
@@ -87,7 +87,7 @@ def test_an_index_that_the_revision_does_not_name_is_left_alone(tmp_path: Path, 
         assert migrate.query("SELECT count(*) FROM pg_index WHERE indexrelid = 'theirs'::regclass") == [(1,)]
 
 
-def test_a_revision_that_went_through_its_block_leaves_nothing_to_tell(tmp_path: Path, database: str) -> None:
+def test_a_revision_that_completed_its_block_is_not_reported(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         migrate.apply()
@@ -96,9 +96,7 @@ def test_a_revision_that_went_through_its_block_leaves_nothing_to_tell(tmp_path:
         assert noted == [("first", "upgrade"), ("second", "autocommit"), ("second", "upgrade")]
 
 
-def test_an_invalid_index_is_told_at_the_next_plan_and_repaired_where_the_file_says_so(
-    tmp_path: Path, database: str
-) -> None:
+def test_an_invalid_index_is_reported_by_the_next_plan_and_repaired_with_repair(tmp_path: Path, database: str) -> None:
     write_history(tmp_path, upgrade=create_table("b"))
     with trial(tmp_path, database, script_location="migrations") as migrate:
         migrate.apply()
@@ -152,7 +150,7 @@ def test_repairs_are_shown_as_changes_with_their_statement(tmp_path: Path, datab
         "op.execute(\"COMMENT ON INDEX a_id IS 'not CREATE INDEX'\")",
     ],
 )
-def test_an_index_that_was_there_before_the_block_is_never_dropped(tmp_path: Path, database: str, block: str) -> None:
+def test_an_index_that_existed_before_the_block_is_never_dropped(tmp_path: Path, database: str, block: str) -> None:
     write_history(tmp_path, BUILDS.replace('op.execute("CREATE INDEX CONCURRENTLY a_id ON a (id)")', block))
     first = create_table("a") + "\nop.execute('CREATE UNIQUE INDEX a_id ON a (id)')"
     write_revision(tmp_path, "first", upgrade=first)
@@ -161,7 +159,7 @@ def test_an_index_that_was_there_before_the_block_is_never_dropped(tmp_path: Pat
         assert migrate.pending() == ["revision second"]
 
 
-def test_an_index_of_the_same_name_elsewhere_is_none_of_the_revisions(tmp_path: Path, database: str) -> None:
+def test_an_index_of_the_same_name_in_another_schema_is_kept(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
         cut_off(migrate)
@@ -170,7 +168,7 @@ def test_an_index_of_the_same_name_elsewhere_is_none_of_the_revisions(tmp_path: 
         assert migrate.pending() == ["repair index public.a_id", "revision second"]
 
 
-def test_a_stamp_ends_what_was_cut_off(tmp_path: Path, database: str) -> None:
+def test_after_a_stamp_an_interrupted_revision_is_no_longer_reported(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         cut_off(migrate)
@@ -181,7 +179,7 @@ def test_a_stamp_ends_what_was_cut_off(tmp_path: Path, database: str) -> None:
         assert findings(migrate) == []
 
 
-def test_a_repair_ends_with_the_time_of_the_step(tmp_path: Path, database: str) -> None:
+def test_a_repair_ends_at_the_deadline_of_the_step(tmp_path: Path, database: str) -> None:
     write_history(tmp_path, upgrade=create_table("b"))
     with trial(tmp_path, database, script_location="migrations", repair=True, timeout="1s") as migrate:
         with trial(tmp_path, database, script_location="migrations") as first:
@@ -206,7 +204,7 @@ op.execute("SELECT 1/0")
 """
 
 
-def test_what_was_committed_is_told_at_each_failure(tmp_path: Path, database: str) -> None:
+def test_committed_parts_are_reported_at_each_failure(tmp_path: Path, database: str) -> None:
     write_history(tmp_path, FAILS_AFTER_ITS_BLOCK)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         for reason in ("division by zero", "already exists", "already exists"):
@@ -214,12 +212,12 @@ def test_what_was_committed_is_told_at_each_failure(tmp_path: Path, database: st
             with pytest.raises(MigrationError, match=reason):
                 migrate.apply()
             [warned] = warnings(migrate)
-            assert warned.startswith("revision second was cut off in an autocommit block by run")
+            assert warned.startswith("revision second was interrupted in an autocommit block of run")
         first = migrate.query("SELECT run_id::text FROM bootstrapper.revisions WHERE action = 'autocommit' ORDER BY id")
         assert str(first[0][0]) in warned
 
 
-def test_nothing_is_told_of_a_file_that_was_replaced(tmp_path: Path, database: str) -> None:
+def test_a_file_that_was_replaced_is_not_reported(tmp_path: Path, database: str) -> None:
     write_history(tmp_path, FAILS_AFTER_ITS_BLOCK)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         with pytest.raises(MigrationError):
@@ -230,14 +228,14 @@ def test_nothing_is_told_of_a_file_that_was_replaced(tmp_path: Path, database: s
         assert findings(migrate) == []
         with pytest.raises(MigrationError, match="division by zero"):
             migrate.apply()
-        assert len(findings(migrate)) == 1, "the file as it is now was cut off, too"
+        assert len(findings(migrate)) == 1, "the current file was interrupted, too"
         write_revision(tmp_path, "second", "first", upgrade=mended.replace("1/0", "1"))
         assert findings(migrate) == []
         migrate.apply()
         assert migrate.changes() == []
 
 
-def test_an_index_that_will_be_built_again_is_taken_back_also_where_the_file_was_replaced(
+def test_an_index_that_will_be_built_again_is_dropped_even_if_the_file_was_replaced(
     tmp_path: Path, database: str
 ) -> None:
     write_history(tmp_path)

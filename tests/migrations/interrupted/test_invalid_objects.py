@@ -1,4 +1,4 @@
-"""What cut off migrations leave in a real database: found, told and mended."""
+"""Invalid objects that interrupted migrations leave in a real database: found, reported and repaired."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from bootstrapper.errors import MigrationError
 from bootstrapper.masking import Masker
-from bootstrapper.migrations.interrupted.leftovers import Leftover, find_leftovers, repair
+from bootstrapper.migrations.interrupted.invalid_objects import InvalidObject, find_invalid_objects, repair
 from bootstrapper.plans import Finding
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
@@ -33,11 +33,11 @@ def fail_to_build(connection: Connection, definition: str) -> None:
         connection.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {definition}".encode())
 
 
-def found(connection: Connection) -> list[Leftover]:
-    return find_leftovers(connection, NAMES)
+def found(connection: Connection) -> list[InvalidObject]:
+    return find_invalid_objects(connection, NAMES)
 
 
-def test_a_database_where_all_went_well_has_no_leftovers(connection: Connection) -> None:
+def test_a_database_without_interrupted_migrations_has_no_invalid_objects(connection: Connection) -> None:
     connection.execute("CREATE TABLE a (id int PRIMARY KEY, b int UNIQUE CHECK (b > 0) REFERENCES a)")
     assert found(connection) == []
 
@@ -50,12 +50,12 @@ def test_an_index_whose_build_failed_is_found_with_both_statements(connection: C
     assert leftover.drop == "DROP INDEX CONCURRENTLY public.users_email_idx"
     assert leftover.finding == Finding(
         "index public.users_email_idx",
-        "is invalid: a concurrent build was cut off; no query uses it",
+        "is invalid: a concurrent build was interrupted; no query uses it",
         "REINDEX INDEX CONCURRENTLY public.users_email_idx",
     )
 
 
-def test_names_that_need_quotes_come_quoted(connection: Connection) -> None:
+def test_names_are_quoted_if_necessary(connection: Connection) -> None:
     connection.execute('CREATE SCHEMA "My App"')
     connection.execute('CREATE TABLE "My App"."a.b" (x int); INSERT INTO "My App"."a.b" VALUES (1), (1)')
     fail_to_build(connection, '"50%" ON "My App"."a.b" (x)')
@@ -75,7 +75,7 @@ def test_an_index_is_valid_again_once_the_duplicates_are_gone(connection: Connec
     assert connection.execute("SELECT to_regclass('users_email_idx') IS NOT NULL").fetchone() == (True,)
 
 
-def test_a_repair_that_fails_says_why_and_what_it_leaves_goes_with_the_next_one(connection: Connection) -> None:
+def test_what_a_failing_repair_leaves_is_dropped_by_the_next_one(connection: Connection) -> None:
     connection.execute(USERS)
     fail_to_build(connection, "users_email_idx ON users (email)")
     with pytest.raises(MigrationError) as refused:
@@ -93,7 +93,7 @@ def test_a_repair_that_fails_says_why_and_what_it_leaves_goes_with_the_next_one(
     assert found(connection) == []
 
 
-def test_the_timeout_for_locks_holds_for_the_repair_only(connection: Connection, database: str) -> None:
+def test_the_lock_timeout_applies_to_the_repair_only(connection: Connection, database: str) -> None:
     connection.execute(USERS)
     connection.execute("ALTER TABLE users ADD CONSTRAINT has_email CHECK (email <> '') NOT VALID")
     with psycopg.connect(database) as other:
@@ -121,7 +121,7 @@ def held_up(connection: Connection, statement: str) -> Iterator[None]:
             assert eventually(lambda: connection.execute(alive, (pid,)).fetchone() == (0,))
 
 
-def test_a_build_under_way_is_no_leftover_even_for_a_role_without_rights(
+def test_an_index_that_is_being_built_is_ignored_even_by_a_role_without_privileges(
     server: Server, connection: Connection, database: str
 ) -> None:
     connection.execute(USERS)
@@ -134,7 +134,7 @@ def test_a_build_under_way_is_no_leftover_even_for_a_role_without_rights(
         assert [leftover.name for leftover in found(as_looker)] == ["public.slow"]
 
 
-def test_a_drop_under_way_is_no_leftover(connection: Connection) -> None:
+def test_an_index_that_is_being_dropped_is_ignored(connection: Connection) -> None:
     connection.execute(USERS)
     connection.execute("CREATE INDEX slow ON users (email)")
     with held_up(connection, "DROP INDEX CONCURRENTLY slow"):
@@ -142,7 +142,7 @@ def test_a_drop_under_way_is_no_leftover(connection: Connection) -> None:
     assert [leftover.name for leftover in found(connection)] == ["public.slow"]
 
 
-def test_a_drop_that_was_cut_off_is_finished(connection: Connection) -> None:
+def test_an_interrupted_drop_is_completed(connection: Connection) -> None:
     connection.execute(USERS)
     connection.execute("CREATE INDEX slow ON users (email)")
     dead = (
@@ -155,7 +155,7 @@ def test_a_drop_that_was_cut_off_is_finished(connection: Connection) -> None:
     assert found(connection) == []
 
 
-def test_what_a_rebuild_of_a_table_leaves_is_dropped_down_to_what_stores_its_long_values(
+def test_what_a_rebuild_of_a_table_leaves_is_dropped_including_toast_indexes(
     connection: Connection,
 ) -> None:
     connection.execute(USERS)
@@ -168,7 +168,7 @@ def test_what_a_rebuild_of_a_table_leaves_is_dropped_down_to_what_stores_its_lon
     assert found(connection) == []
 
 
-def test_a_partitioned_index_without_all_partitions_is_told_without_a_repair(connection: Connection) -> None:
+def test_a_partitioned_index_without_all_partitions_is_reported_without_a_repair(connection: Connection) -> None:
     connection.execute("CREATE TABLE p (x int) PARTITION BY LIST (x)")
     connection.execute("CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)")
     connection.execute("CREATE INDEX p_x ON ONLY p (x)")
@@ -203,7 +203,7 @@ def test_a_partitioned_index_without_all_partitions_is_told_without_a_repair(con
         ),
     ],
 )
-def test_a_constraint_that_is_not_validated_is_found_and_validated(
+def test_an_unvalidated_constraint_is_found_and_validated(
     connection: Connection, declare: str, name: str, statement: str
 ) -> None:
     connection.execute(USERS)
@@ -215,19 +215,19 @@ def test_a_constraint_that_is_not_validated_is_found_and_validated(
 
 
 @pytest.mark.since(18)
-def test_a_constraint_that_shall_not_be_enforced_is_no_leftover(connection: Connection) -> None:
+def test_a_constraint_not_enforced_is_ignored(connection: Connection) -> None:
     connection.execute("CREATE TABLE a (x int CHECK (x > 0) NOT ENFORCED)")
     assert found(connection) == []
 
 
-def test_an_inherited_constraint_is_told_once_at_its_parent(connection: Connection) -> None:
+def test_an_inherited_constraint_is_reported_once_for_its_parent(connection: Connection) -> None:
     connection.execute("CREATE TABLE p (x int) PARTITION BY LIST (x)")
     connection.execute("CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)")
     connection.execute("ALTER TABLE p ADD CONSTRAINT c CHECK (x > 0) NOT VALID")
     assert [leftover.name for leftover in found(connection)] == ["public.p.c"]
 
 
-def test_the_ledgers_and_the_extensions_tables_and_temporary_ones_are_left_out(connection: Connection) -> None:
+def test_tables_of_the_ledger_and_of_extensions_and_temporary_tables_are_ignored(connection: Connection) -> None:
     with connection.transaction():
         ledger.create(connection, NAMES)
     connection.execute("ALTER TABLE bootstrapper.runs ADD CONSTRAINT c CHECK (serial > 0) NOT VALID")
@@ -237,10 +237,12 @@ def test_the_ledgers_and_the_extensions_tables_and_temporary_ones_are_left_out(c
     connection.execute("CREATE TEMPORARY TABLE passing (x int)")
     connection.execute("ALTER TABLE passing ADD CONSTRAINT c CHECK (x > 0) NOT VALID")
     assert found(connection) == []
-    assert [leftover.table for leftover in find_leftovers(connection, LedgerNames("other"))] == ["bootstrapper.runs"]
+    assert [leftover.table for leftover in find_invalid_objects(connection, LedgerNames("other"))] == [
+        "bootstrapper.runs"
+    ]
 
 
-def test_the_server_on_the_path_is_understood_too(path_server: Server) -> None:
+def test_the_query_works_on_the_server_on_the_path(path_server: Server) -> None:
     path_server.execute("CREATE DATABASE leftovers")
     with psycopg.connect(path_server.url("leftovers"), autocommit=True) as connection:
         connection.execute(USERS)

@@ -1,5 +1,5 @@
--- What a killed or failed migration leaves behind, one row each, ordered so that what only has to go comes first.
--- Reads the catalogues only, so that no right on the tables is needed.
+-- Invalid indexes and unvalidated constraints, one row each, those that only have to be dropped first.
+-- Reads the catalogues only, so that no privilege on the tables is needed.
 WITH members AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d WHERE d.deptype = 'e' AND d.objsubid = 0
 ),
@@ -17,7 +17,7 @@ tables AS (
       AND NOT EXISTS (SELECT 1 FROM members AS m
                       WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objid = t.oid)
 ),
--- Whoever builds holds this lock on the table, whoever drops or rebuilds holds it on the index too. Locks and the pids
+-- A build holds this lock on the table, a drop or rebuild also on the index. Locks and the pids
 -- of the progress view are shown to every role; which index a pid works on is not.
 busy AS (
     SELECT l.relation, l.pid IN (SELECT p.pid FROM pg_catalog.pg_stat_progress_create_index AS p) AS is_building
@@ -32,7 +32,7 @@ indexes AS (
                 WHEN NOT i.indislive THEN 'drop'
                 WHEN c.relname ~ '_cc(new|old)[0-9]*$' THEN 'reindex'
                 ELSE 'build' END AS cause,
-           -- One that hangs on its parent, or that a constraint owns, can not be dropped by itself.
+           -- One attached to its parent, or owned by a constraint, cannot be dropped by itself.
            NOT c.relispartition AND NOT EXISTS (
                SELECT 1 FROM pg_catalog.pg_constraint AS o
                WHERE o.conindid = c.oid AND o.contype IN ('p', 'u', 'x')) AS can_go
@@ -46,7 +46,7 @@ indexes AS (
 ),
 constraints AS (
     -- What is inherited is validated with its parent. Before PostgreSQL 18 every constraint is enforced; one that is not
-    -- can not be validated.
+    -- cannot be validated.
     SELECT coalesce(t.name, d.name) AS owner, o.conname, t.name AS "table"
     FROM pg_catalog.pg_constraint AS o
     LEFT JOIN tables AS t ON t.oid = o.conrelid
@@ -78,5 +78,5 @@ FROM (
            pg_catalog.format('ALTER %%s %%s VALIDATE CONSTRAINT %%I', what, owner, conname),
            pg_catalog.format('ALTER %%s %%s DROP CONSTRAINT %%I', what, owner, conname)
     FROM (SELECT *, CASE WHEN "table" IS NULL THEN 'DOMAIN' ELSE 'TABLE' END AS what FROM constraints) AS c
-) AS leftovers
+) AS invalid_objects
 ORDER BY kind DESC, cause NOT IN ('drop', 'reindex'), name
