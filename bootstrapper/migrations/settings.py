@@ -20,9 +20,9 @@ _RELATIVE = re.compile(r"(.*@)?\w*[+-]\d+")
 
 
 def _absolute_target(target: str) -> str:
-    """A relative target means another state at each run, so no run could ever find that it is reached."""
+    """A relative target means another state in each run, so that it would never be reached."""
     if _RELATIVE.fullmatch(target) or target == "base":
-        raise ValueError(f"{target!r} is not a state to reach; write head, heads, a revision or label@head")
+        raise ValueError(f"target {target!r} is not supported; use head, heads, a revision or label@head")
     return target
 
 
@@ -33,28 +33,28 @@ def _one_state(target: str) -> str:
 
 
 def _without_placeholder(name: str) -> str:
-    """Drivers would take the rest of the name for the kind of a parameter."""
+    """Drivers would take it for a parameter."""
     if "%" in name:
-        raise ValueError("can not have a % in it")
+        raise ValueError("must not contain %")
     return name
 
 
 def _main_option(name: str) -> str:
     if name.lower() == "script_location":
-        raise ValueError("has its own key under with:")
+        raise ValueError("has a key of its own under `with:`")
     if name.lower() == "sqlalchemy.url":
-        raise ValueError("cannot be set; the address comes from database:")
+        raise ValueError("cannot be set; the address is that of `database:`")
     return name
 
 
 def _without_interpolation(value: str | float) -> str | float:
     if isinstance(value, str) and "%(here)s" in value:
-        raise ValueError("%(here)s is not supported; relative paths start at cwd")
+        raise ValueError("%(here)s is not supported; relative paths start at `cwd`")
     return value
 
 
 def _as_json(value: object) -> object:
-    """Numbers of the file come as decimals."""
+    """Numbers in the file are decimals."""
     if isinstance(value, Mapping):
         return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -69,14 +69,14 @@ Target = Annotated[str, Field(min_length=1), AfterValidator(_absolute_target)]
 
 
 class MigrationSettings(StepModel):
-    """How to run a project's Alembic; what is left out is what Alembic itself would take.
+    """How to run a project's Alembic; the defaults are those of Alembic.
 
     Attributes:
-        config: alembic.ini or pyproject.toml; looked for in `cwd` if left out.
+        config: alembic.ini or pyproject.toml; by default the one in `cwd`.
         script_location: The folder with env.py, instead of the one that `config` names.
         section: Section of alembic.ini.
         options: Main options of alembic.ini, such as version_locations or file_template. They override those of the
-            file and are taken literally; relative paths start at `cwd`.
+            file and are used literally; relative paths start at `cwd`.
         attributes: Values for config.attributes, which env.py reads.
         driver: SQLAlchemy driver for sqlalchemy.url and DATABASE_URL, such as asyncpg. If left out, DATABASE_URL stays
             as given, and sqlalchemy.url gets an installed driver that the engine of env.py supports.
@@ -89,13 +89,12 @@ class MigrationSettings(StepModel):
         cwd: Working directory of the project.
         env: Variables added to the project's environment.
         transaction_per_migration: False applies all pending revisions in one transaction, as Alembic does by default:
-            all or none, with all their locks held until the last one is done.
+            all or none, with all their locks held until the end.
         lock_timeout: How long a statement of a revision waits for a lock, while readers queue behind it.
         ddl_retries: How often a revision is retried after a lock timeout or a deadlock.
         statement_timeout: Time limit of each statement of a revision.
         timeout: Time limit of all revisions together.
-        repair: Whether to fix invalid indexes and constraints that were never validated, instead of only reporting
-            them.
+        repair: Whether to repair invalid indexes and unvalidated constraints, instead of only reporting them.
         adopt: The revision of a database that has tables but no version. Before it is recorded, the schema is compared
             with the one that the revisions up to it build in a scratch database.
         ahead: Whether a start-up and `apply --follow` accept a database that is ahead of the code, and write nothing;
@@ -129,5 +128,5 @@ class MigrationSettings(StepModel):
         return (self.target,) if isinstance(self.target, str) else self.target
 
     def version_table_name(self) -> str:
-        """The version table, as people read it."""
+        """Returns the name of the version table, for messages."""
         return f"{self.version_table_schema}.{self.version_table}" if self.version_table_schema else self.version_table

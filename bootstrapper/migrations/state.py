@@ -1,4 +1,4 @@
-"""Where a database stands in a project's history: what the code declares beside what the version rows say."""
+"""The state of a database in a project's history: the declared revisions beside the version rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 
 _NO_REVISIONS = (
-    "Set `options: {version_locations: ...}` under with:, or create the first revision with"
+    "Set `options: {version_locations: ...}` under `with:`, or create the first revision with"
     " `bootstrapper revision MESSAGE`."
 )
 _Files = dict[str, tuple[int, int]]
@@ -35,7 +35,7 @@ _Files = dict[str, tuple[int, int]]
 
 
 class _Question(NamedTuple):
-    """What the revisions that Alembic tells depend on."""
+    """Everything that the answer of Alembic depends on."""
 
     layout: Layout
     python: str | None
@@ -57,10 +57,10 @@ _ANSWERS = Kept[_Question, tuple[list[Revision], _Files]]()
 
 @dataclass(frozen=True)
 class Declared:
-    """What the project's files declare.
+    """The history that the project's files declare.
 
     Attributes:
-        goals: The targets in turn: as the settings name them, and the revisions that each stands for.
+        goals: The targets in order: as the settings name them, and the revisions that each stands for.
     """
 
     layout: Layout
@@ -71,8 +71,8 @@ class Declared:
 @dataclass(frozen=True)
 class State:
     """Attributes:
-    unknown: Version rows that no file declares; nothing is pending then, because nobody can tell.
-    walks: The targets that have revisions pending, each with the version rows it is reached from.
+    unknown: Version rows that no file declares; pending revisions are unknown then, and left empty.
+    walks: The targets that have pending revisions, each with the version rows to start from.
     """
 
     declared: Declared
@@ -103,12 +103,12 @@ def compare(declared: Declared, versions: Versions) -> State:
 
 
 def look(connection: Connection[Any], declared: Declared, settings: MigrationSettings) -> State:
-    """Reads the version rows of our own database."""
+    """Reads the version rows of the configured database."""
     return compare(declared, read_versions(connection, settings))
 
 
 def find_known(context: RunContext, declared: Declared, settings: MigrationSettings) -> State:
-    """As `look`; raises AheadError where the database is at a revision that the code lacks."""
+    """As `look`; raises AheadError if the database is at a revision that the project does not have."""
     state = look(context.connection, declared, settings)
     if state.unknown:
         origin = brought_by(context, state.unknown)
@@ -116,17 +116,17 @@ def find_known(context: RunContext, declared: Declared, settings: MigrationSetti
             f"{context.project.target.where} is at revision {', '.join(state.unknown)},"
             f" which {state.declared.layout.script_location} does not have{f'; {origin} brought it' if origin else ''}",
             is_acceptable=settings.ahead == "accept",
-            hint="Deploy the code that has it, or a newer one.",
+            hint="Deploy a version of the code that has it.",
         )
     return state
 
 
 def find_layout(settings: MigrationSettings, project: Project, source: Source | None = None) -> Layout:
-    """Raises InvalidFileError at the step's place where Alembic could not use the configuration."""
+    """Reads the places of the files; raises InvalidFileError if Alembic could not use the configuration."""
     try:
         return read(settings, project)
     except BadConfiguration as error:
-        raise InvalidFileError([Problem(f"no Alembic project: {error}", source)]) from error
+        raise InvalidFileError([Problem(f"not a valid Alembic project: {error}", source)]) from error
 
 
 def read_declared(
@@ -137,10 +137,10 @@ def read_declared(
     report: Callable[[str], None],
     source: Source | None = None,
 ) -> Declared:
-    """Reads the files without importing them; where that does not tell, asks Alembic and says so.
+    """Reads the files without importing them; where that is not enough, asks Alembic and reports so.
 
-    Raises InvalidFileError, also where there are no revisions, they do not fit together, or a target is none of them;
-    MigrationError where Alembic could not read them.
+    Raises InvalidFileError, also if there are no revisions, they contradict each other, or a target does not exist;
+    MigrationError if Alembic could not read them.
     """
     layout = find_layout(settings, project, source)
     try:
@@ -148,7 +148,7 @@ def read_declared(
     except DynamicProject as reason:
         revisions = _answered(settings, layout, project)
         if not revisions:
-            report(f"{reason}: Alembic reads the revisions, running the project's code")
+            report(f"{reason}: Alembic reads the revisions, which runs the project's code")
             revisions = _ask_alembic(settings, layout, project, deadline.sooner(settings.timeout), report)
             answer = (revisions, _files_beside(revisions))
             project.cache.of(_ANSWERS)[_Question.of(settings, layout)] = answer
@@ -162,18 +162,15 @@ def read_declared(
 
 
 def is_written_down(settings: MigrationSettings, project: Project, source: Source | None = None) -> bool:
-    """Whether the files tell the history by themselves, so that no code of the project has to be run for it.
-
-    Looked at once in a run.
-    """
+    """Whether the history can be read without running code of the project; the answer is kept for the run."""
     layout = find_layout(settings, project, source)
     known = project.cache.of(_WRITTEN_DOWN)
     if layout not in known:
-        known[layout] = _tells(layout, project)
+        known[layout] = _is_readable(layout, project)
     return known[layout]
 
 
-def _tells(layout: Layout, project: Project) -> bool:
+def _is_readable(layout: Layout, project: Project) -> bool:
     try:
         _read_all(layout, project)
     except DynamicProject:
@@ -184,7 +181,7 @@ def _tells(layout: Layout, project: Project) -> bool:
 def misnamed(
     settings: MigrationSettings, project: Project, source: Source | None, names: Iterable[str]
 ) -> list[Problem]:
-    """Which names stand for no revision, as far as the files can be read without running any code of the project."""
+    """Returns the targets that do not exist, as far as the files can be read without running code of the project."""
     try:
         layout = find_layout(settings, project, source)
         history = History(_read_all(layout, project))
@@ -212,11 +209,11 @@ def _read(file: Path, project: Project) -> Revision:
     try:
         return once(project.cache, _REVISIONS, file, lambda: read_revision(file))
     except OSError:
-        return read_revision(file)  # says what is wrong with it
+        return read_revision(file)  # reports the error
 
 
 def _answered(settings: MigrationSettings, layout: Layout, project: Project) -> list[Revision]:
-    """What Alembic told earlier in this run, since asking imports the project; empty where its files changed since."""
+    """Returns what Alembic answered earlier in this run; empty if the files changed since."""
     revisions, files = project.cache.of(_ANSWERS).get(_Question.of(settings, layout), ([], {}))
     return revisions if _files_beside(revisions) == files else []
 
@@ -241,14 +238,14 @@ def _ask_alembic(
                     case str():
                         report(message)
                     case Reported("environment_failed", facts):
-                        report(f"env.py failed while it was asked for version folders: {facts['reason']}")
+                        report(f"env.py failed while its version folders were read: {facts['reason']}")
                     case Reported("revision", facts):
                         revisions.append(Revision.from_facts(facts))
                     case Reported("failed", facts):
                         raise MigrationError(facts["reason"], traceback=facts["traceback"])
         except TimeoutError as error:
             raise MigrationError(
-                "Alembic did not read the revisions in time",
-                hint="Raise the step's `timeout`, the limits: of the file, or --timeout.",
+                "deadline exceeded while Alembic read the revisions",
+                hint="Raise the step's `timeout`, `limits` in the file, or --timeout.",
             ) from error
     return revisions

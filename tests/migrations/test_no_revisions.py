@@ -51,7 +51,7 @@ offline() if context.is_offline_mode() else online()
 
 
 @pytest.mark.parametrize("env", [AT_ONCE, BY_NAME, OFFLINE_AND_ONLINE])
-def test_revisions_that_env_py_knows_of_are_found_and_applied(tmp_path: Path, database: str, env: str) -> None:
+def test_revisions_in_folders_set_by_env_py_are_found_and_applied(tmp_path: Path, database: str, env: str) -> None:
     write_env(tmp_path, env)
     write_revision(tmp_path, "first", folder="history", upgrade=create_table("a"))
     write_revision(tmp_path, "second", "first", folder="history", upgrade=create_table("b"))
@@ -73,7 +73,7 @@ def test_revisions_that_env_py_knows_of_are_found_and_applied(tmp_path: Path, da
         assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
 
 
-def test_the_sql_of_revisions_that_env_py_knows_of_is_shown(tmp_path: Path, database: str) -> None:
+def test_the_sql_of_revisions_in_folders_set_by_env_py_is_shown(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, OFFLINE_AND_ONLINE)
     write_revision(tmp_path, "first", folder="history", upgrade=create_table("a"))
     project = Project(tmp_path, database)
@@ -127,7 +127,7 @@ def test_a_package_without_revisions_is_an_error(tmp_path: Path, database: str) 
     assert "no revisions found in app:migrations/versions" in refused.stderr
 
 
-def test_why_env_py_could_not_be_asked_is_said(tmp_path: Path, database: str) -> None:
+def test_the_error_of_env_py_is_reported(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, "raise RuntimeError('no settings')\n")
     project = Project(tmp_path, database)
     project.write(MIGRATES)
@@ -137,7 +137,7 @@ def test_why_env_py_could_not_be_asked_is_said(tmp_path: Path, database: str) ->
     assert "no revisions found in" in refused.stderr
 
 
-def test_the_first_revision_is_written_where_there_is_none_yet(tmp_path: Path, database: str) -> None:
+def test_the_first_revision_of_a_project_is_written(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     mako = '"""${message}"""\nrevision = ${repr(up_revision)}\ndown_revision = ${repr(down_revision)}\n'
     mako += "branch_labels = None\ndepends_on = None\n\n\ndef upgrade():\n    pass\n"

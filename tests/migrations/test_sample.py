@@ -31,7 +31,7 @@ def tables(url: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def test_it_goes_up_shows_no_drift_and_goes_down_again(database: str) -> None:
+def test_it_upgrades_shows_no_drift_and_downgrades(database: str) -> None:
     asynchronous = database.replace("postgresql:", "postgresql+asyncpg:")
     assert alembic("upgrade", "head", url=database.replace("postgresql:", "postgres:")).returncode == 0
     assert tables(database) == TABLES | {"alembic_version"}
@@ -49,7 +49,7 @@ def test_its_sql_can_be_shown_without_a_database() -> None:
     assert "CREATE TABLE tenants" in shown.stdout
 
 
-def test_without_an_address_it_says_how_to_set_one() -> None:
+def test_without_an_address_the_error_says_how_to_set_one() -> None:
     refused = alembic("current", url=None)
     assert refused.returncode != 0
     assert "export DATABASE_URL=$(bootstrapper dev url)" in refused.stderr + refused.stdout
@@ -64,7 +64,7 @@ def migrated(server: Server) -> Iterator[str]:
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_tenant_takes_its_own_data_with_it_and_leaves_the_rest(migrated: str) -> None:
+def test_deleting_a_tenant_deletes_its_own_data_only(migrated: str) -> None:
     with psycopg.connect(migrated) as connection:
         for slug in ("one", "two"):
             connection.execute("INSERT INTO tenants (name, slug) VALUES (%s, %s)", (slug, slug))
@@ -86,6 +86,6 @@ def test_a_tenant_takes_its_own_data_with_it_and_leaves_the_rest(migrated: str) 
     assert messages == (1,)
 
 
-def test_a_role_that_nobody_knows_is_refused(migrated: str) -> None:
+def test_an_unknown_role_is_refused(migrated: str) -> None:
     with psycopg.connect(migrated) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("INSERT INTO users (email, name, role, password_hash) VALUES ('a', 'a', 'owner', 'x')")

@@ -26,7 +26,7 @@ def imports(folder: Path) -> int:
     return len(note.read_text().splitlines()) if note.is_file() else 0
 
 
-def test_nothing_to_do_imports_no_revision_file_however_many_there_are(tmp_path: Path, database: str) -> None:
+def test_a_plan_without_changes_imports_no_revision_file(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     names = [f"r{number:04}" for number in range(1000)]
     for down, name in zip([None, *names], names, strict=False):
@@ -43,9 +43,7 @@ def test_nothing_to_do_imports_no_revision_file_however_many_there_are(tmp_path:
 COMPUTED = ("revision = 'first'", "revision = 'fir' + 'st'")
 
 
-def test_what_only_alembic_can_read_is_asked_once_in_a_run_and_again_when_a_file_came(
-    tmp_path: Path, database: str
-) -> None:
+def test_alembic_is_asked_once_in_a_run_and_again_after_a_file_was_added(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_noting_revision(tmp_path, "first", None)
     file = tmp_path / "migrations/versions/first_.py"
@@ -73,7 +71,7 @@ steps:
 """
 
 
-def test_reading_takes_no_longer_than_the_steps_own_timeout(tmp_path: Path, database: str) -> None:
+def test_the_timeout_of_the_step_applies_to_reading(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     file = write_revision(tmp_path, "first")
     file.write_text(file.read_text().replace(*COMPUTED) + SLOW)
@@ -83,11 +81,11 @@ def test_reading_takes_no_longer_than_the_steps_own_timeout(tmp_path: Path, data
         project.write(text)
         asked = project.run("plan")
         assert asked.returncode == 1
-        assert "Alembic did not read the revisions in time" in asked.stderr
+        assert "deadline exceeded while Alembic read the revisions" in asked.stderr
         assert "`timeout`" in asked.stderr
 
 
-def test_a_check_says_that_it_runs_the_projects_code_and_asks_it_once(tmp_path: Path, database: str) -> None:
+def test_a_check_reports_that_it_runs_the_projects_code_and_does_so_once(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_noting_revision(tmp_path, "first", None)
     file = tmp_path / "migrations/versions/first_.py"
@@ -97,7 +95,7 @@ def test_a_check_says_that_it_runs_the_projects_code_and_asks_it_once(tmp_path: 
     planned = project.run("plan")
     assert planned.returncode == 0, planned.stderr
     assert "check: no, no version table" in planned.stdout
-    assert planned.stderr.count("Alembic reads the revisions, running the project's code") == 1
+    assert planned.stderr.count("Alembic reads the revisions, which runs the project's code") == 1
     assert imports(tmp_path) == 1
     assert project.run("apply").returncode == 0
     assert "check: yes, at first" in project.run("plan").stdout

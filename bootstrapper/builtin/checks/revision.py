@@ -20,7 +20,7 @@ _NO_TABLE = "no version table"
 
 
 class RevisionCheck(Check):
-    """Yes at the revision or past it; `head` is the code's newest. No if the code does not know the database's."""
+    """Yes at the revision or a later one; `head` is the newest of the project. No at an unknown revision."""
 
     key = "revision"
     borrows_session = False
@@ -47,7 +47,7 @@ class RevisionCheck(Check):
         if versions.is_missing:
             return Answer.no(_NO_TABLE)
         if not versions.is_readable:
-            return Answer.unknown(f"the right to read {settings.version_table_name()} is missing")
+            return Answer.unknown(f"permission denied for table {settings.version_table_name()}")
         left = find_invalid_objects(run.connection, self.project.ledger) if settings.repair else []
         return _judged(compare(declared, versions), sum(bool(each.repair) for each in left))
 
@@ -78,7 +78,7 @@ class RevisionCheck(Check):
         found = [settings for settings in options.values() if isinstance(settings, MigrationSettings)]
         if len(found) != 1:
             steps = "no step migrates" if not found else "several steps migrate"
-            problem = f"check revision: {steps}, so it does not say which history is meant"
+            problem = f"check revision: {steps}, so that its history is ambiguous"
             raise InvalidFileError([Problem(problem, self.source)])
         return found[0]
 
@@ -86,7 +86,7 @@ class RevisionCheck(Check):
 def _judged(state: State, to_repair: int = 0) -> Answer:
     at = f"at {', '.join(state.rows)}" if state.rows else "at no revision"
     if state.unknown:
-        return Answer.no(f"{at}, which the code does not have")
+        return Answer.no(f"{at}, which the project does not have")
     if state.pending:
         return Answer.no(f"{at}, {len(state.pending)} pending")
     return Answer.no(f"{at}, {to_repair} to repair") if to_repair else Answer.yes(at)

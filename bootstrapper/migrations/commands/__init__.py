@@ -1,0 +1,2 @@
+"""The steps behind commands: `downgrade`, `stamp`, `new_revision`, and `operations`, which makes them of the step in
+the file. Imports all other packages of migrations, plugin and postgres."""

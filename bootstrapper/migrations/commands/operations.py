@@ -1,4 +1,4 @@
-"""What the commands about migrations do: made from the step of the file whose history they are about."""
+"""The commands about migrations, each made from the step of the file whose history it is about."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Operation = Callable[[Unit], Unit]
 
 
 def upgrade(target: str | None) -> Operation:
-    """The step as the file has it, with another target where one is named."""
+    """Returns the step of the file, with another target if one is given."""
 
     def make(unit: Unit) -> Unit:
         if target is None:
@@ -35,12 +35,12 @@ def upgrade(target: str | None) -> Operation:
 
 
 def downgrade(target: str, confirmed: Collection[str] | None = None) -> Operation:
-    """Down to the target; where revisions were confirmed, no other one is taken back."""
+    """Reverts revisions down to the target; if some were confirmed, only those."""
     return lambda unit: Downgrade(unit.name, _settings(unit), unit.source, target, confirmed)
 
 
 def stamp(target: str) -> Operation:
-    """The version rows of the target, and nothing run."""
+    """Records the version rows of the target."""
     return lambda unit: Stamp(unit.name, _settings(unit), unit.source, target)
 
 

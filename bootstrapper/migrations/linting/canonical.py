@@ -1,4 +1,4 @@
-"""Statements as patterns read them: one space between tokens, none around dots, no comments, strings empty."""
+"""Statements in canonical form: one space between tokens, none around dots, no comments, empty strings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DOT = re.compile(r'("(?:[^"]|"")*")| ?\. ?')
 
 
 def canonical(text: str) -> str:
-    """Keeps the case of words, which patterns ignore."""
+    """Returns the canonical form; keeps the case of words, which patterns ignore."""
     pieces = []
     for kind, value, _ in tokens(text):
         is_string = kind == "dollar" or (kind == "quoted" and not value.startswith('"'))
@@ -27,7 +27,7 @@ def canonical(text: str) -> str:
 
 
 def folded(name: str) -> str:
-    """The name as the catalogue has it."""
+    """Returns the name as in the catalogue."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
@@ -37,7 +37,7 @@ def schema_and_name(qualified: str) -> tuple[str | None, str]:
 
 
 def each(names: str) -> list[str]:
-    """The names of a list; ONLY belongs to none of them."""
+    """Splits a list of names, without ONLY."""
     return _LISTED.findall(names)
 
 
@@ -48,7 +48,7 @@ def without_parentheses(text: str) -> str:
 
 
 def actions(text: str) -> Iterator[str]:
-    """What commas outside parentheses separate."""
+    """Splits at commas outside parentheses."""
     depth = start = 0
     for part in _PART.finditer(text):
         depth += {"(": 1, ")": -1}.get(part[0], 0)

@@ -1,4 +1,4 @@
-"""What a statement can do to a live table: the locks by PostgreSQL's names, and what goes on under them."""
+"""What a statement can do to a live table: locks by PostgreSQL's names, and hazards under them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Lock(IntEnum):
 
     @property
     def blocks(self) -> str:
-        """What others can not do meanwhile."""
+        """What other sessions cannot do meanwhile."""
         if self is Lock.ACCESS_EXCLUSIVE:
             return "blocks reads and writes"
         if self >= Lock.SHARE:
@@ -33,18 +33,18 @@ class Lock(IntEnum):
 
 @unique
 class Hazard(Enum):
-    """What is worse than the lock alone, the worst first; `consequence` goes on from what the lock blocks."""
+    """Effects beyond the lock, worst first; `consequence` continues the text about what the lock blocks."""
 
     FAILS_ON_ROWS = (
         ", and fails where the table has rows: the new column is NOT NULL and has no default",
         "Add the column with a constant default, or without NOT NULL and fill it before SET NOT NULL.",
     )
     DROP = (
-        ", and what it drops is gone with its data",
-        "Release code that no longer uses it first, and keep a backup of what it holds.",
+        ", and the dropped data is lost",
+        "Release code that no longer uses it first, and keep a backup of the data.",
     )
     DROP_USED = (
-        ", and code that uses it fails from then on",
+        ", and code that uses it fails afterwards",
         "Release code that no longer uses it first.",
     )
     TRUNCATE = (", and deletes all rows", "Keep a backup of the rows, or delete them in batches.")
@@ -60,7 +60,7 @@ class Hazard(Enum):
         " while the table is rewritten, if the default calls a volatile function",
         "Add the column without a default, set the default for new rows, and fill the old rows in batches.",
     )
-    REWRITE = (" while the table is rewritten", "Run it while nothing else uses the table.")
+    REWRITE = (" while the table is rewritten", "Run it while no other session uses the table.")
     SCAN = (
         " while all rows are checked",
         "Add the constraint NOT VALID, and VALIDATE CONSTRAINT in a transaction of its own.",
@@ -82,16 +82,16 @@ class Hazard(Enum):
         "Build a unique index CONCURRENTLY first, then add the constraint USING INDEX.",
     )
     INDEX = (" while the index is built", "Build it CONCURRENTLY, in an autocommit block.")
-    REINDEX = (" while the index is built again", "Use REINDEX ... CONCURRENTLY, in an autocommit block.")
+    REINDEX = (" while the index is rebuilt", "Use REINDEX ... CONCURRENTLY, in an autocommit block.")
     DROP_INDEX = (" until the transaction ends", "Drop it CONCURRENTLY, in an autocommit block.")
-    REFRESH = (" while the view is filled again", "Refresh it CONCURRENTLY, which needs a unique index on it.")
+    REFRESH = (" while the view is refreshed", "Refresh it CONCURRENTLY, which requires a unique index on it.")
     RENAME = (
-        ", and code that uses the old name fails from then on",
-        "Keep the old name working, by a view or a second column, until no running code uses it.",
+        ", and code that uses the old name fails afterwards",
+        "Keep the old name, by a view or a second column, until no running code uses it.",
     )
     TYPE = (
         ", and what uses the type changes with it",
-        "Look at each table and function that uses the type first.",
+        "Check each table and function that uses the type first.",
     )
 
     @property
@@ -104,5 +104,5 @@ class Hazard(Enum):
 
     @property
     def loses_data(self) -> bool:
-        """Whether it matters on a table without rows too."""
+        """Whether it matters even for a table without rows."""
         return self is Hazard.DROP

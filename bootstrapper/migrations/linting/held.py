@@ -1,4 +1,4 @@
-"""Locks that a transaction keeps while later statements of it write many rows."""
+"""Locks that a transaction holds while later statements of it write many rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bootstrapper.migrations.linting.locks import Effect
 from bootstrapper.migrations.linting.tables import Table, sized
 
 MANY_ROWS = 10_000
-"""From here on a statement with a WHERE counts too, although nothing tells how many rows that leaves."""
+"""From this size on, a statement with WHERE counts too, although the number of its rows is unknown."""
 
 _WRITES = frozenset({"UPDATE", "DELETE", "MERGE"})
 _WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
@@ -22,12 +22,12 @@ _REMEDY = "Backfill the rows in a later revision, in batches."
 
 @dataclass
 class Held:
-    """The tables that one transaction has locked against reads and writes by now, each with the statement that did."""
+    """The tables that a transaction has locked against reads and writes, each with the statement that did."""
 
     locks: dict[Relation, Effect] = field(default_factory=dict)
 
     def take(self, effect: Effect, there: Mapping[Relation, Table]) -> None:
-        """Keeps what a statement locks until the transaction ends; a table without rows keeps nobody waiting."""
+        """Records the locks of a statement, except on tables without rows."""
         if effect.statement.controls_transactions:
             self.locks.clear()
         for lock, relation in effect.taken:
@@ -35,7 +35,7 @@ class Held:
                 self.locks.setdefault(relation, effect)
 
     def writes(self, effect: Effect, there: Mapping[Relation, Table]) -> Iterator[tuple[str, str]]:
-        """What is to be said of a statement that writes many rows under such a lock, and what to do about it."""
+        """Yields message and remedy for a statement that writes many rows under such a lock."""
         if not self.locks or _WRITES.isdisjoint(effect.statement.words[:1]):
             return
         for taken, relation in effect.taken:

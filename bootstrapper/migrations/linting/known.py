@@ -1,4 +1,4 @@
-"""What is known about relations from the statements before, or from the server."""
+"""Facts about relations from earlier statements or from the server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VALIDATED = lockrules.compiled(r"VALIDATE CONSTRAINT {constraint}")
 
 @dataclass(frozen=True)
 class Relation:
-    """What a lock is taken on; `kind` is table, index (whose table is meant), or another kind of object."""
+    """The object of a lock; `kind` is table, index (standing for its table), or another kind of object."""
 
     schema: str | None
     name: str
@@ -45,12 +45,12 @@ class Relation:
 
 @dataclass
 class Known:
-    """Grows with each statement that is read.
+    """The facts; they grow with each statement that is read.
 
     Attributes:
-        checks: The column that a constraint, not validated yet, keeps from being NULL.
-        proven: Columns that are known to hold no NULL.
-        origins: What renamed tables are called on the server.
+        checks: The column of each unvalidated constraint IS NOT NULL.
+        proven: Columns that are known to contain no NULL.
+        origins: The names of renamed tables on the server.
         tables: Tables of indexes.
     """
 
@@ -61,12 +61,12 @@ class Known:
     tables: dict[Relation, Relation] = field(default_factory=dict)
 
     def existing(self, named: Relation) -> Relation | None:
-        """What a name stands for on the server, as far as the statements tell; None for what they created."""
+        """Returns the relation on the server that a name stands for; None for one that the statements created."""
         table = self.tables.get(named, named)
         return None if table in self.created else self.origins.get(table, table)
 
     def learn(self, text: str) -> None:
-        """Takes in a statement in canonical text, other than ALTER TABLE."""
+        """Reads a statement in canonical text, other than ALTER TABLE."""
         if created := _CREATED.match(text):
             kind = "table" if created["how"].upper().endswith("MATERIALIZED ") else created["kind"].lower()
             relation = Relation.read(each(created["objects"])[0], kind)
@@ -78,7 +78,7 @@ class Known:
             self.created -= {Relation.read(name) for name in each(dropped["tables"])}
 
     def learn_alteration(self, match: re.Match[str]) -> None:
-        """Takes in an ALTER TABLE as lockrules.ALTER_TABLE found it."""
+        """Reads an ALTER TABLE that lockrules.ALTER_TABLE matched."""
         table = Relation.read(match["table"])
         for action in actions(match["actions"]):
             if moved := _MOVED.match(action):

@@ -23,12 +23,12 @@ BIG_TABLE_ROWS = 1_000_000
 
 _MOST_RELATIONS = 5
 
-_BRIEF = "Set a lock_timeout, so that it gives up rather than let all others queue behind it."
+_BRIEF = "Set a lock_timeout, so that it fails instead of letting other sessions queue behind it."
 
 
 @dataclass(frozen=True)
 class There:
-    """What the statements name and the server has: tables, and objects that hold no rows."""
+    """Existing tables that the statements name, and existing objects without rows."""
 
     tables: Mapping[Relation, Table]
     objects: Collection[Relation]
@@ -37,11 +37,11 @@ class There:
 def lint(
     connection: Connection[Any], sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
 ) -> list[Finding]:
-    """One finding for each statement that is dangerous here, in the order of the revisions.
+    """Returns one finding for each statement that is dangerous in this database, in the order of the revisions.
 
-    Only reads, in at most two round trips, in whatever transaction the connection has; asking for the size of a table
-    waits while another session holds ACCESS EXCLUSIVE on it, so set a lock_timeout. What is not there gives none, and a
-    table without rows only where it or a column is dropped.
+    Only reads, in at most two round trips, in the current transaction; reading the size of a table waits while another
+    session holds ACCESS EXCLUSIVE on it, so set a lock_timeout. There are no findings about relations that do not
+    exist, and about tables without rows only if the table or a column is dropped.
     """
     statements = {revision: split(text) for revision, text in sql_by_revision.items()}
     named = list(_named(statements.values()))

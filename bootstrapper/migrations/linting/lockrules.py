@@ -1,7 +1,7 @@
-"""Which lock each kind of statement takes, as tables of patterns; tests/migrations/test_locks.py asks the server.
+"""The lock of each kind of statement, as tables of patterns; tests/migrations/linting/test_locks.py asks the server.
 
-The patterns see canonical text, and the first one that fits its beginning counts. `{table}` and `{tables}` name what
-the lock is taken on, `{index}` an index whose table it is taken on, `{objects}` what has no rows.
+The patterns match canonical text from its beginning, and the first match counts. `{table}` and `{tables}` name the
+relations that are locked, `{index}` an index whose table is locked, `{objects}` objects without rows.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ _FILLED = re.compile(
 
 
 def hazards_of_column(definition: str) -> list[Hazard]:
-    """What adding a column of this type, with these constraints, does to the rows that are there."""
+    """Returns the hazards of adding a column with this type and these constraints."""
     default = _DEFAULT.search(definition)
     found = []
     outer = without_parentheses(definition)

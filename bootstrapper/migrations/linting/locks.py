@@ -1,4 +1,4 @@
-"""Reads SQL for the strongest lock of each statement, and for what it does under that lock; asks no server."""
+"""Reads the strongest lock of each SQL statement, and what it does under that lock, without a server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CREATES_TABLE = re.compile(r"CREATE [\w ]*TABLE\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Effect:
-    """What one statement does.
+    """The effect of one statement.
 
     Attributes:
-        taken: The locks, the strongest first; none on what the same SQL created.
-        hazards: The worst first.
+        taken: The locks, strongest first; none on objects that the same SQL created.
+        hazards: Worst first.
         subjects: The relations that the hazards are about.
     """
 
@@ -40,7 +40,7 @@ class Effect:
 
     @property
     def relations(self) -> tuple[Relation, ...]:
-        """Those that the strongest lock is taken on."""
+        """The relations that the strongest lock is taken on."""
         return tuple(relation for lock, relation in self.taken if lock is self.lock)
 
     @property
@@ -51,14 +51,14 @@ class Effect:
 
     @property
     def blocks(self) -> str:
-        """What others can not do meanwhile."""
+        """What other sessions cannot do meanwhile."""
         if self.lock is None:
             return ""
         return self.lock.blocks if any(relation.has_rows for relation in self.relations) else "blocks its use"
 
 
 def effects(text: str, known: Known | None = None) -> list[Effect]:
-    """What each statement of the text does, in its order; `known` carries over from one text to the next."""
+    """Returns the effect of each statement, in order; `known` carries over from one text to the next."""
     return effects_of(split(text), known)
 
 
@@ -68,7 +68,7 @@ def effects_of(statements: Iterable[Statement], known: Known | None = None) -> l
 
 
 def annotate(text: str, known: Known | None = None) -> str:
-    """The text with a comment above each statement whose lock is stronger than that of an ordinary write."""
+    """Adds a comment above each statement whose lock is stronger than that of an ordinary write."""
     pieces, position = [], 0
     for effect in effects(text, known):
         if effect.lock is None or effect.lock <= Lock.ROW_EXCLUSIVE:
@@ -97,7 +97,7 @@ def _effect(statement: Statement, known: Known) -> Effect:
 
 
 class _Draft:
-    """Gathers what a statement takes of what was there before."""
+    """Gathers the locks of a statement on existing relations."""
 
     def __init__(self, known: Known) -> None:
         self._known = known

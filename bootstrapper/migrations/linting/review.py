@@ -1,4 +1,4 @@
-"""What a reviewer should know of SQL that is about to run, by our own table of locks and by Squawk."""
+"""Findings about SQL that is about to run, by the own table of locks and by Squawk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bootstrapper.plugin.run_context import RunContext
 def review(
     context: RunContext, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
 ) -> list[Finding]:
-    """Findings on the statements; none where there are no statements. Only reads."""
+    """Returns findings about the statements. Only reads."""
     if not sql_by_revision:
         return []
     major = context.session.server.major
@@ -26,11 +26,11 @@ def review(
 
 
 def _locks(context: RunContext, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool) -> list[Finding]:
-    """Asking for a table's size waits for whoever has it all to itself; a plan does not."""
+    """Reading the size of a table waits for a session with an exclusive lock; a plan must not wait."""
     connection = context.connection
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL lock_timeout = '2s'")
             return lint(connection, sql_by_revision, transaction_per_revision=transaction_per_revision)
     except errors.LockNotAvailable:
-        return [Finding("tables", "are locked just now, so nothing is said of their sizes and of what waits for them")]
+        return [Finding("tables", "are locked by another session, so that locks and sizes could not be checked")]

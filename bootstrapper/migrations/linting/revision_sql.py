@@ -1,4 +1,4 @@
-"""Revisions with their statements, for a plan that is asked for them; not loaded by a run without."""
+"""Revisions with their statements, for a plan with SQL; other runs do not load this module."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def with_sql(
     *,
     direction: Direction = "upgrade",
 ) -> list[Change | Deferred]:
-    """The changes with their statements, each with what it locks."""
+    """Returns the changes with their statements, each with a comment about its lock."""
     rendered = render(settings, layout, context, walks, direction)
     found: list[Change | Deferred] = []
     known = Known()
@@ -41,7 +41,7 @@ def with_sql(
 def findings(
     items: Iterable[Change | Deferred], context: RunContext, *, transaction_per_revision: bool = True
 ) -> list[Finding]:
-    """What the statements would hurt, where the changes show any."""
+    """Returns findings about the statements of the changes."""
     changes = [(revision_of(item), item) for item in items if isinstance(item, Change)]
     statements = {name: item.after[SQL] or "" for name, item in changes if name and SQL in item.after}
     return review(context, statements, transaction_per_revision=transaction_per_revision)

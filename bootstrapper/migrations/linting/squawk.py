@@ -1,4 +1,4 @@
-"""Asks the linter Squawk, where it is installed, for what our own table of locks does not cover."""
+"""Runs the linter Squawk, if it is installed, for what the own table of locks does not cover."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bootstrapper.plans import Finding
 from bootstrapper.postgres.connection.statements import split
 from bootstrapper.text import one_line
 
-# lint.py says them with the names and sizes of the tables that are there.
+# lint.py reports them with names and sizes of the existing tables.
 COVERED = frozenset(
     {
         "adding-field-with-default",
@@ -45,7 +45,7 @@ COVERED = frozenset(
         "require-concurrent-reindex",
     }
 )
-# How a column is best declared is not about a live database's safety.
+# How a column is declared does not affect the safety of a live database.
 STYLE = frozenset(
     {
         "ban-char-field",
@@ -60,7 +60,7 @@ STYLE = frozenset(
         "unused-ignore",
     }
 )
-# Alembic writes BEGIN and COMMIT and runs a revision only once; the limits of time are the session's, not the SQL's.
+# Alembic writes BEGIN and COMMIT and runs a revision only once; timeouts are set in the session.
 RUNNER = frozenset(
     {
         "ban-uncommitted-transaction",
@@ -71,7 +71,7 @@ RUNNER = frozenset(
         "transaction-nesting",
     }
 )
-# Left out here and not by --exclude, which fails on a rule that an older Squawk does not know.
+# Filtered here and not by --exclude, which fails on a rule that an older Squawk does not have.
 LEFT_OUT = COVERED | STYLE | RUNNER
 
 LIMIT_SECONDS = 20.0
@@ -80,11 +80,11 @@ _LONGEST_TEXT = 300
 
 
 class _NoAnswer(Exception):  # noqa: N818 - becomes a finding
-    """Squawk was started and said nothing that can be read."""
+    """Squawk was started and gave no readable answer."""
 
 
 def program() -> Path | None:
-    """Squawk beside our interpreter, else on PATH."""
+    """Returns Squawk beside the interpreter, otherwise on PATH."""
     beside = Path(sys.executable).with_name("squawk")
     found = shutil.which(beside) or shutil.which("squawk")
     return Path(found) if found else None
@@ -97,13 +97,13 @@ def lint(
     folder: Path | None = None,
     limit_seconds: float = LIMIT_SECONDS,
 ) -> list[Finding]:
-    """What Squawk says of each revision; nothing where it is not installed.
+    """Returns the findings of Squawk about each revision; none if it is not installed.
 
-    Its first failure is a finding and the last one: the next revision would only fail in the same way.
+    Its first failure is a finding, and the last one: the next revision would fail in the same way.
 
     Args:
-        folder: Where it looks for a project's own .squawk.toml, upwards; None for the current folder.
-        limit_seconds: For each revision.
+        folder: Where the search for a project's .squawk.toml starts; None for the current folder.
+        limit_seconds: Time limit for each revision.
     """
     squawk = program()
     findings: list[Finding] = []
@@ -124,7 +124,7 @@ def _options(text: str, server_major: int) -> Iterable[str]:
 
 
 def _ask(command: list[str], text: str, folder: Path | None, limit_seconds: float) -> list[object]:
-    """It ends with 0 where it has nothing to say and with 1 where it has, and also where it fails."""
+    """Exit code 0 means no findings; 1 means findings or a failure."""
     data, environment = text.encode(errors="replace"), {"PATH": os.defpath}
     try:
         ended = subprocess.run(
@@ -133,14 +133,14 @@ def _ask(command: list[str], text: str, folder: Path | None, limit_seconds: floa
     except subprocess.TimeoutExpired as error:
         raise _NoAnswer(f"it took longer than {limit_seconds:g} s") from error
     except OSError as error:
-        raise _NoAnswer(f"it can not be started: {error.strerror}") from error
+        raise _NoAnswer(f"it cannot be started: {error.strerror}") from error
     try:
         said = json.loads(ended.stdout)
     except ValueError as error:
-        lines = ended.stderr.decode(errors="replace").strip().splitlines() or ["its output is no JSON"]
+        lines = ended.stderr.decode(errors="replace").strip().splitlines() or ["its output is not JSON"]
         raise _NoAnswer(f"it ended with exit code {ended.returncode}: {lines[0]}") from error
     if not isinstance(said, list) or ended.returncode not in (0, 1):
-        raise _NoAnswer(f"it ended with exit code {ended.returncode} and output of a form that is not known")
+        raise _NoAnswer(f"it ended with exit code {ended.returncode} and output of an unknown format")
     return said
 
 
@@ -151,7 +151,7 @@ def _finding(target: str, item: object) -> list[Finding]:
                 return []
             text, remedy = f"squawk {rule}, line {line + 1}: {message}", rest.get("help")
             return [Finding(target, _short(text), _short(remedy) if isinstance(remedy, str) else "")]
-    raise _NoAnswer("its output has a form that is not known")
+    raise _NoAnswer("its output has an unknown format")
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Asks the server for the size of tables and for what it already knows of them, and which other objects there are."""
+"""Reads sizes and constraints of tables from the server, and which other objects exist."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bootstrapper.postgres.connection.relations import locate
 from bootstrapper.postgres.connection.settings import ask_lent
 from bootstrapper.text import one_line
 
-# A size needs no privilege, but for a moment an ACCESS SHARE lock. A partitioned table is as large as all that inherit
-# from it.
+# Reading a size requires no privilege, but briefly an ACCESS SHARE lock. The size of a partitioned table is that of all
+# tables that inherit from it.
 _ASK = """
 SELECT wanted.position, n.nspname, t.relname, size.total, size.heap, size.rows,
     ARRAY(
@@ -73,7 +73,7 @@ _KINDS = {"domain": "type"}  # DROP TYPE takes domains as well
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the server has it; `rows` is its estimate, 0 where it has none."""
+    """A table on the server; `rows` is the server's estimate, 0 without one."""
 
     schema: str
     name: str
@@ -85,12 +85,12 @@ class Table:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it surely has no row: the estimate may be older than the rows."""
+        """Whether it has no rows for certain: the estimate may be outdated."""
         return self.heap_bytes == 0
 
     @property
     def size(self) -> str:
-        """`about 1.2 million rows, 340 MB`."""
+        """Words the size, such as `about 1.2 million rows, 340 MB`."""
         if self.is_empty:
             return "empty"
         noun = "row" if self.rows == 1 else "rows"
@@ -99,7 +99,7 @@ class Table:
 
 
 def ask(connection: Connection[Any], relations: Iterable[Relation]) -> dict[Relation, Table]:
-    """Those of the relations that are there; writes nothing."""
+    """Returns the tables among the relations that exist."""
     wanted = [relation for relation in dict.fromkeys(relations) if relation.has_rows]
     if not wanted:
         return {}
@@ -109,7 +109,7 @@ def ask(connection: Connection[Any], relations: Iterable[Relation]) -> dict[Rela
 
 
 def objects(connection: Connection[Any], relations: Iterable[Relation]) -> set[Relation]:
-    """Those of the relations that hold no rows and are there; asks nothing where there are none to ask for."""
+    """Returns the relations without rows that exist; does not query the server if there are none."""
     wanted = [relation for relation in dict.fromkeys(relations) if not relation.has_rows]
     if not wanted:
         return set()
@@ -123,7 +123,7 @@ def objects(connection: Connection[Any], relations: Iterable[Relation]) -> set[R
 
 
 def sized(relation: Relation, table: Table | None) -> str:
-    """`users (about 1.2 million rows, 340 MB)`; only the name where the server has no such table."""
+    """Words name and size, such as `users (about 1.2 million rows, 340 MB)`; only the name if it does not exist."""
     if table is None:
         return str(relation)
     name = one_line(table.name) if relation.kind == "index" else str(relation)

@@ -20,22 +20,22 @@ _LISTS = {
     "version_locations": (("path_separator", "version_path_separator"), re.compile(r", *|(?: +)")),
     "prepend_sys_path": (("path_separator",), re.compile(r", *|(?: +)|:")),
 }
-"""Options with several values: what says how they are separated, and how they are split where nothing does."""
+"""Options with several values: the options that name their separator, and how they are split without one."""
 
 
-class BadConfiguration(Exception):  # noqa: N818 - turned into an error with its place by whoever knows the step
-    """A configuration that Alembic could not use either."""
+class BadConfiguration(Exception):  # noqa: N818 - the caller, which knows the step, makes an error of it
+    """A configuration that Alembic cannot use."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """The files that were found, and the main options as Alembic takes them.
+    """The files found, and the main options as Alembic reads them.
 
     Attributes:
-        ini: alembic.ini, None where there is none.
-        toml: pyproject.toml with a [tool.alembic] table, None where there is none.
-        own: The step's own main options, which come before those of the files, as text.
-        driver: The one that sqlalchemy.url of alembic.ini names.
+        ini: alembic.ini; None without one.
+        toml: pyproject.toml with a [tool.alembic] table; None without one.
+        own: The main options of the step, as text; they override those of the files.
+        driver: The driver in sqlalchemy.url of alembic.ini.
     """
 
     ini: Path | None
@@ -54,7 +54,7 @@ class Configuration:
         return None if value is None else str(value)
 
     def flag(self, name: str) -> bool:
-        """As Alembic has it: an ini says true or nothing of the kind."""
+        """Reads a flag as Alembic does: in an ini file only `true` counts."""
         return self._texts[name] == "true" if name in self._texts else bool(self._toml.get(name))
 
     def several(self, name: str) -> tuple[str, ...]:
@@ -64,14 +64,14 @@ class Configuration:
         return tuple(str(item) for item in found) if isinstance(found, list) else ()
 
     def toml_texts(self) -> dict[str, str]:
-        """The options of pyproject.toml that are text, for an Alembic that does not read it."""
+        """Returns the text options of pyproject.toml, for an Alembic that does not read it."""
         return {name: value for name, value in self._toml.items() if isinstance(value, str)}
 
 
 def read(settings: MigrationSettings, project: Project) -> Configuration:
-    """Reads the configuration as Alembic would, started in the settings' `cwd`.
+    """Reads the configuration as Alembic would in the settings' `cwd`.
 
-    Raises BadConfiguration where a named file is missing or no configuration.
+    Raises BadConfiguration if a configured file is missing or not valid.
     """
     ini, toml = _find(settings, project)
     texts, driver = _ini_options(ini, settings.section) if ini else ({}, None)
@@ -83,7 +83,7 @@ def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, P
     if settings.config is not None:
         named = project.path(settings.config)
         if not is_file(named):
-            raise BadConfiguration(f"no file {settings.config}")
+            raise BadConfiguration(f"file {str(settings.config)!r} does not exist")
         return (None, named) if named.suffix == ".toml" else (named, None)
     directory = project.path(settings.cwd)
     ini, toml = directory / "alembic.ini", directory / "pyproject.toml"
@@ -91,7 +91,7 @@ def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, P
 
 
 def _toml_options(file: Path) -> dict[str, Any]:
-    """[tool.alembic] with its placeholders filled in."""
+    """Returns [tool.alembic] with its placeholders filled in."""
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -113,9 +113,9 @@ def _fill(value: object, here: Mapping[str, str]) -> object:
 
 
 def _ini_options(file: Path, section: str) -> tuple[dict[str, str], str | None]:
-    """The section's options that say where files are, and the driver of its address.
+    """Returns the section's options about places of files, and the driver of its address.
 
-    Others may have placeholders that only Alembic fills in, as the address itself may.
+    Others may have placeholders that only Alembic fills in, as the address may.
     """
     parser = configparser.ConfigParser({"here": file.absolute().parent.as_posix().replace("%", "%%")})
     wanted = ("script_location", "recursive_version_locations", "sourceless", *_LISTS, *_LISTS["version_locations"][0])
@@ -127,7 +127,7 @@ def _ini_options(file: Path, section: str) -> tuple[dict[str, str], str | None]:
         raise BadConfiguration(f"{file.name}: {error}") from error
     except OSError as error:
         raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
-    except configparser.Error as error:  # its later lines quote the file, where a password may stand
+    except configparser.Error as error:  # its later lines quote the file, which may contain a password
         raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
     return found, url.partition("://")[0].partition("+")[2] or None
 
@@ -138,10 +138,10 @@ def _split(name: str, text: str, options: Mapping[str, str]) -> list[str]:
     if word is None:
         return legacy.split(text)
     if word not in _SEPARATORS:
-        raise BadConfiguration(f"{word!r} is no path_separator; Alembic knows {', '.join(_SEPARATORS)}")
+        raise BadConfiguration(f"path_separator {word!r} is not supported; use one of {', '.join(_SEPARATORS)}")
     return [part.strip() for part in text.split(_SEPARATORS[word]) if part.strip()]
 
 
 def _as_text(value: str | float) -> str:
-    """As an ini has it."""
+    """Returns the value as in an ini file."""
     return str(value).lower() if isinstance(value, bool) else str(value)

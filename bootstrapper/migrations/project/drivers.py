@@ -1,4 +1,4 @@
-"""The drivers that SQLAlchemy has for PostgreSQL, and in which order they are tried for an engine."""
+"""The drivers that SQLAlchemy has for PostgreSQL, and the order in which they are tried for an engine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Name = Literal["psycopg", "psycopg_async", "psycopg2", "psycopg2cffi", "pg8000",
 @dataclass(frozen=True)
 class Driver:
     """Attributes:
-    name: As it stands in SQLAlchemy's URL.
-    module: What has to be installed.
-    engine: The kind of engine that takes it, however that is made.
+    name: As in SQLAlchemy's URL.
+    module: The module that must be installed.
+    engine: The kind of engine that supports it.
     """
 
     name: Name
@@ -31,14 +31,14 @@ DRIVERS = (
     Driver("asyncpg", "asyncpg", "async"),
     Driver("psycopg_async", "psycopg", "async"),
 )
-"""The likelier ones first."""
+"""Most likely first."""
 
 
 def candidates(engine: Engine | None, preferred: Iterable[str | None]) -> list[Driver]:
-    """What to try for an engine, in order: what somebody named, as far as it fits, then all others that do.
+    """Returns the drivers to try for an engine, in order: the preferred ones that fit, then all others that fit.
 
     Args:
-        engine: None where nothing tells which kind it is; then what was named is taken as it is.
+        engine: None if the kind is unknown; then preferred ones are not filtered.
     """
     named = [driver for name in preferred for driver in DRIVERS if driver.name == name]
     if engine is not None:

@@ -1,4 +1,4 @@
-"""What can be said of an env.py without running it."""
+"""Reads an env.py without running it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _MAKERS: dict[Engine, frozenset[str]] = {
 
 
 def sets_version_locations(file: Path) -> bool:
-    """Whether it tells Alembic itself where the revisions are, so that no configuration tells all of them.
+    """Whether it sets version_locations itself, so that the configuration does not name all folders.
 
-    By an attribute of `context.script`: an option of the configuration would come too late for Alembic.
+    It does so by an attribute of `context.script`: Alembic reads an option of the configuration too early.
     """
     tree = _parsed(file, b"version_locations")
     return tree is not None and any(_sets(node, "version_locations") for node in ast.walk(tree))
 
 
 def engine_kind(file: Path) -> Engine | None:
-    """The kind of engine that it makes; None where it makes both, or leaves that to other code."""
+    """Returns the kind of engine that it creates; None if it creates both, or leaves that to other code."""
     tree = _parsed(file, b"ngine")
     called = {_called(node) for node in ast.walk(tree)} if tree is not None else set()
     if "AsyncEngine" in called:  # around one that create_engine made
@@ -40,7 +40,7 @@ def _called(node: ast.AST) -> str | None:
 
 
 def _parsed(file: Path, word: bytes) -> ast.Module | None:
-    """None where it does not have the word, or is no Python that can be read here."""
+    """Parses the file; returns None if it does not contain the word, or cannot be parsed."""
     try:
         content = file.read_bytes()
         return ast.parse(content, file.name) if word in content else None

@@ -1,4 +1,4 @@
-"""Where an Alembic project keeps its files, read from its configuration without Alembic."""
+"""The places of an Alembic project's files, read from its configuration without Alembic."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from bootstrapper.plugin.project import Project
 _REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
 
 
-class DynamicProject(Exception):  # noqa: N818 - no fault: only Alembic itself can tell
-    """Something that only running the project's code would tell."""
+class DynamicProject(Exception):  # noqa: N818 - not an error: Alembic has to be asked
+    """The answer requires running the project's code."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the configuration says that the files are.
+    """The places that the configuration names.
 
     Attributes:
-        directory: Where relative paths start.
-        script_location: As Alembic takes it: a path, or package:folder.
-        version_locations: As Alembic takes them; empty for the folder `versions` beside env.py.
-        packages: The folders of those of these locations that name a package, as far as they were found.
+        directory: The start of relative paths.
+        script_location: As in Alembic: a path, or package:folder.
+        version_locations: As in Alembic; empty for the folder `versions` beside env.py.
+        packages: The folders of locations that name a package, as far as they were found.
     """
 
     configuration: Configuration
@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def folder(self) -> Path:
-        """The folder with env.py; raises DynamicProject where only importing a package would tell."""
+        """The folder with env.py; raises DynamicProject if a package would have to be imported to find it."""
         return self._path(self.script_location)
 
     @property
@@ -54,9 +54,9 @@ class Layout:
         return [self._path(text) for text in self.version_locations] or [self.folder / "versions"]
 
     def revision_files(self) -> list[Path]:
-        """All revision files in the order in which Alembic reads them.
+        """Returns all revision files, in the order in which Alembic reads them.
 
-        Raises DynamicProject where there may be others, and where there are none: env.py may know of some.
+        Raises DynamicProject if there may be others, and if there are none: env.py may add some.
         """
         if self.sourceless:
             raise DynamicProject("revisions may be compiled files (sourceless)")
@@ -69,13 +69,13 @@ class Layout:
 
     @property
     def is_set_by_environment(self) -> bool:
-        """Whether env.py itself says where the revisions are, and the step does not."""
+        """Whether env.py itself sets the version folders, and the step does not."""
         file = self._environment
         return file is not None and "version_locations" not in self.configuration.own and sets_version_locations(file)
 
     @property
     def engine(self) -> Engine | None:
-        """The kind of engine that env.py makes, as far as its text tells."""
+        """The kind of engine that env.py creates; None if its text does not show it."""
         return None if self._environment is None else engine_kind(self._environment)
 
     @property
@@ -87,7 +87,7 @@ class Layout:
 
     @property
     def places(self) -> str:
-        """Where the configuration says that the revisions are, for people."""
+        """The folders of revisions, for messages."""
         return ", ".join(self.version_locations) or f"{_shown(self.script_location, self.directory)}/versions"
 
     def _path(self, text: str) -> Path:
@@ -100,13 +100,13 @@ class Layout:
 
 
 def _shown(location: str, directory: Path) -> str:
-    """A path in the folder that the project is run in, as it is written there."""
+    """Shortens a path inside the folder of the project."""
     path = Path(location)
     return str(path.relative_to(directory)) if path.is_relative_to(directory) else location
 
 
 def _python_files(place: Path, *, recursive: bool) -> list[Path]:
-    """Resolved, since two places may lead to the same file; links are looked up, the rest goes by its folder."""
+    """Returns resolved paths, since two folders may contain the same file by a link."""
     place = Path(os.path.realpath(place))  # Path.resolve raises for a name that is too long
     found: list[Path] = []
     folders = [place] if is_folder(place) else []
@@ -126,15 +126,17 @@ def _python_files(place: Path, *, recursive: bool) -> list[Path]:
 
 
 def read(settings: MigrationSettings, project: Project) -> Layout:
-    """Reads the configuration as Alembic would, started in the settings' `cwd`.
+    """Reads the configuration as Alembic would in the settings' `cwd`.
 
-    Raises BadConfiguration where a named file is missing or no configuration, nothing says where the scripts are, or
-    they are not there.
+    Raises BadConfiguration if a configured file is missing or not valid, if script_location is not set, or if its files
+    do not exist.
     """
     found = configuration.read(settings, project)
     location = _own_location(settings, project) or found.text("script_location")
     if not location:
-        raise BadConfiguration(f"no script_location here or in {settings.config or 'alembic.ini or pyproject.toml'}")
+        raise BadConfiguration(
+            f"script_location is not set, here or in {settings.config or 'alembic.ini or pyproject.toml'}"
+        )
     versions = found.several("version_locations")
     layout = Layout(
         found,
@@ -150,19 +152,19 @@ def read(settings: MigrationSettings, project: Project) -> Layout:
 
 
 def _own_location(settings: MigrationSettings, project: Project) -> str | None:
-    """A path of the settings starts at the file that names it; a package stays as it is."""
+    """A path in the settings starts at the folder of the file; a package is returned unchanged."""
     location = settings.script_location
     return location if location is None or names_package(location) else str(project.path(location))
 
 
 def _require_files(layout: Layout) -> None:
-    """Alembic itself passes over a folder of revisions that is not there."""
+    """Alembic itself ignores a version folder that does not exist."""
     try:
         folder, places = layout.folder, layout.version_folders
     except DynamicProject:
         return
     if not is_file(folder / "env.py"):
-        raise BadConfiguration(f"no env.py in {layout.script_location}")
+        raise BadConfiguration(f"{layout.script_location} has no env.py")
     for text, place in zip(layout.version_locations, places, strict=False):
         if not is_folder(place):
             raise BadConfiguration(f"folder {text} of version_locations does not exist")

@@ -1,7 +1,7 @@
-"""The program that tells where packages of a project are, in the project's own interpreter, and imports none of them.
+"""The program that locates packages of a project in the project's own interpreter, without importing them.
 
-It needs Python 3.9 or newer and nothing else. Standard input has the request, as JSON: the names of the packages, and
-folders that come before all others. The last line of its output is the answer: the folders of each package.
+It requires only Python 3.9 or newer. Standard input is the request, as JSON: the names of the packages, and folders
+that come first in the search path. The last line of its output is the answer: the folders of each package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import ModuleType
 
 
 def folders(package: str) -> list[str]:
-    """Empty where there is no such package, or none that is made of folders."""
+    """Returns the folders of a package; none if it does not exist, or has no folder."""
     name = ""
     for part in package.split("."):
         name = f"{name}.{part}" if name else part
@@ -26,7 +26,7 @@ def folders(package: str) -> list[str]:
             spec = importlib.util.find_spec(name)
             if spec is None or spec.submodule_search_locations is None:
                 return []
-            sys.modules[name] = ModuleType(name)  # in its place, so that looking further down imports nothing
+            sys.modules[name] = ModuleType(name)  # a placeholder, so that the search for a subpackage imports nothing
             sys.modules[name].__path__ = list(spec.submodule_search_locations)
     return list(getattr(sys.modules[name], "__path__", []))
 
@@ -35,7 +35,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     sys.path[:0] = request["before"]
     sys.path.append(os.getcwd())  # noqa: PTH109 - pathlib takes longer to load than all else here; last, as in the worker
-    print("\n" + json.dumps({name: folders(name) for name in request["packages"]}))  # noqa: T201 - it is the answer
+    print("\n" + json.dumps({name: folders(name) for name in request["packages"]}))  # noqa: T201 - the answer
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finds the folders that `package:folder` stands for without importing the package, which may take a minute."""
+"""Finds the folders that `package:folder` stands for, without importing the package, which may take a minute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bootstrapper.migrations.worker import request
 from bootstrapper.plugin.project import Project
 
 LONGEST_SECONDS = 20.0
-"""For an interpreter to start and look into some folders."""
+"""For an interpreter to start and to search some folders."""
 
 _LOCATOR = Path(__file__).with_name("locator.py")
 
@@ -32,19 +32,19 @@ _FOLDERS = Kept[_Question, tuple[tuple[str, Path], ...]]()
 
 
 def names_package(location: str) -> bool:
-    """Whether Alembic would look for a location in a package."""
+    """Whether a location names a package."""
     return ":" in location and not Path(location).is_absolute()
 
 
 def locate(
     settings: MigrationSettings, project: Project, locations: Sequence[str], before: Sequence[str]
 ) -> tuple[tuple[str, Path], ...]:
-    """The folder of each location that names a package; what is not found so is left out.
+    """Returns the folder of each location that names a package; those that are not found are left out.
 
-    Asked once in a run, since it starts the project's interpreter.
+    The answer is kept for the run, since it requires starting the project's interpreter.
 
     Args:
-        before: Folders that Alembic puts before all others in the search path.
+        before: Folders that Alembic puts first in the search path.
     """
     wanted = tuple(dict.fromkeys(location for location in locations if names_package(location)))
     if not wanted:
@@ -59,7 +59,7 @@ def locate(
 
 
 def _folder(location: str, folders: dict[str, list[str]]) -> Path | None:
-    """A package may have several folders; Alembic takes the first in which the path is there."""
+    """A package may have several folders; Alembic takes the first one that contains the path."""
     package, *parts = location.split(":")
     places = [Path(folder, *parts) for folder in folders.get(package, [])]
     return next((place for place in places if is_folder(place)), None)
@@ -68,7 +68,7 @@ def _folder(location: str, folders: dict[str, list[str]]) -> Path | None:
 def _ask(
     settings: MigrationSettings, project: Project, packages: Sequence[str], before: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Empty where the interpreter does not answer: what is wrong with it comes out where Alembic is started."""
+    """Returns nothing if the interpreter fails: its error is reported when Alembic is started."""
     try:
         ended = subprocess.run(
             [request.interpreter(settings, project), str(_LOCATOR)],

@@ -1,4 +1,4 @@
-"""Whether the role may create tables where Alembic's version table and the revisions' own go."""
+"""Whether the role may create tables in the schema of the version table and the revisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.settings import ask_lent
 from bootstrapper.postgres.connection.sqlstates import INSUFFICIENT_PRIVILEGE
 
-# Also as a role that env.py could SET. A schema that is not there may be one that env.py creates.
+# Also as a role that env.py may SET. A schema that does not exist may be created by env.py.
 _REFUSED = """
 SELECT n.nspname, current_user::pg_catalog.text FROM pg_catalog.pg_namespace AS n
 WHERE n.nspname OPERATOR(pg_catalog.=) coalesce(%s::pg_catalog.name, pg_catalog.current_schema())
@@ -50,6 +50,6 @@ class MissingRight:
 
 
 def missing(context: RunContext, settings: MigrationSettings) -> MissingRight | None:
-    """The right without which no version table can be created; None where it is there, or nobody can tell."""
+    """Returns the privilege that the version table requires; None if the role has it, or if the schema is missing."""
     row = ask_lent(context.connection, _REFUSED, (settings.version_table_schema,)).fetchone()
     return MissingRight(*row) if row else None

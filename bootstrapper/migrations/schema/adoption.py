@@ -1,4 +1,4 @@
-"""Adopts a database that has tables and no version, once its schema was found equal to what the revisions build."""
+"""Adopts a database that has tables but no version, if its schema equals the one that the revisions build."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ALREADY_THERE = frozenset({"42710", "42P06"})  # duplicate_object, duplicate_sc
 
 @dataclass(frozen=True)
 class Adoption:
-    """One first contact that ends well: the schema built, compared, and the version noted."""
+    """One adoption: builds the schema in a scratch database, compares, and records the version."""
 
     settings: MigrationSettings
     adopt: Adopt
@@ -37,12 +37,12 @@ class Adoption:
     hold: Hold
 
     def run(self) -> None:
-        """Raises GuardError with the differences where there are any; then nothing was written."""
+        """Raises GuardError with the differences, if there are any, and writes nothing then."""
         connection, target = self.context.connection, self.context.project.target
         self.context.session.require_direct("adopt")
         table = (self.settings.version_table_schema, self.settings.version_table)
         self.context.report(
-            f"building the schema of revision {self.adopt.revision} in a scratch database, to compare with"
+            f"building the schema of revision {self.adopt.revision} in a scratch database, for comparison"
         )
         expected, schemas = self._expected(table)
         found = differences(expected, describe(connection, self.hold.fence.ledger, table))
@@ -52,14 +52,14 @@ class Adoption:
             raise GuardError(
                 f"{target.where} is not at revision {self.adopt.revision}:",
                 details=[*found[:_MOST_SHOWN], *more],
-                hint="Adopt the revision that it is at, or mend the differences; nothing was written.",
+                hint="Adopt the revision that it is at, or remove the differences; nothing was written.",
             )
         versions = self.adopt.state.versions
         with self.hold.transaction() as writing:
             write_versions(writing, self.settings, self.adopt.rows, self.hold.fence, self.context.step, found=versions)
 
     def _counts(self, line: str, schemas: Sequence[str]) -> bool:
-        """What is there besides may be another history's, or that of a host with schemas of its own."""
+        """Whether a difference counts: additional objects may belong to another history, or to the host."""
         if not line.endswith(UNEXPECTED):
             return True
         histories = [
@@ -68,9 +68,9 @@ class Adoption:
         return len(histories) < 2 and any(f" {schema}." in line for schema in schemas)
 
     def _expected(self, table: tuple[str | None, str]) -> tuple[Mapping[str, str], Sequence[str]]:
-        """What the revisions build, and the schemas that there are then.
+        """Returns what the revisions build, and the schemas that exist then.
 
-        Extensions and schemas that the revisions create themselves may not be there before.
+        Extensions and schemas that the revisions create themselves must not exist before.
         """
         try:
             return self._built(table, with_extensions=True)

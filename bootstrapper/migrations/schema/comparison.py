@@ -1,4 +1,4 @@
-"""Whether two databases have the same schema: every object by name and definition, and what differs in words."""
+"""Compares the schemas of two databases, object by object, and words the differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg import Connection
 from bootstrapper.postgres.connection.settings import ask_lent
 from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, LedgerNames
 
-# What the server's own rendering of definitions hangs on; constants in defaults come out by style and time zone.
+# Settings that affect how the server renders definitions; style and time zone affect constants in defaults.
 _RENDERING = {
     "search_path": "",
     "DateStyle": "ISO, MDY",
@@ -28,9 +28,9 @@ FROM unnest(%s::text[], %s::text[]) AS s (name, value)
 """
 
 UNEXPECTED = ": not expected"
-"""How a line ends about an object that only the database at hand has."""
+"""The end of a line about an object that only the compared database has."""
 
-# Asked before search_path is emptied.
+# Runs before search_path is emptied.
 _FIND_VERSION_TABLE = """
 SELECT c.oid FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -46,17 +46,17 @@ _QUALIFIED_BY_OWNER = ("column ", "constraint ", "trigger ", "rule ", "policy ")
 def describe(
     connection: Connection[Any], ledger: LedgerNames, version_table: tuple[str | None, str]
 ) -> Mapping[str, str]:
-    """All objects of the user's in the current database, as "kind schema.name" and definition.
+    """Returns all user objects of the current database, as "kind schema.name" and definition.
 
-    Left out are the server's own schemas, members of extensions, the ledger, the version table and temporary tables;
-    and of what is there: comments, owners, privileges, storage parameters and the order of columns. Schemas, casts,
-    operators, publications and event triggers do not count either.
+    Leaves out system schemas, members of extensions, the ledger, the version table, temporary tables, schemas, casts,
+    operators, publications and event triggers; and of the others comments, owners, privileges, storage parameters and
+    the order of columns.
 
-    Runs in a transaction of its own, or inside the caller's, which may be READ ONLY; it changes settings for the
-    server's rendering there, and leaves none of them changed.
+    Runs in a transaction of its own, or inside the caller's, which may be READ ONLY; restores the settings that it
+    changes there.
 
     Args:
-        version_table: Schema and name; without a schema it is the one that search_path finds.
+        version_table: Schema and name; without a schema, the one that search_path finds.
     """
     query = files("bootstrapper.migrations.schema").joinpath("schema.sql").read_bytes()
     prefix = "" if ledger.schema == DEFAULT_SCHEMA else "bootstrapper_"
@@ -69,9 +69,9 @@ def describe(
 
 
 def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[str]:
-    """One line for each object that is missing, different or not expected; none where the schemas are equal.
+    """Returns one line for each object that is missing, different or not expected.
 
-    What belongs to a table that only one side has is not named beside the table.
+    Objects that belong to a table that only one side has are left out.
     """
     missing = _only_in(expected, actual)
     unexpected = _only_in(actual, expected)
@@ -92,7 +92,7 @@ def _only_in(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
 
 
 def _belongs(name: str, definition: str, owner: str) -> bool:
-    """Whether an object goes with its table, as far as its name or the server's rendering tells."""
+    """Whether an object belongs to the table, by its name or the server's rendering."""
     kind, _, rest = name.partition(" ")
     match kind:
         case "index":
@@ -105,7 +105,7 @@ def _belongs(name: str, definition: str, owner: str) -> bool:
 
 
 def _difference(expected: str, actual: str) -> str:
-    """The first line that differs: a function's body is too long to be told whole."""
+    """Words the first line that differs: the body of a function is too long for a message."""
     pairs = list(zip_longest(expected.split("\n"), actual.split("\n"), fillvalue=""))
     number, (wanted, found) = next((at, pair) for at, pair in enumerate(pairs, 1) if pair[0] != pair[1])
     place = f"line {number}: " if len(pairs) > 1 else ""

@@ -1,4 +1,4 @@
-"""A database to throw away, made like ours, for what migrations build from nothing."""
+"""A temporary database like the configured one, in which migrations are run from the beginning."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WHERE d.datname = pg_catalog.current_database()
 """
 _PROVIDERS = {"c": ("libc", None), "i": ("icu", "ICU_LOCALE"), "b": ("builtin", "BUILTIN_LOCALE")}
 
-# What a role without special rights may set; a name that pg_settings does not know is one of the user's own.
+# Settings that an ordinary role may set; a name that is not in pg_settings is a custom one.
 _SETTINGS = """
 SELECT s.setrole <> 0, pg_catalog.split_part(c.setting, '=', 1),
        pg_catalog.substr(c.setting, pg_catalog.strpos(c.setting, '=') + 1)
@@ -54,9 +54,9 @@ LEFT JOIN pg_catalog.pg_settings AS k
 WHERE (s.setrole = 0 OR pg_catalog.pg_get_userbyid(s.setrole) = session_user) AND coalesce(k.context, 'user') = 'user'
 """
 _LISTS = ("search_path", "temp_tablespaces")
-"""Settings whose value is a list of names, which one quoted text would not be."""
+"""Settings whose value is a list of names, which must not be quoted as one text."""
 
-# Used by something that is no extension's: neither a member, nor an index, row type or rule that goes with a member.
+# Used by an object outside extensions: neither a member, nor an index, row type or rule of a member.
 _EXTENSIONS = """
 WITH members AS (
     SELECT d.classid, d.objid, d.refobjid AS extension FROM pg_catalog.pg_depend AS d
@@ -77,21 +77,21 @@ WHERE e.extname <> 'plpgsql' ORDER BY e.oid
 
 @contextmanager
 def scratch_database(connection: Connection[Any], target: Target, *, with_extensions: bool = True) -> Iterator[Target]:
-    """An empty database with the encoding, the locale, the settings and the extensions of the current one.
+    """Creates an empty database with the encoding, locale, settings and extensions of the current one.
 
-    It belongs to the current role and is dropped at the end, whoever is still connected to it; where even that fails,
-    the next start drops it, as it drops all that killed runs of this role have left.
+    It belongs to the current role and is dropped at the end, even if sessions are connected to it; if that fails, the
+    next call drops it, as it drops those of killed runs of this role.
 
     Args:
-        connection: To the database to be like, in autocommit mode, outside a transaction and not through a pooler: its
-            session holds the lock that keeps others from dropping the scratch database.
-        target: Where that is; the yielded one differs in the database's name only.
-        with_extensions: False leaves them to migrations that create them without IF NOT EXISTS.
+        connection: To the current database, in autocommit mode, outside a transaction and not through a pooler: its
+            session holds the lock that prevents others from dropping the scratch database.
+        target: The current database; the yielded target differs in the name of the database only.
+        with_extensions: False for migrations that create their extensions without IF NOT EXISTS.
 
     Raises:
-        MigrationError: The role may not create databases, or an extension that objects here use can not be created.
-        UnreachableError: The scratch database can not be reached.
-        RefusedError: It lets the role not in.
+        MigrationError: The role may not create databases, or an extension in use cannot be created.
+        UnreachableError: The scratch database cannot be reached.
+        RefusedError: The server refuses the role.
     """
     _drop_abandoned(connection)
     number = secrets.randbits(63)
@@ -116,7 +116,7 @@ def _drop_abandoned(connection: Connection[Any]) -> None:
 
 
 def _drop(connection: Connection[Any], name: str, *, force: bool) -> None:
-    """Leaves what can not be dropped to the next start; it must not hide how the work in it ended."""
+    """Leaves a database that cannot be dropped to the next call, so that the error of the work is not hidden."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
         connection.execute(statement + sql.SQL(" WITH (FORCE)") if force else statement)
@@ -138,16 +138,16 @@ def _create(connection: Connection[Any], name: str) -> None:
     try:
         create_closed(connection, name, given)
     except errors.InsufficientPrivilege as error:
-        hint = "Give the role the right to create databases: ALTER ROLE ... CREATEDB."
-        raise _refused("no scratch database can be created", error, hint) from error
+        hint = "Allow the role to create databases: ALTER ROLE ... CREATEDB."
+        raise _refused("cannot create a scratch database", error, hint) from error
     except psycopg.DatabaseError as error:
         if error.sqlstate is None:
             raise
-        raise _refused("no scratch database can be created", error) from error
+        raise _refused("cannot create a scratch database", error) from error
 
 
 def _copy_settings(connection: Connection[Any], name: str) -> None:
-    """search_path decides where migrations create, and may be one of the database's own settings."""
+    """Copies the database's own settings, such as search_path, which decides where migrations create tables."""
     for is_for_role, setting, value in connection.execute(_SETTINGS).fetchall():
         role = sql.SQL("ROLE SESSION_USER IN ") if is_for_role else sql.SQL("")
         subject = sql.SQL("ALTER {}DATABASE {} SET {} ").format(
@@ -163,11 +163,11 @@ def _copy_settings(connection: Connection[Any], name: str) -> None:
         except psycopg.DatabaseError as error:
             if error.sqlstate is None:
                 raise
-            raise _refused(f"the scratch database does not take the setting {setting}", error) from error
+            raise _refused(f"cannot set {setting} in the scratch database", error) from error
 
 
 def _create_extensions(connection: Connection[Any], scratch: Target) -> None:
-    """Passes over those that fail and that no object here uses: others have put them there for themselves."""
+    """Ignores failures of extensions that no object uses."""
     wanted = connection.execute(_EXTENSIONS).fetchall()
     if not wanted:
         return
@@ -183,9 +183,9 @@ def _create_extensions(connection: Connection[Any], scratch: Target) -> None:
                 if is_used:
                     failures.append((extension, error))
     if failures:
-        told = "; ".join(f"{name}: {error.diag.message_primary}" for name, error in failures)
+        reasons = "; ".join(f"{name}: {error.diag.message_primary}" for name, error in failures)
         raise MigrationError(
-            f"the scratch database can not have the extensions of this one: {told}",
+            f"cannot create extensions in the scratch database: {reasons}",
             sqlstate=failures[0][1].sqlstate,
             hint="Run as a role that may create them.",
         )

@@ -1,4 +1,4 @@
-"""First contact: a database that has tables, and no version that would tell how they came about."""
+"""First contact: finds a database that has tables but no Alembic version."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 
 # Only the schemas that the revisions work in: hosted databases come with schemas full of their host's tables. A table
-# that came after our ledger, as its number tells, is none of a stranger's: a step of ours made it, or a revision that
-# was cut off.
+# created after the ledger, as its oid tells, is ours: a step created it, or an interrupted revision.
 _TABLES = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -36,7 +35,7 @@ _KNOWN = "SELECT EXISTS (SELECT 1 FROM {revisions} WHERE step = %s)"
 
 @dataclass(frozen=True)
 class Stranger:
-    """A database that this project has not been to before; `tables` are those in the schema of its revisions."""
+    """A database that this project has not migrated before; `tables` are those in the schema of its revisions."""
 
     tables: tuple[str, ...]
 
@@ -46,9 +45,9 @@ class Stranger:
 
 
 def stranger(connection: Connection[Any], settings: MigrationSettings, project: Project, step: str) -> Stranger | None:
-    """None where there are no tables, or where the ledger or another history knows how they came about.
+    """Returns None if there are no tables, or if the ledger or another history accounts for them.
 
-    To be asked where the version table has no rows. Where a revision is to be adopted, other histories excuse nothing.
+    Called if the version table has no rows. If a revision is to be adopted, other histories do not account for them.
     """
     others = [other for other in _histories(project) if other.version_table_name() != settings.version_table_name()]
     if is_known(connection, project.ledger, step):
@@ -75,7 +74,7 @@ def _histories(project: Project) -> list[MigrationSettings]:
 
 
 def is_known(connection: Connection[Any], names: LedgerNames, step: str) -> bool:
-    """Whether a run of ours was at this history before; a ledger that can not be read knows nothing."""
+    """Whether a run recorded revisions of this step before; False if the ledger cannot be read."""
     try:
         with transaction(connection):
             row = connection.execute(names.fill(_KNOWN), (step,)).fetchone()

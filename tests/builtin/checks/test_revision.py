@@ -72,7 +72,7 @@ def test_yes_for_a_revision_that_the_database_has_been_through(project: Project)
 
 def test_no_where_the_code_does_not_have_the_databases_revision(project: Project) -> None:
     mark(project, "third")
-    assert ask(project) == Answer.no("at third, which the code does not have")
+    assert ask(project) == Answer.no("at third, which the project does not have")
 
 
 def test_the_step_that_declares_the_check_says_which_version_table(project: Project) -> None:

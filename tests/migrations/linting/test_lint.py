@@ -89,21 +89,21 @@ def test_a_finding_names_the_lock_the_table_its_size_and_what_to_do(connection: 
         ("ALTER TABLE events ADD c int DEFAULT random()", "on events (about 2,000 rows"),
         ("ALTER TABLE hidden.things ALTER id SET NOT NULL", "on hidden.things (rows never counted, 8.0 kB)"),
         ("ALTER TABLE users ALTER phone SET NOT NULL", "while all rows are checked"),
-        ("DROP TYPE mood", "takes ACCESS EXCLUSIVE on type mood: blocks its use, and what it drops is gone"),
+        ("DROP TYPE mood", "takes ACCESS EXCLUSIVE on type mood: blocks its use, and the dropped data is lost"),
         ("DROP TYPE public.mood", "on type public.mood: blocks its use"),
-        ("DROP DOMAIN IF EXISTS nowhere, mood", "what it drops is gone with its data"),
-        ("DROP SCHEMA hidden CASCADE", "on schema hidden: blocks its use, and what it drops is gone with its data"),
-        ("DROP SEQUENCE counter", "on sequence counter: blocks its use, and what it drops is gone with its data"),
-        ("DROP EXTENSION plpgsql", "what it drops is gone with its data"),
-        ("DROP VIEW names", "on view names: blocks its use, and code that uses it fails from then on"),
-        ("DROP ROLE CURRENT_USER, pg_monitor", "code that uses it fails from then on"),
+        ("DROP DOMAIN IF EXISTS nowhere, mood", "the dropped data is lost"),
+        ("DROP SCHEMA hidden CASCADE", "on schema hidden: blocks its use, and the dropped data is lost"),
+        ("DROP SEQUENCE counter", "on sequence counter: blocks its use, and the dropped data is lost"),
+        ("DROP EXTENSION plpgsql", "the dropped data is lost"),
+        ("DROP VIEW names", "on view names: blocks its use, and code that uses it fails afterwards"),
+        ("DROP ROLE CURRENT_USER, pg_monitor", "code that uses it fails afterwards"),
         ("ALTER TYPE mood RENAME TO temper", "code that uses the old name"),
-        ("DROP TABLE empty", "on empty (empty): blocks reads and writes, and what it drops is gone"),
-        ("ALTER TABLE empty DROP COLUMN name", "what it drops is gone"),
+        ("DROP TABLE empty", "on empty (empty): blocks reads and writes, and the dropped data is lost"),
+        ("ALTER TABLE empty DROP COLUMN name", "the dropped data is lost"),
         ("ALTER TABLE users RENAME TO people; ALTER TABLE people DROP COLUMN age", "code that uses the old name"),
     ],
 )
-def test_what_is_dangerous_is_said(connection: Reading, statement: str, part: str) -> None:
+def test_a_dangerous_statement_is_a_finding(connection: Reading, statement: str, part: str) -> None:
     assert part in messages(connection, statement)[0]
 
 
@@ -129,7 +129,7 @@ def test_what_is_dangerous_is_said(connection: Reading, statement: str, part: st
         "ALTER TYPE nowhere RENAME TO here; ALTER SEQUENCE nowhere RENAME TO here",
     ],
 )
-def test_what_is_harmless_here_is_not_said(connection: Reading, statement: str) -> None:
+def test_a_harmless_statement_is_no_finding(connection: Reading, statement: str) -> None:
     assert messages(connection, statement) == []
 
 
@@ -146,7 +146,7 @@ ALTERED = "ALTER TABLE users ADD c int"
         (f"{ALTERED}; UPDATE users SET c = 1", f"while ACCESS EXCLUSIVE on users, taken by {ALTERED}, is held: blocks"),
     ],
 )
-def test_many_rows_written_while_nobody_can_read_a_table_are_said(
+def test_writing_many_rows_under_an_exclusive_lock_is_a_finding(
     connection: Reading, statements: str, part: str
 ) -> None:
     [message] = messages(connection, statements)
@@ -166,7 +166,7 @@ def test_many_rows_written_while_nobody_can_read_a_table_are_said(
         "CREATE INDEX CONCURRENTLY i ON users (age); UPDATE users SET age = 1",
     ],
 )
-def test_rows_written_without_such_a_lock_or_in_small_number_are_not_said(connection: Reading, statements: str) -> None:
+def test_writing_few_rows_or_without_such_a_lock_is_no_finding(connection: Reading, statements: str) -> None:
     assert messages(connection, statements) == []
 
 
@@ -177,7 +177,7 @@ def test_a_lock_does_not_outlast_its_transaction(connection: Reading) -> None:
     assert found.target == "revision second"
 
 
-def test_a_schema_that_may_not_be_used_is_no_obstacle(connection: Reading) -> None:
+def test_a_schema_without_the_usage_privilege_is_linted(connection: Reading) -> None:
     connection.read_only = False
     connection.execute("CREATE ROLE lint_nobody")
     try:
@@ -194,7 +194,7 @@ def test_a_revision_knows_what_the_one_before_it_created(connection: Reading) ->
     assert [text.partition(" takes")[0] for text in found] == ["ALTER TABLE users RENAME TO old", "DROP TABLE old"]
 
 
-def test_a_brief_lock_is_said_on_a_big_table_only(connection: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_brief_lock_is_a_finding_on_a_big_table_only(connection: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
     statement = "ALTER TABLE users ADD c int"
     monkeypatch.setattr(linter, "BIG_TABLE_ROWS", 45_000)
     found = lint(connection, {"1": statement})
@@ -218,7 +218,7 @@ def test_the_text_is_one_line_of_bounded_length_whatever_the_names(connection: R
         assert finding.message.isprintable()
 
 
-def test_the_server_is_asked_once_for_all_revisions_and_not_at_all_without_a_table(
+def test_the_server_is_queried_once_for_all_revisions_and_not_without_a_table(
     connection: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []

@@ -222,7 +222,7 @@ def test_every_pattern_names_what_the_lock_is_taken_on() -> None:
         ("CLUSTER t USING t_pkey", Hazard.REWRITE),
     ],
 )
-def test_a_rewrite_is_foretold_where_the_server_writes_a_new_file(
+def test_a_rewrite_is_predicted_if_the_server_writes_a_new_file(
     database: str, statement: str, hazard: Hazard | None
 ) -> None:
     assert list(effects(statement)[0].hazards) == ([hazard] if hazard else [])
@@ -274,7 +274,7 @@ def test_hazards_are_named(statement: str, hazards: list[Hazard]) -> None:
         "-- DROP TABLE users;",
     ],
 )
-def test_nothing_is_said_of_what_the_same_sql_made_and_of_bookkeeping(text: str) -> None:
+def test_objects_created_by_the_same_sql_and_bookkeeping_have_no_hazards(text: str) -> None:
     assert not any(effect.hazards for effect in effects(text))
     assert annotate(text) == text
 
@@ -288,7 +288,7 @@ def test_nothing_is_said_of_what_the_same_sql_made_and_of_bookkeeping(text: str)
         "CREATE TABLE a.t (id int); DROP TABLE b.t",
     ],
 )
-def test_a_table_that_was_there_before_is_not_taken_for_a_new_one(text: str) -> None:
+def test_an_existing_table_is_not_taken_for_a_new_one(text: str) -> None:
     last = effects(text)[-1]
     assert last.hazards == (Hazard.DROP,)
     assert str(last.relations[0]).rpartition(".")[2] == "t"
@@ -359,7 +359,7 @@ def test_alembics_own_sql_is_understood(
     assert [(effect.lock, list(effect.hazards)) for effect in found] == [(Lock(lock), hazards)]
 
 
-def test_a_revision_that_makes_its_own_table_shows_only_the_lock_on_the_old_one() -> None:
+def test_a_revision_that_creates_a_table_shows_only_the_lock_on_existing_ones() -> None:
     text = rendered(
         lambda op: op.create_table("pets", sa.Column("id", sa.Integer()), sa.Column("owner", sa.Integer())),
         lambda op: op.create_index("pets_owner", "pets", ["owner"]),
@@ -369,7 +369,7 @@ def test_a_revision_that_makes_its_own_table_shows_only_the_lock_on_the_old_one(
     assert comments == ["-- takes SHARE ROW EXCLUSIVE on users: blocks writes"]
 
 
-def test_a_comment_stands_above_its_statement_and_changes_no_statement() -> None:
+def test_a_comment_is_above_its_statement_and_changes_no_statement() -> None:
     text = 'SELECT 1; DROP TABLE "a\n;DROP DATABASE b"; \n  CREATE INDEX i\n  ON u (a);\n'
     shown = annotate(text)
     assert shown == (
@@ -385,12 +385,12 @@ SIGNS = ["(", ")", ",", ".", ";", "'", '"', "$$", "--", "\n", "/*", "*/", "\u202
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(WORDS + SIGNS * 10), max_size=30))
-def test_whatever_the_text_is_only_comments_are_added(words: list[str]) -> None:
+def test_only_comments_are_added_to_any_text(words: list[str]) -> None:
     text = " ".join(words)
     shown = split(annotate(text))
     assert [statement.text for statement in shown] == [statement.text for statement in split(text)]
 
 
-def test_a_long_query_takes_no_longer_than_a_short_one_twice_as_often() -> None:
+def test_the_time_for_a_long_query_is_linear() -> None:
     text = "SELECT 1 FROM a UNION ALL " * 20_000 + "SELECT 1 FROM a"
     assert [effect.lock for effect in effects(text)] == [Lock.ACCESS_SHARE]

@@ -31,7 +31,7 @@ def rules(sql: str) -> list[str]:
     return [finding.message.partition(",")[0].removeprefix("squawk ") for finding in found]
 
 
-def test_what_it_says_becomes_findings(tmp_path: Path) -> None:
+def test_its_answers_become_findings(tmp_path: Path) -> None:
     found = squawk.lint(SQL, server_major=18, folder=tmp_path)
     assert {finding.target for finding in found} == {"revision 2b"}
     assert [finding.message.partition(":")[0] for finding in found] == [
@@ -51,18 +51,18 @@ def test_what_it_says_becomes_findings(tmp_path: Path) -> None:
         "BEGIN; ALTER TABLE users RENAME COLUMN a TO b; COMMIT; BEGIN; ALTER TABLE users RENAME TO people; COMMIT",
     ],
 )
-def test_what_our_own_table_says_and_mere_style_are_left_out(sql: str) -> None:
+def test_rules_of_the_own_table_and_of_style_are_left_out(sql: str) -> None:
     assert rules(sql) == []
 
 
-def test_an_index_can_not_be_built_concurrently_in_the_transaction_of_a_revision() -> None:
+def test_a_concurrent_index_build_in_a_transaction_is_a_finding() -> None:
     concurrently = "CREATE INDEX CONCURRENTLY i ON users (a);"
     add = "ALTER TABLE users ADD COLUMN a text;"
     assert rules(f"{add} {concurrently}") == ["ban-concurrent-index-creation-in-transaction"]
     assert rules(f"BEGIN; {add} COMMIT; {concurrently} BEGIN; COMMIT;") == []
 
 
-def test_sql_that_it_can_not_read_is_said() -> None:
+def test_sql_that_it_cannot_parse_is_a_finding() -> None:
     assert set(rules("CREATE TABEL t ()")) == {"syntax-error"}
 
 
@@ -77,7 +77,7 @@ def test_every_rule_that_is_left_out_is_one_of_its_rules(tmp_path: Path) -> None
     assert failure.message.startswith("squawk did not check it: it ended with exit code 1")
 
 
-def test_without_squawk_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_squawk_there_are_no_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(squawk, "program", lambda: None)
     assert squawk.lint(SQL, server_major=18) == []
 
@@ -102,15 +102,15 @@ def test_the_one_beside_the_interpreter_comes_before_the_one_on_path(
     ("script", "reason"),
     [
         ("echo sorry >&2; exit 3", "it ended with exit code 3: sorry"),
-        ("kill -9 $$", "it ended with exit code -9: its output is no JSON"),
-        ("echo '[{'", "it ended with exit code 0: its output is no JSON"),
-        ("echo '{}'", "output of a form that is not known"),
-        ("echo '[{\"rule\": 1}]'", "output has a form that is not known"),
-        ("printf '\\377\\376'", "its output is no JSON"),
+        ("kill -9 $$", "it ended with exit code -9: its output is not JSON"),
+        ("echo '[{'", "it ended with exit code 0: its output is not JSON"),
+        ("echo '{}'", "output of an unknown format"),
+        ("echo '[{\"rule\": 1}]'", "output has an unknown format"),
+        ("printf '\\377\\376'", "its output is not JSON"),
         ("exec sleep 60", "it took longer than 0.5 s"),
     ],
 )
-def test_its_failure_is_one_finding_that_says_so(pretender: Callable[[str], Path], script: str, reason: str) -> None:
+def test_its_failure_is_one_finding(pretender: Callable[[str], Path], script: str, reason: str) -> None:
     pretender(script)
     limit = 0.5 if "sleep" in script else 30.0
     [finding] = squawk.lint(SQL, server_major=18, limit_seconds=limit)
@@ -119,13 +119,13 @@ def test_its_failure_is_one_finding_that_says_so(pretender: Callable[[str], Path
     assert reason in finding.message
 
 
-def test_one_that_can_not_be_started_is_one_finding(pretender: Callable[[str], Path]) -> None:
+def test_a_squawk_that_cannot_be_started_is_one_finding(pretender: Callable[[str], Path]) -> None:
     pretender("").write_bytes(b"\x7fELF, but broken")
     [finding] = squawk.lint(SQL, server_major=18)
-    assert finding.message == "squawk did not check it: it can not be started: Exec format error"
+    assert finding.message == "squawk did not check it: it cannot be started: Exec format error"
 
 
-def test_the_sql_is_data_and_no_option_or_command(pretender: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_sql_is_data_and_not_an_option_or_command(pretender: Callable[[str], Path], tmp_path: Path) -> None:
     pretender(f'echo "$@" > "{tmp_path}/arguments"; cat > "{tmp_path}/sql"; echo "[]"')
     text = "--help; $(touch owned) 'x"
     assert squawk.lint({"1": text}, server_major=17) == []

@@ -67,7 +67,7 @@ def test_an_async_engine_gets_an_async_driver(tmp_path: Path, database: str, eng
         assert migrate.changes() == []
 
 
-def test_an_engine_that_is_not_async_gets_no_async_driver(tmp_path: Path, database: str) -> None:
+def test_a_synchronous_engine_gets_a_synchronous_driver(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, TELLS)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     for given in ("asyncpg", "psycopg_async"):
@@ -89,9 +89,7 @@ def make(config):
 """
 
 
-def test_an_engine_that_other_code_makes_gets_another_driver_where_it_does_not_take_the_first(
-    tmp_path: Path, database: str
-) -> None:
+def test_an_engine_created_by_other_code_gets_another_driver_if_the_first_fails(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, "from engines import make\n" + ASYNC.format(engine="make(config)"))
     (tmp_path / "engines.py").write_text(MADE_ELSEWHERE)
     assert engine_kind(tmp_path / "migrations/env.py") is None
@@ -106,7 +104,7 @@ def test_an_engine_that_other_code_makes_gets_another_driver_where_it_does_not_t
         assert migrate.changes() == []
 
 
-def test_a_synchronous_engine_that_other_code_makes_gets_another_driver(tmp_path: Path, database: str) -> None:
+def test_a_synchronous_engine_created_by_other_code_gets_another_driver(tmp_path: Path, database: str) -> None:
     env = TELLS.replace("from sqlalchemy import create_engine, pool", "from engines import make")
     write_env(tmp_path, env.replace("create_engine(", "make(").replace(", poolclass=pool.NullPool", ""))
     (tmp_path / "engines.py").write_text("from sqlalchemy import create_engine as make\n")
@@ -117,7 +115,7 @@ def test_a_synchronous_engine_that_other_code_makes_gets_another_driver(tmp_path
         assert migrate.changes() == []
 
 
-def test_the_driver_that_the_step_names_is_that_of_both_addresses(tmp_path: Path, database: str) -> None:
+def test_the_driver_of_the_step_is_used_in_both_addresses(tmp_path: Path, database: str) -> None:
     tells = "import os\nprint('url', os.environ['DATABASE_URL'].partition(':')[0])\n"
     write_env(tmp_path, tells + ASYNC.format(engine=ENGINES["create_async_engine"]))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -133,7 +131,7 @@ def test_the_driver_that_the_step_names_is_that_of_both_addresses(tmp_path: Path
         assert migrate.lines[0] == "url x"
 
 
-def test_a_driver_that_the_step_names_and_that_does_not_fit_is_not_replaced(tmp_path: Path, database: str) -> None:
+def test_an_unsuitable_driver_of_the_step_is_not_replaced(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, ASYNC.format(engine=ENGINES["AsyncEngine"]))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     with (
@@ -157,7 +155,7 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, database: str) 
     assert caught.value.hint is not None
 
 
-def test_an_engine_from_an_address_of_its_own_is_told_of_the_driver(tmp_path: Path, database: str) -> None:
+def test_an_engine_with_an_address_of_its_own_fails_with_a_hint_about_the_driver(tmp_path: Path, database: str) -> None:
     own = "AsyncEngine(create_engine(os.environ['DATABASE_URL'], poolclass=pool.NullPool))"
     env = ASYNC.format(engine=own).replace("import engine_from_config", "import create_engine, engine_from_config")
     write_env(tmp_path, "import os\n" + env)
@@ -177,7 +175,7 @@ def test_an_engine_from_an_address_of_its_own_is_told_of_the_driver(tmp_path: Pa
         assert again.changes() == []
 
 
-def test_a_missing_driver_that_the_projects_own_address_names_is_told(tmp_path: Path, database: str) -> None:
+def test_a_missing_driver_in_the_projects_own_address_is_named(tmp_path: Path, database: str) -> None:
     env = ENV.replace('context.config.get_main_option("sqlalchemy.url")', "os.environ['DATABASE_URL']")
     write_env(tmp_path, "import os\n" + env)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -192,7 +190,7 @@ def test_a_missing_driver_that_the_projects_own_address_names_is_told(tmp_path: 
         assert migrate.changes() == []
 
 
-def test_an_error_after_the_connection_is_not_taken_for_one_of_the_driver(tmp_path: Path, database: str) -> None:
+def test_an_error_after_connecting_is_not_reported_as_one_of_the_driver(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, ASYNC.format(engine=ENGINES["create_async_engine"]))
     raising = "from sqlalchemy.exc import MissingGreenlet\nraise MissingGreenlet('greenlet_spawn has not been called')"
     write_revision(tmp_path, "first", upgrade=raising)
@@ -219,7 +217,7 @@ def test_an_error_after_the_connection_is_not_taken_for_one_of_the_driver(tmp_pa
         ("engine = create_engine(", None),
     ],
 )
-def test_the_kind_of_engine_is_read_where_the_text_tells(tmp_path: Path, text: str, kind: str | None) -> None:
+def test_the_kind_of_engine_is_read_from_the_text(tmp_path: Path, text: str, kind: str | None) -> None:
     file = tmp_path / "env.py"
     file.write_text(text + "\n")
     assert engine_kind(file) == kind
@@ -237,7 +235,7 @@ steps:
 """
 
 
-def test_a_driver_that_sqlalchemy_does_not_know_is_an_error_of_the_file(tmp_path: Path, database: str) -> None:
+def test_an_unknown_driver_is_an_error_of_the_file(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first")
     project = Project(tmp_path, database)

@@ -106,7 +106,7 @@ steps:
 """
 
 
-def test_an_address_from_the_projects_own_settings_is_ours(tmp_path: Path, database: str) -> None:
+def test_the_projects_own_settings_read_the_address_of_the_run(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, FROM_SETTINGS)
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "settings.py").write_text(SETTINGS)
@@ -134,7 +134,7 @@ def test_an_env_py_that_would_share_a_connection_opens_its_own(tmp_path: Path, d
         assert migrate.changes() == []
 
 
-def test_an_env_py_that_would_share_a_connection_needs_no_ini(tmp_path: Path, database: str) -> None:
+def test_an_env_py_that_would_share_a_connection_requires_no_ini(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, SHARES_A_CONNECTION)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -161,7 +161,7 @@ def test_without_an_ini_a_folder_may_have_a_percent_sign_in_its_name(tmp_path: P
         assert migrate.changes() == []
 
 
-def test_relative_paths_of_an_ini_start_where_the_step_says(tmp_path: Path, database: str) -> None:
+def test_relative_paths_of_an_ini_start_at_cwd(tmp_path: Path, database: str) -> None:
     app = tmp_path / "app"
     write_env(app, "import models\nprint(models.NAME)\n" + ENV)
     (app / "source").mkdir()
@@ -184,7 +184,7 @@ def test_a_package_may_hold_the_history(tmp_path: Path, database: str) -> None:
         assert migrate.changes() == []
 
 
-def test_progress_and_prints_come_where_an_ini_silences_all_loggers(tmp_path: Path, database: str) -> None:
+def test_progress_and_prints_are_reported_even_if_an_ini_silences_all_loggers(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, CONFIGURES_LOGGING)
     (tmp_path / "alembic.ini").write_text(INI + LOGGING.format(root="CRITICAL", alembic="CRITICAL"))
     write_revision(tmp_path, "first", upgrade="print('printed')")
@@ -194,7 +194,7 @@ def test_progress_and_prints_come_where_an_ini_silences_all_loggers(tmp_path: Pa
         assert migrate.progress == [(0, 1), (1, 1)]
 
 
-def test_an_error_comes_where_an_ini_silences_all_loggers(tmp_path: Path, database: str) -> None:
+def test_an_error_is_reported_even_if_an_ini_silences_all_loggers(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, CONFIGURES_LOGGING)
     (tmp_path / "alembic.ini").write_text(INI + LOGGING.format(root="CRITICAL", alembic="CRITICAL"))
     write_revision(tmp_path, "first", upgrade="op.execute('SELECT 1/0')")
@@ -221,7 +221,7 @@ def test_a_printed_line_is_reported_while_env_py_still_runs(tmp_path: Path, data
         assert migrate.changes() == []
 
 
-def test_an_env_py_with_one_transaction_around_all_revisions_is_as_good(tmp_path: Path, database: str) -> None:
+def test_an_env_py_with_one_transaction_around_all_revisions_is_supported(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, ONE_TRANSACTION)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
@@ -230,7 +230,7 @@ def test_an_env_py_with_one_transaction_around_all_revisions_is_as_good(tmp_path
         assert migrate.changes() == []
 
 
-def test_a_revision_that_is_not_committed_yet_does_not_count_as_done(tmp_path: Path, database: str) -> None:
+def test_an_uncommitted_revision_does_not_count_as_done(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, ONE_TRANSACTION)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     write_revision(tmp_path, "second", "first", upgrade="op.execute('SELECT 1/0')")

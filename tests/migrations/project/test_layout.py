@@ -59,7 +59,7 @@ def test_several_recursive_locations_give_the_files_in_alembics_order(tmp_path: 
     assert len(expected) == 4
 
 
-def test_a_file_that_two_places_lead_to_is_read_once(tmp_path: Path) -> None:
+def test_a_file_in_two_places_is_read_once(tmp_path: Path) -> None:
     write_env(tmp_path)
     file = write_revision(tmp_path, "a", folder="one")
     (tmp_path / "two").symlink_to(tmp_path / "one")
@@ -81,12 +81,12 @@ def test_a_package_is_left_to_alembic(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({}, "no script_location here or in alembic.ini or pyproject.toml"),
-        ({"config": "absent.ini"}, "no file absent.ini"),
+        ({}, "script_location is not set, here or in alembic.ini or pyproject.toml"),
+        ({"config": "absent.ini"}, "file 'absent.ini' does not exist"),
         ({"script_location": "absent"}, "no env.py"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, options: dict[str, object], reason: str) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, options: dict[str, object], reason: str) -> None:
     with pytest.raises(BadConfiguration, match=reason):
         read(tmp_path, **options)
 
@@ -99,6 +99,6 @@ def test_a_broken_ini_is_refused_without_quoting_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["+1", "head-1", "blue@+2", "base"])
-def test_a_target_that_moves_is_no_state(target: str) -> None:
-    with pytest.raises(ValueError, match="not a state to reach"):
+def test_a_relative_target_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="is not supported; use head"):
         MigrationSettings(target=target)

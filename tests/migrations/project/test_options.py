@@ -36,7 +36,7 @@ def test_version_locations_of_the_step_are_read_and_migrated(tmp_path: Path, dat
         assert migrate.query("SELECT to_regclass('b') IS NOT NULL") == [(True,)]
 
 
-def test_an_option_of_the_step_comes_before_that_of_the_files(tmp_path: Path, database: str) -> None:
+def test_an_option_of_the_step_overrides_that_of_the_files(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", folder="one and only")
     for name in ("alembic.ini", "pyproject.toml"):
@@ -50,7 +50,7 @@ def test_an_option_of_the_step_comes_before_that_of_the_files(tmp_path: Path, da
             assert migrate.pending() == ["revision first"]
 
 
-def test_flags_are_written_as_an_ini_has_them(tmp_path: Path, database: str) -> None:
+def test_flags_are_written_as_in_an_ini(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", folder="migrations/versions/deep", upgrade=create_table("a"))
     options = {"recursive_version_locations": True, "truncate_slug_length": 10, "sourceless": False}
@@ -60,7 +60,7 @@ def test_flags_are_written_as_an_ini_has_them(tmp_path: Path, database: str) -> 
         assert migrate.changes() == []
 
 
-def test_relative_paths_start_where_the_project_is_run(tmp_path: Path, database: str) -> None:
+def test_relative_paths_start_at_the_folder_of_the_project(tmp_path: Path, database: str) -> None:
     write_env(tmp_path / "app")
     write_revision(tmp_path / "app", "first", folder="history", upgrade=create_table("a"))
     options = {"script_location": "app/migrations", "cwd": "app", "options": {"version_locations": "history"}}
@@ -70,7 +70,7 @@ def test_relative_paths_start_where_the_project_is_run(tmp_path: Path, database:
         assert migrate.changes() == []
 
 
-def test_env_py_finds_options_of_its_engine_and_percent_signs_as_they_are(tmp_path: Path, database: str) -> None:
+def test_env_py_reads_engine_options_and_percent_signs_unchanged(tmp_path: Path, database: str) -> None:
     head = "from alembic import context\nfound = context.config.get_section('alembic')\n"
     write_env(tmp_path, head + "print(found['sqlalchemy.echo_pool'], found['file_template'])\n" + ENV)
     write_revision(tmp_path, "first")
@@ -80,7 +80,7 @@ def test_env_py_finds_options_of_its_engine_and_percent_signs_as_they_are(tmp_pa
         assert migrate.lines == ["true %(rev)s"]
 
 
-def test_a_new_revision_is_named_by_the_steps_template(tmp_path: Path, database: str) -> None:
+def test_a_new_revision_is_named_by_the_template_of_the_step(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     (tmp_path / "migrations" / "script.py.mako").write_text(
         '"""${message}"""\nrevision = ${repr(up_revision)}\ndown_revision = ${repr(down_revision)}\n'
@@ -93,7 +93,7 @@ def test_a_new_revision_is_named_by_the_steps_template(tmp_path: Path, database:
     assert (tmp_path / "migrations/versions/abc_and_begin_here.py").is_file()
 
 
-def test_attributes_arrive_as_they_are_written(tmp_path: Path, database: str) -> None:
+def test_attributes_are_passed_unchanged(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, TELLS)
     write_revision(tmp_path, "first")
     given = "{configure_logger: false, tenants: [a, b], limits: {rows: 10, share: 0.5}, nothing: null, name: x}"
@@ -114,17 +114,17 @@ def test_attributes_arrive_as_they_are_written(tmp_path: Path, database: str) ->
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("options: {script_location: other}", "options.script_location: has its own key under with:"),
-        ("options: {sqlalchemy.url: postgresql://elsewhere/x}", "the address comes from database:"),
-        ('options: {version_locations: "%(here)s/versions"}', "relative paths start at cwd"),
+        ("options: {script_location: other}", "options.script_location: has a key of its own under `with:`"),
+        ("options: {sqlalchemy.url: postgresql://elsewhere/x}", "the address is that of `database:`"),
+        ('options: {version_locations: "%(here)s/versions"}', "relative paths start at `cwd`"),
         ("options: {version_locations: [a, b]}", "options.version_locations"),
         ("options: {version_locations: absent}", "folder absent of version_locations does not exist"),
-        ('options: {version_locations: a, path_separator: "|"}', "'|' is no path_separator"),
+        ('options: {version_locations: a, path_separator: "|"}', "path_separator '|' is not supported"),
         ("options: [a]", "options"),
         ("attributes: [a]", "attributes"),
     ],
 )
-def test_what_can_not_be_an_option_is_an_error_with_its_place(
+def test_an_unsupported_option_is_an_error_with_its_position(
     tmp_path: Path, database: str, more: str, said: str
 ) -> None:
     write_env(tmp_path)
@@ -139,7 +139,7 @@ def test_what_can_not_be_an_option_is_an_error_with_its_place(
 
 
 @pytest.mark.parametrize("kind", ["alembic.ini", "pyproject.toml"])
-def test_a_folder_of_version_locations_that_is_not_there_is_an_error(tmp_path: Path, database: str, kind: str) -> None:
+def test_a_missing_folder_of_version_locations_is_an_error(tmp_path: Path, database: str, kind: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first")
     value = "migrations/versions absent" if kind == "alembic.ini" else '["migrations/versions", "absent"]'

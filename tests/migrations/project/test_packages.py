@@ -105,7 +105,7 @@ def test_version_locations_may_name_packages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["absent:migrations", "app.absent:migrations", "module:migrations", "app:absent"])
-def test_what_is_not_found_is_left_to_alembic(tmp_path: Path, location: str) -> None:
+def test_a_package_that_is_not_found_is_left_to_alembic(tmp_path: Path, location: str) -> None:
     write_package(tmp_path / "app")
     (tmp_path / "module.py").touch()
     with pytest.raises(DynamicProject):
@@ -113,13 +113,13 @@ def test_what_is_not_found_is_left_to_alembic(tmp_path: Path, location: str) -> 
 
 
 @pytest.mark.parametrize("python", ["absent/python", "/bin/false", "/bin/echo"])
-def test_an_interpreter_that_does_not_answer_leaves_it_to_alembic(tmp_path: Path, python: str) -> None:
+def test_a_package_is_left_to_alembic_if_the_interpreter_does_not_answer(tmp_path: Path, python: str) -> None:
     write_package(tmp_path / "app")
     with pytest.raises(DynamicProject):
         read(tmp_path, script_location="app:migrations", python=python).revision_files()
 
 
-def test_what_the_interpreter_prints_at_its_start_is_passed_over(tmp_path: Path) -> None:
+def test_output_at_the_start_of_the_interpreter_is_ignored(tmp_path: Path) -> None:
     file = write_package(tmp_path / "app")
     (tmp_path / "hooks").mkdir()
     (tmp_path / "hooks" / "sitecustomize.py").write_text("print('hello', end='')\n")
@@ -167,7 +167,7 @@ def test_nothing_to_do_imports_no_package(tmp_path: Path, database: str) -> None
     assert (tmp_path / "imported").read_text() == "x"
 
 
-def test_a_package_that_was_found_is_the_one_that_is_migrated(tmp_path: Path, database: str) -> None:
+def test_the_package_that_was_found_is_migrated(tmp_path: Path, database: str) -> None:
     write_package(tmp_path / "app", init="")
     with trial(tmp_path, database, script_location="app:migrations") as migrate:
         assert migrate.pending() == ["revision first"]

@@ -64,7 +64,7 @@ def execute(database: str, statement: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_it_is_refused_with_the_grant_before_anything_is_written(project: Project, database: str, command: str) -> None:
+def test_a_missing_privilege_is_refused_with_the_grant(project: Project, database: str, command: str) -> None:
     refused = project.run(command)
     assert refused.returncode == 6
     assert "role 'app_of_test' may not create tables in schema 'public'" in refused.stderr
@@ -74,7 +74,7 @@ def test_it_is_refused_with_the_grant_before_anything_is_written(project: Projec
     assert project.run("apply").returncode == 0
 
 
-def test_a_schema_of_its_own_for_the_version_table_is_what_counts(project: Project, database: str) -> None:
+def test_the_privilege_is_required_in_the_schema_of_the_version_table(project: Project, database: str) -> None:
     execute(database, "CREATE SCHEMA versions AUTHORIZATION app_of_test")
     project.write(MIGRATES % ("", ", version_table_schema: versions"))
     write_revision(project.folder, "first", upgrade=create_table("versions.a"))
@@ -82,7 +82,7 @@ def test_a_schema_of_its_own_for_the_version_table_is_what_counts(project: Proje
     assert applied.returncode == 0, applied.stderr
 
 
-def test_a_role_that_env_py_could_take_on_is_not_refused(project: Project, database: str) -> None:
+def test_a_role_that_env_py_may_set_is_not_refused(project: Project, database: str) -> None:
     execute(database, "ALTER ROLE app_of_test NOINHERIT; GRANT CREATE ON SCHEMA public TO owner_of_test")
     execute(database, "GRANT owner_of_test TO app_of_test")
     assert execute(database, "SELECT has_schema_privilege('app_of_test', 'public', 'CREATE')") == [(False,)]
@@ -90,7 +90,7 @@ def test_a_role_that_env_py_could_take_on_is_not_refused(project: Project, datab
     assert planned.returncode == 0, planned.stderr
 
 
-def test_a_step_before_may_grant_it_and_the_plan_says_that_it_is_missing(project: Project, database: str) -> None:
+def test_an_earlier_step_may_grant_it_and_the_plan_reports_that_it_is_missing(project: Project, database: str) -> None:
     execute(database, ALLOWS)
     project.write(MIGRATES % (GRANTS, ""))
     planned = project.run("plan")
@@ -102,7 +102,7 @@ def test_a_step_before_may_grant_it_and_the_plan_says_that_it_is_missing(project
     assert "schema public" not in project.run("plan").stdout
 
 
-def test_a_step_before_that_does_not_grant_it_leaves_the_refusal_to_the_steps_turn(
+def test_a_privilege_that_no_earlier_step_grants_is_refused_in_the_turn_of_the_step(
     project: Project, database: str
 ) -> None:
     execute(database, ALLOWS.replace("GRANT CREATE ON", "GRANT USAGE ON"))
@@ -113,7 +113,7 @@ def test_a_step_before_that_does_not_grant_it_leaves_the_refusal_to_the_steps_tu
     assert 'GRANT CREATE ON SCHEMA "public" TO "app_of_test";' in refused.stderr
 
 
-def test_a_revision_that_may_not_create_later_gets_the_grant_as_a_hint(project: Project, database: str) -> None:
+def test_a_revision_without_the_privilege_fails_with_the_grant_as_a_hint(project: Project, database: str) -> None:
     execute(database, "GRANT CREATE ON SCHEMA public TO app_of_test")
     assert project.run("apply").returncode == 0
     execute(database, "REVOKE CREATE ON SCHEMA public FROM app_of_test")

@@ -63,7 +63,7 @@ def test_the_same_schema_twice_has_no_differences(new_database: Callable[[], str
     assert {name.rpartition(" ")[0].split(" ")[0] for name in first} >= {"table", "column", "index", "policy", "view"}
 
 
-def test_neither_the_settings_of_a_database_nor_the_order_of_columns_count(new_database: Callable[[], str]) -> None:
+def test_settings_of_the_database_and_the_order_of_columns_are_ignored(new_database: Callable[[], str]) -> None:
     one, other = new_database(), new_database()
     described(other, f"ALTER DATABASE {other.rpartition('/')[2]} SET DateStyle = 'German'")
     described(other, f"ALTER DATABASE {other.rpartition('/')[2]} SET search_path = app, public")
@@ -217,13 +217,13 @@ def test_neither_the_settings_of_a_database_nor_the_order_of_columns_count(new_d
         ("COMMENT ON TABLE users IS 'x'; ALTER TABLE users SET (fillfactor = 70); SELECT nextval('numbers')", []),
     ],
 )
-def test_whatever_differs_is_named(database: str, change: str, lines: list[str]) -> None:
+def test_every_difference_is_named(database: str, change: str, lines: list[str]) -> None:
     expected = described(database, SCHEMA)
     found = differences(expected, described(database, change))
     assert [line.replace(" users.id,", " id,") for line in found] == lines  # as servers before 16 spell it
 
 
-def test_extensions_the_ledger_the_version_table_and_temporary_tables_do_not_count(database: str) -> None:
+def test_extensions_the_ledger_the_version_table_and_temporary_tables_are_ignored(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         with connection.transaction():
             ledger.create(connection, NAMES)
@@ -236,7 +236,7 @@ def test_extensions_the_ledger_the_version_table_and_temporary_tables_do_not_cou
         assert describe(connection, LedgerNames("public"), VERSIONS) == {}
 
 
-def test_a_version_table_in_another_schema_is_the_one_left_out(database: str) -> None:
+def test_a_version_table_in_another_schema_is_ignored(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
             "CREATE SCHEMA app; CREATE TABLE alembic_version (x int); CREATE TABLE app.alembic_version ()"
@@ -245,7 +245,7 @@ def test_a_version_table_in_another_schema_is_the_one_left_out(database: str) ->
     assert list(names) == ["table public.alembic_version", "column public.alembic_version.x"]
 
 
-def test_settings_stay_as_they_were_inside_a_transaction_that_may_not_write(database: str) -> None:
+def test_settings_are_restored_inside_a_read_only_transaction(database: str) -> None:
     described(database, SCHEMA)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("SET search_path = app; SET TimeZone = 'Asia/Tokyo'; BEGIN READ ONLY")
@@ -256,7 +256,7 @@ def test_settings_stay_as_they_were_inside_a_transaction_that_may_not_write(data
     assert outside == described(database)
 
 
-def test_a_role_without_rights_sees_the_same(server: Server, database: str) -> None:
+def test_a_role_without_privileges_sees_the_same_schema(server: Server, database: str) -> None:
     expected = described(database, SCHEMA)
     server.execute("CREATE ROLE onlooker LOGIN PASSWORD 'x'")
     try:
@@ -266,19 +266,19 @@ def test_a_role_without_rights_sees_the_same(server: Server, database: str) -> N
         server.execute("DROP ROLE onlooker")
 
 
-def test_whitespace_that_differs_is_shown(database: str) -> None:
+def test_different_whitespace_is_shown(database: str) -> None:
     body = "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS $$%s$$"
     first, second = described(database, body % "SELECT 1\n"), described(database, body % "SELECT 1 \n")
     (line,) = differences(first, second)
     assert line == "function public.f(): line 4: expected 'AS $function$SELECT 1', is 'AS $function$SELECT 1 '"
 
 
-def test_a_table_whose_name_begins_like_another_is_told_by_itself() -> None:
+def test_a_table_whose_name_is_a_prefix_of_another_is_named_by_itself() -> None:
     mine = {"table public.a": "table", "table public.ab": "table", "column public.ab.x": "text"}
     assert differences(mine, {"table public.ab": "table"}) == ["table public.a: missing", "column public.ab.x: missing"]
 
 
-def test_the_server_on_the_path_is_understood_too(path_server: Server) -> None:
+def test_the_query_works_on_the_server_on_the_path(path_server: Server) -> None:
     path_server.execute("CREATE DATABASE comparing")
     first = described(path_server.url("comparing"), SCHEMA)
     path_server.execute("DROP DATABASE comparing WITH (FORCE)")

@@ -1,4 +1,4 @@
-"""Scratch databases on a real server: made like ours, and gone whatever happens."""
+"""Scratch databases on a real server: like the configured one, and dropped in any case."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def asked(target: Target | str, query: str) -> object:
         return inside.execute(query.encode()).fetchone()
 
 
-def test_only_the_name_of_the_database_differs_and_it_is_gone_afterwards(
+def test_only_the_name_of_the_database_differs_and_it_is_dropped_afterwards(
     server: Server, connection: Connection, database: str
 ) -> None:
     target = Target.from_url(database)
@@ -58,7 +58,7 @@ def test_only_the_name_of_the_database_differs_and_it_is_gone_afterwards(
     assert scratches(server) == set()
 
 
-def test_it_is_dropped_after_a_failure_and_under_whoever_is_still_connected(
+def test_it_is_dropped_after_a_failure_despite_connected_sessions(
     server: Server, connection: Connection, database: str
 ) -> None:
     with (
@@ -78,11 +78,11 @@ def test_it_is_dropped_after_a_failure_and_under_whoever_is_still_connected(
         pytest.param("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'", marks=pytest.mark.since(17)),
     ],
 )
-def test_encoding_and_locale_are_those_of_our_database(server: Server, options: str) -> None:
+def test_encoding_and_locale_are_those_of_the_configured_database(server: Server, options: str) -> None:
     require_the_same_locale(server, options)
 
 
-def test_a_locale_of_icu_is_that_of_our_database(path_server: Server) -> None:
+def test_an_icu_locale_is_that_of_the_configured_database(path_server: Server) -> None:
     try:
         require_the_same_locale(path_server, "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'")
     except psycopg.errors.FeatureNotSupported:
@@ -100,7 +100,7 @@ def require_the_same_locale(server: Server, options: str) -> None:
         server.execute("DROP DATABASE localized WITH (FORCE)")
 
 
-def test_settings_of_the_database_hold_there_too(server: Server, connection: Connection, database: str) -> None:
+def test_settings_of_the_database_are_copied(server: Server, connection: Connection, database: str) -> None:
     name = connection.info.dbname
     server.execute(f'ALTER DATABASE {name} SET search_path = app, "$user", public')
     server.execute(f"ALTER DATABASE {name} SET app.tenant = 'it''s'")
@@ -112,7 +112,7 @@ def test_settings_of_the_database_hold_there_too(server: Server, connection: Con
     assert connection.execute("SHOW search_path").fetchone() == ('"$user", public',)
 
 
-def test_extensions_are_there_in_their_schema_and_version(connection: Connection, database: str) -> None:
+def test_extensions_are_created_in_their_schema_and_version(connection: Connection, database: str) -> None:
     connection.execute("CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext VERSION '1.7'; CREATE EXTENSION pg_trgm")
     query = (
         "SELECT array_agg(concat_ws(' ', extname, extversion, extnamespace::regnamespace) ORDER BY 1) FROM pg_extension"
@@ -139,7 +139,7 @@ def test_a_schema_built_there_compares_as_equal(connection: Connection, database
         assert "index public.a_x_idx" in built
 
 
-def test_a_role_without_the_right_to_create_databases_is_told_so(server: Server, database: str, maker: str) -> None:
+def test_a_role_without_createdb_is_refused_with_a_hint(server: Server, database: str, maker: str) -> None:
     server.execute("ALTER ROLE maker NOCREATEDB")
     url = psycopg.conninfo.make_conninfo(database, user=maker, password="x")
     with (
@@ -153,7 +153,7 @@ def test_a_role_without_the_right_to_create_databases_is_told_so(server: Server,
 
 
 @pytest.mark.parametrize("is_used", [True, False])
-def test_an_extension_that_can_not_be_created_matters_only_where_something_uses_it(
+def test_an_extension_that_cannot_be_created_is_an_error_only_if_it_is_used(
     server: Server, connection: Connection, database: str, maker: str, *, is_used: bool
 ) -> None:
     connection.execute("CREATE EXTENSION pg_stat_statements")
@@ -173,23 +173,23 @@ def test_an_extension_that_can_not_be_created_matters_only_where_something_uses_
     assert scratches(server) == set()
 
 
-def test_what_a_killed_run_left_goes_and_what_a_living_one_uses_stays(
+def test_databases_of_killed_runs_are_dropped_and_those_of_living_ones_are_kept(
     server: Server, connection: Connection, database: str
 ) -> None:
     target = Target.from_url(database)
     server.execute(f"CREATE DATABASE {PREFIX}00000000000000aa")
-    server.execute(f"CREATE DATABASE {PREFIX}of_somebody")
+    server.execute(f"CREATE DATABASE {PREFIX}by_hand")
     with (
         scratch_database(connection, target) as living,
         psycopg.connect(database, autocommit=True) as other,
         scratch_database(other, target) as another,
     ):
         found = scratches(server)
-    server.execute(f"DROP DATABASE {PREFIX}of_somebody")
-    assert found == {living.dbname, another.dbname, f"{PREFIX}of_somebody"}
+    server.execute(f"DROP DATABASE {PREFIX}by_hand")
+    assert found == {living.dbname, another.dbname, f"{PREFIX}by_hand"}
 
 
-def test_what_another_role_left_stays(server: Server, connection: Connection, database: str, maker: str) -> None:
+def test_a_database_of_another_role_is_kept(server: Server, connection: Connection, database: str, maker: str) -> None:
     server.execute(f"CREATE DATABASE {PREFIX}00000000000000bb OWNER maker")
     with scratch_database(connection, Target.from_url(database)):
         pass
@@ -198,7 +198,7 @@ def test_what_another_role_left_stays(server: Server, connection: Connection, da
     assert found == {f"{PREFIX}00000000000000bb"}
 
 
-def test_a_run_whose_session_ended_leaves_it_to_the_next_one(
+def test_the_database_of_a_lost_session_is_dropped_by_the_next_run(
     server: Server, connection: Connection, database: str
 ) -> None:
     target = Target.from_url(database)
@@ -211,7 +211,7 @@ def test_a_run_whose_session_ended_leaves_it_to_the_next_one(
     assert scratches(server) == set()
 
 
-def test_the_server_on_the_path_is_understood_too(path_server: Server) -> None:
+def test_it_works_on_the_server_on_the_path(path_server: Server) -> None:
     target = Target.from_url(path_server.url())
     with (
         psycopg.connect(path_server.url(), autocommit=True) as connection,

@@ -1,4 +1,4 @@
-"""First contact: a database with tables and no version is refused, stamped or adopted, never guessed at."""
+"""First contact: a database with tables but no version is refused, stamped or adopted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scratch_databases(url: str) -> list[tuple[object, ...]]:
     return execute(url, "SELECT datname FROM pg_database WHERE datname LIKE 'bootstrapper_scratch%'")
 
 
-def test_tables_without_a_version_are_refused_with_both_ways_out(tmp_path: Path, database: str) -> None:
+def test_tables_without_a_version_are_refused_with_a_hint_to_stamp_or_adopt(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id int)")
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -46,7 +46,7 @@ def test_tables_without_a_version_are_refused_with_both_ways_out(tmp_path: Path,
         assert "adopt" in caught.value.hint
 
 
-def test_an_empty_version_table_is_no_version(tmp_path: Path, database: str) -> None:
+def test_an_empty_version_table_counts_as_no_version(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id int); CREATE TABLE alembic_version (version_num varchar(32))")
     with trial(tmp_path, database, script_location="migrations") as migrate, pytest.raises(GuardError):
@@ -61,14 +61,14 @@ def test_an_empty_version_table_is_no_version(tmp_path: Path, database: str) -> 
         "CREATE TABLE alembic_version (version_num varchar(32))",
     ],
 )
-def test_what_is_no_table_of_this_schema_is_no_reason_to_refuse(tmp_path: Path, database: str, there: str) -> None:
+def test_other_objects_and_other_schemas_are_no_reason_to_refuse(tmp_path: Path, database: str, there: str) -> None:
     write_history(tmp_path)
     execute(database, there)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         assert migrate.pending() == ["revision first", "revision second"]
 
 
-def test_tables_that_came_after_our_ledger_are_no_strangers(tmp_path: Path, database: str) -> None:
+def test_tables_created_after_the_ledger_are_accepted(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         with migrate.held():
@@ -77,7 +77,7 @@ def test_tables_that_came_after_our_ledger_are_no_strangers(tmp_path: Path, data
         assert migrate.pending() == ["revision first", "revision second"]
 
 
-def test_a_ledger_that_came_after_the_tables_does_not_excuse_them(tmp_path: Path, database: str) -> None:
+def test_tables_created_before_the_ledger_are_refused(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id int)")
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -87,7 +87,7 @@ def test_a_ledger_that_came_after_the_tables_does_not_excuse_them(tmp_path: Path
             migrate.changes()
 
 
-def test_tables_beside_a_version_table_of_another_schema_count(tmp_path: Path, database: str) -> None:
+def test_tables_are_refused_if_the_version_table_is_in_another_schema(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE SCHEMA meta")
     execute(database, "CREATE TABLE users (id int)")
@@ -96,7 +96,7 @@ def test_tables_beside_a_version_table_of_another_schema_count(tmp_path: Path, d
         migrate.changes()
 
 
-def test_a_first_revision_that_was_cut_off_is_begun_again(tmp_path: Path, database: str) -> None:
+def test_an_interrupted_first_revision_is_started_again(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     block = (
         "with op.get_context().autocommit_block():\n    op.execute('CREATE TABLE IF NOT EXISTS part (id integer)')\n"
@@ -110,7 +110,7 @@ def test_a_first_revision_that_was_cut_off_is_begun_again(tmp_path: Path, databa
         assert migrate.changes() == []
 
 
-def test_a_schema_that_the_revisions_would_build_is_adopted_and_migrated_on(tmp_path: Path, database: str) -> None:
+def test_a_schema_equal_to_that_of_the_revisions_is_adopted_and_upgraded(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
     execute(database, "INSERT INTO users VALUES (7, 'a')")
@@ -133,7 +133,7 @@ def test_a_schema_that_differs_is_not_adopted_and_the_differences_are_named(tmp_
     assert scratch_databases(database) == []
 
 
-def test_a_revision_that_creates_its_extension_itself_is_adopted_too(tmp_path: Path, database: str) -> None:
+def test_a_revision_that_creates_its_extension_is_adopted(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade='op.execute("CREATE EXTENSION pg_trgm")\n' + create_table("a"))
     execute(database, "CREATE EXTENSION pg_trgm")
@@ -143,7 +143,7 @@ def test_a_revision_that_creates_its_extension_itself_is_adopted_too(tmp_path: P
         assert migrate.query("SELECT version_num FROM alembic_version") == [("first",)]
 
 
-def test_schemas_of_the_host_do_not_stand_in_the_way(tmp_path: Path, database: str) -> None:
+def test_schemas_of_the_host_are_ignored_by_adoption(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE SCHEMA auth CREATE TABLE accounts (id int)")
     execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
@@ -152,7 +152,7 @@ def test_schemas_of_the_host_do_not_stand_in_the_way(tmp_path: Path, database: s
         assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]
 
 
-def test_a_table_that_the_revisions_do_not_build_stands_in_the_way(tmp_path: Path, database: str) -> None:
+def test_an_additional_table_prevents_adoption(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
     execute(database, "CREATE TABLE more (id int)")
@@ -163,7 +163,7 @@ def test_a_table_that_the_revisions_do_not_build_stands_in_the_way(tmp_path: Pat
         migrate.apply()
 
 
-def test_nothing_is_repaired_before_the_schema_was_compared(tmp_path: Path, database: str) -> None:
+def test_nothing_is_repaired_before_the_comparison(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id int)")
     execute(database, "ALTER TABLE users ADD CONSTRAINT positive CHECK (id > 0) NOT VALID")
@@ -173,7 +173,7 @@ def test_nothing_is_repaired_before_the_schema_was_compared(tmp_path: Path, data
         assert migrate.query("SELECT convalidated FROM pg_constraint WHERE conname = 'positive'") == [(False,)]
 
 
-def test_adopt_says_nothing_once_there_is_a_version(tmp_path: Path, database: str) -> None:
+def test_adopt_has_no_effect_once_there_is_a_version(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         migrate.apply()
@@ -181,7 +181,7 @@ def test_adopt_says_nothing_once_there_is_a_version(tmp_path: Path, database: st
         assert migrate.changes() == []
 
 
-def test_a_second_history_beside_a_known_one_is_no_first_contact(
+def test_tables_are_accepted_beside_another_history_with_a_version(
     tmp_path: Path, new_database: Callable[[], str]
 ) -> None:
     url = new_database()
@@ -197,7 +197,7 @@ def test_a_second_history_beside_a_known_one_is_no_first_contact(
         assert [item.target for item in found if isinstance(item, Change)] == ["revision first", "revision second"]
 
 
-def test_with_another_history_in_the_file_its_tables_do_not_stand_in_the_way(tmp_path: Path, database: str) -> None:
+def test_tables_of_another_history_in_the_file_do_not_prevent_adoption(tmp_path: Path, database: str) -> None:
     write_history(tmp_path)
     execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
     execute(database, "CREATE TABLE of_the_other_history (id int)")
@@ -209,6 +209,6 @@ def test_with_another_history_in_the_file_its_tables_do_not_stand_in_the_way(tmp
 
 
 @pytest.mark.parametrize("option", ["version_table", "version_table_schema"])
-def test_a_percent_sign_in_the_name_of_the_version_table_is_refused_by_the_file(option: str) -> None:
-    with pytest.raises(ValidationError, match="can not have a % in it"):
+def test_a_percent_sign_in_the_name_of_the_version_table_is_refused(option: str) -> None:
+    with pytest.raises(ValidationError, match="must not contain %"):
         MigrationSettings.model_validate({option: "a%b"})

@@ -36,7 +36,7 @@ def worker_of(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("body", ["while True: pass\n", DEAF + SELFISH], ids=["busy", "deaf"])
-def test_the_end_of_the_runs_time_gives_the_lock_back(project: TrialProject, body: str) -> None:
+def test_the_lock_is_released_at_the_deadline_of_the_run(project: TrialProject, body: str) -> None:
     endless(project, body)
     with pytest.raises(MigrationError, match="deadline exceeded"):
         project.apply(timeout_seconds=at_most(3))
@@ -46,7 +46,7 @@ def test_the_end_of_the_runs_time_gives_the_lock_back(project: TrialProject, bod
     ]
 
 
-def test_a_killed_run_takes_a_worker_with_it_that_gives_no_other_thread_its_turn(project: TrialProject) -> None:
+def test_a_worker_that_never_yields_to_another_thread_ends_with_a_killed_run(project: TrialProject) -> None:
     endless(project, SELFISH)
     runner = Project(project.folder, project.database)
     run = subprocess.Popen(

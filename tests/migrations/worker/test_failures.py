@@ -36,7 +36,7 @@ def inserting(*values: str | None) -> str:
     return "\n".join([CREATE, *(INSERT.format(value=value) for value in values)])
 
 
-def test_the_key_that_is_in_the_way_is_shown(tmp_path: Path, database: str) -> None:
+def test_a_conflicting_key_is_shown(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=inserting("twice", "twice"))
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -46,7 +46,7 @@ def test_the_key_that_is_in_the_way_is_shown(tmp_path: Path, database: str) -> N
     assert "\n  detail: Key (id)=(twice) already exists.\n" in str(error)
 
 
-def test_the_key_that_is_missing_is_shown(tmp_path: Path, database: str) -> None:
+def test_a_missing_key_is_shown(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     refer = "op.execute('CREATE TABLE b (a text REFERENCES a (id))')\nop.execute(\"INSERT INTO b VALUES ('nobody')\")"
     write_revision(tmp_path, "first", upgrade=f"{CREATE}\n{refer}")
@@ -66,7 +66,7 @@ def test_a_key_with_a_secret_in_it_is_not_shown(tmp_path: Path, database: str) -
 
 
 @pytest.mark.parametrize(("value", "sqlstate"), [(None, "23502"), ("forbidden", "23514")])
-def test_a_row_that_the_server_quotes_whole_is_not_shown(
+def test_a_row_quoted_by_the_server_is_not_shown(
     tmp_path: Path, database: str, value: str | None, sqlstate: str
 ) -> None:
     write_env(tmp_path)
@@ -111,7 +111,7 @@ def test_the_place_of_an_error_in_installed_code_is_shown(tmp_path: Path, databa
     assert error.reason.endswith(" (library/tools.py:2)")
 
 
-def test_the_place_is_the_projects_where_sqlalchemy_or_python_raised(tmp_path: Path, database: str) -> None:
+def test_the_place_is_in_the_project_if_sqlalchemy_or_python_raised(tmp_path: Path, database: str) -> None:
     for name, upgrade in (("by SQLAlchemy", "sa.Column(sa.Integer, sa.Integer)"), ("by Python", "sa.inspect(None)")):
         folder = tmp_path / name
         variables = write_installed(folder, f"pass\n{upgrade}")
@@ -129,9 +129,7 @@ def test_a_file_of_the_project_comes_before_the_libraries_that_it_called(tmp_pat
     assert re.search(r" \(migrations/versions/first_\.py:\d+\)$", error.reason), error.reason
 
 
-def test_the_traceback_goes_through_the_project_and_back_to_what_was_behind_the_error(
-    tmp_path: Path, database: str
-) -> None:
+def test_the_traceback_shows_the_project_and_the_causes_of_the_error(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     raising = "try:\n    {}['missing']\nexcept KeyError as error:\n    raise RuntimeError('no luck') from error"
     write_revision(tmp_path, "first", upgrade=raising)
@@ -145,7 +143,7 @@ def test_the_traceback_goes_through_the_project_and_back_to_what_was_behind_the_
     assert "bootstrapper/migrations/worker/" not in error.traceback
 
 
-def test_the_traceback_is_printed_where_it_is_asked_for(tmp_path: Path, database: str) -> None:
+def test_the_traceback_is_printed_on_request(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, "import os\n" + ENV)
     write_revision(tmp_path, "first", upgrade="raise RuntimeError('no luck with ' + os.environ['DATABASE_URL'])")
     file = tmp_path / "migrations/versions/first_.py"
@@ -167,7 +165,7 @@ def test_the_traceback_is_printed_where_it_is_asked_for(tmp_path: Path, database
     assert "no luck" in json.loads(report.read_text())["error"]["traceback"]
 
 
-def test_a_traceback_is_in_no_report_that_did_not_ask_for_it(tmp_path: Path, database: str) -> None:
+def test_a_traceback_is_in_a_report_on_request_only(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=f"{create_table('a')}\nraise RuntimeError('no luck')")
     project = Project(tmp_path, database)

@@ -52,7 +52,7 @@ def test_only_what_is_pending_is_rendered(tmp_path: Path, database: str) -> None
         assert list(shown(migrate)[0]) == ["revision second"]
 
 
-def test_a_revision_that_needs_the_database_says_so_and_keeps_no_other_back(tmp_path: Path, database: str) -> None:
+def test_a_revision_that_requires_the_database_does_not_stop_others(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, OFFLINE)
     write_revision(tmp_path, "first", upgrade="op.get_bind().execute(sa.text('SELECT 1')).fetchall()")
     write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
@@ -62,7 +62,7 @@ def test_a_revision_that_needs_the_database_says_so_and_keeps_no_other_back(tmp_
     assert found["revision second"] == "CREATE TABLE b (id integer);"
 
 
-def test_an_env_py_that_connects_all_the_same_is_kept_from_it(tmp_path: Path, database: str) -> None:
+def test_an_env_py_that_connects_nevertheless_is_stopped(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, ENV.replace("with engine", "print('connecting')\nwith engine"))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -73,7 +73,7 @@ def test_an_env_py_that_connects_all_the_same_is_kept_from_it(tmp_path: Path, da
         assert connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
 
 
-def test_what_the_statements_lock_is_said_with_the_tables_size(tmp_path: Path, database: str) -> None:
+def test_findings_about_locks_name_the_size_of_the_table(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, OFFLINE)
     write_revision(tmp_path, "first", upgrade="op.create_table('a', sa.Column('n', sa.Integer))")
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -90,7 +90,7 @@ def test_what_the_statements_lock_is_said_with_the_tables_size(tmp_path: Path, d
     assert "CONCURRENTLY" in finding.remedy
 
 
-def test_a_table_that_is_locked_just_now_keeps_no_plan_waiting(tmp_path: Path, database: str) -> None:
+def test_a_locked_table_does_not_block_a_plan(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, OFFLINE)
     write_revision(tmp_path, "first", upgrade="op.create_table('a', sa.Column('n', sa.Integer))")
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -102,7 +102,7 @@ def test_a_table_that_is_locked_just_now_keeps_no_plan_waiting(tmp_path: Path, d
     assert findings[0].target == "tables"
 
 
-def test_an_engine_with_a_creator_of_its_own_gets_no_statement_through(tmp_path: Path, database: str) -> None:
+def test_an_engine_with_a_creator_of_its_own_is_stopped(tmp_path: Path, database: str) -> None:
     env = f"""
 import psycopg
 from sqlalchemy import create_engine

@@ -123,7 +123,7 @@ def test_a_revision_that_outlasts_the_lease_renews_it_as_it_commits(tmp_path: Pa
         assert migrate.query("SELECT lives FROM a UNION ALL SELECT lives FROM b") == [(True,), (True,)]
 
 
-def test_another_run_id_with_the_same_token_is_fenced_off_too(tmp_path: Path, database: str) -> None:
+def test_another_run_id_with_the_same_token_is_fenced_off(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
     with trial(tmp_path, database, script_location="migrations") as migrate, migrate.held() as hold:
@@ -173,7 +173,7 @@ def test_each_revision_is_limited_and_its_backend_is_noted_in_the_lock(tmp_path:
         assert migrate.lines == ["1500ms 7s True", "1500ms 7s True"]
 
 
-def test_each_revision_costs_two_exchanges_more_than_with_alembic_alone(tmp_path: Path, database: str) -> None:
+def test_each_revision_requires_two_more_round_trips_than_plain_alembic(tmp_path: Path, database: str) -> None:
     counted = "asked = []\nevent.listen(engine, 'after_cursor_execute', lambda *_: asked.append(1))\n"
     told = "context.configure(on_version_apply=lambda **_: print(len(asked)), "
     env = ENV.replace("import create_engine", "import event, create_engine").replace(
@@ -198,7 +198,7 @@ def test_the_projects_code_runs_with_the_garbage_collector_on(tmp_path: Path, da
         assert migrate.lines == ["collects True"]
 
 
-def test_the_fence_itself_waits_no_longer_than_a_statement_of_a_revision_may(tmp_path: Path, database: str) -> None:
+def test_the_lock_timeout_of_the_step_applies_to_the_fence(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=create_table("first"))
     options = {"script_location": "migrations", "lock_timeout": "100ms", "ddl_retries": 0}
@@ -214,7 +214,7 @@ ALTER = "op.execute('ALTER TABLE busy ADD COLUMN more integer')"
 ALTER_OTHER = ALTER.replace("busy", "other.busy")  # a table beside the revisions' own makes no first contact
 
 
-def test_a_revision_that_got_no_lock_in_time_is_tried_again(tmp_path: Path, database: str) -> None:
+def test_a_revision_is_retried_after_a_lock_timeout(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade="op.execute('CREATE TABLE busy (id integer)')")
     with trial(tmp_path, database, script_location="migrations", lock_timeout="100ms") as migrate:
@@ -229,7 +229,7 @@ def test_a_revision_that_got_no_lock_in_time_is_tried_again(tmp_path: Path, data
         assert migrate.progress[-2:] == [(1, 2), (2, 2)]
 
 
-def test_without_retries_a_lock_that_is_not_free_is_an_error(tmp_path: Path, database: str) -> None:
+def test_without_retries_a_lock_timeout_is_an_error(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=ALTER_OTHER)
     options = {"script_location": "migrations", "lock_timeout": "100ms", "ddl_retries": 0}
@@ -245,7 +245,7 @@ def test_without_retries_a_lock_that_is_not_free_is_an_error(tmp_path: Path, dat
         )
 
 
-def test_a_revision_that_committed_a_part_is_not_tried_again(tmp_path: Path, database: str) -> None:
+def test_a_revision_that_committed_a_part_is_not_retried(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     committed = "with op.get_context().autocommit_block():\n    op.execute('CREATE TABLE part (id integer)')\n"
     write_revision(
@@ -283,7 +283,7 @@ def test_an_interrupted_run_leaves_neither_worker_nor_statement(tmp_path: Path, 
     assert eventually(lambda: sleepers(database) == 0)
 
 
-def test_a_worker_that_takes_too_long_is_stopped(tmp_path: Path, database: str) -> None:
+def test_a_worker_is_stopped_at_the_deadline(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=SLEEP)
     with (
@@ -294,7 +294,7 @@ def test_a_worker_that_takes_too_long_is_stopped(tmp_path: Path, database: str) 
     assert eventually(lambda: sleepers(database) == 0)
 
 
-def test_a_worker_whose_run_loses_the_lock_meanwhile_is_stopped(tmp_path: Path, database: str) -> None:
+def test_a_worker_is_stopped_if_its_run_loses_the_lock(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=SLEEP)
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -374,7 +374,7 @@ def test_the_worker_gets_the_projects_arguments_variables_and_folder(tmp_path: P
         assert migrate.lines == [f"{{'tenant': 'one'}} blue {tmp_path / 'app'}"]
 
 
-def test_database_url_keeps_the_driver_that_it_was_given_with(tmp_path: Path, database: str) -> None:
+def test_database_url_keeps_its_driver(tmp_path: Path, database: str) -> None:
     scheme = "postgresql+asyncpg"
     write_env(tmp_path, "import os\nprint(os.environ['DATABASE_URL'].partition(':')[0])\n" + ENV)
     write_revision(tmp_path, "first")
@@ -383,7 +383,7 @@ def test_database_url_keeps_the_driver_that_it_was_given_with(tmp_path: Path, da
         assert migrate.lines[0] == scheme
 
 
-def test_a_password_with_special_characters_arrives_whole(tmp_path: Path, database: str) -> None:
+def test_a_password_with_special_characters_is_passed_unchanged(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first")
     password, role = "a%40@/:?#'é b", f"odd_{Target.from_url(database).dbname}"
@@ -416,7 +416,7 @@ def test_an_interpreter_without_alembic_is_named(tmp_path: Path, database: str) 
         assert "python:" in caught.value.hint
 
 
-def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path, database: str) -> None:
+def test_a_missing_interpreter_is_named(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first")
     with (
@@ -426,7 +426,7 @@ def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path, database: str
         migrate.apply()
 
 
-def test_a_module_of_the_project_named_like_one_of_ours_is_the_projects(tmp_path: Path, database: str) -> None:
+def test_a_module_of_the_project_may_have_the_name_of_one_of_bootstrapper(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, "import settings, history\nprint(settings.NAME, history.NAME)\n" + ENV)
     (tmp_path / "settings.py").write_text("NAME = 'theirs'\n")
     (tmp_path / "history.py").write_text("NAME = 'too'\n")
