@@ -123,8 +123,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
             with run.executor.alone(_STEP) as context, _told(context, planned), _translated(run):
                 changes = list(planned.changes)
-                assert context.hold is not None
-                restored_ledger.note_origin(context.hold, restore_plan.origin(chosen, changes[0]))
+                restored_ledger.note_origin(context.require_hold(), restore_plan.origin(chosen, changes[0]))
                 reader = _reader(request, run, chosen)
                 if in_place:
                     name = InPlace(context, reader, changes, terminate).run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from bootstrapper.engine.resolver import Entry
+from bootstrapper.engine.entry import Entry
 from bootstrapper.errors import UnplannedChangeError
 from bootstrapper.plans import Action, Bounds, Change, Deferred, PlannedStep, State, total
 from bootstrapper.plugin.conditions import Condition

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 
 from bootstrapper.engine import lock_waits
+from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.planner import MakeContext, Planner, explain, runs_always
-from bootstrapper.engine.resolver import Entry
 from bootstrapper.errors import (
     BlockedError,
     BootstrapperError,

@@ -15,9 +15,10 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
+from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.plugins import Plugins
-from bootstrapper.engine.resolver import Entry, Resolver
+from bootstrapper.engine.resolver import Resolver
 from bootstrapper.engine.run import Executor
 from bootstrapper.engine.secrets import learn_declared, learn_target, learn_variables
 from bootstrapper.engine.selection import select, with_explicit, with_operation

@@ -11,8 +11,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from bootstrapper.engine.dependence import with_dependence
+from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.probes import Answers, ask, ask_probes, decided
-from bootstrapper.engine.resolver import Entry
 from bootstrapper.errors import (
     BootstrapperError,
     NotConvergedError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,11 +12,12 @@ from bootstrapper.config.document import Place, validation
 from bootstrapper.config.load import Loaded
 from bootstrapper.config.models import StepConfig
 from bootstrapper.config.partial import UNKNOWN
+from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
 from bootstrapper.errors import InvalidFileError, Problem, Source
 from bootstrapper.plugin.check import Check
-from bootstrapper.plugin.conditions import Condition, ConditionReader
+from bootstrapper.plugin.conditions import ConditionReader
 from bootstrapper.plugin.evaluate import evaluate
 from bootstrapper.plugin.inspect import call_of, problem_with_value, require_no_call
 from bootstrapper.plugin.options import Empty
@@ -27,31 +28,6 @@ from bootstrapper.plugin.scopes import Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.traits import SeedsFixtures
 from bootstrapper.text import did_you_mean, nearest
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of `steps:`, ready to run."""
-
-    name: str
-    unit: Unit
-    when: Condition | None
-    check: Condition | None
-    source: Source
-    timeout_seconds: float | None = None
-    written: Mapping[str, Any] = field(default_factory=dict)
-    """The `with:` block as the file writes it, its variables unresolved."""
-
-    @property
-    def declaration(self) -> Declaration:
-        """What the file says of the step; a command may have dropped `when` and `check`."""
-        return Declaration(self.written, has_when=self.when is not None, has_check=self.check is not None)
-
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """Ids that the ledger notes when the step succeeds."""
-        checks = self.check.checks() if self.check is not None else ()
-        return tuple(mark for check in checks for mark in check.marks())
 
 
 class Resolver:

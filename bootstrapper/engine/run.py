@@ -13,8 +13,8 @@ from dataclasses import replace
 import psycopg
 
 from bootstrapper.engine import identity
+from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
-from bootstrapper.engine.resolver import Entry
 from bootstrapper.engine.turn import AfterApply, TurnTaker, told
 from bootstrapper.errors import (
     BootstrapperError,

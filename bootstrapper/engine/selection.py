@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bootstrapper.engine.resolver import Entry
+from bootstrapper.engine.entry import Entry
 from bootstrapper.errors import Source, UsageError
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.scopes import Gate, Scope

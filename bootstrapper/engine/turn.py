@@ -14,11 +14,11 @@ import psycopg
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine import lock_waits
 from bootstrapper.engine.dependence import require_planned
+from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.planner import explain
 from bootstrapper.engine.probes import ask_condition
-from bootstrapper.engine.resolver import Entry
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,

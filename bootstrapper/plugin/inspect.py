@@ -61,7 +61,7 @@ def require_no_call(raw: Mapping[Any, Any], values: Collection[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Traits:
+class ValueTraits:
     """What is known of a value before it is resolved."""
 
     secret: bool = False
@@ -71,10 +71,10 @@ class Traits:
     """Whether `holds` compares existing rows."""
 
 
-_PLAIN = Traits()
+_PLAIN = ValueTraits()
 
 
-def traits(raw: object, values: Mapping[str, Value]) -> Traits:
+def traits_of(raw: object, values: Mapping[str, Value]) -> ValueTraits:
     """Returns the traits of all functions in `raw`; raises ValueError if one is unknown, or compared inside another."""
     if not isinstance(raw, Mapping | list):
         return _PLAIN
@@ -83,7 +83,7 @@ def traits(raw: object, values: Mapping[str, Value]) -> Traits:
     compared = [function.is_compared(argument) for function, argument in calls]
     if any(compared[0 if call_of(raw) is None else 1 :]):
         raise ValueError("a function that is compared with existing rows must be the whole value of its column")
-    return Traits(
+    return ValueTraits(
         compared=any(compared),
         secret=any(function.is_secret(argument) for function, argument in calls),
         create_only=any(function.create_only for function, _ in calls),

@@ -11,7 +11,7 @@ from bootstrapper.config.document import UnsetVariable
 from bootstrapper.errors import GuardError, Source
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.evaluate import Evaluated, evaluate
-from bootstrapper.plugin.inspect import Traits, needs, shown, traits
+from bootstrapper.plugin.inspect import ValueTraits, needs, shown, traits_of
 from bootstrapper.plugin.value import Value
 from tests.fixtures.contexts import Bench
 
@@ -65,7 +65,7 @@ def test_a_secret_is_learnt_and_makes_what_holds_it_a_secret(bench: Bench) -> No
 
 def test_functions_nest_and_hand_their_traits_on(bench: Bench) -> None:
     raw = {"$password": {"value": {"$vault": "app/admin"}, "scheme": "pbkdf2"}}
-    assert traits(raw, bench.context().project.values) == Traits(secret=True, create_only=True)
+    assert traits_of(raw, bench.context().project.values) == ValueTraits(secret=True, create_only=True)
     found = evaluate(raw, bench.context())
     assert (found.secret, found.create_only) == (True, True)
     assert str(found.value).startswith("$pbkdf2-sha256$")

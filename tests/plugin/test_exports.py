@@ -24,7 +24,7 @@ ELSEWHERE = {
 def classes() -> set[str]:
     """Returns the names of all public classes and constants of the package that an author might need."""
     found = set()
-    for name in ("plans.py", "events.py", "errors/*.py", "plugin/*.py"):
+    for name in ("plans/*.py", "events.py", "errors/*.py", "plugin/*.py"):
         for path in (ROOT / "bootstrapper").glob(name):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.ClassDef):

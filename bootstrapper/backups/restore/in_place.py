@@ -25,7 +25,7 @@ from bootstrapper.backups.stores.atomic_files import draft, write_all
 from bootstrapper.backups.stores.location import folder_in_container
 from bootstrapper.backups.take.dump import plan_backup, take
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BackupError, FencedOffError, UsageError
+from bootstrapper.errors import BackupError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
@@ -79,9 +79,7 @@ class InPlace:
 
     @property
     def _hold(self) -> Hold:
-        if self.context.hold is None:
-            raise FencedOffError("no lock is held")
-        return self.context.hold
+        return self.context.require_hold()
 
     @property
     def _own_pid(self) -> int:

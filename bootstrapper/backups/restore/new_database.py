@@ -21,7 +21,7 @@ from bootstrapper.backups.restore.database_properties import Properties, copy_pr
 from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, growth
 from bootstrapper.backups.restore.privileges import require_may_replace, require_may_terminate
-from bootstrapper.errors import BootstrapperError, CommitUnknownError, FencedOffError
+from bootstrapper.errors import BootstrapperError, CommitUnknownError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
@@ -74,9 +74,7 @@ class NewDatabase:
 
     @property
     def _hold(self) -> Hold:
-        if self.context.hold is None:
-            raise FencedOffError("no lock is held")
-        return self.context.hold
+        return self.context.require_hold()
 
     def _require_alone(self, connection: Connection[Any], name: str) -> None:
         """Raises GuardError if other sessions stay connected; the renames ask again, this only saves the long work.

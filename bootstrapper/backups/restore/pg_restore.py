@@ -95,8 +95,7 @@ def growth(context: RunContext, outside: Connection[Any], name: str, total: int 
 
     def tick() -> None:
         nonlocal next_at
-        if context.hold is not None:
-            context.hold.require()
+        context.require_not_fenced_off()
         if time.monotonic() >= next_at:
             next_at = time.monotonic() + PROGRESS_SECONDS
             row = outside.execute(_SIZE, (name,)).fetchone()

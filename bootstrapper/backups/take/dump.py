@@ -183,8 +183,7 @@ class _Dump:
         return tick
 
     def require_hold(self) -> None:
-        if self.context.hold is not None:
-            self.context.hold.require()
+        self.context.require_not_fenced_off()
 
     def manifest(self, name: str, digest: str, size: int) -> Manifest:
         server, settings = self.context.session.server, self.planned.settings

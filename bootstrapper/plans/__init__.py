@@ -1,0 +1,39 @@
+"""The data of a plan, the same in memory and as JSON.
+
+A plan holds no secret: a change names the source of a secret value, never the value.
+Imports only `text`.
+"""
+
+from bootstrapper.plans._changes import (
+    SQL,
+    Action,
+    Answer,
+    Bounds,
+    Change,
+    Deferred,
+    Finding,
+    JSONValue,
+    Verdict,
+    total,
+    unset_in,
+)
+from bootstrapper.plans._plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, State
+
+__all__ = [
+    "FORMAT_VERSION",
+    "SQL",
+    "Action",
+    "Answer",
+    "Bounds",
+    "Change",
+    "DatabaseIdentity",
+    "Deferred",
+    "Finding",
+    "JSONValue",
+    "Plan",
+    "PlannedStep",
+    "State",
+    "Verdict",
+    "total",
+    "unset_in",
+]
