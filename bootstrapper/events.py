@@ -1,10 +1,11 @@
-"""What happened, in the past tense: the closed list of events that a run sends to its renderers.
+"""What happened, in the past tense; the closed list of what a run tells its renderers.
 
-Events have no secrets: text from outside is masked before an event is made.
+Events carry no secret: texts that come from outside are masked before an event is made.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -269,6 +270,17 @@ ALL: tuple[type[Event], ...] = (
 Emit = Callable[[Event], None]
 
 
+def one_at_a_time(emit: Emit) -> Emit:
+    """Passes events on from several threads, one after the other."""
+    lock = threading.RLock()
+
+    def pass_on(event: Event) -> None:
+        with lock:
+            emit(event)
+
+    return pass_on
+
+
 def once(emit: Emit) -> Emit:
     """Passes events on from a run that looks several times: only the first start, and each gate's first opening.
 
@@ -279,17 +291,16 @@ def once(emit: Emit) -> Emit:
 
     def pass_on(event: Event) -> None:
         nonlocal begun
-        match event:
-            case AttemptFailed():
-                opened.discard(event.step)
-            case GateOpened() if event.step in opened:
+        if isinstance(event, AttemptFailed):
+            opened.discard(event.step)
+        elif isinstance(event, GateOpened):
+            if event.step in opened:
                 return
-            case GateOpened():
-                opened.add(event.step)
-            case RunStarted() if begun:
+            opened.add(event.step)
+        elif isinstance(event, RunStarted):
+            if begun:
                 return
-            case RunStarted():
-                begun = True
+            begun = True
         emit(event)
 
     return pass_on
