@@ -75,7 +75,7 @@ MAKE = 'context.connection.execute("CREATE TABLE made ()")'
         (MISSING, f"{MAKE}; context.connection.execute('COMMIT')", "left something|no transaction"),
     ],
 )
-def test_a_step_that_breaks_the_contract_is_told_how(
+def test_a_step_that_breaks_the_contract_fails_with_the_broken_sentence(
     sample: TrialProject, changes: str, apply: str, sentence: str
 ) -> None:
     sample.write(BROKEN.format(attributes="", changes=changes, apply=apply), "plugins/broken.py")

@@ -60,7 +60,7 @@ def test_what_was_done_by_hand_is_called_no_other_runs_work(project: TrialProjec
     assert last_words(project) == "nothing left to do: the changes were made in the meantime"
 
 
-def test_what_turned_out_unneeded_under_the_lock_is_told_with_its_reason(
+def test_a_step_that_is_unneeded_under_the_lock_is_reported_with_its_reason(
     project: TrialProject, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile("CREATE TABLE one ()")

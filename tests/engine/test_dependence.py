@@ -151,7 +151,7 @@ def test_a_seeded_column_that_an_earlier_step_renames_is_named_at_the_turn_of_th
         seeded.plan()
 
 
-def test_a_revision_that_writes_to_a_seeded_table_is_told_by_the_plan(project: TrialProject) -> None:
+def test_a_plan_announces_a_revision_that_writes_to_a_seeded_table(project: TrialProject) -> None:
     steps = FILE[FILE.index("  - uses: seed") :].format(mode="sync, where: all")
     project.write(f"steps:\n  - uses: lock\n  - {{uses: migrate, with: {{script_location: migrations}}}}\n{steps}")
     write_env(project.folder)

@@ -30,7 +30,7 @@ def test_a_state_that_is_reached_is_enough(project: TrialProject) -> None:
     assert run.follow(project.request()) is True
 
 
-def test_nobody_reaches_it_in_time_and_nothing_was_written(project: TrialProject) -> None:
+def test_a_state_that_is_not_reached_in_time_is_an_error_and_nothing_is_written(project: TrialProject) -> None:
     write(project)
     with pytest.raises(PendingError) as caught:
         run.follow(project.request(timeout_seconds=at_most(1)))

@@ -41,7 +41,7 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_a_file_in_a_listed_folder_brings_its_step(folder: Path) -> None:
+def test_a_file_in_a_listed_folder_provides_its_step(folder: Path) -> None:
     write(folder, "greet.py", STEP.format(uses="greet"))
     found = load(folder)
     assert found.steps["greet"].__name__ == "Greet"
@@ -53,7 +53,7 @@ def test_built_ins_come_through_the_same_hooks(folder: Path) -> None:
     assert load(folder).infos[0].name == "built-in"
 
 
-def test_a_file_that_starts_with_an_underscore_is_no_plugin(folder: Path) -> None:
+def test_a_file_that_starts_with_an_underscore_is_not_a_plugin(folder: Path) -> None:
     write(folder, "_shared.py", "raise RuntimeError")
     assert load(folder).files == ()
 
@@ -110,7 +110,7 @@ def test_a_hook_without_its_marker_is_refused(folder: Path) -> None:
         (STEP.format(uses=""), "has no `uses`"),
     ],
 )
-def test_a_hook_that_brings_nonsense_is_refused(folder: Path, broken: str, reason: str) -> None:
+def test_a_hook_with_an_invalid_result_is_refused(folder: Path, broken: str, reason: str) -> None:
     write(folder, "nonsense.py", broken)
     with pytest.raises(PluginError, match=reason):
         load(folder)
@@ -142,7 +142,7 @@ def distribution(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site
 
 
-def test_a_listed_distribution_brings_its_step(folder: Path, distribution: Path) -> None:
+def test_a_listed_distribution_provides_its_step(folder: Path, distribution: Path) -> None:
     assert "greet" in load(folder, "bootstrapper_greetings").steps
 
 

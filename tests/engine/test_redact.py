@@ -37,7 +37,7 @@ def test_plain_text_in_a_column_named_like_a_hash_is_masked_and_a_hash_is_not() 
     assert "kept" in text
 
 
-def test_rotate_is_no_secret() -> None:
+def test_rotate_is_not_a_secret() -> None:
     assert "rotate: true" in disclose({"a": {"$password": {"value": "s3cret", "rotate": True}}}, SECRET)
 
 

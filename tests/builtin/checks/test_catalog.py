@@ -49,7 +49,7 @@ def test_other_names_and_other_objects_are_no_tables(bench: Bench, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["", "a.b.c", ".a", "a."])
-def test_a_name_that_can_not_be_one_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(TableCheck.Argument).validate_python(name)
 
@@ -64,7 +64,7 @@ def test_an_installed_extension_is_there_whatever_its_version(bench: Bench) -> N
     assert extension(bench, {"name": "hstore"}).is_yes
 
 
-def test_an_extension_of_another_version_is_told_with_both(bench: Bench) -> None:
+def test_an_extension_of_another_version_is_reported_with_both(bench: Bench) -> None:
     answer = extension(bench, {"name": "hstore", "version": "0.0.1"})
     assert answer.is_no
     assert answer.reason.startswith("extension hstore has version 1.")

@@ -84,7 +84,7 @@ def test_a_version_table_counts_only_with_a_row(bench: Bench, name: str) -> None
         ("CREATE TABLE bootstrapper_notes (id int)", "table public.bootstrapper_notes"),
     ],
 )
-def test_what_somebody_made_counts_and_is_named(bench: Bench, statement: str, name: str) -> None:
+def test_foreign_objects_count_and_are_named(bench: Bench, statement: str, name: str) -> None:
     bench.execute(statement)
     assert empty(bench) == Answer.no(f"the database has {name}")
 

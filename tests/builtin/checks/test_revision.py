@@ -93,7 +93,7 @@ def test_elsewhere_there_has_to_be_exactly_one_step_that_migrates(project: Proje
 
 @pytest.mark.parametrize("is_marked", [False, True])
 def test_a_revision_that_no_file_has_is_an_error_of_the_file(project: Project, *, is_marked: bool) -> None:
-    """Without a version table too: else the migrations would be run before anybody noticed."""
+    """Without a version table too: else the migrations would run unnoticed."""
     if is_marked:
         mark(project, "first")
     with pytest.raises(InvalidFileError) as caught:

@@ -57,7 +57,7 @@ def record(bench: Bench, kind: str, *marks: str) -> None:
         )
 
 
-def test_once_is_no_before_there_is_a_ledger(bench: Bench) -> None:
+def test_once_answers_no_before_there_is_a_ledger(bench: Bench) -> None:
     assert ask(make(OnceCheck, bench, "a"), bench) == Answer.no("the ledger does not exist yet")
 
 

@@ -57,7 +57,7 @@ def test_the_source_of_a_secret_stays_in_one_piece() -> None:
     assert any(line.endswith(source) for line in TextRenderer().plan(HOSTILE).splitlines())
 
 
-def test_a_null_and_the_text_null_are_told_apart() -> None:
+def test_a_null_and_the_text_null_look_different() -> None:
     assert 'NULL -> "NULL"' in TextRenderer().plan(EVERY_ACTION)
 
 

@@ -186,9 +186,9 @@ def test_a_fixed_file_is_taken_anew_by_each_run(bench: Bench, tmp_path: Path) ->
 def test_leftovers_of_a_killed_run_are_removed(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
     (tmp_path / "backups" / ".old.dump.bootstrapper-partial").write_bytes(b"half")
-    (tmp_path / "backups" / "of somebody else.partial").write_bytes(b"")
+    (tmp_path / "backups" / "of another tool.partial").write_bytes(b"")
     apply(make_step(), bench)
-    assert [path.name for path in (tmp_path / "backups").glob("*partial")] == ["of somebody else.partial"]
+    assert [path.name for path in (tmp_path / "backups").glob("*partial")] == ["of another tool.partial"]
 
 
 def test_a_folder_that_cannot_be_created_is_a_backup_error(bench: Bench, tmp_path: Path) -> None:

@@ -85,24 +85,24 @@ def test_a_program_beside_the_file_is_found_by_its_path(bench: Bench, tmp_path: 
     assert bench.lines == ["hello"]
 
 
-def test_a_failure_is_told_with_exit_code_and_last_lines(bench: Bench) -> None:
+def test_a_failure_is_reported_with_exit_code_and_last_lines(bench: Bench) -> None:
     with pytest.raises(CommandFailedError) as caught:
         apply(python("import os; print('first'); print('pw', os.environ['PGPASSWORD']); raise SystemExit(3)"), bench)
     assert (caught.value.reason, caught.value.details) == ("ended with exit code 3", ("first", "pw ***"))
     assert caught.value.source == Source("b.yaml", 3, 5)
 
 
-def test_a_missing_program_is_told(bench: Bench) -> None:
+def test_a_missing_program_is_reported(bench: Bench) -> None:
     with pytest.raises(CommandFailedError, match="no-such-program: program not found on PATH"):
         apply(make_step("no-such-program"), bench)
 
 
-def test_a_missing_folder_is_told(bench: Bench) -> None:
+def test_a_missing_folder_is_reported(bench: Bench) -> None:
     with pytest.raises(CommandFailedError, match="does not exist"):
         apply(make_step("true", cwd="missing"), bench)
 
 
-def test_a_file_that_is_no_program_is_told(bench: Bench, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_program_is_reported(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"\x7fELF")
     (tmp_path / "data").chmod(0o755)
     with pytest.raises(CommandFailedError, match="cannot be started"):
@@ -133,6 +133,6 @@ def test_a_plan_shows_the_command_as_one_would_type_it(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("run", [[], "", "it's", None, [1]])
-def test_what_is_no_command_is_refused(run: object) -> None:
+def test_an_invalid_command_is_refused(run: object) -> None:
     with pytest.raises(ValidationError):
         Command.With.model_validate({"run": run})

@@ -21,7 +21,7 @@ from tests.projects import TrialProject
 from tests.waiting import at_most, eventually
 
 
-def test_a_lock_that_is_never_free_is_told_with_its_own_exit_code(project: TrialProject) -> None:
+def test_a_lock_that_is_never_free_has_its_own_exit_code(project: TrialProject) -> None:
     project.write(ONE_TABLE)
     with locked(project.database), pytest.raises(LockTimeoutError) as caught:
         project.apply()
@@ -114,5 +114,5 @@ steps:
     for waiter in waiters:
         waiter.join(at_most(20))
     assert sorted(len(outcome.applied) for outcome in outcomes) == [0, 1]
-    project.apply()  # whoever comes later asks for a run of its own
+    project.apply()  # a later one asks for a run of its own
     assert project.rows("SELECT count(*) FROM log") == [(2,)]

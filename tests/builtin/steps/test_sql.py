@@ -58,13 +58,13 @@ def test_a_failure_leaves_nothing(bench: Bench) -> None:
     assert bench.execute("SELECT * FROM notes") == []
 
 
-def test_an_error_is_told_with_its_place_in_the_file(bench: Bench) -> None:
+def test_an_error_is_reported_with_its_place_in_the_file(bench: Bench) -> None:
     with pytest.raises(StepFailedError) as caught:
         apply(write(bench, "SELECT 'ä';\nSELECT 1,\n       missing FROM notes;\n"), bench)
     assert (caught.value.source, caught.value.sqlstate) == (Source("notes.sql", 3, 8), "42703")
 
 
-def test_an_error_in_a_statement_is_told_with_the_steps_place_and_its_own(bench: Bench) -> None:
+def test_an_error_in_a_statement_is_reported_with_the_place_of_the_step_and_its_own(bench: Bench) -> None:
     with pytest.raises(StepFailedError, match="the statement, line 2, column 8: syntax error") as caught:
         apply(make_step(statement="SELECT 1\n  FORM notes"), bench)
     assert caught.value.source == Source("bootstrap.yaml", 7, 5)
@@ -164,9 +164,7 @@ def test_the_file_belongs_to_the_configurations_inputs(bench: Bench) -> None:
         (b"COPY notes (id, text) FROM stdin;\n1\tit's\n\\.\n", "COPY FROM STDIN"),
     ],
 )
-def test_a_file_that_can_not_be_sent_is_a_configuration_error(
-    bench: Bench, content: bytes | None, message: str
-) -> None:
+def test_a_file_that_cannot_be_sent_is_a_configuration_error(bench: Bench, content: bytes | None, message: str) -> None:
     if content is not None:
         (bench.project.directory / "bad.sql").write_bytes(content)
     with pytest.raises(InvalidFileError, match=message):
