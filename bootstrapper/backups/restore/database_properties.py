@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import BackupError, RefusedError
-from bootstrapper.postgres.server.closed import create_closed
+from bootstrapper.postgres.server.scratch import create_closed
 
 # The columns of the locale differ between major versions. Naming a tablespace needs privileges on it, even for the
 # default one.

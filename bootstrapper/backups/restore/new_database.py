@@ -26,6 +26,7 @@ from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
+from bootstrapper.postgres.server import scratch
 
 _PATIENCE_SECONDS = 2.0
 
@@ -53,7 +54,7 @@ class NewDatabase:
         """
         name = self.context.session.server.database
         with maintenance_database.outside(self._target, name, self.context.deadline) as connection:
-            for left in maintenance_database.sweep(connection):
+            for left in scratch.drop_abandoned(connection, maintenance_database.PREFIX):
                 self.context.report(f"dropped {left}, left behind by an interrupted restore")
             require_may_replace(connection, self._target.where, name)
             sessions.require_no_prepared(connection, name)
@@ -61,7 +62,7 @@ class NewDatabase:
                 require_may_terminate(connection, name, [self.context.connection.info.backend_pid])
             self._require_alone(connection, name)
             like = properties(connection, name)
-            with maintenance_database.new_name(connection) as new:
+            with scratch.reserved_name(connection, maintenance_database.PREFIX) as new:
                 create(connection, new, like, self._target.where)
                 self._fill(connection, new, like)
                 aside = swap.kept_name(name, self._hold.fence.run_id)

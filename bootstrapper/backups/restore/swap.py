@@ -13,10 +13,10 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import sessions
-from bootstrapper.backups.restore.maintenance_database import unmark_template
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, CommitUnknownError, GuardError, RefusedError
 from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.server.scratch import unmark_template
 
 _LOCK_TIMEOUT = "10s"
 _RENAME = "ALTER DATABASE {} RENAME TO {}"

@@ -21,7 +21,7 @@ from bootstrapper.postgres.connection.introduction import introduce
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server import embedded
 from bootstrapper.postgres.server.clienttools import find_tools
-from bootstrapper.postgres.server.closed import create_closed
+from bootstrapper.postgres.server.scratch import create_closed, drop_abandoned, reserved_name
 
 _TABLES = """
 SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relispopulated
@@ -76,8 +76,8 @@ def temporary_server() -> Iterator[Target]:
 def configured_server(target: Target, deadline: Deadline) -> Iterator[Target]:
     """Yields an empty database on the configured server, dropped afterwards."""
     with maintenance_database.outside(target, "", deadline) as connection:
-        maintenance_database.sweep(connection)
-        with maintenance_database.new_name(connection) as name:
+        drop_abandoned(connection, maintenance_database.PREFIX)
+        with reserved_name(connection, maintenance_database.PREFIX) as name:
             try:
                 create_closed(connection, name)
             except psycopg.DatabaseError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,23 +14,10 @@ from bootstrapper.errors import MigrationError
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.settings import greet
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.server.closed import create_closed
+from bootstrapper.postgres.server.scratch import create_closed, drop_abandoned, reserved_name
 
 PREFIX = "bootstrapper_scratch_"
 _CONNECT_SECONDS = 30.0
-
-# The name's number is the key of an advisory lock that its creator holds from before the database is there until after
-# it is gone. Locks are shown across databases, and pg_locks is read after the snapshot of pg_database was taken: a
-# database that nobody holds belongs to a run that is dead.
-_ABANDONED = """
-SELECT d.datname FROM pg_catalog.pg_database AS d
-WHERE d.datname ~ %s AND pg_catalog.pg_get_userbyid(d.datdba) = current_user
-  AND CASE WHEN d.datname ~ %s THEN ('x' || pg_catalog.right(d.datname::text, 16))::bit(64)::bigint END NOT IN (
-      SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_catalog.pg_locks AS l
-      WHERE l.locktype = 'advisory' AND l.objsubid = 1)
-  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS a WHERE a.datid = d.oid)
-"""
-_PATTERN = f"^{PREFIX}[0-9a-f]{{16}}$"
 
 # The columns differ from one major version to the next.
 _LOCALE = """
@@ -93,35 +79,14 @@ def scratch_database(connection: Connection[Any], target: Target, *, with_extens
         UnreachableError: The scratch database cannot be reached.
         RefusedError: The server refuses the role.
     """
-    _drop_abandoned(connection)
-    number = secrets.randbits(63)
-    name = f"{PREFIX}{number:016x}"
-    connection.execute("SELECT pg_catalog.pg_advisory_lock(%s::bigint)", (number,))
-    try:
+    drop_abandoned(connection, PREFIX, own=True)
+    with reserved_name(connection, PREFIX) as name:
         _create(connection, name)
         _copy_settings(connection, name)
         scratch = target.with_database(name)
         if with_extensions:
             _create_extensions(connection, scratch)
         yield scratch
-    finally:
-        _drop(connection, name, force=True)
-        if not connection.closed:
-            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s::bigint)", (number,))
-
-
-def _drop_abandoned(connection: Connection[Any]) -> None:
-    for (name,) in connection.execute(_ABANDONED, (_PATTERN, _PATTERN)).fetchall():
-        _drop(connection, name, force=False)
-
-
-def _drop(connection: Connection[Any], name: str, *, force: bool) -> None:
-    """Leaves a database that cannot be dropped to the next call, so that the error of the work is not hidden."""
-    statement = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
-    try:
-        connection.execute(statement + sql.SQL(" WITH (FORCE)") if force else statement)
-    except psycopg.Error:
-        return
 
 
 def _create(connection: Connection[Any], name: str) -> None:

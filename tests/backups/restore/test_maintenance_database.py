@@ -7,6 +7,7 @@ from psycopg import sql
 from bootstrapper.backups.restore import maintenance_database
 from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.server import scratch
 from tests.backups.restore.shops import Shop
 from tests.servers import Server
 from tests.waiting import at_most
@@ -18,12 +19,12 @@ def test_the_database_of_a_living_restore_is_left_alone_and_that_of_a_dead_one_d
     target, deadline = Target.from_url(server.url()), Deadline.after(at_most(60))
     with maintenance_database.outside(target, "", deadline) as looking:
         at_work = maintenance_database.enter(target, deadline)
-        with maintenance_database.new_name(at_work) as name:
+        with scratch.reserved_name(at_work, maintenance_database.PREFIX) as name:
             at_work.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            assert maintenance_database.sweep(looking) == []
+            assert scratch.drop_abandoned(looking, maintenance_database.PREFIX) == []
             pid = at_work.info.backend_pid
             looking.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
-            assert maintenance_database.sweep(looking) == [name]
+            assert scratch.drop_abandoned(looking, maintenance_database.PREFIX) == [name]
             at_work.close()
         assert looking.execute(EXISTS, (name,)).fetchone() == (0,)
 
@@ -32,7 +33,7 @@ def test_a_half_made_template_is_dropped_too(server: Server) -> None:
     name = f"{maintenance_database.PREFIX}{7:016x}"
     server.execute(f"CREATE DATABASE {name} IS_TEMPLATE true")
     with maintenance_database.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
-        assert maintenance_database.sweep(looking) == [name]
+        assert scratch.drop_abandoned(looking, maintenance_database.PREFIX) == [name]
 
 
 def test_a_kept_template_is_dropped_too(corner_shop: Shop) -> None:
@@ -53,7 +54,7 @@ def test_databases_of_other_programs_whose_names_begin_alike_are_left_alone(serv
     server.execute(f"CREATE DATABASE {name}")
     try:
         with maintenance_database.outside(Target.from_url(server.url()), "", Deadline.after(at_most(60))) as looking:
-            assert maintenance_database.sweep(looking) == []
+            assert scratch.drop_abandoned(looking, maintenance_database.PREFIX) == []
     finally:
         server.execute(f"DROP DATABASE {name}")
 
