@@ -1,37 +1,32 @@
-"""Runs other programs so that none of them outlives its reason.
+"""Runs programs that end with the run.
 
-A program gets a process group of its own, which ends when the deadline passes, when the run is interrupted, and when
-this very process is killed: a backup or a command that went on alone would meet the next run's.
+A program gets a process group of its own, which is ended when the deadline passes, when the run is interrupted, and
+when this process is killed: a backup or command that continued alone would collide with that of the next run.
 """
 
 from __future__ import annotations
 
-import os
-import selectors
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.programs.supervised import overseen
+from bootstrapper.programs.streams import Lines, read_until_exit
+from bootstrapper.programs.supervised import supervised
 
 TAIL_LINES = 20
-TICK_SECONDS = 0.1
-
-_LONGEST_LINE = 64 * 1024
 
 
 class OutOfTimeError(Exception):
-    """The deadline passed; the program was killed. Never leaves the caller of `run`."""
+    """The deadline passed and the program was killed. The caller of `run` turns it into an error of its own."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended: `code` as subprocess gives it, and the last lines it printed."""
+    """How a program ended: `code` as of subprocess, and the last lines it printed."""
 
     code: int
     last_lines: tuple[str, ...]
@@ -59,19 +54,19 @@ def run(
     """Runs a program to its end.
 
     Args:
-        stdin: A file descriptor for its input, which is empty where there is none.
+        stdin: A file descriptor for its input; None for an empty one.
         stdout: A file descriptor for its output; None reads the lines of output and errors together.
-        keep_open: Descriptors that it inherits beside those.
-        umask: Of the program; below zero it keeps ours.
-        on_line: Told each line as it comes.
-        on_tick: Called about every TICK_SECONDS; what it raises ends the program.
+        keep_open: Other descriptors that it inherits.
+        umask: That of the program; a negative one leaves ours.
+        on_line: Called with each line as it comes.
+        on_tick: Called about every TICK_SECONDS; an exception ends the program.
 
     Raises:
         OutOfTimeError: The deadline passed.
         OSError: The program cannot be started.
     """
     into = (subprocess.PIPE, subprocess.STDOUT) if stdout is None else (stdout, subprocess.PIPE)
-    with overseen(
+    with supervised(
         command,
         environment=environment,
         folder=folder,
@@ -84,67 +79,17 @@ def run(
         pipe = process.stdout if stdout is None else process.stderr
         assert pipe is not None
         tail: deque[str] = deque(maxlen=TAIL_LINES)
-        lines = _Lines(tail, on_line)
-        for data in _output(process, pipe.fileno()):
-            lines.feed(data)
+        lines = Lines()
+
+        def pass_on(found: Sequence[str]) -> None:
+            for line in found:
+                tail.append(line)
+                on_line(line)
+
+        for _, data in read_until_exit(process, pipe.fileno()):
+            pass_on(lines.feed(data))
             on_tick()
             if deadline.has_passed:
                 raise OutOfTimeError
-        lines.end()
+        pass_on(lines.rest())
     return Ended(process.returncode, tuple(tail))
-
-
-class _Lines:
-    """Cuts a stream of bytes into lines; of a line rewritten by carriage returns only the last text counts."""
-
-    def __init__(self, tail: deque[str], tell: Callable[[str], None]) -> None:
-        self._tail = tail
-        self._tell = tell
-        self._rest = b""
-
-    def feed(self, data: bytes) -> None:
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
-            self._pass_on(line)
-        if len(self._rest) > _LONGEST_LINE:
-            self.end()
-
-    def end(self) -> None:
-        if self._rest:
-            self._pass_on(self._rest)
-        self._rest = b""
-
-    def _pass_on(self, line: bytes) -> None:
-        text = line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
-        self._tail.append(text)
-        self._tell(text)
-
-
-def _output(process: subprocess.Popen[bytes], pipe: int) -> Iterator[bytes]:
-    """Pieces of output until the program has ended, empty ones while there is none.
-
-    Ends with the program even where a grandchild keeps the pipe open.
-    """
-    os.set_blocking(pipe, False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while process.poll() is None:
-            if not selector.get_map():
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(TICK_SECONDS)
-                yield b""
-                continue
-            data = _read(pipe) if selector.select(TICK_SECONDS) else b""
-            if data is None:
-                selector.unregister(pipe)
-            yield data or b""
-    while data := _read(pipe):
-        yield data
-
-
-def _read(pipe: int) -> bytes | None:
-    """What is there now; None at the end of the stream."""
-    try:
-        return os.read(pipe, 64 * 1024) or None
-    except BlockingIOError:
-        return b""

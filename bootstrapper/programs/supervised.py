@@ -1,7 +1,7 @@
 """Starts a program that ends with this process, however that ends.
 
-Two small processes see to it. The watcher waits for the end of this process and then ends the program's group. The
-starter becomes the program, once the watcher knows its group: a program never runs that the watcher does not know of.
+Two small processes ensure this. The watcher waits for the end of this process, then ends the program's group. The
+starter becomes the program once the watcher knows its group, so that no program runs unwatched.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bootstrapper.programs.pipes import pipe
+from bootstrapper.programs.streams import pipe
 
 GRACE_SECONDS = 2.0
 
-# Is told the group to end once its parent is gone, and a byte more once the program has ended.
+# Reads the group to end when its parent is gone, and one more byte when the program has ended.
 _WATCHER = f"""
 import os, signal, sys, time
 told = sys.stdin.buffer.read()
@@ -33,8 +33,8 @@ if told.endswith(b"\\n"):
         pass
 """
 
-# Becomes the program that it reads from its first descriptor; says on its second why it cannot. What it reads is cut
-# off where its parent was killed. Python ignores two signals, which a program has to find as they are.
+# Becomes the program that it reads from its first descriptor; writes to its second one why it cannot. Its input is
+# truncated if its parent was killed. Python ignores two signals, which a program must find at their defaults.
 _STARTER = """
 import errno, marshal, os, signal, sys
 order, refusal = map(int, sys.argv[1:])
@@ -57,7 +57,7 @@ except ValueError:
 
 
 @contextmanager
-def overseen(
+def supervised(
     command: Sequence[str],
     *,
     environment: Mapping[str, str],
@@ -95,7 +95,7 @@ def overseen(
                     _require_start(refused, command)
                     yield process
                 except BaseException:
-                    _end_group(process)
+                    end_group(process)
                     raise
     finally:
         watcher.communicate(b".")
@@ -120,7 +120,7 @@ def _tell(watcher: subprocess.Popen[bytes], group: int) -> None:
 
 
 def _give(ordering: BinaryIO, command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Hands over what to become; by a pipe, since the process list shows arguments."""
+    """Sends the program to become; by a pipe, as the process list shows arguments."""
     variables = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
     with suppress(BrokenPipeError):
         ordering.write(marshal.dumps((list(map(os.fsencode, command)), variables)))
@@ -128,20 +128,23 @@ def _give(ordering: BinaryIO, command: Sequence[str], environment: Mapping[str, 
 
 
 def _require_start(refused: BinaryIO, command: Sequence[str]) -> None:
-    """Waits until the starter is the program, which closes the pipe, or has said why it cannot be."""
+    """Waits until the starter is the program, which closes the pipe, or has written why it cannot be."""
     told = refused.read()
     if told:
         raise OSError(int(told), os.strerror(int(told)), command[0])
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Asks the group to end, then makes it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Terminates the process group, and kills what is left of it after GRACE_SECONDS."""
+    try:
+        _signal_group(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    finally:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS refuses to signal a group of zombies
+        os.killpg(process.pid, number)

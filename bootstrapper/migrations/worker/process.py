@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,12 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.programs.pipes import pipe
-
-GRACE_SECONDS = 2.0
+from bootstrapper.programs.streams import Lines, pipe, read_until_exit
+from bootstrapper.programs.supervised import end_group
 
 _WORKER = Path(__file__).with_name("program")
-_TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,45 +87,18 @@ class WorkerProcess:
         if self._is_stopped:
             return
         self._is_stopped = True
-        try:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(GRACE_SECONDS)
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        end_group(self._process)
 
     def messages(self, deadline: Deadline) -> Iterator[Message]:
         """Yields all messages until the worker has ended; raises TimeoutError if the deadline passes before that."""
         output = self._process.stdout
         assert output is not None
-        streams = {self._events: _Lines(), output.fileno(): _Lines()}
-        with selectors.DefaultSelector() as selector:
-            for descriptor in streams:
-                os.set_blocking(descriptor, False)
-                selector.register(descriptor, selectors.EVENT_READ)
-            while self._process.poll() is None:
-                if deadline.has_passed:
-                    raise TimeoutError
-                for descriptor in self._ready(selector, min(_TICK_SECONDS, deadline.seconds_left)):
-                    data = _read(descriptor)
-                    if data == b"":
-                        selector.unregister(descriptor)
-                    yield from self._messages(descriptor, streams[descriptor].feed(data or b""))
-        for descriptor, lines in streams.items():
-            while data := _read(descriptor):
-                yield from self._messages(descriptor, lines.feed(data))
-            if descriptor != self._events:  # half an event is not one
-                yield from lines.rest()
-
-    def _ready(self, selector: selectors.BaseSelector, seconds: float) -> list[int]:
-        if not selector.get_map():
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
-            return []
-        return [key.fd for key, _ in selector.select(seconds)]
+        streams = {self._events: Lines(longest=None), output.fileno(): Lines()}
+        for descriptor, data in read_until_exit(self._process, *streams):
+            yield from self._messages(descriptor, streams[descriptor].feed(data))
+            if deadline.has_passed and self.exit_code is None:
+                raise TimeoutError
+        yield from streams[output.fileno()].rest()  # half an event is not one
 
     def _messages(self, descriptor: int, lines: Sequence[str]) -> Iterator[Message]:
         for line in lines:
@@ -138,25 +107,3 @@ class WorkerProcess:
             else:
                 facts = json.loads(line)
                 yield Reported(facts.pop("event"), facts)
-
-
-class _Lines:
-    """Assembles lines from pieces."""
-
-    def __init__(self) -> None:
-        self._begun = b""
-
-    def feed(self, data: bytes) -> list[str]:
-        *whole, self._begun = (self._begun + data).split(b"\n")
-        return [line.rstrip(b"\r").decode(errors="replace") for line in whole]
-
-    def rest(self) -> list[str]:
-        return self.feed(b"\n") if self._begun else []
-
-
-def _read(descriptor: int) -> bytes | None:
-    """Returns empty bytes at the end of the stream, None if nothing can be read yet."""
-    try:
-        return os.read(descriptor, 65536)
-    except BlockingIOError:
-        return None
