@@ -156,7 +156,7 @@ def test_validate_finds_a_check_beside_a_batch(project: TrialProject) -> None:
         "fixtures:\n  words: {key: [word], rows: [{word: a}]}\n"
     )
     assert [message for _, message in problems(project)] == [
-        "batch commits in parts, and a check could take the first ones for all"
+        "`batch` commits in parts, so a `check` could pass before all of them are done"
     ]
 
 

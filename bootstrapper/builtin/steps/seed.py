@@ -26,7 +26,7 @@ from bootstrapper.plugin.traits import Bounded, Parted, Prepared, Remarked, Seed
 
 
 class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
-    """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
+    """A step that creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
     borrows_session = False
@@ -74,7 +74,7 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
         except FixtureError as error:
             if not _may_mend(run, error):
                 raise
-            return ()  # what is deferred says it
+            return ()  # the deferred change has the message
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
@@ -96,7 +96,7 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
         return [*self._contradictions(has_check=project.declarations[self.name].has_check), *dict.fromkeys(found)]
 
     def _rivals(self, project: Project) -> Collection[str]:
-        """Fixtures that other steps seed in every run: of a cell that one of ours sets, they want the same."""
+        """Returns the fixtures that other steps seed in every run: both must set a cell to the same value."""
         others = [
             step
             for name, step in project.steps.items()
@@ -107,7 +107,7 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
     def _contradictions(self, *, has_check: bool) -> list[Problem]:
         if self.options.batch is None or not has_check:
             return []
-        message = "batch commits in parts, and a check could take the first ones for all"
+        message = "`batch` commits in parts, so a `check` could pass before all of them are done"
         return [Problem(message, self.source, "Leave out one of the two.")]
 
     def inputs(self, project: Project) -> Sequence[Path]:
@@ -116,7 +116,7 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
 
 
 def _may_mend(context: RunContext, error: FixtureError) -> Sequence[str]:
-    """The earlier steps that may change what the server refuses as its tables and types are now."""
+    """Returns the earlier steps that may change the tables or types for which the server refuses something now."""
     return context.earlier() if error.sqlstate is not None else ()
 
 
