@@ -15,7 +15,7 @@ from bootstrapper.engine.busy_tables import while_held
 from bootstrapper.engine.open import Opened, Request, opened
 from bootstrapper.errors import BootstrapperError, UnsetVariablesError
 from bootstrapper.events import RunFinished, once
-from bootstrapper.migrations.history.relative import RELATIVE, resolve_relative
+from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import HasHeads

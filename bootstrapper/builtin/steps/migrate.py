@@ -21,7 +21,7 @@ from bootstrapper.migrations.schema.unversioned import stranger
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
-from bootstrapper.migrations.worker.runner import Operation, Progress
+from bootstrapper.migrations.worker.runner import Progress, WorkerRun
 from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.project import Project
@@ -163,12 +163,12 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
             targets=self.options.targets,
             revisions=revisions,
         )
-        operation = Operation(self.options, asked, run, hold, total=len(state.pending))
-        with explained(operation, run, self.options, state, self._warn_after_failure):
-            operation.run()
+        work = WorkerRun(self.options, asked, run, hold, total=len(state.pending))
+        with explained(work, run, self.options, state, self._warn_after_failure):
+            work.run()
         after = find_known(run, state.declared, self.options)
         if after.pending or not after.versions.is_readable:
-            raise MigrationError(_shortfall(after, operation.progress, run), hint=_HINT)
+            raise MigrationError(_shortfall(after, work.progress, run), hint=_HINT)
 
     def _warn_after_failure(self, error: BootstrapperError, run: RunContext, after: State) -> None:
         _warn(run, self._left(run, after))

@@ -14,7 +14,7 @@ from bootstrapper.migrations.planned import Move, move, payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, find_known, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
-from bootstrapper.migrations.worker.runner import Operation
+from bootstrapper.migrations.worker.runner import WorkerRun
 from bootstrapper.plans import Action, Change, Deferred, Finding
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.run_context import RunContext
@@ -83,9 +83,9 @@ class Downgrade(Step, ShowsSql):
             targets=[self.target],
             revisions=undone,
         )
-        operation = Operation(self.options, asked, run, hold, total=len(undone))
-        with explained(operation, run, self.options, state):
-            operation.run()
+        work = WorkerRun(self.options, asked, run, hold, total=len(undone))
+        with explained(work, run, self.options, state):
+            work.run()
         _, left = self._look(run)
         if left:
             where = run.project.target.where

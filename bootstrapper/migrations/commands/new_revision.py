@@ -12,7 +12,7 @@ from bootstrapper.migrations.planned import payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import find_layout
 from bootstrapper.migrations.worker.request import fenced_request
-from bootstrapper.migrations.worker.runner import Operation
+from bootstrapper.migrations.worker.runner import WorkerRun
 from bootstrapper.plans import Change, Deferred
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.run_context import RunContext
@@ -82,11 +82,11 @@ class NewRevision(Step):
             step=self.name,
             arguments=file.arguments,
         )
-        operation = Operation(self.options, asked, run, hold)
+        work = WorkerRun(self.options, asked, run, hold)
         try:
-            operation.run()
+            work.run()
         except MigrationError as error:
             if file.arguments.get("autogenerate") and "not up to date" in error.reason:
                 error.hint = "Run `bootstrapper upgrade` first."
             raise
-        return operation.written
+        return work.written

@@ -11,7 +11,7 @@ from bootstrapper.errors import BootstrapperError, FencedOffError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, look
 from bootstrapper.migrations.worker.failures import RETRYABLE
-from bootstrapper.migrations.worker.runner import Operation
+from bootstrapper.migrations.worker.runner import WorkerRun
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.sqlstates import is_loss
 
@@ -21,9 +21,9 @@ Observer = Callable[[BootstrapperError, RunContext, State], None]
 
 @contextmanager
 def explained(
-    operation: Operation, run: RunContext, settings: MigrationSettings, before: State, observe: Observer | None = None
+    work: WorkerRun, run: RunContext, settings: MigrationSettings, before: State, observe: Observer | None = None
 ) -> Iterator[None]:
-    """Completes the hint of an error of the operation.
+    """Completes the hint of an error of the work.
 
     Args:
         before: The state that the changes were made from.
@@ -37,11 +37,11 @@ def explained(
             after = look(run.connection, before.declared, settings)
             if observe is not None:
                 observe(error, run, after)
-            is_partial = operation.has_committed_a_part()
+            is_partial = work.has_committed_a_part()
         except (psycopg.Error, BootstrapperError):  # the first error is the one to report
             text = "See `bootstrapper status` for the revision of the database."
         else:
-            sentences = [*_sentences(operation, before, after, error, is_partial=is_partial)]
+            sentences = [*_sentences(work, before, after, error, is_partial=is_partial)]
             if is_partial or after.rows != before.rows:
                 sentences += _restore_hint(run)
             text = " ".join(sentences)
@@ -55,12 +55,12 @@ def _is_passing(error: BootstrapperError) -> bool:
 
 
 def _sentences(
-    operation: Operation, before: State, after: State, error: BootstrapperError, *, is_partial: bool
+    work: WorkerRun, before: State, after: State, error: BootstrapperError, *, is_partial: bool
 ) -> Iterator[str]:
     at = f"the database is at {', '.join(after.rows)}" if after.rows else "the database is at no revision"
     stands = f"{at} as before" if after.rows == before.rows else f"earlier revisions stay applied: {at}"
-    revision = operation.progress.revision
-    subject = f"The downgrade of {revision}" if operation.command == "downgrade" else f"Revision {revision}"
+    revision = work.progress.revision
+    subject = f"The downgrade of {revision}" if work.command == "downgrade" else f"Revision {revision}"
     if revision is None:
         yield f"No revision is half applied; {stands}."
     elif is_partial:

@@ -16,7 +16,7 @@ from bootstrapper.migrations.schema.comparison import UNEXPECTED, describe, diff
 from bootstrapper.migrations.schema.scratch import scratch_database
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.request import scratch_request
-from bootstrapper.migrations.worker.runner import Operation
+from bootstrapper.migrations.worker.runner import WorkerRun
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.settings import greet
@@ -97,7 +97,7 @@ class Adoption:
         asked = scratch_request(
             self.settings, self.adopt.state.declared.layout, scratch, fence, goal=self.adopt.revision
         )
-        Operation(self.settings, asked, elsewhere, self.hold).run()
+        WorkerRun(self.settings, asked, elsewhere, self.hold).run()
 
     def _connect(self, scratch: Target) -> Connection[Any]:
         connection = connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)

@@ -50,7 +50,7 @@ class Progress:
     transaction: str | None = None
 
 
-class Operation:
+class WorkerRun:
     """The work of one step: the worker, started again after a lock timeout."""
 
     def __init__(
