@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.config.document import Place, validation
+from bootstrapper.config.document import Place, children, validation
 from bootstrapper.config.load import Loaded
 from bootstrapper.config.models import StepConfig
 from bootstrapper.config.partial import UNKNOWN
@@ -260,8 +260,7 @@ def _calls_other_than(known: Collection[str], raw: object) -> bool:
     call = call_of(raw)
     if call is not None and call[0] not in known:
         return True
-    items = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else ()
-    return any(_calls_other_than(known, item) for item in items)
+    return any(_calls_other_than(known, item) for item in children(raw))
 
 
 def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:

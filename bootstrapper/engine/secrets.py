@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bootstrapper.config.document import UnsetVariable, expand
+from bootstrapper.config.document import UnsetVariable, children, expand
 from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
 from bootstrapper.config.sensitive import VARIABLE, secrets_in
 from bootstrapper.masking import Masker
@@ -97,9 +97,7 @@ def _texts_of_rows(fixtures: Mapping[str, Any], functions: Mapping[str, Value]) 
     for fixture in fixtures.values():
         if not isinstance(fixture, Mapping):  # wrong, as others say
             continue
-        rows = fixture.get("rows")
-        listed = rows.values() if isinstance(rows, Mapping) else rows if isinstance(rows, list) else ()
-        for row in (*listed, fixture.get("defaults")):
+        for row in (*children(fixture.get("rows")), fixture.get("defaults")):
             if isinstance(row, Mapping):
                 yield from _texts_of_row(row, functions)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrapper.config.document import MalformedExpression, UnsetVariable, expand
+from bootstrapper.config.document import MalformedExpression, UnsetVariable, children, expand
 from bootstrapper.config.sensitive import hidden
 from bootstrapper.errors import Problem, Source
 from bootstrapper.masking import MASK
@@ -100,7 +100,7 @@ def _calls(raw: object, values: Mapping[str, Value]) -> Iterator[tuple[str, Any]
         if function is None or not function.verbatim:
             yield from _calls(call[1], values)
     else:
-        for item in _items(raw):
+        for item in children(raw):
             yield from _calls(item, values)
 
 
@@ -112,12 +112,8 @@ def _require_whole_calls(raw: object, values: Mapping[str, Value]) -> None:
         return
     if call is None and isinstance(raw, Mapping):
         require_no_call(raw, values)
-    for item in _items(raw):
+    for item in children(raw):
         _require_whole_calls(item, values)
-
-
-def _items(raw: object) -> Iterable[Any]:
-    return raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else ()
 
 
 def problem_with_value(error: ValueError, source: Source) -> Problem:
@@ -149,11 +145,8 @@ def _texts(raw: object, context: RunContext, *, in_secret: bool) -> Iterator[tup
     elif call and function:
         if not function.verbatim:
             yield from _texts(call[1], context, in_secret=in_secret or function.is_secret(call[1]))
-    elif isinstance(raw, Mapping):
-        for item in raw.values():
-            yield from _texts(item, context, in_secret=in_secret)
-    elif isinstance(raw, list):
-        for item in raw:
+    else:
+        for item in children(raw):
             yield from _texts(item, context, in_secret=in_secret)
 
 

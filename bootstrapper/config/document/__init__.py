@@ -10,7 +10,7 @@ from bootstrapper.config.document.interpolation import (
     of_run,
 )
 from bootstrapper.config.document.reader import MAX_BYTES, parse, read, read_bytes
-from bootstrapper.config.document.tree import Document, Place
+from bootstrapper.config.document.tree import Document, Place, children
 
 __all__ = [
     "MAX_BYTES",
@@ -19,6 +19,7 @@ __all__ = [
     "MalformedExpression",
     "Place",
     "UnsetVariable",
+    "children",
     "expand",
     "of_run",
     "parse",

@@ -164,6 +164,11 @@ class _Expander:
         return raw
 
 
+def children(value: object) -> Collection[Any]:
+    """Returns the values of a mapping or the items of a list; nothing for a scalar."""
+    return value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+
+
 def _texts(value: Any, skip: str | None = None) -> Iterator[tuple[Place, str]]:
     """Yields all texts with a `${` in their order, with their places; none below the skipped key."""
     rest: list[tuple[Place, Any]] = [((), value)]
