@@ -155,7 +155,7 @@ def test_a_failing_fsync_is_an_error_where_no_tool_can_inject_it(
         patched.setattr(os, "fsync", fail)
         failed = tried.run("backup", "one.dump")
     assert failed.returncode == 1
-    assert "one.dump Input/output error" in failed.stderr
+    assert "one.dump: Input/output error" in failed.stderr
     assert not list(tried.folder.glob("*one*"))
 
 
