@@ -121,7 +121,7 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
             _require_same(run, plan)
             if chosen.seal is not None:
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
-            with run.executor.alone(_STEP) as context, _told(context, planned), _translated(run):
+            with run.executor.alone(_STEP) as context, _step_events(context, planned), _translated(run):
                 changes = list(planned.changes)
                 restored_ledger.note_origin(context.require_hold(), restore_plan.origin(chosen, changes[0]))
                 reader = _reader(request, run, chosen)
@@ -277,7 +277,7 @@ def _said(error: psycopg.Error) -> str:
 
 
 @contextmanager
-def _told(context: RunContext, planned: PlannedStep) -> Iterator[None]:
+def _step_events(context: RunContext, planned: PlannedStep) -> Iterator[None]:
     """Emits the events of a step around the work."""
     started = time.monotonic()
     context.emit(StepStarted(_STEP, _STEP, len(planned.changes)))

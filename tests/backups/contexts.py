@@ -175,7 +175,7 @@ def take_into(context: RunContext, store: Store, name: str, settings: BackupSett
 
 
 def threads_left() -> list[str]:
-    """Threads of a backup that do not come to their end."""
+    """Returns the threads of a backup that do not end."""
     ours = [thread for thread in threading.enumerate() if thread.name == "bootstrapper backup"]
     for thread in ours:
         thread.join(at_most(5))

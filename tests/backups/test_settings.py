@@ -1,4 +1,4 @@
-"""What may stand under `with:` of a backup, and what pg_dump is told."""
+"""Tests of the options of a backup, and of those of pg_dump."""
 
 from pathlib import Path
 

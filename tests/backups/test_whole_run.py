@@ -1,4 +1,4 @@
-"""Backups, statements and programs as steps of a real run."""
+"""Tests of backups, statements and programs as steps of a run."""
 
 import sys
 from pathlib import Path

@@ -29,13 +29,13 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def test_lines_of_output_and_errors_are_told_as_they_come() -> None:
+def test_lines_of_output_and_errors_are_reported_as_they_come() -> None:
     lines: list[str] = []
     ended = run("echo one; echo two >&2; printf 'a\\rb\\r\\nlast'", on_line=lines.append)
     assert (lines, ended.code, ended.last_lines) == (["one", "two", "b", "last"], 0, ("one", "two", "b", "last"))
 
 
-def test_the_exit_code_is_told() -> None:
+def test_the_exit_code_is_reported() -> None:
     assert run("exit 7").how == "ended with exit code 7"
 
 
@@ -43,12 +43,12 @@ def test_the_exit_code_is_told() -> None:
     ("command", "environment"),
     [(["echo", "a\0b"], {}), (["echo"], {"A": "a\0b"}), (["echo"], {"A=B": "x"}), (["echo", "a" * 200_000], {})],
 )
-def test_what_no_program_can_be_given_is_an_error_of_its_start(command: list[str], environment: dict[str, str]) -> None:
+def test_invalid_arguments_are_an_error_at_the_start(command: list[str], environment: dict[str, str]) -> None:
     with pytest.raises(OSError, match=r"Invalid argument|Argument list too long"):
         runner.run(command, environment={**os.environ, **environment}, deadline=Deadline.after(30))
 
 
-def test_a_signal_is_told() -> None:
+def test_a_signal_is_reported() -> None:
     assert run("kill -9 $$").how == "was killed by signal 9 (Killed)"
 
 

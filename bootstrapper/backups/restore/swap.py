@@ -50,7 +50,7 @@ def swap(
     Raises:
         GuardError: Other sessions are connected, and must not or cannot be terminated.
         CommitUnknownError: The connection was lost at COMMIT.
-        psycopg.Error: It was lost before, or terminated by whoever broke the lock; nothing is renamed.
+        psycopg.Error: It was lost before, or terminated by `lock break`; nothing is renamed.
     """
     if terminate:
         sessions.terminate(watcher, name)

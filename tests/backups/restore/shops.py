@@ -53,7 +53,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Shop:
-    """One database with its project; commands are run as somebody types them."""
+    """One database with its project; commands are run as typed."""
 
     server: Server
     name: str

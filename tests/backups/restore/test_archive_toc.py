@@ -1,4 +1,4 @@
-"""What of an archive a restore in place leaves out: decided by the objects, however their names look."""
+"""Tests of the archive entries that an in-place restore leaves out."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_table_of_contents_is_what_pg_restore_lists(odd_shop: Shop, tmp_path
 
 
 @pytest.mark.parametrize("text", [b"", b"PGDMP", b"PGDMP\1\x10\0\4\x08\1\0", b"PGDMP\1\x63\0\4\x08\1", b"-- SQL"])
-def test_what_is_no_archive_is_an_error(tmp_path: Path, text: bytes) -> None:
+def test_a_file_that_is_not_an_archive_is_an_error(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "dump").write_bytes(text)
     with pytest.raises(BackupError):
         entries(tmp_path / "dump")

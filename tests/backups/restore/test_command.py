@@ -1,4 +1,4 @@
-"""`restore` as it is typed: what it chooses, what it refuses, what it says."""
+"""Tests of the command `restore`: what it chooses, refuses and prints."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_the_old_database_is_kept_until_it_is_dropped(corner_shop: Shop) -> None
     assert (again.returncode, "nothing to drop" in again.stderr) == (0, True)
 
 
-def test_a_kept_database_that_somebody_looks_at_is_not_dropped(corner_shop: Shop) -> None:
+def test_a_kept_database_in_use_is_not_dropped(corner_shop: Shop) -> None:
     changed(corner_shop)
     assert corner_shop.run("restore", "--latest", "--yes").returncode == 0
     (kept,) = corner_shop.kept

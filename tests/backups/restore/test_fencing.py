@@ -1,4 +1,4 @@
-"""Who had the lock before a restore writes nothing after it."""
+"""Tests that a run with the lock from before a restore writes nothing after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dumps that change after somebody looked at them and agreed to the restore."""
+"""Tests of dumps that change after the restore was confirmed."""
 
 from __future__ import annotations
 

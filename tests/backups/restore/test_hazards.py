@@ -1,4 +1,4 @@
-"""Ways in which a restore, or what is kept for one, could lose what it should save."""
+"""Tests of ways in which a restore, or a kept backup, could lose data."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_backup_from_the_future_is_not_the_newest(shop: Shop) -> None:
     assert second.name in shown.stdout
 
 
-def test_a_manifest_that_is_none_stops_nobody(shop: Shop) -> None:
+def test_an_invalid_manifest_does_not_stop_a_restore(shop: Shop) -> None:
     first = shop.back_up()
     redated(shop, first, "2026-01-01T00:00:00")
     assert shop.run("backup").returncode == 0
@@ -159,7 +159,7 @@ def test_a_manifest_that_is_none_stops_nobody(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "/"])
-def test_what_is_no_file_is_said_to_be_none(shop: Shop, name: str) -> None:
+def test_a_name_that_is_not_a_file_is_an_error(shop: Shop, name: str) -> None:
     for command in (["restore", name, "--yes"], ["backups", "verify", name]):
         done = shop.run(*command)
         assert done.returncode == 2, done.stderr

@@ -1,4 +1,4 @@
-"""Into the database that there is, where no other one can be created."""
+"""Tests of the restore into the existing database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a restore in place: it does not wait for what nobody wants any more."""
+"""Tests of Ctrl-C during an in-place restore: it ends at once."""
 
 from __future__ import annotations
 

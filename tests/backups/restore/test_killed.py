@@ -1,4 +1,4 @@
-"""Killed at any moment, one whole database has the name, and the next restore tidies up."""
+"""Tests of killed restores: one complete database has the name, and the next restore cleans up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`backups list` and `backups verify`: which there are, and whether one is good."""
+"""Tests of `backups list` and `backups verify`."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_materialized_view_that_was_never_filled_has_no_rows(corner_shop: Shop
     assert done.returncode == 0, done.stderr
 
 
-def test_what_can_not_be_counted_is_an_error_and_no_traceback(
+def test_a_table_that_cannot_be_counted_is_an_error_without_traceback(
     corner_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial_restore, "_TABLES", "SELECT 'public', 'gone', 'public.gone', true")

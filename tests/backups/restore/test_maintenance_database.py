@@ -1,4 +1,4 @@
-"""Half-made databases: those of dead restores go, those of living ones stay."""
+"""Tests of unfinished databases: those of dead restores are dropped, those of running ones stay."""
 
 from __future__ import annotations
 

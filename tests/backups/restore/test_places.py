@@ -1,4 +1,4 @@
-"""Backups that are folders, encrypted, somewhere else, or only a part."""
+"""Tests of restoring folders, encrypted, remote and partial backups."""
 
 from __future__ import annotations
 

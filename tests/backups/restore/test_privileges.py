@@ -1,4 +1,4 @@
-"""A right that is missing is found before the dump is read, and by --dry-run."""
+"""Tests that a missing privilege is found before the dump is read, and by --dry-run."""
 
 from __future__ import annotations
 

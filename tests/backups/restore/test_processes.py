@@ -1,4 +1,4 @@
-"""What others of the machine can see while a backup is put back, and where its programs are found."""
+"""Tests of what other users can see during a restore, and of where its programs are found."""
 
 from __future__ import annotations
 

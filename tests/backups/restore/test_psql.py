@@ -1,4 +1,4 @@
-"""What is passed over of what newer programs write, and nothing but that."""
+"""Tests that only unknown settings of newer programs are ignored."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_only_the_token_and_a_set_that_the_server_lacks_are_left_out_of_the_head
     assert b"".join(without_unknown_settings(pieces, KNOWN)) == expected
 
 
-def test_a_script_that_does_not_end_as_it_should_is_found(tmp_path: Path) -> None:
+def test_a_truncated_script_is_found(tmp_path: Path) -> None:
     path = tmp_path / "half.sql"
     path.write_bytes(HEAD + BODY)
     with pytest.raises(BackupError, match="truncated"):
@@ -61,7 +61,7 @@ def collect(text: str) -> RestoreErrors:
     return errors
 
 
-def test_a_setting_that_the_server_lacks_is_no_error_in_whatever_language_it_says_so() -> None:
+def test_a_setting_that_the_server_lacks_is_not_an_error_in_any_language() -> None:
     errors = collect(
         "pg_restore: error: could not execute query: FEHLER:  unbekannter Konfigurationsparameter\n"
         "Command was: SET transaction_timeout = 0;\n\n"

@@ -1,4 +1,4 @@
-"""Dumps that give orders to psql, which would be carried out on this machine."""
+"""Tests of dumps with meta-commands of psql, which would run on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions and slots of logical replication, which belong to a database and to no dump."""
+"""Tests of subscriptions and replication slots, which are not in a dump."""
 
 from __future__ import annotations
 

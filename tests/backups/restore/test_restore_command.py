@@ -1,4 +1,4 @@
-"""After a failed migration the error says how to get back, to the letter."""
+"""Tests of the restore command in the error of a failed migration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dump, change, restore: everything is as it was, byte for byte."""
+"""Tests that dump, change and restore lead back to the same content."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def icu_or_libc(server: Server) -> str:
 
 
 @pytest.mark.parametrize("place", ["server", "path_server"])
-def test_encoding_and_locale_are_kept_whoever_provides_them(
+def test_encoding_and_locale_are_kept_for_every_provider(
     request: pytest.FixtureRequest, tmp_path: Path, place: str
 ) -> None:
     server: Server = request.getfixturevalue(place)

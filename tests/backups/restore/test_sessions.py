@@ -1,4 +1,4 @@
-"""Who is in the way, as an ordinary role sees it."""
+"""Tests of other sessions, as an ordinary role sees them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def test_sessions_of_other_roles_are_seen_without_the_right_to_look_at_them(
         other.execute("SELECT 1")
 
 
-def test_where_somebody_is_stands_there_for_who_may_see_it(corner_shop: Shop, keeper: psycopg.Connection[Any]) -> None:
+def test_the_address_of_a_session_is_shown_to_roles_that_may_see_it(
+    corner_shop: Shop, keeper: psycopg.Connection[Any]
+) -> None:
     with psycopg.connect(corner_shop.project.url, autocommit=True) as privileged:
         (found,) = sessions.others(privileged, corner_shop.name, [privileged.info.backend_pid])
     assert str(found).startswith(f"shop_keeper from 127.0.0.1/32, process {keeper.info.backend_pid}")

@@ -1,4 +1,4 @@
-"""Manifests that are signed, and others where a key is set."""
+"""Tests of signed and unsigned manifests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may not enter a database does not get into the one that takes its place, nor into one made for work alone."""
+"""Tests that roles without CONNECT cannot enter a restored or a scratch database either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in folders that others may write to, under the names of drafts."""
+"""Tests of drafts in folders that other users may write to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where backups go, and what is said of it."""
+"""Tests of where backups go, and of warnings about it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Backups in remote places: an S3 server, an SFTP server, and fsspec's own memory."""
+"""Tests of remote stores: an S3 server, an SFTP server, and fsspec's memory."""
 
 import hashlib
 import io
@@ -131,7 +131,7 @@ def test_a_bucket_that_is_misspelt_is_found_before_the_dump_begins(bench: Bench,
 
 
 class Shelf(MemoryFileSystem):
-    """Somebody may look at it and no more."""
+    """A store that is readable only."""
 
     protocol = "shelf"
 
@@ -139,7 +139,7 @@ class Shelf(MemoryFileSystem):
         raise PermissionError(13, "Access Denied")
 
 
-def test_a_place_that_can_not_be_written_to_is_found_before_the_dump_begins(bench: Bench) -> None:
+def test_a_place_that_is_not_writable_is_found_before_the_dump_begins(bench: Bench) -> None:
     fsspec.register_implementation("shelf", Shelf, clobber=True)
     place = Place(f"shelf://{uuid4().hex}/backups", {})
     with pytest.raises(BackupError, match="Access Denied"):
@@ -242,7 +242,7 @@ def test_a_place_that_does_not_answer_is_an_error_without_secrets(bench: Bench, 
     assert "tiger" not in str(caught.value)
 
 
-def test_a_kind_of_url_that_nobody_knows_is_an_error(bench: Bench) -> None:
+def test_an_unknown_kind_of_url_is_an_error(bench: Bench) -> None:
     with pytest.raises(BackupError, match=r"nonsense://x: .*nonsense"):
         store_of(BackupSettings(directory="nonsense://x"), bench.context())
 

@@ -67,7 +67,7 @@ def test_backups_are_listed_newest_first_as_they_were_written(tmp_path: Path) ->
     assert backups(tmp_path) == [made[2], made[0], made[1]]
 
 
-def test_a_dump_without_manifest_is_no_backup(tmp_path: Path) -> None:
+def test_a_dump_without_manifest_is_not_a_backup(tmp_path: Path) -> None:
     manifest_path(make_backup(tmp_path, 1).path).unlink()
     assert backups(tmp_path) == []
 
@@ -103,7 +103,7 @@ def test_other_json_files_are_no_manifests(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_manifest_with_a_value_of_another_type_is_no_manifest_and_the_others_are_listed(
+def test_a_manifest_with_a_value_of_a_wrong_type_is_ignored_and_the_others_are_listed(
     tmp_path: Path, wrong: dict[str, object]
 ) -> None:
     good, stray = make_backup(tmp_path, 1), make_backup(tmp_path, 2)
@@ -113,7 +113,7 @@ def test_a_manifest_with_a_value_of_another_type_is_no_manifest_and_the_others_a
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, f'{{"format_version": {"1" * 5000}}}'])
-def test_a_manifest_that_is_nested_too_deeply_or_too_long_is_no_manifest(tmp_path: Path, text: str) -> None:
+def test_a_manifest_that_is_nested_too_deeply_or_too_long_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.dump.json").write_text(text)
     assert backups(tmp_path) == []
 
@@ -132,7 +132,7 @@ def test_one_of_an_unfinished_run_is_kept(tmp_path: Path) -> None:
     assert retire_all(tmp_path, 1, frozenset({unfinished})) == [made[1].path]
 
 
-def test_nothing_is_removed_where_the_ledger_can_not_be_read(tmp_path: Path) -> None:
+def test_nothing_is_removed_if_the_ledger_is_not_readable(tmp_path: Path) -> None:
     made = [make_backup(tmp_path, hours) for hours in (1, 2)]
     assert retire_all(tmp_path, 1, None) == []
     assert backups(tmp_path) == [made[1], made[0]]
@@ -210,7 +210,7 @@ def test_all_are_kept_where_nothing_is_said(tmp_path: Path) -> None:
     assert ages(tmp_path, Keeping()) == [50, 99]
 
 
-def test_a_manifest_without_dump_stays_while_somebody_writes_the_dump(tmp_path: Path) -> None:
+def test_a_manifest_without_dump_stays_while_the_dump_is_being_written(tmp_path: Path) -> None:
     """Its turn to be named comes next."""
     backup = make_backup(tmp_path, 1)
     backup.path.unlink()

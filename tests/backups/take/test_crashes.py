@@ -1,4 +1,4 @@
-"""Kills, failing disks and lost servers in the middle of a backup: nothing half is ever taken for a backup."""
+"""Tests of kills, failing disks and lost servers during a backup: nothing incomplete is taken for a backup."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def names(project: Project) -> list[str]:
 
 
 def visible(project: Project) -> list[str]:
-    """What somebody would take for a backup."""
+    """What would be taken for a backup."""
     return [name for name in names(project) if not name.startswith(".") and not name.endswith(".json")]
 
 

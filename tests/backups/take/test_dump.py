@@ -161,7 +161,7 @@ def test_a_flipped_bit_in_the_data_is_found(bench: Bench, tmp_path: Path, fake_d
         broken.session.close()
 
 
-def test_an_archive_that_can_not_be_read_as_a_stream_is_judged_by_its_file(
+def test_an_archive_that_is_not_readable_as_a_stream_is_verified_as_a_file(
     bench: Bench, tmp_path: Path, fake_dump: Callable[[str], str]
 ) -> None:
     path = fake_dump('exec "$REAL" "$@"')
@@ -222,7 +222,7 @@ def test_the_deadline_ends_a_dump_that_waits_for_a_table(bench: Bench, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_can_not_be_written_is_an_error_and_no_traceback(bench: Bench, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_is_an_error_without_traceback(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="No such file or directory"):
         take(bench.context(), tmp_path / "missing" / "one.dump")
 
@@ -247,7 +247,7 @@ take(bench.context(), Path({str(tmp_path / "one.dump")!r}))
 """
     killed = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[3])
     assert eventually(lambda: any(path.stat().st_size for path in tmp_path.glob(".one*")))
-    assert sweep(tmp_path) == []  # somebody still writes to it
+    assert sweep(tmp_path) == []  # it is still being written
     killed.kill()
     killed.wait()
     assert eventually(lambda: bool(sweep(tmp_path)))

@@ -1,4 +1,4 @@
-"""Backups that only the owner of a key can read."""
+"""Tests of encrypted backups."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What goes into a dump, and in which form."""
+"""Tests of the contents and formats of dumps."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A disk that is full after any number of bytes."""
+"""Tests of a disk that is full after any number of bytes."""
 
 from __future__ import annotations
 

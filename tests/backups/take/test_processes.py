@@ -1,4 +1,4 @@
-"""What other users of the machine can see while a backup is taken."""
+"""Tests of what other users can see while a backup is taken."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.waiting import at_most
 
 PASSWORD = "correct horse"
 SPELLINGS = [PASSWORD.encode(), b"correct%20horse", b"correct+horse"]
-# Reads the variables of a process as somebody who owns nothing here.
+# Reads the variables of a process as another user.
 STRANGER = """
 import os, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -106,6 +106,6 @@ def sampled(
 
 def environment_as_a_stranger(pid: int) -> bytes:
     if os.getuid() != 0:
-        pytest.skip("only root can be somebody else")
+        pytest.skip("only root can become another user")
     command = [sys.executable, "-IS", "-c", STRANGER, f"/proc/{pid}/environ"]
     return subprocess.run(command, capture_output=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""Whether a backup can be taken at all is found out before anything is changed."""
+"""Tests that obstacles to a backup are found before anything is changed."""
 
 import importlib.util
 import json
@@ -85,7 +85,7 @@ def test_a_server_newer_than_every_pg_dump_is_found_before_the_first_step(
         ("directory: 'nonsense://x'", "nonsense://x: "),
     ],
 )
-def test_settings_that_can_not_be_had_here_are_found_before_the_first_step(
+def test_settings_that_are_not_possible_here_are_found_before_the_first_step(
     asked: Project, command: str, options: str, message: str
 ) -> None:
     old_tools(asked.folder / "bin")
@@ -107,7 +107,7 @@ def test_settings_that_can_not_be_had_here_are_found_before_the_first_step(
         ("encrypt: {recipients: [AGE-SECRET-KEY-1XYZ]}", "11:55", "not a public key of age"),
     ],
 )
-def test_wrong_settings_are_told_with_their_place(asked: Project, options: str, place: str, message: str) -> None:
+def test_errors_in_settings_have_their_place(asked: Project, options: str, place: str, message: str) -> None:
     asked.write(STEPS.replace("OPTIONS", options))
     said = asked.run("validate")
     assert said.returncode == 2

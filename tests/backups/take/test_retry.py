@@ -1,4 +1,4 @@
-"""A backup whose pg_dump finds all connections taken."""
+"""Tests of a backup whose pg_dump cannot connect for the moment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def crowded(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         ("one.dump.age", {"encrypt": {"recipients": [KEY]}}),
     ],
 )
-def test_it_is_begun_again_when_one_may_be_free(
+def test_a_dump_is_retried_while_a_connection_may_become_free(
     bench: Bench, crowded: Bench, tmp_path: Path, name: str, settings: dict[str, object]
 ) -> None:
     told: list[Event] = []
@@ -59,7 +59,7 @@ def test_it_is_begun_again_when_one_may_be_free(
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.json"}
 
 
-def test_where_none_becomes_free_it_is_worth_another_run_and_says_how_many_it_needs(
+def test_without_a_free_connection_the_error_is_retryable_and_says_how_many_are_needed(
     crowded: Bench, tmp_path: Path
 ) -> None:
     with pytest.raises(UnreachableError, match="pg_dump could not connect: too many connections") as caught:
