@@ -8,6 +8,7 @@ A test compares the pages with what this writes, so none of them is edited by ha
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -296,7 +297,7 @@ def _members(kind: type) -> Iterator[str]:
 
 def _signature(function: Callable[..., Any]) -> str:
     """Returns the signature without the quotes of postponed annotations."""
-    return str(inspect.signature(function)).replace("'", "")
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))
 
 
 def exit_codes() -> Iterator[str]:

@@ -60,10 +60,10 @@ class Looker:
             return ()
         with self.looking() as (planner, _):
             planned = planner.plan()
-            if not for_reader:
-                return planned
-            pairs = zip(self._entries, planned, strict=True)
-            return tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
+            if for_reader:
+                pairs = zip(self._entries, planned, strict=True)
+                planned = tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
+            return tuple(step.without_payloads() for step in planned)
 
     def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
         """Returns the steps as `look` does, with the errors of those that cannot be looked at."""
@@ -84,7 +84,7 @@ class Looker:
                     planner.look_on(planner.context(entry))
             context = self.context(self._entries[0])
             told = [lock_waits.judged(error, planner.at, watch, context.deadline) for error in errors]
-            return tuple(found), told
+            return tuple(step.without_payloads() for step in found), told
 
     @staticmethod
     def _reviewed(entry: Entry, planned: PlannedStep, context: RunContext, *, sql: bool) -> PlannedStep:

@@ -124,10 +124,11 @@ class TurnTaker:
         with lock_waits.watched(turn.context, lambda: name, works_beside=not turn.step.transactional) as watch:
             self._do_in_time(turn, watch, started)
         self.at_work = None
-        self.applied.append(turn.planned)
+        done = turn.planned.without_payloads()
+        self.applied.append(done)
         for remark in turn.remarks:
             turn.context.emit(Warned(remark))
-        turn.context.emit(StepApplied(name, turn.planned, time.monotonic() - started))
+        turn.context.emit(StepApplied(name, done, time.monotonic() - started))
 
     def _do_in_time(self, turn: Turn, watch: LockWatch, started: float) -> None:
         try:

@@ -62,7 +62,12 @@ class PlannedStep:
 
     @property
     def unset(self) -> tuple[str, ...]:
+        """Names of the variables that its changes need and that have no value."""
         return unset_in(self.changes, self.deferred)
+
+    def without_payloads(self) -> Self:
+        """Returns the step as it is shown and kept: without what only `apply` needs."""
+        return replace(self, changes=tuple(replace(change, payload=None) for change in self.changes))
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class Plan:
         return sum(total(step.changes, action) for step in self.steps)
 
     def to_json(self) -> str:
-        bare = replace(self, steps=tuple(map(_without_payloads, self.steps)))
+        bare = replace(self, steps=tuple(step.without_payloads() for step in self.steps))
         raw = asdict(bare)
         for step in raw["steps"]:
             for change in step["changes"]:
@@ -126,10 +131,6 @@ class Plan:
             return cls(**{**raw, "database": database, "steps": steps, "heads": tuple(raw["heads"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a plan: {error}") from error
-
-
-def _without_payloads(step: PlannedStep) -> PlannedStep:
-    return replace(step, changes=tuple(replace(change, payload=None) for change in step.changes))
 
 
 def _json_default(value: object) -> object:

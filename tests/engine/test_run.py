@@ -243,3 +243,10 @@ def test_a_step_with_check_never_that_has_nothing_to_do_is_done(project: TrialPr
     project.variables["NOTE_TEXT"] = "hello"
     project.apply()
     assert project.plan().steps[-1].state is State.DONE
+
+
+def test_what_only_apply_needs_is_neither_in_a_plan_nor_kept_after_apply(project: TrialProject) -> None:
+    project.write(ONE_TABLE)
+    outcome = project.apply()
+    changes = [change for step in (*outcome.plan.steps, *outcome.applied) for change in step.changes]
+    assert [change.payload for change in changes] == [None, None]
