@@ -73,7 +73,7 @@ def test_a_signed_backup_is_restored_with_its_key_and_without_one(corner_shop: S
 @pytest.mark.parametrize(
     ("change", "key", "told"),
     [
-        (forge, KEY, "was changed"),
+        (forge, KEY, "does not match the key"),
         (unsign, KEY, "is not signed"),
         (lambda _: None, OTHER, "does not match the key"),
     ],
@@ -160,7 +160,7 @@ def test_two_signed_backups_cannot_be_exchanged(tmp_path: Path) -> None:
     dump = tmp_path / "two.dump"
     dump.write_bytes(b"dump")
     manifest_path(dump).write_text(signed(A_MANIFEST, KEY).to_json())
-    with pytest.raises(GuardError, match=r"two\.dump is that of one\.dump"):
+    with pytest.raises(GuardError, match=r"two\.dump belongs to one\.dump"):
         of_file(str(dump), KEY, needs_manifest=True)
     assert of_file(str(dump), {}, needs_manifest=True).path == dump
 
