@@ -180,7 +180,7 @@ class Quiet(Step):
 
     def apply(self, context, changes):
         context.connection.execute("CREATE TABLE quiet ()")
-        with psycopg.connect(context.project.variables["DATABASE_URL"]) as other:
+        with psycopg.connect(context.connection.info.dsn, password=context.connection.info.password) as other:
             other.execute("UPDATE countries SET name = 'by hand'")
 
 @hookimpl
