@@ -62,7 +62,7 @@ def test_revisions_in_folders_set_by_env_py_are_found_and_applied(tmp_path: Path
         assert planned.returncode == 0, planned.stderr
         assert "revision first" in planned.stdout
         assert "revision second" in planned.stdout
-        assert "running the project's code" in planned.stderr
+        assert "Alembic reads the revisions" in planned.stderr
     with trial(tmp_path, database, script_location="migrations") as migrate:
         assert migrate.query("SELECT to_regclass('alembic_version')") == [(None,)], "a plan connects to nothing"
     applied = project.run("apply")

@@ -1,5 +1,5 @@
 -- Every object of the user's, as name and definition; comparable between databases where search_path is empty.
--- Reads the catalogues only. What partitions get from their parent is told there: their own names for it are made up.
+-- Reads the catalogues only. What partitions inherit is listed at their parent: its names in partitions are generated.
 WITH members AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d WHERE d.deptype = 'e' AND d.objsubid = 0
 ),

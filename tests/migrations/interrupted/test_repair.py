@@ -52,9 +52,9 @@ def test_a_revision_interrupted_after_its_block_is_reported_with_the_statement_t
     write_history(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:
         cut_off(migrate)
-        told, index = findings(migrate)
-        assert told.target == "revision second"
-        assert "was interrupted in an autocommit block of run" in told.message
+        revision, index = findings(migrate)
+        assert revision.target == "revision second"
+        assert "was interrupted in an autocommit block of run" in revision.message
         assert index == Finding(
             "index public.a_id",
             "was built by revision second before it was interrupted, and will be built again",
@@ -102,8 +102,8 @@ def test_an_invalid_index_is_reported_by_the_next_plan_and_repaired_with_repair(
         migrate.apply()
         migrate.query("CREATE INDEX broken ON a (id)")
         migrate.query("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass")
-        (told,) = findings(migrate)
-        assert (told.target, told.remedy) == ("index public.broken", "REINDEX INDEX CONCURRENTLY public.broken")
+        (index,) = findings(migrate)
+        assert (index.target, index.remedy) == ("index public.broken", "REINDEX INDEX CONCURRENTLY public.broken")
     with trial(tmp_path, database, script_location="migrations", repair=True) as migrate:
         assert migrate.pending() == ["repair index public.broken"]
         migrate.apply()
@@ -223,13 +223,13 @@ def test_a_file_that_was_replaced_is_not_reported(tmp_path: Path, database: str)
         with pytest.raises(MigrationError):
             migrate.apply()
         assert len(findings(migrate)) == 1
-        mended = FAILS_AFTER_ITS_BLOCK.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
-        write_revision(tmp_path, "second", "first", upgrade=mended)
+        corrected = FAILS_AFTER_ITS_BLOCK.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+        write_revision(tmp_path, "second", "first", upgrade=corrected)
         assert findings(migrate) == []
         with pytest.raises(MigrationError, match="division by zero"):
             migrate.apply()
         assert len(findings(migrate)) == 1, "the current file was interrupted, too"
-        write_revision(tmp_path, "second", "first", upgrade=mended.replace("1/0", "1"))
+        write_revision(tmp_path, "second", "first", upgrade=corrected.replace("1/0", "1"))
         assert findings(migrate) == []
         migrate.apply()
         assert migrate.changes() == []
@@ -257,5 +257,5 @@ def test_a_ledger_of_the_second_version_gets_the_column_of_the_file(tmp_path: Pa
         with pytest.raises(MigrationError, match="already exists"):
             migrate.apply()
         assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("4",)]
-        told, _ = findings(migrate)
-        assert told.target == "revision second"
+        revision, _ = findings(migrate)
+        assert revision.target == "revision second"

@@ -67,7 +67,7 @@ def test_sql_that_it_cannot_parse_is_a_finding() -> None:
 
 
 def test_every_rule_that_is_left_out_is_one_of_its_rules(tmp_path: Path) -> None:
-    """Squawk refuses names that it does not know; unused-ignore is one that can not be excluded."""
+    """Squawk refuses names that it does not know; unused-ignore cannot be excluded."""
     listed = ", ".join(f'"{rule}"' for rule in sorted(squawk.LEFT_OUT - {"unused-ignore"}))
     (tmp_path / ".squawk.toml").write_text(f"excluded_rules = [{listed}]\n")
     found = squawk.lint({"1": "TRUNCATE users CASCADE"}, server_major=18, folder=tmp_path)

@@ -1,4 +1,4 @@
-"""The address has a driver that the engine of env.py takes, whichever kind of engine that is and whoever makes it."""
+"""The driver in the address is one that the engine of env.py supports, whichever code creates it."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ ONE_TRANSACTION = ENV.replace("engine.connect()", "engine.begin()")
 WAITS_FOR_AN_ANSWER = """
 import time
 from pathlib import Path
-print("is anybody there?")
+print("waiting for an answer")
 deadline = time.monotonic() + 120
 while not Path("answer").exists():
     if time.monotonic() > deadline:
-        raise TimeoutError("nobody heard it")
+        raise TimeoutError("no answer")
     time.sleep(0.02)
 """
 
@@ -216,7 +216,7 @@ def test_a_printed_line_is_reported_while_env_py_still_runs(tmp_path: Path, data
     write_env(tmp_path, WAITS_FOR_AN_ANSWER + ENV)
     write_revision(tmp_path, "first")
     with trial(tmp_path, database, script_location="migrations") as migrate:
-        when_reported(migrate, "is anybody there?", (tmp_path / "answer").touch)
+        when_reported(migrate, "waiting for an answer", (tmp_path / "answer").touch)
         migrate.apply()
         assert migrate.changes() == []
 

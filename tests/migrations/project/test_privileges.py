@@ -1,4 +1,4 @@
-"""A role that may not create tables where the revisions go is told before anything is written."""
+"""A role that may not create tables in the schema of the revisions is refused before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQL of pending revisions: each one's own, without a connection, and a reason where there is none."""
+"""The SQL of each pending revision, without a connection, or the reason why it is missing."""
 
 from __future__ import annotations
 

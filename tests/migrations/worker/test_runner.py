@@ -175,11 +175,11 @@ def test_each_revision_is_limited_and_its_backend_is_noted_in_the_lock(tmp_path:
 
 def test_each_revision_requires_two_more_round_trips_than_plain_alembic(tmp_path: Path, database: str) -> None:
     counted = "asked = []\nevent.listen(engine, 'after_cursor_execute', lambda *_: asked.append(1))\n"
-    told = "context.configure(on_version_apply=lambda **_: print(len(asked)), "
+    reporting = "context.configure(on_version_apply=lambda **_: print(len(asked)), "
     env = ENV.replace("import create_engine", "import event, create_engine").replace(
         "with engine", f"{counted}with engine"
     )
-    write_env(tmp_path, env.replace("context.configure(", told))
+    write_env(tmp_path, env.replace("context.configure(", reporting))
     down = None
     for name in ("first", "second", "third"):
         write_revision(tmp_path, name, down, upgrade=create_table(name))
@@ -335,7 +335,7 @@ def test_a_worker_ends_itself_when_its_parent_is_killed(tmp_path: Path, database
 
 
 def is_gone(pid: int) -> bool:
-    """A process that nobody has reaped yet has ended too."""
+    """A process that is not reaped yet has ended, too."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
