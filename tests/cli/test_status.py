@@ -7,7 +7,7 @@ import json
 import psycopg
 import pytest
 
-from bootstrapper.builtin.steps import backup
+from bootstrapper.backups.take import dump
 from bootstrapper.errors import ClientToolsError
 from tests.cli.project import Project
 from tests.cli.pseudoterminal import on_terminal
@@ -111,7 +111,7 @@ def test_status_does_not_require_pg_dump(migrated: Project, monkeypatch: pytest.
     def missing(*_: object) -> None:
         raise ClientToolsError("pg_dump", 18, (), ("PATH",))
 
-    monkeypatch.setattr(backup, "find_client", missing)
+    monkeypatch.setattr(dump, "find_client", missing)
     assert migrated.run("plan").returncode == 1
     done = migrated.run("status")
     assert (done.returncode, "no pg_dump" in done.stderr) == (0, False)
