@@ -69,7 +69,7 @@ def test_a_folder_with_a_flipped_bit_is_refused(shop: Shop) -> None:
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
     failed = shop.run("backups", "verify", str(folder))
-    assert (failed.returncode, "checksum differs" in failed.stderr) == (1, True)
+    assert (failed.returncode, "checksum mismatch" in failed.stderr) == (1, True)
 
 
 def test_an_encrypted_one_is_restored_with_the_key_of_the_step(shop: Shop, key: str, copies: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_damaged_encrypted_one_is_told_as_damaged(shop: Shop, key: str) -> Non
     content[len(content) // 2] ^= 1
     dump.write_bytes(content)
     failed = shop.run("backups", "verify", str(dump), "--identity", "key.txt")
-    assert (failed.returncode, "checksum differs" in failed.stderr) == (1, True)
+    assert (failed.returncode, "checksum mismatch" in failed.stderr) == (1, True)
 
 
 def test_an_encrypted_one_is_verified_by_restoring_it(shop: Shop, key: str, copies: Path) -> None:
@@ -160,7 +160,7 @@ def test_one_that_changed_on_the_way_is_refused(shop: Shop, copies: Path) -> Non
     content[len(content) // 2] ^= 1
     files.pipe_file(dump, bytes(content))
     refused = shop.run("restore", "--latest", "--yes")
-    assert (refused.returncode, "checksum differs" in refused.stderr) == (1, True)
+    assert (refused.returncode, "checksum mismatch" in refused.stderr) == (1, True)
     assert left_in(copies) == []
 
 
