@@ -5,7 +5,6 @@ Events carry no secret: texts that come from outside are masked before an event 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -268,17 +267,6 @@ ALL: tuple[type[Event], ...] = (
 """Every event there is, in the order in which a run has them."""
 
 Emit = Callable[[Event], None]
-
-
-def one_at_a_time(emit: Emit) -> Emit:
-    """Passes events on from several threads, one after the other."""
-    lock = threading.RLock()
-
-    def pass_on(event: Event) -> None:
-        with lock:
-            emit(event)
-
-    return pass_on
 
 
 def once(emit: Emit) -> Emit:

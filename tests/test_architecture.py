@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bootstrapper"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 MOST_LOOSE_MODULES = 10
+LONGEST_MODULE = 300
 ACROSS_PACKAGES = {"environments", "faults", "real_projects"}
 """Folders of tests for the whole tool, each with a command of its own."""
 
@@ -63,6 +65,18 @@ def test_every_path_of_the_page_exists() -> None:
 def test_few_modules_stand_loose_at_the_top() -> None:
     loose = [path.name for path in PACKAGE.glob("*.py") if path.name not in ("__init__.py", "__main__.py")]
     assert len(loose) <= MOST_LOOSE_MODULES, loose
+
+
+@pytest.mark.parametrize("package", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in packages()])
+def test_a_package_says_what_is_in_it(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
+    assert docstring is not None
+    assert len(docstring) > 60
+
+
+def test_modules_are_short_enough_to_read() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_MODULE} == {}
 
 
 def test_tests_stand_where_the_package_has_what_they_test() -> None:

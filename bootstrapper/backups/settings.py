@@ -83,8 +83,8 @@ class BackupSettings(StepModel):
             newest always stays. All backups stay if both are left out.
         reuse_for: How long the backup of an unfinished run replaces a new one, if configuration and revision are the
             same; 0 for never. It lacks what the application wrote since.
-        file: A fixed local file instead of a dated name: always taken anew, replaced by rename only, never removed by
-            `keep`. A name that ends in .sql means a plain dump.
+        file: A fixed local file instead of a dated name: taken again by each run, replaced by rename only, never
+            removed by `keep`. A name that ends in .sql means a plain dump.
         overwrite: Whether `file` may replace a file that is not a backup with a manifest.
         format: custom, plain, or directory, which several jobs can write at once.
         jobs: Number of tables dumped at once, each on its own connection; only with format directory.

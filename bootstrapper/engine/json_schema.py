@@ -1,7 +1,7 @@
 """The JSON Schema of the whole file: the envelope, completed with what the built-in steps, checks and values take.
 
-Whatever a plugin may add stays open: an unknown `uses`, check or `$key` is no error of the schema. A place that wants
-no text also takes a text with a variable in it, whose value only the run knows.
+Whatever a plugin may add stays open: an unknown `uses`, check or `$key` is not an error of the schema. A place that
+takes no text also takes a text with a variable in it, whose value only the run knows.
 """
 
 from __future__ import annotations

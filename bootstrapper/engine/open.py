@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -23,7 +24,7 @@ from bootstrapper.engine.secrets import learn_declared, learn_target, learn_vari
 from bootstrapper.engine.selection import select, with_explicit, with_operation
 from bootstrapper.engine.turn import AfterApply
 from bootstrapper.errors import InvalidFileError, PluginError, Problem
-from bootstrapper.events import Emit, Event, RunStarted, one_at_a_time
+from bootstrapper.events import Emit, Event, RunStarted
 from bootstrapper.masking import Masker
 from bootstrapper.plugin.inspect import needs
 from bootstrapper.plugin.project import Project
@@ -195,7 +196,7 @@ def opened(
     resolved = resolve(request, command)
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
-    tell = one_at_a_time(request.tell)
+    tell = _one_at_a_time(request.tell)
     with address.reached(writes=writes) as target:
         learn_target(request.masker, target)
         project, entries = replace(resolved.project, target=target), resolved.entries
@@ -271,3 +272,14 @@ def _context(request: Request, project: Project) -> RunContext:
         logger=logging.getLogger("bootstrapper"),
         masker=request.masker,
     )
+
+
+def _one_at_a_time(emit: Emit) -> Emit:
+    """Passes events on from several threads, one after the other."""
+    lock = threading.RLock()
+
+    def pass_on(event: Event) -> None:
+        with lock:
+            emit(event)
+
+    return pass_on

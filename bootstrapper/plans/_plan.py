@@ -121,7 +121,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError where the text is no plan of this format version."""
+        """Raises ValueError if the text is not a plan of this format version."""
         raw = json.loads(text)
         if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"not a plan of format version {FORMAT_VERSION}")

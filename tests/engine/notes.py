@@ -38,7 +38,7 @@ steps:
 
 @contextmanager
 def locked(database: str) -> Iterator[None]:
-    """Somebody else holds the advisory lock."""
+    """Another session holds the advisory lock."""
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (advisory_key(LedgerNames()),))
         yield

@@ -34,7 +34,7 @@ Meanwhile = Callable[[str], None]
 
 @pytest.fixture
 def meanwhile(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meanwhile]:
-    """Somebody else holds the lock; what is done, once a run waits for it, before it is free."""
+    """Another session holds the lock; what is done, once a run waits for it, before it is free."""
     with psycopg.connect(project.database, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (advisory_key(LedgerNames()),))
 

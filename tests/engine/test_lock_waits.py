@@ -121,7 +121,7 @@ def test_a_secret_is_hidden_where_only_its_beginning_would_be_shown_of_a_stateme
     assert event.statement == "LOCK TABLE users IN ACCESS EXCLUSIVE MODE -- ***"
 
 
-def test_a_look_that_waited_too_long_is_worth_another_try_and_names_the_session_in_the_way(
+def test_a_look_that_waited_too_long_is_retryable_and_names_the_session_in_the_way(
     users: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "LOOK_LOCK_SECONDS", 4.0)

@@ -118,7 +118,7 @@ class Wait(Gate):
     def _pause(self, attempt: int, deadline: Deadline) -> float:
         """Returns a pause with full jitter; shorter towards the deadline, so that the last try comes close to it."""
         longest = min(self.options.max_interval, self.options.interval * 2.0 ** min(attempt - 1, 30))
-        return min(random.uniform(0, longest), deadline.seconds_left / 2)  # noqa: S311 - jitter is no secret
+        return min(random.uniform(0, longest), deadline.seconds_left / 2)  # noqa: S311 - jitter, not a secret
 
 
 class _Patience:

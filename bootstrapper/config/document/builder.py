@@ -280,7 +280,7 @@ def _at(event: Event) -> int:
 
 
 def build(content: bytes, name: str, *, any_root: bool) -> Document:
-    """Reads UTF-8 without a byte order mark; raises yaml.YAMLError where it is no YAML."""
+    """Reads UTF-8 without a byte order mark; raises yaml.YAMLError if it is not valid YAML."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(content)
     builder = Builder(name)
     handlers, next_event = builder.handlers, loader.get_event

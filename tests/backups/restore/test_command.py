@@ -232,7 +232,7 @@ def test_terminate_ends_their_sessions(corner_shop: Shop) -> None:
     assert corner_shop.execute(NAMES) == [("AC/DC",)]
 
 
-def test_prepared_transactions_are_in_the_way_for_good(tmp_path: Path) -> None:
+def test_prepared_transactions_are_in_the_way_permanently(tmp_path: Path) -> None:
     with (
         running_server(wheel_bin(), max_prepared_transactions="2") as server,
         opened_shop(server, tmp_path, content="CREATE TABLE artist (name text)") as shop,

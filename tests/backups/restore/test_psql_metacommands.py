@@ -107,7 +107,7 @@ def test_a_psql_with_the_fix_is_known_by_its_version(version: tuple[int, int], a
 
 
 def replace(dump: Path, text: bytes) -> None:
-    """Writes a dump anew, and makes its manifest say that it was always so."""
+    """Writes a dump again, and makes its manifest say that it was always so."""
     dump.write_bytes(text)
     beside = manifest_path(dump)
     told = json.loads(beside.read_text()) | {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}

@@ -77,7 +77,7 @@ def test_a_dump_that_lost_bytes_is_not_verified(tmp_path: Path) -> None:
     assert [backup.verified for backup in backups(tmp_path)] == [False]
 
 
-def test_other_json_files_are_no_manifests(tmp_path: Path) -> None:
+def test_other_json_files_are_not_taken_for_manifests(tmp_path: Path) -> None:
     for name, text in {"a.json": "[]", "b.json": "{", "c.json": '{"format_version": 1}', "d.json": "\udcff"}.items():
         (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
     assert backups(tmp_path) == []

@@ -39,7 +39,7 @@ steps:
 
 
 def command_lines(root: int) -> dict[int, bytes]:
-    """Of a process and all that it started, as the process list shows them to everybody at this moment."""
+    """Of a process and all that it started, as the process list shows them to every user at this moment."""
     parents, lines = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

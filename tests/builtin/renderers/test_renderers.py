@@ -1,4 +1,4 @@
-"""What a plan looks like; UPDATE_GOLDEN=1 writes the golden files anew, to be reviewed like code."""
+"""What a plan looks like; UPDATE_GOLDEN=1 rewrites the golden files, to be reviewed like code."""
 
 from __future__ import annotations
 

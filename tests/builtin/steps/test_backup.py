@@ -171,7 +171,7 @@ def test_a_crash_loop_does_not_fill_the_disk(bench: Bench, tmp_path: Path) -> No
     assert (len(kept), kept[0]) == (2, last), "the first one, from before anything was changed, and the latest"
 
 
-def test_a_fixed_file_is_taken_anew_by_each_run(bench: Bench, tmp_path: Path) -> None:
+def test_a_fixed_file_is_taken_again_by_each_run(bench: Bench, tmp_path: Path) -> None:
     step = make_step(file="before.dump")
     for _ in range(2):
         with bench.run("failed") as hold:

@@ -110,7 +110,7 @@ def test_a_second_connection_opened_by_a_helper_is_a_warning_of_the_run(tmp_path
         assert migrate.lines[-1] == "['a', 'alembic_version', 'b']"
 
 
-def test_a_second_connection_is_no_warning_if_all_revisions_are_one_transaction(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_is_not_warned_about_in_one_transaction(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     (tmp_path / "helper.py").write_text(HELPER)
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -121,7 +121,7 @@ def test_a_second_connection_is_no_warning_if_all_revisions_are_one_transaction(
         assert migrate.lines[-1] == "[]"
 
 
-def test_a_second_connection_of_env_py_is_no_warning(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_of_env_py_is_not_warned_about(tmp_path: Path, database: str) -> None:
     opens = "    with engine.connect() as other:\n        other.exec_driver_sql('SELECT 1')\n    context.configure"
     write_env(tmp_path, ENV.replace("    context.configure", opens))
     write_revision(tmp_path, "first", upgrade=create_table("a"))
@@ -131,7 +131,7 @@ def test_a_second_connection_of_env_py_is_no_warning(tmp_path: Path, database: s
         assert warned_of(migrate) == []
 
 
-def test_a_second_connection_of_the_first_pending_revision_is_no_warning(tmp_path: Path, database: str) -> None:
+def test_a_second_connection_of_the_first_pending_revision_is_not_warned_about(tmp_path: Path, database: str) -> None:
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade=DROPS_WHAT_IT_SEES)
     write_revision(tmp_path, "second", "first")

@@ -129,7 +129,7 @@ def test_a_dangerous_statement_is_a_finding(connection: Reading, statement: str,
         "ALTER TYPE nowhere RENAME TO here; ALTER SEQUENCE nowhere RENAME TO here",
     ],
 )
-def test_a_harmless_statement_is_no_finding(connection: Reading, statement: str) -> None:
+def test_a_harmless_statement_is_not_a_finding(connection: Reading, statement: str) -> None:
     assert messages(connection, statement) == []
 
 
@@ -166,7 +166,7 @@ def test_writing_many_rows_under_an_exclusive_lock_is_a_finding(
         "CREATE INDEX CONCURRENTLY i ON users (age); UPDATE users SET age = 1",
     ],
 )
-def test_writing_few_rows_or_without_such_a_lock_is_no_finding(connection: Reading, statements: str) -> None:
+def test_writing_few_rows_or_without_such_a_lock_is_not_a_finding(connection: Reading, statements: str) -> None:
     assert messages(connection, statements) == []
 
 

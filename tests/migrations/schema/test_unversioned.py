@@ -61,7 +61,7 @@ def test_an_empty_version_table_counts_as_no_version(tmp_path: Path, database: s
         "CREATE TABLE alembic_version (version_num varchar(32))",
     ],
 )
-def test_other_objects_and_other_schemas_are_no_reason_to_refuse(tmp_path: Path, database: str, there: str) -> None:
+def test_other_objects_and_other_schemas_are_not_a_reason_to_refuse(tmp_path: Path, database: str, there: str) -> None:
     write_history(tmp_path)
     execute(database, there)
     with trial(tmp_path, database, script_location="migrations") as migrate:

@@ -27,7 +27,7 @@ PROGRAM = bin_folder() / "postgres"
 
 @pytest.fixture
 def open_place() -> Iterator[Path]:
-    """A folder that everybody may enter; pytest's own are private."""
+    """A folder that every user may enter; pytest's own are private."""
     place = Path(tempfile.mkdtemp(prefix="open-", dir="/tmp"))
     place.chmod(0o755)
     yield place
