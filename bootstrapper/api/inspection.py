@@ -14,7 +14,7 @@ from bootstrapper.plans import Plan
 from bootstrapper.postgres.ledger import ledger, rights
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.records import RunHistory, read_history
-from bootstrapper.postgres.lock.lock import Holder, read_holder
+from bootstrapper.postgres.lock.acquire import Holder, read_holder
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import NoReturn
 import click
 
 from bootstrapper import __version__
-from bootstrapper.cli import failures
+from bootstrapper.cli import error_output
 from bootstrapper.cli.lazy import LazyGroup
 from bootstrapper.cli.output import prepare, silence, takes_colour
 from bootstrapper.cli.reportfile import report_refusal
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug is printed with its traceback, exit code 3
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)
         shown = {"as_json": _wants_json(given), "colour": colour, "with_traceback": "--traceback" in given}
-        code = failures.report(error, masker, **shown)
+        code = error_output.report(error, masker, **shown)
         report_refusal(error, given, masker)
     with suppress(OSError):
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from bootstrapper.cli import failures
+from bootstrapper.cli import error_output
 from bootstrapper.cli.journal import Journal
 from bootstrapper.cli.jsonlog import JsonLog
 from bootstrapper.cli.options import Invocation
@@ -96,8 +96,8 @@ class Reporter:
         if isinstance(error, BootstrapperError):
             error.is_reported = True
         if error is not None:
-            self.exit_code = failures.exit_code(error)
-            self.journal.error = failures.facts(
+            self.exit_code = error_output.exit_code(error)
+            self.journal.error = error_output.facts(
                 error, self._invocation.masker, with_traceback=self._invocation.traceback
             )
         try:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from bootstrapper.cli import failures
+from bootstrapper.cli import error_output
 from bootstrapper.cli.journal import Journal
 from bootstrapper.cli.options import DEFAULT_FILE, ENVIRONMENT_VARIABLE, FILE_VARIABLE
 from bootstrapper.config.outputs import require_writable
@@ -46,14 +46,14 @@ def files_read(file: Path, environment: str | None, variables: Mapping[str, str]
 
 def report_refusal(error: BaseException, arguments: Sequence[str], masker: Masker) -> None:
     """Writes the report of a command whose arguments were refused before it opened the report itself."""
-    ours = failures.known(error)
+    ours = error_output.known(error)
     path = _named(arguments)
     if ours is None or ours.is_reported or ours.exit_code is not ExitCode.CONFIG or path is None:
         return
     if isinstance(error, click.UsageError) and not _takes_report(error.ctx):
         return
     journal = Journal(next((word for word in arguments if not word.startswith("-")), ""))
-    journal.error = failures.facts(error, masker)
+    journal.error = error_output.facts(error, masker)
     with (
         suppress(BootstrapperError, OSError),  # the error of the command itself is already printed
         opened(path, overwrite=_OVERWRITE in arguments, inputs=_files(arguments)) as file,

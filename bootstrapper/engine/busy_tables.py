@@ -11,7 +11,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BlockedError
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock.lock import read_holder
+from bootstrapper.postgres.lock.acquire import read_holder
 
 LONGEST_SECONDS = 300.0
 _PAUSE_SECONDS = (0.5, 5.0)

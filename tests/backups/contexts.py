@@ -32,8 +32,8 @@ from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames, finish_run
 from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.acquire import RunDetails, try_take
 from bootstrapper.postgres.lock.hold import Hold
-from bootstrapper.postgres.lock.lock import RunDetails, try_take
 from tests.servers import Server
 from tests.waiting import at_most
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock.lock import advisory_key
+from bootstrapper.postgres.lock.acquire import advisory_key
 from tests.projects import TrialProject
 
 TWO_TABLES = """

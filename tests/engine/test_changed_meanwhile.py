@@ -12,7 +12,7 @@ from bootstrapper.builtin.steps.lock import Lock
 from bootstrapper.errors import GuardError
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock.lock import Holder, advisory_key
+from bootstrapper.postgres.lock.acquire import Holder, advisory_key
 from tests.cli.project import Project
 from tests.projects import TrialProject
 from tests.servers import Server

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from bootstrapper.api import run
-from bootstrapper.cli import failures
+from bootstrapper.cli import error_output
 from bootstrapper.engine import turn
 from bootstrapper.errors import BlockedError, ExitCode, MigrationError
 from bootstrapper.events import StepBlocked
@@ -132,7 +132,7 @@ def test_a_look_that_waited_too_long_is_retryable_and_names_the_session_in_the_w
     assert (error.exit_code, error.retryable, error.step) == (ExitCode.LOCKED, True, "seed")
     assert error.details[0].startswith(f"blocked by process {pid} of role postgres")
     assert error.hint == f"Run again once process {pid} has ended its transaction."
-    facts = failures.facts(error, Masker())
+    facts = error_output.facts(error, Masker())
     assert (facts["sqlstate"], facts["exit_code"], facts["retryable"]) == ("55P03", 7, True)
     [told] = facts["blockers"]  # type: ignore[misc]
     assert (told["pid"], told["application"]) == (pid, "reports")  # type: ignore[index, call-overload]

@@ -24,7 +24,7 @@ from bootstrapper.fixtures.write.writer import Writer
 from bootstrapper.migrations.worker import process
 from bootstrapper.postgres.connection import session
 from bootstrapper.postgres.connection.introduction import Server
-from bootstrapper.postgres.lock import lock, turnstile
+from bootstrapper.postgres.lock import acquire, turnstile
 
 WORKER_FENCE = 'if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
 
@@ -105,9 +105,9 @@ def shorten_patience(seconds: float) -> None:
 
 
 def _without_fence() -> None:
-    assert callable(lock.Hold._pass_fence)
-    lock.Hold._pass_fence = lambda self, connection: None  # type: ignore[method-assign]
-    lock.Hold.note_step = lambda self, step: None  # type: ignore[method-assign]  # it compares as the fence does
+    assert callable(acquire.Hold._pass_fence)
+    acquire.Hold._pass_fence = lambda self, connection: None  # type: ignore[method-assign]
+    acquire.Hold.note_step = lambda self, step: None  # type: ignore[method-assign]  # it compares as the fence does
 
 
 def _without_worker_fence() -> None:

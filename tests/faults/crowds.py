@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock.lock import advisory_key
+from bootstrapper.postgres.lock.acquire import advisory_key
 from tests.faults.replicas import Replica, all_ended, children, state
 from tests.faults.trials import Trial, must_succeed, poll
 from tests.faults.watching import Application, Sampler

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from bootstrapper.postgres.ledger.ledger import LedgerNames, chain_hash
-from bootstrapper.postgres.lock.lock import advisory_key
+from bootstrapper.postgres.lock.acquire import advisory_key
 
 Rows = list[tuple[Any, ...]]
 

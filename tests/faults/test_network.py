@@ -16,8 +16,8 @@ from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.acquire import RunDetails, try_take
 from bootstrapper.postgres.lock.hold import Hold
-from bootstrapper.postgres.lock.lock import RunDetails, try_take
 from tests.faults import scenarios
 from tests.faults.proxy import TO_CLIENT, TO_SERVER, Blackhole, Cut, LostCommit, Proxy
 from tests.faults.trials import Site

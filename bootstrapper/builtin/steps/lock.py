@@ -18,8 +18,8 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Scope
 from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.acquire import Holder, RunDetails, try_take
 from bootstrapper.postgres.lock.hold import Hold
-from bootstrapper.postgres.lock.lock import Holder, RunDetails, try_take
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0

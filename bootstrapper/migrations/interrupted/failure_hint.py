@@ -10,8 +10,8 @@ import psycopg
 from bootstrapper.errors import BootstrapperError, FencedOffError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, look
-from bootstrapper.migrations.worker.failures import RETRYABLE
 from bootstrapper.migrations.worker.runner import WorkerRun
+from bootstrapper.migrations.worker.worker_errors import RETRYABLE
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.sqlstates import is_loss
 

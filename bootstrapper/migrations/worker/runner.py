@@ -18,9 +18,9 @@ from bootstrapper.errors import BootstrapperError, MigrationError
 from bootstrapper.events import Warned
 from bootstrapper.migrations.history import connections
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.worker.failures import RETRYABLE, failed
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Message, Reported
+from bootstrapper.migrations.worker.worker_errors import RETRYABLE, failed
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.lock.hold import Hold
 

@@ -15,7 +15,7 @@ from bootstrapper.config.units import LONGEST_DAYS
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.masking import Masker
-from bootstrapper.postgres.connection import silence, sqlstates
+from bootstrapper.postgres.connection import libpq_errors, sqlstates
 from bootstrapper.postgres.connection.attempt import Failure, attempt
 from bootstrapper.postgres.connection.resolve import addresses
 from bootstrapper.postgres.connection.target import Host, Target
@@ -120,7 +120,7 @@ def _may_another_host_help(failure: Failure) -> bool:
 
 def _judge(failure: Failure) -> sqlstates.Verdict:
     if failure.sqlstate is None:
-        return silence.judge(failure)
+        return libpq_errors.judge(failure)
     return sqlstates.judge(failure.sqlstate, failure.message)
 
 

@@ -12,7 +12,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 from bootstrapper.postgres.connection.interjection import interject
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock.repeating import repeated
+from bootstrapper.postgres.lock.periodic_thread import repeated
 
 LEASE_SECONDS = 15.0
 BEAT_SECONDS = 3.0

@@ -14,7 +14,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import CommitUnknownError, FencedOffError, StepFailedError, UnreachableError
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger.ledger import BROKEN
-from bootstrapper.postgres.lock import lease
+from bootstrapper.postgres.lock import pooled_look
 from bootstrapper.postgres.lock.fence import RELEASE, Fence
 from bootstrapper.postgres.lock.heartbeat import LEASE_SECONDS, Heartbeat
 from bootstrapper.postgres.lock.transactions import FencedConnection
@@ -80,7 +80,7 @@ class Hold(FencedConnection):
             if not self._pooled:
                 yield connection
                 return
-            with lease.kept(connection, self.fence.ledger, self._key, self.fence.run_id, self.fence.token):
+            with pooled_look.kept(connection, self.fence.ledger, self._key, self.fence.run_id, self.fence.token):
                 yield connection
 
     @contextmanager

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from bootstrapper.postgres.connection.interjection import interject
 from bootstrapper.postgres.lock import heartbeat
-from bootstrapper.postgres.lock.repeating import repeated
+from bootstrapper.postgres.lock.periodic_thread import repeated
 
 _IN_TRANSACTION = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 

@@ -14,7 +14,7 @@ import hashlib
 import random
 from pathlib import Path
 
-from bootstrapper.postgres.lock.queueing import Line, name_of, queue_folder, remember
+from bootstrapper.postgres.lock.host_queue import Line, name_of, queue_folder, remember
 
 PLACES = 4
 SIDE_PLACES = 2

@@ -15,7 +15,7 @@ from bootstrapper.events import AttemptFailed, Event, GateOpened
 from bootstrapper.masking import Masker
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.postgres.connection import silence, sqlstates
+from bootstrapper.postgres.connection import libpq_errors, sqlstates
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from tests import peers
@@ -230,7 +230,7 @@ def test_what_deserves_a_short_wait_ends_long_before_the_timeout(
 
 
 def test_a_host_without_address_ends_it_early_as_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "SHORT_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(libpq_errors, "SHORT_PATIENCE_SECONDS", 0.2)
     waiting = Waiting(Target.from_parameters({"host": "a" * 70, "user": "app"}))
     started = time.monotonic()
     with pytest.raises(UnreachableError, match="could not resolve host"):

@@ -18,9 +18,9 @@ from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.acquire import Holder, RunDetails, try_take
 from bootstrapper.postgres.lock.heartbeat import Heartbeat
 from bootstrapper.postgres.lock.hold import Hold
-from bootstrapper.postgres.lock.lock import Holder, RunDetails, try_take
 from tests.servers import Server
 from tests.waiting import at_most, eventually
 
@@ -192,7 +192,7 @@ def test_a_statement_in_the_way_counts_as_a_holder(session: Session, database: s
         other.execute("LOCK TABLE bootstrapper.lock IN ACCESS EXCLUSIVE MODE")
         session.connection.execute("SET lock_timeout = '50ms'")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bootstrapper.postgres.lock.lock.FENCE_LOCK_TIMEOUT", "50ms")
+            patch.setattr("bootstrapper.postgres.lock.acquire.FENCE_LOCK_TIMEOUT", "50ms")
             assert isinstance(try_take(session, NAMES, RunDetails(uuid7(), "apply", None, "digest", "0")), Holder)
 
 
@@ -247,7 +247,7 @@ def test_a_look_of_a_run_that_lost_the_lock_is_fenced_off(session: Session, data
 def test_a_look_that_computes_for_longer_than_a_lease_is_not_ended_by_the_server(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrapper.postgres.lock.lease.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("bootstrapper.postgres.lock.pooled_look.LEASE_SECONDS", 0.4)
     monkeypatch.setattr("bootstrapper.postgres.lock.heartbeat.BEAT_SECONDS", 0.05)
     hold = take_as_pooled(session)
     with hold.read_only() as connection:

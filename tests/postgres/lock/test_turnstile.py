@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.postgres.lock import queueing, turnstile
+from bootstrapper.postgres.lock import host_queue, turnstile
 from bootstrapper.postgres.lock.turnstile import PLACES, SIDE_PLACES, Turnstile
 from tests.waiting import at_most, eventually
 
@@ -152,7 +152,7 @@ def test_files_of_databases_that_no_run_asks_for_are_swept(tmp_path: Path) -> No
     through(tmp_path, where="server/gone").leave()
     still = through(tmp_path, where="server/still")
     (tmp_path / "notes").touch()
-    long_ago = time.time() - queueing.UNUSED_SECONDS - 60
+    long_ago = time.time() - host_queue.UNUSED_SECONDS - 60
     for path in tmp_path.iterdir():
         os.utime(path, (long_ago, long_ago))
     before = set(tmp_path.iterdir())
@@ -164,9 +164,9 @@ def test_files_of_databases_that_no_run_asks_for_are_swept(tmp_path: Path) -> No
 
 def test_a_file_swept_while_it_is_opened_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / f"{'0' * 32}.0"
-    holder = queueing.taken(path, 2)
+    holder = host_queue.taken(path, 2)
     waiting: list[int] = []
-    waiter = threading.Thread(target=lambda: waiting.append(queueing.taken(path, 2)))
+    waiter = threading.Thread(target=lambda: waiting.append(host_queue.taken(path, 2)))
     waiter.start()
     path.unlink()
     os.close(holder)

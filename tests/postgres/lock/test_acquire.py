@@ -16,8 +16,8 @@ from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.run_ids import uuid7
+from bootstrapper.postgres.lock.acquire import Holder, RunDetails, try_take
 from bootstrapper.postgres.lock.hold import Hold
-from bootstrapper.postgres.lock.lock import Holder, RunDetails, try_take
 from tests.waiting import at_most
 
 pytestmark = pytest.mark.smoke

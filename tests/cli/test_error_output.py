@@ -9,7 +9,7 @@ import click
 import pytest
 
 from bootstrapper import errors
-from bootstrapper.cli import failures
+from bootstrapper.cli import error_output
 from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import ExitCode, Problem, Source
 from bootstrapper.masking import Masker
@@ -61,12 +61,12 @@ def aborted(cause: BaseException) -> click.Abort:
     ],
 )
 def test_every_exception_has_its_exit_code(error: BaseException, code: ExitCode) -> None:
-    assert failures.exit_code(error) == code
+    assert error_output.exit_code(error) == code
 
 
 def test_an_error_is_printed_with_its_hint_and_without_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     error = caught(lambda: raise_(errors.GuardError("it is protected", hint="Name another.")))
-    code = failures.report(error, Masker(), as_json=False, colour=False)
+    code = error_output.report(error, Masker(), as_json=False, colour=False)
     assert code == ExitCode.GUARDED
     assert capsys.readouterr().err == "error: it is protected\nhint: Name another.\n"
 
@@ -76,7 +76,7 @@ def test_every_problem_of_a_file_has_its_line_and_its_hint(capsys: pytest.Captur
         Problem("unknown key 'stps'", Source("bootstrap.yaml", 4, 1), "Did you mean 'steps'?"),
         Problem("version is missing", Source("bootstrap.yaml", 1, 1)),
     ]
-    failures.report(errors.InvalidFileError(problems), Masker(), as_json=False, colour=False)
+    error_output.report(errors.InvalidFileError(problems), Masker(), as_json=False, colour=False)
     assert capsys.readouterr().err.splitlines() == [
         "error: bootstrap.yaml:1:1: version is missing",
         "error: bootstrap.yaml:4:1: unknown key 'stps'",
@@ -86,7 +86,7 @@ def test_every_problem_of_a_file_has_its_line_and_its_hint(capsys: pytest.Captur
 
 def test_a_bug_is_printed_with_its_traceback_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     error = caught(lambda: raise_(ZeroDivisionError(f"password {SECRET} divided")))
-    assert failures.report(error, masker(), as_json=False, colour=False) == ExitCode.BUG
+    assert error_output.report(error, masker(), as_json=False, colour=False) == ExitCode.BUG
     text = capsys.readouterr().err
     assert text.startswith("Traceback")
     assert "error: this is a bug in bootstrapper" in text
@@ -96,37 +96,37 @@ def test_a_bug_is_printed_with_its_traceback_and_without_secrets(capsys: pytest.
 
 @pytest.mark.parametrize("error", [errors.UnreachableError("db:1/app", f"{SECRET}?"), ZeroDivisionError(SECRET)])
 def test_a_json_error_is_one_line_without_secrets(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
-    failures.report(caught(lambda: raise_(error)), masker(), as_json=True, colour=False)
+    error_output.report(caught(lambda: raise_(error)), masker(), as_json=True, colour=False)
     (line,) = capsys.readouterr().err.splitlines()
     said = json.loads(line)
     assert {"event", "message", "hint", "exit_code", "retryable", "source"} <= said.keys()
     assert said["event"] == "error"
-    assert said["exit_code"] == failures.exit_code(error)
+    assert said["exit_code"] == error_output.exit_code(error)
     assert said["retryable"] is isinstance(error, errors.UnreachableError)
     assert SECRET not in line
 
 
 def test_a_json_error_of_a_file_lists_its_problems(capsys: pytest.CaptureFixture[str]) -> None:
     error = errors.InvalidFileError([Problem("bad", Source("a.yaml", 2, 3), "Mend it.")])
-    failures.report(error, Masker(), as_json=True, colour=False)
+    error_output.report(error, Masker(), as_json=True, colour=False)
     said = json.loads(capsys.readouterr().err)
     assert said["problems"] == [{"message": "bad", "hint": "Mend it.", "source": "a.yaml:2:3"}]
 
 
 def test_the_word_error_is_red_if_colours_are_enabled(capsys: pytest.CaptureFixture[str]) -> None:
-    failures.report(errors.UsageError("no"), Masker(), as_json=False, colour=True)
+    error_output.report(errors.UsageError("no"), Masker(), as_json=False, colour=True)
     assert capsys.readouterr().err == "\x1b[31merror:\x1b[0m no\n"
 
 
 def test_a_very_long_line_of_an_error_is_truncated(capsys: pytest.CaptureFixture[str]) -> None:
     error = errors.StepFailedError("x" * 100_000, hint="y" * 100_000)
-    failures.report(error, Masker(), as_json=False, colour=False)
+    error_output.report(error, Masker(), as_json=False, colour=False)
     assert len(capsys.readouterr().err) < 5_000
-    failures.report(error, Masker(), as_json=True, colour=False)
+    error_output.report(error, Masker(), as_json=True, colour=False)
     assert len(capsys.readouterr().err) < 5_000
 
 
 def test_details_of_an_error_are_lines_with_escaped_line_breaks(capsys: pytest.CaptureFixture[str]) -> None:
     error = errors.BackupError("pg_dump failed", details=["one\nerror: forged", "two"])
-    failures.report(error, Masker(), as_json=False, colour=False)
+    error_output.report(error, Masker(), as_json=False, colour=False)
     assert capsys.readouterr().err == "error: pg_dump failed\n  one\\nerror: forged\n  two\n"
