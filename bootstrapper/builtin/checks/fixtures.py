@@ -9,7 +9,7 @@ from bootstrapper.plugin.context import Context, run_of
 
 
 class FixturesCheck(Check):
-    """A check that compares as the seed step does, by the mode of each fixture: `fixtures` or `fixtures: [names]`."""
+    """`fixtures`, or `fixtures: [names]`; compares as the seed step does, by the mode of each fixture."""
 
     key = "fixtures"
     borrows_session = False

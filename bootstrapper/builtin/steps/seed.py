@@ -26,7 +26,7 @@ from bootstrapper.plugin.traits import Bounded, Parted, Prepared, Remarked, Seed
 
 
 class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
-    """A step that creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
+    """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
     borrows_session = False
