@@ -17,6 +17,8 @@ PACKAGE = ROOT / "bootstrapper"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 MOST_LOOSE_MODULES = 10
 LONGEST_MODULE = 300
+OTHER_WORDS = {"when", "hint", "upgrade"}
+"""What docstrings of packages name beside modules: keys of the file, and a command."""
 ACROSS_PACKAGES = {"environments", "faults", "real_projects"}
 """Folders of tests for the whole tool, each with a command of its own."""
 
@@ -72,6 +74,13 @@ def test_a_package_says_what_is_in_it(package: Path) -> None:
     docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
     assert docstring is not None
     assert len(docstring) > 60
+
+
+@pytest.mark.parametrize("package", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in packages()])
+def test_a_package_names_modules_that_exist(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    known = {path.stem for path in PACKAGE.rglob("*")} | OTHER_WORDS
+    assert set(re.findall(r"`([a-z_]+)`", docstring)) <= known
 
 
 def test_modules_are_short_enough_to_read() -> None:

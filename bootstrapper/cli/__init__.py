@@ -1,7 +1,7 @@
 """The command line: a module for each command, or for a few alike, and what they share. A command reads its options
 (`options`), makes one call of the api (`api_request`), prints events to stderr (`reporter`) and data to stdout
-(`output`), and returns an exit code; `failures` prints errors. Imports the api and all below; only the program and the
-tests import it."""
+(`output`), and returns an exit code; `error_output` prints errors. Imports the api and all below; only the program
+and the tests import it."""
 
 from __future__ import annotations
 

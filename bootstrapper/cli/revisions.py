@@ -22,7 +22,7 @@ from bootstrapper.migrations.commands import operations
 from bootstrapper.migrations.commands.new_revision import Written
 from bootstrapper.migrations.commands.operations import Operation
 from bootstrapper.migrations.commands.relative import RELATIVE
-from bootstrapper.migrations.planned import revision_of
+from bootstrapper.migrations.payloads import revision_of
 from bootstrapper.plans import Plan
 from bootstrapper.text import counted
 

@@ -1,10 +1,10 @@
-"""The data of a plan, the same in memory and as JSON.
+"""The data of a plan, the same in memory and as JSON: `changes` is what a step finds and `apply` gets, `plan` the whole
+with its JSON.
 
-A plan holds no secret: a change names the source of a secret value, never the value.
-Imports only `text`.
+A plan holds no secret: a change names the source of a secret value, never the value. Imports only `text`.
 """
 
-from bootstrapper.plans._changes import (
+from bootstrapper.plans.changes import (
     SQL,
     Action,
     Answer,
@@ -17,7 +17,7 @@ from bootstrapper.plans._changes import (
     total,
     unset_in,
 )
-from bootstrapper.plans._plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, State
+from bootstrapper.plans.plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, State
 
 __all__ = [
     "FORMAT_VERSION",

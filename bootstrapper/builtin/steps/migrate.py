@@ -14,7 +14,7 @@ from bootstrapper.migrations.history.versions import Versions
 from bootstrapper.migrations.interrupted import repair
 from bootstrapper.migrations.interrupted.failure_hint import explained
 from bootstrapper.migrations.interrupted.invalid_objects import InvalidObject
-from bootstrapper.migrations.planned import Adopt, Move, move, payloads
+from bootstrapper.migrations.payloads import Adopt, Move, move, payloads
 from bootstrapper.migrations.project.layout import DynamicProject
 from bootstrapper.migrations.project.privileges import MissingRight, missing
 from bootstrapper.migrations.schema.unversioned import stranger

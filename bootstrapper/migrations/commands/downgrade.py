@@ -10,7 +10,7 @@ from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.history.versions import BASE
 from bootstrapper.migrations.interrupted.failure_hint import explained
 from bootstrapper.migrations.linting import revision_sql
-from bootstrapper.migrations.planned import Move, move, payloads
+from bootstrapper.migrations.payloads import Move, move, payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, find_known, read_declared
 from bootstrapper.migrations.worker.request import fenced_request

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrapper.errors import MigrationError, Source
-from bootstrapper.migrations.planned import payloads
+from bootstrapper.migrations.payloads import payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import find_layout
 from bootstrapper.migrations.worker.request import fenced_request

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bootstrapper.errors import MigrationError, Source
 from bootstrapper.migrations.history.versions import BASE, Versions, read_versions, write_versions
-from bootstrapper.migrations.planned import payloads
+from bootstrapper.migrations.payloads import payloads
 from bootstrapper.migrations.schema.unversioned import is_known
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import read_declared

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bootstrapper.migrations.linting.known import Known
 from bootstrapper.migrations.linting.locks import annotate
 from bootstrapper.migrations.linting.review import review
-from bootstrapper.migrations.planned import revision_of
+from bootstrapper.migrations.payloads import revision_of
 from bootstrapper.migrations.project.layout import Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.offline_sql import Direction, Walk, render

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.history.versions import write_versions
-from bootstrapper.migrations.planned import Adopt
+from bootstrapper.migrations.payloads import Adopt
 from bootstrapper.migrations.schema.comparison import UNEXPECTED, describe, differences
 from bootstrapper.migrations.schema.scratch import scratch_database
 from bootstrapper.migrations.settings import MigrationSettings

@@ -16,7 +16,7 @@ from sqlalchemy.pool import Pool
 from bootstrapper_worker.channel import Events, Stop
 from bootstrapper_worker.configuration import configuration
 from bootstrapper_worker.database import as_list
-from bootstrapper_worker.failures import attempt
+from bootstrapper_worker.failure_facts import attempt
 
 
 def render(request: dict[str, Any], events: Events) -> dict[str, Any] | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from alembic import command
 
+from bootstrapper_worker.alembic_hooks import Guard
 from bootstrapper_worker.channel import Events
 from bootstrapper_worker.configuration import configuration, other_address
-from bootstrapper_worker.failures import attempt
-from bootstrapper_worker.guard import Guard
+from bootstrapper_worker.failure_facts import attempt
 
 
 def upgrade(request: dict[str, Any], events: Events) -> dict[str, Any] | None:

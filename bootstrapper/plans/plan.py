@@ -7,16 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from bootstrapper.plans._changes import (
-    Action,
-    Answer,
-    Change,
-    Deferred,
-    Finding,
-    Verdict,
-    total,
-    unset_in,
-)
+from bootstrapper.plans.changes import Action, Answer, Change, Deferred, Finding, Verdict, total, unset_in
 from bootstrapper.text import dumps
 
 FORMAT_VERSION = 1
