@@ -17,8 +17,8 @@ PACKAGE = ROOT / "bootstrapper"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 MOST_LOOSE_MODULES = 10
 LONGEST_MODULE = 300
-OTHER_WORDS = {"when", "hint", "upgrade"}
-"""What docstrings of packages name beside modules: keys of the file, and a command."""
+OTHER_WORDS = {"bootstrapper", "when", "hint", "upgrade"}
+"""What docstrings of packages name beside modules: the package, keys of the file, a command."""
 ACROSS_PACKAGES = {"environments", "faults", "real_projects"}
 """Folders of tests for the whole tool, each with a command of its own."""
 
@@ -103,3 +103,14 @@ def test_a_test_named_after_a_module_of_its_package_stands_in_the_same_folder() 
         folder = path.relative_to(ROOT / "tests").parent
         home = homes.get((str(folder).split("/")[0], path.stem.removeprefix("test_")), {folder})
         assert folder in home, f"{path.relative_to(ROOT)} tests a module of {sorted(map(str, home))}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [".ci/run", "Makefile", "CONTRIBUTING.md", "docs/faults.md", "docs/architecture.md", "tests/faults/README.md"],
+)
+def test_the_tests_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    missing = {path for path in re.findall(r"tests/[\w/]+(?:\.\w+)?", text) if not (ROOT / path).exists()}
+    names = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert missing | (set(re.findall(r"`(test_\w+\.py)`", text)) - names) == set()
