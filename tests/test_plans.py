@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bootstrapper.plans import Action, Answer, Change, DatabaseIdentity, Deferred, Plan, PlannedStep, State
+from bootstrapper.plans import Action, Answer, Change, DatabaseIdentity, Deferred, Plan, PlannedStep, State, payload_of
 
 pytestmark = pytest.mark.smoke
 
@@ -51,3 +51,9 @@ def test_unset_variables_of_all_steps_are_named_once() -> None:
 def test_other_json_than_a_plan_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="plan"):
         Plan.from_json(text)
+
+
+def test_a_change_without_what_apply_needs_is_refused() -> None:
+    assert payload_of(Change.run("x", payload="text"), str) == "text"
+    with pytest.raises(TypeError, match="does not carry"):
+        payload_of(Change.run("x"), str)

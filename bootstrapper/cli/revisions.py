@@ -22,7 +22,6 @@ from bootstrapper.migrations.commands import operations
 from bootstrapper.migrations.commands.new_revision import Written
 from bootstrapper.migrations.commands.operations import Operation
 from bootstrapper.migrations.commands.relative import RELATIVE
-from bootstrapper.migrations.payloads import revision_of
 from bootstrapper.plans import Plan
 from bootstrapper.text import counted
 
@@ -127,8 +126,8 @@ def _run(invocation: Invocation, command: str, operation: Operation, *, dry_run:
 
 
 def _revisions(plan: Plan) -> list[str]:
-    found = [revision_of(change) for step in plan.steps for change in step.changes]
-    return [revision for revision in found if revision is not None]
+    """Returns the ids of the revisions that a plan of `downgrade` shows; a plan carries no payloads."""
+    return [change.target.removeprefix("revision ") for step in plan.steps for change in step.changes]
 
 
 def _absolute(invocation: Invocation, target: str) -> str:

@@ -134,8 +134,11 @@ class Looker:
         reading = hold.read_only() if hold else self._session.read_only(lock_timeout_seconds=lock_timeout_seconds)
         with reading:
             planner = self._planner(make_context or self.context)
-            with lock_waits.told(self.context(self._entries[0]), lambda: planner.at) as watch:
-                yield planner, watch
+            try:
+                with lock_waits.told(self.context(self._entries[0]), lambda: planner.at) as watch:
+                    yield planner, watch
+            finally:
+                planner.forget()
 
     def _planner(self, make_context: MakeContext) -> Planner:
         return Planner(self._entries, make_context, force=self._force, served=self._served())

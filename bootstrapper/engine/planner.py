@@ -91,6 +91,10 @@ class Planner:
                 self._under_way.remove(name)
         return self._planned[name]
 
+    def forget(self) -> None:
+        """Drops what was planned: its payloads lead back to this planner, which would keep them all in memory."""
+        self._planned.clear()
+
     def plan_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
         """Returns all entries in order, and the errors of those that could not be looked at, which are unknown."""
         errors = []

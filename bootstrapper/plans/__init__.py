@@ -14,6 +14,7 @@ from bootstrapper.plans.changes import (
     Finding,
     JSONValue,
     Verdict,
+    payload_of,
     total,
     unset_in,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "PlannedStep",
     "State",
     "Verdict",
+    "payload_of",
     "total",
     "unset_in",
 ]

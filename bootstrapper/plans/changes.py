@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeVar
 
 JSONValue = None | bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"]
 
 SQL = "sql"
 """The name under which `after` holds the statements of a change; several lines."""
+
+Kind = TypeVar("Kind")
 
 
 class Action(StrEnum):
@@ -110,6 +112,13 @@ class Change:
     @classmethod
     def run(cls, target: str, *, reason: str = "", payload: object = None) -> Self:
         return cls(Action.RUN, target, reason, payload=payload)
+
+
+def payload_of(change: Change, kind: type[Kind]) -> Kind:
+    """Returns what the change carries. Raises TypeError for a change that was not made by the step's own `changes`."""
+    if not isinstance(change.payload, kind):
+        raise TypeError(f"change {change.target!r} does not carry what apply needs")
+    return change.payload
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Evaluated:
         create_only: Written when a row is created, never compared.
     """
 
-    value: object
+    value: object = field(repr=False)
     secret: bool = False
     create_only: bool = False
 

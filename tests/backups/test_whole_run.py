@@ -41,7 +41,7 @@ steps:
         ("s3://keeper:hidden@bucket/one.dump", "must be a local file"),
         ("file:///tmp/one.dump", "must be a local file"),
         ("", "must not be empty"),
-        ("one.dump.age", "has to be encrypted"),
+        ("one.dump.age", "must be encrypted"),
     ],
 )
 def test_a_name_that_says_something_else_than_what_would_be_written_is_refused(

@@ -101,9 +101,15 @@ def test_an_escaped_placeholder_and_a_value_are_not_replaced(project: Project) -
             '{uses: command, with: {run: [echo, "${run.url}"]}, check: never}',
             "run.url is available only under `env` of a step",
         ),
-        ("{uses: sql, with: {statement: \"SELECT '${run.url}'\"}, check: never}", "run.url is only known"),
-        ('{uses: command, with: {run: a, env: {A: "${run.host}"}}, check: never}', "followed by no variable name"),
-        ('{uses: command, with: {run: a, env: {A: "${run.url:-x}"}}, check: never}', "followed by no variable name"),
+        (
+            "{uses: sql, with: {statement: \"SELECT '${run.url}'\"}, check: never}",
+            "run.url is available only under `env`",
+        ),
+        ('{uses: command, with: {run: a, env: {A: "${run.host}"}}, check: never}', "without a variable name after it"),
+        (
+            '{uses: command, with: {run: a, env: {A: "${run.url:-x}"}}, check: never}',
+            "without a variable name after it",
+        ),
     ],
 )
 def test_the_placeholder_outside_env_is_an_error_with_its_position(offline: Project, step: str, said: str) -> None:

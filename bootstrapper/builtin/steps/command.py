@@ -16,7 +16,7 @@ from bootstrapper.config.sensitive import VARIABLE, hidden_words
 from bootstrapper.config.units import Seconds
 from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
-from bootstrapper.plans import Action, Bounds, Change, Deferred
+from bootstrapper.plans import Action, Bounds, Change, Deferred, payload_of
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.inspect import written
 from bootstrapper.plugin.options import StepModel
@@ -88,9 +88,8 @@ class Command(Step, Bounded):
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        for item in changes:
-            if isinstance(item, Change) and isinstance(item.payload, tuple):
-                self._run(item.payload, run_of(context))
+        for arguments in [payload_of(item, tuple) for item in changes if isinstance(item, Change)]:
+            self._run(arguments, run_of(context))
 
     def _run(self, arguments: Sequence[str], run: RunContext) -> None:
         environment = self._environment(run)

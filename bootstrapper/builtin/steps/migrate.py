@@ -142,6 +142,8 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         if moves:
             self._upgrade(run, hold, moves[0].state, [each.revision.id for each in moves])
         elif any(isinstance(item, Deferred) for item in changes):
+            if self.options.repair:
+                repair.repair(run, hold, payloads(repair.repairs(run, None), InvalidObject), deadline)
             self._upgrade(run, hold, find_known(run, self._declared(run), self.options), None)
         if self.options.repair:  # what the revisions themselves left unfinished, such as a constraint NOT VALID
             repair.repair(run, hold, payloads(repair.repairs(run, None), InvalidObject), deadline)
@@ -162,6 +164,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
             step=self.name,
             targets=self.options.targets,
             revisions=revisions,
+            rows=state.rows,
         )
         work = WorkerRun(self.options, asked, run, hold, total=len(state.pending))
         with explained(work, run, self.options, state, self._warn_after_failure):

@@ -16,7 +16,7 @@ from bootstrapper.config.files import require_regular
 from bootstrapper.config.schema_parts import one_of
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
-from bootstrapper.plans import Action, Bounds, Change, Deferred
+from bootstrapper.plans import Action, Bounds, Change, Deferred, payload_of
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.inspect import written
 from bootstrapper.plugin.options import StepModel
@@ -104,8 +104,7 @@ class Sql(Step, Bounded):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
-        texts = [item.payload for item in changes if isinstance(item, Change) and isinstance(item.payload, str)]
-        for text in texts:
+        for text in [payload_of(item, str) for item in changes if isinstance(item, Change)]:
             if self.transactional:
                 self._execute_within_transaction(run, text)
             else:

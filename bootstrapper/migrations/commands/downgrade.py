@@ -82,6 +82,7 @@ class Downgrade(Step, ShowsSql):
             step=self.name,
             targets=[self.target],
             revisions=undone,
+            rows=state.rows,
         )
         work = WorkerRun(self.options, asked, run, hold, total=len(undone))
         with explained(work, run, self.options, state):

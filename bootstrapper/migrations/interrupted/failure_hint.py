@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -36,7 +36,8 @@ def explained(
         try:
             after = look(run.connection, before.declared, settings)
             if observe is not None:
-                observe(error, run, after)
+                with suppress(psycopg.Error, BootstrapperError):
+                    observe(error, run, after)
             is_partial = work.has_committed_a_part()
         except (psycopg.Error, BootstrapperError):  # the first error is the one to report
             text = "See `bootstrapper status` for the revision of the database."

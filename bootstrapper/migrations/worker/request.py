@@ -94,12 +94,14 @@ def fenced_request(
     step: str,
     targets: Sequence[str] = (),
     revisions: Sequence[str] | None = None,
+    rows: Sequence[str] = (),
     arguments: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Requests work in the database, behind the fence.
 
     Args:
         revisions: The only ones that may be run or reverted; None where the version rows could not be read.
+        rows: The version rows that `revisions` were planned from.
     """
     own_schema = fence.ledger.schema == DEFAULT_SCHEMA
     return {
@@ -108,6 +110,7 @@ def fenced_request(
         "pooled": fence.pooled,
         "targets": list(targets),
         "revisions": revisions,
+        "rows": list(rows),
         "arguments": dict(arguments or {}),
         "hidden_schema": None if own_schema else fence.ledger.schema,
         "hidden_tables": [[fence.ledger.schema, fence.ledger.table_name(name)] for name in TABLES],

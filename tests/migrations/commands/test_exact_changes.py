@@ -41,6 +41,35 @@ def test_a_revision_added_after_the_plan_is_not_applied(tmp_path: Path, database
         assert migrate.query("SELECT to_regclass('a'), to_regclass('b')") == [(None, None)]
 
 
+LOOP = """
+from alembic import context
+from sqlalchemy import create_engine
+import os
+
+with create_engine(os.environ["DATABASE_URL"]).connect() as connection:
+    for schema in ("public", "late"):
+        connection.exec_driver_sql(f"SET search_path TO {schema}")
+        connection.commit()
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+
+
+def test_an_env_py_that_loops_over_schemas_brings_each_from_where_it_is(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path)
+    (tmp_path / "migrations" / "env.py").write_text(LOOP)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.query("CREATE SCHEMA late")
+        migrate.apply()
+        migrate.query("DROP TABLE late.a, late.alembic_version")
+        write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+        migrate.apply()
+        assert migrate.query("SELECT to_regclass('b') IS NULL, to_regclass('late.a') IS NULL") == [(False, False)]
+        assert migrate.query("SELECT version_num FROM late.alembic_version") == [("second",)]
+
+
 def test_a_downgrade_reverts_no_revision_that_was_not_planned(tmp_path: Path, database: str) -> None:
     write_two_revisions(tmp_path)
     with trial(tmp_path, database, script_location="migrations") as migrate:

@@ -85,7 +85,7 @@ class Guard:
 
         def iterate(heads: Any, context: Any) -> Any:
             pending = list(steps(heads, context))
-            self.require_planned(pending)
+            self.require_planned(pending, heads)
             self.events.send("started", total=self.done + len(self.uncommitted) + len(pending))
             for step in pending:
                 if hasattr(step, "migration_fn") and context.connection is not None:
@@ -99,9 +99,13 @@ class Guard:
         iterate.is_fenced = True  # type: ignore[attr-defined]
         return iterate
 
-    def require_planned(self, steps: list[Any]) -> None:
-        """Refuses revisions that are not in the plan: files or version rows changed after it was made."""
-        planned = self.request["revisions"]
+    def require_planned(self, steps: list[Any], heads: Any) -> None:
+        """Refuses revisions that are not in the plan: files changed after it was made.
+
+        An env.py may go through several schemas, each with a version table of its own. The plan is about one of them:
+        where the rows are others, so are the revisions.
+        """
+        planned = self.request["revisions"] if set(heads) == set(self.request["rows"]) else None
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         for revision in revisions:
             if planned is not None and revision not in planned:
