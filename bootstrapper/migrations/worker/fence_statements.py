@@ -131,7 +131,7 @@ def scratch_statements(
     identity = _identity(has_identifier=has_identifier)
     passed = sql.SQL(_NO_FENCE).format(identity=identity, **_of_run(fence)).as_string()
     common = statements(settings, fence, "", has_identifier=has_identifier)
-    never_noted = {"noting_fence": [passed], "noting_block": [passed]}
+    never_noted: dict[str, str | list[Part]] = {"noting_fence": [passed], "noting_block": [passed]}
     return {**common, **never_noted, "fence": passed, "renewing_fence": passed, "note_worker": "SELECT 1"}
 
 
