@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -111,11 +112,13 @@ def _without_fence() -> None:
 
 
 def _without_worker_fence() -> None:
-    text = process._WORKER.read_text()
+    program = Path(tempfile.mkdtemp()) / "program"
+    shutil.copytree(process._WORKER, program)
+    fence = program / "bootstrapper_worker" / "fence.py"
+    text = fence.read_text()
     assert WORKER_FENCE in text
-    with tempfile.NamedTemporaryFile("w", suffix=".py", delete=False) as file:
-        file.write(text.replace(WORKER_FENCE, "if False:"))
-    process._WORKER = Path(file.name)
+    fence.write_text(text.replace(WORKER_FENCE, "if False:"))
+    process._WORKER = program
 
 
 def _with_session_lock_through_a_pooler() -> None:
