@@ -49,7 +49,7 @@ def renderer(request: Request, format_name: str, width: int = 80) -> Renderer:
         found = dict(load_plugins(request, _load(request)).renderers)
     if format_name not in found:
         known = ", ".join(sorted(found))
-        raise UsageError(f"there is no format {format_name!r}", hint=f"Choose one of these: {known}.")
+        raise UsageError(f"unknown format {format_name!r}", hint=f"Choose one of these: {known}.")
     return found[format_name](width)
 
 

@@ -253,7 +253,7 @@ def _register(manager: pluggy.PluginManager, item: _Found) -> None:
 def _require_known_hook(manager: pluggy.PluginManager, item: _Found, name: str) -> None:
     known = [hook for hook in dir(manager.hook) if hook.startswith(_HOOK_PREFIX)]
     if name not in known:
-        raise PluginError(item.origin, f"there is no hook {name!r}", hint=did_you_mean(name, known))
+        raise PluginError(item.origin, f"unknown hook {name!r}", hint=did_you_mean(name, known))
     if manager.parse_hookimpl_opts(item.plugin, name) is None:
         raise PluginError(item.origin, f"{name} is not marked as a hook", hint="Write @bootstrapper.hookimpl above it.")
 

@@ -91,7 +91,7 @@ class Resolver:
             return None
         if kind is None:
             hint = did_you_mean(config.uses, self._plugins.steps)
-            self._problem((*place, "uses"), f"there is no step {config.uses!r}", hint)
+            self._problem((*place, "uses"), f"unknown step {config.uses!r}", hint)
             return None
         is_misshapen = (*place, "with") in self._loaded.misshapen
         options = self._validated((*place, "with"), kind.With, config.with_) if not is_misshapen else None
@@ -227,7 +227,7 @@ class Resolver:
             if name not in kinds and any(place[:1] == ("steps",) for place in self._loaded.misshapen):
                 continue  # of a step whose name could not be read
             if name not in kinds:
-                self._problems.append(Problem(f"there is no step {name!r}", check.source, did_you_mean(name, kinds)))
+                self._problems.append(Problem(f"step {name!r} does not exist", check.source, did_you_mean(name, kinds)))
             elif kind is not None and not issubclass(kind, Step):
                 self._problems.append(Problem(f"{name!r} changes nothing itself", check.source, "Name the steps."))
         for entry in entries:

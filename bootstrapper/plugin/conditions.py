@@ -160,7 +160,7 @@ class ConditionReader:
             return None
         if kind is None:
             known = [*self.kinds, "all", "any", "not"]
-            self._note(place, f"there is no check {key!r}", did_you_mean(key, known))
+            self._note(place, f"unknown check {key!r}", did_you_mean(key, known))
             return None
         if kind.only_in_when and not self.in_when:
             self._note(place, f"{key} is only possible under `when`")

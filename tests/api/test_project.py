@@ -67,7 +67,7 @@ def test_a_misspelt_step_is_complained_of_once(project: TrialProject) -> None:
         "  - {uses: sql, with: {statement: SELECT 1}, check: never, when: {pending: [migrate]}}\n"
         "  - uses: migrat\n"
     )
-    assert [message for _, message in problems(project)] == ["there is no step 'migrat'"]
+    assert [message for _, message in problems(project)] == ["unknown step 'migrat'"]
 
 
 def test_an_env_file_that_a_fresh_clone_does_not_have_is_passed_over(project: TrialProject) -> None:
@@ -123,7 +123,7 @@ def test_validate_needs_no_variable_and_no_table_of_a_reference(project: TrialPr
     ("value", "message"),
     [
         ("{$password: ''}", "$password: the password is empty"),
-        ("{$password: {value: '${PW}', scheme: rot13}}", "$password: there is no scheme 'rot13'; known are"),
+        ("{$password: {value: '${PW}', scheme: rot13}}", "$password: unknown scheme 'rot13'; known are"),
         (f"{{$password: {{value: {'s3cr3t-' * 11}, scheme: bcrypt}}}}", "$password: bcrypt takes at most 72 bytes"),
         ("[{$password: 5}]", "$password takes a text, or"),
         ("{$sql: 'a) + (b'}", "$sql: the expression closes a bracket that was not opened"),
@@ -260,7 +260,7 @@ def test_validate_takes_the_start_of_a_revision_for_its_name(project: TrialProje
 
 def test_a_step_that_may_be_meant_for_the_lock_is_complained_of_once(project: TrialProject) -> None:
     project.write("steps:\n  - uses: lcok\n  - {uses: sql, with: {statement: SELECT 1}, check: never}\n")
-    assert problems(project) == [(6, "there is no step 'lcok'")]
+    assert problems(project) == [(6, "unknown step 'lcok'")]
 
 
 @pytest.mark.parametrize("nothing", ["", "'${NOTHING:-}'", "{$env: {name: NOTHING}}"])

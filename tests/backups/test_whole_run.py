@@ -195,7 +195,7 @@ steps:
     check: {table: users}
 """)
     project.variables["PATH"] = "/usr/bin:/bin"
-    with pytest.raises(NotConvergedError, match="there is no table users"):
+    with pytest.raises(NotConvergedError, match="table users does not exist"):
         project.apply()
 
 

@@ -72,7 +72,7 @@ def test_a_missing_table_is_an_error_with_the_nearest_name(project: Project) -> 
     project.write(FILE.replace("ROW", "age: 1"))
     done = project.run("apply")
     assert done.returncode == 1
-    require_one_error(done, "bootstrap.yaml:5:3", "there is no table users", "Did you mean usres?")
+    require_one_error(done, "bootstrap.yaml:5:3", "table users does not exist", "Did you mean usres?")
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])

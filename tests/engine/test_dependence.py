@@ -128,7 +128,7 @@ steps:
 """)
     *_, checked, asked, elsewhere = project.plan(environment="test").steps
     assert (checked.state, checked.reason) == (State.DEFERRED, "table one exists now; first may change it")
-    assert asked.reason == "not needed: there is no table other now; first may change it"
+    assert asked.reason == "not needed: table other does not exist now; first may change it"
     assert [item.at_most for item in (*checked.deferred, *asked.deferred)] == [1, 1]
     assert elsewhere.state is State.SKIPPED
     assert [step.name for step in project.apply(environment="test").applied] == ["first", "checked", "asked"]

@@ -82,7 +82,7 @@ def test_a_syntax_error_is_named_with_the_line(folder: Path) -> None:
 
 def test_a_hook_of_an_unknown_name_is_refused_with_a_suggestion(folder: Path) -> None:
     path = write(folder, "typo.py", STEP.format(uses="greet").replace("bootstrapper_steps", "bootstrapper_stepps"))
-    with pytest.raises(PluginError, match="no hook 'bootstrapper_stepps'") as caught:
+    with pytest.raises(PluginError, match="unknown hook 'bootstrapper_stepps'") as caught:
         load(folder)
     assert caught.value.hint == "Did you mean 'bootstrapper_steps'?"
     assert str(path) in str(caught.value)

@@ -78,7 +78,7 @@ class RowsCheck(Check):
         located = locate(context.connection, [(name.schema, name.name)])
         columns = context.connection.execute(_COLUMNS, (located[0],)).fetchall() if located else []
         if not columns:
-            return Answer.unknown(f"there is no table {name}")
+            return Answer.unknown(f"table {name} does not exist")
         operators = {column: operator for _, _, column, operator in columns}
         missing = [column for column in where if column not in operators]
         if missing:

@@ -34,4 +34,4 @@ class TableCheck(Check):
     def answer(self, rows: Sequence[Sequence[Any]]) -> Answer:
         if rows[0][0]:
             return Answer.yes(f"table {self.argument} exists")
-        return Answer.no(f"there is no table {self.argument}")
+        return Answer.no(f"table {self.argument} does not exist")

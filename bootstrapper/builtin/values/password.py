@@ -92,5 +92,5 @@ def _parts(argument: Any) -> tuple[Any, Any]:
     if not set(raw) <= {"value", "scheme", "rotate"} or not is_text:
         raise ValueError("$password takes a text, or {value: text, scheme: argon2id}; write a number in quotes")
     if scheme is not UNKNOWN and not (isinstance(scheme, str) and scheme in _SCHEMES):
-        raise ValueError(f"$password: there is no scheme {scheme!r}; known are {', '.join(_SCHEMES)}")
+        raise ValueError(f"$password: unknown scheme {scheme!r}; known are {', '.join(_SCHEMES)}")
     return password or "", scheme

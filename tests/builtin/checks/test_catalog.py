@@ -45,7 +45,7 @@ def test_tables_and_views_of_every_kind_exist(bench: Bench, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["absent", "Plain", "app.plain", "Mixed Case", "numbers", "by_id", "a\"b'; --", "%s"])
 def test_other_names_and_other_objects_are_not_tables(bench: Bench, name: str) -> None:
-    assert ask(TableCheck(name, bench.project, "step"), bench) == Answer.no(f"there is no table {name}")
+    assert ask(TableCheck(name, bench.project, "step"), bench) == Answer.no(f"table {name} does not exist")
 
 
 @pytest.mark.parametrize("name", ["", "a.b.c", ".a", "a."])

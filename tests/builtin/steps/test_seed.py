@@ -255,7 +255,7 @@ def test_two_steps_that_create_one_row_with_different_values_are_refused(project
     ("fixture", "expected"),
     [
         ("users: {key: [email], rows: [{email: a@b, nickname: a}]}", "table users has no column 'nickname'"),
-        ("people: {key: [email], rows: [{email: a@b}]}", "there is no table people"),
+        ("people: {key: [email], rows: [{email: a@b}]}", "table people does not exist"),
     ],
 )
 def test_what_no_earlier_step_can_bring_is_an_error_of_the_plan(
