@@ -266,7 +266,8 @@ def test_the_workflows_work(reader: Reader, database: str) -> None:
 
 def test_the_commands_about_starting_an_application_work(reader: Reader, database: str) -> None:
     reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
-    script, waiting, following = [typed for typed, _ in commands_of("docs/how-to/start-an-application.md")]
+    running, script, waiting, following = [typed for typed, _ in commands_of("docs/how-to/start-an-application.md")]
+    reader.follow(running)
     reader.follow(script)
     reader.follow(following)
     with psycopg.connect(database, autocommit=True) as connection:

@@ -5,10 +5,8 @@ and the tests import it."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -19,6 +17,7 @@ from bootstrapper import __version__
 from bootstrapper.cli import error_output
 from bootstrapper.cli.lazy import LazyGroup
 from bootstrapper.cli.output import prepare, silence, takes_colour
+from bootstrapper.cli.program import finish_process
 from bootstrapper.cli.reportfile import report_refusal
 from bootstrapper.cli.signals import interruption_raises
 from bootstrapper.errors import ExitCode
@@ -28,6 +27,7 @@ _COMMANDS = {
     "Every day": {
         "plan": "bootstrapper.cli.plan:plan",
         "apply": "bootstrapper.cli.apply:apply",
+        "run": "bootstrapper.cli.run_program:run",
         "status": "bootstrapper.cli.status:status",
         "validate": "bootstrapper.cli.validate:validate",
     },
@@ -81,19 +81,14 @@ def group() -> None:
 def run() -> NoReturn:
     """Runs the program and ends the process without finalising the interpreter, which costs as much as a quick run."""
     code = main()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    finish_process()
     os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; the only place that prints errors."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    own = given[: given.index("--")] if "--" in given else given  # what follows may be options of another program
     masker = Masker()
     prepare()
     try:
@@ -103,10 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence(sys.stdout)
         code = ExitCode.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug is printed with its traceback, exit code 3
-        colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in given)
-        shown = {"as_json": _wants_json(given), "colour": colour, "with_traceback": "--traceback" in given}
+        colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in own)
+        shown = {"as_json": _wants_json(own), "colour": colour, "with_traceback": "--traceback" in own}
         code = error_output.report(error, masker, **shown)
-        report_refusal(error, given, masker)
+        report_refusal(error, own, masker)
     with suppress(OSError):
         sys.stdout.flush()
     return int(code or 0)

@@ -38,7 +38,9 @@ def apply(invocation: Invocation, *, dry_run: bool, follow: bool, force: bool) -
     if follow:
         others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format}
         options.refuse_beside("--follow", others, "a follower makes no changes and shows no plan")
-        return _follow(invocation)
+        with Reporter(invocation, "apply") as reporter:
+            follow_asked(invocation, reporter, request(invocation, reporter.emit))
+        return ExitCode.DONE
     return apply_or_show(invocation, "apply", dry_run=dry_run, force=force)
 
 
@@ -71,13 +73,11 @@ def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, noth
     return outcome
 
 
-def _follow(invocation: Invocation) -> ExitCode:
-    """Waits until other runs have reached the declared state."""
-    with Reporter(invocation, "apply") as reporter:
-        is_reached = run.follow(request(invocation, reporter.emit))
-        ahead = "not reached: the database is ahead of this code, which the file accepts"
-        reporter.say(f"reached: the database matches {invocation.file.name}" if is_reached else ahead)
-    return ExitCode.DONE
+def follow_asked(invocation: Invocation, reporter: Reporter, asked: Request) -> None:
+    """Waits within an open report until other runs have reached the declared state."""
+    is_reached = run.follow(asked)
+    ahead = "not reached: the database is ahead of this code, which the file accepts"
+    reporter.say(f"reached: the database matches {invocation.file.name}" if is_reached else ahead)
 
 
 def _summary(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Terminated(KeyboardInterrupt):
@@ -21,12 +22,21 @@ class _Interruption:
 
     def __init__(self) -> None:
         self._was_asked = False
+        self._before = {number: signal.signal(number, self) for number in _ENDING_SIGNALS}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self._was_asked:
             os._exit(128 + number)
         self._was_asked = True
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    def end(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def is_ignored_without(self, number: signal.Signals) -> bool:
+        """Returns whether the process ignored the signal before, as a shell lets its background jobs do."""
+        return self._before[number] is signal.SIG_IGN
 
 
 @contextmanager
@@ -36,9 +46,24 @@ def interruption_raises() -> Iterator[None]:
         yield
         return
     interruption = _Interruption()
-    before = {number: signal.signal(number, interruption) for number in _ENDING_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        interruption.end()
+
+
+def restore_signals() -> None:
+    """Gives the signals the dispositions that the process was started with, for the program that it becomes.
+
+    A signal that arrived before raises here; one that arrives from then on ends the process, or reaches the program.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+    for number in _ENDING_SIGNALS:
+        handler = signal.getsignal(number)
+        if isinstance(handler, _Interruption) and handler.is_ignored_without(number):
+            signal.signal(number, signal.SIG_IGN)
+        elif callable(handler):
+            signal.signal(number, signal.SIG_DFL)
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
