@@ -12,8 +12,16 @@ from psycopg import Connection
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
+from bootstrapper.engine.guard import left_alone
 from bootstrapper.engine.open import Opened, Request, opened
-from bootstrapper.errors import BootstrapperError, UnsetVariablesError
+from bootstrapper.errors import (
+    AheadError,
+    BlockedError,
+    BootstrapperError,
+    RunInterrupted,
+    UnreachableError,
+    UnsetVariablesError,
+)
 from bootstrapper.events import RunFinished, once
 from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
@@ -34,6 +42,8 @@ class Outcome:
         plan: As it stood before the lock was taken.
         applied: The steps that changed something, with what they changed.
         run_id: None where nothing was to do, or nothing any more once the lock was free.
+        ahead: Whether the database is ahead of this code, which the start of an application accepts: it wrote nothing,
+            or nothing more.
     """
 
     plan: Plan
@@ -41,6 +51,7 @@ class Outcome:
     run_id: UUID | None
     seconds: float
     embedded: bool
+    ahead: bool = False
 
 
 def plan(request: Request, command: str = "plan") -> Plan:
@@ -65,17 +76,11 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         with opened(request, command, writes=True) as run:
             applied = run.executor.applied
             run.executor.open_gates()
-            planned = while_held(run.session, run.project.ledger, run.deadline, lambda: look(run, is_result=False))
-            if planned.unset:
-                raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
-            if planned.pending:
-                identity.require_own_environment(run.session, run.project, request.confirmed)
-                run.executor.keep_to(planned.steps)
-                reconnect.apply(run.executor, run.deadline, request.tell)
+            planned, is_ahead = _bring_up(run, request)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None
             is_embedded = run.address.embedded is not None
-        return Outcome(planned, tuple(applied), run_id, time.monotonic() - started, is_embedded)
+        return Outcome(planned, tuple(applied), run_id, time.monotonic() - started, is_embedded, is_ahead)
     except BootstrapperError as error:
         outcome = "interrupted" if error.exit_code >= 130 else "failed"
         raise
@@ -84,6 +89,37 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         raise
     finally:
         request.tell(RunFinished(outcome, time.monotonic() - started, len(applied)))
+
+
+def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
+    """Looks, and makes the changes; returns the plan, and whether the database was left alone since it is ahead."""
+    planned: Plan | None = None
+    try:
+        planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _first_look(run))
+        if planned.unset:
+            raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
+        if planned.pending:
+            identity.require_own_environment(run.session, run.project, request.confirmed)
+            run.executor.keep_to(planned.steps)
+            reconnect.apply(run.executor, run.deadline, request.tell)
+    except AheadError as error:
+        if run.guard is None or not run.guard.accepts(error):
+            raise
+        request.tell(left_alone(error, is_partly_done=bool(run.executor.applied)))
+        return planned or plan_of(run, (), None, is_result=False), True
+    return planned, False
+
+
+def _first_look(run: Opened) -> Plan:
+    """A database that is ahead of the code is reported as that, whatever else of it the code does not understand."""
+    try:
+        return look(run, is_result=False)
+    except (AheadError, BlockedError, RunInterrupted, UnreachableError):
+        raise
+    except BootstrapperError:
+        if run.guard is not None:
+            run.guard.require_current()
+        raise
 
 
 def follow(request: Request) -> bool:

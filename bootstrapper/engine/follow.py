@@ -6,6 +6,7 @@ import random
 import time
 
 from bootstrapper.deadline import Deadline
+from bootstrapper.engine.guard import left_alone
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.run import Executor
 from bootstrapper.errors import (
@@ -16,7 +17,7 @@ from bootstrapper.errors import (
     PendingError,
     UnreachableError,
 )
-from bootstrapper.events import ChangesAwaited, Emit, Warned
+from bootstrapper.events import ChangesAwaited, Emit
 from bootstrapper.postgres.connection.session import Session
 
 LONGEST_SECONDS = 300.0
@@ -47,7 +48,7 @@ def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadl
         except AheadError as error:
             if not error.is_acceptable:
                 raise
-            emit(Warned(f"{error.message}; continuing, nothing is written", error.hint))
+            emit(left_alone(error))
             return False
         else:
             if not pending:

@@ -14,17 +14,19 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.errors import (
+    AheadError,
     BlockedError,
     BootstrapperError,
     FixtureError,
     NotConvergedError,
+    RunInterrupted,
     UnreachableError,
 )
 from bootstrapper.plans import Change, Deferred, PlannedStep, State
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import ShowsSql
+from bootstrapper.plugin.traits import HasHeads, ShowsSql
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.settings import lent
 from bootstrapper.postgres.ledger import ledger
@@ -104,6 +106,18 @@ class Looker:
         changes = tuple(item for item in items if isinstance(item, Change))
         deferred = tuple(item for item in items if isinstance(item, Deferred))
         return replace(planned, changes=changes, deferred=deferred, findings=findings)
+
+    def require_known_revision(self) -> None:
+        """Raises AheadError if the database is at a revision that the code does not have, whatever else is wrong."""
+        for entry in self._entries:
+            if isinstance(entry.unit, HasHeads):
+                try:
+                    with self.looking() as (planner, _):
+                        planner.plan_entry(entry.name)
+                except (AheadError, UnreachableError, RunInterrupted):
+                    raise
+                except BootstrapperError:
+                    continue  # reported by the look that needs the answer
 
     @contextmanager
     def reading(self, name: str) -> Iterator[psycopg.Connection[Any]]:

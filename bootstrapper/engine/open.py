@@ -16,6 +16,7 @@ from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.resolver import Resolver
@@ -56,6 +57,8 @@ class Request:
         force: Asks no check beforehand. Rows and revisions are still never repeated.
         confirmed: The name of the database, as confirmation that a run of this environment is to write to one
             that a protected environment wrote to last.
+        startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
+            it accepts a database that is ahead of the code, with a warning, and then writes nothing.
     """
 
     file: Path = Path("bootstrap.yaml")
@@ -70,6 +73,7 @@ class Request:
     sql: bool = False
     force: bool = False
     confirmed: str | None = None
+    startup: bool = False
     emit: Emit = _silent
     masker: Masker = field(default_factory=Masker)
 
@@ -102,6 +106,7 @@ class Opened:
     executor: Executor
     address: Address
     deadline: Deadline
+    guard: Guard | None = None
 
 
 def resolve(request: Request, command: str, *, connects: bool = True, looks_further: bool = False) -> Resolved:
@@ -222,9 +227,10 @@ def opened(
             )
 
         looker = Looker(entries, session, make_context, force=request.force)
-        executor = Executor(entries, session, looker, after_apply)
+        guard = Guard(looker) if request.startup else None
+        executor = Executor(entries, session, looker, after_apply, guard)
         try:
-            yield Opened(project, entries, session, looker, executor, address, deadline)
+            yield Opened(project, entries, session, looker, executor, address, deadline, guard)
         finally:
             session.close()
             session.make_way()

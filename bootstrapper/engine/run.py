@@ -14,6 +14,7 @@ import psycopg
 
 from bootstrapper.engine import identity
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.turn import AfterApply, TurnTaker, told
 from bootstrapper.errors import (
@@ -35,11 +36,19 @@ from bootstrapper.postgres.lock.hold import Hold
 class Executor:
     """One run under the lock."""
 
-    def __init__(self, entries: Sequence[Entry], session: Session, looker: Looker, after_apply: AfterApply) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        session: Session,
+        looker: Looker,
+        after_apply: AfterApply,
+        guard: Guard | None = None,
+    ) -> None:
         self._entries = tuple(entries)
         self._session = session
         self._looker = looker
         self._turns = TurnTaker(entries, looker, after_apply)
+        self._guard = guard
         self._came_back = False
 
     @property
@@ -123,15 +132,23 @@ class Executor:
             self._looker.hold = hold
             try:
                 identity.require_not_restored(self._session, self._looker.context(entry).project)
+                if self._guard is not None:
+                    self._guard.require_current()  # a newer release may have been at work until now
                 self._go_through(later)
             except BaseException as error:
-                self._finish(hold, error)
+                if not self._is_left_alone(error) or not self._forget(hold):
+                    self._finish(hold, error)
                 raise
             if self.applied or self._came_back or not self._forget(hold):
                 self._finish(hold, None)
 
+    def _is_left_alone(self, error: BaseException) -> bool:
+        """Returns whether the run wrote nothing, since the database is ahead of the code and that is accepted."""
+        is_accepted = self._guard is not None and self._guard.accepts(error)
+        return is_accepted and not self.applied and not self._came_back
+
     def _forget(self, hold: Hold) -> bool:
-        """Removes the run from the ledger if another run had done everything just before this one took the lock."""
+        """Removes a run from the ledger that had nothing to do once it had the lock."""
         try:
             with hold.transaction() as connection:
                 is_forgotten = ledger.forget_run(connection, hold.fence.ledger, hold.fence.run_id)

@@ -15,7 +15,8 @@ class AheadError(BootstrapperError):
     """The database is ahead of this code.
 
     Attributes:
-        is_acceptable: Whether a run that only waits for the database, and writes nothing, may continue.
+        is_acceptable: Whether the start of an application, or a run that only waits for the database, may continue
+            without any write.
     """
 
     exit_code = ExitCode.AHEAD

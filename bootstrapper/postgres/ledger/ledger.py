@@ -131,6 +131,7 @@ def complete(connection: Connection[Any], names: LedgerNames) -> None:
     if row is not None and int(row[0]) > LEDGER_VERSION:
         raise AheadError(
             f"the ledger has version {row[0]}; this program supports version {LEDGER_VERSION}",
+            is_acceptable=True,
             hint="Use a newer bootstrapper.",
         )
 
