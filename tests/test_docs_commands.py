@@ -121,12 +121,12 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Reader]:
-    """Returns a reader in the project with which README.md starts: an Alembic project with a table books."""
+    """Returns a reader in the project of the tutorial: an Alembic project with a table books, and its file."""
     write_env(tmp_path)
     write_revision(tmp_path, "first", upgrade='op.execute("CREATE TABLE books (isbn text PRIMARY KEY, title text)")')
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (text,) = [found for found in re.findall(r"^```yaml\n(.*?)^```$", readme, re.M | re.S) if "name: library" in found]
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    (text,) = [found for found in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S) if "name: library" in found]
     (tmp_path / "bootstrap.yaml").write_text(text)
     made = Reader(tmp_path)
     yield made
@@ -134,7 +134,9 @@ def library(tmp_path: Path) -> Iterator[Reader]:
 
 
 def test_the_first_commands_of_the_readme_work(library: Reader) -> None:
-    (typed,) = [typed for typed, _ in commands_of("README.md") if typed.startswith("bootstrapper validate")]
+    (library.folder / "bootstrap.yaml").unlink()
+    (typed,) = [typed for typed, _ in commands_of("README.md") if typed.startswith("bootstrapper init")]
+    library.variables["BOOTSTRAPPER_ENVIRONMENT"] = "development"
     said = library.follow(typed)
     assert "lock: free\nNothing to do." in said
 

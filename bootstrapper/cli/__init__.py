@@ -54,6 +54,7 @@ _COMMANDS = {
         "config": "bootstrapper.cli.config:config",
     },
     "Set up": {
+        "init": "bootstrapper.cli.init:init",
         "dev": "bootstrapper.cli.dev:dev",
         "url": "bootstrapper.cli.url:url",
         "plugins": "bootstrapper.cli.plugins:plugins",

@@ -1,4 +1,4 @@
-"""`${run.url}` under `env` of a step: the address that a program is handed, filled in when it is started.
+"""`${run.url}` and its parts under `env` of a step: the address that a program is handed, filled in when it is started.
 
 Not before: a migration may be tried in a scratch database first, and is handed that one's address then. Until then a
 mark stands in its place that no text of a file or a variable can hold.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from bootstrapper.config.document import of_run
 from bootstrapper.postgres.connection.target import Target
 
-_MARK = re.compile(r"\0run\.url(?:\+([a-z0-9_]+))?\0")
+_MARK = re.compile(r"\0run\.(\w+)(?:\+([a-z0-9_]+))?\0")
 
 
 def marks(text: str) -> dict[str, str]:
@@ -21,5 +21,12 @@ def marks(text: str) -> dict[str, str]:
 
 
 def filled_in(env: Mapping[str, str], target: Target) -> dict[str, str]:
-    """Returns the variables, with the target's URL for each mark."""
-    return {name: _MARK.sub(lambda mark: target.url(mark[1]), text) for name, text in env.items()}
+    """Returns the variables, with the target's URL, or a part of it, for each mark."""
+    return {name: _MARK.sub(lambda mark: _value(mark, target), text) for name, text in env.items()}
+
+
+def _value(mark: re.Match[str], target: Target) -> str:
+    """Returns the URL or the named part; a part that the address leaves to libpq is empty."""
+    if mark[1] == "url":
+        return target.url(mark[2])
+    return str(getattr(target, mark[1]) or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -88,6 +89,15 @@ def test_a_program_receives_the_url_in_its_own_variable(project: Project) -> Non
     assert "correct" not in done.stderr
 
 
+def test_a_program_receives_the_parts_of_the_address_in_its_own_variables(project: Project) -> None:
+    parts = "${run.user} ${run.host} ${run.port} ${run.dbname} ${run.password}"
+    project.write(printing("PARTS", f'PARTS: "{parts}"'))
+    done = project.run("apply")
+    host, port, database = re.fullmatch(r".*@(.*):(\d+)/(.*)", project.url).groups()  # type: ignore[union-attr]
+    assert f"command | postgres {host} {port} {database} ***" in done.stderr
+    assert "correct" not in done.stderr
+
+
 def test_an_escaped_placeholder_and_a_value_are_not_replaced(project: Project) -> None:
     project.write(printing("A", 'A: "$${run.url} ${B}"'))
     done = project.run("apply", B="${run.url}")
@@ -105,7 +115,7 @@ def test_an_escaped_placeholder_and_a_value_are_not_replaced(project: Project) -
             "{uses: sql, with: {statement: \"SELECT '${run.url}'\"}, check: never}",
             "run.url is available only under `env`",
         ),
-        ('{uses: command, with: {run: a, env: {A: "${run.host}"}}, check: never}', "without a variable name after it"),
+        ('{uses: command, with: {run: a, env: {A: "${run.role}"}}, check: never}', "without a variable name after it"),
         (
             '{uses: command, with: {run: a, env: {A: "${run.url:-x}"}}, check: never}',
             "without a variable name after it",

@@ -1,4 +1,5 @@
-"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`; and `${run.url}`, which only a run knows."""
+"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`; and `${run.url}` and its parts, which only a
+run knows."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from dataclasses import dataclass
 
 # `\}` stands for a brace inside a default. The possessive quantifiers keep long texts linear, in time and in memory.
 _EXPRESSION = re.compile(
-    r"\$\{(?:(?P<run>run\.url(?:\+[a-z0-9_]+)?)"
+    r"\$\{(?:(?P<run>run\.(?:url(?:\+[a-z0-9_]+)?|host|port|user|password|dbname))"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?)\}"
 )
-_OF_RUN = re.compile(r"(?<!\$)\$\{(run\.url(?:\+[a-z0-9_]+)?)\}")
+_OF_RUN = re.compile(r"(?<!\$)\$\{(run\.(?:url(?:\+[a-z0-9_]+)?|host|port|user|password|dbname))\}")
 _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
 
 
@@ -99,7 +100,7 @@ def demands(text: str) -> dict[str, str]:
 
 
 def of_run(text: str) -> set[str]:
-    """Returns the names in a text that only a run knows: `run.url`, or with a driver `run.url+asyncpg`."""
+    """Returns the names in a text that only a run knows: `run.url`, with a driver `run.url+asyncpg`, or `run.host`."""
     return set(_OF_RUN.findall(text))
 
 
