@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.samples import ROOT, copy_sample
 from tests.servers import Server
 from tests.waiting import at_most
 
-ROOT = Path(__file__).parents[1]
 SEEDED = [("admin@mnfst-rag.com", "superadmin", None), ("tenant-admin@example.com", "tenant_admin", "default")]
 USERS = "SELECT u.email, u.role, t.slug FROM users AS u LEFT JOIN tenants AS t ON t.id = u.tenant_id ORDER BY u.email"
 WRITES = (
@@ -65,11 +64,7 @@ class Sample:
 def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
-    for name in ("config", "migrations", "plugins"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("bootstrap.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    return folder
+    return copy_sample(folder)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def status(request: Request) -> Status:
             holder = read_holder(connection, run.project.ledger)
             last = _last_of_all(connection, run.project.ledger)
         steps, found = run.looker.look_at_what_can_be()
-        planned = plan_of(run, steps, last, is_result=True)
+        planned = plan_of(run, run.session.server, steps, last, is_result=True)
     found += [refused] if refused is not None else []
     return Status(planned, last, holder if holder.run_id is not None else None, tuple(found), refused is None)
 

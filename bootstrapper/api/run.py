@@ -27,6 +27,7 @@ from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import HasHeads
+from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames, RunRecord
 
@@ -106,14 +107,14 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
         if run.guard is None or not run.guard.accepts(error):
             raise
         request.tell(left_alone(error, is_partly_done=bool(run.executor.applied)))
-        return planned or plan_of(run, (), None, is_result=False), True
+        return planned or plan_of(run, run.session.server, (), None, is_result=False), True
     return planned, False
 
 
 def _first_look(run: Opened) -> Plan:
     """A database that is ahead of the code is reported as that, whatever else of it the code does not understand."""
     try:
-        return look(run, is_result=False)
+        return look(run, is_result=False, is_last=True)
     except (AheadError, BlockedError, RunInterrupted, UnreachableError):
         raise
     except BootstrapperError:
@@ -140,6 +141,7 @@ def wait(request: Request) -> None:
     with opened(request, "wait", writes=True, queues=False) as run:
         run.executor.open_gates()
         run.session.open()
+        run.session.prove()
 
 
 def pull(request: Request, wanted: Wanted) -> Pulled:
@@ -163,7 +165,7 @@ def relative_target(request: Request, text: str) -> str:
             return resolve_relative(connection, unit.options, run.project, run.deadline, text)
 
 
-def look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
+def look(run: Opened, *, is_result: bool = True, sql: bool = False, is_last: bool = False) -> Plan:
     """The plan as pure data.
 
     Args:
@@ -171,14 +173,17 @@ def look(run: Opened, *, is_result: bool = True, sql: bool = False) -> Plan:
             and the heads of the migrations, and what the steps found besides. A run that only asks whether something
             is to do does without.
         sql: Whether the changes show their statements.
+        is_last: Whether the connection may be closed if nothing is to do.
     """
-    record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
-    steps = run.looker.look(for_reader=is_result, sql=sql)
-    return plan_of(run, steps, record, is_result=is_result)
-
-
-def plan_of(run: Opened, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool) -> Plan:
     server = run.session.server
+    record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
+    steps = run.looker.look(for_reader=is_result, sql=sql, is_last=is_last)
+    return plan_of(run, server, steps, record, is_result=is_result)
+
+
+def plan_of(
+    run: Opened, server: Server, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool
+) -> Plan:
     units = [entry.unit for entry in run.entries if isinstance(entry.unit, HasHeads)] if is_result else []
     return Plan(
         name=run.project.name,

@@ -61,7 +61,7 @@ def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadl
 def _pending(looker: Looker) -> list[str]:
     """Returns the names of the steps that still have changes; one that cannot be looked at now counts as well."""
     try:
-        return [step.name for step in looker.look() if step.has_changes]
+        return [step.name for step in looker.look(is_last=True) if step.has_changes]
     except (NotConvergedError, BlockedError) as error:
         return [error.step]  # the run at work may be between two states, or hold a lock on a table
     except FixtureError as error:

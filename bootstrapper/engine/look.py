@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,6 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import HasHeads, ShowsSql
 from bootstrapper.postgres.connection.session import Session
-from bootstrapper.postgres.connection.settings import lent
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.lock.hold import Hold
 
@@ -51,12 +50,13 @@ class Looker:
         self._force = force
         self.hold: Hold | None = None
 
-    def look(self, *, for_reader: bool = False, sql: bool = False) -> tuple[PlannedStep, ...]:
+    def look(self, *, for_reader: bool = False, sql: bool = False, is_last: bool = False) -> tuple[PlannedStep, ...]:
         """Returns the steps as they stand now, read in one READ ONLY transaction.
 
         Args:
             for_reader: Whether the findings are wanted as well.
             sql: Whether changes are to show their statements, which may run code of the project.
+            is_last: Whether nothing else is asked if no step has changes, so that the connection may be closed then.
         """
         if not self._entries:
             return ()
@@ -64,7 +64,9 @@ class Looker:
             planned = planner.plan()
             if for_reader:
                 pairs = zip(self._entries, planned, strict=True)
-                planned = tuple(self._reviewed(entry, step, planner.context(entry), sql=sql) for entry, step in pairs)
+                planned = tuple(self._reviewed(planner, entry, step, sql=sql) for entry, step in pairs)
+            if is_last and not any(step.has_changes for step in planned):
+                self._session.hang_up()
             return tuple(step.without_payloads() for step in planned)
 
     def look_at_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
@@ -77,7 +79,7 @@ class Looker:
             for entry, step in zip(self._entries, planned, strict=True):
                 try:
                     is_known = step.state is not State.UNKNOWN
-                    found.append(self._reviewed(entry, step, planner.context(entry), sql=False) if is_known else step)
+                    found.append(self._reviewed(planner, entry, step, sql=False) if is_known else step)
                 except UnreachableError:
                     raise
                 except BootstrapperError as error:
@@ -89,12 +91,13 @@ class Looker:
             return tuple(step.without_payloads() for step in found), told
 
     @staticmethod
-    def _reviewed(entry: Entry, planned: PlannedStep, context: RunContext, *, sql: bool) -> PlannedStep:
+    def _reviewed(planner: Planner, entry: Entry, planned: PlannedStep, *, sql: bool) -> PlannedStep:
         if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:
             return planned
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
+        context = planner.context(entry)
         try:
-            with lent(context.connection) if entry.unit.borrows_session else nullcontext():
+            with planner.lending.session(context.connection, borrows=entry.unit.borrows_session):
                 if sql and items and isinstance(entry.unit, ShowsSql):
                     items = entry.unit.with_sql(Context(context), items)
                 findings = tuple(entry.unit.findings(Context(context), items))
@@ -144,18 +147,28 @@ class Looker:
         self, make_context: MakeContext | None = None, *, lock_timeout_seconds: float | None = None
     ) -> Iterator[tuple[Planner, LockWatch]]:
         """Opens a planner inside a READ ONLY transaction, and a watch for the sessions that block it."""
-        hold = self.hold
-        reading = hold.read_only() if hold else self._session.read_only(lock_timeout_seconds=lock_timeout_seconds)
-        with reading:
-            planner = self._planner(make_context or self.context)
+        planner = Planner(self._entries, make_context or self.context, force=self._force)
+        with self._begin(planner, lock_timeout_seconds) as watch:
+            planner.served = self._served()
             try:
-                with lock_waits.told(self.context(self._entries[0]), lambda: planner.at) as watch:
-                    yield planner, watch
+                yield planner, watch
             finally:
                 planner.forget()
 
-    def _planner(self, make_context: MakeContext) -> Planner:
-        return Planner(self._entries, make_context, force=self._force, served=self._served())
+    @contextmanager
+    def _begin(self, planner: Planner, lock_timeout_seconds: float | None) -> Iterator[LockWatch]:
+        """Opens the transaction; the planner begins it with its own questions, unless that is a matter of the hold."""
+        if self.hold is not None:
+            with self.hold.read_only(), self._told(planner) as watch:
+                yield watch
+        else:
+            looking = self._session.looking(lock_timeout_seconds=lock_timeout_seconds)
+            with looking as (connection, statements), self._told(planner) as watch:
+                planner.begin(connection, statements)
+                yield watch
+
+    def _told(self, planner: Planner) -> AbstractContextManager[LockWatch]:
+        return lock_waits.told(self.context(self._entries[0]), lambda: planner.at)
 
     def _served(self) -> Collection[str]:
         """Returns the steps done by runs of the same configuration that took the lock after this one began."""

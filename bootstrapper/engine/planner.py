@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import psycopg
+from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
+from bootstrapper.engine.deferral import bounded
 from bootstrapper.engine.dependence import with_dependence
 from bootstrapper.engine.entry import Entry
-from bootstrapper.engine.probes import Answers, ask, ask_probes, decided
+from bootstrapper.engine.lending import Lending
+from bootstrapper.engine.probes import Answers, Decision, ask, ask_probes, begin_with_probes
 from bootstrapper.errors import (
     BootstrapperError,
     NotConvergedError,
@@ -20,7 +23,7 @@ from bootstrapper.errors import (
     UndecidedError,
     UnreachableError,
 )
-from bootstrapper.plans import Action, Answer, Change, Deferred, PlannedStep, State, total, unset_in
+from bootstrapper.plans import Answer, Change, Deferred, PlannedStep, State
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.conditions import Condition
 from bootstrapper.plugin.context import Context
@@ -30,7 +33,6 @@ from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Explained
 from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.server_messages import said_without_values
-from bootstrapper.postgres.connection.settings import lent
 
 MakeContext = Callable[[Entry], RunContext]
 
@@ -40,8 +42,9 @@ class Planner:
 
     Its caller keeps the session inside one READ ONLY transaction.
 
-    Args:
+    Attributes:
         served: Names of steps that another run did on our behalf while we waited for it; counts for `never`.
+        lending: Whose settings the session has.
     """
 
     def __init__(
@@ -50,18 +53,32 @@ class Planner:
         make_context: MakeContext,
         *,
         force: bool = False,
-        served: Collection[str] = (),
     ) -> None:
         self._entries = {entry.name: entry for entry in entries}
         self._make_context = make_context
         self._force = force
-        self._served = served
+        self.served: Collection[str] = ()
+        self.lending = Lending()
         self._answers: Answers = {}
         self._batches = self._batch()
         self._planned: dict[str, PlannedStep] = {}
         self._under_way: list[str] = []
         self._turn: str | None = None
         self._at = next(iter(self._entries), "")
+
+    def begin(self, connection: Connection[Any], statements: Sequence[bytes]) -> None:
+        """Begins the transaction of the look, in one message with the probes that it is sure to need."""
+        checks, lends = self._batches[0], self._is_lent_first()
+        self._at = checks[0].step if checks else self._at
+        self._answers |= begin_with_probes(connection, statements, checks, lends=lends)
+        self.lending.begin(is_lent=lends)
+        checks.clear()
+
+    def _is_lent_first(self) -> bool:
+        """Returns whether the first step that is compared, whatever the checks answer, borrows the session."""
+        units = [entry.unit for entry in self._entries.values() if entry.when is None and entry.check is None]
+        first = next((unit for unit in units if isinstance(unit, Step)), None)
+        return first is not None and first.borrows_session
 
     @property
     def at(self) -> str:
@@ -109,11 +126,11 @@ class Planner:
                 self.look_on(self.context(entry))
         return self.plan(), errors
 
-    @staticmethod
-    def look_on(context: RunContext) -> None:
+    def look_on(self, context: RunContext) -> None:
         """Begins a new READ ONLY transaction after an error of the server: nothing was written."""
         if status_of(context.connection) == TransactionStatus.INERROR:
             context.session.look_on()
+            self.lending.begin()
 
     def pending(self, names: Collection[str]) -> Answer:
         """Answers whether any of these steps has changes, or may have; steps that are left out of the run have none."""
@@ -160,13 +177,13 @@ class Planner:
             planned = replace(planned, check=self._evaluate(entry, entry.check))
         if planned.check is not None and planned.check.is_yes:
             return replace(planned, reason=planned.check.reason)
-        if planned.check is not None and entry.name in self._served and not _decides(entry.check):
+        if planned.check is not None and entry.name in self.served and not _decides(entry.check):
             return replace(planned, reason="done by another run meanwhile")
         found = self._changes(entry, step)
         changes = tuple(item for item in found if isinstance(item, Change))
         deferred = tuple(item for item in found if isinstance(item, Deferred))
         if not is_turn:
-            changes, deferred = _bounded(planned, changes, deferred)
+            changes, deferred = bounded(planned, changes, deferred)
         if not changes and not deferred and planned.check is not None and _decides(entry.check):
             deferred = self._explain_contradiction(entry, planned.check)
         state = State.DEFERRED if deferred and not changes else State.PENDING if changes else State.DONE
@@ -176,12 +193,16 @@ class Planner:
         return replace(planned, state=state, reason=reason, changes=changes, deferred=deferred)
 
     def _done_reason(self, entry: Entry, step: Step) -> str:
-        return step.done_reason(Context(self.context(entry))) if isinstance(step, Explained) else "as declared"
+        if not isinstance(step, Explained):
+            return "as declared"
+        context = self.context(entry)
+        with self.lending.session(context.connection, borrows=False):
+            return step.done_reason(Context(context))
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
         try:
-            with lent(context.connection) if step.borrows_session else nullcontext():
+            with self.lending.session(context.connection, borrows=step.borrows_session):
                 return step.changes(Context(context))
         except Exception as error:
             failure = explain(entry, context, error)
@@ -220,20 +241,28 @@ class Planner:
         for batch in self._batches:
             if id(check) in self._answers or not any(check is other for other in batch):
                 continue
-            self._answers |= ask_probes(context.connection, batch)
+            with self.lending.session(context.connection, borrows=False):
+                self._answers |= ask_probes(context.connection, batch)
             batch.clear()
         if id(check) not in self._answers:
-            self._answers[id(check)] = ask(check, context)
+            self._answers[id(check)] = self._ask_itself(check, context)
             self.look_on(context)
-        return decided(self._answers[id(check)])
+        return self._answers[id(check)]()
+
+    def _ask_itself(self, check: Check, context: RunContext) -> Decision:
+        if check.about():  # it asks the server nothing but what other steps ask
+            return ask(check, context)
+        with self.lending.session(context.connection, borrows=check.borrows_session):
+            return ask(check, context)
 
     def _batch(self) -> tuple[list[Check], list[Check]]:
-        """Returns the checks of conditions that consist of probes only, and all others."""
-        conditions = [part for entry in self._entries.values() for part in (entry.when, entry.check) if part]
+        """Returns the probes of conditions that consist of probes only, and those beside other kinds of checks."""
         found: tuple[list[Check], list[Check]] = ([], [])
-        for condition in conditions:
-            checks = list(condition.checks())
-            found[any(check.probe() is None for check in checks)].extend(checks)
+        for entry in self._entries.values():
+            for condition in (entry.when, None if self._force else entry.check):
+                checks = list(condition.checks()) if condition else []
+                probes = [check for check in checks if check.probe() is not None]
+                found[len(probes) < len(checks)].extend(probes)
         return found
 
     def context(self, entry: Entry) -> RunContext:
@@ -254,28 +283,6 @@ def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseExce
     if context.session.is_open:
         return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
     return UnreachableError(context.project.target.where, f"the connection was lost: {message}")
-
-
-def _bounded(
-    planned: PlannedStep, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]
-) -> tuple[tuple[Change, ...], tuple[Deferred, ...]]:
-    """Defers the changes if `when` is unknown; if the check is unknown, even without visible changes."""
-    if planned.when is not None and planned.when.is_unknown and (changes or deferred):
-        changes, deferred = (), _defer(planned.when, changes, deferred)
-    if planned.check is not None and planned.check.is_unknown:
-        changes, deferred = (), _defer(planned.check, changes, deferred)
-    return changes, deferred
-
-
-def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred, ...]) -> tuple[Deferred, ...]:
-    """Returns changes that depend on an unknown answer as one bound."""
-    may = frozenset(change.action for change in changes).union(*(item.may for item in deferred))
-    counts = [item.at_most for item in deferred]
-    known = [count for count in counts if count is not None]
-    at_most = (total(changes) + sum(known) or None) if len(known) == len(counts) else None
-    unset = unset_in(changes, deferred)
-    targets = (*(change.target for change in changes), *(target for item in deferred for target in item.targets))
-    return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),)
 
 
 def runs_always(condition: Condition | None) -> bool:

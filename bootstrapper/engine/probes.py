@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import psycopg
@@ -21,8 +22,10 @@ from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.pipelining import round_trip
 from bootstrapper.postgres.connection.server_messages import said_without_values
 
-Answers = dict[int, Answer | CheckFailedError]
-"""Answers by the identity of their check. A failed check is an error only if its answer is needed."""
+Decision = Callable[[], Answer]
+"""Gives the answer, from what the server said already; raises CheckFailedError where the check failed."""
+Answers = dict[int, Decision]
+"""Decisions by the identity of their check. What is wrong with a check is an error only if its answer is needed."""
 
 _MISSING = (
     errors.UndefinedTable,
@@ -34,49 +37,92 @@ _MISSING = (
 
 
 def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
-    """Answers every check that has a probe; the others are left out.
+    """Answers every check that has a probe; the others are left out. One round trip if no probe fails.
 
     The connection is inside a transaction, and still is afterwards, whatever failed.
     """
-    probes = [(check, probe) for check in checks if (probe := check.probe()) is not None]
+    probes = _probes_of(checks)
     if not probes:
         return {}
-    connection.execute("SAVEPOINT probes")
     try:
-        cursors = _send(connection, [probe for _, probe in probes])
-        return {id(check): _read(check, cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
+        return _ask_all(connection, probes, before=[b"SAVEPOINT probes"], after=[])
     except psycopg.Error:
         if connection.closed:
             raise
         connection.execute("ROLLBACK TO SAVEPOINT probes")
-        return {id(check): _ask_one(connection, check, probe) for check, probe in probes}
+        return _ask_one_by_one(connection, probes)
 
 
-def _send(connection: Connection[Any], probes: Sequence[Probe]) -> list[Cursor[Any]]:
-    """Sends all probes in one round trip; raises the first error once the pipeline is in order again."""
-    cursors, is_lent = [], False
-    with round_trip(connection):
-        for probe in probes:
-            if probe.borrows_session != is_lent:
-                is_lent = probe.borrows_session
-                connection.execute(settings.LEND if is_lent else settings.TAKE_BACK)
-            cursors.append(connection.execute(_text(probe), probe.parameters or None))
-        if is_lent:
-            connection.execute(settings.TAKE_BACK)
-    return cursors
+def begin_with_probes(
+    connection: Connection[Any], begin: Sequence[bytes], checks: Iterable[Check], *, lends: bool = False
+) -> Answers:
+    """Begins a transaction and answers the checks in it as `ask_probes` does; one round trip if no probe fails.
 
-
-def ask(check: Check, context: RunContext) -> Answer | CheckFailedError:
-    """Asks a check that has no probe. Where the server said no, the transaction is aborted afterwards."""
+    Args:
+        begin: The statements that begin it.
+        lends: Whether the session is lent afterwards, for what the project's own statements ask next.
+    """
+    probes, after = _probes_of(checks), [settings.LEND] if lends else []
+    if not probes:
+        connection.execute(b"; ".join([*begin, *after]))
+        return {}
     try:
-        with settings.lent(context.connection) if check.borrows_session else nullcontext():
-            return check.ask(Context(context))
+        return _ask_all(connection, probes, before=begin, after=after)
+    except psycopg.Error:
+        if connection.closed:
+            raise
+    connection.execute(b"; ".join([b"ROLLBACK", *begin]))
+    answers = _ask_one_by_one(connection, probes)
+    if lends:
+        connection.execute(settings.LEND)
+    return answers
+
+
+_Asked = tuple[Check, Probe]
+
+
+def _probes_of(checks: Iterable[Check]) -> list[_Asked]:
+    """Returns the probes, those last that borrow the session, so that it is lent at most once."""
+    probes = [(check, probe) for check in checks if (probe := check.probe()) is not None]
+    return sorted(probes, key=lambda asked: asked[1].borrows_session)
+
+
+def _ask_all(
+    connection: Connection[Any], probes: Sequence[_Asked], *, before: Sequence[bytes], after: Sequence[bytes]
+) -> Answers:
+    """Asks in one round trip; raises the first error once the pipeline is in order again."""
+    cursors: list[Cursor[Any]] = []
+    is_lent = False
+    with round_trip(connection):
+        for statement in before:
+            connection.execute(statement)
+        for _, probe in probes:
+            if probe.borrows_session and not is_lent:
+                connection.execute(settings.LEND)
+                is_lent = True
+            cursors.append(connection.execute(_text(probe), probe.parameters or None))
+        for statement in after or ([settings.TAKE_BACK] if is_lent else []):
+            connection.execute(statement)
+    return {id(check): _decision(check, cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
+
+
+def _ask_one_by_one(connection: Connection[Any], probes: Sequence[_Asked]) -> Answers:
+    return {id(check): _ask_one(connection, check, probe) for check, probe in probes}
+
+
+def ask(check: Check, context: RunContext) -> Decision:
+    """Asks a check that has no probe; the session is lent where the check borrows it.
+
+    Where the server said no, the transaction is aborted afterwards.
+    """
+    try:
+        return partial(decided, check.ask(Context(context)))
     except CheckFailedError as error:
-        return error
+        return partial(decided, error)
     except psycopg.Error as error:
         if not context.session.is_open:
             raise
-        return _answer_failure(check, Probe(""), error)
+        return partial(decided, _answer_failure(check, Probe(""), error))
 
 
 def decided(answer: Answer | CheckFailedError) -> Answer:
@@ -98,16 +144,17 @@ def ask_condition(condition: Condition, context: RunContext, *, is_after: bool =
     def answer(check: Check) -> Answer:
         if check not in asked:
             return Answer.yes()
-        return decided(answers[id(check)] if id(check) in answers else _ask_in_savepoint(check, context))
+        return answers[id(check)]() if id(check) in answers else _ask_in_savepoint(check, context)
 
     return condition.evaluate(answer)
 
 
-def _ask_in_savepoint(check: Check, context: RunContext) -> Answer | CheckFailedError:
+def _ask_in_savepoint(check: Check, context: RunContext) -> Answer:
     context.connection.execute("SAVEPOINT question")
-    answer = ask(check, context)
+    with settings.lent(context.connection) if check.borrows_session else nullcontext():
+        decide = ask(check, context)
     context.connection.execute("ROLLBACK TO SAVEPOINT question")
-    return answer
+    return decide()
 
 
 _FIXTURE_ANSWERS = Kept[str, Answer]()
@@ -128,26 +175,22 @@ class FixtureCondition:
         return known[self.fixture]
 
 
-def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Answer | CheckFailedError:
+def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Decision:
     connection.execute("SAVEPOINT probe")
     try:
         with settings.lent(connection) if probe.borrows_session else nullcontext():
             rows: Sequence[Sequence[Any]] = connection.execute(_text(probe), probe.parameters or None).fetchall()
-        answer = _read(check, rows)
     except psycopg.Error as error:
         if connection.closed:
             raise
         connection.execute("ROLLBACK TO SAVEPOINT probe")
-        return _answer_failure(check, probe, error)
+        return partial(decided, _answer_failure(check, probe, error))
     connection.execute("RELEASE SAVEPOINT probe")
-    return answer
+    return _decision(check, rows)
 
 
-def _read(check: Check, rows: Sequence[Sequence[Any]]) -> Answer | CheckFailedError:
-    try:
-        return check.answer(rows)
-    except CheckFailedError as error:
-        return error
+def _decision(check: Check, rows: Sequence[Sequence[Any]]) -> Decision:
+    return cache(partial(check.answer, rows))
 
 
 def _answer_failure(check: Check, probe: Probe, error: psycopg.Error) -> Answer | CheckFailedError:

@@ -19,7 +19,7 @@ from bootstrapper.backups.stores.store import Backup, Store
 from bootstrapper.backups.take import dump
 from bootstrapper.config.document import parse
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.probes import ask_probes, decided
+from bootstrapper.engine.probes import ask_probes
 from bootstrapper.events import Event, StepReported
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Answer
@@ -135,7 +135,7 @@ def ask(check: Check, bench: Bench) -> Answer:
     context = bench.context(check.step)
     with bench.session.read_only() as connection:
         answers = ask_probes(connection, [check])
-        return decided(answers[id(check)]) if answers else check.ask(Context(context))
+        return answers[id(check)]() if answers else check.ask(Context(context))
 
 
 def plan(step: Step, bench: Bench, hold: Hold | None = None, *, has_check: bool = False) -> list[Any]:

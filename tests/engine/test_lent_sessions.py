@@ -3,6 +3,7 @@
 import pytest
 
 from bootstrapper.errors import BootstrapperError
+from tests.engine.notes import plugin
 from tests.projects import TrialProject
 
 STEPS = """
@@ -127,3 +128,65 @@ steps:
     )
     project.apply()
     assert project.rows("SELECT text FROM notes") == [("a\\'); COMMIT; DROP TABLE notes; --",)]
+
+
+SEEING = """
+class Seeing(Step):
+    uses = "seeing"
+
+    def changes(self, context):
+        path = context.connection.execute("SHOW search_path").fetchone()[0]
+        context.connection.execute("SET LOCAL search_path = elsewhere")
+        return [Change.create(self.name, reason=path)]
+
+    def apply(self, context, changes):
+        pass
+
+class Own(Seeing):
+    uses = "own"
+    borrows_session = False
+
+@hookimpl
+def bootstrapper_steps():
+    return [Seeing, Own]
+"""
+PROJECTS = '"$user", public'
+OURS = "pg_catalog, pg_temp"
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        ["seeing"],
+        ["own"],
+        ["seeing", "seeing"],
+        ["seeing", "own", "seeing"],
+        ["own", "seeing", "seeing", "own"],
+    ],
+)
+@pytest.mark.parametrize("check", ["", "    check: {sql: SELECT false}\n"])
+def test_every_step_of_a_look_sees_the_settings_that_it_asks_for_whatever_those_before_it_set(
+    project: TrialProject, uses: list[str], check: str
+) -> None:
+    plugin(project, SEEING)
+    steps = "".join(f"  - {{uses: {each}, name: step{number}}}\n" for number, each in enumerate(uses))
+    if check:
+        steps += f"  - uses: sql\n    name: asked\n    with: {{statement: SELECT 1}}\n{check}"
+    project.write(f"plugins: [./plugins]\nsteps:\n  - uses: lock\n{steps}")
+    seen = {step.name: step.changes[0].reason for step in project.plan().steps if step.name.startswith("step")}
+    assert list(seen.values()) == [PROJECTS if each == "seeing" else OURS for each in uses]
+
+
+def test_a_look_goes_on_with_the_settings_of_the_projects_own_sessions_after_a_probe_that_failed(
+    project: TrialProject,
+) -> None:
+    plugin(project, SEEING)
+    project.write(
+        "plugins: [./plugins]\nsteps:\n  - uses: lock\n  - {uses: seeing, name: first}\n"
+        "  - uses: sql\n    name: asked\n    with: {statement: SELECT 1}\n"
+        "    check: {sql: SELECT count(*) > 0 FROM absent}\n"
+    )
+    steps = {step.name: step for step in project.plan().steps}
+    assert steps["first"].changes[0].reason == PROJECTS
+    assert steps["asked"].check is not None
+    assert steps["asked"].check.is_unknown

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bootstrapper.api import run
 from tests.cli.project import Project
 from tests.faults.crowds import crowd, crowd_faults
 from tests.faults.pgbouncer import PgBouncer
@@ -16,6 +17,8 @@ from tests.faults.trials import Site
 from tests.migrations.project.test_drivers import ASYNC, ENGINES
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.migrations.worker.test_offline_sql import OFFLINE
+from tests.round_trips import CountingProxy
+from tests.samples import apply_again, copy_sample, request_of
 from tests.servers import Server, free_port
 
 REVISIONS = """
@@ -24,6 +27,7 @@ name: revisions
 database: {url: "${DATABASE_URL}"}
 steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations, repair: true}}]
 """
+MOST_ROUND_TRIPS = 4
 
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
@@ -50,6 +54,20 @@ def test_statement_pooling_is_refused_and_says_why(site: Site) -> None:
     assert replica.exit_code == 6, replica.error
     assert "statement" in replica.error
     assert trial.verdict() == []
+
+
+def test_a_start_with_nothing_to_do_takes_four_round_trips_and_leaves_no_transaction_open(
+    site: Site, tmp_path: Path
+) -> None:
+    folder, name = copy_sample(tmp_path), "sample"
+    site.server.create_database(name)
+    run.apply(request_of(folder, site.server.url(name)))  # a backup does not go through a pooler
+    with PgBouncer(site.server, "transaction") as pooler, CountingProxy(pooler.port) as proxy:
+        apply_again(folder, proxy, pooler.url(site.server.url(name)))
+        assert proxy.logins == 1
+        assert proxy.round_trips <= MOST_ROUND_TRIPS, proxy.statements
+        assert proxy.statements[-1] == "ROLLBACK"
+        assert "was not ready" not in pooler.log  # its connection to the server goes on to serve others
 
 
 @pytest.mark.parametrize("after_seconds", [0.1, 0.5, 0.9])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -67,11 +67,17 @@ class Session:
         self._connection: Connection[Any] | None = None
         self._server: Server | None = None
         self._is_looking = False
-        self._look = b""
+        self._is_proven = False
+        self._look: tuple[bytes, ...] = ()
 
     @property
     def connection(self) -> Connection[Any]:
-        """The open connection, in autocommit mode; opened where it is not."""
+        """The open connection, in autocommit mode; opened where it is not, and known to take transactions."""
+        self.open()
+        self.prove()
+        return self._opened()
+
+    def _opened(self) -> Connection[Any]:
         self.open()
         assert self._connection is not None
         return self._connection
@@ -133,8 +139,12 @@ class Session:
         if self._began_at is None:
             self._began_at = self._server.clock - elapsed
             self._first_oid = self._server.oid
-        if self._server.pooled:
-            with self.read_only():  # a pooler that takes no transactions is known before anything hangs on it
+        self._is_proven = not self._server.pooled
+
+    def prove(self) -> None:
+        """Raises RefusedError for a pooler that takes no transactions, before anything hangs on one."""
+        if not self._is_proven and not self._is_looking:
+            with self.read_only():
                 pass
 
     @property
@@ -178,41 +188,74 @@ class Session:
         Args:
             lock_timeout_seconds: How long a statement waits for a lock of another session; LOOK_LOCK_SECONDS if None.
         """
-        where, connection = self.target.where, self.connection
+        with self.looking(lock_timeout_seconds=lock_timeout_seconds) as (connection, statements):
+            connection.execute(b"; ".join(statements))
+            yield connection
+
+    @contextmanager
+    def looking(
+        self, *, lock_timeout_seconds: float | None = None
+    ) -> Iterator[tuple[Connection[Any], Sequence[bytes]]]:
+        """As `read_only`, but the caller sends the statements that begin it, together with its own questions."""
+        where, connection = self.target.where, self._opened()
         if self._deadline.has_passed:
             raise UnreachableError(where, "deadline exceeded")
         self._is_looking = True
         try:
             with cut_off(connection, self._deadline), rolled_back(connection):
                 self._look = self._begin_look(lock_timeout_seconds)
-                connection.execute(self._look)
-                yield connection
+                yield connection, self._look
+            self._is_proven = True
         except psycopg.Error as error:
-            if _STATEMENT_POOLING in str(error):
-                raise RefusedError(
-                    where,
-                    "its pooler is in statement mode, which does not support transactions",
-                    hint=_STATEMENT_POOLING_HINT,
-                ) from error
+            self._require_transactions(error)
             if error.sqlstate in LOCK_NOT_FREE:
                 raise BlockedError("", StepFailedError(said(error), sqlstate=error.sqlstate), ()) from error
             if not connection.closed:
                 raise
+            if not self._is_proven:
+                self._try_transaction()
             reason = "the connection was lost" if self._deadline.seconds_left else "no answer in time"
             raise UnreachableError(where, reason) from error
         finally:
             self._is_looking = False
 
+    def _require_transactions(self, error: psycopg.Error) -> None:
+        """Raises RefusedError if it is a pooler's that takes no transactions."""
+        if _STATEMENT_POOLING in str(error):
+            raise RefusedError(
+                self.target.where,
+                "its pooler is in statement mode, which does not support transactions",
+                hint=_STATEMENT_POOLING_HINT,
+            ) from error
+
+    def _try_transaction(self) -> None:
+        """Begins one by itself, after a pooler cut off the first: in a pipeline libpq loses what the pooler says."""
+        with suppress(UnreachableError):
+            connection = connect(self.target, deadline=self._deadline, application_name=self._application_name)
+            with closing(connection), cut_off(connection, self._deadline):
+                try:
+                    connection.execute(_BEGIN_LOOK)
+                except psycopg.Error as error:
+                    self._require_transactions(error)
+
     def look_on(self) -> None:
         """Inside `read_only`, after an error of the server: goes on in a new transaction, since nothing was written."""
-        self.connection.execute(b"ROLLBACK; " + self._look)
+        self._opened().execute(b"; ".join([b"ROLLBACK", *self._look]))
 
-    def _begin_look(self, lock_timeout_seconds: float | None) -> bytes:
-        """One round trip. What the role's settings would cut short is ours to limit, by the deadline."""
-        ours = [settings.for_transaction(self.connection)] if self.server.pooled else []
+    def hang_up(self) -> None:
+        """Inside `read_only`, closes a direct connection, which ends the transaction without waiting for an answer.
+
+        A pooler would have to close the server's connection with it.
+        """
+        if not self.server.pooled and self._connection is not None:
+            self._connection.close()
+
+    def _begin_look(self, lock_timeout_seconds: float | None) -> tuple[bytes, ...]:
+        """Returns what begins a look. What the role's settings would cut short is ours to limit, by the deadline."""
+        ours = settings.for_transaction(self._opened()) if self.server.pooled else ()
         patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
         limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
-        return b"; ".join([_BEGIN_LOOK, *ours, *(b"SET LOCAL %b = %d" % limit for limit in limits.items())])
+        return (_BEGIN_LOOK, *ours, *(b"SET LOCAL %b = %d" % limit for limit in limits.items()))
 
     @property
     def timeouts(self) -> tuple[bytes, ...]:

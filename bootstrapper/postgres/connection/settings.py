@@ -40,7 +40,7 @@ _TRANSACTION_TIMEOUT = "transaction_timeout"
 _TRANSACTION_TIMEOUT_SINCE = 170000
 
 # Utility statements, which read no catalogue: quicker than a millisecond, the shortest timeout that can be set.
-_FIRST = b"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
+_FIRST = (b"SET LOCAL statement_timeout = 0", b"SET LOCAL lock_timeout = 0")
 _GREETINGS = 5  # it may end even the statement that lifts it
 _SAVED = "bootstrapper.{}"
 # Where the search_path is ours already, so is the rest, and what is saved stays.
@@ -67,7 +67,7 @@ def greet(connection: Connection[Any], *queries: bytes) -> list[list[Any]]:
     Behind a pooler, where the backend is not the one that let us in, they hold for this message alone. Gives the rows
     of each query.
     """
-    message = b"; ".join([_greeting(connection), *queries])
+    message = b"; ".join([*_greeting(connection), *queries])
     for left in reversed(range(_GREETINGS)):
         try:
             cursor = connection.execute(message)
@@ -81,13 +81,13 @@ def greet(connection: Connection[Any], *queries: bytes) -> list[list[Any]]:
     return answers[len(answers) - len(queries) :]
 
 
-def _greeting(connection: Connection[Any]) -> bytes:
-    return _FIRST + b"; " + _adoption(connection, _UNLESS_DIRECT.format(connection.info.backend_pid))
+def _greeting(connection: Connection[Any]) -> tuple[bytes, ...]:
+    return (*_FIRST, *_adoption(connection, _UNLESS_DIRECT.format(connection.info.backend_pid)))
 
 
-def for_transaction(connection: Connection[Any]) -> bytes:
+def for_transaction(connection: Connection[Any]) -> tuple[bytes, ...]:
     """Returns statements that set all settings until the transaction ends, for pooled connections."""
-    return _FIRST + b"; " + _adoption(connection, "true")
+    return (*_FIRST, *_adoption(connection, "true"))
 
 
 @contextmanager
@@ -96,16 +96,17 @@ def transaction(connection: Connection[Any]) -> Iterator[None]:
 
     The limits of that other one stay: what is set in a savepoint outlives it.
     """
-    ours = TAKE_BACK if status_of(connection) == TransactionStatus.INTRANS else for_transaction(connection)
+    ours = [TAKE_BACK] if status_of(connection) == TransactionStatus.INTRANS else for_transaction(connection)
     with connection.transaction():
-        connection.execute(ours)
+        connection.execute(b"; ".join(ours))
         yield
 
 
 def put_back(connection: Connection[Any], *, pooled: bool) -> None:
     """Undoes what statements of the project did to the session, and takes it over again."""
     forget = b"" if pooled else _FORGET
-    connection.execute(forget + _PUT_BACK + b"; " + _adoption(connection, "true" if pooled else "false"))
+    ours = _adoption(connection, "true" if pooled else "false")
+    connection.execute(forget + b"; ".join([_PUT_BACK, *ours]))
 
 
 @contextmanager
@@ -136,14 +137,14 @@ def lend_session(connection: Connection[Any]) -> None:
     connection.execute(_lending("false"))
 
 
-def _adoption(connection: Connection[Any], local: str) -> bytes:
+def _adoption(connection: Connection[Any], local: str) -> tuple[bytes, bytes]:
     fixed: Mapping[str, str] = _FIXED
     if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
         fixed = {**fixed, _TRANSACTION_TIMEOUT: "0"}
     saved = _select(
         _SAVE.format(saved=_SAVED.format(name), name=name, ours=LENT["search_path"], local=local) for name in LENT
     )
-    return b"; ".join([saved, _setting({**LENT, **fixed}, local)])
+    return saved, _setting({**LENT, **fixed}, local)
 
 
 def _setting(values: Mapping[str, str], local: str) -> bytes:

@@ -142,7 +142,7 @@ class FencedConnection:
         self._regain()
 
     def _begin(self, connection: Connection[Any], deadline: Deadline) -> None:
-        ours = b"; " + settings.for_transaction(connection) if self._pooled else b""
+        ours = b"; " + b"; ".join(settings.for_transaction(connection)) if self._pooled else b""
         connection.execute(_BEGIN + ours)
         self._deadline = deadline
         self._transaction = self._limit(connection)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from bootstrapper.builtin.checks.rows import RowsArgument, RowsCheck
-from bootstrapper.engine.probes import ask_probes, decided
+from bootstrapper.engine.probes import ask_probes
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.connection.settings import lent
@@ -33,7 +33,7 @@ def ask(bench: Bench, **argument: Any) -> Answer:
     check = RowsCheck(TypeAdapter(RowsArgument).validate_python(argument), bench.context().project, "seed")
     with bench.session.read_only() as connection:
         answers = ask_probes(connection, [check])
-        return decided(answers[id(check)]) if answers else check.ask(Context(bench.context()))
+        return answers[id(check)]() if answers else check.ask(Context(bench.context()))
 
 
 @pytest.mark.parametrize(
