@@ -69,7 +69,7 @@ class CountingProxy:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether every client has gone, so that all it said was counted."""
+        """Whether all clients have disconnected, so that all they said was counted."""
         return self._connected == 0
 
     @property
