@@ -1,6 +1,7 @@
 """Brings a PostgreSQL database to the state that one YAML file declares, and proves it.
 
-The names below are all that plugins need; they are imported when first used.
+The functions are the commands of the same names, with versions for asyncio, and those that an application calls when it
+starts. The other names are all that plugins need. All are imported when first used.
 """
 
 from __future__ import annotations
@@ -11,13 +12,36 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bootstrapper.api.asynchronous import aapply as aapply
+    from bootstrapper.api.asynchronous import afollow as afollow
+    from bootstrapper.api.asynchronous import aplan as aplan
+    from bootstrapper.api.asynchronous import astatus as astatus
+    from bootstrapper.api.functions import apply as apply
+    from bootstrapper.api.functions import follow as follow
+    from bootstrapper.api.functions import plan as plan
+    from bootstrapper.api.functions import status as status
+    from bootstrapper.api.functions import validate as validate
+    from bootstrapper.api.functions import wait as wait
+    from bootstrapper.api.initialization import initialize_database as initialize_database
+    from bootstrapper.api.initialization import is_database_initialized as is_database_initialized
+    from bootstrapper.api.initialization import needs_migration as needs_migration
+    from bootstrapper.api.initialization import seed_database as seed_database
+    from bootstrapper.api.initialization import wait_for_database as wait_for_database
+    from bootstrapper.api.inspection import Status as Status
+    from bootstrapper.api.project import Validation as Validation
+    from bootstrapper.api.run import Followed as Followed
+    from bootstrapper.api.run import Outcome as Outcome
+    from bootstrapper.api.run import Ready as Ready
+    from bootstrapper.deadline import Stop as Stop
     from bootstrapper.errors import BootstrapperError as BootstrapperError
+    from bootstrapper.errors import ExitCode as ExitCode
     from bootstrapper.errors import Problem as Problem
     from bootstrapper.errors import RefusedError as RefusedError
     from bootstrapper.errors import Source as Source
     from bootstrapper.errors import StepError as StepError
     from bootstrapper.errors import StepFailedError as StepFailedError
     from bootstrapper.errors import UnreachableError as UnreachableError
+    from bootstrapper.events import Event as Event
     from bootstrapper.events import Warned as Warned
     from bootstrapper.plans import Action as Action
     from bootstrapper.plans import Answer as Answer
@@ -58,16 +82,21 @@ _HOMES = {
     "Check": "plugin.check",
     "Context": "plugin.context",
     "Deferred": "plans",
+    "Event": "events",
+    "ExitCode": "errors",
     "Explained": "plugin.traits",
     "Finding": "plans",
+    "Followed": "api.run",
     "Gate": "plugin.scopes",
     "HasHeads": "plugin.traits",
+    "Outcome": "api.run",
     "Parted": "plugin.traits",
     "Plan": "plans",
     "Prepared": "plugin.traits",
     "Probe": "plugin.check",
     "Problem": "errors",
     "Project": "plugin.project",
+    "Ready": "api.run",
     "RefusedError": "errors",
     "Remarked": "plugin.traits",
     "Renderer": "plugin.renderer",
@@ -75,16 +104,34 @@ _HOMES = {
     "SeedsFixtures": "plugin.traits",
     "ShowsSql": "plugin.traits",
     "Source": "errors",
+    "Status": "api.inspection",
     "Step": "plugin.step",
     "StepError": "errors",
     "StepFailedError": "errors",
     "StepModel": "plugin.options",
+    "Stop": "deadline",
     "UNKNOWN": "plugin.value",
     "UnreachableError": "errors",
+    "Validation": "api.project",
     "Value": "plugin.value",
     "Verdict": "plans",
     "Warned": "events",
+    "aapply": "api.asynchronous",
+    "afollow": "api.asynchronous",
+    "aplan": "api.asynchronous",
+    "apply": "api.functions",
+    "astatus": "api.asynchronous",
+    "follow": "api.functions",
     "hookimpl": "plugin.hooks",
+    "initialize_database": "api.initialization",
+    "is_database_initialized": "api.initialization",
+    "needs_migration": "api.initialization",
+    "plan": "api.functions",
+    "seed_database": "api.initialization",
+    "status": "api.functions",
+    "validate": "api.functions",
+    "wait": "api.functions",
+    "wait_for_database": "api.initialization",
 }
 
 __all__ = [
@@ -98,16 +145,21 @@ __all__ = [
     "Check",
     "Context",
     "Deferred",
+    "Event",
+    "ExitCode",
     "Explained",
     "Finding",
+    "Followed",
     "Gate",
     "HasHeads",
+    "Outcome",
     "Parted",
     "Plan",
     "Prepared",
     "Probe",
     "Problem",
     "Project",
+    "Ready",
     "RefusedError",
     "Remarked",
     "Renderer",
@@ -115,16 +167,34 @@ __all__ = [
     "SeedsFixtures",
     "ShowsSql",
     "Source",
+    "Status",
     "Step",
     "StepError",
     "StepFailedError",
     "StepModel",
+    "Stop",
     "UnreachableError",
+    "Validation",
     "Value",
     "Verdict",
     "Warned",
     "__version__",
+    "aapply",
+    "afollow",
+    "aplan",
+    "apply",
+    "astatus",
+    "follow",
     "hookimpl",
+    "initialize_database",
+    "is_database_initialized",
+    "needs_migration",
+    "plan",
+    "seed_database",
+    "status",
+    "validate",
+    "wait",
+    "wait_for_database",
 ]
 
 

@@ -20,8 +20,9 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bootstrapper import events
+from bootstrapper.api import event_facts
 from bootstrapper.builtin import registry
-from bootstrapper.cli import group, jsonlog
+from bootstrapper.cli import group
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.plugin import hooks as hookspecs
@@ -337,7 +338,7 @@ def event_lines() -> Iterator[str]:
     yield "Every event begins with:"
     yield table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in EVENT_HEAD.items()))
     for kind in events.ALL:
-        yield f"## {jsonlog.name(kind)}"
+        yield f"## {event_facts.name(kind)}"
         yield (inspect.getdoc(kind) or "").partition("\n\nAttributes:")[0]
         named = attributes(kind)
         yield table(

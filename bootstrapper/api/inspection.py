@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.run import plan_of
 from bootstrapper.engine.open import Request, opened
 from bootstrapper.errors import BootstrapperError
@@ -38,7 +39,7 @@ def status(request: Request) -> Status:
 
     Waits for nothing, and takes a standby as well as a primary.
     """
-    with opened(request, "status", writes=False) as run:
+    with stoppable(request.stop), opened(request, "status", writes=False) as run:
         run.session.open()
         with run.session.read_only() as connection:
             refused = rights.refusal(connection, run.project.ledger, run.session.target.where)

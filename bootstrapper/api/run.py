@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.api.interruption import stoppable
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
@@ -55,9 +56,30 @@ class Outcome:
     ahead: bool = False
 
 
+@dataclass(frozen=True)
+class Followed:
+    """How a wait for other runs ended.
+
+    Attributes:
+        is_reached: Whether the database is as declared. Else it is ahead of this code, which will do unless the file
+            says `ahead: refuse`.
+    """
+
+    is_reached: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A database that accepts connections, and how long that took."""
+
+    database: DatabaseIdentity
+    seconds: float
+
+
 def plan(request: Request, command: str = "plan") -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it."""
-    with opened(request, command, writes=False) as run:
+    with stoppable(request.stop), opened(request, command, writes=False) as run:
         run.executor.open_gates()
         planned = look(run, sql=request.sql)
         for warning in identity.expected(run.session, run.project) if planned.pending else ():
@@ -74,7 +96,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
     outcome = "failed"
     applied: list[PlannedStep] = []
     try:
-        with opened(request, command, writes=True) as run:
+        with stoppable(request.stop), opened(request, command, writes=True) as run:
             applied = run.executor.applied
             run.executor.open_gates()
             planned, is_ahead = _bring_up(run, request)
@@ -123,25 +145,26 @@ def _first_look(run: Opened) -> Plan:
         raise
 
 
-def follow(request: Request) -> bool:
+def follow(request: Request) -> Followed:
     """Waits until others have reached the declared state; takes no lock, writes nothing.
-
-    Returns:
-        False where the database is ahead of this code, which will do unless the file says `ahead: refuse`.
 
     Raises PendingError at the deadline.
     """
+    started = time.monotonic()
     request = replace(request, emit=once(request.emit))
-    with opened(request, "apply", writes=False) as run:
-        return following.follow(run.executor, run.looker, run.session, run.deadline, request.tell)
+    with stoppable(request.stop), opened(request, "apply", writes=False) as run:
+        is_reached = following.follow(run.executor, run.looker, run.session, run.deadline, request.tell)
+    return Followed(is_reached, time.monotonic() - started)
 
 
-def wait(request: Request) -> None:
+def wait(request: Request) -> Ready:
     """Only opens the gates; a file without any still has to be answered by its database."""
-    with opened(request, "wait", writes=True, queues=False) as run:
+    started = time.monotonic()
+    with stoppable(request.stop), opened(request, "wait", writes=True, queues=False) as run:
         run.executor.open_gates()
         run.session.open()
         run.session.prove()
+        return Ready(_identity(run, run.session.server), time.monotonic() - started)
 
 
 def pull(request: Request, wanted: Wanted) -> Pulled:
@@ -189,13 +212,15 @@ def plan_of(
         name=run.project.name,
         environment=run.project.environment,
         inputs=run.project.inputs,
-        database=DatabaseIdentity(
-            run.address.server, server.database, server.version, server.system_identifier, server.oid
-        ),
+        database=_identity(run, server),
         serial=record.serial if record else None,
         steps=steps,
         heads=tuple(head for unit in units for head in unit.heads(run.project)),
     )
+
+
+def _identity(run: Opened, server: Server) -> DatabaseIdentity:
+    return DatabaseIdentity(run.address.server, server.database, server.version, server.system_identifier, server.oid)
 
 
 def _last_run(run: Opened) -> RunRecord | None:

@@ -8,10 +8,10 @@ from typing import Unpack
 import click
 
 from bootstrapper.api import run
+from bootstrapper.api.event_text import phrase
 from bootstrapper.api.run import Outcome
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import Specifics, request
-from bootstrapper.cli.event_text import phrase
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
@@ -75,9 +75,9 @@ def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, noth
 
 def follow_asked(invocation: Invocation, reporter: Reporter, asked: Request) -> None:
     """Waits within an open report until other runs have reached the declared state."""
-    is_reached = run.follow(asked)
+    followed = run.follow(asked)
     ahead = "not reached: the database is ahead of this code, which the file accepts"
-    reporter.say(f"reached: the database matches {invocation.file.name}" if is_reached else ahead)
+    reporter.say(f"reached: the database matches {invocation.file.name}" if followed.is_reached else ahead)
 
 
 def _summary(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:

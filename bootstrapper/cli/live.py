@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
-from bootstrapper.cli.event_text import NAME_WIDTH, progress
+from bootstrapper.api.event_text import NAME_WIDTH, progress
 from bootstrapper.config.units import show_seconds
 from bootstrapper.events import StepProgressed
 from bootstrapper.text import one_line, with_reason

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from bootstrapper.cli.event_text import headline, phrase
+from bootstrapper.api.event_facts import Throttle
+from bootstrapper.api.event_text import headline, phrase
 from bootstrapper.cli.output import YELLOW, paint, print_message
-from bootstrapper.events import Event, RunStarted, StepProgressed, StepReported, Warned
+from bootstrapper.events import Event, RunStarted, StepReported, Warned
 from bootstrapper.text import one_line
 
 _PROGRESS_SECONDS = 5.0  # often enough to show progress, rarely enough to keep a log readable
@@ -47,28 +48,6 @@ class PlainLog:
             return [f"{event.step} | {one_line(event.line)}"]
         said = phrase(event)
         return [f"{said.step}: {said.text}"] if said else []
-
-
-class Throttle:
-    """Passes one progress event of a step per interval, none in the first interval: short steps need no line.
-
-    Progress events with a detail always pass.
-    """
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._last: dict[str, float] = {}
-
-    def holds_back(self, event: Event) -> bool:
-        if not isinstance(event, StepProgressed) or event.detail:
-            return False
-        now = self._clock()
-        first = self._last.setdefault(event.step, now)
-        if first + self._seconds > now:
-            return True
-        self._last[event.step] = now
-        return False
 
 
 def warning(event: Warned, *, colour: bool) -> list[str]:

@@ -6,8 +6,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from bootstrapper.cli.event_text import NAME_WIDTH, Phrase, headline, phrase
-from bootstrapper.cli.output import DIM, escaped, paint, print_message
+from bootstrapper.api.event_text import NAME_WIDTH, Phrase, Tone, headline, phrase
+from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW, escaped, paint, print_message
 from bootstrapper.cli.plainlog import warning
 from bootstrapper.events import (
     AttemptFailed,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bootstrapper.cli.live import LiveView
 
 _REPORTED_LINES = 20  # of the output of a tool, printed if its step fails
+_COLOURS = {Tone.GOOD: GREEN, Tone.BAD: RED, Tone.DOUBTFUL: YELLOW, Tone.QUIET: DIM, None: None}
 _MARKS = {"+": "✓", "x": "✗"}
 
 
@@ -102,7 +103,7 @@ class Terminal:
 
     def _line(self, said: Phrase) -> str:
         mark = _MARKS.get(said.mark, said.mark) if _is_unicode(self._stream) else said.mark
-        painted = paint(mark, said.colour, enabled=self._colour)
+        painted = paint(mark, _COLOURS.get(said.tone), enabled=self._colour)
         return f"  {painted} {one_line(said.step):<{NAME_WIDTH}}  {said.text}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bootstrapper.config.document import Place
 from bootstrapper.config.load import Loaded
+from bootstrapper.deadline import Stop
 from bootstrapper.engine.secrets import learn_target
 from bootstrapper.errors import GuardError, InvalidFileError, Problem
 from bootstrapper.plugin.evaluate import evaluate
@@ -50,21 +51,21 @@ class Address:
         )
 
     @contextmanager
-    def reached(self, *, writes: bool) -> Iterator[Target]:
+    def reached(self, *, writes: bool, stop: Stop | None = None) -> Iterator[Target]:
         """The address to connect to; starts the embedded server where it does not run.
 
         Where nothing may last, an embedded server that was started is stopped again, and one that does not exist yet
-        is played by a throw-away one, which is as empty.
+        is played by a throw-away one, which is as empty. A stop ends the wait for a server that is starting.
         """
         if self.target is not None:
             yield self.target
         elif self.embedded is not None and writes:
-            yield self.embedded.start()
+            yield self.embedded.start(stop)
         elif self.embedded is not None and self.embedded.exists:
-            with self.embedded.borrowed() as target:
+            with self.embedded.borrowed(stop) as target:
                 yield target
         else:
-            with scratch() as target:
+            with scratch(stop=stop) as target:
                 yield target
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,7 +31,7 @@ def while_held(session: Session, names: LedgerNames, deadline: Deadline, look: C
             if until.has_passed or not _is_held(session, names):
                 raise
         session.close()
-        time.sleep(min(random.uniform(*_PAUSE_SECONDS), until.seconds_left))  # noqa: S311 - no secret
+        until.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311 - no secret
 
 
 def _is_held(session: Session, names: LedgerNames) -> bool:

@@ -54,7 +54,7 @@ def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadl
             if not pending:
                 return True
         session.close()
-        time.sleep(min(random.uniform(0.1, longest), until.seconds_left))  # noqa: S311 - no secret
+        until.sleep(random.uniform(0.1, longest))  # noqa: S311 - no secret
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
@@ -59,6 +59,7 @@ class Request:
             that a protected environment wrote to last.
         startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
             it accepts a database that is ahead of the code, with a warning, and then writes nothing.
+        stop: Ends the run early when it is set.
     """
 
     file: Path = Path("bootstrap.yaml")
@@ -76,6 +77,7 @@ class Request:
     startup: bool = False
     emit: Emit = _silent
     masker: Masker = field(default_factory=Masker)
+    stop: Stop | None = None
 
     def tell(self, event: Event) -> None:
         """Emits the event, without any secret that its texts may hold after all."""
@@ -202,12 +204,12 @@ def opened(
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
     tell = _one_at_a_time(request.tell)
-    with address.reached(writes=writes) as target:
+    with address.reached(writes=writes, stop=request.stop) as target:
         learn_target(request.masker, target)
         project, entries = replace(resolved.project, target=target), resolved.entries
         limits = resolved.loaded.config.limits
         seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
-        deadline = Deadline.after(seconds)
+        deadline = Deadline.after(seconds, request.stop)
         turnstile = Turnstile(target.where) if writes and queues else None
         name = f"bootstrapper/{project.name}"
         session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
@@ -274,7 +276,7 @@ def _context(request: Request, project: Project) -> RunContext:
         step="",
         session=session,
         emit=request.tell,
-        deadline=Deadline.never(),
+        deadline=Deadline.after(None, request.stop),
         logger=logging.getLogger("bootstrapper"),
         masker=request.masker,
     )

@@ -160,10 +160,10 @@ class Executor:
 
     def _finish(self, hold: Hold, error: BaseException | None) -> None:
         """Records the end of the run if that is still possible; a run without an end was interrupted."""
-        masker = self._looker.context(self._entries[0]).masker
-        interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)
+        context = self._looker.context(self._entries[0])
+        interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted) or context.deadline.is_stopped
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
-        text = told(error, masker) if error is not None else None
+        text = told(error, context.masker) if error is not None else None
         try:
             self._note_end(hold, outcome, text)
         except psycopg.Error as lost:

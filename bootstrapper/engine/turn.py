@@ -183,7 +183,7 @@ class TurnTaker:
                     raise
                 said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
                 turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, retrying"))
-                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
+                turn.context.deadline.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - two that met are not to meet again
             else:
                 return
         attempt()

@@ -27,7 +27,7 @@ def write(project: TrialProject, more: str = "") -> None:
 def test_a_state_that_is_reached_is_enough(project: TrialProject) -> None:
     write(project)
     project.apply()
-    assert run.follow(project.request()) is True
+    assert run.follow(project.request()).is_reached
 
 
 def test_a_state_that_is_not_reached_in_time_is_an_error_and_nothing_is_written(project: TrialProject) -> None:
@@ -51,7 +51,7 @@ def test_a_follower_says_once_what_it_waits_for(project: TrialProject) -> None:
 def test_a_follower_goes_on_as_soon_as_another_run_is_done(project: TrialProject) -> None:
     write(project)
     reached: list[bool] = []
-    follower = threading.Thread(target=lambda: reached.append(run.follow(project.request())))
+    follower = threading.Thread(target=lambda: reached.append(run.follow(project.request()).is_reached))
     follower.start()
     project.apply()
     follower.join(at_most(30))
@@ -64,7 +64,7 @@ def test_a_database_ahead_of_the_code_will_do_with_a_warning(project: TrialProje
     project.apply()
     (project.folder / "migrations/versions/first_.py").unlink()
     write_revision(project.folder, "other")
-    assert run.follow(project.request()) is False
+    assert not run.follow(project.request()).is_reached
     assert any(isinstance(event, Warned) and "is at revision first" in event.message for event in project.events)
     with pytest.raises(AheadError):
         project.apply()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -41,7 +40,7 @@ def retry_connecting(context: RunContext, connections: int, attempt: Callable[[]
                 raise _unreachable(context, connections, reason) from error
             told = f"step {context.step!r}: pg_dump could not connect: {reason}; retrying"
             context.emit(Warned(told, _advice(connections)))
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads runs that collided
+            context.deadline.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads runs that collided
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -75,12 +75,12 @@ class Lock(Scope):
     def _queue(self, context: RunContext, deadline: Deadline) -> None:
         """Waits in the queue of this host until it is this run's turn to look."""
         while not context.session.queue(deadline) and not deadline.has_passed:
-            time.sleep(min(_LEAST_PAUSE_SECONDS, deadline.seconds_left))
+            deadline.sleep(_LEAST_PAUSE_SECONDS)
 
     def _pause(self, context: RunContext, seconds: float, deadline: Deadline) -> None:
         """Pauses between tries: shortly at the front of this host's queue, on behalf of all behind."""
         longest = _LONGEST_PAUSE_IN_FRONT_SECONDS if context.session.is_in_front else _LONGEST_PAUSE_SECONDS
-        time.sleep(min(random.uniform(_LEAST_PAUSE_SECONDS, min(seconds, longest)), deadline.seconds_left))  # noqa: S311 - jitter
+        deadline.sleep(random.uniform(_LEAST_PAUSE_SECONDS, min(seconds, longest)))  # noqa: S311 - jitter
 
     def _details(self, context: RunContext) -> RunDetails:
         """Returns the details with a new run id for each try: whether the last one was committed may be unknown."""

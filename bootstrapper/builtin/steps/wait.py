@@ -49,10 +49,10 @@ class Wait(Gate):
         max_interval: Pause = 3.0
 
     def __init__(
-        self, name: str, options: Any, source: Source | None = None, *, sleep: Callable[[float], object] = time.sleep
+        self, name: str, options: Any, source: Source | None = None, *, sleep: Callable[[float], object] | None = None
     ) -> None:
         super().__init__(name, options, source)
-        self._sleep = sleep  # time.sleep ends when a signal's handler raises
+        self._sleep = sleep
 
     def open(self, context: Context) -> None:
         """Tries at once, then retries with full jitter; a permanent error ends it at the first try.
@@ -77,7 +77,7 @@ class Wait(Gate):
                 raise _final(error, attempt, seconds, limit) from error
             pause = self._pause(attempt, deadline)
             run.emit(AttemptFailed(self.name, attempt, error.reason, pause))
-            self._sleep(pause)
+            (self._sleep or deadline.sleep)(pause)
             attempt += 1
         run.emit(GateOpened(self.name, time.monotonic() - started, _detail(run.session.server)))
 

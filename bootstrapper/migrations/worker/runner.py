@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ class WorkerRun:
         if self._deadline.seconds_left <= pause:
             return False
         self._context.report(f"{failure['reason']}; retrying in {show_seconds(pause)}")
-        time.sleep(pause)
+        self._deadline.sleep(pause)
         return self._transaction_status() in (None, "aborted")
 
     def _transaction_status(self) -> str | None:

@@ -86,8 +86,13 @@ def _drive(pgconn: PGconn, wire: _Wire, deadline: Deadline) -> Failure | None:
 def _is_ready(descriptor: int, status: PollingStatus, deadline: Deadline) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN if status == PollingStatus.READING else select.POLLOUT)
-    left = deadline.seconds_left
-    return bool(poll.poll(None if math.isinf(left) else math.ceil(left * 1000)))
+    while not (ready := poll.poll(_milliseconds(deadline.tick_seconds))) and not deadline.has_passed:
+        pass
+    return bool(ready)
+
+
+def _milliseconds(seconds: float) -> int | None:
+    return None if math.isinf(seconds) else math.ceil(seconds * 1000)
 
 
 class _Wire:

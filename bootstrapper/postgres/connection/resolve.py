@@ -21,10 +21,13 @@ def addresses(host: Host, deadline: Deadline) -> tuple[str, ...] | Failure:
     answers: SimpleQueue[tuple[str, ...] | Failure] = SimpleQueue()
     # A thread in getaddrinfo cannot be stopped; as a daemon, it does not keep the process alive.
     threading.Thread(target=lambda: answers.put(_ask(host)), name="bootstrapper-resolver", daemon=True).start()
-    try:
-        return answers.get(timeout=min(deadline.seconds_left, _LONGEST_WAIT_SECONDS))
-    except Empty:
-        return Failure(f"could not resolve host {host.name!r} in time", unresolved=True)
+    until = deadline.sooner(_LONGEST_WAIT_SECONDS)
+    while True:
+        try:
+            return answers.get(timeout=until.tick_seconds)
+        except Empty:
+            if until.has_passed:
+                return Failure(f"could not resolve host {host.name!r} in time", unresolved=True)
 
 
 def _is_numeric(name: str) -> bool:

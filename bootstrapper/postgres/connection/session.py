@@ -156,7 +156,7 @@ class Session:
 
     def queue(self, deadline: Deadline) -> bool:
         """Waits at the turnstile until this process may connect; whether it may now."""
-        return self._turnstile is None or self.is_open or self._turnstile.enter(deadline.seconds_left)
+        return self._turnstile is None or self.is_open or self._turnstile.enter(deadline)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -273,7 +273,7 @@ class Session:
 
     def limited(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Closes the connection at the run's deadline; cleaning up after that gets a moment more."""
-        return cut_off(connection, Deadline.after(max(self._deadline.seconds_left, _TIDYING_SECONDS)))
+        return cut_off(connection, self._deadline.at_least(_TIDYING_SECONDS))
 
     def limited_beside(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """As `limited`, beside other work, which is ended at the deadline, before the lock is released."""

@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from bootstrapper.deadline import Deadline
+
 UNUSED_SECONDS = 86400.0
 SWEPT_SECONDS = 3600.0
 
@@ -68,12 +70,12 @@ class Line:
             os.close(crowd)
         return False
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, deadline: Deadline) -> bool:
         """Whether there is a place in time."""
         if self._thread is None and not self.is_through:
             self._begin()
-        if self._thread is not None:
-            self._thread.join(seconds)
+        while self._thread is not None and self._thread.is_alive() and not deadline.has_passed:
+            self._thread.join(min(deadline.tick_seconds, threading.TIMEOUT_MAX))
         return self.is_through
 
     def _begin(self) -> None:

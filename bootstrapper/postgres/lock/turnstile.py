@@ -14,6 +14,7 @@ import hashlib
 import random
 from pathlib import Path
 
+from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.lock.host_queue import Line, name_of, queue_folder, remember
 
 PLACES = 4
@@ -61,7 +62,7 @@ class Turnstile:
         if self._folder is not None:
             remember(self._folder, self._where, _digest(identity))
 
-    def enter(self, seconds_left: float) -> bool:
+    def enter(self, deadline: Deadline) -> bool:
         """Waits for a place, and for a visit if that takes too long; returns whether it may look.
 
         Never for more than three quarters of the time that is left. One that has not looked yet may do so in the end,
@@ -71,13 +72,14 @@ class Turnstile:
             return True
         if self._line is None:
             self._line = Line(self._folder, name_of(self._folder, self._where), PLACES)
+        seconds_left = deadline.seconds_left
         patience = random.uniform(SHORTEST_PATIENCE_SECONDS, LONGEST_PATIENCE_SECONDS)  # noqa: S311 - jitter
         patience = min(patience * 2 ** min(self._visits, _MOST_DOUBLINGS), seconds_left / 2)
-        if self._line.wait(patience) or self._line.is_broken:
+        if self._line.wait(deadline.sooner(patience)) or self._line.is_broken:
             return True
         self._side = Line(self._folder, f"{self._line.name}.side", SIDE_PLACES, is_counted=False)
         limit = min(LONGEST_SIDE_SECONDS, (seconds_left - patience) / 2)
-        if self._side.wait(limit):
+        if self._side.wait(deadline.sooner(limit)):
             self._visits += 1
             return True
         self._end_visit()

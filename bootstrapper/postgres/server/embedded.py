@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server import cluster, loopback
@@ -93,22 +93,22 @@ class EmbeddedServer:
                 return None
             return loopback.target_at(running.port, placement.password, self.database)
 
-    def start(self) -> Target:
+    def start(self, stop: Stop | None = None) -> Target:
         """Makes what is missing and waits until the server answers, which then outlives this process."""
-        return self._start(lent=False)
+        return self._start(stop, lent=False)
 
     @contextmanager
-    def borrowed(self) -> Iterator[Target]:
+    def borrowed(self, stop: Stop | None = None) -> Iterator[Target]:
         """The server for a while; stopped afterwards, unless it ran before or was asked for again meanwhile."""
         try:
-            yield self._start(lent=True)
+            yield self._start(stop, lent=True)
         finally:
             if self.exists:
                 with _explained(self.folder), locked(self.folder / "lock", self._deadline()) as deadline:
                     if self._is_lent():
                         self._end(signal.SIGINT, deadline)
 
-    def _start(self, *, lent: bool) -> Target:
+    def _start(self, stop: Stop | None, *, lent: bool) -> Target:
         target = self.target()
         if target is not None and not self._is_lent() and loopback.logs_in(target):
             return target
@@ -118,7 +118,7 @@ class EmbeddedServer:
                     f"PostgreSQL cannot use a folder with a line break in its name: {self.folder!r}"
                 )
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with locked(self.folder / "lock", self._deadline()) as deadline:
+            with locked(self.folder / "lock", self._deadline(stop)) as deadline:
                 placement = self._whole_cluster()
                 ran = self._postmaster() is not None
                 running = self._answering(placement, deadline)
@@ -159,8 +159,8 @@ class EmbeddedServer:
         if placement is not None and placement.lent is not lent:
             replace(placement, lent=lent).write(self._state)
 
-    def _deadline(self) -> Deadline:
-        return Deadline.after(self._timeout_seconds)
+    def _deadline(self, stop: Stop | None = None) -> Deadline:
+        return Deadline.after(self._timeout_seconds, stop)
 
     def _postmaster(self) -> Postmaster | None:
         found = Postmaster.read(self.data)
@@ -245,7 +245,9 @@ class EmbeddedServer:
 
 
 @contextmanager
-def scratch(database: str = "app", *, settings: Mapping[str, str] | None = None) -> Iterator[Target]:
+def scratch(
+    database: str = "app", *, settings: Mapping[str, str] | None = None, stop: Stop | None = None
+) -> Iterator[Target]:
     """A server of its own, empty and fast rather than safe; gone afterwards, also when this process is killed."""
     folder = Path(tempfile.mkdtemp(prefix="bs-"))
     reaper = subprocess.Popen(
@@ -257,7 +259,7 @@ def scratch(database: str = "app", *, settings: Mapping[str, str] | None = None)
     )
     try:
         folder.chmod(0o711)  # an account that runs the server has to pass through
-        yield EmbeddedServer(folder, database, settings={**_DISPOSABLE, **(settings or {})}).start()
+        yield EmbeddedServer(folder, database, settings={**_DISPOSABLE, **(settings or {})}).start(stop)
     finally:
         reaper.communicate(b"\n")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.lock import host_queue, turnstile
 from bootstrapper.postgres.lock.turnstile import PLACES, SIDE_PLACES, Turnstile
 from tests.waiting import at_most, eventually
@@ -29,7 +30,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def through(folder: Path, seconds: float = 0.1, where: str = "server/database") -> Turnstile:
     passed = Turnstile(where, folder)
-    passed.enter(seconds)
+    passed.enter(Deadline.after(seconds))
     return passed
 
 
@@ -43,7 +44,7 @@ def test_no_more_than_so_many_have_a_place(tmp_path: Path) -> None:
 def test_a_place_that_is_left_goes_to_the_next_at_once(tmp_path: Path) -> None:
     first = through(tmp_path)
     second = Turnstile("server/database", tmp_path)
-    waiting = threading.Thread(target=second.enter, args=[10.0])
+    waiting = threading.Thread(target=second.enter, args=[Deadline.after(10.0)])
     waiting.start()
     first.leave()
     waiting.join(at_most(5))
@@ -59,7 +60,7 @@ def test_processes_that_queue_for_long_take_turns_at_looking(tmp_path: Path) -> 
 
     def look_twice(waiter: Turnstile) -> None:
         for _ in range(2):
-            assert waiter.enter(60.0)
+            assert waiter.enter(Deadline.after(60.0))
             looking.append(1)
             most.append(len(looking))
             time.sleep(0.01)  # the visit itself
@@ -84,23 +85,24 @@ def test_a_process_that_looked_before_needs_a_place_near_its_deadline(tmp_path: 
     blocking = [through(tmp_path), through(tmp_path)]
     assert [each.has_place for each in blocking] == [True, True]
     waiter = Turnstile("server/database", tmp_path)
-    assert waiter.enter(0.1), "the first look hangs on no queue"
+    assert waiter.enter(Deadline.after(0.1)), "the first look hangs on no queue"
     assert not waiter.has_place
-    assert waiter.enter(60.0), "nor does it wait again before it"
+    assert waiter.enter(Deadline.after(60.0)), "nor does it wait again before it"
     waiter.step_back()
     blocking[1].step_back()
-    assert waiter.enter(1.0)
+    assert waiter.enter(Deadline.after(1.0))
     waiter.step_back()
     assert through(tmp_path, 1.0).has_place
-    assert not waiter.enter(0.1)
+    assert not waiter.enter(Deadline.after(0.1))
 
 
 @pytest.mark.usefixtures("one_place")
 def test_the_place_of_a_dead_process_is_free(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
+        "from bootstrapper.deadline import Deadline\n"
         "from bootstrapper.postgres.lock import turnstile; turnstile.PLACES = 1\n"
-        "t = turnstile.Turnstile('server/database', Path(sys.argv[1])); t.enter(1)\n"
+        "t = turnstile.Turnstile('server/database', Path(sys.argv[1])); t.enter(Deadline.after(1))\n"
         "os.kill(os.getpid(), 9 if t.has_place else 15)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[3], check=False)
@@ -133,7 +135,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_created_does_not_stop_a_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     waiter = Turnstile("server/database", tmp_path / "file")
-    assert [waiter.enter(5.0), waiter.has_place] == [True, False]
+    assert [waiter.enter(Deadline.after(5.0)), waiter.has_place] == [True, False]
 
 
 def test_a_system_without_a_folder_for_temporary_files_has_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +144,7 @@ def test_a_system_without_a_folder_for_temporary_files_has_no_queue(monkeypatch:
 
     monkeypatch.setattr(tempfile, "gettempdir", none)
     waiter = Turnstile("server/database")
-    assert waiter.enter(5.0)
+    assert waiter.enter(Deadline.after(5.0))
     waiter.recognize("7301/16384")
     waiter.leave()
 
@@ -179,7 +181,7 @@ def test_a_process_in_front_knows_whether_others_queue(tmp_path: Path) -> None:
     first = through(tmp_path)
     assert not first.has_followers
     second = Turnstile("server/database", tmp_path)
-    waiting = threading.Thread(target=second.enter, args=[10.0])
+    waiting = threading.Thread(target=second.enter, args=[Deadline.after(10.0)])
     waiting.start()
     assert eventually(lambda: first.has_followers)
     first.leave()
@@ -191,5 +193,5 @@ def test_a_process_in_front_knows_whether_others_queue(tmp_path: Path) -> None:
 def test_a_process_that_left_does_not_queue_again(tmp_path: Path) -> None:
     first = through(tmp_path)
     first.leave()
-    first.enter(1.0)
+    first.enter(Deadline.after(1.0))
     assert not first.has_place

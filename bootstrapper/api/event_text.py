@@ -1,11 +1,11 @@
-"""The messages about events, the same in plain lines and in the live view."""
+"""The messages about events, the same in plain lines, in the live view, in JSON and in the log of an application."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from bootstrapper.builtin.renderers.wording import past
-from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW
 from bootstrapper.config.units import show_seconds
 from bootstrapper.events import (
     AttemptFailed,
@@ -32,6 +32,15 @@ NAME_WIDTH = 12
 _SIZES = (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024))
 
 
+class Tone(Enum):
+    """What a terminal shows by colour."""
+
+    GOOD = "good"
+    BAD = "bad"
+    DOUBTFUL = "doubtful"
+    QUIET = "quiet"
+
+
 @dataclass(frozen=True)
 class Phrase:
     """A message about a step.
@@ -44,7 +53,7 @@ class Phrase:
     step: str
     mark: str
     text: str
-    colour: str | None = None
+    tone: Tone | None = None
     lasting: bool = True
 
 
@@ -60,20 +69,20 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return per eve
         case AttemptFailed():
             again = f"retrying in {show_seconds(event.next_try_seconds)}"
             text = f"attempt {event.attempt} failed: {one_line(event.reason)}; {again}"
-            return Phrase(event.step, "!", text, YELLOW, lasting=False)
+            return Phrase(event.step, "!", text, Tone.DOUBTFUL, lasting=False)
         case GateOpened():
             text = with_reason("ready", event.detail)
-            return Phrase(event.step, "=", f"{text} ({show_seconds(event.seconds)})", DIM)
+            return Phrase(event.step, "=", f"{text} ({show_seconds(event.seconds)})", Tone.QUIET)
         case LockAwaited():
-            return Phrase(event.step, "!", f"waiting: {one_line(event.holder)}", YELLOW, lasting=False)
+            return Phrase(event.step, "!", f"waiting: {one_line(event.holder)}", Tone.DOUBTFUL, lasting=False)
         case StepBlocked():
-            return Phrase(event.step, "!", f"waiting for a lock held by {one_line(event.blocker)}", YELLOW)
+            return Phrase(event.step, "!", f"waiting for a lock held by {one_line(event.blocker)}", Tone.DOUBTFUL)
         case ChangesAwaited():
-            return Phrase("waiting", "!", one_line(f"for other runs to apply {listed(event.steps)}"), YELLOW)
+            return Phrase("waiting", "!", one_line(f"for other runs to apply {listed(event.steps)}"), Tone.DOUBTFUL)
         case ScopeEntered():
-            return Phrase(event.step, ">", with_reason("entered", event.detail), DIM)
+            return Phrase(event.step, ">", with_reason("entered", event.detail), Tone.QUIET)
         case ScopeLeft():
-            return Phrase(event.step, "<", "left", DIM, lasting=False)
+            return Phrase(event.step, "<", "left", Tone.QUIET, lasting=False)
         case StepStarted():
             changes = f", {counted(event.changes, 'change')}" if event.changes else ""
             return Phrase(event.step, ">", f"started{changes}", lasting=False)
@@ -81,12 +90,12 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return per eve
             text = with_reason(progress(event.done, event.total, event.unit), event.detail)
             return Phrase(event.step, ">", text, lasting=False)
         case StepApplied():
-            return Phrase(event.step, "+", f"{_done(event.result)} in {show_seconds(event.seconds)}", GREEN)
+            return Phrase(event.step, "+", f"{_done(event.result)} in {show_seconds(event.seconds)}", Tone.GOOD)
         case StepUnchanged():
             return _unchanged(event)
         case StepFailed():
             undone = "; rolled back" if event.rolled_back else ""
-            return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}{undone}", RED)
+            return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}{undone}", Tone.BAD)
     return None
 
 
@@ -118,8 +127,8 @@ def _done(step: PlannedStep) -> str:
 def _unchanged(event: StepUnchanged) -> Phrase:
     result = event.result
     if result.state is State.SKIPPED:
-        return Phrase(event.step, "-", with_reason("not needed", _why(result).removeprefix("not needed: ")), DIM)
-    return Phrase(event.step, "=", with_reason("unchanged", _why(result)), DIM)
+        return Phrase(event.step, "-", with_reason("not needed", _why(result).removeprefix("not needed: ")), Tone.QUIET)
+    return Phrase(event.step, "=", with_reason("unchanged", _why(result)), Tone.QUIET)
 
 
 def _why(step: PlannedStep) -> str:

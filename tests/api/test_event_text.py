@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrapper.cli.event_text import progress
+from bootstrapper.api.event_text import progress
 
 
 @pytest.mark.parametrize(

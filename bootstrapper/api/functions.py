@@ -1,0 +1,199 @@
+"""The functions of the package: `bootstrapper.plan()`, `apply()`, `follow()`, `status()`, `wait()`, `validate()`.
+
+They print nothing, install no signal handler, change no environment variable, and may be called from several threads
+and processes at once. The arguments that all have in common:
+
+* `file`: the configuration; without one, `BOOTSTRAPPER_FILE`, else `bootstrap.yaml` in the working directory.
+* `environment`: one of the file's `environments`; without one, `BOOTSTRAPPER_ENVIRONMENT`.
+* `variables`: what `${NAME}` is looked up in; without any, the environment of the process, as it is at the call.
+* `timeout`: the limit of the whole run in seconds; without one, that of the file.
+* `on_event`: called with each event, in the thread that called; what it raises is logged.
+* `stop`: ends the run early once it is set, from any thread; the run then raises RunInterrupted.
+
+Every failure is a BootstrapperError, with `exit_code` and `retryable`. Events go to the standard logger `bootstrapper`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from bootstrapper.api import inspection, project, run
+from bootstrapper.api.event_log import EventLog
+from bootstrapper.api.inspection import Status
+from bootstrapper.api.project import Validation
+from bootstrapper.api.run import Followed, Outcome, Ready
+from bootstrapper.deadline import Stop
+from bootstrapper.engine.open import Request
+from bootstrapper.events import Event
+from bootstrapper.plans import Plan
+
+File = str | os.PathLike[str]
+OnEvent = Callable[[Event], object]
+
+FILE_VARIABLE = "BOOTSTRAPPER_FILE"
+ENVIRONMENT_VARIABLE = "BOOTSTRAPPER_ENVIRONMENT"
+_DEFAULT_FILE = "bootstrap.yaml"
+
+
+def plan(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    steps: Collection[str] = (),
+    skip: Collection[str] = (),
+    sql: bool = False,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Plan:
+    """Returns what `apply` would do; leaves nothing behind.
+
+    Args:
+        steps: Only these steps, by name; empty for all.
+        skip: Not these.
+        sql: Whether changes show their statements, which may run code of the project's migrations.
+    """
+    asked = request_of(
+        file, environment, variables, timeout, on_event=on_event, stop=stop, steps=steps, skip=skip, sql=sql
+    )
+    return run.plan(asked)
+
+
+def apply(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    steps: Collection[str] = (),
+    skip: Collection[str] = (),
+    force: bool = False,
+    confirm: str | None = None,
+    startup: bool = False,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Brings the database to the declared state, under the lock; does nothing, and costs little, where it is there.
+
+    Raises the error of the first step that failed; what earlier steps committed stays.
+
+    Args:
+        steps: Only these steps, by name; empty for all.
+        skip: Not these.
+        force: Asks no check beforehand; rows and revisions are still never repeated.
+        confirm: The name of the database, where a protected environment wrote to it last.
+        startup: Whether an application starts with it: a database that a newer release has changed then gets a
+            warning and is left as it is.
+    """
+    asked = request_of(
+        file,
+        environment,
+        variables,
+        timeout,
+        on_event=on_event,
+        stop=stop,
+        steps=steps,
+        skip=skip,
+        force=force,
+        confirmed=confirm,
+        startup=startup,
+    )
+    return run.apply(asked)
+
+
+def follow(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    steps: Collection[str] = (),
+    skip: Collection[str] = (),
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Followed:
+    """Waits until another run has reached the declared state; takes no lock, writes nothing.
+
+    Raises PendingError if that takes longer than the timeout, 300 seconds unless one is set.
+
+    Args:
+        steps: Only these steps, by name; empty for all.
+        skip: Not these.
+    """
+    return run.follow(
+        request_of(file, environment, variables, timeout, on_event=on_event, stop=stop, steps=steps, skip=skip)
+    )
+
+
+def status(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Status:
+    """Returns how the database stands, as far as that can be told now; waits for nothing."""
+    return inspection.status(request_of(file, environment, variables, timeout, on_event=on_event, stop=stop))
+
+
+def wait(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Ready:
+    """Waits until the database accepts connections, as the step `wait` of the file has it."""
+    return run.wait(request_of(file, environment, variables, timeout, on_event=on_event, stop=stop))
+
+
+def validate(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Validation:
+    """Checks the file, its overlay, plugins and fixtures; connects to nothing. Raises InvalidFileError."""
+    return project.validate(request_of(file, environment, variables))
+
+
+def request_of(
+    file: File | None,
+    environment: str | None,
+    variables: Mapping[str, str] | None,
+    timeout: float | None = None,
+    *,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+    steps: Collection[str] = (),
+    skip: Collection[str] = (),
+    types: tuple[str, ...] = (),
+    sql: bool = False,
+    force: bool = False,
+    confirmed: str | None = None,
+    startup: bool = False,
+) -> Request:
+    """Returns the request that these arguments stand for."""
+    known = dict(os.environ if variables is None else variables)
+    return Request(
+        file=Path(file or known.get(FILE_VARIABLE) or _DEFAULT_FILE),
+        environment=environment or known.get(ENVIRONMENT_VARIABLE) or None,
+        variables=known,
+        steps=tuple(steps),
+        skip=tuple(skip),
+        types=types,
+        timeout_seconds=timeout,
+        sql=sql,
+        force=force,
+        confirmed=confirmed,
+        startup=startup,
+        emit=EventLog(on_event).emit,
+        stop=stop,
+    )
