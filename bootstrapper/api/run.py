@@ -119,6 +119,8 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
     planned: Plan | None = None
     try:
         planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _first_look(run))
+        if planned.pending and run.guard is not None:
+            while_held(run.session, run.project.ledger, run.deadline, run.guard.require_current)
         if planned.unset:
             raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
         if planned.pending:
@@ -153,7 +155,8 @@ def follow(request: Request) -> Followed:
     started = time.monotonic()
     request = replace(request, emit=once(request.emit))
     with stoppable(request.stop), opened(request, "apply", writes=False) as run:
-        is_reached = following.follow(run.executor, run.looker, run.session, run.deadline, request.tell)
+        looker, guard = run.looker, run.guard
+        is_reached = following.follow(run.executor, looker, run.session, run.deadline, request.tell, guard=guard)
     return Followed(is_reached, time.monotonic() - started)
 
 

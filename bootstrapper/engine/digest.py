@@ -32,13 +32,44 @@ def digest(
     state = hashlib.sha256(f"{__version__}\0{environment}\0".encode())
     rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
     functions = {key: kind() for key, kind in values.items()}
-    for text in _texts(rest, variables, functions):
+    _add(state, _texts(rest, variables, functions), files, cache)
+    return state.hexdigest()
+
+
+def digest_of(
+    raw: object,
+    files: Iterable[Path],
+    *,
+    variables: Mapping[str, str],
+    functions: Mapping[str, Value],
+    cache: RunCache,
+) -> str:
+    """Returns a digest, as `digest` does, of one part of the file."""
+    state = hashlib.sha256()
+    _add(state, _texts(raw, variables, functions), files, cache)
+    return state.hexdigest()
+
+
+def files_of(raw: object, variables: Mapping[str, str], functions: Mapping[str, Value]) -> Iterator[str]:
+    """Yields the paths of the files whose content value functions read, those of secrets aside."""
+    for key, item in raw.items() if isinstance(raw, Mapping) else ():
+        function = functions.get(str(key))
+        if function is None:
+            yield from files_of(item, variables, functions)
+        elif not function.is_secret(item):
+            yield from (str(_expanded(path, variables)) for path in function.files(item))
+            yield from files_of(item, variables, functions)
+    for item in raw if isinstance(raw, list) else ():
+        yield from files_of(item, variables, functions)
+
+
+def _add(state: hashlib._Hash, texts: Iterable[str], files: Iterable[Path], cache: RunCache | None) -> None:
+    for text in texts:
         content = text.encode(errors="backslashreplace")
         state.update(b"%d:%s" % (len(content), content))
     known = cache if cache is not None else RunCache()
     for name, found in sorted((path.name, _content(path, known)) for path in set(files)):
         state.update(f"{name}\0{found}\0".encode(errors="backslashreplace"))
-    return state.hexdigest()
 
 
 def _content(path: Path, cache: RunCache) -> str:

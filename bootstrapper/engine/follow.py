@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.guard import left_alone
+from bootstrapper.engine.guard import Guard, left_alone
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.run import Executor
 from bootstrapper.errors import (
@@ -27,8 +28,12 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
-def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadline, emit: Emit) -> bool:
+def follow(
+    executor: Executor, looker: Looker, session: Session, deadline: Deadline, emit: Emit, *, guard: Guard | None = None
+) -> bool:
     """Returns whether the declared state was reached; false if the database is ahead of the code and that is accepted.
+
+    With a guard, what a newer configuration changed is not waited for either.
 
     Raises PendingError at the deadline, AheadError if the file does not accept that.
     """
@@ -40,6 +45,9 @@ def follow(executor: Executor, looker: Looker, session: Session, deadline: Deadl
         try:
             executor.open_gates()
             before, pending = pending, _pending(looker)
+            if pending and guard is not None:
+                with suppress(BlockedError):  # by the run at work: asked again at the next look
+                    guard.require_current()
             if pending and pending != before:
                 emit(ChangesAwaited(tuple(pending)))
         except UnreachableError:

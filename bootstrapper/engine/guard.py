@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bootstrapper.engine.look import Looker
 from bootstrapper.errors import AheadError
 from bootstrapper.events import Warned
+from bootstrapper.plugin.project import Project
+from bootstrapper.postgres.ledger import declarations
+from bootstrapper.postgres.ledger.declarations import Later
 
 
 class Guard:
     """Asked before the lock is taken, and again under it."""
 
-    def __init__(self, looker: Looker) -> None:
+    def __init__(self, looker: Looker, project: Project) -> None:
         self._looker = looker
+        self._project = project
 
     def require_current(self) -> None:
-        """Raises AheadError if a newer release has changed the database."""
-        self._looker.require_known_revision()
+        """Raises AheadError if a newer release changed the database.
+
+        Pending revisions that no run has ever seen are those of a new release, whatever else it declares as an earlier
+        one did.
+        """
+        heads, project = self._looker.pending_heads(), self._project
+        with self._looker.read_only() as connection:
+            if heads and declarations.has_unknown(connection, project.ledger, heads):
+                return
+            later = declarations.declared_later(
+                connection, project.ledger, project.declared(), project=project.name, environment=project.environment
+            )
+        if later:
+            raise _older(project, later)
 
     @staticmethod
     def accepts(error: BaseException) -> bool:
@@ -26,3 +44,15 @@ class Guard:
 def left_alone(error: AheadError, *, is_partly_done: bool = False) -> Warned:
     """Returns the warning of a run that continues with a database that is ahead of the code."""
     return Warned(f"{error.message}; continuing, nothing {'more ' if is_partly_done else ''}is written", error.hint)
+
+
+def _older(project: Project, later: Sequence[Later]) -> AheadError:
+    first = later[0]
+    did = "no longer declared it" if first.is_gone else "declared it differently"
+    others = f", and {len(later) - 1} more" if len(later) > 1 else ""
+    return AheadError(
+        f"{project.target.where} is ahead of this configuration: {first.item} is as an earlier run declared it, but"
+        f" {first.run} {did}{others}",
+        is_acceptable=True,
+        hint="Deploy the newer configuration; to return to this one, run `bootstrapper apply` with it.",
+    )

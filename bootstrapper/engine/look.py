@@ -110,17 +110,23 @@ class Looker:
         deferred = tuple(item for item in items if isinstance(item, Deferred))
         return replace(planned, changes=changes, deferred=deferred, findings=findings)
 
-    def require_known_revision(self) -> None:
-        """Raises AheadError if the database is at a revision that the code does not have, whatever else is wrong."""
+    def pending_heads(self) -> list[str]:
+        """Returns the newest revisions of the steps that have pending ones.
+
+        Raises AheadError if the database is at a revision that the code does not have, whatever else is wrong.
+        """
+        found: list[str] = []
         for entry in self._entries:
             if isinstance(entry.unit, HasHeads):
                 try:
                     with self.looking() as (planner, _):
-                        planner.plan_entry(entry.name)
-                except (AheadError, UnreachableError, RunInterrupted):
+                        is_pending = planner.plan_entry(entry.name).has_changes
+                    found += entry.unit.heads(self.context(entry).project) if is_pending else ()
+                except (AheadError, BlockedError, UnreachableError, RunInterrupted):
                     raise
                 except BootstrapperError:
                     continue  # reported by the look that needs the answer
+        return found
 
     @contextmanager
     def reading(self, name: str) -> Iterator[psycopg.Connection[Any]]:
@@ -169,6 +175,10 @@ class Looker:
 
     def _told(self, planner: Planner) -> AbstractContextManager[LockWatch]:
         return lock_waits.told(self.context(self._entries[0]), lambda: planner.at)
+
+    def read_only(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """Opens a READ ONLY transaction for a question about the ledger."""
+        return self.hold.read_only() if self.hold is not None else self._session.read_only()
 
     def _served(self) -> Collection[str]:
         """Returns the steps done by runs of the same configuration that took the lock after this one began."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
 from pathlib import Path
 
 from bootstrapper.config import load
@@ -15,6 +16,7 @@ from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
+from bootstrapper.engine.declared import declared
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
@@ -170,8 +172,10 @@ def _resolved(
         values=found.values,
         cache=project.cache,
     )
-    project = replace(project, inputs=digest)
-    return Resolved(loaded, found, project, _selected(request, entries, found), address)
+    chosen = _selected(request, entries, found)
+    applied = chosen if request.operation is None else ()
+    project = replace(project, inputs=digest, declared=cache(partial(declared, loaded, project, applied)))
+    return Resolved(loaded, found, project, chosen, address)
 
 
 def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
@@ -229,7 +233,7 @@ def opened(
             )
 
         looker = Looker(entries, session, make_context, force=request.force)
-        guard = Guard(looker) if request.startup else None
+        guard = Guard(looker, project) if request.startup else None
         executor = Executor(entries, session, looker, after_apply, guard)
         try:
             yield Opened(project, entries, session, looker, executor, address, deadline, guard)

@@ -84,7 +84,9 @@ class Executor:
         entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
         if entry is None or not isinstance(entry.unit, Scope):
             raise UsageError(f"{name} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
-        manager = entry.unit.enter(Context(self._looker.context(entry)), lambda: True)
+        context = self._looker.context(entry)
+        context = replace(context, project=replace(context.project, declared=dict))  # it applies none of the file
+        manager = entry.unit.enter(Context(context), lambda: True)
         assert manager is not None  # there always is work to do
         with manager as hold:
             self._looker.hold = hold

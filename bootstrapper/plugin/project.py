@@ -43,6 +43,8 @@ class Project:
         command: Name of the command, as the ledger records it.
         directory: The file's folder; relative paths start here.
         inputs: SHA-256 over all inputs except the database's address.
+        declared: Returns digests of the steps and fixtures of this run, by which the ledger tells older declarations
+            from newer ones.
         variables: Environment variables for values: those of the process, then those of the env files.
         environment: The chosen environment; None if the file declares none.
         default_secrets: Whether a default may stand in for a secret variable (development only).
@@ -69,6 +71,7 @@ class Project:
     steps: Mapping[str, Unit] = field(default_factory=dict)
     declarations: Mapping[str, Declaration] = field(default_factory=dict)
     fixture_conditions: Mapping[str, Callable[[RunContext], Answer]] = field(default_factory=dict)
+    declared: Callable[[], Mapping[str, str]] = field(default=dict, repr=False, compare=False)
     cache: RunCache = field(default_factory=RunCache, repr=False, compare=False)
 
     @property

@@ -44,6 +44,10 @@ class Value(ABC):
         """Returns the names of the variables that it reads itself for this argument, as written in the file."""
         return ()
 
+    def files(self, argument: Any) -> tuple[str, ...]:
+        """Returns the paths of the files whose content is the value for this argument, as written in the file."""
+        return ()
+
     def check(self, argument: Any) -> None:
         """Raises ValueError, without the secret, for an argument that `resolve` would refuse. Has no other effect.
 

@@ -55,3 +55,11 @@ def test_a_file_that_is_renamed_changes_the_digest(tmp_path: Path) -> None:
     (tmp_path / "one.sql").write_text("x")
     (tmp_path / "two.sql").write_text("x")
     assert digest({}, (tmp_path / "one.sql",)) != digest({}, (tmp_path / "two.sql",))
+
+
+def test_files_that_values_read_are_found_unless_they_are_secrets() -> None:
+    from bootstrapper.builtin import registry
+
+    values = {kind.key: kind() for kind in registry.bootstrapper_values()}
+    rows = [{"terms": {"$file": "${FOLDER}/terms.txt"}}, {"password": {"$password": {"$file": "secret"}}}]
+    assert list(inputs.files_of({"rows": rows}, {"FOLDER": "texts"}, values)) == ["texts/terms.txt"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,25 +9,18 @@ import pytest
 
 from bootstrapper.api import run
 from bootstrapper.errors import AheadError, FixtureError
-from bootstrapper.events import Event, RunFinished, ScopeEntered, Warned
+from bootstrapper.events import Event, ScopeEntered
+from tests.engine.releases import RUNS, Releases, finished, folders, warnings
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.projects import TrialProject
 
 HEAD = "steps:\n  - uses: lock\n"
 MIGRATE = "  - uses: migrate\n    with: {script_location: migrations%s}\n"
-WHOLE_DATABASE = "SELECT xmin::text, * FROM bootstrapper.runs ORDER BY serial"
 
 
 @pytest.fixture
-def releases(tmp_path: Path, database: str) -> Callable[[str], TrialProject]:
-    """Makes the project of a release, in a folder of its own; all are of one database."""
-
-    def of(name: str) -> TrialProject:
-        folder = tmp_path / name
-        folder.mkdir()
-        return TrialProject(folder, database)
-
-    return of
+def releases(tmp_path: Path, database: str) -> Releases:
+    return folders(tmp_path, database)
 
 
 def write(project: TrialProject, *revisions: str, more: str = "", ahead: str = "") -> None:
@@ -38,23 +30,15 @@ def write(project: TrialProject, *revisions: str, more: str = "", ahead: str = "
         write_revision(project.folder, name, down, upgrade=create_table(name))
 
 
-def warnings(project: TrialProject) -> list[str]:
-    return [event.message for event in project.events if isinstance(event, Warned)]
-
-
-def finished(project: TrialProject) -> str:
-    return next(event.outcome for event in reversed(project.events) if isinstance(event, RunFinished))
-
-
 def test_a_start_goes_on_with_a_database_that_is_ahead_and_writes_nothing(
-    releases: Callable[[str], TrialProject],
+    releases: Releases,
 ) -> None:
     old, new = releases("old"), releases("new")
     pending = "  - {name: late, uses: sql, with: {statement: CREATE TABLE late ()}, check: {table: late}}\n"
     write(old, "a", more=pending)
     write(new, "a", "b")
     new.apply()
-    before = new.rows(WHOLE_DATABASE)
+    before = new.rows(RUNS)
     outcome = old.apply(startup=True)
     assert (outcome.ahead, outcome.applied, outcome.run_id) == (True, (), None)
     (told,) = warnings(old)
@@ -62,10 +46,10 @@ def test_a_start_goes_on_with_a_database_that_is_ahead_and_writes_nothing(
     assert told.endswith("; continuing, nothing is written")
     assert finished(old) == "unchanged"
     assert not old.has("late")
-    assert new.rows(WHOLE_DATABASE) == before
+    assert new.rows(RUNS) == before
 
 
-def test_an_explicit_apply_refuses_a_database_that_is_ahead(releases: Callable[[str], TrialProject]) -> None:
+def test_an_explicit_apply_refuses_a_database_that_is_ahead(releases: Releases) -> None:
     old, new = releases("old"), releases("new")
     write(old, "a")
     write(new, "a", "b")
@@ -75,7 +59,7 @@ def test_an_explicit_apply_refuses_a_database_that_is_ahead(releases: Callable[[
     assert finished(old) == "failed"
 
 
-def test_a_start_of_the_strict_refuses_a_database_that_is_ahead(releases: Callable[[str], TrialProject]) -> None:
+def test_a_start_of_the_strict_refuses_a_database_that_is_ahead(releases: Releases) -> None:
     old, new = releases("old"), releases("new")
     write(old, "a", ahead=", ahead: refuse")
     write(new, "a", "b")
@@ -85,7 +69,7 @@ def test_a_start_of_the_strict_refuses_a_database_that_is_ahead(releases: Callab
 
 
 def test_a_start_does_what_there_is_to_do_and_a_second_one_finds_nothing(
-    releases: Callable[[str], TrialProject],
+    releases: Releases,
 ) -> None:
     project = releases("only")
     write(project, "a")
@@ -96,7 +80,7 @@ def test_a_start_does_what_there_is_to_do_and_a_second_one_finds_nothing(
 
 
 def test_a_database_that_is_ahead_explains_a_step_that_cannot_be_looked_at(
-    releases: Callable[[str], TrialProject],
+    releases: Releases,
 ) -> None:
     old, new = releases("old"), releases("new")
     seed = "  - uses: seed\n" + MIGRATE % "" + "fixtures: {a: {key: [id], rows: [{id: 1}]}}\n"
@@ -113,7 +97,7 @@ def test_a_database_that_is_ahead_explains_a_step_that_cannot_be_looked_at(
 
 
 def test_a_start_that_finds_a_newer_release_only_under_the_lock_leaves_no_trace(
-    releases: Callable[[str], TrialProject],
+    releases: Releases,
 ) -> None:
     old, new = releases("old"), releases("new")
     write(old, "a")
@@ -127,11 +111,11 @@ def test_a_start_that_finds_a_newer_release_only_under_the_lock_leaves_no_trace(
 
     outcome = run.apply(replace(old.request(startup=True), emit=overtake))
     assert (outcome.ahead, outcome.applied, outcome.run_id) == (True, (), None)
-    assert old.rows(WHOLE_DATABASE) == []
+    assert old.rows(RUNS) == []
     assert finished(old) == "unchanged"
 
 
-def test_a_start_leaves_a_ledger_of_a_newer_program_alone(releases: Callable[[str], TrialProject]) -> None:
+def test_a_start_leaves_a_ledger_of_a_newer_program_alone(releases: Releases) -> None:
     project = releases("only")
     write(project, "a")
     project.apply()
@@ -139,7 +123,7 @@ def test_a_start_leaves_a_ledger_of_a_newer_program_alone(releases: Callable[[st
     write(project, "a", "b")
     with pytest.raises(AheadError):
         project.apply()
-    before = project.rows(WHOLE_DATABASE)
+    before = project.rows(RUNS)
     assert project.apply(startup=True).ahead
     assert any("the ledger has version 1000" in text for text in warnings(project))
-    assert project.rows(WHOLE_DATABASE) == before
+    assert project.rows(RUNS) == before

@@ -86,7 +86,9 @@ class Lock(Scope):
         """Returns the details with a new run id for each try: whether the last one was committed may be unknown."""
         project = context.project
         facts = (project.command, project.environment, project.inputs, __version__)
-        return RunDetails(uuid7(), *facts, project=project.name, file=project.document.name)
+        return RunDetails(
+            uuid7(), *facts, project=project.name, file=project.document.name, declared=project.declared()
+        )
 
     def _try(self, context: RunContext, deadline: Deadline) -> Hold | Holder | UnreachableError:
         """Tries once; a server without a free connection counts as busy, a read-only one is an error."""

@@ -17,6 +17,9 @@ class File(Value):
 
     key = "$file"
 
+    def files(self, argument: Any) -> tuple[str, ...]:
+        return (argument,) if isinstance(argument, str) else ()
+
     def resolve(self, context: Context, argument: Any) -> object:
         run = run_of(context)
         if not isinstance(argument, str) or not argument:

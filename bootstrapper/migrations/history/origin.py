@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.settings import transaction
 from bootstrapper.postgres.ledger.ledger import UNREADABLE
+from bootstrapper.postgres.ledger.past_run import PastRun
 
 _BROUGHT_BY = """
-SELECT r.serial, r.command, r.environment, r.version, r.host, pg_catalog.to_jsonb(r) ->> 'role',
+SELECT r.serial, r.command, r.environment, r.version, pg_catalog.to_jsonb(r) ->> 'role', r.host,
        pg_catalog.to_char(v.noted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
 FROM {revisions} AS v JOIN {runs} AS r ON r.run_id = v.run_id
 WHERE v.revision = ANY (%s) AND v.action <> 'autocommit' ORDER BY v.id DESC LIMIT 1
@@ -24,9 +25,4 @@ def brought_by(context: RunContext, revisions: Sequence[str]) -> str | None:
             row = connection.execute(names.fill(_BROUGHT_BY), (list(revisions),)).fetchone()
     except UNREADABLE:
         return None
-    if row is None:
-        return None
-    serial, command, environment, version, host, role, noted_at = row
-    where = f" of environment {environment!r}" if environment else ""
-    who = f"by {role or 'unknown role'} on {host}"
-    return f"run number {serial} ({command}{where}, bootstrapper {version}, {who}, {noted_at} UTC)"
+    return str(PastRun(*row)) if row is not None else None

@@ -20,7 +20,7 @@ from bootstrapper.errors import AheadError, RefusedError
 from bootstrapper.plans import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
-LEDGER_VERSION = 4
+LEDGER_VERSION = 5
 RESTORED_AS_OF = "restored-as-of:"
 """Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
 BROKEN = "broken"
@@ -172,12 +172,15 @@ def start_run(
     pid: int,
     project: str | None,
     file: str | None,
+    declared: Mapping[str, str] | None = None,
 ) -> None:
     statement = names.fill(
-        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid, project, file)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid, project, file, declared)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text::jsonb)"
     )
-    connection.execute(statement, (run_id, token, command, environment, inputs, version, host, pid, project, file))
+    told = json.dumps(dict(declared)) if declared else None
+    values = (run_id, token, command, environment, inputs, version, host, pid, project, file, told)
+    connection.execute(statement, values)
 
 
 def note_restored(connection: Connection[Any], names: LedgerNames, run_id: UUID, origin: Mapping[str, object]) -> None:

@@ -48,6 +48,8 @@ ALTER TABLE {runs} ALTER COLUMN role SET DEFAULT session_user;
 ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS project text;
 ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS file text;
 ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS restored jsonb;
+-- Since version 5: digests of the steps and fixtures as the run declared them.
+ALTER TABLE {runs} ADD COLUMN IF NOT EXISTS declared jsonb;
 COMMENT ON TABLE {runs} IS 'bootstrapper: every run that took the lock; without an outcome it did not finish';
 
 CREATE TABLE IF NOT EXISTS {steps} (
@@ -94,7 +96,7 @@ CREATE TABLE IF NOT EXISTS {digests} (
 );
 COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
 
-INSERT INTO {meta} AS known VALUES ('ledger_version', '4')
+INSERT INTO {meta} AS known VALUES ('ledger_version', '5')
 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE known.value::integer < excluded.value::integer;
 -- Above every token that was ever given out, also where a restored dump brought the runs without their lock.
 INSERT INTO {lock} (token) SELECT coalesce(max(token), 0) FROM {runs} ON CONFLICT DO NOTHING;

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -73,6 +74,7 @@ class RunDetails:
 
     Attributes:
         file: The configuration, as it was named on the command line.
+        declared: Digests of the steps and fixtures that the run applies.
     """
 
     run_id: UUID
@@ -82,6 +84,7 @@ class RunDetails:
     version: str
     project: str | None = None
     file: str | None = None
+    declared: Mapping[str, str] = field(default_factory=dict)
 
 
 def advisory_key(names: LedgerNames) -> int:
@@ -198,6 +201,7 @@ def _own(connection: Connection[Any], names: LedgerNames, details: RunDetails, p
         pid=pid,
         project=details.project,
         file=details.file,
+        declared=details.declared,
     )
     return int(row[0])
 

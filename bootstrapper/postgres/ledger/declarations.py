@@ -1,0 +1,88 @@
+"""Tells whether a later run declared a step or a fixture differently: then this configuration is the older one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, UNREADABLE, LedgerNames
+from bootstrapper.postgres.ledger.past_run import PastRun
+
+WHOLE = "file"
+"""Among the declarations of a run of all steps: what is not beside it was not declared."""
+
+# A run counts if it ended well or began to write, unless a restore took back what it wrote. That a declaration is
+# known from before is shown by any run that had the lock with it.
+_LATER = """
+SELECT o.item, l.declared ? o.item, l.serial, l.command, l.environment, l.version, l.role, l.host,
+       to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest)
+CROSS JOIN LATERAL (
+    SELECT r.* FROM {runs} AS r
+    WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
+      AND (r.declared ? o.item OR r.declared ? %(whole)s)
+      AND (r.outcome = 'done' OR EXISTS (SELECT FROM {steps} AS s WHERE s.run_id = r.run_id))
+      AND NOT EXISTS (
+          SELECT FROM {steps} AS b, unnest(b.marks) AS mark
+          WHERE b.uses = 'restore' AND starts_with(mark, %(mark)s) AND b.recorded_at > r.started_at
+            AND r.started_at > substr(mark, length(%(mark)s) + 1)::timestamptz)
+    ORDER BY r.serial DESC LIMIT 1
+) AS l
+WHERE l.declared ->> o.item IS DISTINCT FROM o.digest AND EXISTS (
+    SELECT FROM {runs} AS e
+    WHERE e.serial < l.serial AND e.project = %(project)s AND e.environment IS NOT DISTINCT FROM %(environment)s
+      AND e.declared ->> o.item = o.digest)
+ORDER BY l.serial DESC, o.item
+"""
+_KNOWN = "SELECT DISTINCT revision FROM {revisions} WHERE revision = ANY (%s)"
+
+
+@dataclass(frozen=True)
+class Later:
+    """A step or fixture that a run declared as this configuration does, and a later run differently.
+
+    Attributes:
+        item: Such as `fixture users`.
+        is_gone: Whether the later run did not declare it at all.
+        run: The later run.
+    """
+
+    item: str
+    is_gone: bool
+    run: PastRun
+
+
+def declared_later(
+    connection: Connection[Any],
+    names: LedgerNames,
+    declared: Mapping[str, str],
+    *,
+    project: str,
+    environment: str | None,
+) -> list[Later]:
+    """Returns what later runs declared differently, the latest first; empty without a readable ledger."""
+    items = {item: digest for item, digest in declared.items() if item != WHOLE}
+    values = {
+        "declared": json.dumps(items),
+        "project": project,
+        "environment": environment,
+        "whole": WHOLE,
+        "mark": RESTORED_AS_OF,
+    }
+    with suppress(*UNREADABLE), connection.transaction():
+        rows = connection.execute(names.fill(_LATER), values).fetchall()
+        return [Later(item, not is_there, PastRun(*run)) for item, is_there, *run in rows]
+    return []
+
+
+def has_unknown(connection: Connection[Any], names: LedgerNames, revisions: Collection[str]) -> bool:
+    """Returns whether no run ever applied, reverted or stamped one of these revisions, as far as the ledger tells."""
+    known: set[str] = set()
+    with suppress(*UNREADABLE), connection.transaction():
+        known = {row[0] for row in connection.execute(names.fill(_KNOWN), (list(revisions),))}
+    return not known.issuperset(revisions)
