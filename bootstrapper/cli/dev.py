@@ -15,7 +15,6 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, print_message
 from bootstrapper.errors import EmbeddedServerError, ExitCode
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.server.cluster import bin_folder
 from bootstrapper.postgres.server.embedded import EmbeddedServer
 
 _SHARED = (*options.WHERE, *options.PRINTING)
@@ -60,7 +59,7 @@ def url(invocation: Invocation) -> int:
 def psql(invocation: Invocation, *, arguments: tuple[str, ...]) -> int:
     """Open psql; arguments after `--` are passed to it."""
     target = _running(invocation)
-    program = bin_folder() / "psql"
+    program = _server(invocation).psql()
     os.execvpe(program, [str(program), *arguments], {**invocation.variables, **target.client_environment()})  # noqa: S606
 
 

@@ -65,7 +65,8 @@ class Address:
             with self.embedded.borrowed(stop) as target:
                 yield target
         else:
-            with scratch(stop=stop) as target:
+            search_path = self.embedded.search_path if self.embedded is not None else ""
+            with scratch(search_path=search_path, stop=stop) as target:
                 yield target
 
 
@@ -87,7 +88,8 @@ def find_address(loaded: Loaded, context: RunContext) -> Address:
             source=loaded.document.source(place),
         )
     folder = text.removeprefix(EMBEDDED_SCHEME) or ".bootstrapper/postgres"
-    return Address(embedded=EmbeddedServer(Path(loaded.directory, folder).absolute()))
+    search_path = loaded.variables.get("PATH", "")
+    return Address(embedded=EmbeddedServer(Path(loaded.directory, folder).absolute(), search_path=search_path))
 
 
 def _target(loaded: Loaded, context: RunContext, place: Place, text: str) -> Target:

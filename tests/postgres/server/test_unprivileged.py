@@ -15,14 +15,14 @@ import pytest
 
 from bootstrapper.errors import EmbeddedServerError
 from bootstrapper.postgres.server import unprivileged
-from bootstrapper.postgres.server.cluster import bin_folder
 from bootstrapper.postgres.server.embedded import EmbeddedServer
 from bootstrapper.postgres.server.unprivileged import Identity, choose
 from tests.postgres.server.embedding import FAST, START, python
+from tests.servers import wheel_bin
 from tests.waiting import at_most
 
 NAMESPACE = (sys.executable, "-IS", str(Path(unprivileged.__file__).with_name("namespace.py")))
-PROGRAM = bin_folder() / "postgres"
+PROGRAM = wheel_bin() / "postgres"
 
 
 @pytest.fixture
