@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from urllib.parse import quote, quote_plus
@@ -30,21 +31,24 @@ class Masker:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: frozenset[str] = frozenset()
         self._names: frozenset[str] = frozenset()
+        self._learning = threading.Lock()  # threads that connect learn passwords as well
         self._patterns = _Patterns(self._secrets, self._names)
         for secret in secrets:
             self.learn(secret)
 
     def learn(self, secret: str | None) -> None:
         """Hides the secret from now on, in each of its spellings; ignores an empty one."""
-        found = {part for part in _parts(secret or "") if part not in self._secrets}
-        if found:
-            self._secrets |= found
-            self._patterns = _Patterns(self._secrets, self._names)
+        with self._learning:
+            found = {part for part in _parts(secret or "") if part not in self._secrets}
+            if found:
+                self._secrets |= found
+                self._patterns = _Patterns(self._secrets, self._names)
 
     def spare(self, names: Iterable[str | None]) -> None:
         """Adds names that our own messages show, such as the database's: a secret equal to one is shown in them."""
-        self._names |= {name for name in names if name}
-        self._patterns = _Patterns(self._secrets, self._names)
+        with self._learning:
+            self._names |= {name for name in names if name}
+            self._patterns = _Patterns(self._secrets, self._names)
 
     def mask(self, text: str) -> str:
         """Returns a text of ours without the secrets that stand out in it."""

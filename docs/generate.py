@@ -75,6 +75,7 @@ CHECK_EXAMPLES = {
     "table": "table: public.users",
 }
 VALUE_EXAMPLES = {
+    "$command": "{$command: [vault, kv, get, -field=password, secret/app]}",
     "$env": "{$env: {name: API_TOKEN, secret: true}}",
     "$file": "{$file: /run/secrets/token}",
     "$literal": '{$literal: "${NAME} stays as it is"}',

@@ -36,7 +36,7 @@ class ClientRunner:
     @classmethod
     def of(cls, context: RunContext) -> ClientRunner:
         """Returns a runner for programs that connect to the context's database."""
-        target = context.session.target.replacing(application_name=context.application_name)
+        target = context.own_target.current(context.deadline)
         return cls(client_environment(context.project.variables, target), context.deadline, context.masker.quote)
 
     def run(

@@ -26,6 +26,7 @@ from bootstrapper.builtin.steps.migrate import Migrate
 from bootstrapper.builtin.steps.seed import Seed
 from bootstrapper.builtin.steps.sql import Sql
 from bootstrapper.builtin.steps.wait import Wait
+from bootstrapper.builtin.values.command import CommandOutput
 from bootstrapper.builtin.values.env import Env
 from bootstrapper.builtin.values.file import File
 from bootstrapper.builtin.values.literal import Literal
@@ -43,7 +44,7 @@ from bootstrapper.plugin.value import Value
 
 @hookimpl
 def bootstrapper_values() -> Sequence[type[Value]]:
-    return [Env, File, Literal, Now, Password, SqlValue, Uuid]
+    return [CommandOutput, Env, File, Literal, Now, Password, SqlValue, Uuid]
 
 
 @hookimpl

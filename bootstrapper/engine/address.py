@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bootstrapper.config.document import Place
 from bootstrapper.config.load import Loaded
-from bootstrapper.deadline import Stop
+from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.engine.secrets import learn_target
-from bootstrapper.errors import GuardError, InvalidFileError, Problem
+from bootstrapper.errors import GuardError, InvalidFileError, Problem, UnreachableError
 from bootstrapper.plugin.evaluate import evaluate
-from bootstrapper.plugin.inspect import problem_with_value
+from bootstrapper.plugin.inspect import may_change, problem_with_value, runs_program
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server.embedded import EmbeddedServer, scratch
@@ -70,15 +70,82 @@ class Address:
                 yield target
 
 
-def find_address(loaded: Loaded, context: RunContext) -> Address:
-    """Raises InvalidFileError with the place of a wrong address, GuardError for an embedded one that is protected."""
+class _Renewal:
+    """Finds the address again for each login, since a password, a token or a whole URL may change during a run."""
+
+    def __init__(self, loaded: Loaded, context: RunContext, first: Target) -> None:
+        self._loaded, self._context = loaded, context
+        self._first: Target | None = replace(first, source=self)
+        self._where = first.where
+
+    @property
+    def first(self) -> Target:
+        """The target that was found when the file was read; the first login takes it as it is."""
+        assert self._first is not None
+        return self._first
+
+    def __call__(self, deadline: Deadline) -> Target:
+        unused, self._first = self._first, None
+        if unused is not None:
+            return unused
+        try:
+            found = _find(self._loaded, replace(self._context, deadline=deadline)).target
+        except InvalidFileError as error:
+            reason = "; ".join(str(problem) for problem in error.problems)
+            raise UnreachableError(self._where, reason, hint="Mend what gives the address, and run again.") from error
+        if found is None:
+            raise UnreachableError(self._where, "its address has become that of an embedded server")
+        return replace(found, source=self)
+
+
+def find_address(loaded: Loaded, context: RunContext, *, connects: bool = True) -> Address:
+    """Returns the address; without a connection, an address that a program prints is only checked.
+
+    Raises InvalidFileError with the place of a wrong address, GuardError for an embedded one that is protected.
+    """
+    if not connects and runs_program(_written(loaded), context.project.values):
+        _check(loaded, context)
+        return Address()
+    found = _find(loaded, context)
+    if found.target is None or not may_change(_written(loaded), context.project.values):
+        return found
+    return Address(target=_Renewal(loaded, context, found.target).first)
+
+
+def _check(loaded: Loaded, context: RunContext) -> None:
+    context = replace(context, project=replace(context.project, validates=True))
+    if (key := _url_key(loaded)) is not None:
+        _resolved(loaded, context, ("database", key), getattr(loaded.config.database, key))
+        return
+    parts, values = _parts(loaded), context.project.values
+    given, problems = _given(loaded, context, parts)
+    problems += _wrong_parts(loaded, {key: text for key, text in given.items() if not runs_program(parts[key], values)})
+    if problems:
+        raise InvalidFileError(problems)
+
+
+def _written(loaded: Loaded) -> object:
+    """Returns the address in use as the file writes it: a value for a URL, a mapping of separate keys."""
+    key = _url_key(loaded)
+    return list(_parts(loaded).values()) if key is None else getattr(loaded.config.database, key)
+
+
+def _url_key(loaded: Loaded) -> str | None:
+    """Returns the key of the URL in use; None for separate keys."""
     database = loaded.config.database
-    key = "direct_url" if database.direct_url is not None else "url"
-    raw = getattr(database, key)
-    if raw is None:
+    return next((key for key in ("direct_url", "url") if getattr(database, key) is not None), None)
+
+
+def _parts(loaded: Loaded) -> dict[str, object]:
+    return loaded.config.database.model_dump(exclude_none=True, exclude={"url", "direct_url"})
+
+
+def _find(loaded: Loaded, context: RunContext) -> Address:
+    key = _url_key(loaded)
+    if key is None:
         return Address(target=_from_parts(loaded, context))
     place: Place = ("database", key)
-    text = str(_resolved(loaded, context, place, raw))
+    text = str(_resolved(loaded, context, place, getattr(loaded.config.database, key)))
     if not text.startswith(EMBEDDED_SCHEME):
         return Address(target=_target(loaded, context, place, text))
     if loaded.protected:
@@ -102,15 +169,7 @@ def _target(loaded: Loaded, context: RunContext, place: Place, text: str) -> Tar
 
 
 def _from_parts(loaded: Loaded, context: RunContext) -> Target:
-    parts = loaded.config.database.model_dump(exclude_none=True, exclude={"url", "direct_url"})
-    resolved: dict[str, object] = {}
-    problems: list[Problem] = []
-    for key, raw in parts.items():
-        try:
-            resolved[key] = _resolved(loaded, context, ("database", key), raw)
-        except InvalidFileError as error:
-            problems += error.problems
-    given = {key: str(item) for key, item in resolved.items() if item not in (None, "")}
+    given, problems = _given(loaded, context, _parts(loaded))
     problems += _wrong_parts(loaded, given)
     if problems:
         raise InvalidFileError(problems)
@@ -120,6 +179,18 @@ def _from_parts(loaded: Loaded, context: RunContext) -> Target:
         raise InvalidFileError([Problem(str(error), loaded.document.source(("database",)))]) from error
     learn_target(context.masker, target)
     return target
+
+
+def _given(loaded: Loaded, context: RunContext, parts: Mapping[str, object]) -> tuple[dict[str, str], list[Problem]]:
+    """Returns the parts that have a value, and the problems of those that cannot be resolved."""
+    resolved: dict[str, object] = {}
+    problems: list[Problem] = []
+    for key, raw in parts.items():
+        try:
+            resolved[key] = _resolved(loaded, context, ("database", key), raw)
+        except InvalidFileError as error:
+            problems += error.problems
+    return {key: str(item) for key, item in resolved.items() if item not in (None, "")}, problems
 
 
 def _wrong_parts(loaded: Loaded, given: Mapping[str, str]) -> Iterator[Problem]:
@@ -132,7 +203,8 @@ def _wrong_parts(loaded: Loaded, given: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _resolved(loaded: Loaded, context: RunContext, place: Place, raw: object) -> object:
+    source = loaded.document.source(place)
     try:
-        return evaluate(raw, context, database=False).value
+        return evaluate(raw, context, database=False, source=source).value
     except ValueError as error:
-        raise InvalidFileError([problem_with_value(error, loaded.document.source(place))]) from error
+        raise InvalidFileError([problem_with_value(error, source)]) from error

@@ -133,7 +133,7 @@ def _with_all_else(
 ) -> PluginError | InvalidFileError:
     """Returns the error of a plugin together with all problems that can be found without it."""
     found = plugins.load([], loaded.directory)
-    context = _first_context(request, loaded, found, command)
+    context = _first_context(request, loaded, found, command, validates=looks_further)
     source = error.source or loaded.document.source(("plugins",))
     problem = Problem(error.message, source, error.hint)
     try:
@@ -147,7 +147,7 @@ def _with_all_else(
 def _resolved(
     request: Request, command: str, loaded: Loaded, found: Plugins, *, connects: bool, looks_further: bool
 ) -> Resolved:
-    context = _first_context(request, loaded, found, command)
+    context = _first_context(request, loaded, found, command, validates=looks_further)
     learn_declared(request.masker, loaded.document.data, context.project.values, loaded.variables)
     problems: list[Problem] = []
     address = Address()
@@ -155,7 +155,7 @@ def _resolved(
         pass  # reported already
     elif connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
         try:
-            address = find_address(loaded, context)
+            address = find_address(loaded, context, connects=connects)
         except InvalidFileError as error:
             problems += error.problems
     project = replace(context.project, default_secrets=_allows_default_secrets(loaded, address))
@@ -251,7 +251,7 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
     return select(entries, only=request.steps, skip=request.skip, types=request.types)
 
 
-def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str) -> RunContext:
+def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str, *, validates: bool) -> RunContext:
     """Returns a context that suffices to evaluate the file's values, without a database."""
     ledger = loaded.config.ledger
     project = Project(
@@ -267,6 +267,7 @@ def _first_context(request: Request, loaded: Loaded, found: Plugins, command: st
         inputs="",
         variables=loaded.variables,
         default_secrets=False,
+        validates=validates,
         fixtures=loaded.config.fixtures,
         values={key: kind() for key, kind in found.values.items()},
     )
@@ -280,7 +281,7 @@ def _context(request: Request, project: Project) -> RunContext:
         step="",
         session=session,
         emit=request.tell,
-        deadline=Deadline.after(None, request.stop),
+        deadline=Deadline.after(request.timeout_seconds, request.stop),
         logger=logging.getLogger("bootstrapper"),
         masker=request.masker,
     )

@@ -87,7 +87,7 @@ def _of_call(key: str, argument: Any, functions: Mapping[str, Value], *, is_secr
         yield from (f"${{{name}}}" for name in function.variables(argument))
     if is_secret and function.verbatim:
         yield from _texts(argument, functions, is_secret=True)
-    elif function.secret:
+    elif function.secret and not function.is_path_to_secret:
         yield from (text for text in _texts(argument, functions, is_secret=True) if "${" in text)
     else:
         yield from _texts(argument, functions, is_secret=False)

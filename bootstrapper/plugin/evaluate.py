@@ -14,6 +14,7 @@ from typing import Any
 from bootstrapper.config.document import expand
 from bootstrapper.config.run_cache import Kept
 from bootstrapper.errors import GuardError, Source
+from bootstrapper.masking import MASK
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.inspect import call_of, function_of, require_no_call
 from bootstrapper.plugin.run_context import RunContext
@@ -114,8 +115,11 @@ class _Evaluation:
         function = function_of(key, self.context.project.values)
         if function.needs_database and not self.database:
             raise ValueError(f"{key} needs the database and can only be used in fixtures")
-        secret = function.is_secret(argument)
-        inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=in_secret or secret)
+        secret, hides = function.is_secret(argument), function.hides_argument(argument)
+        inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=in_secret or hides)
+        if function.runs_program and self.context.project.validates:
+            function.check(inner.value)
+            return Evaluated(MASK, secret)
         lends = function.needs_database and function.borrows_session
         with lent(self.context.connection, LEND_PATH) if lends else nullcontext():
             value = function.resolve(Context(self.context), inner.value)
@@ -138,8 +142,8 @@ def holds(
     function, seen = function_of(call[0], context.project.values), _beside(context, source)
     inner = call[1]
     if not function.verbatim:
-        secret = function.is_secret(call[1])
-        inner = _Evaluation(seen, interpolate, database=True).of(call[1], in_secret=secret).value
+        hides = function.hides_argument(call[1])
+        inner = _Evaluation(seen, interpolate, database=True).of(call[1], in_secret=hides).value
     comparison, known = _comparison(call[0], inner, stored), context.project.cache.of(_COMPARED)
     if comparison not in known:
         known[comparison] = function.holds(Context(seen), inner, stored)

@@ -121,6 +121,17 @@ def problem_with_value(error: ValueError, source: Source) -> Problem:
     return Problem(str(error), source, error.hint if isinstance(error, UnsetVariable | MalformedExpression) else None)
 
 
+def may_change(raw: object, values: Mapping[str, Value]) -> bool:
+    """Returns whether any function in `raw` may give another result when it is resolved again."""
+    functions = [values[key] for key, _ in _calls(raw, values) if key in values]
+    return any(not function.constant for function in functions)
+
+
+def runs_program(raw: object, values: Mapping[str, Value]) -> bool:
+    """Returns whether any function in `raw` starts a program."""
+    return any(key in values and values[key].runs_program for key, _ in _calls(raw, values))
+
+
 def needs(raw: object, context: RunContext) -> tuple[str, ...]:
     """Returns the names of variables that `raw` needs and that are not set here.
 
@@ -144,7 +155,7 @@ def _texts(raw: object, context: RunContext, *, in_secret: bool) -> Iterator[tup
         yield raw, in_secret
     elif call and function:
         if not function.verbatim:
-            yield from _texts(call[1], context, in_secret=in_secret or function.is_secret(call[1]))
+            yield from _texts(call[1], context, in_secret=in_secret or function.hides_argument(call[1]))
     else:
         for item in children(raw):
             yield from _texts(item, context, in_secret=in_secret)

@@ -47,6 +47,7 @@ class Project:
             from newer ones.
         variables: Environment variables for values: those of the process, then those of the env files.
         environment: The chosen environment; None if the file declares none.
+        validates: Whether the command only validates the file, so that no value function starts a program.
         default_secrets: Whether a default may stand in for a secret variable (development only).
         protected_environments: Names of the protected environments of the file.
         declarations: What the file says of each of its steps, by the step's name.
@@ -65,6 +66,7 @@ class Project:
     inputs: str
     variables: Mapping[str, str]
     default_secrets: bool
+    validates: bool = False
     protected_environments: Collection[str] = ()
     fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)

@@ -27,6 +27,11 @@ class Value(ABC):
         borrows_session: Whether it sees the search_path of the project's own sessions, if it needs the database.
         create_only: Whether the result is written when a row is created, and never compared.
         verbatim: Whether the argument is passed as written in the file, its variables and functions unresolved.
+        constant: Whether the result is the same each time during a run. Where the address of the database is not, it is
+            resolved again at each connect, as for a password that is rotated.
+        runs_program: Whether it starts a program; then `validate` only checks its argument.
+        is_path_to_secret: Whether the argument of a secret only tells where to find it, so that its variables
+            are not secrets.
     """
 
     key: ClassVar[str]
@@ -35,10 +40,17 @@ class Value(ABC):
     borrows_session: ClassVar[bool] = True
     create_only: ClassVar[bool] = False
     verbatim: ClassVar[bool] = False
+    constant: ClassVar[bool] = False
+    runs_program: ClassVar[bool] = False
+    is_path_to_secret: ClassVar[bool] = False
 
     def is_secret(self, argument: Any) -> bool:
         """Returns whether the result is a secret for this argument, as written in the file."""
         return self.secret
+
+    def hides_argument(self, argument: Any) -> bool:
+        """Returns whether the argument is a secret itself, as written in the file."""
+        return self.is_secret(argument) and not self.is_path_to_secret
 
     def variables(self, argument: Any) -> tuple[str, ...]:
         """Returns the names of the variables that it reads itself for this argument, as written in the file."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.programs.streams import Lines, read_until_exit
-from bootstrapper.programs.supervised import supervised
+from bootstrapper.programs.supervised import end_group, supervised
 
 TAIL_LINES = 20
 
@@ -93,3 +93,35 @@ def run(
                 raise OutOfTimeError
         pass_on(lines.rest())
     return Ended(process.returncode, tuple(tail))
+
+
+def output(
+    command: Sequence[str], *, environment: Mapping[str, str], deadline: Deadline, folder: Path, longest: int
+) -> tuple[Ended, bytes]:
+    """Runs a program to its end and returns what it printed; `last_lines` are of its errors alone.
+
+    Args:
+        longest: How many bytes of output are read; one more is returned of a longer output, whose program is ended.
+
+    Raises:
+        OutOfTimeError: The deadline passed.
+        OSError: The program cannot be started.
+    """
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with supervised(command, environment=environment, folder=folder, keep_open=(), umask=-1, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = process.stdout.fileno(), process.stderr.fileno()
+        printed, lines, tail = bytearray(), Lines(), deque[str](maxlen=TAIL_LINES)
+        for source, data in read_until_exit(process, out, err):
+            if source == out:
+                printed += data
+            else:
+                tail.extend(lines.feed(data))
+            if len(printed) > longest:
+                end_group(process)
+                break
+            if deadline.has_passed:
+                raise OutOfTimeError
+        tail.extend(lines.rest())
+    return Ended(process.returncode, tuple(tail)), bytes(printed[: longest + 1])

@@ -62,7 +62,8 @@ class DumpReader:
 
     def runner(self, target: Target | None = None) -> ClientRunner:
         """Returns what runs the programs, connected to the target if there is one."""
-        return ClientRunner(client_environment(self.variables, target), self.deadline, self.mask)
+        now = target.current(self.deadline) if target is not None else None
+        return ClientRunner(client_environment(self.variables, now), self.deadline, self.mask)
 
 
 _CHOOSE_ANOTHER = "Choose another backup from `bootstrapper backups list`."

@@ -113,7 +113,7 @@ class Command(Step, Bounded):
             raise self._failure(ended.how, lines, hint=_STAYS)
 
     def _environment(self, context: RunContext) -> dict[str, str]:
-        target = context.session.target
+        target = context.session.target.current(context.deadline)
         database = {"DATABASE_URL": target.url(), **target.client_environment()}
         return {
             "PGAPPNAME": context.application_name,

@@ -155,6 +155,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         Args:
             revisions: None for all that are pending, if the version rows cannot be read.
         """
+        run = run.with_current_address()
         asked = fenced_request(
             self.options,
             state.declared.layout,

@@ -12,6 +12,7 @@ class Literal(Value):
     """`$literal: anything`; variables and value functions in it are not evaluated."""
 
     key = "$literal"
+    constant = True
     verbatim = True
 
     def resolve(self, context: Context, argument: Any) -> object:

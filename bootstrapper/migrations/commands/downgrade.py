@@ -73,6 +73,7 @@ class Downgrade(Step, ShowsSql):
         hold, moves = run.require_hold(), payloads(changes, Move)
         state, undone = moves[0].state, [each.revision.id for each in moves]
         self._require_confirmed(undone)
+        run = run.with_current_address()
         asked = fenced_request(
             self.options,
             state.declared.layout,

@@ -72,7 +72,7 @@ class NewRevision(Step):
         self.written.files = [path for file in payloads(changes, NewFile) for path in self._write(run, file)]
 
     def _write(self, run: RunContext, file: NewFile) -> list[Path]:
-        hold = run.require_hold()
+        hold, run = run.require_hold(), run.with_current_address()
         asked = fenced_request(
             self.options,
             find_layout(self.options, run.project, self.source),

@@ -92,6 +92,7 @@ class Adoption:
             return describe(other, self.hold.fence.ledger, table), schemas
 
     def _migrate(self, scratch: Target, oid: int) -> None:
+        scratch = scratch.current(self.context.deadline)
         fence = replace(self.hold.fence, database_oid=oid)
         elsewhere = replace(self.context, project=replace(self.context.project, target=scratch))
         asked = scratch_request(

@@ -38,17 +38,33 @@ _WITHOUT_PASSWORD = {"password": "", "passfile": "/dev/null/none"}
 def connect(target: Target, *, deadline: Deadline, application_name: str) -> Connection[Any]:
     """Returns a connection in autocommit mode that prepares no statements, after one login.
 
+    The target is asked for its password as it is now; once more if the server refuses that one, since it may have been
+    changed in between. No password is given twice.
+
     Several hosts are tried in turn, as libpq does: the next one only without an answer, or if the server is starting.
 
     Raises:
         UnreachableError: The failure is retryable.
         RefusedError: It is not.
     """
-    pgconn = _enter(target, deadline, {"fallback_application_name": application_name})
-    connection = Connection(pgconn)
+    connection = Connection(_log_in(target, deadline, application_name))
     connection.autocommit = True
     connection.prepare_threshold = None
     return connection
+
+
+def _log_in(target: Target, deadline: Deadline, application_name: str) -> PGconn:
+    extra = {"fallback_application_name": application_name}
+    now = target.current(deadline)
+    try:
+        return _enter(now, deadline, extra)
+    except RefusedError as error:
+        if not sqlstates.is_wrong_login(error.sqlstate, error.reason):
+            raise
+        changed = target.current(deadline)
+        if (changed.user, changed.secrets) == (now.user, now.secrets):
+            raise
+    return _enter(changed, deadline, extra)
 
 
 def ping(target: Target, *, deadline: Deadline) -> None:
@@ -57,7 +73,7 @@ def ping(target: Target, *, deadline: Deadline) -> None:
     What PQping does, but never longer than the deadline, and open to signals while it waits.
     """
     try:
-        _enter(target, deadline, _WITHOUT_PASSWORD).finish()
+        _enter(target.current(deadline), deadline, _WITHOUT_PASSWORD).finish()
     except RefusedError:
         return  # it answers; only a login tells whether the refusal is final
 

@@ -159,6 +159,13 @@ def judge_text(message: str) -> Verdict | None:
     return next((verdict for pattern, verdict in _BY_TEXT if re.search(pattern, message, re.IGNORECASE)), None)
 
 
+def is_wrong_login(sqlstate: str | None, message: str) -> bool:
+    """Returns whether a server refused the user or the password, as when it was changed just before."""
+    if sqlstate in (INVALID_PASSWORD, INVALID_AUTHORIZATION):
+        return True
+    return sqlstate in (None, *_POOLER_CODES) and judge_text(message) is _WRONG_PASSWORD
+
+
 def is_loss(sqlstate: str | None, message: str) -> bool:
     """Whether an error says that the connection, or the server behind it, was lost, is not up or had none free."""
     if sqlstate in CONNECTION_LOST or sqlstate == TOO_MANY_CONNECTIONS:

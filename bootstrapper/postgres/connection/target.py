@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Self
 
+from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.connection import defaults, keywords, url
 
 DEFAULT_PORT = 5432
@@ -59,11 +60,13 @@ class Target:
         parameters: libpq keywords and values (host, port, dbname, user, password, sslmode, ...).
         driver: SQLAlchemy's driver, where the URL named one.
         driver_parameters: What only that driver or a framework knows; not sent to the server.
+        source: Returns the target as it is now, if a part of it may change during a run, such as a rotated password.
     """
 
     parameters: Mapping[str, str]
     driver: str | None = None
     driver_parameters: Mapping[str, str] = field(default_factory=dict)
+    source: Callable[[Deadline], Target] | None = field(default=None, compare=False)
 
     @classmethod
     def from_url(cls, text: str) -> Self:
@@ -174,7 +177,13 @@ class Target:
 
     def replacing(self, **changes: str | None) -> Self:
         """Returns the same with other parameters; None leaves one out."""
-        return replace(self, parameters=_merged(self.parameters, changes))
+        source = self.source
+        renewed = None if source is None else lambda deadline: source(deadline).replacing(**changes)
+        return replace(self, parameters=_merged(self.parameters, changes), source=renewed)
+
+    def current(self, deadline: Deadline) -> Target:
+        """Returns the target as it is now, for one login; raises UnreachableError if it cannot be found out."""
+        return self if self.source is None else self.source(deadline)
 
     def conninfo(self, **extra: str | None) -> str:
         """libpq's keyword='value' string, password included; `extra` wins, None leaves one out."""
