@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from logging import Logger
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from bootstrapper.config.run_cache import RunCache
@@ -83,11 +83,6 @@ class RunContext:
     def own_target(self) -> Target:
         """The database's address for further sessions, with their application_name."""
         return self.project.target.replacing(application_name=self.application_name)
-
-    def with_current_address(self) -> Self:
-        """Returns the context for a program that logs in by itself, with the password as it is now."""
-        target = self.project.target.current(self.deadline)
-        return replace(self, project=replace(self.project, target=target))
 
     def sqlalchemy(self) -> SQLAlchemyConnection:
         """Returns a SQLAlchemy Connection on the run's own backend, whose begin, commit and rollback do nothing."""

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bootstrapper.api import project as api
 from bootstrapper.api import run as runs
 from bootstrapper.errors import ExitCode, InvalidFileError, RefusedError, UnreachableError
-from bootstrapper.events import AttemptFailed, LockAwaited, Warned
+from bootstrapper.events import AttemptFailed, LockAwaited, StepReported, Warned
 from tests import peers
 from tests.engine.notes import locked
 from tests.migrations.projects import create_table, write_env, write_revision
@@ -173,6 +173,32 @@ def test_programs_and_further_connections_get_the_password_as_it_is_then(rotatin
     assert len(list((folder / "backups").glob("*.dump"))) == 1
     assert rotating.project.has("migrated")
     assert rotating.project.has("beside")
+
+
+def test_a_worker_that_is_started_again_gets_the_password_as_it_is_then(rotating: Rotating) -> None:
+    write_env(rotating.project.folder)
+    write_revision(rotating.project.folder, "r1", upgrade=create_table("busy"))
+    rotating.write("""
+  - uses: lock
+  - {uses: migrate, with: {script_location: migrations, lock_timeout: 200ms, ddl_retries: 40}}
+""")
+    rotating.project.apply()
+    write_revision(rotating.project.folder, "r2", "r1", upgrade='op.execute("ALTER TABLE busy ADD COLUMN more int")')
+
+    def retries() -> int:
+        lines = [event.line for event in rotating.project.events if isinstance(event, StepReported)]
+        return sum("retrying in" in line for line in lines)
+
+    with psycopg.connect(rotating.owner) as other:
+        other.execute("LOCK TABLE busy")
+        run, failures = in_background(rotating.project.apply)
+        assert eventually(lambda: failures or retries(), 20)
+        rotating.rotate()
+        before = retries()
+        assert eventually(lambda: failures or retries() > before, 20)
+    run.join(at_most(60))
+    assert failures == []
+    assert rotating.project.rows("SELECT version_num FROM alembic_version") == [("r2",)]
 
 
 @pytest.mark.parametrize("kind", ["$command", "$file"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from bootstrapper.errors import BootstrapperError, GuardError, MigrationError, Problem
@@ -155,19 +156,18 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         Args:
             revisions: None for all that are pending, if the version rows cannot be read.
         """
-        run = run.with_current_address()
-        asked = fenced_request(
+        ask = partial(
+            fenced_request,
             self.options,
             state.declared.layout,
-            run.project.target,
-            hold.fence,
+            fence=hold.fence,
             command="upgrade",
             step=self.name,
             targets=self.options.targets,
             revisions=revisions,
             rows=state.rows,
         )
-        work = WorkerRun(self.options, asked, run, hold, total=len(state.pending))
+        work = WorkerRun(self.options, ask, run, hold, total=len(state.pending))
         with explained(work, run, self.options, state, self._warn_after_failure):
             work.run()
         after = find_known(run, state.declared, self.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from bootstrapper.errors import GuardError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations.history.history import BrokenHistory, NoSuchRevision
@@ -73,19 +74,18 @@ class Downgrade(Step, ShowsSql):
         hold, moves = run.require_hold(), payloads(changes, Move)
         state, undone = moves[0].state, [each.revision.id for each in moves]
         self._require_confirmed(undone)
-        run = run.with_current_address()
-        asked = fenced_request(
+        ask = partial(
+            fenced_request,
             self.options,
             state.declared.layout,
-            run.project.target,
-            hold.fence,
+            fence=hold.fence,
             command="downgrade",
             step=self.name,
             targets=[self.target],
             revisions=undone,
             rows=state.rows,
         )
-        work = WorkerRun(self.options, asked, run, hold, total=len(undone))
+        work = WorkerRun(self.options, ask, run, hold, total=len(undone))
         with explained(work, run, self.options, state):
             work.run()
         _, left = self._look(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,17 @@ class NewRevision(Step):
         self.written.files = [path for file in payloads(changes, NewFile) for path in self._write(run, file)]
 
     def _write(self, run: RunContext, file: NewFile) -> list[Path]:
-        hold, run = run.require_hold(), run.with_current_address()
-        asked = fenced_request(
+        hold = run.require_hold()
+        ask = partial(
+            fenced_request,
             self.options,
             find_layout(self.options, run.project, self.source),
-            run.project.target,
-            hold.fence,
+            fence=hold.fence,
             command="revision",
             step=self.name,
             arguments=file.arguments,
         )
-        work = WorkerRun(self.options, asked, run, hold)
+        work = WorkerRun(self.options, ask, run, hold)
         try:
             work.run()
         except MigrationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
@@ -92,13 +93,11 @@ class Adoption:
             return describe(other, self.hold.fence.ledger, table), schemas
 
     def _migrate(self, scratch: Target, oid: int) -> None:
-        scratch = scratch.current(self.context.deadline)
         fence = replace(self.hold.fence, database_oid=oid)
         elsewhere = replace(self.context, project=replace(self.context.project, target=scratch))
-        asked = scratch_request(
-            self.settings, self.adopt.state.declared.layout, scratch, fence, goal=self.adopt.revision
-        )
-        WorkerRun(self.settings, asked, elsewhere, self.hold).run()
+        layout = self.adopt.state.declared.layout
+        ask = partial(scratch_request, self.settings, layout, fence=fence, goal=self.adopt.revision)
+        WorkerRun(self.settings, ask, elsewhere, self.hold).run()
 
     def _connect(self, scratch: Target) -> Connection[Any]:
         connection = connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)

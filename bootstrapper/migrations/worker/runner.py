@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Message, Reported
 from bootstrapper.migrations.worker.worker_errors import RETRYABLE, failed
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
 
 _AUTOCOMMIT = (
@@ -53,11 +54,22 @@ class WorkerRun:
     """The work of one step: the worker, started again after a lock timeout."""
 
     def __init__(
-        self, settings: MigrationSettings, asked: Mapping[str, Any], context: RunContext, hold: Hold, *, total: int = 0
+        self,
+        settings: MigrationSettings,
+        ask: Callable[[Target], Mapping[str, Any]],
+        context: RunContext,
+        hold: Hold,
+        *,
+        total: int = 0,
     ) -> None:
-        """Takes the request of the worker, and the number of revisions as far as it is known."""
+        """Takes what makes the request of a worker that logs in at a target.
+
+        Args:
+            total: The number of revisions as far as it is known.
+        """
         self._settings = settings
-        self._asked = asked
+        self._ask = ask
+        self.command = str(ask(context.project.target)["command"])
         self._context = context
         self._hold = hold
         self._deadline = context.deadline.sooner(settings.timeout)
@@ -80,10 +92,6 @@ class WorkerRun:
             if tries > self._settings.ddl_retries or not self._may_retry(failure, tries):
                 raise failed(failure, self._context)
 
-    @property
-    def command(self) -> str:
-        return str(self._asked["command"])
-
     def has_committed_a_part(self) -> bool:
         """Whether a part of the current revision was committed, which only an autocommit block does."""
         return self._transaction_status() == "committed"
@@ -92,7 +100,9 @@ class WorkerRun:
         """Runs one worker from start to end; returns the failure that it reports, None on success."""
         done_before = self.progress.done
         failure: dict[str, Any] | None = None
-        with start(self._settings, self._context.project, self._asked) as worker:
+        project = self._context.project
+        project = replace(project, target=project.target.current(self._deadline))
+        with start(self._settings, project, self._ask(project.target)) as worker:
             self._hold.on_loss(worker.stop)
             try:
                 for message in conversation(worker, self._deadline):
