@@ -112,6 +112,8 @@ def follow(
     timeout: float | None = None,
     steps: Collection[str] = (),
     skip: Collection[str] = (),
+    once: bool = False,
+    startup: bool = False,
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
 ) -> Followed:
@@ -122,10 +124,21 @@ def follow(
     Args:
         steps: Only these steps, by name; empty for all.
         skip: Not these.
+        once: Looks once when the database is available, and raises PendingError if the state is not reached.
+        startup: Whether an application starts with it: what a newer release has changed is then not waited for.
     """
-    return run.follow(
-        request_of(file, environment, variables, timeout, on_event=on_event, stop=stop, steps=steps, skip=skip)
+    asked = request_of(
+        file,
+        environment,
+        variables,
+        timeout,
+        on_event=on_event,
+        stop=stop,
+        steps=steps,
+        skip=skip,
+        startup=startup,
     )
+    return run.follow(asked, looks_once=once)
 
 
 def status(

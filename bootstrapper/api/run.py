@@ -147,16 +147,23 @@ def _first_look(run: Opened) -> Plan:
         raise
 
 
-def follow(request: Request) -> Followed:
+def follow(request: Request, *, looks_once: bool = False) -> Followed:
     """Waits until others have reached the declared state; takes no lock, writes nothing.
 
-    Raises PendingError at the deadline.
+    Raises PendingError at the deadline, or after one look if that is all.
     """
     started = time.monotonic()
     request = replace(request, emit=once(request.emit))
     with stoppable(request.stop), opened(request, "apply", writes=False) as run:
-        looker, guard = run.looker, run.guard
-        is_reached = following.follow(run.executor, looker, run.session, run.deadline, request.tell, guard=guard)
+        is_reached = following.follow(
+            run.executor,
+            run.looker,
+            run.session,
+            run.deadline,
+            request.tell,
+            guard=run.guard,
+            once=looks_once,
+        )
     return Followed(is_reached, time.monotonic() - started)
 
 

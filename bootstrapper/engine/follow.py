@@ -29,18 +29,25 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 def follow(
-    executor: Executor, looker: Looker, session: Session, deadline: Deadline, emit: Emit, *, guard: Guard | None = None
+    executor: Executor,
+    looker: Looker,
+    session: Session,
+    deadline: Deadline,
+    emit: Emit,
+    *,
+    guard: Guard | None = None,
+    once: bool = False,
 ) -> bool:
     """Returns whether the declared state was reached; false if the database is ahead of the code and that is accepted.
 
     With a guard, what a newer configuration changed is not waited for either.
 
-    Raises PendingError at the deadline, AheadError if the file does not accept that.
+    Raises PendingError at the deadline, or after one look if that is all, AheadError if the file does not accept that.
     """
     started, until, longest = time.monotonic(), deadline.sooner(LONGEST_SECONDS), _FIRST_PAUSE_SECONDS
     pending: list[str] = []
     while True:
-        if pending and until.has_passed:
+        if pending and (once or until.has_passed):
             raise PendingError(pending, time.monotonic() - started)
         try:
             executor.open_gates()
@@ -48,7 +55,7 @@ def follow(
             if pending and guard is not None:
                 with suppress(BlockedError):  # by the run at work: asked again at the next look
                     guard.require_current()
-            if pending and pending != before:
+            if pending and pending != before and not once:
                 emit(ChangesAwaited(tuple(pending)))
         except UnreachableError:
             if not pending:
@@ -62,7 +69,8 @@ def follow(
             if not pending:
                 return True
         session.close()
-        until.sleep(random.uniform(0.1, longest))  # noqa: S311 - no secret
+        if not once:
+            until.sleep(random.uniform(0.1, longest))  # noqa: S311 - no secret
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
 
 

@@ -1,0 +1,129 @@
+"""Start-up of ASGI applications: FastAPI, Starlette, Litestar.
+
+app = FastAPI(lifespan=bootstrapper.integrations.asgi.lifespan("bootstrap.yaml"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
+
+from bootstrapper.api.asynchronous import in_thread
+from bootstrapper.api.functions import File
+from bootstrapper.deadline import Stop
+from bootstrapper.errors import BootstrapperError
+from bootstrapper.integrations.readiness import STATE, Readiness, ReadinessMiddleware
+from bootstrapper.integrations.startup import Mode, Startup, end_process, stopped_by_signals
+
+__all__ = ["ReadinessMiddleware", "lifespan"]
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+State = dict[str, Any]
+
+
+def lifespan(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    mode: Mode = "apply",
+    timeout: float | None = None,
+    background: bool = False,
+    inner: Lifespan | None = None,
+) -> Lifespan:
+    """Returns a lifespan that brings up the database before the application takes requests.
+
+    A failure is logged, and ends the process with the exit code of the error. SIGTERM and SIGINT end the start within
+    two seconds. The event loop is never blocked.
+
+    Args:
+        file: The configuration; without one, `BOOTSTRAPPER_FILE`, else `bootstrap.yaml` in the working directory.
+        environment: One of its `environments`; without one, `BOOTSTRAPPER_ENVIRONMENT`.
+        mode: `apply` makes the changes, as one of any number of replicas; `follow` waits until another run has made
+            them; `check` fails if they are not made.
+        timeout: The limit in seconds; without one, that of the file, or 300 for `follow`.
+        background: Whether the application starts at once, and ReadinessMiddleware answers requests until the
+            database is ready.
+        inner: The application's own lifespan, entered when the database is ready.
+    """
+    startup = Startup(file, environment, mode, timeout)
+
+    @asynccontextmanager
+    async def around(app: Any) -> AsyncIterator[State | None]:
+        readiness = Readiness()
+        if hasattr(app, "state"):
+            setattr(app.state, STATE, readiness)
+        work = _in_background if background else _before
+        async with work(startup, readiness, app, inner or _nothing) as state:
+            yield state
+
+    return around
+
+
+@asynccontextmanager
+async def _nothing(app: Any) -> AsyncIterator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _before(startup: Startup, readiness: Readiness, app: Any, inner: Lifespan) -> AsyncIterator[State | None]:
+    await _bring_up(startup, readiness)
+    async with inner(app) as state:
+        readiness.succeed()
+        yield state
+
+
+@asynccontextmanager
+async def _in_background(startup: Startup, readiness: Readiness, app: Any, inner: Lifespan) -> AsyncIterator[None]:
+    """Enters the inner lifespan in the task that brings up the database, and leaves it there, as its scopes require."""
+    is_over = asyncio.Event()
+
+    async def work() -> None:
+        await _bring_up(startup, readiness)
+        try:
+            async with inner(app) as state:
+                readiness.succeed(state)
+                await is_over.wait()
+        except Exception as error:
+            readiness.fail(error)
+            raise
+
+    task = asyncio.create_task(work(), name="bootstrapper")
+    try:
+        yield None
+    finally:
+        is_over.set()
+        if not readiness.is_ready:
+            task.cancel()
+        with suppress(asyncio.CancelledError, BootstrapperError):
+            await task
+
+
+async def _bring_up(startup: Startup, readiness: Readiness) -> None:
+    stop = Stop()
+    try:
+        with stopped_by_signals(stop):
+            await in_thread(lambda: startup.run(on_event=readiness.note, stop=stop), stop)
+        return
+    except BootstrapperError as error:
+        readiness.fail(error)
+        if threading.current_thread() is not threading.main_thread():
+            raise  # to the test client, which runs the loop in a thread
+        failure = error
+    await _end(failure)
+
+
+async def _end(error: BootstrapperError) -> None:
+    """Ends the process.
+
+    Servers catch what a lifespan raises, and end with a code of their own. What a callback of the loop raises passes
+    them; the loop then cancels this task.
+    """
+    loop = asyncio.get_running_loop()
+    loop.call_soon(end_process, error)
+    try:
+        await loop.create_future()
+    except asyncio.CancelledError:
+        raise asyncio.CancelledError(f"the database is not ready (exit code {error.exit_code})") from None

@@ -1,0 +1,137 @@
+"""What all integrations do when an application starts: bring up its database, log, and end the process on failure."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import Literal, NoReturn
+
+from bootstrapper.api.event_log import LOGGER
+from bootstrapper.api.functions import File, OnEvent, apply, follow
+from bootstrapper.deadline import Stop
+from bootstrapper.errors import BootstrapperError
+
+Mode = Literal["apply", "follow", "check"]
+
+_FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_done: set[tuple[int, Startup]] = set()
+"""What this process, or the one that it was forked from, has brought up, with the id of that process."""
+
+
+@dataclass(frozen=True)
+class Startup:
+    """How an application brings up its database.
+
+    Attributes:
+        file: The configuration; without one, `BOOTSTRAPPER_FILE`, else `bootstrap.yaml` in the working directory.
+        environment: One of its `environments`; without one, `BOOTSTRAPPER_ENVIRONMENT`.
+        mode: `apply` makes the changes, `follow` waits until another run has made them, `check` fails if they are
+            not made.
+        timeout: The limit in seconds; without one, that of the file, or 300 for `follow`.
+    """
+
+    file: File | None = None
+    environment: str | None = None
+    mode: Mode = "apply"
+    timeout: float | None = None
+
+    def run(self, *, on_event: OnEvent | None = None, stop: Stop | None = None) -> None:
+        """Brings up the database; does nothing if the parent of this process has.
+
+        Raises the BootstrapperError that describes why the application cannot start; it is logged.
+        """
+        show_log()
+        if (os.getppid(), self) in _done:
+            return
+        try:
+            self._act(on_event, stop)
+        except BootstrapperError as error:
+            log_failure(error)
+            raise
+        _done.add((os.getpid(), self))
+
+    def run_in_process(self, *, stop: Stop | None = None) -> None:
+        """Brings up the database in the main thread of a server; ends the process if that fails.
+
+        SIGTERM and SIGINT end the run within two seconds.
+        """
+        stop = stop or Stop()
+        try:
+            with stopped_by_signals(stop):
+                self.run(stop=stop)
+        except BootstrapperError as error:
+            end_process(error)
+
+    def _act(self, on_event: OnEvent | None, stop: Stop | None) -> None:
+        if self.mode == "apply":
+            act: Callable[..., object] = apply
+        else:
+            act = partial(follow, once=self.mode == "check")
+        act(self.file, startup=True, environment=self.environment, timeout=self.timeout, on_event=on_event, stop=stop)
+
+
+def show_log() -> None:
+    """Prints the log to stderr, with time and process id, if the application has configured none that gets it."""
+    if any(not isinstance(handler, logging.NullHandler) for handler in (*LOGGER.handlers, *logging.root.handlers)):
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    LOGGER.addHandler(handler)
+    if LOGGER.level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+
+
+def log_failure(error: BootstrapperError) -> None:
+    """Logs why the application cannot start, with the hint and the exit code."""
+    hint = f"\n  hint: {error.hint}" if error.hint else ""
+    facts = {"exit_code": int(error.exit_code), "retryable": error.retryable}
+    extra = {"event": "error", "facts": facts, "run_id": None}
+    LOGGER.error("the database is not ready (exit code %d): %s%s", error.exit_code, error, hint, extra=extra)
+
+
+def end_process(error: BootstrapperError) -> NoReturn:
+    """Raises SystemExit with the exit code of the error."""
+    raise SystemExit(int(error.exit_code)) from error
+
+
+@contextmanager
+def stopped_by_signals(stop: Stop) -> Iterator[None]:
+    """Sets the stop on SIGTERM and SIGINT while the block runs, then calls the handler that the server has installed.
+
+    Does nothing outside the main thread, where Python does not allow it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not None and handler is not signal.SIG_IGN:
+            signal.signal(number, _stopping(stop, handler))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and handler is not signal.SIG_IGN:
+                signal.signal(number, handler)
+
+
+def _stopping(
+    stop: Stop, handler: Callable[[int, FrameType | None], object] | int
+) -> Callable[[int, FrameType | None], None]:
+    """Returns a handler that sets the stop and calls that of the server; Python's own would end the process at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set(signal.Signals(number).name)
+        if callable(handler) and handler is not signal.default_int_handler:
+            handler(number, frame)
+
+    return handle
