@@ -6,6 +6,7 @@ import os.path
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,15 @@ def files_read(file: Path, environment: str | None, variables: Mapping[str, str]
     return [file] if reading is None else reading.files
 
 
+@cache
+def _environments_adapter() -> TypeAdapter[dict[str, EnvironmentConfig]]:
+    return TypeAdapter(dict[str, EnvironmentConfig])
+
+
 def _choose(document: Document, file: Path, name: str | None, variables: Mapping[str, str]) -> EnvironmentConfig:
     raw = _environments(document.expanded_into([], ("environments",), variables))
     try:
-        declared = TypeAdapter(dict[str, EnvironmentConfig]).validate_python(raw)
+        declared = _environments_adapter().validate_python(raw)
     except ValidationError:
         reading = _Reading(file, document, dict(variables))
         reading.config()

@@ -15,7 +15,7 @@ from bootstrapper.engine.deferral import bounded
 from bootstrapper.engine.dependence import with_dependence
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lending import Lending
-from bootstrapper.engine.probes import Answers, Decision, ask, ask_probes, begin_with_probes
+from bootstrapper.engine.probes import Answers, Asked, Decision, ask, ask_probes, begin_with_probes, with_probes
 from bootstrapper.errors import (
     BootstrapperError,
     NotConvergedError,
@@ -68,11 +68,11 @@ class Planner:
 
     def begin(self, connection: Connection[Any], statements: Sequence[bytes]) -> None:
         """Begins the transaction of the look, in one message with the probes that it is sure to need."""
-        checks, lends = self._batches[0], self._is_lent_first()
-        self._at = checks[0].step if checks else self._at
-        self._answers |= begin_with_probes(connection, statements, checks, lends=lends)
+        asked, lends = self._batches[0], self._is_lent_first()
+        self._at = asked[0][0].step if asked else self._at
+        self._answers |= begin_with_probes(connection, statements, asked, lends=lends)
         self.lending.begin(is_lent=lends)
-        checks.clear()
+        asked.clear()
 
     def _is_lent_first(self) -> bool:
         """Returns whether the first step that is compared, whatever the checks answer, borrows the session."""
@@ -239,7 +239,7 @@ class Planner:
     def _ask(self, check: Check, context: RunContext) -> Answer:
         """Answers a check; probes are sent together, those beside other kinds of checks only when needed."""
         for batch in self._batches:
-            if id(check) in self._answers or not any(check is other for other in batch):
+            if id(check) in self._answers or not any(check is other for other, _ in batch):
                 continue
             with self.lending.session(context.connection, borrows=False):
                 self._answers |= ask_probes(context.connection, batch)
@@ -255,13 +255,13 @@ class Planner:
         with self.lending.session(context.connection, borrows=check.borrows_session):
             return ask(check, context)
 
-    def _batch(self) -> tuple[list[Check], list[Check]]:
+    def _batch(self) -> tuple[list[Asked], list[Asked]]:
         """Returns the probes of conditions that consist of probes only, and those beside other kinds of checks."""
-        found: tuple[list[Check], list[Check]] = ([], [])
+        found: tuple[list[Asked], list[Asked]] = ([], [])
         for entry in self._entries.values():
             for condition in (entry.when, None if self._force else entry.check):
                 checks = list(condition.checks()) if condition else []
-                probes = [check for check in checks if check.probe() is not None]
+                probes = with_probes(checks)
                 found[len(probes) < len(checks)].extend(probes)
         return found
 

@@ -6,22 +6,20 @@ installed distribution that the file does not list is shown by `plugins list`, a
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType
 from typing import Any
 
 import pluggy
 
 from bootstrapper.builtin import registry as builtins
-from bootstrapper.config.files import is_folder, require_regular
+from bootstrapper.config.files import is_folder
+from bootstrapper.config.recent import Recent
+from bootstrapper.engine.plugin_files import import_file
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
@@ -121,7 +119,7 @@ def load(listed: Sequence[tuple[str, Source | None]], directory: Path, *, quote:
             found += [plugin for _, plugin in local]
         else:
             found += _distribution_plugins(text, source, quote)
-    return _collect(found, tuple(files), quote)
+    return _collected(found, tuple(files), quote)
 
 
 def _is_folder(text: str) -> bool:
@@ -139,33 +137,7 @@ def _local_plugins(folder: Path, text: str, source: Source | None, quote: Quote)
     if not is_folder(folder):
         raise PluginError(text, "folder does not exist", source=source)
     paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    return [(path, _Found(path.stem, str(path), _import_file(path, quote))) for path in paths]
-
-
-def _import_file(path: Path, quote: Quote) -> ModuleType:
-    folder = hashlib.sha256(bytes(path.parent)).hexdigest()[:12]  # two folders may contain files of the same name
-    name = f"bootstrapper_local_plugins.{folder}.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pydantic look their module up while it is being made
-    try:
-        require_regular(path)
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise PluginError(str(path), quote(_import_failure(error, path))) from error
-    return module
-
-
-def _import_failure(error: BaseException, path: Path) -> str:
-    if isinstance(error, SyntaxError):
-        at = f"line {error.lineno}: " if error.lineno else ""
-        return f"fails to import: {at}{error.msg}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    at = f"line {lines[-1]}: " if lines else ""
-    return f"fails to import: {at}{type(error).__name__}: {error}"
+    return [(path, _Found(path.stem, str(path), import_file(path, quote))) for path in paths]
 
 
 def _distribution_plugins(name: str, source: Source | None, quote: Quote) -> list[_Found]:
@@ -204,6 +176,15 @@ def unlisted(listed: Iterable[str]) -> list[PluginInfo]:
     ]
 
 
+_COLLECTED = Recent[tuple[object, ...], tuple[Sequence[_Found], Plugins]](most=16)
+
+
+def _collected(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> Plugins:
+    """As `_collect`; what the same modules provide stays the same."""
+    key = (files, *((item.name, item.origin, id(item.plugin)) for item in found))
+    return _COLLECTED.get(key, lambda: (found, _collect(found, files, quote)))[1]  # the ids belong to what it keeps
+
+
 def _collect(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> Plugins:
     manager = pluggy.PluginManager("bootstrapper")
     manager.add_hookspecs(hookspecs)
@@ -226,7 +207,10 @@ def _collect(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> 
                 renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers, quote=quote),
             )
         )
-    return Plugins(steps.found, checks.found, values.found, renderers.found, tuple(infos), files)
+    found_steps, found_checks, found_values, found_renderers = (
+        MappingProxyType(each.found) for each in (steps, checks, values, renderers)
+    )
+    return Plugins(found_steps, found_checks, found_values, found_renderers, tuple(infos), files)
 
 
 def _register(manager: pluggy.PluginManager, item: _Found) -> None:

@@ -36,12 +36,20 @@ _MISSING = (
 )
 
 
-def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
-    """Answers every check that has a probe; the others are left out. One round trip if no probe fails.
+Asked = tuple[Check, Probe]
+
+
+def with_probes(checks: Iterable[Check]) -> list[Asked]:
+    """Returns the checks that have a probe, with it."""
+    return [(check, probe) for check in checks if (probe := check.probe()) is not None]
+
+
+def ask_probes(connection: Connection[Any], asked: Iterable[Asked]) -> Answers:
+    """Answers the checks; one round trip if no probe fails.
 
     The connection is inside a transaction, and still is afterwards, whatever failed.
     """
-    probes = _probes_of(checks)
+    probes = _in_order(asked)
     if not probes:
         return {}
     try:
@@ -54,7 +62,7 @@ def ask_probes(connection: Connection[Any], checks: Iterable[Check]) -> Answers:
 
 
 def begin_with_probes(
-    connection: Connection[Any], begin: Sequence[bytes], checks: Iterable[Check], *, lends: bool = False
+    connection: Connection[Any], begin: Sequence[bytes], asked: Iterable[Asked], *, lends: bool = False
 ) -> Answers:
     """Begins a transaction and answers the checks in it as `ask_probes` does; one round trip if no probe fails.
 
@@ -62,7 +70,7 @@ def begin_with_probes(
         begin: The statements that begin it.
         lends: Whether the session is lent afterwards, for what the project's own statements ask next.
     """
-    probes, after = _probes_of(checks), [settings.LEND] if lends else []
+    probes, after = _in_order(asked), [settings.LEND] if lends else []
     if not probes:
         connection.execute(b"; ".join([*begin, *after]))
         return {}
@@ -78,17 +86,13 @@ def begin_with_probes(
     return answers
 
 
-_Asked = tuple[Check, Probe]
-
-
-def _probes_of(checks: Iterable[Check]) -> list[_Asked]:
-    """Returns the probes, those last that borrow the session, so that it is lent at most once."""
-    probes = [(check, probe) for check in checks if (probe := check.probe()) is not None]
-    return sorted(probes, key=lambda asked: asked[1].borrows_session)
+def _in_order(asked: Iterable[Asked]) -> list[Asked]:
+    """Returns those last that borrow the session, so that it is lent at most once."""
+    return sorted(asked, key=lambda each: each[1].borrows_session)
 
 
 def _ask_all(
-    connection: Connection[Any], probes: Sequence[_Asked], *, before: Sequence[bytes], after: Sequence[bytes]
+    connection: Connection[Any], probes: Sequence[Asked], *, before: Sequence[bytes], after: Sequence[bytes]
 ) -> Answers:
     """Asks in one round trip; raises the first error once the pipeline is in order again."""
     cursors: list[Cursor[Any]] = []
@@ -106,7 +110,7 @@ def _ask_all(
     return {id(check): _decision(check, cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
 
 
-def _ask_one_by_one(connection: Connection[Any], probes: Sequence[_Asked]) -> Answers:
+def _ask_one_by_one(connection: Connection[Any], probes: Sequence[Asked]) -> Answers:
     return {id(check): _ask_one(connection, check, probe) for check, probe in probes}
 
 
@@ -139,7 +143,7 @@ def ask_condition(condition: Condition, context: RunContext, *, is_after: bool =
         is_after: Whether its step was just applied: a check that is not asked afterwards counts as yes then.
     """
     asked = [check for check in condition.checks() if check.asked_after or not is_after]
-    answers = ask_probes(context.connection, asked)
+    answers = ask_probes(context.connection, with_probes(asked))
 
     def answer(check: Check) -> Answer:
         if check not in asked:

@@ -12,6 +12,7 @@ from bootstrapper.config.document import Place, children, validation
 from bootstrapper.config.load import Loaded
 from bootstrapper.config.models import StepConfig
 from bootstrapper.config.partial import UNKNOWN
+from bootstrapper.config.recent import Recent
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
@@ -28,6 +29,13 @@ from bootstrapper.plugin.scopes import Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.traits import SeedsFixtures
 from bootstrapper.text import did_you_mean, nearest
+
+_ADAPTERS = Recent[int, tuple[Any, TypeAdapter[Any]]](most=256)
+
+
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    """Returns the adapter of a type, which is kept alive with it; equal ones, as unions in another order, differ."""
+    return _ADAPTERS.get(id(model), lambda: (model, TypeAdapter(model)))[1]
 
 
 class Resolver:
@@ -103,7 +111,7 @@ class Resolver:
         """Returns the block below a place, evaluated and validated; None if it is invalid."""
         try:
             data = self._evaluated(place, raw)
-            return TypeAdapter(model).validate_python(data)
+            return _adapter(model).validate_python(data)
         except ValidationError as error:
             self._problems += validation.problems(error, model, self._document, place)
         except InvalidFileError as error:

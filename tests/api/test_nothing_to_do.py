@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from bootstrapper.api import run
+from bootstrapper.engine.open import Request
+from bootstrapper.errors import BootstrapperError
 from tests.round_trips import CountingProxy
 from tests.samples import apply_again, copy_sample, request_of
 from tests.servers import Server
@@ -88,3 +91,49 @@ def test_a_look_that_finds_something_to_do_costs_the_same_round_trips_before_the
     assert len(run.apply(request_of(folder, proxy.url(database))).applied) == 1
     kinds = ["advisory" in " ".join(said) for said in proxy.conversations[0].statements]
     assert kinds.index(True) > MOST - 1
+
+
+NOTES = """
+from alembic import op
+
+revision = "002_notes"
+down_revision = "001_initial"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE notes (id int)")
+"""
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def names_applied(request: Request) -> list[str]:
+    return [step.name for step in run.apply(request).applied]
+
+
+def test_a_process_that_starts_again_sees_its_files_as_they_are_now(folder: Path, database: str) -> None:
+    request = request_of(folder, database)
+    run.apply(request)
+    assert names_applied(request) == []
+    edit(folder / "plugins" / "extension.py", 'uses = "extension"', 'uses = "installed"')
+    edit(folder / "bootstrap.yaml", "uses: extension", "uses: installed")
+    assert names_applied(request) == []
+    edit(folder / "bootstrap.yaml", "table: users, at_least: 1", "table: users, at_least: 3")
+    with pytest.raises(BootstrapperError, match="seed"):  # nothing that it declares brings a third user
+        run.apply(request)
+    edit(folder / "bootstrap.yaml", "table: users, at_least: 3", "table: users, at_least: 2")
+    edit(folder / "config" / "development.yaml", "steps:", "steps:\n  - {name: backup, remove: true}")
+    (folder / "migrations" / "versions" / "002_notes.py").write_text(NOTES)
+    assert names_applied(request) == ["migrate"]
+    assert names_applied(request) == []
+
+
+def test_several_threads_may_start_at_once(folder: Path, database: str) -> None:
+    request = request_of(folder, database)
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda _: run.apply(request), range(16)))
+    assert [bool(outcome.applied) for outcome in outcomes].count(True) == 1

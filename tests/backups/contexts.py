@@ -19,7 +19,7 @@ from bootstrapper.backups.stores.store import Backup, Store
 from bootstrapper.backups.take import dump
 from bootstrapper.config.document import parse
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.probes import ask_probes
+from bootstrapper.engine.probes import ask_probes, with_probes
 from bootstrapper.events import Event, StepReported
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Answer
@@ -134,7 +134,7 @@ def ask(check: Check, bench: Bench) -> Answer:
     """As a plan asks it: in a READ ONLY transaction."""
     context = bench.context(check.step)
     with bench.session.read_only() as connection:
-        answers = ask_probes(connection, [check])
+        answers = ask_probes(connection, with_probes([check]))
         return answers[id(check)]() if answers else check.ask(Context(context))
 
 

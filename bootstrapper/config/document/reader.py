@@ -5,20 +5,25 @@ from __future__ import annotations
 import codecs
 import errno
 import gc
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from bootstrapper.config.document.builder import build
 from bootstrapper.config.document.tree import Document
+from bootstrapper.config.recent import Recent
 from bootstrapper.errors import InvalidFileError, Problem, Source
 
 MAX_BYTES = 16 * 1024 * 1024
+_SMALL_BYTES = 64 * 1024
+_SMALL_DOCUMENTS = Recent[tuple[bytes, str, bool], Document](most=16)
 
 # What YAML forbids, in UTF-8: the control characters of ASCII, those of Latin-1 but NEL, and two non-characters.
 # Three searches, because bytes.find speeds up the two with a fixed beginning.
@@ -51,7 +56,11 @@ def read(file: Path, *, any_root: bool = False) -> Document:
     Raises:
         InvalidFileError: Whatever is wrong with the file; its messages quote keys, never values.
     """
-    return parse(read_bytes(file), str(file), any_root=any_root)
+    content, name = read_bytes(file), str(file)
+    if len(content) > _SMALL_BYTES:
+        return parse(content, name, any_root=any_root)
+    key = (hashlib.sha256(content).digest(), name, any_root)
+    return _SMALL_DOCUMENTS.get(key, partial(parse, content, name, any_root=any_root))
 
 
 def parse(content: bytes, name: str, *, any_root: bool = False) -> Document:

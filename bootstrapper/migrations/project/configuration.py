@@ -8,10 +8,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bootstrapper.config.files import is_file
+from bootstrapper.config.recent import Recent
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plugin.project import Project
 
@@ -21,6 +23,7 @@ _LISTS = {
     "prepend_sys_path": (("path_separator",), re.compile(r", *|(?: +)|:")),
 }
 """Options with several values: the options that name their separator, and how they are split without one."""
+_TABLES = Recent[str, dict[str, Any]](most=16)
 
 
 class BadConfiguration(Exception):  # noqa: N818 - the caller, which knows the step, makes an error of it
@@ -93,17 +96,23 @@ def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, P
 def _toml_options(file: Path) -> dict[str, Any]:
     """Returns [tool.alembic] with its placeholders filled in."""
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        options = _TABLES.get(text, partial(_alembic_table, text))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{file.name}: {error}") from error
     except OSError as error:
         raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
-    options = tables.get("tool", {}).get("alembic", {})
     here = {"here": file.absolute().parent.as_posix()}
     try:
         return {name: _fill(value, here) for name, value in options.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise BadConfiguration(f"{file.name}: [tool.alembic]: {error}") from error
+
+
+def _alembic_table(text: str) -> dict[str, Any]:
+    """Returns [tool.alembic] of a pyproject.toml, for which a run asks several times."""
+    found: dict[str, Any] = tomllib.loads(text).get("tool", {}).get("alembic", {})
+    return found
 
 
 def _fill(value: object, here: Mapping[str, str]) -> object:

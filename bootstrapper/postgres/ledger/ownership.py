@@ -12,6 +12,14 @@ from bootstrapper.postgres.ledger.ledger import TABLES, LedgerNames
 
 # The server takes a superuser for a member of every role, so memberships are followed one by one. The owner of the
 # database is trusted as long as its rights are not less than ours.
+_HAS_CODE = """
+    c.relkind NOT IN ('r', 'p') OR c.relhasrules OR c.relrowsecurity OR EXISTS (
+        SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+"""
+_RELATIONS = """
+    pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = {schema} AND c.relname = ANY ({tables}) AND c.relkind <> 'i'
+"""
 _FOREIGN = """
 WITH RECURSIVE ours (oid) AS (
     SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user
@@ -27,16 +35,19 @@ WITH RECURSIVE ours (oid) AS (
     FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_database AS d ON d.datname = pg_catalog.current_database()
     WHERE n.nspname = {schema}
     UNION ALL
-    SELECT 'table', pg_catalog.format('%I.%I', n.nspname, c.relname), c.relowner,
-        c.relkind NOT IN ('r', 'p') OR c.relhasrules OR c.relrowsecurity OR EXISTS (
-            SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = {schema} AND c.relname = ANY ({tables}) AND c.relkind <> 'i'
+    SELECT 'table', pg_catalog.format('%I.%I', n.nspname, c.relname), c.relowner, {has_code}
+    FROM {relations}
 )
 SELECT kind, name, pg_catalog.pg_get_userbyid(owner)::text, current_user::text, has_code FROM parts
 WHERE has_code OR owner NOT IN (SELECT oid FROM trusted)
     AND ({writes} OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))
 ORDER BY has_code, kind, name LIMIT 1
+"""
+# A new session spends milliseconds on planning the question above, so where owners do not matter it is not asked.
+_WITH_CODE = """
+SELECT 'table', pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_get_userbyid(c.relowner)::text,
+    current_user::text, true
+FROM {relations} AND ({has_code}) ORDER BY c.relname LIMIT 1
 """
 
 
@@ -46,8 +57,13 @@ def question(connection: Connection[Any], names: LedgerNames, *, writes: bool = 
     The owner of a table may put code on it at any moment. From a role that only reads, and is not a superuser, that
     code would gain little: such a role may read a ledger that another role granted to it.
     """
+    owners_matter = writes or connection.info.parameter_status("is_superuser") != "off"
     tables = [names.table_name(name) for name in TABLES]
-    return sql.SQL(_FOREIGN).format(schema=names.schema, tables=tables, writes=writes).as_bytes(connection)
+    relations = sql.SQL(_RELATIONS).format(schema=names.schema, tables=tables)
+    parts = {"has_code": sql.SQL(_HAS_CODE), "relations": relations}
+    if not owners_matter:
+        return sql.SQL(_WITH_CODE).format(**parts).as_bytes(connection)
+    return sql.SQL(_FOREIGN).format(schema=names.schema, writes=writes, **parts).as_bytes(connection)
 
 
 def judge(found: Sequence[Sequence[Any]], where: str) -> None:

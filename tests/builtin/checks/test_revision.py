@@ -10,7 +10,7 @@ import pytest
 
 from bootstrapper.builtin.checks.revision import RevisionCheck
 from bootstrapper.builtin.steps.migrate import Migrate
-from bootstrapper.engine.probes import ask_probes
+from bootstrapper.engine.probes import ask_probes, with_probes
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.plans import Answer, Verdict
 from bootstrapper.plugin.project import Project
@@ -36,7 +36,7 @@ def ask(project: Project, target: str = "head", step: str = "migrate") -> Answer
     check = RevisionCheck(target, project, step)
     with psycopg.connect(project.target.conninfo(), autocommit=True) as connection:
         connection.execute("BEGIN READ ONLY")
-        return ask_probes(connection, [check])[id(check)]()
+        return ask_probes(connection, with_probes([check]))[id(check)]()
 
 
 def mark(project: Project, *revisions: str, table: str = "alembic_version") -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from bootstrapper.builtin.checks.rows import RowsArgument, RowsCheck
-from bootstrapper.engine.probes import ask_probes
+from bootstrapper.engine.probes import ask_probes, with_probes
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.context import Context
 from bootstrapper.postgres.connection.settings import lent
@@ -32,7 +32,7 @@ def bench(database: str, tmp_path: Path) -> Iterator[Bench]:
 def ask(bench: Bench, **argument: Any) -> Answer:
     check = RowsCheck(TypeAdapter(RowsArgument).validate_python(argument), bench.context().project, "seed")
     with bench.session.read_only() as connection:
-        answers = ask_probes(connection, [check])
+        answers = ask_probes(connection, with_probes([check]))
         return answers[id(check)]() if answers else check.ask(Context(bench.context()))
 
 

@@ -15,7 +15,7 @@ from bootstrapper.builtin.checks.never import NeverCheck
 from bootstrapper.builtin.checks.once import OnceCheck
 from bootstrapper.builtin.checks.pending import PendingCheck
 from bootstrapper.builtin.steps.backup import Backup
-from bootstrapper.engine.probes import ask_probes
+from bootstrapper.engine.probes import ask_probes, with_probes
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context
@@ -87,7 +87,7 @@ def test_once_is_answered_inside_the_transaction_that_wrote_the_row(bench: Bench
             changes=(),
             marks=check.marks(),
         )
-        assert ask_probes(connection, [check])[id(check)]().is_yes
+        assert ask_probes(connection, with_probes([check]))[id(check)]().is_yes
 
 
 def test_once_is_unknown_to_a_role_that_may_not_read_the_ledger(bench: Bench, tmp_path: Path) -> None:

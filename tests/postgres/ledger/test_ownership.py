@@ -92,6 +92,19 @@ def test_a_role_without_rights_may_read_the_ledger_that_it_was_granted(open_proj
         open_project.apply()
 
 
+def test_a_trigger_on_the_ledger_is_refused_to_a_role_that_only_reads_as_well(open_project: TrialProject) -> None:
+    open_project.write("ledger: {grant_to: [intruder]}\n" + STEPS)
+    open_project.apply()
+    open_project.database = open_project.database.replace("postgres:correct%20horse@", "intruder:sesame@")
+    assert open_project.plan().pending == ()
+    administrator = open_project.database.replace("intruder:sesame@", "postgres:correct%20horse@")
+    with psycopg.connect(administrator, autocommit=True) as connection:
+        connection.execute(ENRICH.encode())
+        connection.execute("CREATE TRIGGER become BEFORE INSERT ON bootstrapper.runs EXECUTE FUNCTION public.become()")
+    with pytest.raises(RefusedError, match="triggers, rules or policies"):
+        open_project.plan()
+
+
 def test_a_ledger_of_a_role_that_we_are_a_member_of_is_used(open_project: TrialProject, server: Server) -> None:
     open_project.apply()
     name = open_project.database.rpartition("/")[2]
