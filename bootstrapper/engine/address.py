@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from bootstrapper.config.document import Place
 from bootstrapper.config.load import Loaded
 from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.engine.secrets import learn_target
-from bootstrapper.errors import GuardError, InvalidFileError, Problem, UnreachableError
+from bootstrapper.errors import GuardError, InvalidFileError, Problem, Source, UnreachableError
 from bootstrapper.plugin.evaluate import evaluate
 from bootstrapper.plugin.inspect import may_change, problem_with_value, runs_program
 from bootstrapper.plugin.run_context import RunContext
@@ -49,6 +50,13 @@ class Address:
         return self.embedded is not None or (
             self.target is not None and self.target.host is not None and self.target.is_loopback
         )
+
+    def with_database(self, name: str) -> Self:
+        """Returns the address of another database of the same server; an embedded server creates it when started."""
+        if self.embedded is not None:
+            here = self.embedded
+            return replace(self, embedded=EmbeddedServer(here.folder, name, search_path=here.search_path))
+        return replace(self, target=self.target.with_database(name) if self.target is not None else None)
 
     @contextmanager
     def reached(self, *, writes: bool, stop: Stop | None = None) -> Iterator[Target]:
@@ -98,11 +106,16 @@ class _Renewal:
         return replace(found, source=self)
 
 
-def find_address(loaded: Loaded, context: RunContext, *, connects: bool = True) -> Address:
+def find_address(loaded: Loaded, context: RunContext, given: str | None = None, *, connects: bool = True) -> Address:
     """Returns the address; without a connection, an address that a program prints is only checked.
 
     Raises InvalidFileError with the place of a wrong address, GuardError for an embedded one that is protected.
+
+    Args:
+        given: A URL that is used instead of what the file declares.
     """
+    if given is not None:
+        return _at(loaded, context, given, None)
     if not connects and runs_program(_written(loaded), context.project.values):
         _check(loaded, context)
         return Address()
@@ -146,24 +159,28 @@ def _find(loaded: Loaded, context: RunContext) -> Address:
         return Address(target=_from_parts(loaded, context))
     place: Place = ("database", key)
     text = str(_resolved(loaded, context, place, getattr(loaded.config.database, key)))
+    return _at(loaded, context, text, loaded.document.source(place))
+
+
+def _at(loaded: Loaded, context: RunContext, text: str, source: Source | None) -> Address:
     if not text.startswith(EMBEDDED_SCHEME):
-        return Address(target=_target(loaded, context, place, text))
+        return Address(target=_target(context, text, source))
     if loaded.protected:
         raise GuardError(
             f"environment {loaded.environment!r} is protected, but its database is embedded",
             hint="Set the variable that holds the address of the real database.",
-            source=loaded.document.source(place),
+            source=source,
         )
     folder = text.removeprefix(EMBEDDED_SCHEME) or ".bootstrapper/postgres"
     search_path = loaded.variables.get("PATH", "")
     return Address(embedded=EmbeddedServer(Path(loaded.directory, folder).absolute(), search_path=search_path))
 
 
-def _target(loaded: Loaded, context: RunContext, place: Place, text: str) -> Target:
+def _target(context: RunContext, text: str, source: Source | None) -> Target:
     try:
         target = Target.from_url(text)
     except ValueError as error:
-        raise InvalidFileError([Problem(str(error), loaded.document.source(place))]) from error
+        raise InvalidFileError([Problem(str(error), source)]) from error
     learn_target(context.masker, target)
     return target
 

@@ -49,6 +49,8 @@ class Request:
 
     Attributes:
         variables: The environment that `${NAME}` is looked up in.
+        url: An address, instead of the one that the file declares.
+        database: Another database of the same server, instead of the one that the address names.
         steps: Only these steps, by name; empty means all.
         types: Only steps of these types, by `uses`; empty means all.
         explicit: Options that the command itself gives to the step of its type, over those of the file. Such a step
@@ -67,6 +69,8 @@ class Request:
     file: Path = Path("bootstrap.yaml")
     environment: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    database: str | None = None
     steps: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -155,7 +159,9 @@ def _resolved(
         pass  # reported already
     elif connects or not needs(loaded.config.database.model_dump(exclude_none=True), context):
         try:
-            address = find_address(loaded, context, connects=connects)
+            address = find_address(loaded, context, request.url, connects=connects)
+            if request.database is not None:
+                address = address.with_database(request.database)
         except InvalidFileError as error:
             problems += error.problems
     project = replace(context.project, default_secrets=_allows_default_secrets(loaded, address))

@@ -26,6 +26,8 @@ WHERE d.datname ~ %(pattern)s
            THEN ('x' || pg_catalog.right(d.datname::text, 16))::bit(64)::bigint END NOT IN (
       SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_catalog.pg_locks AS l
       WHERE l.locktype = 'advisory' AND l.objsubid = 1)
+  AND (%(mark)s::text IS NULL OR %(half)s AND NOT d.datallowconn
+       OR pg_catalog.starts_with(pg_catalog.shobj_description(d.oid, 'pg_database'), %(mark)s::text))
 """
 _IS_TEMPLATE = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s AND datistemplate"
 _SUBSCRIPTIONS = """
@@ -70,13 +72,18 @@ def create_closed(connection: Connection[Any], name: str, options: Sequence[sql.
         connection.execute(statement.format(identifier))
 
 
-def drop_abandoned(connection: Connection[Any], prefix: str, *, own: bool = False) -> list[str]:
+def drop_abandoned(
+    connection: Connection[Any], prefix: str, *, own: bool = False, mark: str | None = None, half: bool = False
+) -> list[str]:
     """Drops the databases of killed runs, and returns their names.
 
     Args:
         own: Only those that the current role owns itself, not by membership in another role.
+        mark: Only those whose comment begins with it.
+        half: Also those without the comment that are closed to all connections, since it is written before they open.
     """
-    rows = connection.execute(_ABANDONED, {"pattern": f"^{prefix}[0-9a-f]{{16}}$", "own": own}).fetchall()
+    asked = {"pattern": f"^{prefix}[0-9a-f]{{16}}$", "own": own, "mark": mark, "half": half}
+    rows = connection.execute(_ABANDONED, asked).fetchall()
     return [name for (name,) in rows if drop(connection, name)]
 
 
