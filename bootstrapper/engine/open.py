@@ -18,6 +18,7 @@ from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
 from bootstrapper.engine.declared import declared
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.first_project import first_project
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.plugins import Plugins
@@ -34,8 +35,6 @@ from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.postgres.connection.session import Session
-from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.lock.turnstile import Turnstile
 
 
@@ -259,25 +258,7 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
 
 def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str, *, validates: bool) -> RunContext:
     """Returns a context that suffices to evaluate the file's values, without a database."""
-    ledger = loaded.config.ledger
-    project = Project(
-        name=loaded.config.name or loaded.directory.resolve().name,
-        command=command,
-        directory=loaded.directory,
-        document=loaded.document,
-        environment=loaded.environment,
-        protected=loaded.protected,
-        protected_environments=[name for name, each in loaded.config.environments.items() if each.protected],
-        target=Target({}),
-        ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to)),
-        inputs="",
-        variables=loaded.variables,
-        default_secrets=False,
-        validates=validates,
-        fixtures=loaded.config.fixtures,
-        values={key: kind() for key, kind in found.values.items()},
-    )
-    return _context(request, project)
+    return _context(request, first_project(loaded, found, command, validates=validates))
 
 
 def _context(request: Request, project: Project) -> RunContext:
