@@ -21,6 +21,7 @@ class Specifics(TypedDict, total=False):
     operation: Operation
     sql: bool
     force: bool
+    startup: bool
 
 
 def silent(event: Event) -> None:

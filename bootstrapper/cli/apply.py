@@ -81,6 +81,8 @@ def follow_asked(invocation: Invocation, reporter: Reporter, asked: Request) -> 
 
 
 def _summary(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:
+    if outcome.ahead:
+        return f"left alone: the database is ahead of {invocation.file.name}"
     if outcome.applied:
         return reporter.journal.summary(outcome.seconds)
     if outcome.plan.pending:

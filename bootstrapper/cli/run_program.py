@@ -44,12 +44,14 @@ class _BeforeProgram(click.Command):
 def run(invocation: Invocation, *, follow: bool, program: tuple[str, ...]) -> int:
     """Apply as `apply` does, then become PROGRAM (exec).
 
+    A database that a newer release has changed is left alone, with a warning, and PROGRAM is started.
+
     PROGRAM has the process id, environment, stdin and signals of bootstrapper; its exit code is the result. It is not
     started if the database does not get ready.
     """
     path = find_program(program[0], invocation.variables)
     with Reporter(invocation, "apply") as reporter:
-        asked = request(invocation, reporter.emit)
+        asked = request(invocation, reporter.emit, startup=True)
         if follow:
             follow_asked(invocation, reporter, asked)
         else:

@@ -17,6 +17,7 @@ import pytest
 
 from bootstrapper.engine import follow
 from tests.cli.project import BOOTSTRAP, Project
+from tests.migrations.projects import write_env, write_revision
 from tests.waiting import at_most, eventually
 
 SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT pg_sleep(60)")
@@ -220,6 +221,29 @@ def test_a_follower_at_its_deadline_does_not_start_the_program(project: Project)
     run = project.spawn("run", "--follow", "--timeout", "1s", "--", "touch", "served")
     assert run.returncode == 4, run.stderr
     assert not (project.folder / "served").exists()
+
+
+def test_a_database_ahead_of_the_code_is_left_alone_and_the_program_starts(project: Project) -> None:
+    write_env(project.folder)
+    write_revision(project.folder, "r1")
+    head = BOOTSTRAP[: BOOTSTRAP.index("steps:")]
+    steps = "steps:\n  - uses: lock\n  - uses: migrate\n    with: {script_location: migrations}\n"
+    project.write(head + steps)
+    assert project.spawn("apply").returncode == 0
+    with psycopg.connect(project.url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'newer'")
+    for options in ((), ("--follow",)):
+        run = project.spawn("run", *options, "--", "echo", "served")
+        assert (run.returncode, run.stdout) == (0, "served\n"), run.stderr
+        assert "warning: " in run.stderr
+        assert " newer" in run.stderr
+    assert project.spawn("run", "--", "true").stderr.splitlines()[-1] == (
+        "left alone: the database is ahead of bootstrap.yaml"
+    )
+    assert project.spawn("apply").returncode == 10
+    project.write(head + steps.replace("migrations}", "migrations, ahead: refuse}"))
+    refused = project.spawn("run", "--", "echo", "served")
+    assert (refused.returncode, refused.stdout) == (10, "")
 
 
 def test_a_program_that_cannot_be_started_is_found_before_anything_is_applied(project: Project) -> None:
