@@ -1,0 +1,23 @@
+"""A Litestar application that brings up its database before it takes requests.
+
+litestar --app app:app run
+"""
+
+from __future__ import annotations
+
+import os
+
+import psycopg
+from litestar import Litestar, get
+
+from bootstrapper.integrations.asgi import lifespan
+
+
+@get("/")
+async def greet() -> list[str]:
+    async with await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        rows = await (await connection.execute("SELECT text FROM greetings ORDER BY text")).fetchall()
+    return [row[0] for row in rows]
+
+
+app = Litestar([greet], lifespan=[lifespan()])
