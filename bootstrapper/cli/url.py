@@ -9,6 +9,7 @@ from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
+from bootstrapper.config.document import DRIVERS
 from bootstrapper.errors import ExitCode
 
 
@@ -18,7 +19,7 @@ from bootstrapper.errors import ExitCode
     *options.PRINTING,
     click.option(
         "--driver",
-        type=click.Choice(["asyncpg", "psycopg", "psycopg2"]),
+        type=click.Choice(sorted(DRIVERS)),
         help="Driver for SQLAlchemy: postgresql+DRIVER://.",
     ),
 )

@@ -9,6 +9,8 @@ import sys
 import psycopg
 import pytest
 
+from bootstrapper.config.document import DRIVERS
+from bootstrapper.migrations.project import drivers
 from bootstrapper.postgres.connection.target import Target
 from tests.cli.project import BOOTSTRAP, Project
 from tests.migrations.projects import create_table, write_env, write_revision
@@ -115,11 +117,6 @@ def test_an_escaped_placeholder_and_a_value_are_not_replaced(project: Project) -
             "{uses: sql, with: {statement: \"SELECT '${run.url}'\"}, check: never}",
             "run.url is available only under `env`",
         ),
-        ('{uses: command, with: {run: a, env: {A: "${run.role}"}}, check: never}', "without a variable name after it"),
-        (
-            '{uses: command, with: {run: a, env: {A: "${run.url:-x}"}}, check: never}',
-            "without a variable name after it",
-        ),
     ],
 )
 def test_the_placeholder_outside_env_is_an_error_with_its_position(offline: Project, step: str, said: str) -> None:
@@ -128,6 +125,68 @@ def test_the_placeholder_outside_env_is_an_error_with_its_position(offline: Proj
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.startswith("error: bootstrap.yaml:6:")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("${run.url+asyncgp}", ["unknown driver 'asyncgp' of run.url", "Did you mean 'asyncpg'?"]),
+        ("${run.url+ASYNCPG}", ["unknown driver 'ASYNCPG' of run.url", "Known: asyncpg, pg8000, psycopg, psycopg2, "]),
+        ("x ${run.url+odbc}", ["unknown driver 'odbc' of run.url", "Known: asyncpg, pg8000, psycopg, psycopg2, "]),
+        ("${run.url+}", ["unknown driver '' of run.url", "Known: asyncpg, "]),
+        ("${run.ulr}", ["unknown name run.ulr", "Did you mean 'run.url'?"]),
+        ("${run.database}", ["unknown name run.database", "hint: "]),
+        ("${run.host+asyncpg}", ["run.host takes no driver", "Write ${run.host}, or ${run.url+asyncpg}."]),
+        ("${run.url:-x}", ["run.url takes no default and no message", "Write ${run.url}."]),
+        ("${run.url+asyncpg?ssl=on}", ["run.url takes no default and no message", "Write ${run.url}."]),
+    ],
+)
+@pytest.mark.parametrize("step", ["{uses: migrate, with: {ENV}}", "{uses: command, with: {run: a, ENV}, check: never}"])
+def test_a_wrong_name_or_driver_is_an_error_with_its_position_and_a_suggestion(
+    offline: Project, step: str, written: str, said: list[str]
+) -> None:
+    step = step.replace("ENV", f'env: {{A: "{written}"}}')
+    offline.write(f"{HEAD}  - {step}\n")
+    done = offline.run("validate")
+    assert done.returncode == 2
+    error = next(line for line in done.stderr.splitlines() if "run." in line)
+    assert re.match(r"error: bootstrap\.yaml:6:\d+: ", error)
+    assert [part for part in said if part not in done.stderr] == []
+
+
+def test_every_driver_has_a_url_for_the_program_and_for_a_step(project: Project) -> None:
+    for name in DRIVERS:
+        project.write(printing("A", f'A: "${{run.url+{name}}}"'))
+        assert project.run("validate").returncode == 0
+        assert project.run("url", "--driver", name).stdout.startswith(f"postgresql+{name}://")
+
+
+def test_the_drivers_of_urls_are_those_that_migrations_know() -> None:
+    assert set(DRIVERS) == {driver.name for driver in drivers.DRIVERS}
+
+
+def test_programs_and_env_py_get_the_address_of_an_embedded_server_that_was_not_running(offline: Project) -> None:
+    write_env(offline.folder, NEEDS_OWN_VARIABLE)
+    write_revision(offline.folder, "first", upgrade=create_table("a"))
+    embedded = HEAD.replace('"${DATABASE_URL}"', '"embedded:server"')
+    migrate = '{uses: migrate, with: {script_location: migrations, env: {SHOP_DATABASE: "${run.url+psycopg}"}}}'
+    shown = printing("A", 'A: "${run.url+asyncpg}"').removeprefix(HEAD)
+    offline.write(f"{embedded}  - {migrate}\n{shown}")
+    try:
+        assert offline.run("validate").returncode == 0
+        assert offline.run("plan").returncode == 0
+        assert not (offline.folder / "server").exists()
+        done = offline.run("apply")
+        assert done.returncode == 0, done.stderr
+        url = offline.run("url", "--driver", "asyncpg").stdout.strip()
+        place = url.partition("@")[2]
+        assert f"command | postgresql+asyncpg://postgres:***@{place}\n" in done.stderr
+        assert offline.run("dev", "stop").returncode == 0
+        again = offline.run("url", "--driver", "psycopg").stdout.strip()
+        with psycopg.connect(again.replace("+psycopg", "")) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("first",)
+    finally:
+        offline.run("dev", "stop")
 
 
 def test_a_shell_passes_the_url_to_any_program(project: Project) -> None:

@@ -3,6 +3,7 @@ document, `interpolation` replaces variables, `overlay` merges an environment's 
 errors, `envfile` reads variables. Imports errors and text."""
 
 from bootstrapper.config.document.interpolation import (
+    DRIVERS,
     Expansion,
     MalformedExpression,
     UnsetVariable,
@@ -13,6 +14,7 @@ from bootstrapper.config.document.reader import MAX_BYTES, parse, read, read_byt
 from bootstrapper.config.document.tree import Document, Place, children
 
 __all__ = [
+    "DRIVERS",
     "MAX_BYTES",
     "Document",
     "Expansion",

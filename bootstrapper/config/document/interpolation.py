@@ -7,12 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bootstrapper.text import did_you_mean
+
+DRIVERS = ("psycopg", "psycopg2", "pg8000", "psycopg2cffi", "asyncpg", "psycopg_async")
+"""What SQLAlchemy has for PostgreSQL, as its URLs name them; what each needs: migrations/project/drivers.py."""
+
 # `\}` stands for a brace inside a default. The possessive quantifiers keep long texts linear, in time and in memory.
 _EXPRESSION = re.compile(
     r"\$\{(?:(?P<run>run\.(?:url(?:\+[a-z0-9_]+)?|host|port|user|password|dbname))"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?)\}"
 )
 _OF_RUN = re.compile(r"(?<!\$)\$\{(run\.(?:url(?:\+[a-z0-9_]+)?|host|port|user|password|dbname))\}")
+_MEANS_RUN = re.compile(r"\$\{(?P<name>run\.[A-Za-z0-9_.]*)(?P<plus>\+(?P<driver>[A-Za-z0-9_]*))?(?P<rest>[^}]*)\}")
+_OF_RUNS = tuple(f"run.{name}" for name in ("url", "host", "port", "user", "password", "dbname"))
 _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
 
 
@@ -29,7 +36,15 @@ class UnsetVariable(ValueError):  # noqa: N818 - names a fact; the caller decide
 class MalformedExpression(ValueError):  # noqa: N818 - reads as what it is
     """A malformed `${`; its message quotes nothing of the text."""
 
-    hint = "Write $${ for a literal ${."
+    hint: str = "Write $${ for a literal ${."
+
+
+class UnknownOfRun(MalformedExpression):
+    """A name or driver that no run knows, or more than a name."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(message)
 
 
 class UnknownHere(MalformedExpression):
@@ -104,24 +119,39 @@ def of_run(text: str) -> set[str]:
     return set(_OF_RUN.findall(text))
 
 
-def fault(text: str) -> str | None:
+def fault(text: str) -> MalformedExpression | None:
     """Returns what is malformed in a text, whatever the variables are; None if nothing is."""
     end = 0
     while opening := _OPENING.search(text, end):
         try:
             end = opening.end() if opening["literal"] else _expression(text, opening.start()).end()
         except MalformedExpression as error:
-            return str(error)
+            return error
     return None
 
 
 def _expression(text: str, start: int) -> re.Match[str]:
-    match = _EXPRESSION.match(text, start)
+    match, meant = _EXPRESSION.match(text, start), _MEANS_RUN.match(text, start)
+    if meant is not None:
+        _require_known(meant)
     if match is None:
         raise MalformedExpression(_complaint(text, start))
     if match["rest"] and "${" in match["rest"].replace("$${", ""):
         raise MalformedExpression("a default cannot contain another ${...}")
     return match
+
+
+def _require_known(meant: re.Match[str]) -> None:
+    """Raises UnknownOfRun unless the expression is a name that a run knows, and perhaps a driver."""
+    name, driver = meant["name"], meant["driver"]
+    if name not in _OF_RUNS:
+        raise UnknownOfRun(f"unknown name {name}", did_you_mean(name, _OF_RUNS) or "")
+    if meant["rest"]:
+        raise UnknownOfRun(f"{name} takes no default and no message", f"Write ${{{name}}}.")
+    if meant["plus"] and name != "run.url":
+        raise UnknownOfRun(f"{name} takes no driver", f"Write ${{{name}}}, or ${{run.url+{driver or DRIVERS[0]}}}.")
+    if meant["plus"] and driver not in DRIVERS:
+        raise UnknownOfRun(f"unknown driver {driver!r} of run.url", did_you_mean(driver, DRIVERS) or "")
 
 
 def _complaint(text: str, start: int) -> str:

@@ -124,9 +124,9 @@ class Document:
     def malformed(self, *, skip: str = "$literal") -> list[Problem]:
         """Returns a problem for every malformed `${`, except below a key whose text is not interpolated."""
         return [
-            Problem(complaint, self.source(place), "Write $${ for a literal ${.")
+            Problem(str(found), self.source(place), found.hint)
             for place, text in _texts(self.data, skip)
-            if (complaint := fault(text))
+            if (found := fault(text))
         ]
 
     def messages_for(self, names: Collection[str]) -> dict[str, str]:

@@ -94,7 +94,7 @@ def test_a_variable_without_value_and_default_is_an_error(text: str, name: str, 
 def test_a_malformed_expression_is_an_error_whatever_is_set(text: str) -> None:
     with pytest.raises(MalformedExpression) as caught:
         expand(text, VARIABLES)
-    assert fault(text) == str(caught.value)
+    assert str(fault(text)) == str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["plain", "${A} ${B:-c} ${C:?d}", "$${", "$${${A}"])
