@@ -16,28 +16,35 @@ from bootstrapper.postgres.ledger.past_run import PastRun
 WHOLE = "file"
 """Among the declarations of a run of all steps: what is not beside it was not declared."""
 
-# A run counts if it ended well or began to write, unless a restore took back what it wrote. That a declaration is
-# known from before is shown by any run that had the lock with it.
+# A run counts if it ended well or began to write, unless a restore took back what it wrote. That a declaration is known
+# from before is shown by any run that had the lock with it. The runs are expanded once, however many items differ.
 _LATER = """
-SELECT o.item, l.declared ? o.item, l.serial, l.command, l.environment, l.version, l.role, l.host,
-       to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
-FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest)
-CROSS JOIN LATERAL (
-    SELECT r.* FROM {runs} AS r
-    WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
-      AND (r.declared ? o.item OR r.declared ? %(whole)s)
-      AND (r.outcome = 'done' OR EXISTS (SELECT FROM {steps} AS s WHERE s.run_id = r.run_id))
-      AND NOT EXISTS (
-          SELECT FROM {steps} AS b, unnest(b.marks) AS mark
-          WHERE b.uses = 'restore' AND starts_with(mark, %(mark)s) AND b.recorded_at > r.started_at
-            AND r.started_at > substr(mark, length(%(mark)s) + 1)::timestamptz)
-    ORDER BY r.serial DESC LIMIT 1
-) AS l
-WHERE l.declared ->> o.item IS DISTINCT FROM o.digest AND EXISTS (
-    SELECT FROM {runs} AS e
-    WHERE e.serial < l.serial AND e.project = %(project)s AND e.environment IS NOT DISTINCT FROM %(environment)s
-      AND e.declared ->> o.item = o.digest)
-ORDER BY l.serial DESC, o.item
+WITH restored AS MATERIALIZED (
+    SELECT s.recorded_at, substr(mark, length(%(mark)s) + 1)::timestamptz AS as_of
+    FROM {steps} AS s, unnest(s.marks) AS mark WHERE s.uses = 'restore' AND starts_with(mark, %(mark)s)
+), differing AS MATERIALIZED (
+    SELECT o.item, o.digest, l.declared ? o.item AS is_there, l.serial, l.command, l.environment, l.version, l.role,
+           l.host, to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at
+    FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest)
+    CROSS JOIN LATERAL (
+        SELECT r.* FROM {runs} AS r
+        WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
+          AND (r.declared ? o.item OR r.declared ? %(whole)s)
+          AND (r.outcome = 'done' OR EXISTS (SELECT FROM {steps} AS s WHERE s.run_id = r.run_id))
+          AND NOT EXISTS (SELECT FROM restored AS b WHERE r.started_at > b.as_of AND r.started_at < b.recorded_at)
+        ORDER BY r.serial DESC LIMIT 1
+    ) AS l
+    WHERE l.declared ->> o.item IS DISTINCT FROM o.digest
+), known AS MATERIALIZED (
+    SELECT d.item, d.digest, min(e.serial) AS serial
+    FROM {runs} AS e CROSS JOIN LATERAL jsonb_each_text(e.declared) AS d(item, digest)
+    WHERE e.project = %(project)s AND e.environment IS NOT DISTINCT FROM %(environment)s
+      AND EXISTS (SELECT FROM differing)
+    GROUP BY d.item, d.digest
+)
+SELECT l.item, l.is_there, l.serial, l.command, l.environment, l.version, l.role, l.host, l.at
+FROM differing AS l JOIN known AS k ON k.item = l.item AND k.digest = l.digest AND k.serial < l.serial
+ORDER BY l.serial DESC, l.item
 """
 _KNOWN = "SELECT DISTINCT revision FROM {revisions} WHERE revision = ANY (%s)"
 

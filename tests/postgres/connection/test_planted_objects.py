@@ -121,7 +121,7 @@ def test_planning_applying_and_looking_choose_no_planted_object(planted: TrialPr
     assert pending(planted) == []
     planted.rows("UPDATE public.items SET mail = 'changed' OPERATOR(pg_catalog.||) '' WHERE true")
     planted.status()
-    planted.apply()
+    planted.apply(startup=True)
     assert chosen(logging_server) - before == set()
     assert planted.rows("SELECT code, mail FROM public.items ORDER BY code") == [
         ("a", "Old@example.com"),
@@ -154,9 +154,13 @@ def test_behind_a_pooler_no_planted_object_is_chosen(planted: TrialProject, logg
     before = chosen(logging_server)
     with PgBouncer(logging_server, "transaction", pool_size=2) as bouncer:
         planted.database = bouncer.url(planted.database)
-        planted.apply()
+        planted.apply(startup=True)
         assert pending(planted) == []
         planted.status()
+        planted.write(FILE.replace("Old@example.com", "newer@example.com").replace("OLD@", "newer@"))
+        assert planted.apply(startup=True).applied
+        planted.write(FILE)
+        assert planted.apply(startup=True).ahead
     assert chosen(logging_server) - before == set()
 
 
@@ -180,7 +184,7 @@ steps:
     with PgBouncer(logging_server, "transaction", pool_size=3) as bouncer:
         planted.database = bouncer.url(planted.database) if pooled else planted.database
         assert "migrate" in pending(planted)
-        planted.apply()
+        planted.apply(startup=True)
         assert pending(planted) == []
         planted.status()
     found = chosen(logging_server) - before
