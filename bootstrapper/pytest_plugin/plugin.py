@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bootstrapper.pytest_plugin import plain_imports
 from bootstrapper.pytest_plugin import wanted as asked
 from bootstrapper.pytest_plugin.database import BootstrapDatabase
 from bootstrapper.pytest_plugin.sharing import NotMadeError
@@ -32,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
+    plain_imports.begin()
+
+
+def pytest_unconfigure() -> None:
+    plain_imports.end()
 
 
 def _scope(fixture_name: str, config: pytest.Config) -> asked.Scope:

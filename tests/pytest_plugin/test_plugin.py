@@ -28,6 +28,18 @@ def test_a_session_that_uses_no_fixture_of_the_plugin_loads_nothing_heavy(applic
     assert application.passes() == 1
 
 
+def test_pytest_does_not_rewrite_the_package(application: TestedApplication) -> None:
+    """It does so with all modules of an installed distribution that has a plugin, as the conftest.py here asks for."""
+    application.write("conftest.py", "import pytest\npytest.register_assert_rewrite('bootstrapper')\n")
+    application.write(
+        "test_words.py",
+        "import sys\ndef test_it(bootstrap_database):\n"
+        "    engine = sys.modules['bootstrapper.engine.open']\n"
+        "    assert type(engine.__loader__).__name__ == 'SourceFileLoader'\n",
+    )
+    assert application.passes("-W", "ignore") == 1
+
+
 @pytest.mark.smoke
 def test_each_test_has_a_bootstrapped_database_of_its_own(application: TestedApplication) -> None:
     assert application.passes() == 4
