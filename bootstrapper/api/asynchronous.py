@@ -8,37 +8,86 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-from bootstrapper.api import functions
-from bootstrapper.api.functions import OnEvent
 from bootstrapper.deadline import Stop
-from bootstrapper.events import Event
 
-P = ParamSpec("P")
+if TYPE_CHECKING:  # loaded in the thread, since the engine takes a while
+    from bootstrapper.api.functions import File, OnEvent
+    from bootstrapper.api.inspection import Status
+    from bootstrapper.api.run import Followed, Outcome
+    from bootstrapper.events import Event
+    from bootstrapper.plans import Plan
+
 T = TypeVar("T")
 
 
-def _asynchronous(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Returns the function for asyncio, with the same arguments; `on_event` is called in the loop's thread."""
+class Options(TypedDict, total=False):
+    """What all have in common, as in `functions`; `on_event` is called in the thread of the loop."""
 
-    @wraps(function)
-    async def call(*arguments: P.args, **options: P.kwargs) -> T:
-        given = cast("dict[str, Any]", options)
-        stop: Stop = given.get("stop") or Stop()
-        on_event = _in_loop(asyncio.get_running_loop(), given.get("on_event"))
-        return await in_thread(lambda: function(*arguments, **{**given, "stop": stop, "on_event": on_event}), stop)
-
-    call.__name__ = call.__qualname__ = f"a{function.__name__}"
-    return call
+    environment: str | None
+    variables: Mapping[str, str] | None
+    timeout: float | None
+    on_event: OnEvent | None
+    stop: Stop | None
 
 
-aplan = _asynchronous(functions.plan)
-aapply = _asynchronous(functions.apply)
-afollow = _asynchronous(functions.follow)
-astatus = _asynchronous(functions.status)
+class Selection(Options, total=False):
+    steps: Collection[str]
+    skip: Collection[str]
+
+
+class PlanOptions(Selection, total=False):
+    sql: bool
+
+
+class ApplyOptions(Selection, total=False):
+    force: bool
+    confirm: str | None
+    startup: bool
+
+
+class FollowOptions(Selection, total=False):
+    once: bool
+    startup: bool
+
+
+async def aplan(file: File | None = None, **options: Unpack[PlanOptions]) -> Plan:
+    """Does what `plan` does, without blocking the event loop."""
+    planned: Plan = await _call("plan", file, options)
+    return planned
+
+
+async def aapply(file: File | None = None, **options: Unpack[ApplyOptions]) -> Outcome:
+    """Does what `apply` does, without blocking the event loop."""
+    outcome: Outcome = await _call("apply", file, options)
+    return outcome
+
+
+async def afollow(file: File | None = None, **options: Unpack[FollowOptions]) -> Followed:
+    """Does what `follow` does, without blocking the event loop."""
+    followed: Followed = await _call("follow", file, options)
+    return followed
+
+
+async def astatus(file: File | None = None, **options: Unpack[Options]) -> Status:
+    """Does what `status` does, without blocking the event loop."""
+    found: Status = await _call("status", file, options)
+    return found
+
+
+async def _call(name: str, file: File | None, options: Options) -> Any:
+    stop = options.get("stop") or Stop()
+    on_event = _in_loop(asyncio.get_running_loop(), options.get("on_event"))
+
+    def call() -> object:
+        function = getattr(import_module("bootstrapper.api.functions"), name)
+        return function(file, **{**options, "stop": stop, "on_event": on_event})
+
+    return await in_thread(call, stop)
 
 
 async def in_thread(call: Callable[[], T], stop: Stop) -> T:

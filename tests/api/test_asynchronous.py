@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable
@@ -10,6 +13,7 @@ from collections.abc import Awaitable
 import pytest
 
 import bootstrapper
+from bootstrapper.api.asynchronous import ApplyOptions, FollowOptions, Options, PlanOptions
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.events import Event
 from tests.api.test_functions import SLOW
@@ -109,3 +113,23 @@ def test_a_timeout_of_asyncio_ends_the_run(project: TrialProject) -> None:
     with pytest.raises(TimeoutError):
         asyncio.run(use())
     assert not project.has("slow")
+
+
+@pytest.mark.parametrize("name", ["plan", "apply", "follow", "status"])
+def test_the_arguments_are_those_of_the_plain_function(name: str) -> None:
+    plain = inspect.signature(getattr(bootstrapper, name)).parameters
+    options = {"plan": PlanOptions, "apply": ApplyOptions, "follow": FollowOptions, "status": Options}[name]
+    assert {"file", *options.__optional_keys__} == set(plain)
+
+
+def test_the_engine_is_not_loaded_by_the_loop() -> None:
+    code = (
+        "import asyncio, sys, bootstrapper\n"
+        "async def main():\n"
+        "    task = asyncio.ensure_future(bootstrapper.aplan('nowhere.yaml', variables={}))\n"
+        "    assert not any(name in sys.modules for name in ('pydantic', 'psycopg', 'sqlalchemy'))\n"
+        "    await task\n"
+        "try:\n    asyncio.run(main())\n"
+        "except bootstrapper.BootstrapperError as error:\n    raise SystemExit(error.exit_code)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=at_most(30)).returncode == 2
