@@ -100,7 +100,7 @@ def log_failure(error: BootstrapperError) -> None:
 
 def end_process(error: BootstrapperError) -> NoReturn:
     """Raises SystemExit with the exit code of the error."""
-    raise SystemExit(int(error.exit_code)) from error
+    raise SystemExit(int(error.exit_code))
 
 
 @contextmanager
