@@ -16,7 +16,7 @@ from typing import Literal, NoReturn
 from bootstrapper.api.event_log import LOGGER
 from bootstrapper.api.functions import File, OnEvent, apply, follow
 from bootstrapper.deadline import Stop
-from bootstrapper.errors import BootstrapperError
+from bootstrapper.errors import BootstrapperError, RunInterrupted
 
 Mode = Literal["apply", "follow", "check"]
 
@@ -95,7 +95,8 @@ def log_failure(error: BootstrapperError) -> None:
     hint = f"\n  hint: {error.hint}" if error.hint else ""
     facts = {"exit_code": int(error.exit_code), "retryable": error.retryable}
     extra = {"event": "error", "facts": facts, "run_id": None}
-    LOGGER.error("the database is not ready (exit code %d): %s%s", error.exit_code, error, hint, extra=extra)
+    level = logging.WARNING if isinstance(error, RunInterrupted) else logging.ERROR
+    LOGGER.log(level, "the database is not ready (exit code %d): %s%s", error.exit_code, error, hint, extra=extra)
 
 
 def end_process(error: BootstrapperError) -> NoReturn:

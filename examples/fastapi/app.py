@@ -1,6 +1,8 @@
 """A FastAPI application that brings up its database before it takes requests, in one replica or in many.
 
-uvicorn app:app --workers 4
+    uvicorn app:app --workers 4
+
+With BACKGROUND=1 it starts at once, and answers /livez and /readyz until the database is ready.
 """
 
 from __future__ import annotations
@@ -8,18 +10,24 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from bootstrapper.integrations.asgi import ReadinessMiddleware, lifespan
 
 
+async def greetings() -> list[tuple[str]]:
+    async with await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"]) as connection:
+        cursor = await connection.execute("SELECT text FROM greetings ORDER BY text")
+        return await cursor.fetchall()
+
+
 @asynccontextmanager
-async def resources(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+async def resources(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     """The application's own lifespan: the database is ready when it is entered."""
-    async with await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        yield {"greetings": (await (await connection.execute("SELECT text FROM greetings ORDER BY text")).fetchall())}
+    yield {"greetings": await greetings()}
 
 
 app = FastAPI(lifespan=lifespan(inner=resources, background="BACKGROUND" in os.environ))
@@ -27,7 +35,10 @@ app.add_middleware(ReadinessMiddleware)
 
 
 @app.get("/")
-async def greet() -> list[str]:
-    async with await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        rows = await (await connection.execute("SELECT text FROM greetings ORDER BY text")).fetchall()
-    return [row[0] for row in rows]
+async def index() -> list[str]:
+    return [text for (text,) in await greetings()]
+
+
+@app.get("/resources")
+async def kept(request: Request) -> dict[str, Any]:
+    return {"greetings": request.state.greetings}
