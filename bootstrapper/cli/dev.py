@@ -10,6 +10,7 @@ from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.confirmation import require_yes
+from bootstrapper.cli.dev_snapshot import snapshot
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, print_message
@@ -66,15 +67,18 @@ def psql(invocation: Invocation, *, arguments: tuple[str, ...]) -> int:
 @dev.command()
 @takes(*_SHARED, click.option("--yes", is_flag=True, help="Do not ask."))
 def reset(invocation: Invocation, *, yes: bool) -> int:
-    """Remove the server and all its data."""
+    """Remove the server and all its data, snapshots included."""
     server = _server(invocation)
     if not server.exists:
         _say(invocation, "nothing to remove: the server does not exist")
         return ExitCode.DONE
-    require_yes(f"Remove {server.folder} and all its data?", yes=yes, nothing="nothing was removed")
+    require_yes(f"Remove {server.folder} and all its data, snapshots included?", yes=yes, nothing="nothing was removed")
     server.reset()
     _say(invocation, f"removed {server.folder}")
     return ExitCode.DONE
+
+
+dev.add_command(snapshot)
 
 
 def _server(invocation: Invocation) -> EmbeddedServer:

@@ -101,7 +101,7 @@ def test_reset_without_a_terminal_and_without_yes_is_refused(started: Project) -
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 9), (b"\x04", 9), (b"y\n", 0)])
 def test_reset_asks_for_confirmation(started: Project, answer: bytes, code: int) -> None:
     shown, ended = on_terminal(started, ["dev", "reset"], answer)
-    assert "and all its data? [y/N]" in shown
+    assert "and all its data, snapshots included? [y/N]" in shown
     assert ended == code
     assert (started.folder / "server" / "data" / "PG_VERSION").exists() is (code != 0)
 

@@ -35,7 +35,8 @@ def help_of(project: Project, *words: str, columns: int) -> list[str]:
 def test_help_cuts_no_line_and_fits_the_terminal(offline: Project, words: tuple[str, ...], columns: int) -> None:
     usage, *lines = help_of(offline, *words, columns=columns)
     assert usage.startswith(f"Usage: {' '.join(('bootstrapper', *words))} ")
-    assert [line for line in lines if line.endswith("...") or len(line) > columns] == []
+    body = lines[lines.index("") :]  # the usage of a command with a long path has a second line
+    assert [line for line in body if line.endswith("...") or len(line) > columns] == []
 
 
 def test_help_has_every_command_under_one_heading(offline: Project) -> None:
