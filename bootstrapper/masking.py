@@ -47,8 +47,10 @@ class Masker:
     def spare(self, names: Iterable[str | None]) -> None:
         """Adds names that our own messages show, such as the database's: a secret equal to one is shown in them."""
         with self._learning:
-            self._names |= {name for name in names if name}
-            self._patterns = _Patterns(self._secrets, self._names)
+            found = {name for name in names if name and name not in self._names}
+            if found:
+                self._names |= found
+                self._patterns = _Patterns(self._secrets, self._names)
 
     def mask(self, text: str) -> str:
         """Returns a text of ours without the secrets that stand out in it."""

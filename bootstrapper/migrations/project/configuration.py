@@ -76,21 +76,23 @@ def read(settings: MigrationSettings, project: Project) -> Configuration:
 
     Raises BadConfiguration if a configured file is missing or not valid.
     """
-    ini, toml = _find(settings, project)
+    ini, toml, options = _find(settings, project)
     texts, driver = _ini_options(ini, settings.section) if ini else ({}, None)
     own = {name: _as_text(value) for name, value in settings.options.items()}
-    return Configuration(ini, toml, own, driver, {**texts, **own}, _toml_options(toml) if toml else {})
+    return Configuration(ini, toml, own, driver, {**texts, **own}, options)
 
 
-def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None]:
+def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None, dict[str, Any]]:
+    """Returns alembic.ini, pyproject.toml if it is about Alembic, and what that says."""
     if settings.config is not None:
         named = project.path(settings.config)
         if not is_file(named):
             raise BadConfiguration(f"file {str(settings.config)!r} does not exist")
-        return (None, named) if named.suffix == ".toml" else (named, None)
+        return (None, named, _toml_options(named)) if named.suffix == ".toml" else (named, None, {})
     directory = project.path(settings.cwd)
     ini, toml = directory / "alembic.ini", directory / "pyproject.toml"
-    return ini if is_file(ini) else None, toml if is_file(toml) and _toml_options(toml) else None
+    options = _toml_options(toml) if is_file(toml) else {}
+    return ini if is_file(ini) else None, toml if options else None, options
 
 
 def _toml_options(file: Path) -> dict[str, Any]:

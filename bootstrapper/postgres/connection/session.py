@@ -255,7 +255,8 @@ class Session:
         ours = settings.for_transaction(self._opened()) if self.server.pooled else ()
         patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
         limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
-        return (_BEGIN_LOOK, *ours, *(b"SET LOCAL %b = %d" % limit for limit in limits.items()))
+        limited = b", ".join(b"pg_catalog.set_config('%b', '%d', true)" % limit for limit in limits.items())
+        return (_BEGIN_LOOK, *ours, b"SELECT " + limited)
 
     @property
     def timeouts(self) -> tuple[bytes, ...]:
