@@ -20,13 +20,13 @@ def marks(text: str) -> dict[str, str]:
     return {name: f"\0{name}\0" for name in of_run(text)}
 
 
-def filled_in(env: Mapping[str, str], target: Target) -> dict[str, str]:
+def filled_in(env: Mapping[str, str], target: Target, *, pooled: bool) -> dict[str, str]:
     """Returns the variables, with the target's URL, or a part of it, for each mark."""
-    return {name: _MARK.sub(lambda mark: _value(mark, target), text) for name, text in env.items()}
+    return {name: _MARK.sub(lambda mark: _value(mark, target, pooled=pooled), text) for name, text in env.items()}
 
 
-def _value(mark: re.Match[str], target: Target) -> str:
+def _value(mark: re.Match[str], target: Target, *, pooled: bool) -> str:
     """Returns the URL or the named part; a part that the address leaves to libpq is empty."""
     if mark[1] == "url":
-        return target.url(mark[2])
+        return target.url(mark[2], pooled=pooled)
     return str(getattr(target, mark[1]) or "")

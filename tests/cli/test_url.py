@@ -13,7 +13,9 @@ from bootstrapper.config.document import DRIVERS
 from bootstrapper.migrations.project import drivers
 from bootstrapper.postgres.connection.target import Target
 from tests.cli.project import BOOTSTRAP, Project
+from tests.faults.pgbouncer import PgBouncer
 from tests.migrations.projects import create_table, write_env, write_revision
+from tests.servers import Server
 
 HEAD = 'version: 1\nname: sample\ndatabase: {url: "${DATABASE_URL}"}\nsteps:\n  - uses: lock\n'
 NEEDS_OWN_VARIABLE = """
@@ -163,6 +165,18 @@ def test_every_driver_has_a_url_for_the_program_and_for_a_step(project: Project)
 
 def test_the_drivers_of_urls_are_those_that_migrations_know() -> None:
     assert set(DRIVERS) == {driver.name for driver in drivers.DRIVERS}
+
+
+@pytest.mark.faults
+def test_behind_a_pooler_the_url_for_asyncpg_says_so_and_others_do_not(project: Project, server: Server) -> None:
+    env = 'A: "${run.url+asyncpg}", B: "${run.url+psycopg}"'
+    project.write(f"{HEAD}  - {{uses: command, with: {{run: [sh, -c, echo $A $B], env: {{{env}}}}}, check: never}}\n")
+    with PgBouncer(server, "transaction") as pooler:
+        done = project.run("apply", DATABASE_URL=project.url.replace(f":{server.port}/", f":{pooler.port}/"))
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"postgresql\+asyncpg://\S+\?prepared_statement_cache_size=0 postgresql\+psycopg://[^\s?]+\n", done.stderr
+    )
 
 
 def test_programs_and_env_py_get_the_address_of_an_embedded_server_that_was_not_running(offline: Project) -> None:

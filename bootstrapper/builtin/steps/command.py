@@ -119,7 +119,7 @@ class Command(Step, Bounded):
             "PGAPPNAME": context.application_name,
             **context.project.variables,
             **database,
-            **filled_in(self.options.env, target),
+            **filled_in(self.options.env, target, pooled=context.session.server.pooled),
         }
 
     def _program(self, folder: Path, environment: Mapping[str, str]) -> str:

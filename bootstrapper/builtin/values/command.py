@@ -26,7 +26,7 @@ class CommandOutput(Value):
     The value is what the program prints to its standard output, without the last line break. No shell is involved, and
     the working directory is the folder of the file that names it. The program is ended after `timeout` (30s). An exit
     code other than 0 is an error, which shows the last lines of its standard error. `validate` does not run it.
-    Under `database` it is run for each login, in a fixture for each row, anywhere else once.
+    Under `database` it is run for each login, in a fixture whenever its rows are compared, anywhere else once.
     """
 
     key = "$command"

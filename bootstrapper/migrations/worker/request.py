@@ -44,7 +44,7 @@ def _addresses(settings: MigrationSettings, layout: Layout, target: Target, *, p
     named = [driver for driver in drivers.DRIVERS if driver.name == settings.driver]
 
     def addresses(found: Iterable[drivers.Driver]) -> list[dict[str, str]]:
-        return [{**asdict(driver), "url": _url(target, driver.name, pooled=pooled)} for driver in found]
+        return [{**asdict(driver), "url": target.url(driver.name, pooled=pooled)} for driver in found]
 
     return {
         "addresses": addresses(named or drivers.candidates(layout.engine, preferred)),
@@ -52,14 +52,6 @@ def _addresses(settings: MigrationSettings, layout: Layout, target: Target, *, p
         "async_addresses": [] if named else addresses(drivers.candidates("async", preferred)),
         "bare_address": None if named else target.url(),
     }
-
-
-def _url(target: Target, driver: str, *, pooled: bool) -> str:
-    """Returns the address; behind a pooler, asyncpg is told not to prepare statements on the server."""
-    url = target.url(driver)
-    if not pooled or driver != "asyncpg":
-        return url
-    return f"{url}{'&' if '?' in url else '?'}prepared_statement_cache_size=0"
 
 
 def history_request(settings: MigrationSettings, layout: Layout, target: Target) -> dict[str, Any]:
@@ -145,13 +137,14 @@ def scratch_request(
 def environment(settings: MigrationSettings, project: Project, asked: Mapping[str, Any]) -> dict[str, str]:
     """Returns the project's variables; DATABASE_URL as it was given, unless the step names a driver."""
     name = {"PGAPPNAME": str(asked["application_name"])} if "application_name" in asked else {}
-    url = project.target.url(settings.driver or project.target.driver)
+    pooled = bool(asked.get("pooled"))
+    url = project.target.url(settings.driver or project.target.driver, pooled=pooled)
     return {
         "PYTHONUNBUFFERED": "1",
         **project.variables,
         **name,
         "DATABASE_URL": url,
-        **filled_in(settings.env, project.target),
+        **filled_in(settings.env, project.target, pooled=pooled),
     }
 
 

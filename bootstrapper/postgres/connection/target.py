@@ -190,12 +190,13 @@ class Target:
         merged = _merged(self.parameters, extra)
         return " ".join(f"{name}='{_escaped(value)}'" for name, value in merged.items())
 
-    def url(self, driver: str | None = None) -> str:
+    def url(self, driver: str | None = None, *, pooled: bool = False) -> str:
         """Returns a percent-encoded URL, password included, that libpq and SQLAlchemy read alike.
 
         Args:
             driver: SQLAlchemy's driver. The URL's own one gets its parameters back; drivers that do not stand on
                 libpq get no libpq keyword but the encryption of asyncpg.
+            pooled: Whether it is the address of a pooler; then asyncpg is told not to keep prepared statements.
         """
         if driver in _LIBPQ_DRIVERS:
             parameters = dict(self.parameters)
@@ -205,6 +206,8 @@ class Target:
             parameters["ssl"] = self.parameters["sslmode"]
         if driver is not None and driver == self.driver:
             parameters |= self.driver_parameters
+        if driver == "asyncpg" and pooled:
+            parameters.setdefault("prepared_statement_cache_size", "0")
         return url.build(driver, parameters)
 
     def client_environment(self) -> dict[str, str]:

@@ -150,6 +150,14 @@ def test_parameters_of_a_driver_are_set_aside_and_given_back_to_it_alone() -> No
     assert target.url("psycopg") == "postgresql+psycopg://db/shop?sslmode=require"
     asyncpg = "postgresql+asyncpg://db/shop?ssl=require&prepared_statement_cache_size=0&pgbouncer=true"
     assert target.url("asyncpg") == asyncpg
+    assert target.url("asyncpg", pooled=True) == asyncpg
+
+
+def test_behind_a_pooler_asyncpg_and_no_other_driver_is_told_to_keep_no_prepared_statements() -> None:
+    target = Target.from_url("postgresql://db/shop")
+    assert target.url("asyncpg", pooled=True) == "postgresql+asyncpg://db/shop?prepared_statement_cache_size=0"
+    assert target.url("psycopg", pooled=True) == "postgresql+psycopg://db/shop"
+    assert target.url(pooled=True) == "postgresql://db/shop"
 
 
 def test_a_driver_without_libpq_does_not_get_its_keywords() -> None:
