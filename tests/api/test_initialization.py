@@ -54,7 +54,7 @@ def test_a_database_is_initialized_once(variables: dict[str, str], project: Tria
     assert bootstrapper.initialize_database(variables=variables).applied == ()
 
 
-def test_a_pending_seed_is_no_pending_migration(variables: dict[str, str], project: TrialProject) -> None:
+def test_a_pending_seed_does_not_count_as_a_migration(variables: dict[str, str], project: TrialProject) -> None:
     bootstrapper.initialize_database(variables=variables)
     project.rows("DELETE FROM books")
     assert not bootstrapper.needs_migration(variables=variables)
