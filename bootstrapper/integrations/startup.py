@@ -84,10 +84,18 @@ def show_log() -> None:
     if any(not isinstance(handler, logging.NullHandler) for handler in (*LOGGER.handlers, *logging.root.handlers)):
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(_Formatter(_FORMAT))
     LOGGER.addHandler(handler)
     if LOGGER.level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)
+
+
+class _Formatter(logging.Formatter):
+    """Adds the id of the run that holds the lock."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        run_id = getattr(record, "run_id", None)
+        return super().format(record) + (f" [run {run_id}]" if run_id else "")
 
 
 def log_failure(error: BootstrapperError) -> None:

@@ -63,12 +63,13 @@ def test_the_database_is_ready_before_the_first_request(tmp_path: Path, database
         assert "seed: created 2" in server.output
 
 
-def test_log_lines_have_time_and_process_id_without_a_logging_configuration(tmp_path: Path, database: str) -> None:
+def test_log_lines_have_time_process_and_run_without_a_logging_configuration(tmp_path: Path, database: str) -> None:
     with serving(UVICORN, example("fastapi", tmp_path), database) as server:
         server.answers("/")
         line = next(line for line in server.output.splitlines() if "lock: entered: run " in line)
         assert line.startswith(time.strftime("%Y-"))
         assert f" {server.process.pid} INFO bootstrapper: " in line
+        assert rows(database, "SELECT run_id::text FROM bootstrapper.runs") == [(line[-37:-1],)]
 
 
 def test_one_of_eight_workers_does_the_work(tmp_path: Path, database: str) -> None:
