@@ -290,7 +290,11 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }
-RUN_ELSEWHERE = ("CONTRIBUTING.md", "docs/tutorial.md")  # by developers; by test_docs with all output
+RUN_ELSEWHERE = (
+    "CONTRIBUTING.md",  # by developers
+    "docs/tutorial.md",  # by test_docs with all output
+    "docs/how-to/start-flask-django-celery.md",  # by tests/integrations
+)
 
 
 def test_every_page_with_commands_is_run() -> None:
@@ -311,7 +315,7 @@ def installed() -> Iterator[Any]:
 def test_only_our_own_distribution_is_installed(what: str) -> None:
     """Another project owns the name bootstrapper on the public index."""
     first = shlex.split(what.split(",")[0].split('."')[0].rstrip('."`'))[0]
-    assert re.fullmatch(r"(path/to/bootstrapper|pg-bootstrapper)(\[\w+\])?|wheel|\.", first), what
+    assert re.fullmatch(r"(path/to/bootstrapper|pg-bootstrapper)(\[(\w+|{name})\])?|wheel|\.", first), what
 
 
 def test_the_distribution_has_a_name_of_its_own() -> None:

@@ -86,15 +86,19 @@ def run() -> NoReturn:
     os._exit(code)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; the only place that prints errors."""
+def main(arguments: Sequence[str] | None = None, *, program: str = "bootstrapper") -> int:
+    """Runs one command and returns its exit code; the only place that prints errors.
+
+    Args:
+        program: The name in the usage, where another command line hands over to this one.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     own = given[: given.index("--")] if "--" in given else given  # what follows may be options of another program
     masker = Masker()
     prepare()
     try:
         with interruption_raises():
-            code = group.main(given, prog_name="bootstrapper", standalone_mode=False, obj=masker)
+            code = group.main(given, prog_name=program, standalone_mode=False, obj=masker)
     except SystemExit:  # raised by click where the reader of its help closed the pipe
         silence(sys.stdout)
         code = ExitCode.DONE

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Literal, NoReturn
 
 from bootstrapper.api.event_log import LOGGER
-from bootstrapper.api.functions import File, OnEvent, apply, follow
+from bootstrapper.api.functions import File, OnEvent, apply, follow, request_of
 from bootstrapper.deadline import Stop
 from bootstrapper.errors import BootstrapperError, RunInterrupted
 
@@ -23,8 +24,8 @@ Mode = Literal["apply", "follow", "check"]
 _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_done: set[tuple[int, Startup]] = set()
-"""What this process, or the one that it was forked from, has brought up, with the id of that process."""
+_done: set[tuple[int, Path, str | None]] = set()
+"""What this process, or the one that it was forked from, has brought up: its id, the file, the environment."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,21 @@ class Startup:
     timeout: float | None = None
 
     def run(self, *, on_event: OnEvent | None = None, stop: Stop | None = None) -> None:
-        """Brings up the database; does nothing if the parent of this process has.
+        """Brings up the database; does nothing if the parent of this process has, in whichever mode.
 
         Raises the BootstrapperError that describes why the application cannot start; it is logged.
         """
         show_log()
-        if (os.getppid(), self) in _done:
+        asked = request_of(self.file, self.environment, None)
+        what = (asked.file.absolute(), asked.environment)
+        if (os.getppid(), *what) in _done:
             return
         try:
             self._act(on_event, stop)
         except BootstrapperError as error:
             log_failure(error)
             raise
-        _done.add((os.getpid(), self))
+        _done.add((os.getpid(), *what))
 
     def run_in_process(self, *, stop: Stop | None = None) -> None:
         """Brings up the database in the main thread of a server; ends the process if that fails.

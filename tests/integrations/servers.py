@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tests.servers import free_port
 from tests.waiting import at_most, eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PAGE = (EXAMPLES.parent / "docs" / "how-to" / "start-flask-django-celery.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 
 
@@ -95,6 +97,13 @@ def example(name: str, folder: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")))
 
 
+def documented(start: str) -> list[list[str]]:
+    """Returns the commands of the page that begin so."""
+    found = [shlex.split(line) for line in PAGE.splitlines() if line.startswith(start)]
+    assert found
+    return found
+
+
 @contextmanager
 def serving(command: Sequence[str], folder: Path, database: str, **variables: str) -> Iterator[RunningServer]:
     """Starts a program of the environment in the folder; kills it and its children at the end.
@@ -120,6 +129,30 @@ def serving(command: Sequence[str], folder: Path, database: str, **variables: st
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(command: Sequence[str], folder: Path, database: str, **variables: str) -> Ended:
+    """Runs a command of the environment in the folder until its end."""
+    program, *arguments = command
+    done = subprocess.run(
+        [sys.executable if program == "python" else str(BIN / program), *arguments],
+        cwd=folder,
+        env=environment(database, **variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=at_most(30),
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def environment(database: str, **variables: str) -> dict[str, str]:

@@ -1,0 +1,39 @@
+"""The command line of bootstrapper as a command of a framework, such as `flask bootstrap plan`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from bootstrapper.api.functions import ENVIRONMENT_VARIABLE, FILE_VARIABLE, File
+from bootstrapper.cli import main
+
+SUMMARY = "Plan, apply and inspect the database that bootstrap.yaml declares."
+
+
+def run_command(arguments: Sequence[str], program: str, file: File | None, environment: str | None) -> int:
+    """Runs one command of bootstrapper in this process and returns its exit code; errors are printed.
+
+    Args:
+        program: What the user typed before the arguments, for usage and hints.
+        file: The configuration where the arguments name none.
+        environment: The environment where the arguments name none.
+    """
+    with _set({FILE_VARIABLE: file, ENVIRONMENT_VARIABLE: environment}):
+        return main(arguments or ["--help"], program=program)
+
+
+@contextmanager
+def _set(variables: dict[str, File | None]) -> Iterator[None]:
+    """Sets the variables that have a value, which an option overrides."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update({name: os.fspath(value) for name, value in variables.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
