@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootstrapper.engine.open import Request, opened
-from bootstrapper.errors import UsageError
+from bootstrapper.errors import UnusableServerError, UsageError
 from bootstrapper.fixtures.pull import lookup_tables, pulling
 from bootstrapper.fixtures.pull.lookup_tables import Candidate
 from bootstrapper.fixtures.pull.new_files import NewFiles
 from bootstrapper.fixtures.pull.pulling import Wanted
 from bootstrapper.migrations.settings import DEFAULT_TABLE
 from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.server.serverprograms import find_server
 from bootstrapper.scaffold import bootstrap_file, gitignore
 from bootstrapper.scaffold.survey import Survey, survey
 
@@ -36,6 +37,7 @@ class Draft:
         file: The bootstrap.yaml.
         texts: What is written, by path and in this order; `file` is the last one.
         ignored: The lines that are added to .gitignore.
+        server: The PostgreSQL that the embedded server runs, or that there is none.
         tables: Of the database: which were pulled and which not, and why.
         rows: How many were pulled, by fixture.
     """
@@ -44,6 +46,7 @@ class Draft:
     found: Survey
     texts: Mapping[Path, bytes]
     ignored: tuple[str, ...]
+    server: str
     tables: tuple[Candidate, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
 
@@ -76,7 +79,7 @@ def draft(request: Request, *, config: Path | None = None, url: str | None = Non
     texts = {folder / ".gitignore": gitignore.extended(folder, ignored)} if ignored else {}
     texts[folder / bootstrap_file.OVERLAY] = bootstrap_file.overlay_text(found).encode()
     texts[folder / request.file.name] = bootstrap_file.text(found, pulled.text).encode()
-    return Draft(request.file, found, texts, ignored, pulled.tables, pulled.rows)
+    return Draft(request.file, found, texts, ignored, _server(request), pulled.tables, pulled.rows)
 
 
 def write(made: Draft) -> None:
@@ -101,6 +104,14 @@ def require_new(file: Path) -> None:
         raise UsageError(
             f"{file} already exists", hint="Print the new file with --dry-run, or write it elsewhere with --file."
         )
+
+
+def _server(request: Request) -> str:
+    try:
+        programs = find_server(request.variables.get("PATH", ""))
+    except UnusableServerError as error:
+        return f"{error.reason}. {error.hint}"
+    return f"PostgreSQL {programs.version_text} in {programs.folder}"
 
 
 def _require_replaceable(path: Path, content: bytes) -> None:

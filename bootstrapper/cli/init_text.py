@@ -23,6 +23,7 @@ def findings(made: Draft) -> Iterator[str]:
     if found.alembic is not None:
         yield from _version_table(found)
     yield from _tables(found)
+    yield _said("server", made.server)
     yield from _database(made)
 
 
@@ -38,7 +39,8 @@ def next_commands(made: Draft) -> Iterator[str]:
 
 
 def _said(subject: str, text: str) -> str:
-    return f"{subject + ':':<{_WIDTH}} {text}"
+    """Returns a line; one without a subject continues the one above."""
+    return f"{subject + ':' if subject else '':<{_WIDTH}} {text}"
 
 
 def _alembic(found: Survey) -> Iterator[str]:
@@ -52,13 +54,18 @@ def _alembic(found: Survey) -> Iterator[str]:
     yield _said("Alembic", f"{project.shown}, script_location {alembic_projects.location(project)}, {_history(found)}")
     if found.others:
         yield _said("", f"not used: {_some(found.others)}; choose another one with --alembic")
+    if project.sections:
+        yield _said("", f"further sections: {_some(project.sections)}; add a step migrate with `section:` for each")
     if project.env_py is None:
         yield _said("", "its package was not located, so env.py was not read")
     if found.python is not None:
         yield _said("Python", f"{found.python}, which has the project's Alembic")
     if found.needs_application:
-        yield _said("warning", "env.py works only inside the Flask application (current_app); it needs a wrapper,")
-        yield _said("", "see docs/how-to/custom-migration-commands.md")
+        yield _said(
+            "warning", "env.py works only inside the Flask application (current_app): name a folder of your own"
+        )
+        yield _said("", "as script_location, with an env.py that runs this one in create_app().app_context();")
+        yield _said("", "see Projects with custom migration commands in the documentation")
 
 
 def _history(found: Survey) -> str:

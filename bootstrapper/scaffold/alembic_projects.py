@@ -20,6 +20,8 @@ from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.scaffold.sources import files, text_of
 
+DEFAULT_SECTION = "alembic"
+
 _TEMPLATES = ("script.py.mako", "versions")
 
 
@@ -32,12 +34,14 @@ class AlembicProject:
         settings: What the step `migrate` needs to find it.
         layout: None if the configuration could not be read.
         problem: Why it could not be read.
+        sections: Further sections of the file with a project of their own.
     """
 
     shown: str
     settings: MigrationSettings
     layout: Layout | None
     problem: str | None = None
+    sections: tuple[str, ...] = ()
 
     @property
     def env_py(self) -> Path | None:
@@ -93,10 +97,12 @@ def choose(found: Iterable[AlembicProject]) -> AlembicProject | None:
 def read(root: Path, file: Path) -> AlembicProject:
     """Reads a configuration, or a project that has only an env.py, from the working directory where it fits."""
     project, problem = reading_project(root), None
-    candidates = list(_settings(root, file))
+    section, *sections = _sections(file) or [DEFAULT_SECTION]
+    candidates = [each.model_copy(update={"section": section}) for each in _settings(root, file)]
     for settings in candidates:
         try:
-            return AlembicProject(_shown(root, file), settings, layout.read(settings, project))
+            found = layout.read(settings, project)
+            return AlembicProject(_shown(root, file), settings, found, sections=tuple(sections))
         except (BadConfiguration, ValueError) as error:
             problem = problem or str(error)
     return AlembicProject(_shown(root, file), candidates[0], None, problem)
@@ -131,11 +137,22 @@ def _is_configuration(file: Path) -> bool:
     try:
         if file.suffix == ".toml":
             return bool(tomllib.loads(text).get("tool", {}).get("alembic"))
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read_string(text)
-    except (configparser.Error, tomllib.TOMLDecodeError):
-        return file.name == "alembic.ini"  # its error is worth showing
-    return parser.has_section("alembic")
+    except tomllib.TOMLDecodeError:
+        return False
+    return bool(_sections(file)) or file.name == "alembic.ini"  # its error is worth showing
+
+
+def _sections(file: Path) -> list[str]:
+    """Returns the sections with a script_location; the default one counts without it, too, and comes first."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text_of(file) or "" if file.suffix == ".ini" else "")
+    except configparser.Error:
+        return []
+    named = [name for name in parser.sections() if parser.has_option(name, "script_location")]
+    if DEFAULT_SECTION in parser.sections() and DEFAULT_SECTION not in named:
+        named.append(DEFAULT_SECTION)
+    return sorted(named, key=lambda name: name != DEFAULT_SECTION)
 
 
 def _is_bare(file: Path) -> bool:

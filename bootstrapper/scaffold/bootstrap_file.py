@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bootstrapper.fixtures.pull import dumper
-from bootstrapper.scaffold.alembic_projects import AlembicProject
+from bootstrapper.migrations.project.drivers import DRIVERS
+from bootstrapper.scaffold.alembic_projects import DEFAULT_SECTION, AlembicProject
 from bootstrapper.scaffold.models import ModelTable
 from bootstrapper.scaffold.survey import Survey
 
@@ -136,6 +137,8 @@ def _options(found: Survey, alembic: AlembicProject) -> Iterator[tuple[str, obje
         yield "cwd", settings.cwd.as_posix(), "where the project runs Alembic"
     if settings.config is not None:
         yield "config", settings.config.as_posix(), ""
+    if settings.section != DEFAULT_SECTION:
+        yield "section", settings.section, "of the configuration file"
     if settings.script_location is not None:
         yield "script_location", settings.script_location, ""
     if len(found.heads) > 1:
@@ -159,7 +162,9 @@ def _environment(found: Survey) -> Mapping[str, object]:
 
 
 def _driver(found: Survey) -> str | None:
-    return found.url.url.driver if found.url.url is not None else None
+    """Returns the driver of the project's examples, if the step `migrate` knows it."""
+    driver = found.url.url.driver if found.url.url is not None else None
+    return driver if driver in {each.name for each in DRIVERS} else None
 
 
 def _example(found: Survey) -> Iterator[str]:

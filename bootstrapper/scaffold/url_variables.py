@@ -99,18 +99,20 @@ def _read(root: Path, file: Path) -> Iterator[Variable]:
     """Yields the variables that a module reads from its environment."""
     tree = tree_of(file)
     for node in ast.walk(tree) if tree is not None else ():
-        for name in _names(node):
-            yield Variable(name, _place(root, file, getattr(node, "lineno", 1)))
+        for name, line in _names(node):
+            yield Variable(name, _place(root, file, line))
 
 
-def _names(node: ast.AST) -> Iterator[str]:
+def _names(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yields the variables that an expression or a class reads, each with its line."""
     match node:
         case ast.Subscript(value=ast.Attribute(attr="environ") | ast.Name(id="environ"), slice=index):
-            yield from filter(None, [literal(index)])
+            if name := literal(index):
+                yield name, index.lineno
         case ast.Call(args=[first, *_], func=function) if _reads(function):
             name = literal(first)
             if name and name.isupper():
-                yield name
+                yield name, first.lineno
         case ast.ClassDef(bases=bases) if any(ast.unparse(base).endswith("Settings") for base in bases):
             yield from _fields(node)
 
@@ -124,14 +126,14 @@ def _reads(function: ast.expr) -> bool:
     return False
 
 
-def _fields(settings: ast.ClassDef) -> Iterator[str]:
+def _fields(settings: ast.ClassDef) -> Iterator[tuple[str, int]]:
     """Yields the variables of a settings class of pydantic: its fields with their prefix, or their aliases."""
     prefix = _prefix(settings)
     for node in settings.body:
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), value=value):
                 aliases = list(_aliases(value)) if isinstance(value, ast.Call) else []
-                yield from aliases or [f"{prefix}{name}".upper()]
+                yield from ((each, node.lineno) for each in aliases or [f"{prefix}{name}".upper()])
 
 
 def _aliases(call: ast.Call) -> Iterator[str]:

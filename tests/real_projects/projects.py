@@ -40,6 +40,12 @@ class RealProject:
         return CACHE / self.name
 
     @property
+    def package(self) -> Path:
+        """The folder of its sources, where they are installed."""
+        name = self.script_location.partition(":")[0]
+        return next(self.venv.glob(f"lib/python*/site-packages/{name}"))
+
+    @property
     def python(self) -> Path:
         return self.venv / "bin" / "python"
 

@@ -64,6 +64,7 @@ class Trials:
         yield (first := self._timed("first apply", self._first))
         self._longest = first.seconds
         yield self._timed("second apply", self._second)
+        yield self._timed("init and apply", self._initialised)
         yield self._timed(f"{at_once} at once", lambda: self._crowd(at_once))
         yield self._timed(f"killed {rounds} times", lambda: self._killed(rounds))
 
@@ -91,6 +92,20 @@ class Trials:
         if not faults and "nothing to do" not in text:
             faults = ["it found something to do", *text.splitlines()[-SHOWN_LINES:]]
         return self._compared(faults, "nothing to do")
+
+    def _initialised(self) -> tuple[str, list[str]]:
+        """The file that `init` writes into a checkout, with nothing changed in it, has to be enough."""
+        self._empty()
+        checkout = self._folder / "checkout"
+        unused = shutil.ignore_patterns("node_modules", "frontend", "__pycache__")
+        shutil.copytree(self._project.package, checkout / self._project.package.name, ignore=unused)
+        (checkout / ".venv").symlink_to(self._project.venv)
+        for command in (["init"], ["apply", "-e", "development"], ["plan", "-e", "development", "--exit-code"]):
+            log = self._new_log()
+            exit_code = self._start([*APPLY[:-1], *command], log, checkout).wait(LONGEST_SECONDS)
+            if exit_code != 0:
+                return "failed", [f"{command[0]}: exit code {exit_code}", *_last_lines(log)]
+        return self._compared([])
 
     def _crowd(self, count: int) -> tuple[str, list[str]]:
         self._empty()
@@ -163,11 +178,11 @@ class Trials:
         self._logs += 1
         return self._folder / f"{self._logs}.log"
 
-    def _start(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str], log: Path, folder: Path | None = None) -> subprocess.Popen[bytes]:
         with log.open("wb") as output:
             return subprocess.Popen(
                 command,
-                cwd=self._folder,
+                cwd=folder or self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

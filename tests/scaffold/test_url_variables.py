@@ -66,6 +66,12 @@ def test_imports_are_followed_to_the_settings(tmp_path: Path) -> None:
     assert (url.name, url.place) == ("DB_DSN", "app/core/config.py:3")
 
 
+def test_the_place_of_a_setting_is_its_own_line(tmp_path: Path) -> None:
+    url = found(tmp_path, {"env.py": "class Settings(BaseSettings):\n    debug: bool\n    database_url: str"}).url
+    assert url is not None
+    assert url.place == "env.py:3"
+
+
 def test_of_several_variables_the_one_that_is_set_somewhere_is_taken_with_its_driver(tmp_path: Path) -> None:
     files = {
         "env.py": "import os; os.environ['OLD_DATABASE_URL']; os.environ['DATABASE_URL']",
