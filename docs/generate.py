@@ -11,7 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,19 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import bootstrapper
 from bootstrapper import events
-from bootstrapper.api import event_facts
+from bootstrapper.api import event_facts, functions
+from bootstrapper.api.event_log import EventLog
+from bootstrapper.api.inspection import Status
+from bootstrapper.api.project import Validation
+from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.builtin import registry
 from bootstrapper.cli import group
+from bootstrapper.deadline import Stop
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.plans import Plan
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin import traits
 from bootstrapper.plugin.check import Check, Probe
@@ -40,6 +47,12 @@ GAP = "\n\n"
 NOTICE = "<!-- Written by docs/generate.py from the code. Do not edit it by hand. -->"
 SCHEMA = json_schema()
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
+
+FUNCTIONS = (
+    *("plan", "apply", "follow", "status", "wait", "validate", "aplan", "aapply", "afollow", "astatus"),
+    *("initialize_database", "seed_database", "is_database_initialized", "needs_migration", "wait_for_database"),
+)
+RESULTS = (Plan, Outcome, Followed, Ready, Status, Validation, Stop)
 
 STEP_EXAMPLES = {
     "wait": "- uses: wait\n  with: {timeout: 60s}",
@@ -132,6 +145,7 @@ def pages() -> dict[str, str]:
         "hooks.md": hooks(),
         "exit-codes.md": exit_codes(),
         "events.md": event_lines(),
+        "python.md": python_api(),
     }
     return {name: f"{GAP.join((NOTICE, *parts))}\n" for name, parts in made.items()}
 
@@ -302,6 +316,31 @@ def _signature(function: Callable[..., Any]) -> str:
     return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))
 
 
+def python_api() -> Iterator[str]:
+    yield "# Python"
+    yield inspect.getdoc(functions) or ""
+    for name in FUNCTIONS:
+        function = getattr(bootstrapper, name)
+        yield f"## {name}"
+        lead = "async def" if inspect.iscoroutinefunction(function) else "def"
+        yield f"```text\n{lead} {name}{_broken(_signature(function))}\n```"
+        yield _docstring(function)
+    for kind in RESULTS:
+        yield f"## {kind.__name__}"
+        yield _docstring(kind)
+        if is_dataclass(kind):
+            yield table(("field", "type"), ((f"`{each.name}`", f"`{each.type}`") for each in fields(kind)))
+    yield "## The log"
+    yield _docstring(EventLog)
+
+
+def _broken(signature: str) -> str:
+    """Returns the signature with a line for each argument."""
+    inner, _, result = signature.removeprefix("(").rpartition(") -> ")
+    arguments = "".join(f"    {each},\n" for each in re.split(r", (?=[\w*]+(?::|,|$))", inner))
+    return f"(\n{arguments}) -> {result}"
+
+
 def exit_codes() -> Iterator[str]:
     yield "# Exit codes"
     yield "5 and 7 are retryable; the key `retryable` in `--log-format json` and `--report` says so."
@@ -369,7 +408,7 @@ def _docstring(kind: type) -> str:
     lines = []
     for line in (inspect.getdoc(kind) or "").splitlines():
         name, colon, text = line.strip().partition(":")
-        if line.strip() == "Attributes:":
+        if line.strip() in ("Attributes:", "Args:"):
             continue
         is_entry = line.startswith("    ") and not line.startswith("     ") and colon
         lines.append(f"- `{name}`:{text}" if is_entry else f"  {line.strip()}" if line.startswith(" ") else line)
