@@ -115,8 +115,8 @@ class _Evaluation:
         function = function_of(key, self.context.project.values)
         if function.needs_database and not self.database:
             raise ValueError(f"{key} needs the database and can only be used in fixtures")
-        secret, hides = function.is_secret(argument), function.hides_argument(argument)
-        inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=in_secret or hides)
+        secret, hides = function.is_secret(argument), function.hides_argument(argument, in_secret=in_secret)
+        inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=hides)
         if function.runs_program and self.context.project.validates:
             function.check(inner.value)
             return Evaluated(MASK, secret)

@@ -155,7 +155,7 @@ def _texts(raw: object, context: RunContext, *, in_secret: bool) -> Iterator[tup
         yield raw, in_secret
     elif call and function:
         if not function.verbatim:
-            yield from _texts(call[1], context, in_secret=in_secret or function.hides_argument(call[1]))
+            yield from _texts(call[1], context, in_secret=function.hides_argument(call[1], in_secret=in_secret))
     else:
         for item in children(raw):
             yield from _texts(item, context, in_secret=in_secret)

@@ -48,9 +48,13 @@ class Value(ABC):
         """Returns whether the result is a secret for this argument, as written in the file."""
         return self.secret
 
-    def hides_argument(self, argument: Any) -> bool:
-        """Returns whether the argument is a secret itself, as written in the file."""
-        return self.is_secret(argument) and not self.is_path_to_secret
+    def hides_argument(self, argument: Any, *, in_secret: bool = False) -> bool:
+        """Returns whether the argument is a secret itself, as written in the file.
+
+        Args:
+            in_secret: Whether the call stands where a secret belongs, as in the argument of another function.
+        """
+        return (in_secret or self.is_secret(argument)) and not self.is_path_to_secret
 
     def variables(self, argument: Any) -> tuple[str, ...]:
         """Returns the names of the variables that it reads itself for this argument, as written in the file."""

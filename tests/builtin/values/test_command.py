@@ -52,12 +52,15 @@ def test_the_program_gets_its_words_as_they_are_and_the_variables_of_the_project
 
 
 def test_the_result_is_a_secret_and_its_arguments_are_not(bench: Bench) -> None:
+    bench.default_secrets = False
     context = bench.context()
     found = evaluate({"$command": ["printf", "${REGION:-eu-south-1}-s3cret"]}, context)
     assert found.secret
     assert context.masker.mask("eu-north-1-s3cret in eu-north-1") == "*** in eu-north-1"
     assert evaluate({"$command": ["printf", "${PLACE:-eu-south-1}"]}, context).value == "eu-south-1"  # no default of it
-    assert needs({"$command": ["printf", "${PLACE:-eu-south-1}"]}, context) == ()
+    nested = {"$password": {"$command": ["printf", "${PLACE:-eu-south-1}"]}}
+    assert needs(nested, context) == ()
+    assert evaluate(nested, context).secret
 
 
 def test_a_failed_program_is_named_with_its_exit_code_and_last_lines_without_secrets(bench: Bench) -> None:
