@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from bootstrapper.engine.look import Looker
 from bootstrapper.errors import AheadError
 from bootstrapper.events import Warned
 from bootstrapper.plugin.project import Project
+from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import declarations
 from bootstrapper.postgres.ledger.declarations import Later
 
@@ -15,9 +17,10 @@ from bootstrapper.postgres.ledger.declarations import Later
 class Guard:
     """Asked before the lock is taken, and again under it."""
 
-    def __init__(self, looker: Looker, project: Project) -> None:
+    def __init__(self, looker: Looker, project: Project, session: Session) -> None:
         self._looker = looker
         self._project = project
+        self._session = session
 
     def require_current(self) -> None:
         """Raises AheadError if a newer release changed the database.
@@ -34,6 +37,11 @@ class Guard:
             )
         if later:
             raise _older(project, later)
+
+    def was_overtaken(self, run_id: UUID) -> bool:
+        """Returns whether another run than this one, which has the lock now, had it since this one began."""
+        with self._looker.read_only() as connection:
+            return declarations.has_other_run(connection, self._project.ledger, run_id, self._session.began_at)
 
     @staticmethod
     def accepts(error: BaseException) -> bool:

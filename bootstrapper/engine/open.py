@@ -238,7 +238,7 @@ def opened(
             )
 
         looker = Looker(entries, session, make_context, force=request.force)
-        guard = Guard(looker, project) if request.startup else None
+        guard = Guard(looker, project, session) if request.startup else None
         executor = Executor(entries, session, looker, after_apply, guard)
         try:
             yield Opened(project, entries, session, looker, executor, address, deadline, guard)

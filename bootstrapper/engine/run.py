@@ -136,6 +136,8 @@ class Executor:
                 identity.require_not_restored(self._session, self._looker.context(entry).project)
                 if self._guard is not None:
                     self._guard.require_current()  # a newer release may have been at work until now
+                    if self._guard.was_overtaken(hold.fence.run_id):
+                        self.keep_to(self._looker.look())  # no reader saw the plan that is outdated now
                 self._go_through(later)
             except BaseException as error:
                 if not self._is_left_alone(error) or not self._forget(hold):

@@ -372,9 +372,9 @@ def test_an_older_release_that_waited_for_a_newer_one_leaves_its_rows_alone(rele
 
 
 def test_a_newer_release_that_waited_for_an_older_one_has_the_last_word(releases: Releases) -> None:
-    old, new = seed(releases("old"), ada="user"), seed(releases("new"), ada="admin")
+    old, new = seed(releases("old"), "sync", ada="user", bob="user"), seed(releases("new"), "sync", ada="admin")
     old.apply(startup=True)
-    old.rows("DELETE FROM users")
+    old.rows("DELETE FROM users")  # so that the newer one does not see before it waits what it is to delete
     waits, results = threading.Event(), []
 
     def of_new(event: Event) -> None:

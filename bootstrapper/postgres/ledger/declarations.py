@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -47,6 +48,12 @@ FROM differing AS l JOIN known AS k ON k.item = l.item AND k.digest = l.digest A
 ORDER BY l.serial DESC, l.item
 """
 _KNOWN = "SELECT DISTINCT revision FROM {revisions} WHERE revision = ANY (%s)"
+
+# Runs follow each other; one without an end was killed, at an unknown time.
+_OTHER = """
+SELECT finished_at IS NULL OR finished_at > to_timestamp(%s::float8) FROM {runs} WHERE run_id <> %s
+ORDER BY serial DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -93,3 +100,9 @@ def has_unknown(connection: Connection[Any], names: LedgerNames, revisions: Coll
     with suppress(*UNREADABLE), connection.transaction():
         known = {row[0] for row in connection.execute(names.fill(_KNOWN), (list(revisions),))}
     return not known.issuperset(revisions)
+
+
+def has_other_run(connection: Connection[Any], names: LedgerNames, run_id: UUID, since: float) -> bool:
+    """Returns whether another run may have had the lock after that, in seconds since 1970 by the server's clock."""
+    row = connection.execute(names.fill(_OTHER), (repr(since), run_id)).fetchone()
+    return row is not None and bool(row[0])
