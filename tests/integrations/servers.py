@@ -158,4 +158,5 @@ def run(command: Sequence[str], folder: Path, database: str, **variables: str) -
 def environment(database: str, **variables: str) -> dict[str, str]:
     """Returns ours without what would lead elsewhere."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "BOOTSTRAPPER_"))}
-    return {**ours, "PYTHONUNBUFFERED": "1", "DATABASE_URL": database, **variables}
+    programs = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # as in an activated environment
+    return {**ours, "PATH": programs, "PYTHONUNBUFFERED": "1", "DATABASE_URL": database, **variables}

@@ -1,0 +1,1 @@
+"""What Django looks for in an app: `commands`, each a module. Imports the integrations; only Django imports it."""

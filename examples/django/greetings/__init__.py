@@ -1,0 +1,1 @@
+"""A Django project and its only app."""
