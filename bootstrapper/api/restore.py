@@ -224,8 +224,9 @@ def _keys(project: Project, wanted: Wanted) -> list[Path]:
 def _restored_elsewhere(request: Request, reader: DumpReader) -> trial_restore.Restored:
     """Restores on an embedded server if one suits the dump, else on the configured server."""
     manifest = reader.chosen.manifest
-    if trial_restore.has_own_server(manifest.server_major if manifest else 0):
-        with trial_restore.temporary_server() as target:
+    search_path = request.variables.get("PATH", "")
+    if trial_restore.has_own_server(manifest.server_major if manifest else 0, search_path):
+        with trial_restore.temporary_server(search_path) as target:
             request.masker.learn(target.password)
             return trial_restore.restore_into(reader, target, is_own=True)
     with opened(request, "backups verify", writes=False) as run, _translated(run):

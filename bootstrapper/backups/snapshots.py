@@ -166,7 +166,11 @@ class Snapshots:
                 with sessions.kept_out(watcher, self._database):
                     yield count
             except errors.ObjectInUse as error:
-                raise sessions.refusal(sessions.others(connection, self._database), self._database) from error
+                raise GuardError(
+                    f"other sessions stay connected to database {self._database!r}:",
+                    details=map(str, sessions.others(connection, self._database)),
+                    hint="Stop the application, and run again.",
+                ) from error
 
     def _require_idle(self, connection: Connection[Any]) -> None:
         """Raises GuardError rather than end a run, or if transactions are prepared, which no session has to end."""

@@ -134,22 +134,27 @@ def _options(found: Survey, alembic: AlembicProject) -> Iterator[tuple[str, obje
         python = f"${{PROJECT_PYTHON:-{found.python}}}"
         yield "python", python, "the project's interpreter; set PROJECT_PYTHON where it is another one"
     if settings.cwd.parts:
-        yield "cwd", settings.cwd.as_posix(), "where the project runs Alembic"
+        yield "cwd", _literal(settings.cwd.as_posix()), "where the project runs Alembic"
     if settings.config is not None:
-        yield "config", settings.config.as_posix(), ""
+        yield "config", _literal(settings.config.as_posix()), ""
     if settings.section != DEFAULT_SECTION:
         yield "section", settings.section, "of the configuration file"
     if settings.script_location is not None:
-        yield "script_location", settings.script_location, ""
+        yield "script_location", _literal(settings.script_location), ""
     if len(found.heads) > 1:
         yield "target", "heads", f"the history has {len(found.heads)} heads"
     for key, setting in (("version_table", found.version_table), ("version_table_schema", found.version_schema)):
         if setting is not None and setting.value is not None:
-            yield key, setting.value, "as env.py sets it"
+            yield key, _literal(setting.value), "as env.py sets it"
     if env := _environment(found):
         yield "env", env, "what the project's settings read"
     if (driver := _driver(found)) and variable(found) == DEFAULT_VARIABLE:
         yield "driver", driver, "of SQLAlchemy"
+
+
+def _literal(text: str) -> str:
+    """Returns the text so that the file does not interpolate it."""
+    return text.replace("${", "$${")
 
 
 def _environment(found: Survey) -> Mapping[str, object]:

@@ -38,7 +38,7 @@ def declared(files: Iterable[Path]) -> list[ModelTable]:
     for file in files:
         text = text_of(file) if file.suffix == ".py" else None
         if text is not None and any(hint in text for hint in _HINTS):
-            for table in _tables(file):
+            for table in filter(_is_plain, _tables(file)):
                 found.setdefault(table.name, table)
     return [found[name] for name in sorted(found)]
 
@@ -57,7 +57,12 @@ def created(revisions: Sequence[Path]) -> list[ModelTable]:
                     made[name] = ModelTable(name, *_listed_columns(call.args[1:]), file)
                 else:
                     removed.add(name)
-    return [made[name] for name in sorted(made.keys() - removed)]
+    return list(filter(_is_plain, (made[name] for name in sorted(made.keys() - removed))))
+
+
+def _is_plain(table: ModelTable) -> bool:
+    """Whether its names can stand in a comment."""
+    return all(name.isprintable() for name in (table.name, *table.columns))
 
 
 def _operations(function: ast.FunctionDef) -> Iterator[tuple[str, str, ast.Call]]:

@@ -19,6 +19,7 @@ _ENVIRONMENTS = re.compile(r"(.*\.)?environ|env")
 _SETTINGS_FILES = re.compile(r"(settings?|config|configuration|database|db)\.py")
 _ENV_FILES = re.compile(r"\.env(\.[\w-]+)*|[\w-]+\.env(\.[\w-]+)?|env\.(example|sample|template)")
 _COMPOSE_FILES = re.compile(r"(docker-)?compose([.-][\w-]+)*\.ya?ml")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*['\"]?([^\s'\"#]*)", re.MULTILINE)
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+(?P<driver>[a-z0-9_]+))?://")
 
@@ -100,7 +101,8 @@ def _read(root: Path, file: Path) -> Iterator[Variable]:
     tree = tree_of(file)
     for node in ast.walk(tree) if tree is not None else ():
         for name, line in _names(node):
-            yield Variable(name, _place(root, file, line))
+            if _NAME.fullmatch(name):
+                yield Variable(name, _place(root, file, line))
 
 
 def _names(node: ast.AST) -> Iterator[tuple[str, int]]:
@@ -182,7 +184,8 @@ def _composed(root: Path, file: Path) -> Iterator[Variable]:
             else (str(entry).split("=", 1) for entry in declared or () if "=" in str(entry))
         )
         for variable, value in pairs:
-            yield _variable(str(variable), str(value), _place(root, file, line))
+            if _NAME.fullmatch(str(variable)):
+                yield _variable(str(variable), str(value), _place(root, file, line))
 
 
 def _variable(name: str, value: str, place: str) -> Variable:

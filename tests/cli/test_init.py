@@ -284,6 +284,15 @@ def test_an_env_py_of_flask_migrate_gets_a_warning(shop: Project) -> None:
     assert lines[at + 1].startswith("             as script_location")
 
 
+def test_a_folder_with_an_unusual_name_is_found_again(folder: Project) -> None:
+    strange = folder.folder / "a: ${b} #c"
+    write_env(strange)
+    write_revision(strange, "first")
+    (strange / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
+    assert folder.run("init").returncode == 0
+    assert "revision first" in development(folder, "plan")
+
+
 def test_a_missing_folder_is_an_error(folder: Project) -> None:
     done = folder.run("init", "-f", "nowhere/bootstrap.yaml")
     assert done.returncode == 2

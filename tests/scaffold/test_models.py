@@ -78,3 +78,7 @@ def test_revisions_tell_the_tables_that_they_leave(tmp_path: Path) -> None:
     first = write_revision(tmp_path, "1", upgrade="\n".join(create.format(name) for name in ("a", "b", "c")))
     second = write_revision(tmp_path, "2", "1", upgrade="op.drop_table('b')\nop.rename_table('c', 'd')")
     assert [facts(each) for each in created([first, second])] == [("a", ("id",), ("id",))]
+
+
+def test_a_name_that_would_end_a_comment_is_left_out(tmp_path: Path) -> None:
+    assert tables(tmp_path, "Table('a\\nsteps: []', metadata)\nTable('b', metadata)") == [("b", (), ())]

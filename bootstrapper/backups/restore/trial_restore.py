@@ -16,12 +16,12 @@ from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, rehearse
 from bootstrapper.backups.restore.psql import known_only, of_file, play
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import BackupError, ClientToolsError
+from bootstrapper.errors import BackupError, UnusableServerError
 from bootstrapper.postgres.connection.introduction import introduce
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server import embedded
-from bootstrapper.postgres.server.clienttools import find_tools
 from bootstrapper.postgres.server.scratch import create_closed, drop_abandoned, reserved_name
+from bootstrapper.postgres.server.serverprograms import find_server
 
 _TABLES = """
 SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relispopulated
@@ -56,19 +56,18 @@ class Restored:
     deviations: tuple[str, ...]
 
 
-def has_own_server(major: int) -> bool:
-    """Returns whether an embedded server is installed that can restore a dump of this major version."""
+def has_own_server(major: int, search_path: str = "") -> bool:
+    """Returns whether an embedded server can run here that restores a dump of this major version."""
     try:
-        find_tools(("postgres",), major, "", ())
-    except ClientToolsError:
+        return find_server(search_path).major >= major
+    except UnusableServerError:
         return False
-    return True
 
 
 @contextmanager
-def temporary_server() -> Iterator[Target]:
+def temporary_server(search_path: str = "") -> Iterator[Target]:
     """Yields an empty database on a temporary server."""
-    with embedded.scratch("verified") as target:
+    with embedded.scratch("verified", search_path=search_path) as target:
         yield target
 
 

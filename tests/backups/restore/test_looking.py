@@ -74,7 +74,7 @@ def test_where_no_embedded_server_takes_it_the_configured_one_lends_a_database(
 ) -> None:
     taken = corner_shop.back_up()
     before = corner_shop.databases()
-    monkeypatch.setattr(trial_restore, "has_own_server", lambda major: False)
+    monkeypatch.setattr(trial_restore, "has_own_server", lambda major, search_path: False)
     done = corner_shop.run("backups", "verify", str(taken), "--restore")
     assert done.returncode == 0, done.stderr
     assert corner_shop.databases() == before
