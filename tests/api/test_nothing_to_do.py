@@ -79,7 +79,7 @@ def test_a_seed_step_without_a_check_costs_the_questions_of_its_comparison(
     file.write_text(text.replace(CHECK, "    # compares rows"))
     apply_again(folder, proxy, database)
     assert proxy.logins == 1
-    assert proxy.round_trips <= MOST + 4, proxy.statements
+    assert proxy.round_trips <= MOST + 3, proxy.statements
 
 
 def test_a_look_that_finds_something_to_do_costs_the_same_round_trips_before_the_lock(

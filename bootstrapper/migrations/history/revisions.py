@@ -7,13 +7,16 @@ identifiers is left to Alembic.
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from bootstrapper.config.files import require_regular
+from bootstrapper.config.recent import Recent
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.project.layout import DynamicProject
 
@@ -52,6 +55,9 @@ class Revision:
         return cls(facts["id"], down, depends, labels, facts["message"], Path(facts["file"]))
 
 
+_READ = Recent[tuple[Path, bytes], Revision](most=4096)
+
+
 @dataclass(frozen=True)
 class _Declared:
     """The assignments of a file; a name that is missing was not assigned."""
@@ -67,6 +73,11 @@ def read_revision(file: Path) -> Revision:
         content = file.read_bytes()
     except OSError as error:
         raise InvalidFileError([Problem(f"{file} cannot be read: {error.strerror or error}")]) from error
+    key = (file, hashlib.sha256(content).digest())
+    return _READ.get(key, partial(_revision, content, file))
+
+
+def _revision(content: bytes, file: Path) -> Revision:
     declared = _read_lines(content) or _read_tree(content, file)
     values = declared.values
     identifier = values.get("revision", ())
