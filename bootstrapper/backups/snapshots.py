@@ -17,11 +17,12 @@ from typing import Any
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import maintenance_database, sessions
-from bootstrapper.backups.restore.database_properties import Properties, copy_properties, grants, properties
+from bootstrapper.backups.restore.database_properties import copy_properties
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, GuardError, UsageError
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server import scratch
+from bootstrapper.postgres.server.database_properties import Properties, grants, properties
 from bootstrapper.text import did_you_mean
 
 LONGEST_NAME = 40

@@ -8,9 +8,9 @@ from typing import Any
 
 from psycopg import Connection, errors, sql
 
-from bootstrapper.backups.restore.database_properties import Properties, grants, properties, statements
 from bootstrapper.errors import RefusedError
 from bootstrapper.masking import Masker
+from bootstrapper.postgres.server.database_properties import Properties, grants, properties, statements
 from bootstrapper.postgres.server.scratch import reserved_name
 from bootstrapper.pytest_plugin import sweep
 from bootstrapper.pytest_plugin.database import BootstrapDatabase

@@ -17,7 +17,7 @@ from bootstrapper.backups.restore import (
     sessions,
     swap,
 )
-from bootstrapper.backups.restore.database_properties import Properties, copy_properties, create, grants, properties
+from bootstrapper.backups.restore.database_properties import copy_properties, create
 from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, growth
 from bootstrapper.backups.restore.privileges import require_may_replace, require_may_terminate
@@ -27,6 +27,7 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.postgres.server import scratch
+from bootstrapper.postgres.server.database_properties import Properties, grants, properties
 
 _PATIENCE_SECONDS = 2.0
 

@@ -9,12 +9,12 @@ import psycopg
 from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import maintenance_database, sessions
-from bootstrapper.backups.restore.database_properties import Properties, grants, properties, shown, statements
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
 from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger.ledger import TABLES, LedgerNames
+from bootstrapper.postgres.server.database_properties import Properties, grants, properties, shown, statements
 
 INSUFFICIENT = "42501"
 
