@@ -92,6 +92,24 @@ def test_the_program_finds_the_process_as_it_was(project: Project) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("given", [{}, {"LC_CTYPE": "C.UTF-8"}])
+def test_the_variable_that_python_adds_in_the_c_locale_is_not_handed_on(
+    project: Project, given: dict[str, str]
+) -> None:
+    kept = {name: text for name, text in project.variables().items() if not name.startswith(("LC_", "LANG"))}
+    run = subprocess.run(
+        project.command("run", "-q", "--", "env"),
+        cwd=project.folder,
+        env={**kept, "LANG": "C", **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = dict(line.partition("=")[::2] for line in run.stdout.splitlines())
+    assert {name: text for name, text in found.items() if name.startswith("LC_")} == given
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_program_finds_signals_at_their_defaults_unless_they_were_ignored_before(project: Project) -> None:
     look = ["grep", "SigIgn", "/proc/self/status"]
 
