@@ -19,8 +19,9 @@ from bootstrapper.errors import ExitCode
     *options.PRINTING,
     click.option(
         "--driver",
+        metavar="DRIVER",
         type=click.Choice(sorted(DRIVERS)),
-        help="Driver for SQLAlchemy: postgresql+DRIVER://.",
+        help=f"Driver for SQLAlchemy, postgresql+DRIVER://: {', '.join(sorted(DRIVERS))}.",
     ),
 )
 def url(invocation: Invocation, *, driver: str | None) -> int:
