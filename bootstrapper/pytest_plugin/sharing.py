@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +55,8 @@ class Agreement:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
+    import fcntl  # noqa: PLC0415 - not on Windows, where sessions that use no fixture of ours must not fail
+
     with file.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

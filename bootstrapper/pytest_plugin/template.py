@@ -38,7 +38,10 @@ _BACKUPS = "backup"
 _MAKING_SECONDS = 1800.0
 _CLOSING_SECONDS = 10.0
 _POLL_SECONDS = 0.02
-_LEAVE = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
+_LEAVE = """
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE datname = %s AND backend_type = 'client backend' AND pg_catalog.pg_has_role(usesysid, 'USAGE')
+"""
 _CHOOSE = "Set bootstrap_environment in pytest's configuration, or pass --bootstrap-environment."
 _MAY_CREATE = (
     "Allow the role to create databases: ALTER ROLE ... CREATEDB; or name another one in bootstrap_database_url."
