@@ -159,7 +159,10 @@ def _literal(text: str) -> str:
 
 def _environment(found: Survey) -> Mapping[str, object]:
     if found.url.parts:
-        return {name: f"${{run.{key}}}" for key, name in found.url.parts.items()}
+        values = {name: f"${{run.{key}}}" for key, name in found.url.parts.items()}
+        if "port" not in found.url.parts:  # a URL that is put together from the host takes its port, too
+            values[found.url.parts["host"]] = "${run.host}:${run.port}"
+        return values
     name, driver = variable(found), _driver(found)
     if name == DEFAULT_VARIABLE:
         return {}

@@ -76,7 +76,7 @@ def survey(root: Path, config: Path | None = None) -> Survey:
     return Survey(
         root=root,
         alembic=chosen,
-        others=tuple(each.shown for each in projects if chosen is not None and each.shown != chosen.shown),
+        others=tuple(_unused(each) for each in projects if chosen is not None and each.shown != chosen.shown),
         revisions=None if revisions is None else len(revisions),
         heads=heads,
         url=url_variables.find(root, modules, every),
@@ -87,6 +87,10 @@ def survey(root: Path, config: Path | None = None) -> Survey:
         python=_python(root, layout),
         needs_application=env_py is not None and "current_app" in (text_of(env_py) or ""),
     )
+
+
+def _unused(project: AlembicProject) -> str:
+    return project.shown if project.problem is None else f"{project.shown} ({project.problem})"
 
 
 def _named(root: Path, config: Path) -> AlembicProject:

@@ -105,6 +105,19 @@ def test_the_file_migrates_a_project_that_reads_the_parts_of_the_address(folder:
     assert "bootstrap.production.yaml:5:9: set DB_HOST" in missing.stderr
 
 
+def test_a_project_that_reads_no_port_gets_it_behind_the_host(folder: Project) -> None:
+    write_env(folder.folder, PARTS.replace(":{os.environ['DB_PORT']}", ""))
+    write_revision(folder.folder, "first", upgrade=create_table("goods"))
+    folder.run("init")
+    development(folder, "apply")
+    assert development(folder, "plan", "--exit-code").endswith("Nothing to do.\n")
+
+
+def test_a_configuration_that_cannot_be_read_is_named_with_the_reason(shop: Project) -> None:
+    write(shop.folder, {"old/alembic.ini": "[alembic]\nscript_location = {computed}\n"})
+    assert "not used: old/alembic.ini ({computed} has no env.py);" in shop.run("init").stderr
+
+
 def test_it_says_what_it_found_and_the_next_commands(shop: Project) -> None:
     write(shop.folder, {"models.py": 'class Good(Base):\n    __tablename__ = "goods"\n'})
     lines = shop.run("init").stderr.splitlines()
