@@ -3,9 +3,9 @@
 python benchmarks/starts.py [--rounds 100]
 
 The repository's own bootstrap.yaml is applied, as the role that owns the database, until nothing is left to do. Then
-`apply` runs again and again in this process, in turn with a bare `psycopg.connect` and `SELECT version_num`. A proxy
-counts what each sends after its login; the times are measured without it. PgBouncer is looked for beside the server's
-programs and in /usr/sbin; without it, those rows are left out.
+`apply` runs again and again in this process, in turn with a bare `psycopg.connect`, alone and with
+`SELECT version_num`. A proxy counts what each sends after its login; the times are measured without it. PgBouncer is
+looked for in /usr/sbin and the like; without it, those rows are left out.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tests.servers import Server, path_bin, running_server, wheel_bin
 from tests.waiting import eventually
 
 HEAD = ("", "", "round trips", "statements", "time", "ratio", "fastest")
+LOGIN = "connect"
 BARE = "connect, SELECT version_num"
 APPLICATION = "application"
 CHECK = "    check: {rows: {table: users, at_least: 1}}"
@@ -75,6 +76,7 @@ def prepared(folder: Path, server: Server) -> dict[str, Start]:
     file.write_text(text.replace(CHECK, ""))
     run.apply(request_of(sample, url_of(server)))
     return {
+        LOGIN: login,
         BARE: bare,
         "bootstrapper, the sample": applying(sample),
         "bootstrapper, its seed without a check": applying(compared),
@@ -83,6 +85,10 @@ def prepared(folder: Path, server: Server) -> dict[str, Start]:
 
 def url_of(server: Server) -> str:
     return f"postgresql://{APPLICATION}:starts@127.0.0.1:{server.port}/{DATABASE}"
+
+
+def login(url: str) -> None:
+    psycopg.connect(url + READABLE).close()
 
 
 def bare(url: str) -> None:
