@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +26,9 @@ Mode = Literal["apply", "follow", "check"]
 _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_done: set[tuple[int, Path, str | None]] = set()
-"""What this process, or the one that it was forked from, has brought up: its id, the file, the environment."""
+_FRESH_SECONDS = 60.0
+_done: dict[tuple[int, Path, str | None], float] = {}
+"""When this process, or the one that it was forked from, has brought up what: its id, the file, the environment."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,23 @@ class Startup:
     timeout: float | None = None
 
     def run(self, *, on_event: OnEvent | None = None, stop: Stop | None = None) -> None:
-        """Brings up the database; does nothing if the parent of this process has, in whichever mode.
+        """Brings up the database; does nothing if the parent of this process just has, in whichever mode.
+
+        A process that is forked later may serve another release, as after a reload, and looks for itself.
 
         Raises the BootstrapperError that describes why the application cannot start; it is logged.
         """
         show_log()
         asked = request_of(self.file, self.environment, None)
         what = (asked.file.absolute(), asked.environment)
-        if (os.getppid(), *what) in _done:
+        if time.monotonic() - _done.get((os.getppid(), *what), -math.inf) < _FRESH_SECONDS:
             return
         try:
             self._act(on_event, stop)
         except BootstrapperError as error:
             log_failure(error)
             raise
-        _done.add((os.getpid(), *what))
+        _done[os.getpid(), *what] = time.monotonic()
 
     def run_in_process(self, *, stop: Stop | None = None) -> None:
         """Brings up the database in the main thread of a server; ends the process if that fails.
@@ -84,13 +89,19 @@ class Startup:
 
 def show_log() -> None:
     """Prints the log to stderr, with time and process id, if the application has configured none that gets it."""
-    if any(not isinstance(handler, logging.NullHandler) for handler in (*LOGGER.handlers, *logging.root.handlers)):
+    if is_logged():
         return
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter(_FORMAT))
     LOGGER.addHandler(handler)
     if LOGGER.level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)
+
+
+def is_logged() -> bool:
+    """Returns whether a handler gets the log."""
+    handlers = (*LOGGER.handlers, *logging.root.handlers)
+    return any(not isinstance(handler, logging.NullHandler) for handler in handlers)
 
 
 class _Formatter(logging.Formatter):
