@@ -72,7 +72,11 @@ class Server:
 
     @property
     def connection(self) -> Connection[Any]:
-        return self.run.session.connection
+        """The connection of the session, opened again if it was lost, as by a restart of the server."""
+        session = self.run.session
+        if not session.is_open:
+            sweep.use(session.connection, self.template)
+        return session.connection
 
     @property
     def target(self) -> Target:

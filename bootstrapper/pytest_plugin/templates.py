@@ -47,7 +47,10 @@ class Templates:
         _, cloner = self._entered(wanted)
         with ExitStack() as stack:
             with _explained(cloner.masker):
-                database = stack.enter_context(cloner.clone())
+                try:
+                    database = stack.enter_context(cloner.clone())
+                except psycopg.OperationalError:  # the connection was lost since the last clone
+                    database = stack.enter_context(cloner.clone())
             yield database
 
     def _entered(self, wanted: Wanted) -> tuple[BootstrapTemplate, Cloner]:

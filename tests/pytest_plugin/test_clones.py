@@ -101,6 +101,36 @@ def test_a_template_that_was_dropped_by_hand_is_made_again(
         assert connection.execute("SELECT count(*) FROM words").fetchone() == (2,)
 
 
+def test_a_connection_that_was_lost_between_two_tests_is_opened_again(
+    templates: Templates, wanted: Wanted, server: Server
+) -> None:
+    with templates.clone(wanted):
+        pass
+    ended = server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bootstrapper/trial'"
+    )
+    assert ended == [(True,)]
+    with templates.clone(wanted) as database, psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM words").fetchone() == (2,)
+
+
+def test_a_template_that_another_session_uses_can_be_made_again(
+    application: TestedApplication, templates: Templates, wanted: Wanted
+) -> None:
+    first = templates.template(wanted)
+    (application.folder / "later").mkdir()
+    later = Templates(application.folder / "later", recreate=True)
+    try:
+        made = later.template(wanted)
+        assert (made.name, made.was_made) == (first.name, True)
+        for each in (templates, later):
+            with each.clone(wanted) as database, psycopg.connect(database) as connection:
+                assert connection.execute("SELECT count(*) FROM words").fetchone() == (2,)
+        assert application.templates() == {first.name}
+    finally:
+        later.close()
+
+
 def test_no_session_enters_a_template(templates: Templates, wanted: Wanted, server: Server) -> None:
     template = templates.template(wanted)
     with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.pgbouncer import PgBouncer
 from tests.pytest_plugin.sessions import STEPS, TestedApplication
 
 WORDS = """
@@ -163,6 +164,22 @@ def test_the_server_may_be_another_than_that_of_the_file(application: TestedAppl
     assert application.passes() == 4
     assert "bootstrap_database_url: " in application.run("--bootstrap-database-url", "${UNSET}")
     assert "a database URL must begin with" in application.run("--bootstrap-database-url", "mysql://x")
+
+
+def test_a_pooler_is_refused_and_the_direct_address_taken(application: TestedApplication) -> None:
+    direct = application.database
+    with PgBouncer(application.server, "transaction") as pooler:
+        application.database = pooler.url(direct)
+        said = application.run()
+        assert said.count("a database for tests needs a direct connection") == 1
+        assert "hint: Give the server's own address as `direct_url`" in said
+        application.configure(database_url=direct)
+        assert application.passes() == 4
+
+
+def test_a_missing_file_is_named(application: TestedApplication) -> None:
+    application.configure(file="missing.yaml")
+    assert f"file {application.folder / 'missing.yaml'} does not exist" in application.run()
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2"), ("--bootstrap-scope", "session")])
