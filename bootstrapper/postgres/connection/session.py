@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from psycopg import Connection, IsolationLevel
 
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BlockedError, GuardError, RefusedError, StepFailedError, UnreachableError
-from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection import pooling, settings
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.introduction import Server, introduce
@@ -27,15 +27,12 @@ from bootstrapper.postgres.lock.turnstile import Turnstile
 OLDEST_MAJOR = 14
 LOOK_LOCK_SECONDS = 10.0
 
-_BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_session_timeout")
 _TRANSACTION_TIMEOUT_SINCE = 17
 _LONGEST_NAME = 26  # the server keeps 63 bytes of a name, and the run's id needs 36 of them
 _TIDYING_SECONDS = 2.0
 ENDING_SECONDS = 2.5
 """Until a program or a worker is gone that does not listen; longer than they are given for that."""
-_STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
-_STATEMENT_POOLING_HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
 
 
 class Session:
@@ -207,36 +204,17 @@ class Session:
                 yield connection, self._look
             self._is_proven = True
         except psycopg.Error as error:
-            self._require_transactions(error)
+            pooling.require_transactions(error, where)
             if error.sqlstate in LOCK_NOT_FREE:
                 raise BlockedError("", StepFailedError(said(error), sqlstate=error.sqlstate), ()) from error
             if not connection.closed:
                 raise
             if not self._is_proven:
-                self._try_transaction()
+                pooling.try_transaction(self.target, self._deadline, self._application_name)
             reason = "the connection was lost" if self._deadline.seconds_left else "no answer in time"
             raise UnreachableError(where, reason) from error
         finally:
             self._is_looking = False
-
-    def _require_transactions(self, error: psycopg.Error) -> None:
-        """Raises RefusedError if it is a pooler's that takes no transactions."""
-        if _STATEMENT_POOLING in str(error):
-            raise RefusedError(
-                self.target.where,
-                "its pooler is in statement mode, which does not support transactions",
-                hint=_STATEMENT_POOLING_HINT,
-            ) from error
-
-    def _try_transaction(self) -> None:
-        """Begins one by itself, after a pooler cut off the first: in a pipeline libpq loses what the pooler says."""
-        with suppress(UnreachableError):
-            connection = connect(self.target, deadline=self._deadline, application_name=self._application_name)
-            with closing(connection), cut_off(connection, self._deadline):
-                try:
-                    connection.execute(_BEGIN_LOOK)
-                except psycopg.Error as error:
-                    self._require_transactions(error)
 
     def look_on(self) -> None:
         """Inside `read_only`, after an error of the server: goes on in a new transaction, since nothing was written."""
@@ -256,7 +234,7 @@ class Session:
         patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
         limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
         limited = b", ".join(b"pg_catalog.set_config('%b', '%d', true)" % limit for limit in limits.items())
-        return (_BEGIN_LOOK, *ours, b"SELECT " + limited)
+        return (pooling.BEGIN_LOOK, *ours, b"SELECT " + limited)
 
     @property
     def timeouts(self) -> tuple[bytes, ...]:
