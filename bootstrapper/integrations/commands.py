@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import click
+
 from bootstrapper.api.functions import ENVIRONMENT_VARIABLE, FILE_VARIABLE, File
 from bootstrapper.cli import main
 
@@ -22,6 +24,23 @@ def run_command(arguments: Sequence[str], program: str, file: File | None, envir
     """
     with _set({FILE_VARIABLE: file, ENVIRONMENT_VARIABLE: environment}):
         return main(arguments or ["--help"], program=program)
+
+
+def click_command(file: File | None, environment: str | None) -> click.Command:
+    """Returns the command `bootstrap`, for frameworks whose command line is click's; its arguments are ours."""
+
+    @click.command(
+        "bootstrap",
+        short_help=SUMMARY,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    @click.pass_context
+    def command(context: click.Context, arguments: tuple[str, ...]) -> None:
+        context.exit(run_command(arguments, context.command_path, file, environment))
+
+    return command
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bootstrapper.api.functions import File
-from bootstrapper.integrations.commands import SUMMARY, run_command
+from bootstrapper.integrations.commands import click_command
 from bootstrapper.integrations.extras import extra
 from bootstrapper.integrations.startup import Mode, Startup
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 __all__ = ["init_app"]
-
-_COMMAND = "bootstrap"
 
 
 def init_app(
@@ -45,7 +43,7 @@ def init_app(
             them; `check` fails if they are not made.
         timeout: The limit in seconds; without one, that of the file, or 300 for `follow`.
     """
-    app.cli.add_command(_command(file, environment))
+    app.cli.add_command(click_command(file, environment))
     if _is_served():
         Startup(file, environment, mode, timeout).run_in_process()
 
@@ -65,18 +63,3 @@ def _has_reloader(context: click.Context) -> bool:
     asked = context.params.get("reload")
     is_child = os.environ.get("WERKZEUG_RUN_MAIN") == "true"
     return not is_child and bool(helpers.get_debug_flag() if asked is None else asked)
-
-
-def _command(file: File | None, environment: str | None) -> click.Command:
-    @click.command(
-        _COMMAND,
-        short_help=SUMMARY,
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    )
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    @click.pass_context
-    def command(context: click.Context, arguments: tuple[str, ...]) -> None:
-        context.exit(run_command(arguments, context.command_path, file, environment))
-
-    return command

@@ -1,6 +1,7 @@
 """A Litestar application that brings up its database before it takes requests.
 
-litestar --app app:app run
+litestar run
+litestar bootstrap plan
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import psycopg
 from litestar import Litestar, get
 
-from bootstrapper.integrations.asgi import lifespan
+from bootstrapper.integrations.litestar import BootstrapperPlugin
 
 
 @get("/")
@@ -20,4 +21,4 @@ async def greet() -> list[str]:
     return [row[0] for row in rows]
 
 
-app = Litestar([greet], lifespan=[lifespan()])
+app = Litestar([greet], plugins=[BootstrapperPlugin(background="BACKGROUND" in os.environ)])

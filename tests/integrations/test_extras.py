@@ -11,7 +11,7 @@ import pytest
 from bootstrapper.integrations.extras import extra
 
 FRAMEWORKS = ("celery", "django", "fastapi", "flask", "gunicorn", "litestar", "starlette", "uvicorn")
-MODULES = ("asgi", "celery", "django", "flask", "gunicorn")
+MODULES = ("asgi", "celery", "django", "flask", "gunicorn", "litestar")
 
 
 def test_a_missing_framework_is_an_error_that_names_the_extra() -> None:
