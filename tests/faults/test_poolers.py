@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from bootstrapper.api import run
+from bootstrapper.engine.open import Request
+from bootstrapper.errors import RefusedError
 from tests.cli.project import Project
 from tests.faults.crowds import crowd, crowd_faults
 from tests.faults.pgbouncer import PgBouncer
@@ -54,6 +57,16 @@ def test_statement_pooling_is_refused_and_says_why(site: Site) -> None:
     assert replica.exit_code == 6, replica.error
     assert "statement" in replica.error
     assert trial.verdict() == []
+
+
+@pytest.mark.parametrize("command", [run.wait, run.plan, run.follow])
+def test_every_command_refuses_statement_pooling(
+    site: Site, tmp_path: Path, command: Callable[[Request], object]
+) -> None:
+    with PgBouncer(site.server, "statement") as pooler:
+        request = request_of(copy_sample(tmp_path), pooler.url(site.server.url()))
+        with pytest.raises(RefusedError, match="statement mode"):
+            command(request)
 
 
 def test_a_start_with_nothing_to_do_takes_four_round_trips_and_leaves_no_transaction_open(
