@@ -12,11 +12,16 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from functools import cache, cached_property
+from operator import is_
+from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
+
+T = TypeVar("T")
 
 _SHORTEST = 8
 """Anything shorter could be a part of a word, a number or a name in our own sentences."""
@@ -59,6 +64,34 @@ class Masker:
     def quote(self, text: str) -> str:
         """Returns a text of others without any secret; short ones and words are found where they stand alone."""
         return _replaced(self._patterns.all, text)
+
+
+def masked(value: T, mask: Callable[[str], str]) -> T:
+    """Returns the value with `mask` applied to all texts in it, also inside dataclasses, tuples and dictionaries.
+
+    What holds no secret is returned as it is: a step may have 100,000 changes.
+    """
+    whole: Any = value
+    found: Any
+    if type(whole) is str:  # members of an enumeration are texts as well
+        found = mask(whole)
+        return value if found == whole else found
+    if type(whole) is tuple:
+        found = tuple(masked(each, mask) for each in whole)
+        return value if all(map(is_, whole, found)) else found
+    if isinstance(value, dict):
+        found = {key: masked(each, mask) for key, each in value.items()}
+        return value if all(found[key] is each for key, each in value.items()) else found
+    if is_dataclass(value) and not isinstance(value, type):
+        before = ((name, getattr(value, name)) for name in _names(type(value)))
+        after = {name: new for name, old in before if (new := masked(old, mask)) is not old}
+        return replace(whole, **after) if after else value
+    return value
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.init)
 
 
 class _Patterns:

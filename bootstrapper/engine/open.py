@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.first_project import first_project
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
+from bootstrapper.engine.masked_events import masked_event
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.resolver import Resolver
 from bootstrapper.engine.run import Executor
@@ -86,9 +87,7 @@ class Request:
 
     def tell(self, event: Event) -> None:
         """Emits the event, without any secret that its texts may hold after all."""
-        texts = {each.name: getattr(event, each.name) for each in fields(event)}
-        masked = {name: self.masker.mask(text) for name, text in texts.items() if isinstance(text, str)}
-        self.emit(replace(event, **masked))
+        self.emit(masked_event(event, self.masker))
 
 
 @dataclass(frozen=True)
