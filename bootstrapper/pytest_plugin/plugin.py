@@ -40,6 +40,13 @@ def pytest_unconfigure() -> None:
     plain_imports.end()
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Shows a failing comparison without the password, which the difference of two texts would hold."""
+    if isinstance(left, BootstrapDatabase) or isinstance(right, BootstrapDatabase):
+        return [f"{left!r} {op} {right!r}"]
+    return None
+
+
 def _scope(fixture_name: str, config: pytest.Config) -> asked.Scope:
     return asked.configured_scope(config)
 

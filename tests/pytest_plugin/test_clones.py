@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy
 from psycopg import sql
 
 from bootstrapper.pytest_plugin.database import BootstrapDatabase
@@ -226,6 +227,9 @@ def test_a_database_is_a_url_for_every_driver(templates: Templates, wanted: Want
         place = f"postgres:correct%20horse@127.0.0.1:{server.port}/{database.name}"
         assert database == database.url == f"postgresql://{place}"
         assert database.driver("asyncpg") == f"postgresql+asyncpg://{place}"
+        engine = sqlalchemy.create_engine(database.driver("psycopg"), poolclass=sqlalchemy.NullPool)
+        with engine.connect() as through_sqlalchemy:
+            assert through_sqlalchemy.scalar(sqlalchemy.text("SELECT count(*) FROM words")) == 2
         with psycopg.connect(**database.parameters) as connection:
             assert connection.info.dbname == database.name
         assert "horse" not in repr(database)

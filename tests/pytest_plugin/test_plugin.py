@@ -133,6 +133,17 @@ def test_tests_that_leave_connections_open_do_not_keep_their_databases(applicati
     assert application.databases("bootstrapper_test_") == set()
 
 
+@pytest.mark.parametrize(
+    "condition", ["bootstrap_database == 'x'", "'x' == bootstrap_database", "not bootstrap_database"]
+)
+def test_a_failing_assertion_shows_no_password(application: TestedApplication, condition: str) -> None:
+    application.write("test_words.py", f"def test_it(bootstrap_database):\n    assert {condition}\n")
+    said = application.run("-vv")
+    assert "1 failed" in said
+    assert "<BootstrapDatabase bootstrapper_test_" in said
+    assert "horse" not in said
+
+
 def test_a_step_that_takes_a_backup_is_left_out(application: TestedApplication) -> None:
     backup = "  - {uses: backup, with: {directory: backups}, check: never}\n"
     application.write("bootstrap.yaml", STEPS.replace("  - uses: sql", f"{backup}  - uses: sql"))
