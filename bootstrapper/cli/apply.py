@@ -76,8 +76,9 @@ def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, noth
 def follow_asked(invocation: Invocation, reporter: Reporter, asked: Request) -> None:
     """Waits within an open report until other runs have reached the declared state."""
     followed = run.follow(asked)
-    ahead = "not reached: the database is ahead of this code, which the file accepts"
-    reporter.say(f"reached: the database matches {invocation.file.name}" if followed.is_reached else ahead)
+    file = invocation.file.name
+    ahead = f"not reached: the database is ahead of {file}"
+    reporter.say(f"reached: the database matches {file}" if followed.is_reached else ahead)
 
 
 def _summary(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:

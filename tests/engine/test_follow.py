@@ -70,6 +70,16 @@ def test_a_database_ahead_of_the_code_will_do_with_a_warning(project: TrialProje
         project.apply()
 
 
+def test_the_command_says_that_it_continues_with_a_database_ahead_of_the_file(project: TrialProject) -> None:
+    write(project)
+    project.apply()
+    (project.folder / "migrations/versions/first_.py").unlink()
+    write_revision(project.folder, "other")
+    followed = Project(project.folder, project.database).run("apply", "--follow")
+    assert followed.returncode == 0
+    assert "not reached: the database is ahead of bootstrap.yaml" in followed.stderr
+
+
 def test_the_strict_refuse_a_database_ahead_of_the_code(project: TrialProject) -> None:
     write(project)
     project.apply()

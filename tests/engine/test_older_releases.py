@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +142,33 @@ def test_a_newer_release_that_failed_before_it_wrote_anything_does_not_count(rel
         new.apply(startup=True)
     old.rows("DELETE FROM users")
     assert [step.name for step in old.apply(startup=True).applied] == ["seed"]
+
+
+def test_a_release_whose_first_start_was_cut_off_is_still_the_newer_one(releases: Releases) -> None:
+    old, new = seed(releases("old"), ada="user"), seed(releases("new"), ada="admin")
+    old.apply(startup=True)
+    with pytest.raises(KeyboardInterrupt):
+        run.apply(replace(new.request(startup=True), emit=_interrupt))
+    old.rows("DELETE FROM users")
+    assert [step.name for step in old.apply(startup=True).applied] == ["seed"]
+    assert [step.name for step in new.apply(startup=True).applied] == ["seed"]
+    assert leaves_alone(old)
+
+
+def test_a_fixture_that_came_and_went_is_that_of_an_older_release(releases: Releases) -> None:
+    first, third = releases("first"), releases("third")
+    for release in (first, third):
+        seed(release, eve="user")
+        release.write(
+            (release.folder / "bootstrap.yaml").read_text().replace("  users:", "  others:\n    table: users")
+        )
+    second = seed(releases("second"), "create", ada="user", eve="user")
+    first.apply(startup=True)
+    second.apply(startup=True)
+    third.rows("DELETE FROM users")
+    third.apply()
+    assert leaves_alone(second)
+    assert third.rows(USERS) == [("eve", "user")]
 
 
 def test_a_release_that_was_killed_is_known_as_the_older_one(releases: Releases) -> None:
@@ -415,3 +444,29 @@ def test_replicas_of_both_releases_that_start_at_once_end_with_the_newer_rows(re
         replica.join(at_most(60))
     assert len(outcomes) == 4
     assert old.rows(USERS) == [("ada", f"admin{attempt}")]
+
+
+@pytest.mark.parametrize("seed_of_chance", [1, 2])
+def test_replicas_that_are_killed_at_any_moment_leave_the_newer_rows(releases: Releases, seed_of_chance: int) -> None:
+    chance = random.Random(seed_of_chance)
+    old, new = seed(releases("old"), "sync", ada="user", bob="user"), seed(releases("new"), "sync", ada="admin")
+    old.apply(startup=True)
+    old.rows("DELETE FROM users")
+    started = [start_process(release) for release in chance.sample([old, old, new, new], 4)]
+    for process in started:
+        if chance.random() < 0.5:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0, 1))
+            process.kill()
+    codes = {process.wait(at_most(60)) for process in started}
+    assert codes <= {0, -signal.SIGKILL}
+    assert not new.apply(startup=True).ahead
+    assert new.rows(USERS) == [("ada", "admin")]
+    new.rows("DELETE FROM users")
+    assert leaves_alone(old)
+
+
+def start_process(release: TrialProject) -> subprocess.Popen[bytes]:
+    project = Project(release.folder, release.database)
+    command = project.command("run", "--", "true")
+    return subprocess.Popen(command, cwd=release.folder, env=project.variables(), stderr=subprocess.DEVNULL)

@@ -18,33 +18,46 @@ WHOLE = "file"
 """Among the declarations of a run of all steps: what is not beside it was not declared."""
 
 # A run counts if it ended well or began to write, unless a restore took back what it wrote. That a declaration is known
-# from before is shown by any run that had the lock with it. The runs are expanded once, however many items differ.
+# from before is shown by any run that had the lock with it: before the runs began, without another one in between that
+# counts, that declared the item as the latest one does. Runs are expanded once, however many items differ.
 _LATER = """
 WITH restored AS MATERIALIZED (
     SELECT s.recorded_at, substr(mark, length(%(mark)s) + 1)::timestamptz AS as_of
     FROM {steps} AS s, unnest(s.marks) AS mark WHERE s.uses = 'restore' AND starts_with(mark, %(mark)s)
+), ours AS NOT MATERIALIZED (
+    SELECT r.*, (r.outcome = 'done' OR EXISTS (SELECT FROM {steps} AS s WHERE s.run_id = r.run_id)) IS TRUE
+            AND NOT EXISTS (SELECT FROM restored AS b WHERE r.started_at > b.as_of AND r.started_at < b.recorded_at)
+        AS counts
+    FROM {runs} AS r WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
 ), differing AS MATERIALIZED (
-    SELECT o.item, o.digest, l.declared ? o.item AS is_there, l.serial, l.command, l.environment, l.version, l.role,
+    SELECT o.item, o.digest, l.declared ->> o.item AS latest, l.serial, l.command, l.environment, l.version, l.role,
            l.host, to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at
-    FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest)
-    CROSS JOIN LATERAL (
-        SELECT r.* FROM {runs} AS r
-        WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
-          AND (r.declared ? o.item OR r.declared ? %(whole)s)
-          AND (r.outcome = 'done' OR EXISTS (SELECT FROM {steps} AS s WHERE s.run_id = r.run_id))
-          AND NOT EXISTS (SELECT FROM restored AS b WHERE r.started_at > b.as_of AND r.started_at < b.recorded_at)
+    FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest) CROSS JOIN LATERAL (
+        SELECT r.* FROM ours AS r WHERE (r.declared ? o.item OR r.declared ? %(whole)s) AND r.counts
         ORDER BY r.serial DESC LIMIT 1
     ) AS l
     WHERE l.declared ->> o.item IS DISTINCT FROM o.digest
+), told AS MATERIALIZED (
+    SELECT r.serial, r.counts, d.item, d.digest
+    FROM (SELECT serial, counts, declared FROM ours WHERE EXISTS (SELECT FROM differing) OFFSET 0) AS r
+    CROSS JOIN LATERAL jsonb_each_text(r.declared) AS d(item, digest)
+    WHERE d.item = %(whole)s OR d.item IN (SELECT item FROM differing)
 ), known AS MATERIALIZED (
-    SELECT d.item, d.digest, min(e.serial) AS serial
-    FROM {runs} AS e CROSS JOIN LATERAL jsonb_each_text(e.declared) AS d(item, digest)
-    WHERE e.project = %(project)s AND e.environment IS NOT DISTINCT FROM %(environment)s
-      AND EXISTS (SELECT FROM differing)
-    GROUP BY d.item, d.digest
+    SELECT l.item, l.latest, min(t.serial) AS serial FROM differing AS l
+    JOIN told AS t ON t.item = l.item AND t.digest = l.digest GROUP BY l.item, l.latest
+), history AS MATERIALIZED (
+    SELECT u.item, u.serial, max(u.digest) IS NOT DISTINCT FROM u.latest AS is_same FROM (
+        SELECT k.item, k.latest, t.serial, t.digest FROM known AS k JOIN told AS t ON t.item = k.item WHERE t.counts
+        UNION ALL
+        SELECT k.item, k.latest, w.serial, NULL FROM known AS k JOIN told AS w ON w.item = %(whole)s AND w.counts
+    ) AS u GROUP BY u.item, u.serial, u.latest
+), since AS MATERIALIZED (
+    SELECT h.item, min(h.serial) AS serial FROM (
+        SELECT item, serial, max(serial) FILTER (WHERE NOT is_same) OVER (PARTITION BY item) AS last_other FROM history
+    ) AS h WHERE h.serial > coalesce(h.last_other, 0) GROUP BY h.item
 )
-SELECT l.item, l.is_there, l.serial, l.command, l.environment, l.version, l.role, l.host, l.at
-FROM differing AS l JOIN known AS k ON k.item = l.item AND k.digest = l.digest AND k.serial < l.serial
+SELECT l.item, l.latest IS NOT NULL, l.serial, l.command, l.environment, l.version, l.role, l.host, l.at
+FROM differing AS l JOIN known AS k ON k.item = l.item JOIN since AS s ON s.item = l.item AND k.serial < s.serial
 ORDER BY l.serial DESC, l.item
 """
 _KNOWN = "SELECT DISTINCT revision FROM {revisions} WHERE revision = ANY (%s)"
