@@ -9,6 +9,7 @@ from psycopg import Connection
 
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.run import plan_of
+from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import Request, opened
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.plans import Plan
@@ -48,6 +49,8 @@ def status(request: Request) -> Status:
         steps, found = run.looker.look_at_what_can_be()
         planned = plan_of(run, run.session.server, steps, last, is_result=True)
     found += [refused] if refused is not None else []
+    for error in found:
+        mask_error(error, request.masker)
     return Status(planned, last, holder if holder.run_id is not None else None, tuple(found), refused is None)
 
 

@@ -21,6 +21,7 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.first_project import first_project
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
+from bootstrapper.engine.masked_errors import masked_errors
 from bootstrapper.engine.masked_events import masked_event
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.resolver import Resolver
@@ -122,12 +123,14 @@ def resolve(request: Request, command: str, *, connects: bool = True, looks_furt
         connects: Whether the database's address is needed; else its variables may be missing here.
         looks_further: Whether the files that steps and checks name are looked into as well.
     """
-    loaded = load.read_all(request.file, request.environment, request.variables)
-    try:
-        found = load_plugins(request, loaded)
-        return _resolved(request, command, loaded, found, connects=connects, looks_further=looks_further)
-    except PluginError as error:
-        raise _with_all_else(request, command, loaded, error, looks_further=looks_further) from error
+    with masked_errors(request.masker):
+        learn_variables(request.masker, request.variables)  # what is wrong with the file may quote one
+        loaded = load.read_all(request.file, request.environment, request.variables)
+        try:
+            found = load_plugins(request, loaded)
+            return _resolved(request, command, loaded, found, connects=connects, looks_further=looks_further)
+        except PluginError as error:
+            raise _with_all_else(request, command, loaded, error, looks_further=looks_further) from error
 
 
 def _with_all_else(
@@ -212,7 +215,7 @@ def opened(
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
     tell = _one_at_a_time(request.tell)
-    with address.reached(writes=writes, stop=request.stop) as target:
+    with masked_errors(request.masker), address.reached(writes=writes, stop=request.stop) as target:
         learn_target(request.masker, target)
         project, entries = replace(resolved.project, target=target), resolved.entries
         limits = resolved.loaded.config.limits
