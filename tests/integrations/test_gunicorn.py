@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integrations.servers import EXAMPLES, RunningServer, example, serving
+from tests.integrations.servers import RunningServer, example, serving
 from tests.waiting import at_most, eventually
 
 GREETINGS = ["Good morning", "Guten Morgen"]
@@ -23,9 +22,12 @@ def gunicorn(app: str = "app:app", *options: str) -> list[str]:
 
 
 def with_hooks(name: str, folder: Path) -> Path:
-    """Returns another example, with the configuration of this one."""
+    """Returns another example with hooks; their arguments are others than those of the application."""
     copy = example(name, folder)
-    shutil.copy(EXAMPLES / "gunicorn" / "gunicorn.conf.py", copy)
+    (copy / "gunicorn.conf.py").write_text(
+        "from bootstrapper.integrations.gunicorn import hooks\n"
+        "on_starting, on_reload = hooks('bootstrap.yaml', timeout=60)\n"
+    )
     return copy
 
 
@@ -117,6 +119,19 @@ def test_a_signal_ends_the_start_within_two_seconds(folder: Path) -> None:
         asked = time.monotonic()
         assert server.end(signal.SIGTERM) == 143
         assert time.monotonic() - asked < at_most(2)
+
+
+def test_a_signal_ends_the_work_within_two_seconds(folder: Path, database: str) -> None:
+    file = folder / "bootstrap.yaml"
+    file.write_text(file.read_text().replace('"CREATE TABLE', '"SELECT pg_sleep(60); CREATE TABLE'))
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    with serving(gunicorn(), folder, database) as server, psycopg.connect(database, autocommit=True) as connection:
+        assert eventually(lambda: connection.execute(asleep).fetchone() == (1,))
+        asked = time.monotonic()
+        assert server.end(signal.SIGTERM) == 143
+        assert time.monotonic() - asked < at_most(2)
+        assert eventually(lambda: connection.execute(asleep).fetchone() == (0,))
+        assert "Traceback" not in server.output
 
 
 def test_hooks_take_settings(folder: Path, database: str) -> None:

@@ -1,0 +1,40 @@
+"""What a start does in a process that was forked from one that has brought up the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integrations.servers import example, run
+
+PROGRAM = """
+import os, sys
+from bootstrapper.integrations import startup
+
+startup._FRESH_SECONDS = float(sys.argv[1])
+startup.Startup("bootstrap.yaml").run()
+if pid := os.fork():
+    os.waitpid(pid, 0)
+else:
+    startup.Startup(sys.argv[2], mode="check").run()
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fresh_seconds", "file", "times"),
+    [
+        pytest.param(60, "", 1, id="the same file, whatever the arguments"),
+        pytest.param(60, "other.yaml", 2, id="another file"),
+        pytest.param(0, "", 2, id="later"),
+    ],
+)
+def test_a_fork_looks_again_unless_its_parent_just_has(
+    fresh_seconds: int, file: str, times: int, tmp_path: Path, database: str
+) -> None:
+    folder = example("flask", tmp_path)
+    (folder / "other.yaml").write_text((folder / "bootstrap.yaml").read_text())
+    ended = run(["python", "-c", PROGRAM, str(fresh_seconds), file], folder, database)
+    assert ended.code == 0, ended
+    assert ended.stderr.count(" · database ") == times
