@@ -25,13 +25,16 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Bounded
 from bootstrapper.postgres.connection.connect import connect
+from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.server_messages import said_without_values
 from bootstrapper.postgres.connection.statements import Statement, line_and_column, split
 
 _SHOWN = 70
 _STAYS = "The statements before it are committed and stay."
+_LATE = "it did not finish in time and was cancelled"
 _CANCEL_SECONDS = 5.0
+_CUT_SECONDS = 2.0  # after the cancel: its answer says more than a connection that is closed
 
 
 class Sql(Step, Bounded):
@@ -122,14 +125,25 @@ class Sql(Step, Bounded):
         """Executes each statement on a separate connection: the run's own one keeps the lease of the lock alive."""
         target = context.session.target
         name = context.application_name
-        with closing(connect(target, deadline=context.deadline, application_name=name)) as connection:
+        until = context.deadline
+        with (
+            closing(connect(target, deadline=until, application_name=name)) as connection,
+            cut_off(connection, until.later(_CUT_SECONDS)),
+        ):
             if context.hold is not None:
                 context.hold.announce(connection)
             if connection.info.parameter_status("standard_conforming_strings") == "off":
                 connection.execute("SET standard_conforming_strings = on")  # as `split` reads the text
             with _notices(context, connection), _cancelled_at(connection, context.deadline):
                 for statement in split(text):
+                    self._require_time(until, is_first=not statement.start)
                     self._execute(context, connection, statement, text)
+
+    def _require_time(self, deadline: Deadline, *, is_first: bool) -> None:
+        """Raises StepFailedError at the deadline, or if the run is to stop: a cancel between statements hits none."""
+        if deadline.has_passed:
+            stays = None if is_first else _STAYS
+            raise StepFailedError(f"{self._place}: {_LATE}", hint=stays, source=self.source)
 
     def _execute(self, context: RunContext, connection: Connection[Any], statement: Statement, whole: str) -> None:
         """Sends the text as it is; errors name their position in the whole text."""
@@ -144,7 +158,7 @@ class Sql(Step, Bounded):
     def _failure(self, context: RunContext, whole: str, start: int, error: psycopg.Error) -> StepFailedError:
         message = self._said(context, error, whole)
         if error.sqlstate == "57014" and context.deadline.has_passed:
-            message = "it did not finish in time and was cancelled"
+            message = _LATE
         source, where = self.source, ""
         if error.diag.statement_position:
             line, column = line_and_column(whole, start + int(error.diag.statement_position) - 1)

@@ -20,6 +20,8 @@ from bootstrapper.migrations.worker.request import scratch_request
 from bootstrapper.migrations.worker.runner import WorkerRun
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.connect import connect
+from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.session import ENDING_SECONDS
 from bootstrapper.postgres.connection.settings import greet
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
@@ -87,6 +89,7 @@ class Adoption:
         with (
             scratch_database(own, target, with_extensions=with_extensions) as scratch,
             closing(self._connect(scratch)) as other,
+            cut_off(other, self.context.deadline.later(ENDING_SECONDS)),
         ):
             self._migrate(scratch, _oid(other))
             schemas = [row[0] for row in other.execute("SELECT pg_catalog.quote_ident(nspname) FROM pg_namespace")]
@@ -101,7 +104,8 @@ class Adoption:
 
     def _connect(self, scratch: Target) -> Connection[Any]:
         connection = connect(scratch, deadline=self.context.deadline, application_name=self.context.application_name)
-        greet(connection)
+        with cut_off(connection, self.context.deadline):
+            greet(connection)
         return connection
 
 

@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,16 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from bootstrapper.api import run
 from bootstrapper.builtin.steps.sql import Sql
-from bootstrapper.deadline import Deadline
-from bootstrapper.errors import FencedOffError, InvalidFileError, Source, StepFailedError
+from bootstrapper.deadline import Deadline, Stop
+from bootstrapper.errors import FencedOffError, InvalidFileError, RunInterrupted, Source, StepFailedError
+from bootstrapper.events import Event, StepReported
 from bootstrapper.plugin.context import Context
 from tests.backups.contexts import Bench, apply, make_bench, plan, shared_database
+from tests.projects import TrialProject
 from tests.servers import Server
+from tests.waiting import at_most, eventually
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,45 @@ def test_outside_a_transaction_statements_are_sent_one_by_one(bench: Bench) -> N
     assert not step.transactional
     apply(step, bench)
     assert bench.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'by_text'") == [(1,)]
+
+
+OUTSIDE = """
+steps:
+  - uses: lock
+  - uses: sql
+    name: slow
+    with: {statement: "%s", transaction: false}
+    check: {table: slow}
+"""
+
+
+def test_outside_a_transaction_a_request_to_stop_ends_the_statement(project: TrialProject) -> None:
+    project.write(OUTSIDE % "CREATE TABLE slow AS SELECT pg_sleep(600)::text")
+    stop = Stop()
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(project.apply, stop=stop)
+        assert eventually(lambda: project.rows(f"{sleeping} AND state = 'active'") == [(1,)])
+        stop.set()
+        assert isinstance(running.exception(at_most(2)), RunInterrupted)
+    assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("interrupted",)]
+    assert project.rows("SELECT run_id FROM bootstrapper.lock") == [(None,)]
+    assert eventually(lambda: project.rows(sleeping) == [(0,)])
+    assert not project.has("slow")
+
+
+def test_outside_a_transaction_a_request_to_stop_between_two_statements_counts(project: TrialProject) -> None:
+    project.write(OUTSIDE % "DO $$ BEGIN RAISE NOTICE 'halfway'; END $$; CREATE TABLE slow ()")
+    stop = Stop()
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, StepReported):
+            stop.set()
+
+    with pytest.raises(RunInterrupted):
+        run.apply(replace(project.request(stop=stop), emit=interrupt))
+    assert not project.has("slow")
+    assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("interrupted",)]
 
 
 def test_outside_a_transaction_the_lock_row_names_the_backend_at_work(bench: Bench) -> None:

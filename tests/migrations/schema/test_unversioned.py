@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 from pydantic import ValidationError
 
-from bootstrapper.errors import GuardError, MigrationError
+from bootstrapper.deadline import Stop
+from bootstrapper.errors import GuardError, MigrationError, RunInterrupted
+from bootstrapper.migrations.schema import adoption
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plans import Change
 from bootstrapper.plugin.context import Context
 from tests.migrations.contexts import trial
 from tests.migrations.projects import create_table, write_env, write_revision
+from tests.projects import TrialProject
+from tests.waiting import at_most, eventually
 
 FIRST = "op.create_table('users', sa.Column('id', sa.Integer, primary_key=True), sa.Column('email', sa.String(50)))"
 
@@ -212,3 +217,28 @@ def test_tables_of_another_history_in_the_file_do_not_prevent_adoption(tmp_path:
 def test_a_percent_sign_in_the_name_of_the_version_table_is_refused(option: str) -> None:
     with pytest.raises(ValidationError, match="must not contain %"):
         MigrationSettings.model_validate({option: "a%b"})
+
+
+def test_a_request_to_stop_ends_a_statement_in_the_scratch_database(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_history(project.folder)
+    project.rows("CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
+    project.write("steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations, adopt: first}}]\n")
+
+    def slow(connection: psycopg.Connection[object], *_: object) -> dict[str, str]:
+        connection.execute("SELECT pg_sleep(600)")
+        return {}
+
+    monkeypatch.setattr(adoption, "describe", slow)
+    stop = Stop()
+    sleeping = (
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND datname LIKE 'bootstrapper_scratch%'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(project.apply, stop=stop)
+        assert eventually(lambda: project.rows(sleeping), 30)
+        stop.set()
+        assert isinstance(running.exception(at_most(4)), RunInterrupted)
+    assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("interrupted",)]
+    assert not project.has("alembic_version")
