@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, get_args
 
 from bootstrapper.api.event_log import LOGGER
 from bootstrapper.api.functions import File, OnEvent, apply, follow, request_of
@@ -47,6 +47,10 @@ class Startup:
     environment: str | None = None
     mode: Mode = "apply"
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"mode is {self.mode!r}; valid are {', '.join(get_args(Mode))}")
 
     def run(self, *, on_event: OnEvent | None = None, stop: Stop | None = None) -> None:
         """Brings up the database; does nothing if the parent of this process just has, in whichever mode.

@@ -117,7 +117,7 @@ def serving(command: Sequence[str], folder: Path, database: str, **variables: st
         process = subprocess.Popen(
             [sys.executable if program == "python" else str(BIN / program), *arguments],
             cwd=folder,
-            env=environment(database, **variables),
+            env=environment(database, HOME=str(folder), **variables),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -146,7 +146,7 @@ def run(command: Sequence[str], folder: Path, database: str, **variables: str) -
     done = subprocess.run(
         [sys.executable if program == "python" else str(BIN / program), *arguments],
         cwd=folder,
-        env=environment(database, **variables),
+        env=environment(database, HOME=str(folder), **variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

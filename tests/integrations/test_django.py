@@ -100,6 +100,7 @@ def test_the_check_connects_only_if_databases_are_checked(folder: Path) -> None:
     [
         ("{'FIEL': 'x'}", "unknown 'FIEL' in BOOTSTRAPPER; valid are FILE, ENVIRONMENT, MODE, TIMEOUT"),
         ("{'MODE': 'never'}", "MODE in BOOTSTRAPPER is 'never'; valid are apply, follow, check"),
+        ("{'TIMEOUT': '5m'}", "TIMEOUT in BOOTSTRAPPER is '5m'; valid is a number of seconds"),
     ],
 )
 def test_wrong_settings_are_named(setting: str, words: str, folder: Path) -> None:

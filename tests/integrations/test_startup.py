@@ -1,4 +1,4 @@
-"""What a start does in a process that was forked from one that has brought up the database."""
+"""What a start is given, and what it does in a process that was forked from one that has brought up the database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.integrations.startup import Startup
 from tests.integrations.servers import example, run
 
 PROGRAM = """
@@ -20,6 +21,11 @@ else:
     startup.Startup(sys.argv[2], mode="check").run()
     os._exit(0)
 """
+
+
+def test_an_unknown_mode_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^mode is 'never'; valid are apply, follow, check$"):
+        Startup(mode="never")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

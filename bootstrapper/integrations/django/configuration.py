@@ -19,6 +19,8 @@ def configured() -> Startup:
         raise _improper(f"unknown {listed(unknown)} in BOOTSTRAPPER; valid are {', '.join(_KEYS)}")
     if given.get("MODE", "apply") not in get_args(Mode):
         raise _improper(f"MODE in BOOTSTRAPPER is {given['MODE']!r}; valid are {', '.join(get_args(Mode))}")
+    if not isinstance(given.get("TIMEOUT"), int | float | None):
+        raise _improper(f"TIMEOUT in BOOTSTRAPPER is {given['TIMEOUT']!r}; valid is a number of seconds")
     return Startup(**{key.lower(): value for key, value in given.items()})
 
 
