@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import math
 import threading
 import time
@@ -15,46 +16,58 @@ GIVE_LONGER = "Allow more time with its `timeout`, limits:, or --timeout."
 _TICK_SECONDS = 0.1  # how late a wait that only the clock ends notices a request to stop
 
 
+class Stopped(KeyboardInterrupt):
+    """Raised in a run that is asked to stop, by what it waits for; handled as an interruption by a signal is."""
+
+
 class Stop:
     """A request that a run ends early, made from any thread: what is open is rolled back, the lock is released.
 
-    A run may be given one, and may then be stopped once; several runs may share one.
+    It is made once; several runs may share one.
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._lock = threading.RLock()
+        self._told = threading.Event()
+        self._lock = threading.Lock()
         self._callbacks: dict[object, Callable[[], None]] = {}
+        self._is_set = False
         self.reason = ""
 
     @property
     def is_set(self) -> bool:
-        return self._asked.is_set()
+        return self._is_set
 
     def set(self, reason: str = "a request to stop") -> None:
         """Asks for the end, and returns at once; the first reason counts, such as `SIGTERM`.
 
-        A signal handler may call it, also while its own thread is inside.
+        A signal handler may call it, whatever the thread that it interrupts holds: locks are taken in another thread.
         """
+        if self._is_set:
+            return
+        self.reason = reason
+        self._is_set = True
+        _thread.start_new_thread(self._tell, ())  # one of `threading` takes locks before it starts
+
+    def _tell(self) -> None:
         with self._lock:
-            if self._asked.is_set():
-                return
-            self.reason = reason
-            self._asked.set()
+            self._told.set()
             callbacks = list(self._callbacks.values())
         for callback in callbacks:
             callback()
 
     def wait(self, seconds: float) -> bool:
         """Waits so long, or until it is set; returns whether it is."""
-        return self._asked.wait(seconds)
+        return self._told.wait(seconds)
 
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Calls back, from the thread that sets it, if it is set while the block runs; the callback must not wait."""
+        """Calls back once, from any thread, if it is set already or while the block runs; the callback must not wait."""
         key = object()
         with self._lock:
             self._callbacks[key] = callback
+            is_late = self._told.is_set()
+        if is_late:
+            callback()
         try:
             yield
         finally:

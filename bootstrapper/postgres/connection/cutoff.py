@@ -1,4 +1,4 @@
-"""Closes a connection at a deadline, so that no statement outlasts it, and ends its statement on a request to stop."""
+"""Closes a connection at a deadline, so that no statement outlasts it, and soon after a request to stop."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
-import psycopg
 from psycopg import Connection
-from psycopg.pq.abc import PGcancel
 
 from bootstrapper.deadline import Deadline
 
-_TIDYING_SECONDS = 2.5
-"""How long after a request to stop; longer than the programs get that run beside the connection."""
+TIDYING_SECONDS = 1.5
+"""How long after a request to stop, which has cancelled the statement at work, what is open may be rolled back."""
 
 
 @contextmanager
-def cut_off(connection: Connection[Any], deadline: Deadline) -> Iterator[None]:
+def cut_off(
+    connection: Connection[Any], deadline: Deadline, *, tidying_seconds: float = TIDYING_SECONDS
+) -> Iterator[None]:
     """Closes the connection at the deadline while the block runs, so that no statement outlasts it.
 
-    statement_timeout cannot do this: a pooler whose server is gone accepts the statement and never answers. A request
-    to stop cancels the statement, and closes the connection only if the block does not end soon.
+    statement_timeout cannot do this: a pooler whose server is gone accepts the statement and never answers.
+
+    Args:
+        tidying_seconds: Until the connection is closed after a request to stop.
     """
-    seconds = deadline.seconds_left
-    if math.isinf(seconds) and deadline.stop is None:
+    seconds, stop = deadline.seconds_left, deadline.stop
+    if math.isinf(seconds) and stop is None:
         yield
         return
     # A copy of the descriptor: the original may be closed, and its number taken by something else, when time is up.
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         cutter = _Cutter(line)
-        ender = _Ender(connection.pgconn.get_cancel(), cutter) if deadline.stop is not None else None
-        watch = deadline.stop.calling(ender) if deadline.stop is not None and ender is not None else nullcontext()
         try:
-            with watch:
+            with stop.calling(partial(cutter.cut_after, tidying_seconds)) if stop is not None else nullcontext():
                 if not math.isinf(seconds):
                     cutter.cut_after(seconds)
                 yield
@@ -64,31 +65,15 @@ class _Cutter:
             timer.start()
 
     def let_go(self) -> None:
-        """From then on no timer shuts the socket, also one that is about to; it is not waited for."""
+        """Returns when no timer can shut the socket any more."""
         with self._lock:
             self._is_over = True
         for timer in self._timers:
             timer.cancel()
+            timer.join()
 
     def _shut(self) -> None:
-        with self._lock, suppress(OSError):  # closed from the other side already
-            if not self._is_over:
-                self._line.shutdown(socket.SHUT_RDWR)
-
-
-class _Ender:
-    """Cancels the statement at work, in a thread of its own, since that is a connection to the server."""
-
-    def __init__(self, cancel: PGcancel, cutter: _Cutter) -> None:
-        self._cancel = cancel
-        self._cutter = cutter
-
-    def __call__(self) -> None:
-        self._cutter.cut_after(_TIDYING_SECONDS)
-        threading.Thread(target=self._ask, name="bootstrapper-cancel", daemon=True).start()
-
-    def _ask(self) -> None:
         try:
-            self._cancel.cancel()
-        except psycopg.Error:
-            return  # the server cannot be reached; the socket is shut in a moment
+            self._line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # closed from the other side already
