@@ -61,7 +61,7 @@ class Stop:
 
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Calls back once, from any thread, if it is set already or while the block runs; the callback must not wait."""
+        """Calls back once, from any thread, if it is set while the block runs or before; the callback must not wait."""
         key = object()
         with self._lock:
             self._callbacks[key] = callback

@@ -134,7 +134,7 @@ class TurnTaker:
         try:
             turn.hold.note_step(turn.entry.name)
             grace = _GRACE_SECONDS if turn.step.transactional else ENDING_SECONDS
-            with cut_off(turn.hold.connection, turn.context.deadline.later(grace)):
+            with cut_off(turn.hold.connection, turn.context.deadline.later(grace), tidying_seconds=ENDING_SECONDS):
                 self._do(turn)
         except BaseException as error:
             failure = lock_waits.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from bootstrapper.programs.streams import pipe
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 1.5
 
 # Reads the group to end when its parent is gone, and one more byte when the program has ended.
 _WATCHER = f"""

@@ -18,6 +18,7 @@ from bootstrapper.masking import Masker
 from bootstrapper.postgres.connection import libpq_errors, sqlstates
 from bootstrapper.postgres.connection.attempt import Failure, attempt
 from bootstrapper.postgres.connection.resolve import addresses
+from bootstrapper.postgres.connection.stoppable import StoppableConnection
 from bootstrapper.postgres.connection.target import Host, Target
 
 # So that a try against an address that swallows everything leaves time for another one.
@@ -47,7 +48,8 @@ def connect(target: Target, *, deadline: Deadline, application_name: str) -> Con
         UnreachableError: The failure is retryable.
         RefusedError: It is not.
     """
-    connection = Connection(_log_in(target, deadline, application_name))
+    connection = StoppableConnection(_log_in(target, deadline, application_name))
+    connection.stop = deadline.stop
     connection.autocommit = True
     connection.prepare_threshold = None
     return connection

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -65,15 +65,13 @@ class _Cutter:
             timer.start()
 
     def let_go(self) -> None:
-        """Returns when no timer can shut the socket any more."""
+        """From its return on, no timer shuts the socket."""
         with self._lock:
             self._is_over = True
         for timer in self._timers:
             timer.cancel()
-            timer.join()
 
     def _shut(self) -> None:
-        try:
-            self._line.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # closed from the other side already
+        with self._lock, suppress(OSError):  # closed from the other side already
+            if not self._is_over:
+                self._line.shutdown(socket.SHUT_RDWR)

@@ -31,7 +31,7 @@ _TIMEOUTS = (b"statement_timeout", b"lock_timeout", b"idle_in_transaction_sessio
 _TRANSACTION_TIMEOUT_SINCE = 17
 _LONGEST_NAME = 26  # the server keeps 63 bytes of a name, and the run's id needs 36 of them
 _TIDYING_SECONDS = 2.0
-ENDING_SECONDS = 2.5
+ENDING_SECONDS = 2.0
 """Until a program or a worker is gone that does not listen; longer than they are given for that."""
 
 
@@ -256,7 +256,7 @@ class Session:
 
     def limited_beside(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """As `limited`, beside other work, which is ended at the deadline, before the lock is released."""
-        return cut_off(connection, self._deadline.later(ENDING_SECONDS))
+        return cut_off(connection, self._deadline.later(ENDING_SECONDS), tidying_seconds=ENDING_SECONDS)
 
 
 @contextmanager
