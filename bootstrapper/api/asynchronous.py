@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
@@ -80,14 +81,15 @@ async def astatus(file: File | None = None, **options: Unpack[Options]) -> Statu
 
 
 async def _call(name: str, file: File | None, options: Options) -> Any:
-    stop = options.get("stop") or Stop()
+    stop, given = Stop(), options.get("stop")
     on_event = _in_loop(asyncio.get_running_loop(), options.get("on_event"))
 
     def call() -> object:
         function = getattr(import_module("bootstrapper.api.functions"), name)
         return function(file, **{**options, "stop": stop, "on_event": on_event})
 
-    return await in_thread(call, stop)
+    with given.calling(lambda: stop.set(given.reason)) if given is not None else nullcontext():
+        return await in_thread(call, stop)
 
 
 async def in_thread(call: Callable[[], T], stop: Stop) -> T:

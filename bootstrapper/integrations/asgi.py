@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, NoReturn
 
 from bootstrapper.api.asynchronous import in_thread
+from bootstrapper.api.event_log import LOGGER
 from bootstrapper.api.functions import File
 from bootstrapper.deadline import Stop
-from bootstrapper.errors import BootstrapperError
+from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.integrations.readiness import STATE, Readiness, ReadinessMiddleware
 from bootstrapper.integrations.startup import Mode, Startup, end_process, stopped_by_signals
 
@@ -82,13 +83,15 @@ async def _in_background(startup: Startup, readiness: Readiness, app: Any, inner
 
     async def work() -> None:
         await _bring_up(startup, readiness)
-        try:
-            async with inner(app) as state:
-                readiness.succeed(state)
-                await is_over.wait()
-        except Exception as error:
-            readiness.fail(error)
-            raise
+        async with AsyncExitStack() as stack:
+            try:
+                state = await stack.enter_async_context(inner(app))
+            except Exception as error:  # noqa: BLE001 - no server would notice it
+                LOGGER.exception("the application failed to start")
+                readiness.fail(error)
+                await _end(error, ExitCode.FAILED)
+            readiness.succeed(state)
+            await is_over.wait()
 
     task = asyncio.create_task(work(), name="bootstrapper")
     try:
@@ -97,8 +100,11 @@ async def _in_background(startup: Startup, readiness: Readiness, app: Any, inner
         is_over.set()
         if not readiness.is_ready:
             task.cancel()
-        with suppress(asyncio.CancelledError, BootstrapperError):
+        try:
             await task
+        except (asyncio.CancelledError, Exception):
+            if readiness.is_ready:  # the inner lifespan failed to end
+                raise
 
 
 async def _bring_up(startup: Startup, readiness: Readiness) -> None:
@@ -108,22 +114,27 @@ async def _bring_up(startup: Startup, readiness: Readiness) -> None:
             await in_thread(lambda: startup.run(on_event=readiness.note, stop=stop), stop)
         return
     except BootstrapperError as error:
-        readiness.fail(error)
-        if threading.current_thread() is not threading.main_thread():
-            raise  # to the test client, which runs the loop in a thread
-        failure = error
-    await _end(failure)
+        failure: Exception = error
+        code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - a bug, of which no server would print more than its traceback
+        LOGGER.exception("the database is not ready (exit code %d)", ExitCode.BUG)
+        failure, code = error, ExitCode.BUG
+    readiness.fail(failure)
+    await _end(failure, code)
 
 
-async def _end(error: BootstrapperError) -> None:
-    """Ends the process.
+async def _end(error: Exception, code: ExitCode) -> NoReturn:
+    """Ends the process in the main thread; elsewhere, as in a test client, raises the error.
 
     Servers catch what a lifespan raises, and end with a code of their own. What a callback of the loop raises passes
     them; the loop then cancels this task.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise error
     loop = asyncio.get_running_loop()
-    loop.call_soon(end_process, error)
+    loop.call_soon(end_process, code)
     try:
         await loop.create_future()
     except asyncio.CancelledError:
-        raise asyncio.CancelledError(f"the database is not ready (exit code {error.exit_code})") from None
+        raise asyncio.CancelledError(f"the application cannot start (exit code {code})") from None
+    raise AssertionError("the future has no result")

@@ -19,7 +19,7 @@ from typing import Literal, NoReturn, get_args
 from bootstrapper.api.event_log import LOGGER
 from bootstrapper.api.functions import File, OnEvent, apply, follow, request_of
 from bootstrapper.deadline import Stop
-from bootstrapper.errors import BootstrapperError, RunInterrupted
+from bootstrapper.errors import BootstrapperError, ExitCode, RunInterrupted
 
 Mode = Literal["apply", "follow", "check"]
 
@@ -27,8 +27,9 @@ _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _FRESH_SECONDS = 60.0
-_done: dict[tuple[int, Path, str | None], float] = {}
-"""When this process, or the one that it was forked from, has brought up what: its id, the file, the environment."""
+_done: dict[tuple[int, Path, str | None, int], float] = {}
+"""When this process, or the one that it was forked from, has brought up what: its id, the file, the environment, and a
+hash of all variables."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Startup:
         """
         show_log()
         asked = request_of(self.file, self.environment, None)
-        what = (asked.file.absolute(), asked.environment)
+        what = (asked.file.absolute(), asked.environment, hash(frozenset(asked.variables.items())))
         if time.monotonic() - _done.get((os.getppid(), *what), -math.inf) < _FRESH_SECONDS:
             return
         try:
@@ -81,7 +82,7 @@ class Startup:
             with stopped_by_signals(stop):
                 self.run(stop=stop)
         except BootstrapperError as error:
-            end_process(error)
+            end_process(error.exit_code)
 
     def _act(self, on_event: OnEvent | None, stop: Stop | None) -> None:
         if self.mode == "apply":
@@ -125,9 +126,9 @@ def log_failure(error: BootstrapperError) -> None:
     LOGGER.log(level, "the database is not ready (exit code %d): %s%s", error.exit_code, error, hint, extra=extra)
 
 
-def end_process(error: BootstrapperError) -> NoReturn:
-    """Raises SystemExit with the exit code of the error."""
-    raise SystemExit(int(error.exit_code))
+def end_process(code: ExitCode) -> NoReturn:
+    """Raises SystemExit with the exit code."""
+    raise SystemExit(int(code))
 
 
 @contextmanager

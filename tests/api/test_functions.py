@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import bootstrapper
@@ -263,3 +265,84 @@ def test_threads_that_apply_the_same_file_do_it_once(variables: dict[str, str], 
         outcomes = list(pool.map(lambda _: bootstrapper.apply(variables=variables), range(6)))
     assert sorted(len(outcome.applied) for outcome in outcomes) == [0, 0, 0, 0, 0, 2]
     assert project.rows("SELECT count(*) FROM notes") == [(1,)]
+
+
+COMPUTES = """
+import time
+from bootstrapper import Change, Step, StepModel, hookimpl
+
+
+class Computes(Step):
+    uses = "computes"
+
+    class With(StepModel):
+        mark: str
+
+    def changes(self, context):
+        row = context.connection.execute("SELECT to_regclass('computed') IS NULL").fetchone()
+        return [Change.create("computed")] if row[0] else []
+
+    def apply(self, context, changes):
+        open(self.options.mark, "w").close()
+        time.sleep(1)
+        context.connection.execute("CREATE TABLE computed AS SELECT pg_sleep(600)::text")
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Computes]
+"""
+
+
+def test_a_stop_between_two_statements_ends_the_next_one(project: TrialProject, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    project.write(COMPUTES, "plugins/computes.py")
+    project.write(f"plugins: [./plugins]\nsteps:\n  - uses: lock\n  - uses: computes\n    with: {{mark: {mark}}}\n")
+    stop = Stop()
+    with ThreadPoolExecutor(1) as pool:
+        file, variables = project.folder / "bootstrap.yaml", {"DATABASE_URL": project.database}
+        asked = pool.submit(bootstrapper.apply, file, variables=variables, stop=stop)
+        assert eventually(mark.exists)
+        stop.set()
+        assert isinstance(asked.exception(at_most(3)), RunInterrupted)
+    assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("interrupted",)]
+    assert project.rows("SELECT run_id FROM bootstrapper.lock") == [(None,)]
+
+
+@pytest.mark.parametrize("name", ["plan", "apply", "follow", "status"])
+def test_a_stop_ends_a_look_that_waits_for_a_lock(variables: dict[str, str], project: TrialProject, name: str) -> None:
+    bootstrapper.apply(variables=variables)
+    stop = Stop()
+    with psycopg.connect(project.database) as blocker, ThreadPoolExecutor(1) as pool:
+        blocker.execute("LOCK TABLE bootstrapper.runs, bootstrapper.lock, notes")
+        asked = pool.submit(getattr(bootstrapper, name), variables=variables, stop=stop)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        assert eventually(lambda: asked.done() or project.rows(waits))
+        stop.set()
+        assert isinstance(asked.exception(at_most(3)), RunInterrupted | None)
+
+
+def test_a_statement_that_an_administrator_cancels_is_no_bug(variables: dict[str, str], project: TrialProject) -> None:
+    bootstrapper.apply(variables=variables)
+    ours = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with psycopg.connect(project.database) as blocker, ThreadPoolExecutor(1) as pool:
+        blocker.execute("LOCK TABLE bootstrapper.runs, bootstrapper.lock, notes")
+        asked = pool.submit(bootstrapper.status, variables=variables)
+        assert eventually(lambda: project.rows(f"SELECT pg_cancel_backend(pid) {ours}"))
+        error = asked.exception(at_most(30))
+    assert isinstance(error, BootstrapperError | None)
+
+
+def test_a_stop_that_two_runs_share_is_not_set_by_cancelling_one(
+    variables: dict[str, str], project: TrialProject
+) -> None:
+    stop = Stop()
+
+    async def use() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await bootstrapper.afollow(variables=variables, stop=stop)
+        assert not stop.is_set
+        assert len((await bootstrapper.aapply(variables=variables, stop=stop)).applied) == 2
+
+    asyncio.run(use())

@@ -15,7 +15,7 @@ from fastapi import FastAPI, WebSocketDisconnect
 from fastapi.testclient import TestClient
 
 import bootstrapper
-from bootstrapper.errors import PendingError, RefusedError
+from bootstrapper.errors import InvalidFileError, PendingError, RefusedError
 from bootstrapper.integrations import startup
 from bootstrapper.integrations.asgi import ReadinessMiddleware, lifespan
 from tests.integrations.servers import example, serving
@@ -122,6 +122,20 @@ def test_a_failure_in_the_background_ends_the_process(tmp_path: Path, database: 
         assert "the database is not ready (exit code 6): " in server.output
 
 
+def test_an_inner_lifespan_that_fails_in_the_background_ends_the_process(tmp_path: Path, database: str) -> None:
+    folder = example("fastapi", tmp_path)
+    app = folder / "app.py"
+    app.write_text(
+        app.read_text().replace(
+            '    yield {"greetings"', '    raise RuntimeError("no resources")\n    yield {"greetings"'
+        )
+    )
+    with serving(UVICORN, folder, database, BACKGROUND="1") as server:
+        assert server.wait() == 1
+        assert "the application failed to start" in server.output
+        assert "RuntimeError: no resources" in server.output
+
+
 def started(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DATABASE_URL", database)
     return example("fastapi", folder) / "bootstrap.yaml"
@@ -208,18 +222,24 @@ def test_a_child_of_the_process_that_brought_it_up_does_nothing(
     file = started(database, tmp_path, monkeypatch)
     done = startup.Startup(file)
     done.run()
-    monkeypatch.setenv("DATABASE_URL", database.rpartition("/")[0] + "/missing")
-    with pytest.raises(RefusedError):
+    file.rename(file.with_suffix(".gone"))
+    with pytest.raises(InvalidFileError):
         done.run()
+    assert code_of_child(done) == 0
+    monkeypatch.setenv("DATABASE_URL", database.rpartition("/")[0] + "/missing")
+    assert code_of_child(done) == 1, "another database has to be looked at"
+
+
+def code_of_child(started: startup.Startup) -> int:
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            done.run()
+            started.run()
             code = 0
         finally:
             os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_the_handlers_of_the_server_are_called_and_put_back() -> None:
