@@ -322,7 +322,9 @@ def test_a_stop_ends_a_look_that_waits_for_a_lock(variables: dict[str, str], pro
         assert isinstance(asked.exception(at_most(3)), RunInterrupted | None)
 
 
-def test_a_statement_that_an_administrator_cancels_is_not_a_bug(variables: dict[str, str], project: TrialProject) -> None:
+def test_a_statement_that_an_administrator_cancels_is_not_a_bug(
+    variables: dict[str, str], project: TrialProject
+) -> None:
     bootstrapper.apply(variables=variables)
     ours = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     with psycopg.connect(project.database) as blocker, ThreadPoolExecutor(1) as pool:
