@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
-from bootstrapper.errors import GuardError
+from bootstrapper.errors import ForeignDatabaseError, GuardError
 from bootstrapper.events import Warned
 from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
-from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger import ledger, records
 
 
 def expected(session: Session, project: Project) -> Iterator[Warned]:
@@ -22,14 +23,18 @@ def expected(session: Session, project: Project) -> Iterator[Warned]:
         yield Warned(f"{refused.reason}: it will be refused", refused.hint)
 
 
-def intrusion(session: Session, project: Project) -> str | None:
-    """Returns why this environment must not write: the database was last written by a protected one."""
+def intrusion(session: Session, project: Project, *, besides: UUID | None = None) -> str | None:
+    """Returns why this environment must not write: the database was last written by a protected one.
+
+    Args:
+        besides: This run, if it has the lock, and therefore is the last one.
+    """
     others = set(project.protected_environments) - {project.environment}
     if not others:
         return None
     with session.read_only() as connection:
         try:
-            last = ledger.last_environment(connection, project.ledger)
+            last = records.last_environment(connection, project.ledger, besides)
         except ledger.UNREADABLE:
             return None
     if last not in others:
@@ -40,11 +45,22 @@ def intrusion(session: Session, project: Project) -> str | None:
     )
 
 
-def require_own_environment(session: Session, project: Project, confirmed: str | None) -> None:
-    """Raises GuardError where the database belongs to another environment, unless its name was given."""
-    said = intrusion(session, project)
+def require_own_environment(
+    session: Session, project: Project, confirmed: str | None, *, besides: UUID | None = None
+) -> None:
+    """Raises ForeignDatabaseError where the database is of another environment, unless its name was given."""
+    said = intrusion(session, project, besides=besides)
     if said is not None and confirmed != session.server.database:
-        raise GuardError(f"{said}; nothing was written", hint=advice(session))
+        raise ForeignDatabaseError(f"{said}; nothing was written", hint=advice(session))
+
+
+def require_same_server(session: Session) -> None:
+    """Raises ForeignDatabaseError where the address leads to another cluster than when the run began."""
+    if session.server.is_apart_from(session.first_server):
+        raise ForeignDatabaseError(
+            f"{session.target.where} is another server than when this run began; nothing was written to it",
+            hint="Check the address and `bootstrapper plan`, then apply again.",
+        )
 
 
 def require_not_restored(session: Session, project: Project) -> None:
@@ -54,7 +70,7 @@ def require_not_restored(session: Session, project: Project) -> None:
     """
     with session.read_only() as connection:
         restore = ledger.restored_since(connection, project.ledger, session.began_at)
-    if restore is not None or session.is_elsewhere:
+    if restore is not None or session.server.oid != session.first_server.oid:
         how = f"restored by run {restore}" if restore is not None else "replaced by another database of the same name"
         raise GuardError(
             f"the database was {how} after this run began: pending changes may be what the restore undid;"

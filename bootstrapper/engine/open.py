@@ -241,7 +241,7 @@ def opened(
 
         looker = Looker(entries, session, make_context, force=request.force)
         guard = Guard(looker, project, session) if request.startup else None
-        executor = Executor(entries, session, looker, after_apply, guard)
+        executor = Executor(entries, session, looker, after_apply, guard=guard, confirmed=request.confirmed)
         try:
             yield Opened(project, entries, session, looker, executor, address, deadline, guard)
         finally:

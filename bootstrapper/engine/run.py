@@ -19,6 +19,7 @@ from bootstrapper.engine.look import Looker
 from bootstrapper.engine.turn import AfterApply, TurnTaker, told
 from bootstrapper.errors import (
     BootstrapperError,
+    ForeignDatabaseError,
     RunInterrupted,
     UnreachableError,
     UsageError,
@@ -42,13 +43,16 @@ class Executor:
         session: Session,
         looker: Looker,
         after_apply: AfterApply,
+        *,
         guard: Guard | None = None,
+        confirmed: str | None = None,
     ) -> None:
         self._entries = tuple(entries)
         self._session = session
         self._looker = looker
         self._turns = TurnTaker(entries, looker, after_apply)
         self._guard = guard
+        self._confirmed = confirmed
         self._came_back = False
 
     @property
@@ -93,6 +97,7 @@ class Executor:
             try:
                 yield replace(self._looker.context(entry), step=name, options=None)
             except BaseException as error:
+                self._session.let_finish()
                 if not hold.is_handed_over:
                     self._finish(hold, error)
                 raise
@@ -105,9 +110,13 @@ class Executor:
         return self._turns.at_work is None or self._turns.at_work.repeatable
 
     def come_back(self) -> None:
-        """Reconnects after the connection was lost; raises FencedOffError if the lock was broken meanwhile."""
+        """Reconnects after the connection was lost.
+
+        Raises FencedOffError if the lock was broken meanwhile, ForeignDatabaseError if the address leads elsewhere.
+        """
         self._session.close()
         self.open_gates()
+        self._require_own_database()
         self.require_not_broken()
         self._looker.hold = None
         self._turns.at_work = None
@@ -127,12 +136,13 @@ class Executor:
                 self._turns.take(entry, entry.unit)
 
     def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
-        manager = scope.enter(Context(self._looker.context(entry)), lambda: self._looker.any_pending(later))
+        manager = scope.enter(Context(self._looker.context(entry)), lambda: self._is_pending(later))
         if manager is None:
             return
         with manager as hold:
             self._looker.hold = hold
             try:
+                self._require_own_database(hold)
                 identity.require_not_restored(self._session, self._looker.context(entry).project)
                 if self._guard is not None:
                     self._guard.require_current()  # a newer release may have been at work until now
@@ -140,14 +150,34 @@ class Executor:
                         self.keep_to(self._looker.look())  # no reader saw the plan that is outdated now
                 self._go_through(later)
             except BaseException as error:
-                if not self._is_left_alone(error) or not self._forget(hold):
+                self._session.let_finish()
+                if not self._leaves_no_trace(error) or not self._forget(hold):
                     self._finish(hold, error)
                 raise
             if self.applied or self._came_back or not self._forget(hold):
                 self._finish(hold, None)
 
-    def _is_left_alone(self, error: BaseException) -> bool:
-        """Returns whether the run wrote nothing, since the database is ahead of the code and that is accepted."""
+    def _is_pending(self, entries: Sequence[Entry]) -> bool:
+        """Returns whether the lock is still needed; before it is taken on a new connection, that one is looked at."""
+        is_pending = self._looker.any_pending(entries)
+        if is_pending:
+            self._require_own_database()
+        return is_pending
+
+    def _require_own_database(self, hold: Hold | None = None) -> None:
+        """Raises ForeignDatabaseError if a new connection led to a database that the run must not write to."""
+        identity.require_same_server(self._session)
+        project = self._looker.context(self._entries[0]).project
+        run_id = hold.fence.run_id if hold is not None else None
+        identity.require_own_environment(self._session, project, self._confirmed, besides=run_id)
+
+    def _leaves_no_trace(self, error: BaseException) -> bool:
+        """Returns whether the run, which wrote nothing, must not count as one of this database.
+
+        It is ahead of the code, which is accepted; or it is not ours: then a trace would make it ours.
+        """
+        if isinstance(error, ForeignDatabaseError):
+            return True
         is_accepted = self._guard is not None and self._guard.accepts(error)
         return is_accepted and not self.applied and not self._came_back
 

@@ -11,6 +11,10 @@ class GuardError(BootstrapperError):
     exit_code = ExitCode.GUARDED
 
 
+class ForeignDatabaseError(GuardError):
+    """The database is another one than the run began with, or belongs to another environment."""
+
+
 class AheadError(BootstrapperError):
     """The database is ahead of this code.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from bootstrapper.api import run
 from bootstrapper.builtin.steps import lock
 from bootstrapper.builtin.steps.lock import Lock
-from bootstrapper.errors import GuardError
+from bootstrapper.errors import ForeignDatabaseError, GuardError
+from bootstrapper.events import Event, Warned
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.lock.acquire import Holder, advisory_key
@@ -101,3 +106,88 @@ def test_a_run_that_waited_applies_nothing_to_another_database_that_took_the_nam
     with pytest.raises(GuardError, match="the database was replaced by another database of the same name"):
         project.apply()
     assert not project.has("one")
+
+
+class Moving:
+    """A project whose address a program tells; it may lead to a database on another server."""
+
+    def __init__(self, project: TrialProject, server: Server) -> None:
+        self.project = project
+        name = f"elsewhere_{os.getpid()}_{time.monotonic_ns()}"
+        server.create_database(name)
+        self.elsewhere = TrialProject(project.folder, server.url(name))
+        (project.folder / "url").write_text(project.database)
+
+    def write(self, steps: str) -> None:
+        url = f"{{$command: [cat, {self.project.folder / 'url'}]}}"
+        self.project.write(f"version: 1\nname: trial\ndatabase: {{url: {url}}}\n{steps}")
+        self.project.variables["PATH"] = os.environ["PATH"]
+
+    def move(self, *_: object) -> None:
+        (self.project.folder / "url").write_text(self.elsewhere.database)
+
+
+@pytest.fixture
+def moving(project: TrialProject, path_server: Server) -> Iterator[Moving]:
+    made = Moving(project, path_server)
+    yield made
+    name = made.elsewhere.database.rpartition("/")[2]
+    path_server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.mark.parametrize("is_seen_before_the_lock", [True, False])
+def test_a_run_that_waited_writes_nothing_to_another_server(
+    moving: Moving, monkeypatch: pytest.MonkeyPatch, is_seen_before_the_lock: bool
+) -> None:
+    busy = iter([Holder()])
+    take = lock.try_take
+    monkeypatch.setattr(lock, "try_take", lambda *arguments: next(busy, None) or take(*arguments))
+    monkeypatch.setattr(Lock, "_pause", moving.move)
+    if not is_seen_before_the_lock:
+        monkeypatch.setattr(Lock, "_is_done_meanwhile", lambda *_: False)
+    moving.write(STEPS)
+    with pytest.raises(ForeignDatabaseError, match="is another server than when this run began"):
+        moving.project.apply()
+    assert not moving.elsewhere.has("one")
+    assert (
+        not moving.elsewhere.has("bootstrapper.runs") or moving.elsewhere.rows("SELECT * FROM bootstrapper.runs") == []
+    )
+
+
+def test_a_run_that_lost_its_connection_does_not_go_on_on_another_server(moving: Moving) -> None:
+    lose = "  - {uses: sql, with: {statement: SELECT pg_terminate_backend(pg_backend_pid())}, check: never}\n"
+    moving.write(STEPS.replace("  - uses: sql\n", lose + "  - uses: sql\n", 1))
+
+    def move(event: Event) -> None:
+        if isinstance(event, Warned) and "looking again" in event.message:
+            moving.move()
+
+    with pytest.raises(ForeignDatabaseError, match="is another server than when this run began"):
+        run.apply(replace(moving.project.request(), emit=move))
+    assert not moving.elsewhere.has("bootstrapper.runs")
+
+
+PROTECTED = """
+INSERT INTO bootstrapper.runs (run_id, token, command, environment, inputs, version, host, pid, finished_at, outcome)
+VALUES ('01a20000-0000-7000-8000-000000000000', 1, 'apply', 'prod', '', '', '', 1, clock_timestamp(), 'done')
+"""
+
+
+@pytest.mark.parametrize("is_seen_before_the_lock", [True, False])
+def test_a_database_that_a_protected_environment_wrote_to_meanwhile_stays_its_own(
+    project: TrialProject, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch, is_seen_before_the_lock: bool
+) -> None:
+    with psycopg.connect(project.database) as connection:
+        ledger.create(connection, LedgerNames())
+    meanwhile(PROTECTED)
+    if not is_seen_before_the_lock:
+        monkeypatch.setattr(Lock, "_is_done_meanwhile", lambda *_: False)
+    project.write("environments: {dev: {}, prod: {protected: true}}\n" + STEPS)
+    for _ in range(2):  # the first refusal has not made the database one of this environment
+        with pytest.raises(ForeignDatabaseError, match="last written by a run of the protected environment 'prod'"):
+            project.apply(environment="dev")
+        assert not project.has("one")
+        assert project.rows("SELECT environment FROM bootstrapper.runs") == [("prod",)]
+    confirmed = project.apply(environment="dev", confirmed=project.database.rpartition("/")[2])
+    assert confirmed.run_id is not None
+    assert project.has("one")

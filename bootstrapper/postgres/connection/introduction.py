@@ -48,6 +48,11 @@ class Server:
     def major(self) -> int:
         return self.version_num // 10000
 
+    def is_apart_from(self, other: Server) -> bool:
+        """Whether the two are known to be different clusters; a standby is the same as its primary."""
+        known = self.system_identifier is not None and other.system_identifier is not None
+        return known and self.system_identifier != other.system_identifier
+
 
 def introduce(connection: Connection[Any], *queries: bytes) -> tuple[Server, list[list[Any]]]:
     """Asks for the server's properties, and more, in the first message on a connection, which makes our settings."""

@@ -19,6 +19,7 @@ from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.introduction import Server, introduce
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.sqlstates import LOCK_NOT_FREE
+from bootstrapper.postgres.connection.stoppable import StoppableConnection
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger import ownership
 from bootstrapper.postgres.ledger.ledger import LedgerNames
@@ -56,7 +57,7 @@ class Session:
         self.target = target
         self._made_at = time.monotonic()
         self._began_at: float | None = None
-        self._first_oid: int | None = None
+        self._first: Server | None = None
         self._turnstile = turnstile
         self._ledger = ledger
         self._application_name = application_name
@@ -135,7 +136,7 @@ class Session:
             self._turnstile.recognize(f"{self._server.system_identifier}/{self._server.oid}")
         if self._began_at is None:
             self._began_at = self._server.clock - elapsed
-            self._first_oid = self._server.oid
+            self._first = self._server
         self._is_proven = not self._server.pooled
 
     def prove(self) -> None:
@@ -156,9 +157,11 @@ class Session:
         return self._turnstile is None or self.is_open or self._turnstile.enter(deadline)
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Whether another database has the name by now than when the run began."""
-        return self.server.oid != self._first_oid
+    def first_server(self) -> Server:
+        """The server as it was when the run began; the address may lead to another one by now."""
+        self.open()
+        assert self._first is not None
+        return self._first
 
     @property
     def is_in_front(self) -> bool:
@@ -169,6 +172,11 @@ class Session:
         """Lets the next process of this host pass the turnstile: this one does not compete for the lock any more."""
         if self._turnstile is not None:
             self._turnstile.leave()
+
+    def let_finish(self) -> None:
+        """From now on no request to stop keeps the connection from its statements: the run ends anyway."""
+        if isinstance(self._connection, StoppableConnection):
+            self._connection.stop = None
 
     def close(self) -> None:
         """Ends the connection and with it everything that it held."""

@@ -283,13 +283,6 @@ def restored_since(connection: Connection[Any], names: LedgerNames, since: float
     return row[0] if row else None
 
 
-def last_environment(connection: Connection[Any], names: LedgerNames) -> str | None:
-    """Returns the environment of the latest run that named one."""
-    query = names.fill("SELECT environment FROM {runs} WHERE environment IS NOT NULL ORDER BY serial DESC LIMIT 1")
-    row = connection.execute(query).fetchone()
-    return row[0] if row else None
-
-
 def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
     query = names.fill(
         "SELECT run_id, serial, command, environment, started_at, finished_at, outcome"

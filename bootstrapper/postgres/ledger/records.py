@@ -83,3 +83,13 @@ def _revisions(connection: Connection[Any], names: LedgerNames, ids: list[UUID])
             return connection.execute(names.fill(_REVISIONS), (ids,), binary=True).fetchall()
     except UNREADABLE:
         return []
+
+
+def last_environment(connection: Connection[Any], names: LedgerNames, besides: UUID | None = None) -> str | None:
+    """Returns the environment of the latest run that named one."""
+    query = names.fill(
+        "SELECT environment FROM {runs} WHERE environment IS NOT NULL AND run_id IS DISTINCT FROM %s::uuid"
+        " ORDER BY serial DESC LIMIT 1"
+    )
+    row = connection.execute(query, (besides,)).fetchone()
+    return row[0] if row else None
