@@ -29,7 +29,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _FRESH_SECONDS = 60.0
 _done: dict[tuple[int, Path, str | None, int], float] = {}
 """When this process, or the one that it was forked from, has brought up what: its id, the file, the environment, and a
-hash of all variables."""
+hash of the variables."""
+_SET_BY_DJANGO = {"DJANGO_SETTINGS_MODULE", "TZ"}
+"""What Django sets in the process that it is set up in, which may be a fork."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Startup:
         """
         show_log()
         asked = request_of(self.file, self.environment, None)
-        what = (asked.file.absolute(), asked.environment, hash(frozenset(asked.variables.items())))
+        variables = {item for item in asked.variables.items() if item[0] not in _SET_BY_DJANGO}
+        what = (asked.file.absolute(), asked.environment, hash(frozenset(variables)))
         if time.monotonic() - _done.get((os.getppid(), *what), -math.inf) < _FRESH_SECONDS:
             return
         try:
