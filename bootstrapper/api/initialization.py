@@ -6,6 +6,7 @@ The arguments are those of `functions`. A database that a newer release has chan
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bootstrapper.api import run
 from bootstrapper.api.functions import File, OnEvent, apply, request_of, wait
@@ -66,7 +67,7 @@ def is_database_initialized(
 
     Raises UnreachableError if the database does not answer in time.
     """
-    return not _is_pending(request_of(file, environment, variables, timeout))
+    return not _is_pending(request_of(file, environment, variables, timeout, startup=True))
 
 
 def needs_migration(
@@ -76,11 +77,12 @@ def needs_migration(
     variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> bool:
-    """Returns whether revisions are pending; not in a database that is ahead of this code.
+    """Returns whether revisions are pending that `initialize_database` would apply; not in a database that is ahead.
 
     Raises UnreachableError if the database does not answer in time.
     """
-    return _is_pending(request_of(file, environment, variables, timeout, types=("migrate",)))
+    whole = request_of(file, environment, variables, timeout, startup=True)
+    return _is_pending(replace(whole, types=("migrate",))) and not run.is_left_alone(whole)
 
 
 def wait_for_database(

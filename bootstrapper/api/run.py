@@ -82,9 +82,25 @@ def plan(request: Request, command: str = "plan") -> Plan:
     with stoppable(request.stop), opened(request, command, writes=False) as run:
         run.executor.open_gates()
         planned = look(run, sql=request.sql)
+        if planned.pending and run.guard is not None:
+            run.guard.require_current()
         for warning in identity.expected(run.session, run.project) if planned.pending else ():
             request.tell(warning)
         return planned
+
+
+def is_left_alone(request: Request) -> bool:
+    """Whether the start of the application would write nothing since the database is ahead, and that is accepted."""
+    with stoppable(request.stop), opened(request, "plan", writes=False) as run:
+        run.executor.open_gates()
+        try:
+            if run.guard is not None:
+                run.guard.require_current()
+        except AheadError as error:
+            if not error.is_acceptable:
+                raise
+            return True
+        return False
 
 
 def apply(request: Request, command: str = "apply") -> Outcome:

@@ -11,14 +11,16 @@ from bootstrapper.events import Warned
 from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import declarations
-from bootstrapper.postgres.ledger.declarations import Later
+from bootstrapper.postgres.ledger.declarations import Later, Whose
 
 
 class Guard:
     """Asked before the lock is taken, and again under it."""
 
-    def __init__(self, looker: Looker, project: Project, session: Session) -> None:
+    def __init__(self, looker: Looker, every: Looker, project: Project, session: Session) -> None:
+        """Takes who looks at the steps of the run, and at every step of the file: its revisions tell as well."""
         self._looker = looker
+        self._every = every
         self._project = project
         self._session = session
 
@@ -26,17 +28,29 @@ class Guard:
         """Raises AheadError if a newer release changed the database.
 
         Pending revisions that no run has ever seen are those of a new release, whatever else it declares as an earlier
-        one did.
+        one did; pending fixtures and steps as well, that no run before the latest one declared so.
         """
-        heads, project = self._looker.pending_heads(), self._project
+        self._every.hold = self._looker.hold
+        heads, project = self._every.pending_heads(), self._project
         with self._looker.read_only() as connection:
             if heads and declarations.has_unknown(connection, project.ledger, heads):
                 return
-            later = declarations.declared_later(
-                connection, project.ledger, project.declared(), project=project.name, environment=project.environment
-            )
-        if later:
+            later = declarations.declared_later(connection, project.ledger, project.declared(), self._whose)
+        if later and not self._brings_new(later[0]):
             raise _older(project, later)
+
+    def _brings_new(self, latest: Later) -> bool:
+        project = self._project
+        declared, pending = project.declared(), self._looker.pending_items()
+        items = {item: declared[item] for item in pending if item in declared}
+        with self._looker.read_only() as connection:
+            return declarations.has_undeclared(connection, project.ledger, items, self._whose, latest.run.serial)
+
+    @property
+    def _whose(self) -> Whose:
+        project = self._project
+        is_named = project.document.data.get("name") is not None
+        return Whose(project.name, project.environment, None if is_named else project.declared())
 
     def was_overtaken(self, run_id: UUID) -> bool:
         """Returns whether another run than this one, which has the lock now, had it since this one began."""

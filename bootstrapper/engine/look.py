@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from bootstrapper.errors import (
     BlockedError,
     BootstrapperError,
     FixtureError,
+    InvalidFileError,
     NotConvergedError,
     RunInterrupted,
     UnreachableError,
@@ -26,7 +27,7 @@ from bootstrapper.plans import Change, Deferred, PlannedStep, State
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import HasHeads, ShowsSql
+from bootstrapper.plugin.traits import HasHeads, SeedsFixtures, ShowsSql
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.lock.hold import Hold
@@ -117,16 +118,40 @@ class Looker:
         """
         found: list[str] = []
         for entry in self._entries:
-            if isinstance(entry.unit, HasHeads):
-                try:
-                    with self.looking() as (planner, _):
-                        is_pending = planner.plan_entry(entry.name).has_changes
-                    found += entry.unit.heads(self.context(entry).project) if is_pending else ()
-                except (AheadError, BlockedError, UnreachableError, RunInterrupted):
-                    raise
-                except BootstrapperError:
-                    continue  # reported by the look that needs the answer
+            if isinstance(entry.unit, HasHeads) and self._pending_alone(entry):
+                with suppress(InvalidFileError):  # reported by the look that needs the answer
+                    found += entry.unit.heads(self.context(entry).project)
         return found
+
+    def pending_items(self) -> list[str]:
+        """Returns what has changes to make: fixtures as `fixture users`, steps without any as `step sql`."""
+        found: list[str] = []
+        for entry in self._entries:
+            planned = self._pending_alone(entry) if isinstance(entry.unit, Step) else None
+            if planned is None:
+                continue
+            if isinstance(entry.unit, SeedsFixtures):
+                names = {change.origin for change in planned.changes}
+                if planned.deferred:  # which of them, is not known yet
+                    names |= set(entry.unit.seeds(list(self.context(entry).project.fixtures)))
+                found += [f"fixture {name}" for name in sorted(names)]
+            else:
+                found.append(f"step {entry.name}")
+        return found
+
+    def _pending_alone(self, entry: Entry) -> PlannedStep | None:
+        """Returns a step that has changes, whatever is wrong with others; None if that is not known.
+
+        Raises AheadError if the database is ahead of the step.
+        """
+        try:
+            with self.looking() as (planner, _):
+                planned = planner.plan_entry(entry.name)
+        except (AheadError, BlockedError, UnreachableError, RunInterrupted):
+            raise
+        except BootstrapperError:
+            return None  # reported by the look that needs the answer
+        return planned if planned.has_changes else None
 
     @contextmanager
     def reading(self, name: str) -> Iterator[psycopg.Connection[Any]]:

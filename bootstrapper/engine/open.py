@@ -100,6 +100,7 @@ class Resolved:
     project: Project
     entries: tuple[Entry, ...]
     address: Address
+    every: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _resolved(
     chosen = _selected(request, entries, found)
     applied = chosen if request.operation is None else ()
     project = replace(project, inputs=digest, declared=cache(partial(declared, loaded, project, applied)))
-    return Resolved(loaded, found, project, chosen, address)
+    return Resolved(loaded, found, project, chosen, address, entries)
 
 
 def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
@@ -240,7 +241,8 @@ def opened(
             )
 
         looker = Looker(entries, session, make_context, force=request.force)
-        guard = Guard(looker, project, session) if request.startup else None
+        every = Looker(resolved.every, session, make_context, force=request.force)
+        guard = Guard(looker, every, project, session) if request.startup else None
         executor = Executor(entries, session, looker, after_apply, guard=guard, confirmed=request.confirmed)
         try:
             yield Opened(project, entries, session, looker, executor, address, deadline, guard)

@@ -28,7 +28,7 @@
     ├── EmbeddedServerError              5
     │   └── UnusableServerError          6  no such package, not the owner, a read-only disk
     ├── GuardError                       9
-    │   └── ForeignDatabaseError            of another environment, or on another server than before
+    ├── ForeignDatabaseError             9  of another environment, or on another server than before
     ├── AheadError                       10
     ├── PendingError                     4  other runs did not reach the declared state in time
     ├── UnplannedChangeError             8  a change at a step's turn that the plan did not show

@@ -11,8 +11,10 @@ class GuardError(BootstrapperError):
     exit_code = ExitCode.GUARDED
 
 
-class ForeignDatabaseError(GuardError):
+class ForeignDatabaseError(BootstrapperError):
     """The database is another one than the run began with, or belongs to another environment."""
+
+    exit_code = ExitCode.GUARDED
 
 
 class AheadError(BootstrapperError):

@@ -29,6 +29,7 @@ WITH restored AS MATERIALIZED (
             AND NOT EXISTS (SELECT FROM restored AS b WHERE r.started_at > b.as_of AND r.started_at < b.recorded_at)
         AS counts
     FROM {runs} AS r WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
+      AND (%(marks)s::text[] IS NULL OR r.declared ?| %(marks)s::text[])
 ), differing AS MATERIALIZED (
     SELECT o.item, o.digest, l.declared ->> o.item AS latest, l.serial, l.command, l.environment, l.version, l.role,
            l.host, to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at
@@ -60,6 +61,15 @@ SELECT l.item, l.latest IS NOT NULL, l.serial, l.command, l.environment, l.versi
 FROM differing AS l JOIN known AS k ON k.item = l.item JOIN since AS s ON s.item = l.item AND k.serial < s.serial
 ORDER BY l.serial DESC, l.item
 """
+_UNDECLARED = """
+SELECT EXISTS (
+    SELECT FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest) WHERE NOT EXISTS (
+        SELECT FROM {runs} AS r
+        WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s AND r.serial < %(before)s
+          AND r.declared ->> o.item = o.digest
+    )
+)
+"""
 _KNOWN = "SELECT DISTINCT revision FROM {revisions} WHERE revision = ANY (%s)"
 
 # Runs follow each other; one without an end was killed, at an unknown time.
@@ -67,6 +77,34 @@ _OTHER = """
 SELECT finished_at IS NULL OR finished_at > to_timestamp(%s::float8) FROM {runs} WHERE run_id <> %s
 ORDER BY serial DESC LIMIT 1
 """
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Whose runs are asked for.
+
+    Attributes:
+        project: Its name, or that of its folder.
+        declared: What a project without a name of its own declares; None for one with a name. Files in folders of the
+            same name share a database then: a run is of the same one only if it declared one of its fixtures, or, if
+            it has none, one of its steps.
+    """
+
+    project: str
+    environment: str | None
+    declared: Mapping[str, str] | None = None
+
+    @property
+    def values(self) -> dict[str, object]:
+        """Parameters of statements."""
+        return {"project": self.project, "environment": self.environment, "marks": self._marks}
+
+    @property
+    def _marks(self) -> list[str] | None:
+        if self.declared is None:
+            return None
+        items = [item for item in self.declared if item != WHOLE]
+        return [item for item in items if item.startswith("fixture ")] or items
 
 
 @dataclass(frozen=True)
@@ -85,26 +123,26 @@ class Later:
 
 
 def declared_later(
-    connection: Connection[Any],
-    names: LedgerNames,
-    declared: Mapping[str, str],
-    *,
-    project: str,
-    environment: str | None,
+    connection: Connection[Any], names: LedgerNames, declared: Mapping[str, str], whose: Whose
 ) -> list[Later]:
     """Returns what later runs declared differently, the latest first; empty without a readable ledger."""
     items = {item: digest for item, digest in declared.items() if item != WHOLE}
-    values = {
-        "declared": json.dumps(items),
-        "project": project,
-        "environment": environment,
-        "whole": WHOLE,
-        "mark": RESTORED_AS_OF,
-    }
+    values = {**whose.values, "declared": json.dumps(items), "whole": WHOLE, "mark": RESTORED_AS_OF}
     with suppress(*UNREADABLE), connection.transaction():
         rows = connection.execute(names.fill(_LATER), values).fetchall()
         return [Later(item, not is_there, PastRun(*run)) for item, is_there, *run in rows]
     return []
+
+
+def has_undeclared(
+    connection: Connection[Any], names: LedgerNames, declared: Mapping[str, str], whose: Whose, before: int
+) -> bool:
+    """Returns whether no run before that one, by its serial number, declared one of these items as it is here."""
+    values = {**whose.values, "declared": json.dumps(dict(declared)), "before": before}
+    with suppress(*UNREADABLE), connection.transaction():
+        row = connection.execute(names.fill(_UNDECLARED), values).fetchone()
+        return row is not None and bool(row[0])
+    return False
 
 
 def has_unknown(connection: Connection[Any], names: LedgerNames, revisions: Collection[str]) -> bool:
