@@ -62,8 +62,9 @@ class _Frame:
 class Builder:
     """Takes events one by one; `document` gives the result."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_data: bool) -> None:
         self.name = name
+        self._is_data = is_data
         self.problems: list[Problem] = []
         self._root = _Frame([], 0, None, 0)
         self._frame = self._root
@@ -128,7 +129,7 @@ class Builder:
             self._anchors[event.anchor] = (key, None, 1)
         if event.tag is not None:
             self._tagged(event, at)
-        if not key:
+        if not key and not (self._is_data and event.style):  # JSON in a column may have such keys
             self._complain("empty key", at, "Write a name before the colon.")
             key = _SKIPPED
         elif key == "<<" and not event.style:
@@ -282,7 +283,7 @@ def _at(event: Event) -> int:
 def build(content: bytes, name: str, *, any_root: bool) -> Document:
     """Reads UTF-8 without a byte order mark; raises yaml.YAMLError if it is not valid YAML."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(content)
-    builder = Builder(name)
+    builder = Builder(name, is_data=any_root)
     handlers, next_event = builder.handlers, loader.get_event
     try:
         while True:
