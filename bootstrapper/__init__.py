@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bootstrapper.api.functions import follow as follow
     from bootstrapper.api.functions import plan as plan
     from bootstrapper.api.functions import status as status
+    from bootstrapper.api.functions import url as url
     from bootstrapper.api.functions import validate as validate
     from bootstrapper.api.functions import wait as wait
     from bootstrapper.api.initialization import initialize_database as initialize_database
@@ -129,6 +130,7 @@ _HOMES = {
     "plan": "api.functions",
     "seed_database": "api.initialization",
     "status": "api.functions",
+    "url": "api.functions",
     "validate": "api.functions",
     "wait": "api.functions",
     "wait_for_database": "api.initialization",
@@ -192,6 +194,7 @@ __all__ = [
     "plan",
     "seed_database",
     "status",
+    "url",
     "validate",
     "wait",
     "wait_for_database",
@@ -203,3 +206,7 @@ def __getattr__(name: str) -> object:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

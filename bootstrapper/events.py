@@ -217,19 +217,21 @@ class StepUnchanged(Event):
 
 @dataclass(frozen=True)
 class StepFailed(Event):
-    """A step failed; the error that ends the run has the details.
+    """A step failed or was interrupted; the error that ends the run has the details.
 
     Attributes:
         step: The step's name.
         reason: Why it failed.
         seconds: How long it ran.
         rolled_back: Whether nothing of its work remains; false if some may.
+        interrupted: Whether a signal, or a request to stop, ended it.
     """
 
     step: str
     reason: str
     seconds: float
     rolled_back: bool = False
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)

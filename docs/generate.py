@@ -49,7 +49,7 @@ SCHEMA = json_schema()
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
 
 FUNCTIONS = (
-    *("plan", "apply", "follow", "status", "wait", "validate", "aplan", "aapply", "afollow", "astatus"),
+    *("plan", "apply", "follow", "status", "wait", "validate", "url", "aplan", "aapply", "afollow", "astatus"),
     *("initialize_database", "seed_database", "is_database_initialized", "needs_migration", "wait_for_database"),
 )
 RESULTS = (Plan, Outcome, Followed, Ready, Status, Validation, Stop)

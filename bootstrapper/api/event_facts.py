@@ -36,7 +36,7 @@ def name(event: Event | type[Event]) -> str:
 def level(event: Event) -> str:
     """Returns `error`, `warning` or `info`."""
     if isinstance(event, StepFailed):
-        return "error"
+        return "warning" if event.interrupted else "error"
     return "warning" if isinstance(event, Warned | AttemptFailed | StepBlocked) else "info"
 
 

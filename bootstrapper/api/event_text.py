@@ -94,8 +94,8 @@ def phrase(event: Event) -> Phrase | None:  # noqa: PLR0911 - one return per eve
         case StepUnchanged():
             return _unchanged(event)
         case StepFailed():
-            undone = "; rolled back" if event.rolled_back else ""
-            return Phrase(event.step, "x", f"failed after {show_seconds(event.seconds)}{undone}", Tone.BAD)
+            how, undone = "interrupted" if event.interrupted else "failed", "; rolled back" if event.rolled_back else ""
+            return Phrase(event.step, "x", f"{how} after {show_seconds(event.seconds)}{undone}", Tone.BAD)
     return None
 
 

@@ -1,4 +1,4 @@
-"""The functions of the package: `bootstrapper.plan()`, `apply()`, `follow()`, `status()`, `wait()`, `validate()`.
+"""The functions of the package: `bootstrapper.plan()`, `apply()`, `follow()`, `status()`, `wait()` and others.
 
 They print nothing, install no signal handler, change no environment variable, and may be called from several threads
 and processes at once. The arguments that all have in common:
@@ -10,7 +10,8 @@ and processes at once. The arguments that all have in common:
 * `on_event`: called with each event, in the thread that called; what it raises is logged.
 * `stop`: ends the run early once it is set, from any thread; the run then raises RunInterrupted.
 
-Every failure is a BootstrapperError, with `exit_code` and `retryable`. Events go to the standard logger `bootstrapper`.
+Every failure is a BootstrapperError, with `exit_code`, `retryable` and `hint`. Events go to the standard logger
+`bootstrapper`.
 """
 
 from __future__ import annotations
@@ -177,6 +178,21 @@ def validate(
     return project.validate(request_of(file, environment, variables))
 
 
+def url(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    driver: str | None = None,
+) -> str:
+    """Returns the URL of the database with its password, such as that of the embedded server, which is started.
+
+    Args:
+        driver: A driver of SQLAlchemy, such as `asyncpg` or `psycopg`; without one, the URL is for libpq.
+    """
+    return project.url(request_of(file, environment, variables), driver)
+
+
 def request_of(
     file: File | None,
     environment: str | None,
@@ -199,8 +215,8 @@ def request_of(
         file=Path(file or known.get(FILE_VARIABLE) or _DEFAULT_FILE),
         environment=environment or known.get(ENVIRONMENT_VARIABLE) or None,
         variables=known,
-        steps=tuple(steps),
-        skip=tuple(skip),
+        steps=_names(steps),
+        skip=_names(skip),
         types=types,
         timeout_seconds=timeout,
         sql=sql,
@@ -210,3 +226,8 @@ def request_of(
         emit=EventLog(on_event).emit,
         stop=stop,
     )
+
+
+def _names(given: Collection[str]) -> tuple[str, ...]:
+    """Returns the names of steps, also of one that is given without a list."""
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -170,7 +170,7 @@ def follow(request: Request, *, looks_once: bool = False) -> Followed:
     """
     started = time.monotonic()
     request = replace(request, emit=once(request.emit))
-    with stoppable(request.stop), opened(request, "apply", writes=False) as run:
+    with stoppable(request.stop), opened(request, "check" if looks_once else "apply", writes=False) as run:
         is_reached = following.follow(
             run.executor,
             run.looker,

@@ -48,7 +48,7 @@ def follow(
     pending: list[str] = []
     while True:
         if pending and (once or until.has_passed):
-            raise PendingError(pending, time.monotonic() - started)
+            raise PendingError(pending, None if once else time.monotonic() - started)
         try:
             executor.open_gates()
             before, pending = pending, _pending(looker)

@@ -139,9 +139,9 @@ class TurnTaker:
         except BaseException as error:
             failure = lock_waits.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)
             text = told(failure, turn.context.masker)
-            turn.context.emit(
-                StepFailed(turn.entry.name, text, time.monotonic() - started, self._is_undone(turn, failure))
-            )
+            seconds, is_undone = time.monotonic() - started, self._is_undone(turn, failure)
+            is_interrupted = isinstance(failure, KeyboardInterrupt) or turn.context.deadline.is_stopped
+            turn.context.emit(StepFailed(turn.entry.name, text, seconds, is_undone, is_interrupted))
             if failure is error:
                 raise
             raise failure from error

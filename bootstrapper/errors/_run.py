@@ -44,9 +44,13 @@ class PendingError(BootstrapperError):
 
     exit_code = ExitCode.PENDING
 
-    def __init__(self, steps: Sequence[str], seconds: float) -> None:
+    def __init__(self, steps: Sequence[str], seconds: float | None) -> None:
+        """Takes for how long they were waited for; None for a single look."""
         self.steps = tuple(steps)
         self.seconds = seconds
+        if seconds is None:
+            super().__init__(f"changes are pending in {', '.join(steps)}", hint="Make them: `bootstrapper apply`.")
+            return
         super().__init__(
             f"changes still pending in {', '.join(steps)} after {seconds:.0f} s",
             hint="Look at the run that should make them: `bootstrapper status`, `bootstrapper lock show`.",

@@ -57,8 +57,11 @@ def lifespan(
         if hasattr(app, "state"):
             setattr(app.state, STATE, readiness)
         work = _in_background if background else _before
-        async with work(startup, readiness, app, inner or _nothing) as state:
-            yield state
+        try:
+            async with work(startup, readiness, app, inner or _nothing) as state:
+                yield state
+        except asyncio.CancelledError as error:  # servers print its traceback; the reason is in the log
+            raise error.with_traceback(None) from None
 
     return around
 

@@ -116,8 +116,8 @@ class _Formatter(logging.Formatter):
     """Adds the id of the run that holds the lock."""
 
     def format(self, record: logging.LogRecord) -> str:
-        run_id = getattr(record, "run_id", None)
-        return super().format(record) + (f" [run {run_id}]" if run_id else "")
+        text, run_id = super().format(record), getattr(record, "run_id", None)
+        return f"{text} [run {run_id}]" if run_id and run_id not in text else text
 
 
 def log_failure(error: BootstrapperError) -> None:

@@ -1,6 +1,6 @@
 """A FastAPI application that brings up its database before it takes requests, in one replica or in many.
 
-    uvicorn app:app --workers 4
+    DATABASE_URL=postgresql://localhost/greetings uvicorn app:app --workers 4
 
 With BACKGROUND=1 it starts at once, and answers /livez and /readyz until the database is ready.
 """

@@ -66,6 +66,26 @@ def test_only_the_steps_that_are_named_are_applied(variables: dict[str, str], pr
     assert project.rows("SELECT * FROM notes") == []
 
 
+def test_one_step_may_be_named_without_a_list(variables: dict[str, str]) -> None:
+    assert [step.name for step in bootstrapper.plan(variables=variables, steps="notes").pending] == ["notes"]
+
+
+def test_the_url_is_given_for_a_driver(variables: dict[str, str], project: TrialProject) -> None:
+    assert bootstrapper.url(variables=variables) == project.database
+    assert bootstrapper.url(variables=variables, driver="asyncpg").startswith("postgresql+asyncpg://")
+
+
+def test_every_public_name_is_listed() -> None:
+    assert set(bootstrapper.__all__) <= set(dir(bootstrapper))
+    assert all(hasattr(bootstrapper, name) for name in bootstrapper.__all__)
+
+
+def test_a_single_look_says_what_is_pending(variables: dict[str, str], project: TrialProject) -> None:
+    with pytest.raises(PendingError, match=r"^changes are pending in notes, first-note$"):
+        bootstrapper.follow(variables=variables, once=True)
+    assert not project.has("bootstrapper.lock")
+
+
 def test_the_file_the_environment_and_the_variables_come_from_the_process(
     variables: dict[str, str], project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,7 +314,9 @@ def bootstrapper_steps():
 """
 
 
-def test_a_stop_between_two_statements_ends_the_next_one(project: TrialProject, tmp_path: Path) -> None:
+def test_a_stop_between_two_statements_ends_the_next_one(
+    project: TrialProject, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     mark = tmp_path / "mark"
     project.write(COMPUTES, "plugins/computes.py")
     project.write(f"plugins: [./plugins]\nsteps:\n  - uses: lock\n  - uses: computes\n    with: {{mark: {mark}}}\n")
@@ -305,6 +327,7 @@ def test_a_stop_between_two_statements_ends_the_next_one(project: TrialProject, 
         assert eventually(mark.exists)
         stop.set()
         assert isinstance(asked.exception(at_most(3)), RunInterrupted)
+    assert [record.levelname for record in caplog.records if "computes: " in record.message][-1] == "WARNING"
     assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("interrupted",)]
     assert project.rows("SELECT run_id FROM bootstrapper.lock") == [(None,)]
 

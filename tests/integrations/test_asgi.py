@@ -66,7 +66,7 @@ def test_the_database_is_ready_before_the_first_request(tmp_path: Path, database
 def test_log_lines_have_time_process_and_run_without_a_logging_configuration(tmp_path: Path, database: str) -> None:
     with serving(UVICORN, example("fastapi", tmp_path), database) as server:
         server.answers("/")
-        line = next(line for line in server.output.splitlines() if "lock: entered: run " in line)
+        line = next(line for line in server.output.splitlines() if "lock: left" in line)
         assert line.startswith(time.strftime("%Y-"))
         assert f" {server.process.pid} INFO bootstrapper: " in line
         assert rows(database, "SELECT run_id::text FROM bootstrapper.runs") == [(line[-37:-1],)]

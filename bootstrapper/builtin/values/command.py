@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bootstrapper.config.units import parse_duration
+from bootstrapper.config.units import parse_duration, show_seconds
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.value import UNKNOWN, Value
@@ -51,7 +51,9 @@ class CommandOutput(Value):
                 longest=LARGEST,
             )
         except runner.OutOfTimeError:
-            raise ValueError(f"$command: {name} did not finish in time and was killed") from None
+            raise ValueError(
+                f"$command: {name} did not finish in time and was killed; its limit is {show_seconds(seconds)}"
+            ) from None
         except OSError as error:
             raise ValueError(f"$command: {name} cannot be started: {error.strerror or error}") from error
         if len(printed) > LARGEST:
