@@ -49,9 +49,9 @@ def connect(target: Target, *, deadline: Deadline, application_name: str) -> Con
         RefusedError: It is not.
     """
     connection = StoppableConnection(_log_in(target, deadline, application_name))
-    connection.stop = deadline.stop
     connection.autocommit = True
     connection.prepare_threshold = None
+    connection.stop = deadline.stop  # last: until it is returned, no caller would close it
     return connection
 
 

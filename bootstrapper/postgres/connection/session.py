@@ -124,13 +124,13 @@ class Session:
                 raise RefusedError(self.target.where, reason)
             if self._ledger:
                 ownership.judge(answers[0], self.target.where)
+            connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
         except psycopg.Error as error:
             connection.close()
             raise UnreachableError(self.target.where, "the server closed the connection during startup") from error
         except BaseException:
             connection.close()
             raise
-        connection.isolation_level = IsolationLevel.READ_COMMITTED  # whatever the role's default is
         self._connection = connection
         if self._turnstile is not None and self._server.system_identifier is not None:
             self._turnstile.recognize(f"{self._server.system_identifier}/{self._server.oid}")

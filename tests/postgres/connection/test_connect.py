@@ -10,10 +10,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bootstrapper.deadline import Deadline
+from bootstrapper.deadline import Deadline, Stop, Stopped
 from bootstrapper.errors import RefusedError, UnreachableError
+from bootstrapper.postgres.connection import connect as connecting
+from bootstrapper.postgres.connection import session as sessions
 from bootstrapper.postgres.connection.connect import connect, ping
 from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from tests import peers
 from tests.postgres.connection import tls_peer
@@ -341,6 +344,33 @@ def test_a_statement_is_cut_off_at_the_deadline(small: Server) -> None:
         connection.execute("SELECT pg_sleep(30)")
     assert connection.closed
     assert time.monotonic() - started < at_most(5)
+
+
+@pytest.mark.parametrize("moment", ["the login", "the first question"])
+def test_a_stop_during_the_start_of_a_session_leaves_no_connection_behind(
+    small: Server, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    stop = Stop()
+
+    def stop_after(work: Callable[..., object]) -> Callable[..., object]:
+        def stopping(*arguments: object) -> object:
+            result = work(*arguments)
+            stop.set()
+            return result
+
+        return stopping
+
+    if moment == "the login":
+        monkeypatch.setattr(connecting, "_log_in", stop_after(connecting._log_in))
+    else:
+        monkeypatch.setattr(sessions, "introduce", stop_after(sessions.introduce))
+    session = Session(at(small), application_name="stopped", deadline=Deadline.after(at_most(5), stop))
+    with pytest.raises(Stopped):
+        session.open()
+    assert not session.is_open
+    with enter(at(small)) as other:
+        left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stopped'"
+        assert eventually(lambda: other.execute(left).fetchone() == (0,))
 
 
 @pytest.mark.parametrize("deadline", [lambda: Deadline.after(5), Deadline.never])
