@@ -342,7 +342,7 @@ def test_a_stop_ends_a_look_that_waits_for_a_lock(variables: dict[str, str], pro
         waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         assert eventually(lambda: asked.done() or project.rows(waits))
         stop.set()
-        assert isinstance(asked.exception(at_most(3)), RunInterrupted | None)
+        assert isinstance(asked.exception(at_most(3)), RunInterrupted)
 
 
 def test_a_statement_that_an_administrator_cancels_is_not_a_bug(
@@ -355,7 +355,7 @@ def test_a_statement_that_an_administrator_cancels_is_not_a_bug(
         asked = pool.submit(bootstrapper.status, variables=variables)
         assert eventually(lambda: project.rows(f"SELECT pg_cancel_backend(pid) {ours}"))
         error = asked.exception(at_most(30))
-    assert isinstance(error, BootstrapperError | None)
+    assert isinstance(error, BootstrapperError)
 
 
 def test_a_stop_that_two_runs_share_is_not_set_by_cancelling_one(
