@@ -78,7 +78,8 @@ class TestedApplication:
         return {**inherited, **given}
 
     def command(self, *options: str) -> list[str]:
-        shown = ("-q", "-p", "no:cacheprovider", "-W", "error")
+        # pytest's own summary repeats each error, cut to the terminal's width unless a CI service is running it.
+        shown = ("-q", "-rN", "-p", "no:cacheprovider", "-W", "error")
         return [sys.executable, "-m", "pytest", *PLUGINS, *shown, *options]
 
     def start(self, *options: str) -> subprocess.Popen[str]:
