@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import products
-from benchmarks.tools import BIN, DATABASE, Tool, django_database, django_python, show
+from benchmarks.tools import DATABASE, Tool, bootstrapper, django_database, django_python, peer, psql, show
 from tests.servers import Server
 
 FIRST = "first load"
@@ -27,8 +25,8 @@ MOST_ROWS_ONE_BY_ONE = 100_000
 SLOW_ROWS = 10_000
 """What goes row by row is measured once with more rows than these."""
 
-_PEERS = Path(__file__).parent / "peers"
-_CHANGES_PENDING = 4
+CHANGES_PENDING = 4
+"""The exit code of `plan --exit-code`; another one would mean that the changes were overlooked."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def find_contestants(folder: Path, rows: int, server: Server) -> list[Contestant
     products.write_csv(file, rows)
     size = file.stat().st_size
     show(f"{rows} rows: {size / 1024**2:.1f} MiB of CSV, {size / rows:.0f} bytes a row")
-    copy = _copy(file, server)
+    copy = copy_products(file, server)
     found = [
         Contestant(COPY, {FIRST: copy}),
         Contestant(TEMPORARY, {UNCHANGED: _script("temporary_table", file, server)}, load=copy),
@@ -79,16 +77,13 @@ def find_contestants(folder: Path, rows: int, server: Server) -> list[Contestant
     return found
 
 
-def _copy(file: Path, server: Server) -> Tool:
-    psql = shutil.which("psql", path=str(server.bin)) or shutil.which("psql")
-    if psql is None:
-        raise SystemExit("there is no psql, neither beside the server nor on PATH")
+def copy_products(file: Path, server: Server, database: str = DATABASE) -> Tool:
     command = f"\\copy products FROM '{file}' WITH (FORMAT csv, HEADER)"
-    return Tool(COPY, [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command], file.parent, _variables(server))
+    return psql(COPY, "-c", command, folder=file.parent, server=server, database=database)
 
 
 def _script(name: str, file: Path, server: Server) -> Tool:
-    return Tool(name, [sys.executable, str(_PEERS / f"{name}.py"), str(file)], file.parent, _variables(server))
+    return peer(name, str(file), folder=file.parent, server=server)
 
 
 def _bootstrapper(mode: str, file: Path, server: Server) -> Contestant:
@@ -96,12 +91,12 @@ def _bootstrapper(mode: str, file: Path, server: Server) -> Contestant:
     folder = file.parent / f"bootstrapper-{mode}{file.suffix}"
     products.write_project(folder, mode=mode, file=file.name)
     name = f"bootstrapper {mode}, {'YAML' if is_yaml else 'CSV'}"
-    program, variables = str(BIN / "bootstrapper"), {"DATABASE_URL": server.url(DATABASE)}
-    apply = Tool(name, [program, "apply"], folder, variables)
+    apply = bootstrapper(name, "apply", folder=folder, server=server)
     works = {YAML_FIRST: apply, YAML_UNCHANGED: apply} if is_yaml else {FIRST: apply, UNCHANGED: apply}
     if mode == "update" and not is_yaml:
-        # Another exit code would mean that the cell was overlooked.
-        works[CHANGED] = Tool(name, [program, "plan", "--exit-code"], folder, variables, exit_code=_CHANGES_PENDING)
+        works[CHANGED] = bootstrapper(
+            name, "plan", "--exit-code", folder=folder, server=server, exit_code=CHANGES_PENDING
+        )
     return Contestant(name, works)
 
 
@@ -125,9 +120,3 @@ def _django(folder: Path, rows: int, server: Server) -> list[Contestant]:
 def _loaddata(python: Path, project: Path, file: Path) -> Tool:
     variables = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(project)}
     return Tool(f"loaddata {file.name}", [str(python), "-m", "django", "loaddata", str(file)], project, variables)
-
-
-def _variables(server: Server) -> dict[str, str]:
-    """The address as libpq reads it; no password in a list of arguments."""
-    address = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGDATABASE": DATABASE}
-    return address | {"PGUSER": server.user, "PGPASSWORD": server.password}

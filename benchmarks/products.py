@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks import tools
+
 CREATE_TABLE = """
 CREATE TABLE products (
     id bigint PRIMARY KEY,
@@ -25,19 +27,7 @@ CREATE TABLE products (
 """
 CHANGE_ONE_CELL = "UPDATE products SET name = name || '!' WHERE id = (SELECT max(id) / 2 FROM products)"
 
-_BOOTSTRAP = """version: 1
-name: benchmark
-
-database:
-  url: ${{DATABASE_URL}}
-
-steps:
-  - uses: wait
-  - uses: lock
-  - uses: seed
-
-fixtures:
-  products:
+_FIXTURE = """  products:
     key: [id]
     mode: {mode}
     file: ../{file}
@@ -102,8 +92,7 @@ def write_django_yaml(file: Path, rows: int) -> None:
 
 def write_project(folder: Path, *, mode: str, file: str) -> None:
     """A bootstrap.yaml with one fixture, whose file is beside the folder."""
-    folder.mkdir(parents=True)
-    (folder / "bootstrap.yaml").write_text(_BOOTSTRAP.format(mode=mode, file=file))
+    tools.write_project(folder, _FIXTURE.format(mode=mode, file=file))
 
 
 def write_django(folder: Path, database: Mapping[str, str]) -> None:

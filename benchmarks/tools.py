@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,13 +15,29 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.servers import Server
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 DATABASE = "benchmark"
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
+_PEERS = Path(__file__).parent / "peers"
 _DJANGO = ROOT / ".venv" / "benchmarks" / "django"
 _DJANGO_PACKAGES = ("django>=5.2,<5.3", "psycopg[binary]", "pyyaml")
+_PROJECT = """version: 1
+name: benchmark
+
+database:
+  url: ${DATABASE_URL}
+
+steps:
+  - uses: wait
+  - uses: lock
+  - uses: seed
+
+fixtures:
+"""
 # An installed tool is compiled; a checkout is only where Python may write down what it compiled.
 _COMPILING = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 _PEAK = re.compile(r"VmHWM:\s+(\d+)")
@@ -32,10 +50,12 @@ class Run:
 
     Attributes:
         mebibytes: The sum of what each process held at its peak, pages that they share counted for each.
+        processor_seconds: The processor time of all of them, without the server's.
     """
 
     seconds: float
     mebibytes: float
+    processor_seconds: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,7 @@ class Tool:
 
     def run(self) -> Run:
         """Ends the benchmark where the exit code is not the expected one: a failure is quick and proves nothing."""
+        used = _processor_seconds()
         began = time.perf_counter()
         process = subprocess.Popen(
             self.command,
@@ -69,7 +90,13 @@ class Tool:
         scale.join()
         if process.returncode != self.exit_code:
             raise SystemExit(f"{self.name} ended with {process.returncode}: {errors.decode(errors='replace')[-2000:]}")
-        return Run(seconds, sum(peaks.values()) / 1024)
+        return Run(seconds, sum(peaks.values()) / 1024, _processor_seconds() - used)
+
+
+def _processor_seconds() -> float:
+    """The processor time of all child processes that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def _weigh(pid: int, peaks: dict[int, int], ended: threading.Event) -> None:
@@ -116,6 +143,40 @@ def django_database(port: int, user: str, password: str) -> dict[str, str]:
     """What Django's settings call the database."""
     address = {"ENGINE": "django.db.backends.postgresql", "NAME": DATABASE, "HOST": "127.0.0.1", "PORT": str(port)}
     return address | {"USER": user, "PASSWORD": password}
+
+
+def bootstrapper(
+    name: str, *arguments: str, folder: Path, server: Server, database: str = DATABASE, exit_code: int = 0
+) -> Tool:
+    """A command of bootstrapper in the folder of its project."""
+    variables = {"DATABASE_URL": server.url(database)}
+    return Tool(name, [str(BIN / "bootstrapper"), *arguments], folder, variables, exit_code=exit_code)
+
+
+def psql(name: str, *arguments: str, folder: Path, server: Server, database: str = DATABASE) -> Tool:
+    program = shutil.which("psql", path=str(server.bin)) or shutil.which("psql")
+    if program is None:
+        raise SystemExit("psql is neither next to the server nor on PATH")
+    command = [program, "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments]
+    return Tool(name, command, folder, _libpq_variables(server, database))
+
+
+def peer(script: str, *arguments: str, folder: Path, server: Server, database: str = DATABASE) -> Tool:
+    """A script of the folder `peers`, in the environment of bootstrapper."""
+    command = [sys.executable, str(_PEERS / f"{script}.py"), *arguments]
+    return Tool(script, command, folder, _libpq_variables(server, database))
+
+
+def _libpq_variables(server: Server, database: str) -> dict[str, str]:
+    """The address as libpq reads it; no password in a list of arguments."""
+    address = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGDATABASE": database}
+    return address | {"PGUSER": server.user, "PGPASSWORD": server.password}
+
+
+def write_project(folder: Path, fixtures: str) -> None:
+    """A bootstrap.yaml with these fixtures, whose names are indented by two spaces."""
+    folder.mkdir(parents=True)
+    (folder / "bootstrap.yaml").write_text(_PROJECT + fixtures)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
