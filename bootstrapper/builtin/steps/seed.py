@@ -10,6 +10,7 @@ from pydantic import Field
 from bootstrapper.errors import FixtureError, InvalidFileError, Problem
 from bootstrapper.fixtures import apply, preparing, reviewing, seeding
 from bootstrapper.fixtures.declare.key_problems import unfit_keys
+from bootstrapper.fixtures.declare.open_cells import all_open_cells
 from bootstrapper.fixtures.declare.reader import declare
 from bootstrapper.fixtures.declare.reference_names import misnamed
 from bootstrapper.fixtures.declare.value_problems import misplaced, misused
@@ -89,7 +90,8 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
         except InvalidFileError as error:
             return error.problems
         values, declared = project.values, fixtures.values()
-        found = [*misnamed(fixtures, values), *misplaced(declared, values), *misused(declared, values)]
+        cells = all_open_cells(declared)
+        found = [*misnamed(cells, fixtures, values), *misplaced(cells, values), *misused(cells, values)]
         found += unfit_keys(declared, values)
         own = [fixtures[name] for name in self.seeds(list(fixtures)) if name in fixtures]
         found += [problem for fixture in own for problem in wrong_records(fixture)]
