@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.tables import FLIGHTS
+from benchmarks.tables import CUSTOMERS, FLIGHTS
 
 _COUNTRIES = ("DE", "FR", "PL", "IT", "ES", "SE", "PT")
 _CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN", "VX", "FL", "AS", "F9")
@@ -29,8 +29,16 @@ def write_flights(file: Path, rows: int) -> None:
 
 
 def write_customers(file: Path, rows: int) -> None:
-    customers = ((_customer(number), f"Customer {number}", _COUNTRIES[number % 7]) for number in range(rows))
-    _write_csv(file, ("code", "name", "country"), customers)
+    """CSV."""
+    _write_csv(file, CUSTOMERS.columns, _customers(rows))
+
+
+def write_customers_yaml(file: Path, rows: int) -> None:
+    """A list of rows in block style; text is in quotes."""
+    with file.open("w", encoding="utf-8") as stream:
+        for customer in _customers(rows):
+            pairs = zip(CUSTOMERS.columns, customer, strict=True)
+            stream.write("- " + "  ".join(f"{column}: {json.dumps(value)}\n" for column, value in pairs))
 
 
 def write_orders(file: Path, rows: int, customers: int) -> None:
@@ -84,6 +92,13 @@ def _flights(rows: int) -> Iterator[Sequence[object]]:
             *(at.hour, minute),
             f"{at:%Y-%m-%dT%H:%M:%SZ}",
         )
+
+
+def _customers(rows: int) -> Iterator[Sequence[object]]:
+    for number in range(rows):
+        scattered = _scatter(number)
+        name = f"Customer {number}, branch {scattered % 997}"
+        yield _customer(number), name, _COUNTRIES[number % 7], _day(scattered), scattered % 5_000
 
 
 def _scatter(number: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import products, records
 from benchmarks.contestants import CHANGES_PENDING, COPY, copy_products
-from benchmarks.tables import FLIGHTS, ORDERS, PLACES, PRODUCTS, Table
+from benchmarks.tables import CUSTOMERS, FLIGHTS, ORDERS, PLACES, PRODUCTS, Table
 from benchmarks.tools import DATABASE, Tool, bootstrapper, peer, psql, write_project
 from tests.servers import Server
 
@@ -16,7 +16,8 @@ PEER_DATABASE = f"{DATABASE}_peer"
 PLACES_ROWS = 34_006
 FLIGHTS_ROWS = 336_776
 PRODUCTS_ROWS = 1_000_000
-YAML_ROWS = 100_000
+YAML_ROWS = 36_000
+"""Of five columns; a file of YAML may contain 400,000 keys and values."""
 REFERENCING_ROWS = 10_000
 CHANGED_ROWS = 28
 UNDECLARED_ROWS = 13
@@ -136,16 +137,19 @@ def _products(folder: Path, server: Server, mode: str, most: float) -> Work:
 
 
 def yaml(folder: Path, server: Server) -> Work:
-    declared, file = folder / "products.yaml", folder / "products.csv"
-    products.write_yaml(declared, YAML_ROWS)
-    products.write_csv(file, YAML_ROWS)
-    products.write_project(folder / "project", mode="update", file=declared.name)
+    file, rows = folder / "customers.yaml", folder / "customers.csv"
+    records.write_customers_yaml(file, YAML_ROWS)
+    records.write_customers(rows, YAML_ROWS)
+    write_project(folder / "project", _fixture(CUSTOMERS, "update", file))
     _, apply = _commands(folder / "project", server)
     unchanged = bootstrapper("plan", "plan", "--exit-code", folder=folder / "project", server=server)
-    read = peer("yaml_loader", str(declared), folder=folder, server=server)
-    load = {DATABASE: [copy_products(file, server), apply]}
-    load[PEER_DATABASE] = [copy_products(file, server, PEER_DATABASE)]
-    return Work(PRODUCTS, YAML_ROWS, [Step("plan, unchanged", read, unchanged, 1.5)], load)
+    read = peer("yaml_loader", str(file), folder=folder, server=server)
+    copies = [
+        psql(COPY, "-c", CUSTOMERS.copy(rows), folder=folder, server=server, database=database)
+        for database in (DATABASE, PEER_DATABASE)
+    ]
+    load = {DATABASE: [copies[0], apply], PEER_DATABASE: [copies[1]]}
+    return Work(CUSTOMERS, YAML_ROWS, [Step("plan, unchanged", read, unchanged, 1.5)], load)
 
 
 def references(folder: Path, server: Server) -> Work:
@@ -154,8 +158,8 @@ def references(folder: Path, server: Server) -> Work:
     records.write_orders(orders, REFERENCING_ROWS, REFERENCING_ROWS)
     columns = "columns: {number: number, customer_id: {$ref: {customers: {code: {$field: customer}}}}"
     columns += ", total: total, placed_on: placed_on}"
-    fixtures = "  customers:\n    key: [code]\n    mode: update\n    file: ../customers.csv\n"
-    write_project(folder / "project", fixtures + _fixture(ORDERS, "update", orders, columns))
+    fixtures = _fixture(CUSTOMERS, "update", customers) + _fixture(ORDERS, "update", orders, columns)
+    write_project(folder / "project", fixtures)
     _, apply = _commands(folder / "project", server)
     files = (str(customers), str(orders))
     two_copies = peer("referenced_rows", *files, folder=folder, server=server, database=PEER_DATABASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-COPY_CUSTOMERS = "COPY customers (code, name, country) FROM STDIN WITH (FORMAT csv, HEADER)"
+COPY_CUSTOMERS = "COPY customers (code, name, country, since, points) FROM STDIN WITH (FORMAT csv, HEADER)"
 CREATE = """
 CREATE TEMPORARY TABLE declared (number text, customer text, total numeric(12, 2), placed_on date) ON COMMIT DROP
 """
