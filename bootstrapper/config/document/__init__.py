@@ -1,6 +1,6 @@
-"""YAML files as plain data that knows its places: `reader` and `builder` read the text within limits, `tree` is the
-document, `interpolation` replaces variables, `overlay` merges an environment's file, `validation` words pydantic's
-errors, `envfile` reads variables. Imports errors and text."""
+"""YAML files as plain data that knows its places: `reader`, `builder` and `frame` read the text within limits,
+`regular` and `flow` rows that need no parser, `tree` is the document, `interpolation` replaces variables, `overlay`
+merges an environment's file, `validation` words pydantic's errors, `envfile` reads variables. Imports errors, text."""
 
 from bootstrapper.config.document.interpolation import (
     DRIVERS,
@@ -10,12 +10,13 @@ from bootstrapper.config.document.interpolation import (
     expand,
     of_run,
 )
-from bootstrapper.config.document.reader import MAX_BYTES, parse, read, read_bytes
+from bootstrapper.config.document.reader import MAX_BYTES, MAX_DATA_BYTES, parse, read, read_bytes
 from bootstrapper.config.document.tree import Document, Place, children
 
 __all__ = [
     "DRIVERS",
     "MAX_BYTES",
+    "MAX_DATA_BYTES",
     "Document",
     "Expansion",
     "MalformedExpression",

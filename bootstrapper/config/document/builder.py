@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from yaml.events import (
@@ -19,6 +19,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from bootstrapper.config.document.frame import NO_CHILDREN, Frame
 from bootstrapper.config.document.scalars import plain, tagged
 from bootstrapper.config.document.tree import NO_MARKS, Document, Marks, pack, unpack
 from bootstrapper.errors import InvalidFileError, Problem, Source
@@ -26,6 +27,9 @@ from bootstrapper.errors import InvalidFileError, Problem, Source
 MAX_DEPTH = 64
 MAX_NODES = 400_000
 """Keys and values in one file, counted as often as aliases repeat them; long texts count more than once."""
+MAX_DATA_NODES = 5_000_000
+"""The same in a file of rows, where a mapping or list counts CONTAINER_NODES; aliases may repeat MAX_NODES of them."""
+CONTAINER_NODES = 8  # about the memory that one takes beside its entries
 
 _TEXT_SHIFT = 8  # one more node for every 256 characters, so that aliases cannot repeat a huge text either
 
@@ -43,22 +47,6 @@ def show_key(key: str) -> str:
     return f'"{key}"' if len(key) <= 64 and _SHOWN_KEY.fullmatch(key) else "at this place"
 
 
-class _Frame:
-    """A container that is being filled."""
-
-    __slots__ = ("anchor", "begun", "data", "key", "key_at", "marks", "merged", "position")
-
-    def __init__(self, data: Any, position: int, anchor: str | None, begun: int) -> None:
-        self.data = data
-        self.marks = Marks()
-        self.position = position
-        self.anchor = anchor
-        self.begun = begun  # how many nodes there were before it: its size is the difference at its end
-        self.key: str | None = None
-        self.key_at = 0
-        self.merged: list[tuple[dict[str, Any], Marks]] = []
-
-
 class Builder:
     """Takes events one by one; `document` gives the result."""
 
@@ -66,10 +54,13 @@ class Builder:
         self.name = name
         self._is_data = is_data
         self.problems: list[Problem] = []
-        self._root = _Frame([], 0, None, 0)
+        self._root = Frame([], 0, None, 0)
         self._frame = self._root
-        self._stack: list[_Frame] = []
+        self._stack: list[Frame] = []
         self._nodes = 0
+        self._most_nodes = MAX_DATA_NODES if is_data else MAX_NODES
+        self._container_nodes = CONTAINER_NODES if is_data else 1
+        self._repeated = 0
         self._anchors: dict[str, tuple[Any, Marks | None, int] | None] = {}  # None: still open
         self._texts: dict[str, str] = {}  # column names come thousands of times: one object each
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
@@ -180,8 +171,8 @@ class Builder:
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         self._stack.append(self._frame)
-        self._frame = _Frame(data, at, event.anchor, self._nodes)
-        self._count(1, at)
+        self._frame = Frame(data, at, event.anchor, self._nodes)
+        self._count(self._container_nodes, at)
 
     def _close(self, event: Event) -> None:
         frame, self._frame = self._frame, self._stack.pop()
@@ -209,6 +200,9 @@ class Builder:
             return
         value, marks, size = anchored
         self._count(size, at)
+        self._repeated += size
+        if self._repeated > MAX_NODES:
+            self._refuse_size(MAX_NODES, at)
         self._attach(value, at, marks)
 
     @property
@@ -229,6 +223,8 @@ class Builder:
             frame.data[key] = value
             frame.marks.keys.append(frame.key_at)
         if marks is not None:
+            if frame.marks.children is NO_CHILDREN:
+                frame.marks.children = {}
             frame.marks.children[len(frame.marks.values)] = marks
         frame.marks.values.append(at)
 
@@ -242,12 +238,13 @@ class Builder:
         else:
             self._complain("<< takes a mapping or a list of mappings", at)
 
-    def _merge(self, frame: _Frame) -> None:
+    def _merge(self, frame: Frame) -> None:
         """Adds the keys that the mapping does not have itself; of several mappings, the first one wins.
 
         What is merged was counted when its alias was read, so this work is within the limit too.
         """
         data, marks = frame.data, frame.marks
+        marks.children = {**marks.children}
         for other, others in frame.merged:
             for number, (key, value) in enumerate(other.items()):
                 if key in data:
@@ -260,10 +257,13 @@ class Builder:
 
     def _count(self, nodes: int, at: int) -> None:
         self._nodes += nodes
-        if self._nodes > MAX_NODES:
-            hint = "Move rows to a CSV file and name it with file:."
-            self._complain(f"more than {MAX_NODES:,} keys and values, with aliases expanded", at, hint)
-            raise InvalidFileError(self.problems)
+        if self._nodes > self._most_nodes:
+            self._refuse_size(self._most_nodes, at)
+
+    def _refuse_size(self, most: int, at: int) -> NoReturn:
+        hint = "Move rows to a CSV file and name it with file:."
+        self._complain(f"more than {most:,} keys and values, with aliases expanded", at, hint)
+        raise InvalidFileError(self.problems)
 
     def _complain(self, message: str, at: int, hint: str | None = None) -> None:
         self.problems.append(Problem(message, self._source(at), hint))

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import yaml
 
-from bootstrapper.config.document.builder import build
+from bootstrapper.config.document.builder import MAX_DATA_NODES, build
+from bootstrapper.config.document.regular import read_rows
 from bootstrapper.config.document.tree import Document
 from bootstrapper.config.recent import Recent
 from bootstrapper.errors import InvalidFileError, Problem, Source
 
 MAX_BYTES = 16 * 1024 * 1024
+MAX_DATA_BYTES = 64 * 1024 * 1024
+"""Of a file of rows."""
 _SMALL_BYTES = 64 * 1024
 _SMALL_DOCUMENTS = Recent[tuple[bytes, str, bool], Document](most=16)
 
@@ -56,7 +59,7 @@ def read(file: Path, *, any_root: bool = False) -> Document:
     Raises:
         InvalidFileError: Whatever is wrong with the file; its messages quote keys, never values.
     """
-    content, name = read_bytes(file), str(file)
+    content, name = read_bytes(file, _most_bytes(any_root)), str(file)
     if len(content) > _SMALL_BYTES:
         return parse(content, name, any_root=any_root)
     key = (hashlib.sha256(content).digest(), name, any_root)
@@ -65,43 +68,49 @@ def read(file: Path, *, any_root: bool = False) -> Document:
 
 def parse(content: bytes, name: str, *, any_root: bool = False) -> Document:
     """Reads YAML from memory; `name` stands in messages."""
-    content = _utf8(content, name)
+    content = _utf8(content, name, _most_bytes(any_root))
     _refuse_characters(content, name)
+    read_events = partial(build, name=name, any_root=any_root)
     try:
         with _collector_off():
-            return build(content, name, any_root=any_root)
+            rows = read_rows(content, name, read_events, MAX_DATA_NODES) if any_root else None
+            return read_events(content) if rows is None else rows
     except yaml.YAMLError as error:
         raise InvalidFileError([_problem(error, content, name)]) from None  # its text can quote the file
 
 
-def read_bytes(file: Path) -> bytes:
+def _most_bytes(is_data: bool) -> int:
+    return MAX_DATA_BYTES if is_data else MAX_BYTES
+
+
+def read_bytes(file: Path, most: int = MAX_BYTES) -> bytes:
     """Returns the content of a regular file of bounded size; never waits for a pipe or a device."""
     try:
-        _refuse_kind(file, file.stat())
+        _refuse_kind(file, file.stat(), most)
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
-            _refuse_kind(file, os.fstat(descriptor))  # it may have been replaced in between
-            content = stream.read(MAX_BYTES + 1)
+            _refuse_kind(file, os.fstat(descriptor), most)  # it may have been replaced in between
+            content = stream.read(most + 1)
     except OSError as error:
         raise InvalidFileError([_unreadable(file, error)]) from error
     except ValueError:
         raise InvalidFileError([Problem("not a valid file name")]) from None
-    if len(content) > MAX_BYTES:
-        raise _too_large(str(file))
+    if len(content) > most:
+        raise _too_large(str(file), most)
     return content
 
 
-def _refuse_kind(file: Path, status: os.stat_result) -> None:
+def _refuse_kind(file: Path, status: os.stat_result, most: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a device or a socket"
         raise InvalidFileError([Problem(f"{file} is {kind}, not a file", hint="Name a YAML file.")])
-    if status.st_size > MAX_BYTES:
-        raise _too_large(str(file))
+    if status.st_size > most:
+        raise _too_large(str(file), most)
 
 
-def _too_large(name: str) -> InvalidFileError:
+def _too_large(name: str, most: int) -> InvalidFileError:
     hint = "Move rows to a CSV file and name it with file:."
-    return InvalidFileError([Problem(f"{name} is larger than {MAX_BYTES // 1024**2} MB", hint=hint)])
+    return InvalidFileError([Problem(f"{name} is larger than {most // 1024**2} MB", hint=hint)])
 
 
 def _unreadable(file: Path, error: OSError) -> Problem:
@@ -110,10 +119,10 @@ def _unreadable(file: Path, error: OSError) -> Problem:
     return Problem(f"{file} cannot be read: {error.strerror or type(error).__name__}")
 
 
-def _utf8(content: bytes, name: str) -> bytes:
+def _utf8(content: bytes, name: str, most: int) -> bytes:
     """Returns the content in UTF-8 without a byte order mark."""
-    if len(content) > MAX_BYTES:
-        raise _too_large(name)
+    if len(content) > most:
+        raise _too_large(name, most)
     encoding = "utf-8"
     if content.startswith(codecs.BOM_UTF8):
         content = content[len(codecs.BOM_UTF8) :]

@@ -14,9 +14,8 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 # A longer exponent would let a few bytes stand for gigabytes of digits when converted to int.
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _FIRST = frozenset("-0123456789")
 
 Scalar = str | int | Decimal | bool | None
@@ -49,9 +48,10 @@ def plain(text: str) -> Scalar:
 
 def number(text: str) -> Scalar:
     """Returns an int or a Decimal, or the text itself where it is neither."""
-    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+    found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
+    if found is None:
         return text
-    if _INTEGER.fullmatch(text):
+    if found.lastindex is None:  # neither a fraction nor an exponent
         return int(text)
     decimal = Decimal(text)
     return decimal if str(decimal) == text else Number(text)

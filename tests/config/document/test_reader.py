@@ -348,15 +348,17 @@ BOMBS: dict[str, Callable[[], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused_within_two_seconds_and_200_mb(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_data"), [*((name, False) for name in BOMBS), *((name, True) for name in BOMBS if name != "scalars")]
+)
+def test_a_bomb_is_refused_within_two_seconds_and_200_mb(name: str, is_data: bool, tmp_path: Path) -> None:
     file = tmp_path / "bomb.yaml"
     file.write_text(BOMBS[name]())
     program = (
         "import re, sys, time; from pathlib import Path\n"
         "from bootstrapper.config.document import read; from bootstrapper.errors import InvalidFileError\n"
         "begun = time.process_time()\n"
-        "try: read(Path(sys.argv[1]))\n"
+        f"try: read(Path(sys.argv[1]), any_root={is_data})\n"
         # ru_maxrss would begin with the size of the process that forked this one
         "except InvalidFileError:\n"
         "    peak = re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1]\n"
@@ -366,6 +368,13 @@ def test_a_bomb_is_refused_within_two_seconds_and_200_mb(name: str, tmp_path: Pa
     seconds, kilobytes = map(float, done.stdout.split())
     assert seconds < 2
     assert kilobytes < 200 * 1024
+
+
+def test_a_file_of_rows_may_be_larger_than_a_configuration() -> None:
+    content = b"- {a: 1, b: 2, c: 3, d: 4}\n" * 60_000
+    assert len(parse(content, "rows.yaml", any_root=True).data) == 60_000
+    with pytest.raises(InvalidFileError, match=r"rows\.yaml:1:.*: more than 5,000,000 keys and values"):
+        parse(b"- [" + b"[]," * 700_000 + b"[]]", "rows.yaml", any_root=True)
 
 
 def test_thousands_of_rows_take_less_than_yamls_own_composer() -> None:
