@@ -3,7 +3,7 @@
 python benchmarks/rows.py [--only NAME] [--rounds 3] [--commits-wait]
 
 Whole processes, the yardstick and bootstrapper in turn, each with its own database, and the median of the rounds. The
-processor time is that of the tool and of its connections to the server; on a busy machine it varies less than the time.
+CPU time is that of the tool and of its connections to the server; on a busy machine it varies less than the time.
 Peak memory is that of all processes of the tool, without the server, and the maximum of all rounds. Works that begin
 with empty tables are run once more before, untimed; the tables of the others are filled by bootstrapper first. Before
 each step, a checkpoint, and VACUUM (ANALYZE) unless the tables are empty. `--only` takes a prefix of the name of a
@@ -28,8 +28,8 @@ from benchmarks.tools import DATABASE, DURABLE, Run, Tool, print_table, show
 from benchmarks.works import PEER_DATABASE, WORKS, Step, Work
 from tests.servers import Server, path_bin, running_server, wheel_bin
 
-HEAD = ("rows", "work", "step", "yardstick", "", "", "bootstrapper", "", "", "ratio", "", "goal")
-HEAD_2 = ("", "", "", *("time", "processor", "memory") * 2, "time", "processor", "")
+HEAD = ("rows", "work", "step", "yardstick", "", "", "ours", "", "", "ratio", "", "goal")
+HEAD_2 = ("", "", "", *("s", "CPU s", "MiB") * 2, "s", "CPU s", "")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,7 +97,7 @@ def turn(server: Server, database: str, work: Work, step: Step, tool: Tool) -> R
     used = server_seconds(server)
     run = tool.run()
     wait_for_end(server, database)
-    run = replace(run, processor_seconds=run.processor_seconds + server_seconds(server) - used)
+    run = replace(run, cpu_seconds=run.cpu_seconds + server_seconds(server) - used)
     left = server.execute(work.table.count, database)[0]
     if left != (work.rows, step.leaves):
         raise SystemExit(f"{tool.name}, {step.name}: {left} rows and changed rows, not {work.rows}, {step.leaves}")
@@ -105,14 +105,14 @@ def turn(server: Server, database: str, work: Work, step: Step, tool: Tool) -> R
 
 
 def wait_for_end(server: Server, database: str) -> None:
-    """Waits for the sessions of the tool, whose processor time counts only after their end."""
+    """Waits for the sessions of the tool, whose CPU time counts only after their end."""
     while server.execute(f"SELECT FROM pg_stat_activity WHERE datname = '{database}'"):
         time.sleep(0.02)
     time.sleep(0.1)
 
 
 def server_seconds(server: Server) -> float:
-    """The processor time of all processes of the server that have ended."""
+    """The CPU time of all processes of the server that have ended."""
     pid = (server.data / "postmaster.pid").read_text().split()[0]
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / _TICKS
@@ -122,9 +122,6 @@ def report(name: str, work: Work, found: dict[str, Measured]) -> Iterator[tuple[
     for step in work.steps:
         measured = found[step.name]
         yardstick, ours = (median(runs) for runs in (measured.yardstick, measured.ours))
-        goal = f"<= {step.most:.2f}"
-        if work.most_mebibytes:
-            goal += f", {work.most_mebibytes} MiB"
         yield (
             str(work.rows),
             name,
@@ -132,19 +129,19 @@ def report(name: str, work: Work, found: dict[str, Measured]) -> Iterator[tuple[
             *show_run(yardstick),
             *show_run(ours),
             f"{ours.seconds / yardstick.seconds:.2f}",
-            f"{ours.processor_seconds / yardstick.processor_seconds:.2f}",
-            goal,
+            f"{ours.cpu_seconds / yardstick.cpu_seconds:.2f}",
+            f"<= {step.most:.2f}",
         )
 
 
 def median(runs: list[Run]) -> Run:
     seconds = statistics.median(run.seconds for run in runs)
-    processor_seconds = statistics.median(run.processor_seconds for run in runs)
-    return Run(seconds, max(run.mebibytes for run in runs), processor_seconds)
+    cpu_seconds = statistics.median(run.cpu_seconds for run in runs)
+    return Run(seconds, max(run.mebibytes for run in runs), cpu_seconds)
 
 
 def show_run(run: Run) -> tuple[str, str, str]:
-    return f"{run.seconds:.2f} s", f"{run.processor_seconds:.2f} s", f"{run.mebibytes:.0f} MiB"
+    return f"{run.seconds:.2f}", f"{run.cpu_seconds:.2f}", f"{run.mebibytes:.0f}"
 
 
 if __name__ == "__main__":

@@ -50,12 +50,12 @@ class Run:
 
     Attributes:
         mebibytes: The sum of what each process held at its peak, pages that they share counted for each.
-        processor_seconds: The processor time of all of them, without the server's.
+        cpu_seconds: The CPU time of all of them, without the server's.
     """
 
     seconds: float
     mebibytes: float
-    processor_seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Tool:
 
     def run(self) -> Run:
         """Ends the benchmark where the exit code is not the expected one: a failure is quick and proves nothing."""
-        used = _processor_seconds()
+        used = _cpu_seconds()
         began = time.perf_counter()
         process = subprocess.Popen(
             self.command,
@@ -90,11 +90,11 @@ class Tool:
         scale.join()
         if process.returncode != self.exit_code:
             raise SystemExit(f"{self.name} ended with {process.returncode}: {errors.decode(errors='replace')[-2000:]}")
-        return Run(seconds, sum(peaks.values()) / 1024, _processor_seconds() - used)
+        return Run(seconds, sum(peaks.values()) / 1024, _cpu_seconds() - used)
 
 
-def _processor_seconds() -> float:
-    """The processor time of all child processes that have ended."""
+def _cpu_seconds() -> float:
+    """The CPU time of all child processes that have ended."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return ended.ru_utime + ended.ru_stime
 
