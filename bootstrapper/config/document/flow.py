@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bootstrapper.config.document.scalars import number, plain
+from bootstrapper.config.document.tree import Marks
 
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape that YAML refuses."""
 
-_LONGEST = 1000  # characters; after 1024, YAML refuses a key
-_DEEPEST = 20
+LONGEST = 1000  # characters; YAML refuses a key that is longer than 1024
+_LONGEST_KEY = 100  # in a text that is longer, where each of its characters may be escaped
+_MOST_CONTAINERS = 60  # YAML of ours may be nested 64 levels deep
 _INNER = r"(?:[\w./$+@()=;-]|:(?=[\w/]))"
 _KEY = re.compile(r"""(?:([A-Za-z_$][A-Za-z0-9_]*+)|"([^"\\\n\t]++)"|'([^'\n\t]++)'):[ ]""")
 _PLAIN = rf"(?:[A-Za-z0-9_./$+(~]|-(?=[0-9])){_INNER}*+(?:[ ]{_INNER}++)*+"
@@ -27,16 +30,45 @@ _NEXT = re.compile(r" *+([,}\]]) *+")
 
 def read_flow(text: str) -> Any:
     """Returns a mapping or a list without variables, aliases or tags; raises ValueError if it takes the parser."""
-    depth = text.count("{") + text.count("[")
-    if len(text) > _LONGEST or depth > _DEEPEST or ("\\" in text and SURROGATE.search(text)):
+    if text.count("{") + text.count("[") > _MOST_CONTAINERS or ("\\" in text and SURROGATE.search(text)):
         raise ValueError("not certain")
+    if len(text) > LONGEST:
+        return _long_json(text)
     try:
-        value, end = _json(text) if text[1:2] in _JSON else _container(text, 0)
+        value, end = _json(text) if text[1:2] in _JSON else _container(text, 0, None)
     except json.JSONDecodeError:
-        value, end = _container(text, 0)
+        value, end = _container(text, 0, None)
     if end != len(text):
         raise ValueError("not certain")
     return value
+
+
+def flow_marks(line: str, column: int, begin: int) -> Marks:
+    """Returns the positions in what stands at a column of a line, which begins at a position.
+
+    Raises ValueError if that takes the parser; what it returns is right only for what `read_flow` takes.
+    """
+    marks = Marks()
+    _container(line, column, _Recorder(marks, begin))
+    return marks
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    """Keeps where the entries of a container stand."""
+
+    marks: Marks
+    begin: int
+
+    def entry(self, key: re.Match[str] | None, column: int, text: str) -> _Recorder | None:
+        """Notes an entry; returns the recorder of the container that the entry is."""
+        if key is not None:
+            self.marks.keys.append(self.begin + key.start())
+        self.marks.values.append(self.begin + column)
+        if not text.startswith(("{", "["), column) or text.startswith(("{}", "[]"), column):
+            return None
+        inner = self.marks.children[len(self.marks.values) - 1] = Marks()
+        return _Recorder(inner, self.begin)
 
 
 def _json(text: str) -> tuple[Any, int]:
@@ -47,8 +79,18 @@ def _json(text: str) -> tuple[Any, int]:
     return _DISTINCT.raw_decode(text)
 
 
-def _container(text: str, at: int) -> tuple[Any, int]:
-    """Returns the mapping or list that begins at a position, and the position after it."""
+def _long_json(text: str) -> Any:
+    """Decodes JSON whose keys are short: a long text alone makes no difference to YAML."""
+    if " :" in text:
+        raise ValueError("not certain")
+    value, end = _LONG.raw_decode(text)
+    if end != len(text):
+        raise ValueError("not certain")
+    return value
+
+
+def _container(text: str, at: int, recorder: _Recorder | None) -> tuple[Any, int]:
+    """Returns the mapping or list that begins at an index, and the index after it."""
     is_mapping, closing = text[at] == "{", "}" if text[at] == "{" else "]"
     found: list[Any] = []
     keys: list[str] = []
@@ -58,11 +100,13 @@ def _container(text: str, at: int) -> tuple[Any, int]:
     while text.startswith(" ", at):
         at += 1
     while True:
+        key = None
         if is_mapping:
             key = _matched(_KEY, text, at)
             keys.append(key[1] or key[2] or key[3])
             at = key.end()
-        value, at = _item(text, at)
+        inner = recorder.entry(key, at, text) if recorder is not None else None
+        value, at = _item(text, at, inner)
         found.append(value)
         following = _matched(_NEXT, text, at)
         if following[1] != ",":
@@ -73,9 +117,9 @@ def _container(text: str, at: int) -> tuple[Any, int]:
     return (_distinct(list(zip(keys, found, strict=True))) if is_mapping else found), following.end(1)
 
 
-def _item(text: str, at: int) -> tuple[Any, int]:
+def _item(text: str, at: int, recorder: _Recorder | None) -> tuple[Any, int]:
     if text.startswith(("{", "["), at):
-        return _container(text, at)
+        return _container(text, at, recorder)
     scalar = _matched(_SCALAR, text, at)
     return (scalar[1][1:-1] if scalar[1] else plain(scalar[2])), scalar.end()
 
@@ -94,6 +138,12 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _distinct_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if any(len(key) > _LONGEST_KEY for key, _ in pairs):
+        raise ValueError("not certain")
+    return _distinct(pairs)
+
+
 def _refuse(text: str) -> Any:
     raise ValueError(f"{text} is text in YAML")
 
@@ -101,3 +151,6 @@ def _refuse(text: str) -> Any:
 _NUMBER: Callable[[str], Any] = number
 _DECODER = json.JSONDecoder(parse_float=_NUMBER, parse_constant=_refuse)
 _DISTINCT = json.JSONDecoder(parse_float=_NUMBER, parse_constant=_refuse, object_pairs_hook=_distinct)
+_LONG = json.JSONDecoder(
+    parse_float=_NUMBER, parse_int=_NUMBER, parse_constant=_refuse, object_pairs_hook=_distinct_and_short
+)

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from bootstrapper.config.document.builder import CONTAINER_NODES
-from bootstrapper.config.document.flow import SURROGATE, read_flow
+from bootstrapper.config.document.flow import LONGEST, SURROGATE, flow_marks, read_flow
 from bootstrapper.config.document.scalars import plain
 from bootstrapper.config.document.tree import NO_MARKS, Document, Marks, pack
 from bootstrapper.errors import InvalidFileError
@@ -22,7 +22,7 @@ from bootstrapper.errors import InvalidFileError
 Parse = Callable[[bytes], Document]
 """Reads YAML event by event."""
 
-_KEY = "[A-Za-z_][A-Za-z0-9_]*+"
+_KEY = "[A-Za-z_][A-Za-z0-9_]{0,99}+"
 _FIRST = r"""(?:-(?=[0-9])|[^\s\-?:,\[\]{}\#&*!|>'"%@`])"""
 _PLAIN = rf"{_FIRST}[^\n\t:\#]*+(?:(?::(?=[^ \n\t])|(?<! )\#)[^\n\t:\#]*+)*+(?<! )"
 _DOUBLE = r'"[^"\\\n\t]*+(?:\\[^xU0-9\n\t][^"\\\n\t]*+)*+"'
@@ -38,6 +38,7 @@ _BEGIN = re.compile(rf"{_GAP}(?:---\n{_GAP})?(?=-[ ])")
 
 # Other line breaks than \n, a mark that YAML skips, and the ends of documents.
 _ELSEWHERE = ("\r", "\x85", "\u2028", "\u2029", "\ufeff", "\n...")
+_EMPTY = frozenset({"{}", "[]"})
 _BRACKETS = frozenset("{[")
 _MOST_ODD = 1000
 _COMMON = 50
@@ -141,6 +142,8 @@ class _Rows:
     def _odd_row(self, at: int) -> tuple[Any, int]:
         """Returns a row that the parser reads; it ends where the next one begins, since it is complete."""
         end = self._text.find("\n- ", at) + 1 or len(self._text)
+        if max(map(len, self._text[at:end].split("\n"))) > LONGEST:
+            raise ValueError("the parser refuses a long key or not, depending on what stands before")
         self._odd += 1
         self._nodes += end - at
         document = self._parse(self._text[at:end].encode())
@@ -169,8 +172,27 @@ class _Rows:
         return Marks([], places, _LaterMarks(self._marks_of))
 
     def _marks_of(self, number: int) -> Marks:
-        row = self._parse(self._text[self.begins[number] : self.begins[number + 1]].encode())
-        return _moved(row.marks.children.get(0, NO_MARKS), pack(self.lines[number], 0))
+        at, end, begin = self.begins[number], self.begins[number + 1], pack(self.lines[number], 0)
+        found = _ROW.match(self._text, at) if number not in self._odd_places else None
+        if found is not None:
+            try:
+                return flow_marks(found[0], 2, begin) if found[1] else self._marks_of_entries(at, end, begin)
+            except ValueError:
+                pass
+        row = self._parse(self._text[at:end].encode())
+        return _moved(row.marks.children.get(0, NO_MARKS), begin)
+
+    def _marks_of_entries(self, at: int, end: int, begin: int) -> Marks:
+        """Returns the positions of entries, each of which is a line; raises ValueError if that takes the parser."""
+        marks = Marks()
+        for number, entry in enumerate(_ENTRIES.finditer(self._text, at, end)):
+            place = begin + pack(number, 0)
+            marks.keys.append(place + 2)
+            column = (entry.end(1) + 1 if entry[2] is None else entry.start(2)) - entry.start()
+            marks.values.append(place + column)
+            if entry[2] is not None and entry[2][0] in _BRACKETS and entry[2] not in _EMPTY:
+                marks.children[number] = flow_marks(entry[0], column, place)
+        return marks
 
 
 class _LaterMarks(dict[int, Marks]):

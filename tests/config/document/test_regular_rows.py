@@ -43,6 +43,7 @@ _ROWS = (
     | _VALUES.map(lambda text: f"- {text}\n")
     | st.sampled_from(["\n", "# note: x\n", "  # note\n", "-\n  id: 1\n", "---\n", "...\n", "%YAML 1.2\n", "a: 1\n"])
     | st.sampled_from(["- id: |\n    text\n  a: 1\n", '- id: "x\n', '- id: "x\n    y"\n', "- a:\n  - 1\n"])
+    | st.sampled_from(['- a: {"a": "' + "x" * 1100 + '", "b": [0, 1e5]}\n', '- {"' + "x" * 1100 + '": 1}\n'])
     | st.sampled_from(["- a: x\n   y\n", "-   id: 1\n"])
     | st.sampled_from(["- a:\n    b: 1\n", "- {a: 1,\n  b: 2}\n", "- &a {id: 1}\n", "- *a\n", "- <<: *a\n"])
 )
