@@ -1,6 +1,7 @@
 """YAML files as plain data that knows its places: `reader`, `builder` and `frame` read the text within limits,
-`regular` and `flow` rows that need no parser, `tree` is the document, `interpolation` replaces variables, `overlay`
-merges an environment's file, `validation` words pydantic's errors, `envfile` reads variables. Imports errors, text."""
+`regular`, `flow` and `json_documents` what needs no parser, `tree` is the document, `interpolation` replaces variables,
+`overlay` merges an environment's file, `validation` words pydantic's errors, `envfile` reads variables. Imports errors
+and text."""
 
 from bootstrapper.config.document.interpolation import (
     DRIVERS,

@@ -83,7 +83,7 @@ def _long_json(text: str) -> Any:
     """Decodes JSON whose keys are short: a long text alone makes no difference to YAML."""
     if " :" in text:
         raise ValueError("not certain")
-    value, end = _LONG.raw_decode(text)
+    value, end = LONG_JSON.raw_decode(text)
     if end != len(text):
         raise ValueError("not certain")
     return value
@@ -139,9 +139,10 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _distinct_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if any(len(key) > _LONGEST_KEY for key, _ in pairs):
+    found = _distinct(pairs)
+    if found and max(map(len, found)) > _LONGEST_KEY:
         raise ValueError("not certain")
-    return _distinct(pairs)
+    return found
 
 
 def _refuse(text: str) -> Any:
@@ -151,6 +152,7 @@ def _refuse(text: str) -> Any:
 _NUMBER: Callable[[str], Any] = number
 _DECODER = json.JSONDecoder(parse_float=_NUMBER, parse_constant=_refuse)
 _DISTINCT = json.JSONDecoder(parse_float=_NUMBER, parse_constant=_refuse, object_pairs_hook=_distinct)
-_LONG = json.JSONDecoder(
+LONG_JSON = json.JSONDecoder(
     parse_float=_NUMBER, parse_int=_NUMBER, parse_constant=_refuse, object_pairs_hook=_distinct_and_short
 )
+"""Decodes what means the same in YAML, if no blank stands before a colon and nothing is nested deeply."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from bootstrapper.config.document.builder import MAX_DATA_NODES, build
+from bootstrapper.config.document.json_documents import read_json
 from bootstrapper.config.document.regular import read_rows
 from bootstrapper.config.document.tree import Document
 from bootstrapper.config.recent import Recent
@@ -29,9 +30,11 @@ _SMALL_BYTES = 64 * 1024
 _SMALL_DOCUMENTS = Recent[tuple[bytes, str, bool], Document](most=16)
 
 # What YAML forbids, in UTF-8: the control characters of ASCII, those of Latin-1 but NEL, and two non-characters.
-# Three searches, because bytes.find speeds up the two with a fixed beginning.
+# Three searches, because bytes.find speeds up the two with a fixed beginning; the first is made only if it will find
+# something, which bytes.translate tells in a tenth of the time.
+_CONTROLS = bytes([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 _FORBIDDEN = (
-    re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+    re.compile(b"[" + re.escape(_CONTROLS) + b"]"),
     re.compile(rb"\xc2[\x80-\x84\x86-\x9f]"),
     re.compile(rb"\xef\xbf[\xbe\xbf]"),
 )
@@ -66,15 +69,23 @@ def read(file: Path, *, any_root: bool = False) -> Document:
     return _SMALL_DOCUMENTS.get(key, partial(parse, content, name, any_root=any_root))
 
 
-def parse(content: bytes, name: str, *, any_root: bool = False) -> Document:
-    """Reads YAML from memory; `name` stands in messages."""
+def parse(content: bytes, name: str, *, any_root: bool = False, is_json: bool = False) -> Document:
+    """Reads YAML from memory; `name` stands in messages.
+
+    Args:
+        is_json: Reads what is JSON as such, which takes a tenth of the time.
+    """
     content = _utf8(content, name, _most_bytes(any_root))
     _refuse_characters(content, name)
     read_events = partial(build, name=name, any_root=any_root)
     try:
         with _collector_off():
-            rows = read_rows(content, name, read_events, MAX_DATA_NODES) if any_root else None
-            return read_events(content) if rows is None else rows
+            found: Document | None = None
+            if is_json:
+                found = read_json(content, name, partial(parse, name=name, any_root=True), MAX_DATA_NODES)
+            elif any_root:
+                found = read_rows(content, name, read_events, MAX_DATA_NODES)
+            return read_events(content) if found is None else found
     except yaml.YAMLError as error:
         raise InvalidFileError([_problem(error, content, name)]) from None  # its text can quote the file
 
@@ -138,7 +149,9 @@ def _utf8(content: bytes, name: str, most: int) -> bytes:
 
 
 def _refuse_characters(content: bytes, name: str) -> None:
-    found = [match.start() for pattern in _FORBIDDEN if (match := pattern.search(content))]
+    has_controls = len(content.translate(None, _CONTROLS)) < len(content)
+    patterns = _FORBIDDEN if has_controls else _FORBIDDEN[1:]
+    found = [match.start() for pattern in patterns if (match := pattern.search(content))]
     if found:
         before = content[: min(found)].decode()
         number = ord(content[min(found) : min(found) + 4].decode(errors="ignore")[0])
