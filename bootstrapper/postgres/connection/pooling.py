@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, suppress
 
 import psycopg
@@ -13,10 +14,14 @@ from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.target import Target
 
 BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
 _TRIAL_SECONDS = 3.0
 _STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
 _HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."
+
+
+def with_room(look: Sequence[bytes], tables: bytes) -> Sequence[bytes]:
+    """Returns what begins a look, and makes temporary tables before it becomes READ ONLY: then they can be filled."""
+    return (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE", *look[1:], tables, b"SET TRANSACTION READ ONLY")
 
 
 def require_transactions(error: psycopg.Error, where: str) -> None:

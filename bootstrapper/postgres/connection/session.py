@@ -228,6 +228,20 @@ class Session:
         """Inside `read_only`, after an error of the server: goes on in a new transaction, since nothing was written."""
         self._opened().execute(b"; ".join([b"ROLLBACK", *self._look]))
 
+    def make_room(self, tables: bytes) -> bool:
+        """Inside `read_only`, goes on in a new transaction with a new view, and with these temporary tables if it may.
+
+        Returns whether it may: not behind a pooler, where transactions are read-only by default, and without the right.
+        """
+        if not self._is_looking or self.server.pooled or self.server.read_only:
+            return False
+        try:
+            self._opened().execute(b"; ".join([b"ROLLBACK", *pooling.with_room(self._look, tables)]))
+        except psycopg.Error:
+            self.look_on()
+            return False
+        return True
+
     def hang_up(self) -> None:
         """Inside `read_only`, closes a direct connection, which ends the transaction without waiting for an answer.
 
