@@ -1,5 +1,5 @@
 """YAML files as plain data that knows its places: `reader`, `builder` and `frame` read the text within limits,
-`regular`, `flow` and `json_documents` what needs no parser, `tree` is the document, `interpolation` replaces variables,
+`json_documents` decodes JSON without that, `tree` is the document, `interpolation` replaces variables,
 `overlay` merges an environment's file, `validation` words pydantic's errors, `envfile` reads variables. Imports errors
 and text."""
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from bootstrapper.config.document.builder import CONTAINER_NODES
-from bootstrapper.config.document.flow import LONG_JSON, SURROGATE
+from bootstrapper.config.document.scalars import number
 from bootstrapper.config.document.tree import Document, Place, pack
 from bootstrapper.errors import InvalidFileError, Source
 
 Parse = Callable[[bytes], Document]
 
 _MOST_LEVELS = 60
+_LONGEST_KEY = 100  # YAML refuses one of more than 1024 characters, each of which may be escaped
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape that YAML refuses."""
 # A blank before a colon: how many there are between a key and its colon makes a difference to YAML.
 _BLANKS = (" :", "\t:", "\n:", "\r:")
 
@@ -22,7 +27,7 @@ _BLANKS = (" :", "\t:", "\n:", "\r:")
 def read_json(content: bytes, name: str, parse: Parse, most_nodes: int) -> Document | None:
     """Returns the document; None if the parser has to read it, which says what is wrong."""
     text = content.decode()
-    if any(each in text for each in _BLANKS) or ("\\u" in text and SURROGATE.search(text)):
+    if any(each in text for each in _BLANKS) or ("\\u" in text and _SURROGATE.search(text)):
         return None
     before = text[: len(text) - len(text.lstrip())]
     if not set(before) <= {" ", "\n"}:
@@ -30,7 +35,7 @@ def read_json(content: bytes, name: str, parse: Parse, most_nodes: int) -> Docum
     if CONTAINER_NODES * (text.count("{") + text.count("[")) > most_nodes:
         return None
     try:
-        data = LONG_JSON.decode(text)
+        data = _DECODER.decode(text)
         if not isinstance(data, dict | list) or _nodes(data, 0) > most_nodes:
             return None
     except (ValueError, RecursionError):
@@ -46,6 +51,25 @@ def _nodes(value: Any, level: int) -> int:
     items = value.values() if type(value) is dict else value
     inner = sum([_nodes(item, level + 1) for item in items if type(item) in (dict, list)])
     return CONTAINER_NODES + 2 * len(value) + inner
+
+
+def _distinct_and_short(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("duplicate key")
+    if found and max(map(len, found)) > _LONGEST_KEY:
+        raise ValueError("the key is too long for YAML")
+    return found
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is text in YAML")
+
+
+_NUMBER: Callable[[str], Any] = number
+_DECODER = json.JSONDecoder(
+    parse_float=_NUMBER, parse_int=_NUMBER, parse_constant=_refuse, object_pairs_hook=_distinct_and_short
+)
 
 
 @dataclass(frozen=True, eq=False)

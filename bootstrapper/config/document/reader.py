@@ -18,7 +18,6 @@ import yaml
 
 from bootstrapper.config.document.builder import MAX_DATA_NODES, build
 from bootstrapper.config.document.json_documents import read_json
-from bootstrapper.config.document.regular import read_rows
 from bootstrapper.config.document.tree import Document
 from bootstrapper.config.recent import Recent
 from bootstrapper.errors import InvalidFileError, Problem, Source
@@ -77,15 +76,12 @@ def parse(content: bytes, name: str, *, any_root: bool = False, is_json: bool = 
     """
     content = _utf8(content, name, _most_bytes(any_root))
     _refuse_characters(content, name)
-    read_events = partial(build, name=name, any_root=any_root)
     try:
         with _collector_off():
             found: Document | None = None
             if is_json:
                 found = read_json(content, name, partial(parse, name=name, any_root=True), MAX_DATA_NODES)
-            elif any_root:
-                found = read_rows(content, name, read_events, MAX_DATA_NODES)
-            return read_events(content) if found is None else found
+            return build(content, name=name, any_root=any_root) if found is None else found
     except yaml.YAMLError as error:
         raise InvalidFileError([_problem(error, content, name)]) from None  # its text can quote the file
 

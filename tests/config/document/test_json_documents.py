@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootstrapper.config.document import parse
+from bootstrapper.config.document import Place, parse
 from bootstrapper.config.document.builder import MAX_DATA_NODES
 from bootstrapper.config.document.json_documents import read_json
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.fixtures.declare.jsonfiles import as_yaml
-from tests.config.document.test_regular_rows import places, shown
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(["<<", "$ref", " :", "a: b"])
 _LITERALS = st.sampled_from(
@@ -35,6 +34,20 @@ _VALUES = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+def places(value: Any, place: Place = ()) -> list[Place]:
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place, *(found for part, item in entries for found in places(item, (*place, part)))]
+
+
+def shown(value: Any) -> Any:
+    """A value with its types, and numbers as they are written."""
+    if isinstance(value, dict):
+        return [(key, shown(item)) for key, item in value.items()]
+    if isinstance(value, list):
+        return [None, *map(shown, value)]
+    return type(value), str(value)
 
 
 @settings(max_examples=300, deadline=None)
