@@ -94,9 +94,10 @@ def turn(server: Server, database: str, work: Work, step: Step, tool: Tool) -> R
     if work.load or step != work.steps[0]:  # with statistics of an empty table, a join would read it for each new row
         server.execute("VACUUM (ANALYZE)", database)
     server.execute("CHECKPOINT")
-    used = server_seconds(server)
+    before, used = sessions(server), server_seconds(server)
     run = tool.run()
-    wait_for_end(server, database)
+    while sessions(server) - before:
+        time.sleep(0.02)
     run = replace(run, cpu_seconds=run.cpu_seconds + server_seconds(server) - used)
     left = server.execute(work.table.count, database)[0]
     if left != (work.rows, step.leaves):
@@ -104,18 +105,20 @@ def turn(server: Server, database: str, work: Work, step: Step, tool: Tool) -> R
     return run
 
 
-def wait_for_end(server: Server, database: str) -> None:
-    """Waits for the sessions of the tool, whose CPU time counts only after their end."""
-    while server.execute(f"SELECT FROM pg_stat_activity WHERE datname = '{database}'"):
-        time.sleep(0.02)
-    time.sleep(0.1)
+def sessions(server: Server) -> set[str]:
+    """The processes of the server, until it has noticed their end and counts their CPU time."""
+    pid = server_pid(server)
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 def server_seconds(server: Server) -> float:
     """The CPU time of all processes of the server that have ended."""
-    pid = (server.data / "postmaster.pid").read_text().split()[0]
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{server_pid(server)}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / _TICKS
+
+
+def server_pid(server: Server) -> str:
+    return (server.data / "postmaster.pid").read_text().split()[0]
 
 
 def report(name: str, work: Work, found: dict[str, Measured]) -> Iterator[tuple[str, ...]]:
