@@ -20,7 +20,9 @@ REFERENCE = "$ref"
 
 def call_of(raw: object) -> tuple[str, Any] | None:
     """Returns the key and the argument if `raw` calls a value function or is a reference."""
-    if isinstance(raw, Mapping) and len(raw) == 1:
+    if type(raw) is str or type(raw) is list:  # by far the most; isinstance of Mapping takes ten times as long
+        return None
+    if (type(raw) is dict or isinstance(raw, Mapping)) and len(raw) == 1:
         key, argument = next(iter(raw.items()))
         if isinstance(key, str) and key.startswith("$"):
             return key, argument
