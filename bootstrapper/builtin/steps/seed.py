@@ -16,7 +16,6 @@ from bootstrapper.fixtures.declare.reader import declare
 from bootstrapper.fixtures.declare.reference_names import misnamed
 from bootstrapper.fixtures.declare.value_problems import misplaced, misused
 from bootstrapper.fixtures.parts import parts
-from bootstrapper.fixtures.predict import bounds as bounding
 from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.options import StepModel
@@ -53,7 +52,7 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         run = run_of(context)
-        return bounding.bounds(run.project, self.options.fixtures, changes)
+        return seeding.bounds(run.project, self.options.fixtures, changes)
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
