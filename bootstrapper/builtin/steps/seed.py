@@ -13,7 +13,7 @@ from bootstrapper.fixtures.compare.keys import wrong_records
 from bootstrapper.fixtures.declare.key_problems import unfit_keys
 from bootstrapper.fixtures.declare.open_cells import all_open_cells
 from bootstrapper.fixtures.declare.reader import declare
-from bootstrapper.fixtures.declare.reference_names import misnamed
+from bootstrapper.fixtures.declare.references import misnamed
 from bootstrapper.fixtures.declare.value_problems import misplaced, misused
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
