@@ -230,6 +230,14 @@ def test_the_commands_about_the_lock_work(tmp_path: Path, database: str) -> None
         assert process.wait(at_most(30)) == 7
 
 
+def test_the_commands_about_inspecting_work(reader: Reader) -> None:
+    reader.follow("bootstrapper apply")
+    for typed, shown in commands_of("docs/how-to/inspect.md"):
+        said = reader.follow(typed, shown)
+        facts, real = dict(re.findall(_FACT, shown, re.MULTILINE)), dict(re.findall(_FACT, said, re.MULTILINE))
+        assert facts.keys() <= real.keys()
+
+
 def test_the_commands_about_production_work(reader: Reader, database: str) -> None:
     plain, unset, *deploying = commands_of("docs/how-to/production.md")
     reader.variables.clear()
@@ -283,6 +291,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
     "docs/how-to/connect.md": test_the_commands_about_connecting_work,
+    "docs/how-to/inspect.md": test_the_commands_about_inspecting_work,
     "docs/how-to/lock.md": test_the_commands_about_the_lock_work,
     "docs/how-to/production.md": test_the_commands_about_production_work,
     "docs/how-to/pull-fixtures.md": test_the_commands_about_pulling_work,

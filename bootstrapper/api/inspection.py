@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +13,14 @@ from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.run import plan_of
 from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import Request, opened
-from bootstrapper.errors import BootstrapperError
+from bootstrapper.errors import BootstrapperError, UsageError
 from bootstrapper.plans import Plan
 from bootstrapper.postgres.ledger import ledger, rights
 from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.ledger.records import RunHistory, read_history
+from bootstrapper.postgres.ledger.records import RunHistory, find_runs, read_history
 from bootstrapper.postgres.lock.acquire import Holder, read_holder
+
+_MOST_CANDIDATES = 5
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,44 @@ def status(request: Request) -> Status:
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:
-    """The latest runs with their revisions, newest first; None where there is no ledger.
+    """The latest runs with their steps and revisions, newest first; None where there is no ledger.
 
     Raises RefusedError where the role may not read it.
     """
+    with _reading_ledger(request) as (connection, names):
+        try:
+            return read_history(connection, names, most)
+        except ledger.UNREADABLE:
+            return None
+
+
+def past_run(request: Request, text: str) -> RunHistory:
+    """One run, by its number, its id, or the beginning or end of it.
+
+    Raises UsageError unless exactly one run is meant, RefusedError where the role may not read the ledger.
+    """
+    with _reading_ledger(request) as (connection, names):
+        try:
+            found = find_runs(connection, names, text)
+            if len(found) == 1:
+                return read_history(connection, names, 1, found[0])[0]
+        except ledger.UNREADABLE:
+            found = []
+    if found:
+        ids = [str(run_id) for run_id in found[:_MOST_CANDIDATES]]
+        more = [f"and {len(found) - len(ids)} more"] if len(found) > len(ids) else []
+        raise UsageError(f"{text!r} may be any of {len(found)} runs", details=[*ids, *more], hint="Give more digits.")
+    raise UsageError(f"no run {text!r} in the ledger", hint="List the runs with `bootstrapper history`.")
+
+
+@contextmanager
+def _reading_ledger(request: Request) -> Iterator[tuple[Connection[Any], LedgerNames]]:
+    """Opens the database for a command that only reads the ledger; raises RefusedError where the role may not."""
     with opened(request, "history", writes=False) as run:
         run.executor.open_gates()
         with run.session.read_only() as connection:
             rights.require(connection, run.project.ledger, run.session.target.where)
-            try:
-                return read_history(connection, run.project.ledger, most)
-            except ledger.UNREADABLE:
-                return None
+            yield connection, run.project.ledger
 
 
 def _last_of_all(connection: Connection[Any], names: LedgerNames) -> RunHistory | None:

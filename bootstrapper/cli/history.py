@@ -1,4 +1,4 @@
-"""`history`: prints the latest runs with the revisions that each applied."""
+"""`history`: prints the latest runs with the revisions that each applied, or all that is known of one run."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from datetime import datetime
 import click
 
 from bootstrapper.api import inspection
+from bootstrapper.builtin.renderers import wording
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
-from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.options import Invocation, refuse_beside, takes, was_given
 from bootstrapper.cli.output import print_data, show_time, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
-from bootstrapper.postgres.ledger.records import RevisionRecord, RunHistory
+from bootstrapper.plans import Action
+from bootstrapper.postgres.ledger.records import RevisionRecord, RunHistory, StepRecord
 from bootstrapper.text import dumps, one_line
 
 _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
 
 
 @click.command()
+@click.argument("run", metavar="[RUN]", required=False, callback=options.refuse_empty)
 @takes(
     *options.WHERE,
     options.timeout,
@@ -32,12 +35,24 @@ _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
         "--most", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs to show."
     ),
 )
-def history(invocation: Invocation, *, most: int) -> int:
-    """Show the latest runs and the revisions they applied."""
+def history(invocation: Invocation, *, run: str | None, most: int) -> int:
+    """Show the latest runs and the revisions they applied, or one run with its steps.
+
+    RUN is the number of a run, its id, or the beginning or end of its id.
+    """
+    if run is not None:
+        refuse_beside("RUN", {"--most": was_given("most")}, "it is one run")
     with Reporter(invocation, "history") as reporter:
-        found = inspection.history(request(invocation, reporter.emit), most)
+        asked = request(invocation, reporter.emit)
+        shown: RunHistory | list[RunHistory]
+        if run is not None:
+            one = inspection.past_run(asked, run)
+            shown, lines = one, _in_full(one)
+        else:
+            found = inspection.history(asked, most)
+            shown, lines = found or [], _text(found)
         reporter.before_data()
-        text = _json(found) if invocation.format == "json" else "\n".join(_text(found))
+        text = _json(shown) if invocation.format == "json" else "\n".join(lines)
         print_data(invocation.masker.mask(text))
     return ExitCode.DONE
 
@@ -56,19 +71,70 @@ def _text(found: list[RunHistory] | None) -> Iterator[str]:
             yield from _error(run.error)
 
 
-def _error(text: str) -> Iterator[str]:
+def _in_full(run: RunHistory) -> Iterator[str]:
+    facts = {
+        "run": str(run.run_id),
+        "number": str(run.serial),
+        "command": _command(run),
+        "outcome": _outcome(run),
+        "started": show_time(run.started_at),
+        "finished": show_time(run.finished_at) if run.finished_at else "unknown",
+        "by": f"{_who(run)}, process {run.pid}",
+        "version": f"bootstrapper {run.version}",
+        "inputs": run.inputs,
+        "plan": run.plan,
+        "restored": _restored(run.restored) if run.restored is not None else None,
+    }
+    width = max(map(len, facts))
+    yield from (f"{name:<{width}}  {one_line(fact)}" for name, fact in facts.items() if fact)
+    if run.error:
+        yield from _error(run.error, indent="")
+    if run.steps:
+        yield from ("", "steps:")
+    finished = {step.step for step in run.steps if step.kind == "result"}
+    for step in run.steps:
+        if step.kind == "result" or step.step not in finished:
+            yield from _step(step)
+    if run.revisions:
+        yield from ("", "revisions:", *(f"  {_revision(each)}" for each in run.revisions))
+
+
+def _step(step: StepRecord) -> Iterator[str]:
+    name = step.step if step.step == step.uses else f"{step.step} ({step.uses})"
+    seconds = f" in {show_seconds(step.seconds)}" if step.seconds is not None else ""
+    done = "no result: it was interrupted, or failed" if step.kind == "intent" else f"{_changes(step)}{seconds}"
+    yield from wrapped(one_line(f"  {show_time(step.recorded_at)}  {name}  {done}"), hang=6)
+    for remark in step.remarks:
+        yield from wrapped(f"    ! {one_line(remark)}", hang=6)
+
+
+def _changes(step: StepRecord) -> str:
+    past = wording.past(step.uses)
+    counts = {past[Action(action)]: number for action, number in step.changes.items()}
+    return ", ".join(f"{number:,} {verb}" for verb, number in counts.items()) or "done"
+
+
+def _error(text: str, indent: str = "    ") -> Iterator[str]:
     """Yields the lines of the error as they were printed by the run."""
     for line in f"error: {text}".splitlines():
-        yield from wrapped(f"    {one_line(line)}", hang=6)
+        yield from wrapped(f"{indent}{one_line(line)}", hang=len(indent) + 2)
 
 
 def _run(run: RunHistory) -> str:
+    return one_line(f"{run.serial:>4}  {show_time(run.started_at)}  {_command(run)}  {_outcome(run)}  by {_who(run)}")
+
+
+def _command(run: RunHistory) -> str:
+    return run.command + "".join(f" · {each}" for each in (run.project, run.file, run.environment) if each)
+
+
+def _outcome(run: RunHistory) -> str:
     seconds = f" in {show_seconds(run.seconds)}" if run.seconds is not None else ""
-    whose = "".join(f" · {each}" for each in (run.project, run.file, run.environment) if each)
-    who = f"{run.role or 'unknown role'} on {run.host}"
-    outcome = run.outcome or "not finished"
-    what = f"{run.command}{whose}  {outcome}{seconds}"
-    return one_line(f"{run.serial:>4}  {show_time(run.started_at)}  {what}  by {who}")
+    return f"{run.outcome or 'not finished'}{seconds}"
+
+
+def _who(run: RunHistory) -> str:
+    return f"{run.role or 'unknown role'} on {run.host}"
 
 
 def _restored(origin: Mapping[str, str | None]) -> str:
@@ -84,5 +150,5 @@ def _revision(each: RevisionRecord) -> str:
     return one_line(f"{_PAST[each.action]} {show_time(each.noted_at)}  {each.action} {each.revision}{seconds}")
 
 
-def _json(found: list[RunHistory] | None) -> str:
-    return dumps([asdict(run) for run in found or ()])
+def _json(shown: RunHistory | list[RunHistory]) -> str:
+    return dumps(asdict(shown) if isinstance(shown, RunHistory) else [asdict(run) for run in shown])

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
@@ -52,13 +52,18 @@ AfterApply = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Turn:
-    """One step at its turn: what it is, what it may use, and what it is about to change."""
+    """One step at its turn: what it is, what it may use, what it is about to change, and since when it is at work."""
 
     entry: Entry
     step: Step
     context: RunContext
     hold: Hold
     planned: PlannedStep
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
     @property
     def items(self) -> tuple[Change | Deferred, ...]:
@@ -117,20 +122,19 @@ class TurnTaker:
         return any(isinstance(unit, Step) and not unit.leaves_others_alone for unit in units)
 
     def _apply(self, turn: Turn) -> None:
-        started = time.monotonic()
         self.at_work = turn.step
         turn.context.emit(StepStarted(turn.entry.name, turn.step.uses, total(turn.planned.changes)))
         name = turn.entry.name
         with lock_waits.watched(turn.context, lambda: name, works_beside=not turn.step.transactional) as watch:
-            self._do_in_time(turn, watch, started)
+            self._do_in_time(turn, watch)
         self.at_work = None
         done = turn.planned.without_payloads()
         self.applied.append(done)
         for remark in turn.remarks:
             turn.context.emit(Warned(remark))
-        turn.context.emit(StepApplied(name, done, time.monotonic() - started))
+        turn.context.emit(StepApplied(name, done, turn.seconds))
 
-    def _do_in_time(self, turn: Turn, watch: LockWatch, started: float) -> None:
+    def _do_in_time(self, turn: Turn, watch: LockWatch) -> None:
         try:
             turn.hold.note_step(turn.entry.name)
             grace = _GRACE_SECONDS if turn.step.transactional else ENDING_SECONDS
@@ -139,9 +143,9 @@ class TurnTaker:
         except BaseException as error:
             failure = lock_waits.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)
             text = told(failure, turn.context.masker)
-            seconds, is_undone = time.monotonic() - started, self._is_undone(turn, failure)
+            is_undone = self._is_undone(turn, failure)
             is_interrupted = isinstance(failure, KeyboardInterrupt) or turn.context.deadline.is_stopped
-            turn.context.emit(StepFailed(turn.entry.name, text, seconds, is_undone, is_interrupted))
+            turn.context.emit(StepFailed(turn.entry.name, text, turn.seconds, is_undone, is_interrupted))
             if failure is error:
                 raise
             raise failure from error
@@ -241,6 +245,7 @@ class TurnTaker:
             changes=turn.planned.changes,
             marks=turn.entry.marks if kind == "result" else (),
             remarks=turn.remarks if kind == "result" else (),
+            seconds=turn.seconds if kind == "result" else None,
         )
 
     def _require_converged(self, connection: psycopg.Connection[object], turn: Turn) -> None:

@@ -220,6 +220,7 @@ def record_step(
     changes: Sequence[Change],
     marks: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    seconds: float | None = None,
 ) -> None:
     """Appends to the chain: the row's hash covers its content and the hash of the row before.
 
@@ -227,7 +228,11 @@ def record_step(
     """
     last = connection.execute(names.fill("SELECT hash FROM {steps} ORDER BY id DESC LIMIT 1")).fetchone()
     previous = bytes(last[0]) if last else None
-    told = {"remarks": [_storable(connection, remark) for remark in remarks]} if remarks else {}
+    told: dict[str, object] = {}
+    if remarks:
+        told["remarks"] = [_storable(connection, remark) for remark in remarks]
+    if seconds is not None:
+        told["seconds"] = round(seconds, 3)
     summary = json.dumps({**_summary(changes), **told}, sort_keys=True)
     recorded_at = datetime.now(UTC)
     content = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.isoformat()]
