@@ -99,7 +99,7 @@ VALUE_EXAMPLES = {
 }
 EXIT_CODES = {
     ExitCode.DONE: "Done, or nothing to do.",
-    ExitCode.FAILED: "A step failed. What earlier steps committed stays.",
+    ExitCode.FAILED: "A step failed, or what was verified is damaged. What earlier steps committed stays.",
     ExitCode.CONFIG: "Invalid usage or configuration. Nothing was changed.",
     ExitCode.BUG: "A bug in bootstrapper, with its traceback.",
     ExitCode.PENDING: "Changes are pending (`plan --exit-code`).",

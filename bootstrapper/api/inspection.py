@@ -15,7 +15,8 @@ from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import Request, opened
 from bootstrapper.errors import BootstrapperError, UsageError
 from bootstrapper.plans import Plan
-from bootstrapper.postgres.ledger import ledger, rights
+from bootstrapper.postgres.ledger import chain, ledger, rights
+from bootstrapper.postgres.ledger.chain import Verdict
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.records import RunHistory, find_runs, read_history
 from bootstrapper.postgres.lock.acquire import Holder, read_holder
@@ -87,6 +88,18 @@ def past_run(request: Request, text: str) -> RunHistory:
         more = [f"and {len(found) - len(ids)} more"] if len(found) > len(ids) else []
         raise UsageError(f"{text!r} may be any of {len(found)} runs", details=[*ids, *more], hint="Give more digits.")
     raise UsageError(f"no run {text!r} in the ledger", hint="List the runs with `bootstrapper history`.")
+
+
+def verify_history(request: Request) -> Verdict | None:
+    """What following the hashes of the ledger's steps finds; None where there is no ledger.
+
+    Raises RefusedError where the role may not read it.
+    """
+    with _reading_ledger(request) as (connection, names):
+        try:
+            return chain.verify(connection, names)
+        except ledger.UNREADABLE:
+            return None
 
 
 @contextmanager

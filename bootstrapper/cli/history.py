@@ -16,10 +16,10 @@ from bootstrapper.cli.options import Invocation, refuse_beside, takes, was_given
 from bootstrapper.cli.output import print_data, show_time, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
-from bootstrapper.errors import ExitCode
+from bootstrapper.errors import ExitCode, LedgerDamagedError
 from bootstrapper.plans import Action
 from bootstrapper.postgres.ledger.records import RevisionRecord, RunHistory, StepRecord
-from bootstrapper.text import dumps, one_line
+from bootstrapper.text import counted, dumps, one_line
 
 _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
 
@@ -34,12 +34,16 @@ _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
     click.option(
         "--most", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs to show."
     ),
+    click.option("--verify", is_flag=True, help="Compare the rows of all steps with their hashes instead."),
 )
-def history(invocation: Invocation, *, run: str | None, most: int) -> int:
+def history(invocation: Invocation, *, run: str | None, most: int, verify: bool) -> int:
     """Show the latest runs and the revisions they applied, or one run with its steps.
 
     RUN is the number of a run, its id, or the beginning or end of its id.
     """
+    if verify:
+        refuse_beside("--verify", {"RUN": run, "--most": was_given("most")}, "it looks at all runs")
+        return _verify(invocation)
     if run is not None:
         refuse_beside("RUN", {"--most": was_given("most")}, "it is one run")
     with Reporter(invocation, "history") as reporter:
@@ -54,6 +58,23 @@ def history(invocation: Invocation, *, run: str | None, most: int) -> int:
         reporter.before_data()
         text = _json(shown) if invocation.format == "json" else "\n".join(lines)
         print_data(invocation.masker.mask(text))
+    return ExitCode.DONE
+
+
+def _verify(invocation: Invocation) -> int:
+    with Reporter(invocation, "history") as reporter:
+        found = inspection.verify_history(request(invocation, reporter.emit))
+        faults = [invocation.masker.mask(one_line(fault.message)) for fault in found.faults] if found else []
+        reporter.before_data()
+        if invocation.format == "json":
+            print_data(invocation.masker.mask(dumps(asdict(found) if found else None)))
+        elif found is None:
+            print_data("no steps: the database has no ledger")
+        elif not faults:
+            last = f", the last one is row {found.last_row} with hash {found.last_hash}" if found.rows else ""
+            print_data(f"good: {counted(found.rows, 'row')}{last}")
+        if faults:  # after everything known was printed
+            raise LedgerDamagedError(faults)
     return ExitCode.DONE
 
 

@@ -39,7 +39,7 @@ from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.session import ENDING_SECONDS
 from bootstrapper.postgres.connection.settings import lent
 from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
-from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.chain import record_step
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.text import error_lines, one_line
 
@@ -235,7 +235,7 @@ class TurnTaker:
 
     def _record(self, connection: psycopg.Connection[object], turn: Turn, kind: str) -> None:
         fence = turn.hold.fence
-        ledger.record_step(
+        record_step(
             connection,
             fence.ledger,
             run_id=fence.run_id,

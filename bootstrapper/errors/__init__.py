@@ -27,6 +27,7 @@
     ├── CommitUnknownError               5  connection lost at COMMIT
     ├── EmbeddedServerError              5
     │   └── UnusableServerError          6  no such package, not the owner, a read-only disk
+    ├── LedgerDamagedError               1
     ├── GuardError                       9
     ├── ForeignDatabaseError             9  of another environment, or on another server than before
     ├── AheadError                       10
@@ -52,6 +53,7 @@ from bootstrapper.errors._run import (
     AheadError,
     ForeignDatabaseError,
     GuardError,
+    LedgerDamagedError,
     PendingError,
     RunInterrupted,
     RunTerminated,
@@ -99,6 +101,7 @@ __all__ = [
     "ForeignDatabaseError",
     "GuardError",
     "InvalidFileError",
+    "LedgerDamagedError",
     "LockBusyError",
     "LockError",
     "LockTimeoutError",

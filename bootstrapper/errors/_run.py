@@ -39,6 +39,20 @@ class AheadError(BootstrapperError):
         super().__init__(message, hint=hint, source=source)
 
 
+class LedgerDamagedError(BootstrapperError):
+    """Rows of the ledger were changed, inserted or removed."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(
+            "the rows of the ledger do not agree with their hashes",
+            details=faults,
+            hint="Find out who wrote to the ledger; `bootstrapper history RUN` shows what the rows of a run say.",
+        )
+
+
 class PendingError(BootstrapperError):
     """Other runs did not reach the declared state in time."""
 

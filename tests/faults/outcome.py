@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
 
-from bootstrapper.postgres.ledger.ledger import LedgerNames, chain_hash
+from bootstrapper.postgres.ledger import chain
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.lock.acquire import advisory_key
 
 Rows = list[tuple[Any, ...]]
@@ -178,15 +177,4 @@ def _untrue_runs(connection: Connection[Any]) -> list[str]:
 
 
 def _broken_chain(connection: Connection[Any]) -> list[str]:
-    query = (
-        "SELECT id, run_id, step, uses, kind, changes, marks, recorded_at, previous, hash"
-        " FROM bootstrapper.steps ORDER BY id"
-    )
-    before: bytes | None = None
-    for number, run_id, step, uses, kind, changes, marks, at, previous, digest in connection.execute(query).fetchall():
-        summary = json.dumps(changes, sort_keys=True)
-        content = [str(run_id), step, uses, kind, summary, list(marks), at.astimezone(UTC).isoformat()]
-        if previous != before or bytes(digest) != chain_hash(before, content):
-            return [f"the ledger's chain is broken at row {number} ({step}, {kind})"]
-        before = bytes(digest)
-    return []
+    return [fault.message for fault in chain.verify(connection, LedgerNames()).faults]

@@ -16,6 +16,7 @@ from bootstrapper.errors import FencedOffError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.chain import record_step
 from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.postgres.ledger.ownership import require_ours
 from bootstrapper.postgres.lock.fence import RELEASE, Fence
@@ -109,7 +110,7 @@ def record(
 ) -> None:
     """Records the result of the step."""
     run_id = fence.run_id
-    ledger.record_step(
+    record_step(
         connection, names, run_id=run_id, step="restore", uses="restore", kind="result", changes=changes, marks=marks
     )
 

@@ -1,15 +1,14 @@
-"""Our tables: the lock, the runs, and their steps.
+"""Our tables: the lock and the runs; for steps see `chain`.
 
 All writes here happen inside a transaction that the lock fenced; reading needs no lock.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -17,10 +16,9 @@ from uuid import UUID
 from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import AheadError, RefusedError
-from bootstrapper.plans import Action, Change, total
 
 DEFAULT_SCHEMA = "bootstrapper"
-LEDGER_VERSION = 5
+LEDGER_VERSION = 6
 RESTORED_AS_OF = "restored-as-of:"
 """Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
 BROKEN = "broken"
@@ -207,60 +205,6 @@ def forget_run(connection: Connection[Any], names: LedgerNames, run_id: UUID) ->
     except errors.InsufficientPrivilege:
         return False
     return True
-
-
-def record_step(
-    connection: Connection[Any],
-    names: LedgerNames,
-    *,
-    run_id: UUID,
-    step: str,
-    uses: str,
-    kind: str,
-    changes: Sequence[Change],
-    marks: Sequence[str] = (),
-    remarks: Sequence[str] = (),
-    seconds: float | None = None,
-) -> None:
-    """Appends to the chain: the row's hash covers its content and the hash of the row before.
-
-    `remarks` are masked by the caller.
-    """
-    last = connection.execute(names.fill("SELECT hash FROM {steps} ORDER BY id DESC LIMIT 1")).fetchone()
-    previous = bytes(last[0]) if last else None
-    told: dict[str, object] = {}
-    if remarks:
-        told["remarks"] = [_storable(connection, remark) for remark in remarks]
-    if seconds is not None:
-        told["seconds"] = round(seconds, 3)
-    summary = json.dumps({**_summary(changes), **told}, sort_keys=True)
-    recorded_at = datetime.now(UTC)
-    content = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.isoformat()]
-    digest = chain_hash(previous, content)
-    statement = names.fill(
-        "INSERT INTO {steps} (run_id, step, uses, kind, changes, marks, recorded_at, previous, hash)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-    )
-    values = (run_id, step, uses, kind, summary, list(marks), recorded_at, previous, digest)
-    connection.execute(statement, values)
-
-
-def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
-    """SHA-256 over the hash before and the row's content as canonical JSON."""
-    text = json.dumps(list(content), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256((previous or b"") + text.encode()).digest()
-
-
-def _storable(connection: Connection[Any], text: str) -> str:
-    """Returns the text without characters that the database cannot store."""
-    if connection.info.parameter_status("server_encoding") == "UTF8":
-        return text.replace("\0", "").encode(errors="backslashreplace").decode()
-    return text.replace("\0", "").encode("ascii", errors="backslashreplace").decode()
-
-
-def _summary(changes: Sequence[Change]) -> dict[str, int]:
-    counts = {action.value: total(changes, action) for action in Action}
-    return {action: number for action, number in counts.items() if number}
 
 
 def steps_done_since(

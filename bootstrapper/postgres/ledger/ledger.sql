@@ -96,7 +96,10 @@ CREATE TABLE IF NOT EXISTS {digests} (
 );
 COMMENT ON TABLE {digests} IS 'bootstrapper: digests of the rows that fixtures left, never their values';
 
-INSERT INTO {meta} AS known VALUES ('ledger_version', '5')
+INSERT INTO {meta} AS known VALUES ('ledger_version', '6')
 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE known.value::integer < excluded.value::integer;
+-- Since version 6: the hash of the last row of steps, so that a row that is missing at the end is noticed.
+INSERT INTO {meta} SELECT 'last_step', encode(hash, 'hex') FROM {steps} ORDER BY id DESC LIMIT 1
+ON CONFLICT DO NOTHING;
 -- Above every token that was ever given out, also where a restored dump brought the runs without their lock.
 INSERT INTO {lock} (token) SELECT coalesce(max(token), 0) FROM {runs} ON CONFLICT DO NOTHING;

@@ -10,7 +10,7 @@ from bootstrapper.errors import InvalidFileError, Problem, RefusedError
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.ledger.ledger import TABLES, UNREADABLE, LedgerNames
 
-_LOOK = "SELECT FROM {lock}, {runs} LIMIT 0"
+_LOOK = "SELECT FROM {lock}, {runs}, {steps}, {meta} LIMIT 0"
 _MAY_BREAK = """
 SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'UPDATE'))
 FROM pg_catalog.unnest(%s::pg_catalog.text[]) AS t(name)

@@ -19,7 +19,7 @@ from bootstrapper.engine.probes import ask_probes, with_probes
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context
-from bootstrapper.postgres.ledger.ledger import record_step
+from bootstrapper.postgres.ledger.chain import record_step
 from tests.backups.contexts import Bench, ask, make_bench, shared_database, take
 from tests.servers import Server
 

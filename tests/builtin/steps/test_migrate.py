@@ -331,4 +331,4 @@ def test_a_ledger_of_the_first_version_is_completed_by_the_next_run(tmp_path: Pa
         assert migrate.query("SELECT revision FROM bootstrapper.revisions") == [("second",)]
         roles = migrate.query("SELECT role = session_user FROM bootstrapper.runs ORDER BY serial")
         assert roles == [(None,), (True,)]
-        assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("5",)]
+        assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("6",)]

@@ -256,6 +256,6 @@ def test_a_ledger_of_the_second_version_gets_the_column_of_the_file(tmp_path: Pa
         assert migrate.pending() == ["revision second"]
         with pytest.raises(MigrationError, match="already exists"):
             migrate.apply()
-        assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("5",)]
+        assert migrate.query("SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'") == [("6",)]
         revision, _ = findings(migrate)
         assert revision.target == "revision second"

@@ -14,6 +14,7 @@ from bootstrapper.errors import FencedOffError, UnreachableError
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.chain import record_step
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.run_ids import uuid7
 from bootstrapper.postgres.lock.acquire import Holder, RunDetails, try_take
@@ -144,7 +145,7 @@ def test_steps_are_chained_by_hash(new_session: Callable[[], Session]) -> None:
     with held(session) as hold:
         for step in ("one", "two"):
             with hold.transaction() as connection:
-                ledger.record_step(
+                record_step(
                     connection, NAMES, run_id=hold.fence.run_id, step=step, uses="sql", kind="result", changes=()
                 )
         rows = session.connection.execute("SELECT previous, hash FROM bootstrapper.steps ORDER BY id").fetchall()
