@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bootstrapper.config.schema_parts import absent, one_of, present
-from bootstrapper.config.units import Seconds
+from bootstrapper.config.units import Age, Seconds
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"
 
@@ -217,6 +217,11 @@ class LedgerConfig(Section):
     grant_to: list[str] = Field(
         default_factory=list,
         description="Roles that may read these tables; takes effect with the next run that writes.",
+    )
+    keep_for: Annotated[Age, Field(gt=0)] | None = Field(
+        None,
+        description="How long runs and their steps are kept; forever if left out. Those that later runs need stay: with"
+        " revisions, rows of fixtures or ids of `once`.",
     )
 
 

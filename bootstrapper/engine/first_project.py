@@ -20,7 +20,7 @@ def first_project(loaded: Loaded, found: Plugins, command: str, *, validates: bo
         protected=loaded.protected,
         protected_environments=[name for name, each in loaded.config.environments.items() if each.protected],
         target=Target({}),
-        ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to)),
+        ledger=LedgerNames(ledger.schema_, tuple(ledger.grant_to), ledger.keep_for),
         inputs="",
         variables=loaded.variables,
         default_secrets=False,

@@ -24,13 +24,16 @@ from bootstrapper.errors import (
     UnreachableError,
     UsageError,
 )
+from bootstrapper.events import Warned
 from bootstrapper.plans import PlannedStep
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step
+from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger.retention import remove_expired
 from bootstrapper.postgres.lock.hold import Hold
 
 
@@ -198,6 +201,8 @@ class Executor:
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted) or context.deadline.is_stopped
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
         text = told(error, context.masker) if error is not None else None
+        if error is None:
+            self._remove_expired(hold, context)
         try:
             self._note_end(hold, outcome, text)
         except psycopg.Error as lost:
@@ -207,6 +212,16 @@ class Executor:
         except BootstrapperError:
             if error is None:
                 raise
+
+    def _remove_expired(self, hold: Hold, context: RunContext) -> None:
+        """Removes old runs, as the file says; a run that did its work does not fail because of them."""
+        if hold.fence.ledger.keep_seconds is None:
+            return
+        try:
+            with hold.transaction() as connection:
+                remove_expired(connection, hold.fence.ledger, hold.fence.run_id)
+        except psycopg.Error as error:
+            context.emit(Warned(f"could not remove old runs from the ledger: {said(error)}"))
 
     def _note_end(self, hold: Hold, outcome: str, text: str | None) -> None:
         """Records the end of the run; the error is reduced to characters that the database can store."""

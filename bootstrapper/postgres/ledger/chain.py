@@ -26,9 +26,11 @@ _ROWS = """
 SELECT s.id, r.serial, s.run_id, s.step, s.uses, s.kind, s.changes, s.marks, s.recorded_at, s.previous, s.hash
 FROM {steps} AS s LEFT JOIN {runs} AS r ON r.run_id = s.run_id ORDER BY s.id
 """
-_META = "SELECT key, value FROM {meta} WHERE key IN ('ledger_version', 'last_step')"
+_META = "SELECT key, value FROM {meta} WHERE key IN ('ledger_version', 'last_step', 'removed_steps')"
 
 _NOTES_LAST = 6
+REMOVED = "removed_steps"
+"""The key in `meta` of hashes of removed rows, each with the hash that came before those in the chain, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row with its hashes, and the one that its content has."""
+    """A row with its hashes, and the one that its content has.
+
+    Attributes:
+        removed: The digest that it has of what the ledger keeps of removed rows.
+    """
 
     id: int
     name: str
     previous: str | None
     hash: str
     computed: str
+    removed: str | None
 
 
 def record_step(
@@ -82,10 +89,13 @@ def record_step(
     marks: Sequence[str] = (),
     remarks: Sequence[str] = (),
     seconds: float | None = None,
+    removed: str | None = None,
 ) -> None:
     """Appends to the chain: the row's hash covers its content and the hash of the row before, and is kept as the last.
 
-    `remarks` are masked by the caller.
+    Args:
+        remarks: Masked by the caller.
+        removed: The digest of what the ledger keeps of removed rows.
     """
     last = connection.execute(names.fill("SELECT hash FROM {steps} ORDER BY id DESC LIMIT 1")).fetchone()
     previous = bytes(last[0]) if last else None
@@ -94,6 +104,8 @@ def record_step(
         told["remarks"] = [_storable(connection, remark) for remark in remarks]
     if seconds is not None:
         told["seconds"] = round(seconds, 3)
+    if removed is not None:
+        told["removed"] = removed
     summary = json.dumps({**_summary(changes), **told}, sort_keys=True)
     recorded_at = datetime.now(UTC)
     content = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.isoformat()]
@@ -124,7 +136,8 @@ def verify(connection: Connection[Any], names: LedgerNames) -> Verdict:
     """Follows the chain from its first row to its last. Raises one of ledger.UNREADABLE without a readable ledger."""
     rows = [_row(*found) for found in connection.execute(names.fill(_ROWS), binary=True)]
     meta = dict(connection.execute(names.fill(_META)).fetchall())
-    faults = [*_displaced(rows), *_changed(rows), *_end(rows, meta)]
+    links = json.loads(meta.get(REMOVED, "{}"))
+    faults = [*_displaced(rows, links), *_changed(rows), *_end(rows, meta), *_removal(rows, meta.get(REMOVED))]
     last = rows[-1] if rows else None
     each = {fault.row: fault for fault in reversed(faults)}  # of a row that was inserted, its content tells no more
     found = tuple(sorted(each.values(), key=lambda fault: fault.row or 0))
@@ -136,7 +149,8 @@ def _row(id_: int, serial: int | None, *content: Any) -> _Row:
     summary = json.dumps(changes, sort_keys=True)
     told = [str(run_id), step, uses, kind, summary, list(marks), recorded_at.astimezone(UTC).isoformat()]
     name = f"row {id_} (run number {serial}, step {step!r}, {kind})"
-    return _Row(id_, name, previous.hex() if previous else None, digest.hex(), chain_hash(previous, told).hex())
+    before, computed = previous.hex() if previous else None, chain_hash(previous, told).hex()
+    return _Row(id_, name, before, digest.hex(), computed, changes.get("removed"))
 
 
 def _changed(rows: Sequence[_Row]) -> Iterator[Fault]:
@@ -145,12 +159,13 @@ def _changed(rows: Sequence[_Row]) -> Iterator[Fault]:
             yield Fault(row.id, f"{row.name} was changed: its content does not have its hash")
 
 
-def _displaced(rows: Sequence[_Row]) -> Iterator[Fault]:
+def _displaced(rows: Sequence[_Row], links: Mapping[str, str | None]) -> Iterator[Fault]:
     """Yields rows that were inserted, which a later one passes over, and places where rows are missing."""
     place = {row.hash: number for number, row in enumerate(rows)}
     broken, inserted = [], set[int]()
     for number, row in enumerate(rows):
-        before = -1 if row.previous is None else place.get(row.previous)
+        previous = links.get(row.previous, row.previous) if row.previous is not None else None
+        before = -1 if previous is None else place.get(previous)
         if row.computed != row.hash:
             continue  # its `previous` may be what was changed
         if before is None or before >= number:
@@ -162,6 +177,15 @@ def _displaced(rows: Sequence[_Row]) -> Iterator[Fault]:
     for number in broken:
         if number not in inserted:
             yield _gap(rows, number)
+
+
+def _removal(rows: Sequence[_Row], kept: str | None) -> Iterator[Fault]:
+    """Yields the last row about removed rows, if what the ledger keeps of those is not what it was then."""
+    last = next((row for row in reversed(rows) if row.removed is not None), None)
+    if last is None and kept is not None:
+        yield Fault(None, "the ledger keeps hashes of removed rows, but no run removed any")
+    if last is not None and (kept is None or hashlib.sha256(kept.encode()).hexdigest() != last.removed):
+        yield Fault(last.id, f"{last.name}: the hashes of removed rows, as the ledger keeps them, were changed since")
 
 
 def _gap(rows: Sequence[_Row], number: int) -> Fault:

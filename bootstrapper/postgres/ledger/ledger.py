@@ -35,10 +35,15 @@ _NO_HOLDER = sql.SQL(
 
 @dataclass(frozen=True)
 class LedgerNames:
-    """Where the ledger's tables are: own names in a schema of our own, prefixed in any other."""
+    """Where the ledger's tables are: own names in a schema of our own, prefixed in any other.
+
+    Attributes:
+        keep_seconds: How long runs are kept; forever if None.
+    """
 
     schema: str = DEFAULT_SCHEMA
     grant_to: tuple[str, ...] = ()
+    keep_seconds: float | None = None
 
     @property
     def schema_identifier(self) -> sql.Identifier:
