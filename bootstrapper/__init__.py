@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bootstrapper.api.functions import apply as apply
     from bootstrapper.api.functions import follow as follow
     from bootstrapper.api.functions import plan as plan
+    from bootstrapper.api.functions import save_plan as save_plan
     from bootstrapper.api.functions import status as status
     from bootstrapper.api.functions import url as url
     from bootstrapper.api.functions import validate as validate
@@ -128,6 +129,7 @@ _HOMES = {
     "is_database_initialized": "api.initialization",
     "needs_migration": "api.initialization",
     "plan": "api.functions",
+    "save_plan": "api.functions",
     "seed_database": "api.initialization",
     "status": "api.functions",
     "url": "api.functions",
@@ -192,6 +194,7 @@ __all__ = [
     "is_database_initialized",
     "needs_migration",
     "plan",
+    "save_plan",
     "seed_database",
     "status",
     "url",

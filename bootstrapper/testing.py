@@ -16,7 +16,8 @@ from typing import Any
 from psycopg import Connection, sql
 
 from bootstrapper.api.run import apply, plan
-from bootstrapper.engine.open import Request, opened
+from bootstrapper.engine.open import opened
+from bootstrapper.engine.request import Request
 from bootstrapper.plans import PlannedStep
 from bootstrapper.plugin.step import Step
 

@@ -106,7 +106,7 @@ EXIT_CODES = {
     ExitCode.UNREACHABLE: "The database could not be reached in time.",
     ExitCode.REFUSED: "The server refused (not retryable): credentials, permission, missing database, TLS.",
     ExitCode.LOCKED: "A lock was not free in time, ours or that of a table, or another run took over ours.",
-    ExitCode.STALE: "A step would delete or overwrite what the plan did not show. What earlier steps committed stays.",
+    ExitCode.STALE: "A change that the plan did not show, or a stale saved plan. What earlier steps committed stays.",
     ExitCode.GUARDED: "A guard refused, or a question was not confirmed.",
     ExitCode.AHEAD: "The database or its ledger is ahead of this code.",
     ExitCode.INTERRUPTED: "Interrupted (SIGINT).",

@@ -12,7 +12,7 @@ import psycopg
 from bootstrapper.api import inspection, run
 from bootstrapper.api.inspection import Status
 from bootstrapper.api.run import Outcome
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.events import Event
 from bootstrapper.plans import Plan
 from tests.waiting import at_most

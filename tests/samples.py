@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from bootstrapper.api import run
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from tests.round_trips import CountingProxy
 from tests.waiting import at_most, eventually
 

@@ -274,6 +274,14 @@ def test_the_workflows_work(reader: Reader, database: str) -> None:
     assert len(steps) == 5
 
 
+def test_the_commands_about_reviewing_a_plan_work(reader: Reader, database: str) -> None:
+    reader.variables |= {"DATABASE_URL": database, "BOOTSTRAPPER_PLAN_KEY": "correct horse", **SEED_PASSWORDS}
+    reader.variables.pop("BOOTSTRAPPER_ENVIRONMENT")
+    ((typed, _),) = commands_of("docs/how-to/review-a-plan.md")
+    assert "steps applied" in reader.follow(typed)
+    assert "applied already" in reader.follow("bootstrapper apply plan.json")
+
+
 def test_the_commands_about_starting_an_application_work(reader: Reader, database: str) -> None:
     reader.variables |= {"DATABASE_URL": database, **SEED_PASSWORDS}
     running, script, waiting, following = [typed for typed, _ in commands_of("docs/how-to/start-an-application.md")]
@@ -296,6 +304,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/production.md": test_the_commands_about_production_work,
     "docs/how-to/pull-fixtures.md": test_the_commands_about_pulling_work,
     "docs/how-to/restore.md": test_the_commands_about_restoring_work,
+    "docs/how-to/review-a-plan.md": test_the_commands_about_reviewing_a_plan_work,
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }

@@ -48,6 +48,7 @@ class PlanOptions(Selection, total=False):
 class ApplyOptions(Selection, total=False):
     force: bool
     confirm: str | None
+    saved_plan: File | None
     startup: bool
 
 

@@ -18,17 +18,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from bootstrapper.api import inspection, project, run
+from bootstrapper.api import inspection, plan_files, project, run
 from bootstrapper.api.event_log import EventLog
 from bootstrapper.api.inspection import Status
 from bootstrapper.api.project import Validation
 from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.deadline import Stop
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
+from bootstrapper.errors import UsageError
 from bootstrapper.events import Event
 from bootstrapper.plans import Plan
+from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
 
 File = str | os.PathLike[str]
 OnEvent = Callable[[Event], object]
@@ -73,6 +76,7 @@ def apply(
     skip: Collection[str] = (),
     force: bool = False,
     confirm: str | None = None,
+    saved_plan: File | None = None,
     startup: bool = False,
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
@@ -86,9 +90,18 @@ def apply(
         skip: Not these.
         force: Asks no check beforehand; rows and revisions are still never repeated.
         confirm: The name of the database, where a protected environment wrote to it last.
+        saved_plan: A file of `save_plan` or `plan --out FILE`: exactly its changes are made, in its environment;
+            raises StalePlanError if anything differs by now.
         startup: Whether an application starts with it: a database that a newer release has changed then gets a
             warning and is left as it is.
     """
+    saved = plan_files.read(Path(saved_plan)) if saved_plan is not None else None
+    if saved is not None:
+        if steps or skip or force:
+            raise UsageError("saved_plan cannot be combined with steps, skip or force: it says what is applied")
+        known = os.environ if variables is None else variables
+        environment = environment or known.get(ENVIRONMENT_VARIABLE) or saved.plan.environment
+        steps, skip = saved.plan.selection.steps, saved.plan.selection.skip
     asked = request_of(
         file,
         environment,
@@ -102,7 +115,23 @@ def apply(
         confirmed=confirm,
         startup=startup,
     )
-    return run.apply(asked)
+    return run.apply(replace(asked, saved=saved))
+
+
+def save_plan(plan: Plan, file: File, *, variables: Mapping[str, str] | None = None) -> str:
+    """Writes a plan for `apply(saved_plan=...)`, readable by its owner only; returns its digest.
+
+    Signed with `BOOTSTRAPPER_PLAN_KEY` if that is set; a protected environment requires it. Raises UsageError where the
+    file cannot be written, or is anything but a saved plan.
+
+    Args:
+        variables: Where the key is looked up.
+    """
+    known = os.environ if variables is None else variables
+    saved = SavedPlan.of(plan, known.get(KEY_VARIABLE) or None)
+    plan_files.require_place(Path(file), overwrite=False)
+    plan_files.write(Path(file), saved)
+    return saved.digest
 
 
 def follow(

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bootstrapper.engine.open import Request, opened
+from bootstrapper.engine.open import opened
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import UnusableServerError, UsageError
 from bootstrapper.fixtures.pull import lookup_tables, pulling
 from bootstrapper.fixtures.pull.lookup_tables import Candidate

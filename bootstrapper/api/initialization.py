@@ -12,7 +12,7 @@ from bootstrapper.api import run
 from bootstrapper.api.functions import File, OnEvent, apply, request_of, wait
 from bootstrapper.api.run import Outcome, Ready
 from bootstrapper.deadline import Stop
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import AheadError
 
 

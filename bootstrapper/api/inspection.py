@@ -10,9 +10,10 @@ from typing import Any
 from psycopg import Connection
 
 from bootstrapper.api.interruption import stoppable
-from bootstrapper.api.run import plan_of
+from bootstrapper.api.planning import plan_of
 from bootstrapper.engine.masked_errors import mask_error
-from bootstrapper.engine.open import Request, opened
+from bootstrapper.engine.open import opened
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, UsageError
 from bootstrapper.plans import Plan
 from bootstrapper.postgres.ledger import chain, ledger, rights

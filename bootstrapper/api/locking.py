@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from psycopg import errors
 
-from bootstrapper.engine.open import Request, opened
+from bootstrapper.engine.open import opened
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import RefusedError
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.ledger import rights

@@ -10,9 +10,10 @@ from typing import Any
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
-from bootstrapper.engine.open import Request, Resolved, load_plugins, resolve
+from bootstrapper.engine.open import Resolved, load_plugins, resolve
 from bootstrapper.engine.plugins import PluginInfo, unlisted
 from bootstrapper.engine.redact import disclose
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import UsageError
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.postgres.server.embedded import EmbeddedServer

@@ -26,15 +26,17 @@ from bootstrapper.backups.restore.fingerprint import require_unbroken
 from bootstrapper.backups.restore.in_place import InPlace, require_archive
 from bootstrapper.backups.restore.new_database import NewDatabase
 from bootstrapper.backups.settings import is_url
-from bootstrapper.backups.stores.signature import KEY_VARIABLE, is_trusted
+from bootstrapper.backups.stores.signature import is_trusted
 from bootstrapper.backups.stores.store import Backup
 from bootstrapper.config import load
 from bootstrapper.deadline import Deadline
 from bootstrapper.engine import identity as guarding
-from bootstrapper.engine.open import Opened, Request, opened, resolve
+from bootstrapper.engine.open import Opened, opened, resolve
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.plans.saved import KEY_VARIABLE
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from psycopg import Connection
-
+from bootstrapper.api import saved_plans
 from bootstrapper.api.interruption import stoppable
+from bootstrapper.api.planning import identity_of, look, plan_of
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
+from bootstrapper.engine.contract import Standing, key_needed
 from bootstrapper.engine.guard import left_alone
-from bootstrapper.engine.open import Opened, Request, opened
+from bootstrapper.engine.open import Opened, opened
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import (
     AheadError,
     BlockedError,
@@ -24,13 +26,10 @@ from bootstrapper.errors import (
     UnsetVariablesError,
 )
 from bootstrapper.events import RunFinished, once
+from bootstrapper.masking import masked
 from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import HasHeads
-from bootstrapper.postgres.connection.introduction import Server
-from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.ledger.ledger import LedgerNames, RunRecord
 
 if TYPE_CHECKING:  # loaded by the command alone
     from bootstrapper.fixtures.pull.pulling import Pulled, Wanted
@@ -44,6 +43,7 @@ class Outcome:
         plan: As it stood before the lock was taken.
         applied: The steps that changed something, with what they changed.
         run_id: None where nothing was to do, or nothing any more once the lock was free.
+        was_applied: Whether the saved plan had been applied before, so that there was nothing to do.
         ahead: Whether the database is ahead of this code, which the start of an application accepts: it wrote nothing,
             or nothing more.
     """
@@ -54,6 +54,7 @@ class Outcome:
     seconds: float
     embedded: bool
     ahead: bool = False
+    was_applied: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,23 @@ class Ready:
     seconds: float
 
 
-def plan(request: Request, command: str = "plan") -> Plan:
-    """What `apply` would do. Leaves nothing behind, in the database or beside it."""
+def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False) -> Plan:
+    """What `apply` would do. Leaves nothing behind, in the database or beside it.
+
+    Args:
+        request: What to plan; with a saved plan, whether that would still be applied.
+        command: Name of the command.
+        is_to_be_saved: Whether the plan is to be saved, for which a protected environment demands a key.
+    """
     with stoppable(request.stop), opened(request, command, writes=False) as run:
+        if is_to_be_saved and run.project.protected and request.plan_key is None:
+            raise key_needed(run.project)
         run.executor.open_gates()
-        planned = look(run, sql=request.sql)
+        if run.contract is not None and saved_plans.require_same(run, run.contract) is Standing.DONE:
+            return run.contract.plan
+        planned = masked(look(run, sql=request.sql, selection=request.selection), request.masker.mask)
+        if run.contract is not None:
+            saved_plans.require_as_planned(run, run.contract, planned)
         if planned.pending and run.guard is not None:
             run.guard.require_current()
         for warning in identity.expected(run.session, run.project) if planned.pending else ():
@@ -115,6 +128,9 @@ def apply(request: Request, command: str = "apply") -> Outcome:
         with stoppable(request.stop), opened(request, command, writes=True) as run:
             applied = run.executor.applied
             run.executor.open_gates()
+            if run.contract is not None and saved_plans.require_same(run, run.contract) is Standing.DONE:
+                outcome, seconds = "unchanged", time.monotonic() - started
+                return Outcome(run.contract.plan, (), None, seconds, run.address.embedded is not None, was_applied=True)
             planned, is_ahead = _bring_up(run, request)
             outcome = "done" if applied else "unchanged"
             run_id = run.executor.hold.fence.run_id if run.executor.hold else None
@@ -137,6 +153,8 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
         planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _first_look(run))
         if planned.pending and run.guard is not None:
             while_held(run.session, run.project.ledger, run.deadline, run.guard.require_current)
+        if run.contract is not None:
+            saved_plans.require_as_planned(run, run.contract, planned)
         if planned.unset:
             raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
         if planned.pending:
@@ -154,7 +172,7 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
 def _first_look(run: Opened) -> Plan:
     """A database that is ahead of the code is reported as that, whatever else of it the code does not understand."""
     try:
-        return look(run, is_result=False, is_last=True)
+        return look(run, is_result=False, is_last=run.contract is None)
     except (AheadError, BlockedError, RunInterrupted, UnreachableError):
         raise
     except BootstrapperError:
@@ -190,7 +208,7 @@ def wait(request: Request) -> Ready:
         run.executor.open_gates()
         run.session.open()
         run.session.prove()
-        return Ready(_identity(run, run.session.server), time.monotonic() - started)
+        return Ready(identity_of(run, run.session.server), time.monotonic() - started)
 
 
 def pull(request: Request, wanted: Wanted) -> Pulled:
@@ -212,51 +230,3 @@ def relative_target(request: Request, text: str) -> str:
         with run.session.read_only() as connection:
             unit = next(entry.unit for entry in run.entries if isinstance(entry.unit, Step))
             return resolve_relative(connection, unit.options, run.project, run.deadline, text)
-
-
-def look(run: Opened, *, is_result: bool = True, sql: bool = False, is_last: bool = False) -> Plan:
-    """The plan as pure data.
-
-    Args:
-        is_result: Whether the plan is shown: then it also tells what it was worked out from, the ledger's serial
-            and the heads of the migrations, and what the steps found besides. A run that only asks whether something
-            is to do does without.
-        sql: Whether the changes show their statements.
-        is_last: Whether the connection may be closed if nothing is to do.
-    """
-    server = run.session.server
-    record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
-    steps = run.looker.look(for_reader=is_result, sql=sql, is_last=is_last)
-    return plan_of(run, server, steps, record, is_result=is_result)
-
-
-def plan_of(
-    run: Opened, server: Server, steps: tuple[PlannedStep, ...], record: RunRecord | None, *, is_result: bool
-) -> Plan:
-    units = [entry.unit for entry in run.entries if isinstance(entry.unit, HasHeads)] if is_result else []
-    return Plan(
-        name=run.project.name,
-        environment=run.project.environment,
-        inputs=run.project.inputs,
-        database=_identity(run, server),
-        serial=record.serial if record else None,
-        steps=steps,
-        heads=tuple(head for unit in units for head in unit.heads(run.project)),
-    )
-
-
-def _identity(run: Opened, server: Server) -> DatabaseIdentity:
-    return DatabaseIdentity(run.address.server, server.database, server.version, server.system_identifier, server.oid)
-
-
-def _last_run(run: Opened) -> RunRecord | None:
-    with run.session.read_only() as connection:
-        return _readable(connection, run.project.ledger)
-
-
-def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
-    try:
-        with connection.transaction():
-            return ledger.last_run(connection, names)
-    except ledger.UNREADABLE:
-        return None

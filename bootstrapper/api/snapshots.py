@@ -10,7 +10,7 @@ import psycopg
 from bootstrapper.api import project
 from bootstrapper.backups.snapshots import Snapshot, Snapshots, require_name
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import BackupError, UsageError
 
 

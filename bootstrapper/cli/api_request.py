@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from bootstrapper.cli.options import Invocation
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.events import Emit, Event
+from bootstrapper.plans.saved import SavedPlan
 
 if TYPE_CHECKING:  # imported only by the commands that need it
     from bootstrapper.migrations.commands.operations import Operation
@@ -22,6 +23,7 @@ class Specifics(TypedDict, total=False):
     sql: bool
     force: bool
     startup: bool
+    saved: SavedPlan | None
 
 
 def silent(event: Event) -> None:

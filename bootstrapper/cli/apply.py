@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Unpack
 
 import click
 
-from bootstrapper.api import run
+from bootstrapper.api import plan_files, run
 from bootstrapper.api.event_text import phrase
 from bootstrapper.api.run import Outcome
 from bootstrapper.cli import options
@@ -15,7 +17,7 @@ from bootstrapper.cli.api_request import Specifics, request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import StepUnchanged
 from bootstrapper.plans import Plan, State
@@ -23,6 +25,7 @@ from bootstrapper.text import one_line
 
 
 @click.command()
+@click.argument("plan", metavar="[PLAN]", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @takes(
     *options.SELECTION,
     options.plan_format,
@@ -33,8 +36,16 @@ from bootstrapper.text import one_line
     click.option("--follow", is_flag=True, help="Wait until other runs are done; takes no lock, writes nothing."),
     click.option("--force", is_flag=True, help="Do not ask checks beforehand; never repeats rows or revisions."),
 )
-def apply(invocation: Invocation, *, dry_run: bool, follow: bool, force: bool) -> int:
-    """Bring the database to the declared state (alias: setup)."""
+def apply(invocation: Invocation, *, plan: Path | None, dry_run: bool, follow: bool, force: bool) -> int:
+    """Bring the database to the declared state (alias: setup).
+
+    With PLAN, a file of `bootstrapper plan --out FILE`, exactly its changes are made, in its environment; refused if
+    anything differs by now.
+    """
+    if plan is not None:
+        others = {"--force": force, "--follow": follow, "--step": invocation.step, "--skip": invocation.skip}
+        options.refuse_beside("PLAN", others, "a saved plan says what is applied")
+        return _apply_saved(invocation, plan, dry_run=dry_run)
     if follow:
         others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format}
         options.refuse_beside("--follow", others, "a follower makes no changes and shows no plan")
@@ -42,6 +53,14 @@ def apply(invocation: Invocation, *, dry_run: bool, follow: bool, force: bool) -
             follow_asked(invocation, reporter, request(invocation, reporter.emit))
         return ExitCode.DONE
     return apply_or_show(invocation, "apply", dry_run=dry_run, force=force)
+
+
+def _apply_saved(invocation: Invocation, file: Path, *, dry_run: bool) -> ExitCode:
+    saved = plan_files.read(file)
+    selection = saved.plan.selection
+    environment = invocation.environment if invocation.environment is not None else saved.plan.environment
+    invocation = replace(invocation, environment=environment, step=selection.steps, skip=selection.skip)
+    return apply_or_show(invocation, "apply", dry_run=dry_run, saved=saved)
 
 
 def apply_or_show(
@@ -82,8 +101,9 @@ def follow_asked(invocation: Invocation, reporter: Reporter, asked: Request) -> 
 
 
 def _summary(invocation: Invocation, reporter: Reporter, outcome: Outcome, nothing: str | None) -> str:
-    if outcome.ahead:
-        return f"left alone: the database is ahead of {invocation.file.name}"
+    if outcome.ahead or outcome.was_applied:
+        is_ahead = f"left alone: the database is ahead of {invocation.file.name}"
+        return is_ahead if outcome.ahead else "nothing to do: this plan was applied already"
     if outcome.applied:
         return reporter.journal.summary(outcome.seconds)
     if outcome.plan.pending:

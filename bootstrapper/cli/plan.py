@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Unpack
 
 import click
 
-from bootstrapper.api import project, run
-from bootstrapper.cli import options
+from bootstrapper.api import plan_files, project, run
+from bootstrapper.cli import options, reportfile
 from bootstrapper.cli.api_request import Specifics, request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plans import Plan
+from bootstrapper.plans.saved import SavedPlan
 from bootstrapper.plugin.renderer import Renderer
 
 
@@ -26,27 +28,52 @@ from bootstrapper.plugin.renderer import Renderer
     *options.REPORTING,
     *options.RUNNING,
     click.option("--sql", is_flag=True, help="Show the SQL of each revision and its locks; runs env.py."),
+    click.option(
+        "--out",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Save the plan to FILE, for `apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set.",
+    ),
     click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
 )
-def plan(invocation: Invocation, *, sql: bool, exit_code: bool) -> int:
+def plan(invocation: Invocation, *, sql: bool, out: Path | None, exit_code: bool) -> int:
     """Show what apply would change, and change nothing."""
-    return show_plan(invocation, "plan", sql=sql, pending=ExitCode.PENDING if exit_code else ExitCode.DONE)
+    return show_plan(invocation, "plan", out=out, sql=sql, pending=ExitCode.PENDING if exit_code else ExitCode.DONE)
 
 
 def show_plan(
-    invocation: Invocation, command: str, *, pending: ExitCode = ExitCode.DONE, **specifics: Unpack[Specifics]
+    invocation: Invocation,
+    command: str,
+    *,
+    out: Path | None = None,
+    pending: ExitCode = ExitCode.DONE,
+    **specifics: Unpack[Specifics],
 ) -> ExitCode:
-    """Prints the plan to stdout and returns the exit code, which is `pending` if the plan has changes."""
+    """Prints the plan to stdout and returns the exit code, which is `pending` if the plan has changes.
+
+    Args:
+        out: Where the plan is saved as well.
+    """
     with Reporter(invocation, command) as reporter:
-        plan = make_plan(invocation, reporter, request(invocation, reporter.emit, **specifics))
+        asked = request(invocation, reporter.emit, **specifics)
+        if out is not None:
+            inputs = reportfile.files_read(invocation.file, invocation.environment, invocation.variables)
+            plan_files.require_place(out, overwrite=invocation.overwrite, inputs=inputs)
+        plan = make_plan(invocation, reporter, asked, is_to_be_saved=out is not None)
+        if out is not None:
+            saved = SavedPlan.of(plan, asked.plan_key)
+            plan_files.write(out, saved)
+            how = "signed" if saved.signature else "not signed"
+            reporter.say(f"saved to {out} ({how}, digest {saved.digest[:12]}); to make exactly these changes:")
+            reporter.say(f"  bootstrapper apply {out}")
         reporter.exit_code = pending if plan.pending else ExitCode.DONE
     return reporter.exit_code
 
 
-def make_plan(invocation: Invocation, reporter: Reporter, asked: Request) -> Plan:
+def make_plan(invocation: Invocation, reporter: Reporter, asked: Request, *, is_to_be_saved: bool = False) -> Plan:
     """Plans within an open report, prints the plan and returns it."""
     render = plan_renderer(invocation, asked)
-    plan = reporter.journal.plan = run.plan(asked, reporter.journal.command)
+    plan = reporter.journal.plan = run.plan(asked, reporter.journal.command, is_to_be_saved=is_to_be_saved)
     reporter.before_data()
     print_plan(invocation, render.plan(plan))
     return plan

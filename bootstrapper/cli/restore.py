@@ -19,7 +19,7 @@ from bootstrapper.cli.output import print_data
 from bootstrapper.cli.plan import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds, show_size
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.events import once
 from bootstrapper.plans import Plan

@@ -6,16 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from bootstrapper.engine.entry import Entry
-from bootstrapper.errors import UnplannedChangeError
+from bootstrapper.errors import StalePlanError, UnplannedChangeError
 from bootstrapper.plans import Action, Bounds, Change, Deferred, PlannedStep, State, total
+from bootstrapper.plans.difference import done
 from bootstrapper.plugin.conditions import Condition
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Bounded
-from bootstrapper.text import listed
+from bootstrapper.text import counted, listed
 
-_SHOWN_AS = {Action.DELETE: {Action.DELETE}, Action.UPDATE: {Action.UPDATE, Action.CREATE}}
+_SHOWN_AS = {
+    Action.DELETE: {Action.DELETE},
+    Action.UPDATE: {Action.UPDATE, Action.CREATE},
+    Action.CREATE: {Action.CREATE},
+    Action.RUN: {Action.RUN},
+}
 """Actions of a plan that announce another: a row to create may turn out to exist, with other values."""
 
 
@@ -72,9 +78,23 @@ def require_planned(shown: PlannedStep, now: PlannedStep, *, follows_changes: bo
             raise UnplannedChangeError(now.name, action.value, unplanned[0].target, total(unplanned))
 
 
+def require_bounded(shown: PlannedStep, now: PlannedStep) -> None:
+    """Raises StalePlanError for any change at the step's turn that the plan neither shows nor bounds."""
+    unplanned = [change for change in now.changes if not _is_shown(shown, now, change)]
+    if unplanned:
+        raise StalePlanError(f"{done(unplanned[0])} was not planned", step=now.name)
+    bounds = [item.at_most for item in shown.deferred]
+    known = [most for most in bounds if most is not None]
+    most = total(shown.changes) + sum(known)
+    if len(known) == len(bounds) and total(now.changes) > most:
+        raise StalePlanError(
+            f"{counted(total(now.changes), 'change')} to make, and at most {most:,} were planned", step=now.name
+        )
+
+
 def _is_shown(shown: PlannedStep, now: PlannedStep, change: Change) -> bool:
     possible = [item for item in shown.deferred if change.action in item.may or not item.may]
-    if change.action is Action.UPDATE and possible:
+    if change.action is not Action.DELETE and possible:
         return True
     if any(change.target in item.targets for item in possible):
         return True

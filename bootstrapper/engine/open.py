@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from pathlib import Path
 
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
-from bootstrapper.deadline import Deadline, Stop
+from bootstrapper.deadline import Deadline
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
+from bootstrapper.engine.contract import Contract, require_trusted
 from bootstrapper.engine.declared import declared
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.first_project import first_project
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import masked_errors
-from bootstrapper.engine.masked_events import masked_event
 from bootstrapper.engine.plugins import Plugins
+from bootstrapper.engine.request import Request
 from bootstrapper.engine.resolver import Resolver
 from bootstrapper.engine.run import Executor
 from bootstrapper.engine.secrets import learn_declared, learn_target, learn_variables
@@ -31,64 +31,12 @@ from bootstrapper.engine.selection import select, with_explicit, with_operation
 from bootstrapper.engine.turn import AfterApply
 from bootstrapper.errors import InvalidFileError, PluginError, Problem
 from bootstrapper.events import Emit, Event, RunStarted
-from bootstrapper.masking import Masker
 from bootstrapper.plugin.inspect import needs
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.plugin.step import Step, Unit
+from bootstrapper.plugin.step import Step
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.lock.turnstile import Turnstile
-
-
-def _silent(_: Event) -> None:
-    """Drops events."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a command line or a program asks for.
-
-    Attributes:
-        variables: The environment that `${NAME}` is looked up in.
-        url: An address, instead of the one that the file declares.
-        database: Another database of the same server, instead of the one that the address names.
-        steps: Only these steps, by name; empty means all.
-        types: Only steps of these types, by `uses`; empty means all.
-        explicit: Options that the command itself gives to the step of its type, over those of the file. Such a step
-            need not stand in the file, and neither its `when` nor its `check` is asked.
-        operation: Makes what a command does from the only step of the type that `types` names; that step's `when`
-            and `check` are not asked.
-        sql: Whether a plan shows the statements of its changes, which may run code of the project.
-        force: Asks no check beforehand. Rows and revisions are still never repeated.
-        confirmed: The name of the database, as confirmation that a run of this environment is to write to one
-            that a protected environment wrote to last.
-        startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
-            it accepts a database that is ahead of the code, with a warning, and then writes nothing.
-        stop: Ends the run early when it is set.
-    """
-
-    file: Path = Path("bootstrap.yaml")
-    environment: str | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
-    url: str | None = None
-    database: str | None = None
-    steps: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    explicit: Mapping[str, object] | None = None
-    operation: Callable[[Unit], Unit] | None = None
-    timeout_seconds: float | None = None
-    sql: bool = False
-    force: bool = False
-    confirmed: str | None = None
-    startup: bool = False
-    emit: Emit = _silent
-    masker: Masker = field(default_factory=Masker)
-    stop: Stop | None = None
-
-    def tell(self, event: Event) -> None:
-        """Emits the event, without any secret that its texts may hold after all."""
-        self.emit(masked_event(event, self.masker))
 
 
 @dataclass(frozen=True)
@@ -115,6 +63,7 @@ class Opened:
     address: Address
     deadline: Deadline
     guard: Guard | None = None
+    contract: Contract | None = None
 
 
 def resolve(request: Request, command: str, *, connects: bool = True, looks_further: bool = False) -> Resolved:
@@ -182,7 +131,8 @@ def _resolved(
     )
     chosen = _selected(request, entries, found)
     applied = chosen if request.operation is None else ()
-    project = replace(project, inputs=digest, declared=cache(partial(declared, loaded, project, applied)))
+    plan = request.saved.digest if request.saved is not None else None
+    project = replace(project, inputs=digest, plan=plan, declared=cache(partial(declared, loaded, project, applied)))
     return Resolved(loaded, found, project, chosen, address, entries)
 
 
@@ -213,6 +163,8 @@ def opened(
         after_apply: A fault point, for tests of what a step leaves if it fails at the last moment.
     """
     resolved = resolve(request, command)
+    if request.saved is not None:
+        require_trusted(request.saved, resolved.project, request.plan_key)
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
     tell = _one_at_a_time(request.tell)
@@ -243,9 +195,12 @@ def opened(
         looker = Looker(entries, session, make_context, force=request.force)
         every = Looker(resolved.every, session, make_context, force=request.force)
         guard = Guard(looker, every, project, session) if request.startup else None
-        executor = Executor(entries, session, looker, after_apply, guard=guard, confirmed=request.confirmed)
+        contract = Contract(request.saved, entries, request.masker) if request.saved is not None else None
+        executor = Executor(
+            entries, session, looker, after_apply, guard=guard, confirmed=request.confirmed, contract=contract
+        )
         try:
-            yield Opened(project, entries, session, looker, executor, address, deadline, guard)
+            yield Opened(project, entries, session, looker, executor, address, deadline, guard, contract)
         finally:
             session.close()
             session.make_way()

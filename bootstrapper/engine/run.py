@@ -13,6 +13,7 @@ from dataclasses import replace
 import psycopg
 
 from bootstrapper.engine import identity
+from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
@@ -21,6 +22,7 @@ from bootstrapper.errors import (
     BootstrapperError,
     ForeignDatabaseError,
     RunInterrupted,
+    StalePlanError,
     UnreachableError,
     UsageError,
 )
@@ -49,12 +51,14 @@ class Executor:
         *,
         guard: Guard | None = None,
         confirmed: str | None = None,
+        contract: Contract | None = None,
     ) -> None:
         self._entries = tuple(entries)
         self._session = session
         self._looker = looker
-        self._turns = TurnTaker(entries, looker, after_apply)
+        self._turns = TurnTaker(entries, looker, after_apply, contract)
         self._guard = guard
+        self._contract = contract
         self._confirmed = confirmed
         self._came_back = False
 
@@ -151,7 +155,8 @@ class Executor:
                     self._guard.require_current()  # a newer release may have been at work until now
                     if self._guard.was_overtaken(hold.fence.run_id):
                         self.keep_to(self._looker.look())  # no reader saw the plan that is outdated now
-                self._go_through(later)
+                if not self._is_fulfilled(hold):
+                    self._go_through(later)
             except BaseException as error:
                 self._session.let_finish()
                 if not self._leaves_no_trace(error) or not self._forget(hold):
@@ -159,6 +164,17 @@ class Executor:
                 raise
             if self.applied or self._came_back or not self._forget(hold):
                 self._finish(hold, None)
+
+    def _is_fulfilled(self, hold: Hold) -> bool:
+        """Returns whether another run applied the saved plan while this one waited for the lock.
+
+        Raises StalePlanError if a run without that plan had the lock.
+        """
+        if self._contract is None:
+            return False
+        project = self._looker.context(self._entries[0]).project
+        with self._looker.read_only() as connection:
+            return self._contract.stand(connection, project, besides=hold.fence.run_id) is Standing.DONE
 
     def _is_pending(self, entries: Sequence[Entry]) -> bool:
         """Returns whether the lock is still needed; before it is taken on a new connection, that one is looked at."""
@@ -177,10 +193,13 @@ class Executor:
     def _leaves_no_trace(self, error: BaseException) -> bool:
         """Returns whether the run, which wrote nothing, must not count as one of this database.
 
-        It is ahead of the code, which is accepted; or it is not ours: then a trace would make it ours.
+        It is ahead of the code, which is accepted; or it is not ours: then a trace would make it ours; or a saved plan
+        is stale: then a trace would count as its beginning.
         """
         if isinstance(error, ForeignDatabaseError):
             return True
+        if isinstance(error, StalePlanError):
+            return not self.applied and not self._came_back
         is_accepted = self._guard is not None and self._guard.accepts(error)
         return is_accepted and not self.applied and not self._came_back
 

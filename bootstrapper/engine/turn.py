@@ -13,6 +13,7 @@ import psycopg
 
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine import lock_waits
+from bootstrapper.engine.contract import Contract
 from bootstrapper.engine.dependence import require_planned
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lock_waits import LockWatch
@@ -82,11 +83,14 @@ class TurnTaker:
     Attributes:
         applied: The steps that changed something.
         at_work: The step that is being applied.
-        shown: The steps of the plan that the run is bound to, by name.
+        shown: The steps of the plan that the run looked at first, by name.
     """
 
-    def __init__(self, entries: Sequence[Entry], looker: Looker, after_apply: AfterApply) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], looker: Looker, after_apply: AfterApply, contract: Contract | None = None
+    ) -> None:
         self._entries = tuple(entries)
+        self._contract = contract
         self._looker = looker
         self._after_apply = after_apply
         self._has_parts = False  # some may be committed when another one fails
@@ -103,6 +107,8 @@ class TurnTaker:
 
         with self._looker.looking(of_turn) as (planner, _):
             planned = planner.at_turn(entry.name)
+        if self._contract is not None:
+            self._contract.require_planned(planned)
         if not planned.has_changes:
             context.emit(StepUnchanged(entry.name, planned))
             return

@@ -33,6 +33,7 @@
     ├── AheadError                       10
     ├── PendingError                     4  other runs did not reach the declared state in time
     ├── UnplannedChangeError             8  a change at a step's turn that the plan did not show
+    ├── StalePlanError                   8  a saved plan does not fit the database or the configuration any more
     └── RunInterrupted                   130
         └── RunTerminated                143
 
@@ -57,6 +58,7 @@ from bootstrapper.errors._run import (
     PendingError,
     RunInterrupted,
     RunTerminated,
+    StalePlanError,
     UnplannedChangeError,
 )
 from bootstrapper.errors._server import (
@@ -114,6 +116,7 @@ __all__ = [
     "RunInterrupted",
     "RunTerminated",
     "Source",
+    "StalePlanError",
     "StepError",
     "StepFailedError",
     "UndecidedError",

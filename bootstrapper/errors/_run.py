@@ -101,3 +101,22 @@ class RunInterrupted(BootstrapperError):  # noqa: N818 - it reports a signal, no
 
 class RunTerminated(RunInterrupted):
     exit_code = ExitCode.TERMINATED
+
+
+class StalePlanError(BootstrapperError):
+    """A saved plan does not fit the database or the configuration any more; the step in question was not started.
+
+    Attributes:
+        step: The step that differs; None where the plan as a whole does not fit.
+    """
+
+    exit_code = ExitCode.STALE
+
+    def __init__(self, difference: str, *, step: str | None = None, details: Sequence[str] = ()) -> None:
+        self.step = step
+        where = f"step {step!r}: " if step is not None else ""
+        super().__init__(
+            f"the saved plan is stale: {where}{difference}",
+            details=details,
+            hint="Make a new plan with `bootstrapper plan --out FILE` and have it reviewed.",
+        )

@@ -18,7 +18,7 @@ from bootstrapper.plans.changes import (
     total,
     unset_in,
 )
-from bootstrapper.plans.plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, State
+from bootstrapper.plans.plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, Selection, State
 
 __all__ = [
     "FORMAT_VERSION",
@@ -33,6 +33,7 @@ __all__ = [
     "JSONValue",
     "Plan",
     "PlannedStep",
+    "Selection",
     "State",
     "Verdict",
     "payload_of",

@@ -70,9 +70,9 @@ class Change:
 
     `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
     name of its source. `unset` names variables that applying this change needs and that have no value here. `count` is
-    above 1 where it stands for that many rows of a large fixture, which are not listed. `origin` names the declaration
-    that it comes from, where a step has several, such as a fixture. `payload` is what the step's `apply` needs to make
-    the change: the step's own data, never shown, serialised or compared.
+    above 1 where it stands for that many rows of a large fixture, which are not listed; `digest` is then a SHA-256 over
+    them. `origin` names the declaration that it comes from, where a step has several, such as a fixture. `payload` is
+    what the step's `apply` needs to make the change: the step's own data, never shown, serialised or compared.
     """
 
     action: Action
@@ -82,6 +82,7 @@ class Change:
     after: Mapping[str, str | None] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     count: int = 1
+    digest: str = ""
     origin: str = ""
     payload: object = field(default=None, repr=False, compare=False)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from bootstrapper.plans.changes import Action, Answer, Change, Deferred, Finding, Verdict, total, unset_in
+from bootstrapper.plans.changes import Action, Answer, Change, Deferred, Finding, total, unset_in
 from bootstrapper.text import dumps
 
 FORMAT_VERSION = 1
@@ -63,13 +63,25 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class DatabaseIdentity:
-    """Which database a plan is about; the identifiers survive renames of host and database, but not a restore."""
+    """Which database a plan is about; the identifiers survive renames of host and database, but not a restore.
+
+    Attributes:
+        oid: 0 for an embedded server that does not exist yet.
+    """
 
     server: str
     database: str
     server_version: str
     system_identifier: str | None
     oid: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which steps the plan was asked for, by name: only these, or all but those; both empty means all."""
+
+    steps: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,9 @@ class Plan:
         inputs: SHA-256 over all inputs except the database's address.
         heads: Revisions that the migrations on disk lead to.
         serial: The ledger's count of runs; None where there is no ledger or it cannot be read.
+        last_run: The id of the last one.
+        version: That of the tool.
+        made_at: When it was made, as ISO 8601; empty where that does not matter.
     """
 
     name: str
@@ -88,7 +103,11 @@ class Plan:
     database: DatabaseIdentity
     serial: int | None
     steps: tuple[PlannedStep, ...]
+    last_run: str | None = None
     heads: tuple[str, ...] = ()
+    selection: Selection = Selection()
+    version: str = ""
+    made_at: str = ""
     format_version: int = FORMAT_VERSION
 
     @property
@@ -102,62 +121,33 @@ class Plan:
     def count(self, action: Action) -> int:
         return sum(total(step.changes, action) for step in self.steps)
 
-    def to_json(self) -> str:
-        bare = replace(self, steps=tuple(step.without_payloads() for step in self.steps))
-        raw = asdict(bare)
-        for step in raw["steps"]:
+    def to_data(self) -> dict[str, Any]:
+        """Returns the plan as JSON has it, without payloads."""
+        data = asdict(replace(self, steps=tuple(step.without_payloads() for step in self.steps)))
+        for step in data["steps"]:
             for change in step["changes"]:
                 del change["payload"]
-        return dumps(raw, default=_json_default)
+            for deferred in step["deferred"]:
+                deferred["may"] = sorted(deferred["may"])
+        return data
+
+    def to_json(self) -> str:
+        return dumps(self.to_data())
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Raises ValueError if the text is not a plan of this format version."""
-        raw = json.loads(text)
-        if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
+        return cls.from_data(json.loads(text))
+
+    @classmethod
+    def from_data(cls, data: object) -> Self:
+        """Raises ValueError if the data is not a plan of this format version."""
+        if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"not a plan of format version {FORMAT_VERSION}")
+        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - few commands read a plan
+
         try:
-            steps = tuple(_step(item) for item in raw.pop("steps"))
-            database = DatabaseIdentity(**raw["database"])
-            return cls(**{**raw, "database": database, "steps": steps, "heads": tuple(raw["heads"])})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a plan: {error}") from error
-
-
-def _json_default(value: object) -> object:
-    if isinstance(value, frozenset):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} has no place in a plan")
-
-
-def _step(raw: dict[str, object]) -> PlannedStep:
-    data = dict(raw)
-    data["state"] = State(str(data["state"]))
-    data["when"] = _answer(data["when"])
-    data["check"] = _answer(data["check"])
-    data["changes"] = tuple(_change(item) for item in _objects(data["changes"]))
-    data["deferred"] = tuple(_deferred(item) for item in _objects(data["deferred"]))
-    data["findings"] = tuple(Finding(**item) for item in _objects(data["findings"]))  # type: ignore[arg-type]
-    return PlannedStep(**data)  # type: ignore[arg-type]
-
-
-def _objects(raw: object) -> list[dict[str, object]]:
-    if not isinstance(raw, list):
-        raise TypeError("expected a list")
-    return raw
-
-
-def _answer(raw: object) -> Answer | None:
-    if not isinstance(raw, dict):
-        return None
-    return Answer(Verdict(raw["verdict"]), raw["reason"])
-
-
-def _change(raw: dict[str, object]) -> Change:
-    return Change(**{**raw, "action": Action(str(raw["action"])), "unset": tuple(raw["unset"])})  # type: ignore[arg-type]
-
-
-def _deferred(raw: dict[str, object]) -> Deferred:
-    may = frozenset(Action(item) for item in raw["may"])  # type: ignore[attr-defined]
-    names = {name: tuple(raw[name]) for name in ("unset", "targets", "after")}  # type: ignore[arg-type,var-annotated]
-    return Deferred(**{**raw, **names, "may": may})  # type: ignore[arg-type]
+            return TypeAdapter(cls).validate_python(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ValueError(f"not a plan: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

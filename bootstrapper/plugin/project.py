@@ -43,6 +43,7 @@ class Project:
         command: Name of the command, as the ledger records it.
         directory: The file's folder; relative paths start here.
         inputs: SHA-256 over all inputs except the database's address.
+        plan: The digest of the saved plan that the run applies; None without one.
         declared: Returns digests of the steps and fixtures of this run, by which the ledger tells older declarations
             from newer ones.
         variables: Environment variables for values: those of the process, then those of the env files.
@@ -68,6 +69,7 @@ class Project:
     default_secrets: bool
     validates: bool = False
     protected_environments: Collection[str] = ()
+    plan: str | None = None
     fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)

@@ -16,7 +16,8 @@ from psycopg import Connection, errors, sql
 from bootstrapper.api.run import apply
 from bootstrapper.config.document import UnsetVariable, expand
 from bootstrapper.config.load import Loaded, read_all
-from bootstrapper.engine.open import Opened, Request, opened
+from bootstrapper.engine.open import Opened, opened
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import (
     GuardError,
     InvalidFileError,

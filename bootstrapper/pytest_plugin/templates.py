@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.masking import Masker
 from bootstrapper.pytest_plugin.clones import Cloner

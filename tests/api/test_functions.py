@@ -18,7 +18,15 @@ import pytest
 
 import bootstrapper
 from bootstrapper import BootstrapperError, Stop
-from bootstrapper.errors import InvalidFileError, PendingError, RunInterrupted, RunTerminated, UnreachableError
+from bootstrapper.errors import (
+    InvalidFileError,
+    PendingError,
+    RunInterrupted,
+    RunTerminated,
+    StalePlanError,
+    UnreachableError,
+    UsageError,
+)
 from bootstrapper.events import Event, StepStarted
 from tests.cli.project import BOOTSTRAP, Project
 from tests.projects import TrialProject
@@ -371,3 +379,26 @@ def test_a_stop_that_two_runs_share_is_not_set_by_cancelling_one(
         assert len((await bootstrapper.aapply(variables=variables, stop=stop)).applied) == 2
 
     asyncio.run(use())
+
+
+def test_a_saved_plan_is_applied_once_and_with_its_own_steps(variables: dict[str, str], project: TrialProject) -> None:
+    file = project.folder / "plan.json"
+    digest = bootstrapper.save_plan(bootstrapper.plan(variables=variables, steps="notes"), file, variables=variables)
+    outcome = bootstrapper.apply(variables=variables, saved_plan=file)
+    assert ([step.name for step in outcome.applied], outcome.was_applied) == (["notes"], False)
+    assert project.rows("SELECT plan FROM bootstrapper.runs") == [(digest,)]
+    again = bootstrapper.apply(variables=variables, saved_plan=file)
+    assert (again.applied, again.was_applied) == ((), True)
+
+
+def test_a_saved_plan_that_does_not_fit_any_more_is_refused(variables: dict[str, str], project: TrialProject) -> None:
+    file = project.folder / "plan.json"
+    bootstrapper.save_plan(bootstrapper.plan(variables=variables), file, variables=variables)
+    with pytest.raises(UsageError, match="cannot be combined"):
+        bootstrapper.apply(variables=variables, saved_plan=file, skip=["notes"])
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
+    with pytest.raises(StalePlanError) as caught:
+        bootstrapper.apply(variables=variables, saved_plan=file)
+    assert (caught.value.step, caught.value.exit_code) == ("notes", 8)
+    assert project.rows("SELECT * FROM notes") == []

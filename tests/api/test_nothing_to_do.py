@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bootstrapper.api import run
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError
 from tests.round_trips import CountingProxy
 from tests.samples import apply_again, copy_sample, request_of

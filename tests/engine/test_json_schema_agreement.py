@@ -13,7 +13,8 @@ from bootstrapper.builtin import registry
 from bootstrapper.config import document
 from bootstrapper.config.models import DatabaseConfig, FixtureConfig, LedgerConfig, LimitsConfig
 from bootstrapper.engine.json_schema import json_schema
-from bootstrapper.engine.open import Request, resolve
+from bootstrapper.engine.open import resolve
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.plugin.step import Step, Unit
 

@@ -256,7 +256,7 @@ def _tell(**facts: Any) -> None:
 def _live(order: dict[str, Any]) -> int:
     """One replica's life: `apply`, and a report of how it went."""
     from bootstrapper.api import run
-    from bootstrapper.engine.open import Request
+    from bootstrapper.engine.request import Request
     from bootstrapper.errors import BootstrapperError
     from tests.faults.crashing import MUTANTS, Boundaries, Trap, shorten_lease, shorten_patience
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bootstrapper.api import run
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import RefusedError
 from tests.cli.project import Project
 from tests.faults.crowds import crowd, crowd_faults

@@ -78,7 +78,7 @@ def test_a_clone_has_nothing_left_to_apply(
     application: TestedApplication, templates: Templates, wanted: Wanted
 ) -> None:
     from bootstrapper.api.run import plan
-    from bootstrapper.engine.open import Request
+    from bootstrapper.engine.request import Request
 
     with templates.clone(wanted) as database:
         assert not plan(Request(file=wanted.file, variables={"DATABASE_URL": str(database)})).pending

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.errors import GuardError
+from bootstrapper.plans.saved import KEY_VARIABLE
 
-KEY_VARIABLE = "BOOTSTRAPPER_PLAN_KEY"
 _PURPOSE = b"bootstrapper: the manifest of a backup\n"
 
 

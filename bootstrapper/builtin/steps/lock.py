@@ -87,7 +87,12 @@ class Lock(Scope):
         project = context.project
         facts = (project.command, project.environment, project.inputs, __version__)
         return RunDetails(
-            uuid7(), *facts, project=project.name, file=project.document.name, declared=project.declared()
+            uuid7(),
+            *facts,
+            project=project.name,
+            file=project.document.name,
+            plan=project.plan,
+            declared=project.declared(),
         )
 
     def _try(self, context: RunContext, deadline: Deadline) -> Hold | Holder | UnreachableError:

@@ -175,14 +175,16 @@ def start_run(
     pid: int,
     project: str | None,
     file: str | None,
+    plan: str | None = None,
     declared: Mapping[str, str] | None = None,
 ) -> None:
     statement = names.fill(
-        "INSERT INTO {runs} (run_id, token, command, environment, inputs, version, host, pid, project, file, declared)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text::jsonb)"
+        "INSERT INTO {runs}"
+        " (run_id, token, command, environment, inputs, version, host, pid, project, file, plan, declared)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::text::jsonb)"
     )
     told = json.dumps(dict(declared)) if declared else None
-    values = (run_id, token, command, environment, inputs, version, host, pid, project, file, told)
+    values = (run_id, token, command, environment, inputs, version, host, pid, project, file, plan, told)
     connection.execute(statement, values)
 
 

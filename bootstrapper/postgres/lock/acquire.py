@@ -74,6 +74,7 @@ class RunDetails:
 
     Attributes:
         file: The configuration, as it was named on the command line.
+        plan: The digest of the saved plan that the run applies.
         declared: Digests of the steps and fixtures that the run applies.
     """
 
@@ -84,6 +85,7 @@ class RunDetails:
     version: str
     project: str | None = None
     file: str | None = None
+    plan: str | None = None
     declared: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -201,6 +203,7 @@ def _own(connection: Connection[Any], names: LedgerNames, details: RunDetails, p
         pid=pid,
         project=details.project,
         file=details.file,
+        plan=details.plan,
         declared=details.declared,
     )
     return int(row[0])

@@ -14,7 +14,7 @@ import pytest
 from bootstrapper.api import restore
 from bootstrapper.backups.stores.folder import backups
 from bootstrapper.backups.stores.remote import password_of, without_secrets
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import GuardError
 from tests.backups.restore.shops import CHANGES, FILE, Shop
 

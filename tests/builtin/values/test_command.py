@@ -10,7 +10,7 @@ import pytest
 
 from bootstrapper.api import project
 from bootstrapper.deadline import Deadline
-from bootstrapper.engine.open import Request
+from bootstrapper.engine.request import Request
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.plugin.evaluate import evaluate
 from bootstrapper.plugin.inspect import needs

@@ -1,0 +1,34 @@
+"""Whether a saved plan may be applied: asked before the lock is taken, where most refusals belong."""
+
+from __future__ import annotations
+
+from bootstrapper.api.planning import plan_of
+from bootstrapper.engine.contract import Contract, Standing
+from bootstrapper.engine.open import Opened
+from bootstrapper.errors import StalePlanError
+from bootstrapper.plans import Plan
+
+
+def require_same(run: Opened, contract: Contract) -> Standing:
+    """Returns what runs with the plan have done; raises StalePlanError where it is for something else."""
+    run.session.open()
+    contract.require_same_inputs(plan_of(run, run.session.server, (), None, is_result=True))
+    return _stand(run, contract)
+
+
+def require_as_planned(run: Opened, contract: Contract, now: Plan) -> None:
+    """Raises StalePlanError where a step would do something else than the plan shows.
+
+    Another run with the plan may have begun since its standing was asked.
+    """
+    try:
+        contract.require_as_planned(now.steps)
+    except StalePlanError:
+        if _stand(run, contract) is Standing.NEW:
+            raise
+        contract.require_as_planned(now.steps)
+
+
+def _stand(run: Opened, contract: Contract) -> Standing:
+    with run.session.read_only() as connection:
+        return contract.stand(connection, run.project)

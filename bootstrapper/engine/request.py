@@ -1,0 +1,77 @@
+"""What a command line or a program asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootstrapper.deadline import Stop
+from bootstrapper.engine.masked_events import masked_event
+from bootstrapper.events import Emit, Event
+from bootstrapper.masking import Masker
+from bootstrapper.plans import Selection
+from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
+from bootstrapper.plugin.step import Unit
+
+
+def _silent(_: Event) -> None:
+    """Drops events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command line or a program asks for.
+
+    Attributes:
+        variables: The environment that `${NAME}` is looked up in.
+        url: An address, instead of the one that the file declares.
+        database: Another database of the same server, instead of the one that the address names.
+        steps: Only these steps, by name; empty means all.
+        types: Only steps of these types, by `uses`; empty means all.
+        explicit: Options that the command itself gives to the step of its type, over those of the file. Such a step
+            need not stand in the file, and neither its `when` nor its `check` is asked.
+        operation: Makes what a command does from the only step of the type that `types` names; that step's `when`
+            and `check` are not asked.
+        sql: Whether a plan shows the statements of its changes, which may run code of the project.
+        force: Asks no check beforehand. Rows and revisions are still never repeated.
+        confirmed: The name of the database, as confirmation that a run of this environment is to write to one
+            that a protected environment wrote to last.
+        saved: The saved plan that the run is to apply, and nothing else.
+        startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
+            it accepts a database that is ahead of the code, with a warning, and then writes nothing.
+        stop: Ends the run early when it is set.
+    """
+
+    file: Path = Path("bootstrap.yaml")
+    environment: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    database: str | None = None
+    steps: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    explicit: Mapping[str, object] | None = None
+    operation: Callable[[Unit], Unit] | None = None
+    timeout_seconds: float | None = None
+    sql: bool = False
+    force: bool = False
+    confirmed: str | None = None
+    saved: SavedPlan | None = None
+    startup: bool = False
+    emit: Emit = _silent
+    masker: Masker = field(default_factory=Masker)
+    stop: Stop | None = None
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.steps, self.skip)
+
+    @property
+    def plan_key(self) -> str | None:
+        """The key that signs saved plans; None where there is none."""
+        return self.variables.get(KEY_VARIABLE) or None
+
+    def tell(self, event: Event) -> None:
+        """Emits the event, without any secret that its texts may hold after all."""
+        self.emit(masked_event(event, self.masker))

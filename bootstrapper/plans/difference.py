@@ -1,0 +1,68 @@
+"""The first difference between a step as it was planned and as it would be done now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bootstrapper.plans.changes import Action, Change
+from bootstrapper.plans.plan import PlannedStep
+from bootstrapper.text import counted, one_line, value
+
+_Place = tuple[str, str]
+
+
+def first_difference(planned: PlannedStep, now: PlannedStep) -> str | None:
+    """Returns what the first change differs in, such as a column; None if the same changes would be made."""
+    return next(_differences(planned.changes, now.changes), None)
+
+
+def _differences(planned: Iterable[Change], now: Iterable[Change]) -> Iterator[str]:
+    left = {(change.action, *_place(change)): change for change in now}
+    others = {_place(change): change for change in left.values()}
+    for change in planned:
+        found = left.pop((change.action, *_place(change)), None)
+        if found is None:
+            yield _missing(change, others.get(_place(change)))
+        else:
+            yield from _between(change, found)
+    for change in left.values():
+        yield f"{done(change)} was not planned"
+
+
+def _place(change: Change) -> _Place:
+    return change.origin, change.target
+
+
+def _missing(planned: Change, other: Change | None) -> str:
+    if other is None:
+        return f"{done(planned)} was planned, but is not to be done now"
+    return f"{done(planned)} was planned, but now it is to {other.action}"
+
+
+def _between(planned: Change, now: Change) -> Iterator[str]:
+    target = one_line(now.target)
+    yield from _columns(target, planned.before, now.before, "is in the database")
+    yield from _columns(target, planned.after, now.after, "is declared")
+    if planned.count != now.count:
+        yield f"{target}: {counted(now.count, 'row')}, and {planned.count:,} when planned"
+    elif planned.digest != now.digest:
+        yield f"{target}: other rows, or rows with other values, than when planned"
+
+
+def _columns(
+    target: str, planned: Mapping[str, str | None], now: Mapping[str, str | None], where: str
+) -> Iterator[str]:
+    for name in dict.fromkeys((*planned, *now)):
+        if name not in now:
+            yield f"{target}: {one_line(name)} was to change when planned, and is not now"
+        elif name not in planned:
+            yield f"{target}: {one_line(name)} is to change now, and was not when planned"
+        elif planned[name] != now[name]:
+            was = value(planned[name])
+            yield f"{target}: {one_line(name)} {where} as {value(now[name])}, and was {was} when planned"
+
+
+def done(change: Change) -> str:
+    """Returns the change as a noun: `update of users id=1`."""
+    noun = {Action.CREATE: "creation", Action.UPDATE: "update", Action.DELETE: "deletion", Action.RUN: "run"}
+    return f"{noun[change.action]} of {one_line(change.target)}"
