@@ -24,6 +24,7 @@ from tests.test_docs import PAGES, ROOT, copy_sample
 from tests.waiting import at_most
 
 _BLOCK = re.compile(r"^```(console|sh|yaml workflow)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FREEZE = r"\(by .*\)|database \S+[:,]"
 _FACT = r"^(\w+)  +(.*)$"
 _INSTALLED = re.compile(r"pip install (.*)")
 SEED_PASSWORDS = {"SUPERADMIN_PASSWORD": "hunter2 and 3"}
@@ -238,6 +239,13 @@ def test_the_commands_about_inspecting_work(reader: Reader) -> None:
         assert facts.keys() <= real.keys()
 
 
+def test_the_commands_about_freezing_work(tmp_path: Path, database: str) -> None:
+    (tmp_path / "bootstrap.yaml").write_text(f"version: 1\ndatabase: {{url: {database}}}\nsteps: [{{uses: lock}}]\n")
+    for typed, shown in commands_of("docs/how-to/freeze.md"):
+        printed = Reader(tmp_path).follow(typed).splitlines()[-1]
+        assert re.sub(_FREEZE, "", printed) == re.sub(_FREEZE, "", shown.strip())
+
+
 def test_the_commands_about_production_work(reader: Reader, database: str) -> None:
     plain, unset, *deploying = commands_of("docs/how-to/production.md")
     reader.variables.clear()
@@ -299,6 +307,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
     "docs/how-to/connect.md": test_the_commands_about_connecting_work,
+    "docs/how-to/freeze.md": test_the_commands_about_freezing_work,
     "docs/how-to/inspect.md": test_the_commands_about_inspecting_work,
     "docs/how-to/lock.md": test_the_commands_about_the_lock_work,
     "docs/how-to/production.md": test_the_commands_about_production_work,

@@ -11,13 +11,15 @@ from psycopg import Connection
 
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import plan_of
+from bootstrapper.engine.freeze import told
 from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, UsageError
 from bootstrapper.plans import Plan
-from bootstrapper.postgres.ledger import chain, ledger, rights
+from bootstrapper.postgres.ledger import chain, frozen, ledger, rights
 from bootstrapper.postgres.ledger.chain import Verdict
+from bootstrapper.postgres.ledger.frozen import Freeze
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.records import RunHistory, find_runs, read_history
 from bootstrapper.postgres.lock.acquire import Holder, read_holder
@@ -32,6 +34,7 @@ class Status:
     Attributes:
         errors: Why some of it is unknown.
         knows_ledger: Whether the role may read the ledger.
+        freeze: Why nothing is applied to the database; None if it is not frozen.
     """
 
     plan: Plan
@@ -39,6 +42,7 @@ class Status:
     holder: Holder | None
     errors: tuple[BootstrapperError, ...] = ()
     knows_ledger: bool = True
+    freeze: Freeze | None = None
 
 
 def status(request: Request) -> Status:
@@ -52,12 +56,14 @@ def status(request: Request) -> Status:
             refused = rights.refusal(connection, run.project.ledger, run.session.target.where)
             holder = read_holder(connection, run.project.ledger)
             last = _last_of_all(connection, run.project.ledger)
+            freeze = frozen.read(connection, run.project.ledger)
         steps, found = run.looker.look_at_what_can_be()
         planned = plan_of(run, run.session.server, steps, last, is_result=True)
     found += [refused] if refused is not None else []
     for error in found:
         mask_error(error, request.masker)
-    return Status(planned, last, holder if holder.run_id is not None else None, tuple(found), refused is None)
+    holder_known = holder if holder.run_id is not None else None
+    return Status(planned, last, holder_known, tuple(found), refused is None, freeze)
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:
@@ -110,6 +116,9 @@ def _reading_ledger(request: Request) -> Iterator[tuple[Connection[Any], LedgerN
         run.executor.open_gates()
         with run.session.read_only() as connection:
             rights.require(connection, run.project.ledger, run.session.target.where)
+            freeze = frozen.read(connection, run.project.ledger)
+            if freeze is not None:
+                request.tell(told(run.session, freeze))
             yield connection, run.project.ledger
 
 

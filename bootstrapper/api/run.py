@@ -11,7 +11,7 @@ from bootstrapper.api import saved_plans
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import identity_of, look, plan_of
 from bootstrapper.engine import follow as following
-from bootstrapper.engine import identity, reconnect
+from bootstrapper.engine import freeze, identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
 from bootstrapper.engine.contract import Standing, key_needed
 from bootstrapper.engine.guard import left_alone
@@ -97,6 +97,9 @@ def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = Fals
             saved_plans.require_as_planned(run, run.contract, planned)
         if planned.pending and run.guard is not None:
             run.guard.require_current()
+        frozen = freeze.freeze_of(run.session, run.project)
+        if frozen is not None:
+            request.tell(freeze.told(run.session, frozen))
         for warning in identity.expected(run.session, run.project) if planned.pending else ():
             request.tell(warning)
         return planned
@@ -155,6 +158,8 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
             while_held(run.session, run.project.ledger, run.deadline, run.guard.require_current)
         if run.contract is not None:
             saved_plans.require_as_planned(run, run.contract, planned)
+        if planned.pending:
+            freeze.require_unfrozen(run.session, run.project)
         if planned.unset:
             raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
         if planned.pending:
@@ -184,7 +189,7 @@ def _first_look(run: Opened) -> Plan:
 def follow(request: Request, *, looks_once: bool = False) -> Followed:
     """Waits until others have reached the declared state; takes no lock, writes nothing.
 
-    Raises PendingError at the deadline, or after one look if that is all.
+    Raises PendingError at the deadline, or after one look if that is all; FrozenError if the database is frozen then.
     """
     started = time.monotonic()
     request = replace(request, emit=once(request.emit))
@@ -195,6 +200,7 @@ def follow(request: Request, *, looks_once: bool = False) -> Followed:
             run.session,
             run.deadline,
             request.tell,
+            freeze=freeze.FreezeWatch(run.session, run.project, request.tell),
             guard=run.guard,
             once=looks_once,
         )

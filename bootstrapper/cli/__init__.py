@@ -48,6 +48,10 @@ _COMMANDS = {
         "backups": "bootstrapper.cli.backups:backups",
         "restore": "bootstrapper.cli.restore:restore",
     },
+    "Guards": {
+        "freeze": "bootstrapper.cli.freezing:freeze",
+        "unfreeze": "bootstrapper.cli.freezing:unfreeze",
+    },
     "Inspect": {
         "history": "bootstrapper.cli.history:history",
         "lock": "bootstrapper.cli.lock:lock",

@@ -46,6 +46,7 @@ def _text(found: Status) -> str:
     besides = [line for step in plan.steps for item in step.findings for line in wrapped(wording.finding(item), hang=2)]
     last, holder = _run(found.last_run), one_line(str(found.holder or "free"))
     facts = [f"last run: {last}", f"lock: {holder}"] if found.knows_ledger else ["last run: unknown", "lock: unknown"]
+    facts += [f"frozen: {found.freeze}"] if found.freeze is not None else []
     facts = [line for fact in facts for line in wrapped(fact, hang=4)]
     return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
 
@@ -83,6 +84,7 @@ def _json(found: Status) -> str:
         "plan": json.loads(found.plan.to_json()),
         "last_run": record,
         "holder": holder,
+        "frozen": asdict(found.freeze) if found.freeze else None,
         "knows_ledger": found.knows_ledger,
         "errors": errors,
     }

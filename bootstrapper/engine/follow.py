@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 from bootstrapper.deadline import Deadline
+from bootstrapper.engine.freeze import FreezeWatch
 from bootstrapper.engine.guard import Guard, left_alone
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.run import Executor
@@ -35,6 +36,7 @@ def follow(
     deadline: Deadline,
     emit: Emit,
     *,
+    freeze: FreezeWatch,
     guard: Guard | None = None,
     once: bool = False,
 ) -> bool:
@@ -42,13 +44,16 @@ def follow(
 
     With a guard, what a newer configuration changed is not waited for either.
 
-    Raises PendingError at the deadline, or after one look if that is all, AheadError if the file does not accept that.
+    A frozen database is waited for as well: it may be unfrozen in time.
+
+    Raises PendingError at the deadline, or after one look if that is all, FrozenError if the database is frozen then,
+    AheadError if the file does not accept that.
     """
     started, until, longest = time.monotonic(), deadline.sooner(LONGEST_SECONDS), _FIRST_PAUSE_SECONDS
     pending: list[str] = []
     while True:
         if pending and (once or until.has_passed):
-            raise PendingError(pending, None if once else time.monotonic() - started)
+            raise freeze.explained(PendingError(pending, None if once else time.monotonic() - started))
         try:
             executor.open_gates()
             before, pending = pending, _pending(looker)
@@ -57,6 +62,8 @@ def follow(
                     guard.require_current()
             if pending and pending != before and not once:
                 emit(ChangesAwaited(tuple(pending)))
+            if pending:
+                freeze.look()
         except UnreachableError:
             if not pending:
                 raise

@@ -132,7 +132,13 @@ def _resolved(
     chosen = _selected(request, entries, found)
     applied = chosen if request.operation is None else ()
     plan = request.saved.digest if request.saved is not None else None
-    project = replace(project, inputs=digest, plan=plan, declared=cache(partial(declared, loaded, project, applied)))
+    project = replace(
+        project,
+        inputs=digest,
+        plan=plan,
+        declared=cache(partial(declared, loaded, project, applied)),
+        ignores_freeze=all(not isinstance(entry.unit, Step) or entry.unit.leaves_others_alone for entry in chosen),
+    )
     return Resolved(loaded, found, project, chosen, address, entries)
 
 

@@ -15,6 +15,7 @@ import psycopg
 from bootstrapper.engine import identity
 from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.freeze import require_unfrozen
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.turn import AfterApply, TurnTaker, told
@@ -90,13 +91,14 @@ class Executor:
     def alone(self, name: str) -> Iterator[RunContext]:
         """Holds the lock around the work of a command without a step; its result is recorded as for any run.
 
-        Work that handed the hold over has recorded that itself. Raises UsageError if the file has no lock.
+        Such work applies nothing of the file, so it goes on in a frozen database. Work that handed the hold over has
+        recorded that itself. Raises UsageError if the file has no lock.
         """
         entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
         if entry is None or not isinstance(entry.unit, Scope):
             raise UsageError(f"{name} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
         context = self._looker.context(entry)
-        context = replace(context, project=replace(context.project, declared=dict))  # it applies none of the file
+        context = replace(context, project=replace(context.project, declared=dict, ignores_freeze=True))
         manager = entry.unit.enter(Context(context), lambda: True)
         assert manager is not None  # there always is work to do
         with manager as hold:
@@ -181,6 +183,7 @@ class Executor:
         is_pending = self._looker.any_pending(entries)
         if is_pending:
             self._require_own_database()
+            require_unfrozen(self._session, self._looker.context(self._entries[0]).project)
         return is_pending
 
     def _require_own_database(self, hold: Hold | None = None) -> None:

@@ -53,6 +53,7 @@ from bootstrapper.errors._config import (
 from bootstrapper.errors._run import (
     AheadError,
     ForeignDatabaseError,
+    FrozenError,
     GuardError,
     LedgerDamagedError,
     PendingError,
@@ -101,6 +102,7 @@ __all__ = [
     "FencedOffError",
     "FixtureError",
     "ForeignDatabaseError",
+    "FrozenError",
     "GuardError",
     "InvalidFileError",
     "LedgerDamagedError",

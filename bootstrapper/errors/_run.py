@@ -17,6 +17,23 @@ class ForeignDatabaseError(BootstrapperError):
     exit_code = ExitCode.GUARDED
 
 
+class FrozenError(BootstrapperError):
+    """The database is frozen: nothing is applied to it until it is unfrozen."""
+
+    exit_code = ExitCode.GUARDED
+
+    def __init__(self, database: str, freeze: str, steps: Sequence[str] = ()) -> None:
+        """Takes the reason of the freeze with who and since when, and the steps that were waited for."""
+        self.database = database
+        self.freeze = freeze
+        self.steps = tuple(steps)
+        end = f"changes are still pending in {', '.join(steps)}" if steps else "nothing was applied"
+        super().__init__(
+            f"database {database!r} is frozen: {freeze}; {end}",
+            hint="Once changes may be applied again: `bootstrapper unfreeze`.",
+        )
+
+
 class AheadError(BootstrapperError):
     """The database is ahead of this code.
 

@@ -51,6 +51,7 @@ class Project:
         validates: Whether the command only validates the file, so that no value function starts a program.
         default_secrets: Whether a default may stand in for a secret variable (development only).
         protected_environments: Names of the protected environments of the file.
+        ignores_freeze: Whether the run goes on in a frozen database: it only takes a backup, or restores one.
         declarations: What the file says of each of its steps, by the step's name.
         fixture_conditions: The `when` of each fixture that has one, by the fixture's name.
         cache: Results that stay valid for the whole run and take long to find out.
@@ -70,6 +71,7 @@ class Project:
     validates: bool = False
     protected_environments: Collection[str] = ()
     plan: str | None = None
+    ignores_freeze: bool = False
     fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     steps: Mapping[str, Unit] = field(default_factory=dict)

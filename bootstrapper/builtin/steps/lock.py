@@ -93,6 +93,7 @@ class Lock(Scope):
             file=project.document.name,
             plan=project.plan,
             declared=project.declared(),
+            ignores_freeze=project.ignores_freeze,
         )
 
     def _try(self, context: RunContext, deadline: Deadline) -> Hold | Holder | UnreachableError:

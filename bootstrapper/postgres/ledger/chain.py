@@ -101,7 +101,7 @@ def record_step(
     previous = bytes(last[0]) if last else None
     told: dict[str, object] = {}
     if remarks:
-        told["remarks"] = [_storable(connection, remark) for remark in remarks]
+        told["remarks"] = [storable(connection, remark) for remark in remarks]
     if seconds is not None:
         told["seconds"] = round(seconds, 3)
     if removed is not None:
@@ -120,7 +120,7 @@ def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
     return hashlib.sha256((previous or b"") + text.encode()).digest()
 
 
-def _storable(connection: Connection[Any], text: str) -> str:
+def storable(connection: Connection[Any], text: str) -> str:
     """Returns the text without characters that the database cannot store."""
     if connection.info.parameter_status("server_encoding") == "UTF8":
         return text.replace("\0", "").encode(errors="backslashreplace").decode()

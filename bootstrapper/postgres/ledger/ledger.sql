@@ -5,7 +5,8 @@ CREATE TABLE IF NOT EXISTS {meta} (
     key   text PRIMARY KEY,
     value text NOT NULL
 );
-COMMENT ON TABLE {meta} IS 'bootstrapper: version of the ledger, environment mark of the database';
+-- Since version 6, which earlier releases do not write to: under the key frozen, who froze the database, why and when.
+COMMENT ON TABLE {meta} IS 'bootstrapper: version of the ledger, and marks of the database';
 
 -- One row, always. The authority on who may write: a writer locks it and compares run_id and token.
 CREATE TABLE IF NOT EXISTS {lock} (

@@ -19,11 +19,11 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, errors
 
-from bootstrapper.errors import RefusedError, StepFailedError, UnreachableError
+from bootstrapper.errors import FrozenError, RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.sqlstates import RETRY_TRANSACTION
-from bootstrapper.postgres.ledger import ledger, rights
+from bootstrapper.postgres.ledger import frozen, ledger, rights
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.ownership import require_ours
 from bootstrapper.postgres.lock.fence import Fence
@@ -38,6 +38,10 @@ SELECT run_id, host, pid, step, acquired_at, expires_at > clock_timestamp(),
                WHERE a.pid = worker_backend_pid
                  AND (a.backend_start = worker_backend_start OR a.backend_start IS NULL))
 FROM {lock} FOR UPDATE SKIP LOCKED
+"""
+# The second one is held alone while the database is being frozen.
+_ENTER = """
+SELECT 1 WHERE pg_catalog.pg_try_advisory_xact_lock(%s) AND pg_catalog.pg_try_advisory_xact_lock_shared(%s)
 """
 _OWN = """
 UPDATE {lock} SET run_id = %s, token = token + 1, mode = %s, host = %s, pid = %s, step = NULL,
@@ -76,6 +80,7 @@ class RunDetails:
         file: The configuration, as it was named on the command line.
         plan: The digest of the saved plan that the run applies.
         declared: Digests of the steps and fixtures that the run applies.
+        ignores_freeze: Whether the run takes the lock of a frozen database, too.
     """
 
     run_id: UUID
@@ -87,6 +92,7 @@ class RunDetails:
     file: str | None = None
     plan: str | None = None
     declared: Mapping[str, str] = field(default_factory=dict)
+    ignores_freeze: bool = False
 
 
 def advisory_key(names: LedgerNames) -> int:
@@ -100,6 +106,8 @@ def try_take(session: Session, names: LedgerNames, details: RunDetails) -> Hold 
 
     Returns:
         The hold, or the holder. After a Holder the session should be closed while waiting.
+
+    Raises FrozenError if the database is frozen, unless the run ignores that.
     """
     with session.limited(session.connection):
         return _try_take(session, names, details)
@@ -147,13 +155,16 @@ def _judge(error: psycopg.Error, where: str, names: LedgerNames, *, is_lost: boo
 def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: int) -> Hold | Holder:
     connection, pooled = session.connection, session.server.pooled
     with settings.transaction(connection):
-        if not _scalar(connection, "SELECT pg_catalog.pg_try_advisory_xact_lock(%s)", key):
+        if not connection.execute(_ENTER, (key, frozen.advisory_key(names))).fetchone():
             return read_holder(connection, names)
         connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (FENCE_LOCK_TIMEOUT,))
         if not ledger.exists(connection, names):
             ledger.create(connection, names)
         require_ours(connection, names, session.target.where)
         ledger.complete(connection, names)
+        freeze = None if details.ignores_freeze else frozen.read(connection, names)
+        if freeze is not None:
+            raise FrozenError(session.server.database, str(freeze))
         rights.grant(connection, names)
         row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # as text it hangs on the role's DateStyle
         if row is None and not connection.execute(names.fill("SELECT 1 FROM {lock}")).fetchone():
