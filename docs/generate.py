@@ -29,6 +29,7 @@ from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.builtin import registry
 from bootstrapper.cli import group
 from bootstrapper.deadline import Stop
+from bootstrapper.doctor.privileges import COMMANDS, STEPS, On, Right
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.plans import Plan
@@ -41,6 +42,7 @@ from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
+from bootstrapper.text import listed
 
 FOLDER = Path(__file__).parent / "reference"
 GAP = "\n\n"
@@ -146,6 +148,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": exit_codes(),
         "events.md": event_lines(),
         "python.md": python_api(),
+        "privileges.md": privileges(),
     }
     return {name: f"{GAP.join((NOTICE, *parts))}\n" for name, parts in made.items()}
 
@@ -349,6 +352,60 @@ def exit_codes() -> Iterator[str]:
         raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
     rows = ((str(int(code)), EXIT_CODES[code], ", ".join(sorted(raised.get(code, [])))) for code in ExitCode)
     yield table(("code", "meaning", "errors"), rows)
+
+
+def privileges() -> Iterator[str]:
+    yield "# Privileges"
+    yield (
+        "What a role needs beside LOGIN, by command and by step. `bootstrapper doctor` asks the server for what `apply`"
+        " needs, with `--for plan` for what `plan` does, and prints a GRANT for each privilege that is missing. A "
+        "superuser needs none of these; an owner has all of them on its own objects."
+    )
+    yield (
+        "The ledger's schema and tables must belong to the role, to a role that it is a member of, to a superuser or "
+        "to the owner of the database. When a newer release adds columns to them, its first run must be their owner's."
+    )
+    yield "## Commands"
+    for name, command in COMMANDS.items():
+        yield f"### {name}"
+        if command.also:
+            yield f"Also {listed([f'`{other}`' for other in command.also])}."
+        yield _rights(command.rights)
+        if command.looks:
+            what = "to look at its steps and to apply them" if command.applies else "to look at its steps"
+            yield f"And what is needed {what}, below."
+    yield "## Steps"
+    yield (
+        "`wait` and `lock` need nothing more. `sql` and `command` need what their statements and programs do; a check "
+        "or a condition needs SELECT on what it asks about."
+    )
+    for name, step in STEPS.items():
+        yield f"### {name}"
+        if step.looks:
+            yield "To look at it:"
+            yield _rights(step.looks)
+        yield "To apply it, also:" if step.looks else "To apply it:"
+        yield _rights(step.applies)
+
+
+def _rights(rights: Iterable[Right]) -> str:
+    return table(("privilege", "on", "when"), ((_privilege(right), _on(right), _when(right)) for right in rights))
+
+
+def _privilege(right: Right) -> str:
+    return ", ".join(listed(one.split(","), "or") for one in right.privileges)
+
+
+def _on(right: Right) -> str:
+    if not right.names:
+        return right.on.value
+    names = listed([f"`{name}`" for name in right.names])
+    kinds = {On.LEDGER_TABLES: "the ledger's table", On.ROLE: "role", On.DATABASE: "database"}
+    return f"{kinds[right.on]}{'s' if len(right.names) > 1 else ''} {names}"
+
+
+def _when(right: Right) -> str:
+    return f"optional; without it, {right.without}" if right.without else right.when
 
 
 EVENT_HEAD = {

@@ -55,6 +55,7 @@ _COMMANDS = {
     "Inspect": {
         "history": "bootstrapper.cli.history:history",
         "lock": "bootstrapper.cli.lock:lock",
+        "doctor": "bootstrapper.cli.doctor:doctor",
         "config": "bootstrapper.cli.config:config",
     },
     "Set up": {

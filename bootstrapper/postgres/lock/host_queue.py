@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import random
@@ -160,15 +161,20 @@ def taken(path: Path, operation: int) -> int:
 def opened(path: Path) -> int:
     """Opens the file, in a folder that only this user can write to; raises OSError otherwise."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    found = path.parent.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{path.parent} is not ours alone")
+    require_private(path.parent)
     if not path.exists():
         sweep(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with suppress(OSError):
         os.utime(descriptor)  # it is in use
     return descriptor
+
+
+def require_private(folder: Path) -> None:
+    """Raises OSError unless it is a folder that only this user can write to."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(errno.EACCES, f"{folder} is not ours alone")
 
 
 def sweep(folder: Path) -> None:
