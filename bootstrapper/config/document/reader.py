@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import codecs
 import errno
-import gc
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import yaml
 
+from bootstrapper.config.collector import collector_off
 from bootstrapper.config.document.builder import MAX_DATA_NODES, build
 from bootstrapper.config.document.json_documents import read_json
 from bootstrapper.config.document.tree import Document
@@ -77,7 +75,7 @@ def parse(content: bytes, name: str, *, any_root: bool = False, is_json: bool = 
     content = _utf8(content, name, _most_bytes(any_root))
     _refuse_characters(content, name)
     try:
-        with _collector_off():
+        with collector_off():
             found: Document | None = None
             if is_json:
                 found = read_json(content, name, partial(parse, name=name, any_root=True), MAX_DATA_NODES)
@@ -164,19 +162,6 @@ def _source(before: str, name: str) -> Source:
     for found in _LINE_BREAK.finditer(before):
         end, line = found.end(), line + 1
     return Source(name, line, len(before) - end + 1)
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Turns the garbage collector off, which would take half of the time: nothing built here has cycles."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _problem(error: yaml.YAMLError, content: bytes, name: str) -> Problem:
