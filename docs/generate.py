@@ -29,7 +29,7 @@ from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.builtin import registry
 from bootstrapper.cli import group
 from bootstrapper.deadline import Stop
-from bootstrapper.doctor.privileges import COMMANDS, STEPS, On, Right
+from bootstrapper.doctor.privileges import COMMANDS, STEPS, WITHOUT_DATABASE, On, Right
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.plans import Plan
@@ -366,6 +366,8 @@ def privileges() -> Iterator[str]:
         "to the owner of the database. When a newer release adds columns to them, its first run must be their owner's."
     )
     yield "## Commands"
+    others = listed([f"`{name}`" for name in WITHOUT_DATABASE])
+    yield f"{others} need none: they connect to no server, or to one of their own."
     for name, command in COMMANDS.items():
         yield f"### {name}"
         if command.also:
@@ -400,8 +402,14 @@ def _on(right: Right) -> str:
     if not right.names:
         return right.on.value
     names = listed([f"`{name}`" for name in right.names])
-    kinds = {On.LEDGER_TABLES: "the ledger's table", On.ROLE: "role", On.DATABASE: "database"}
-    return f"{kinds[right.on]}{'s' if len(right.names) > 1 else ''} {names}"
+    plural = "s" if len(right.names) > 1 else ""
+    match right.on:
+        case On.LEDGER_TABLES:
+            return f"the ledger's table{plural} {names}"
+        case On.EXPIRED:
+            return f"the ledger's table{plural} {names}, with `keep_for`"
+        case _:
+            return f"{'role' if right.on is On.ROLE else 'database'} {names}"
 
 
 def _when(right: Right) -> str:

@@ -37,7 +37,7 @@ _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
     click.option("--verify", is_flag=True, help="Compare the rows of all steps with their hashes instead."),
 )
 def history(invocation: Invocation, *, run: str | None, most: int, verify: bool) -> int:
-    """Show the latest runs and their revisions, or one run with its steps.
+    """Show the latest runs and their revisions, or one run in full.
 
     RUN is the number of a run, its id, or the beginning or end of its id.
     """

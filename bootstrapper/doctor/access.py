@@ -17,7 +17,7 @@ from bootstrapper.doctor.result import Result, of_error, ok, problem, warning
 from bootstrapper.errors import ExitCode, RefusedError
 from bootstrapper.plugin.step import Unit
 from bootstrapper.plugin.traits import SeedsFixtures
-from bootstrapper.postgres.ledger import ownership
+from bootstrapper.postgres.ledger import frozen, ownership
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.lock import lockstate
 from bootstrapper.text import listed
@@ -149,7 +149,10 @@ def ledger(connection: Connection[Any], names: LedgerNames, where: str, *, write
 
 
 def lock(connection: Connection[Any], names: LedgerNames) -> Iterator[Result]:
-    """Yields who holds the lock; nothing if the role may not read it, which its privileges tell."""
+    """Yields who holds the lock, and a freeze; nothing if the role may not read it, which its privileges tell."""
+    freeze = frozen.read(connection, names)
+    if freeze is not None:
+        yield warning("freeze", f"frozen: {freeze}", "Nothing is applied to it until `bootstrapper unfreeze`.")
     try:
         state = lockstate.read_state(connection, names)
     except errors.InsufficientPrivilege:

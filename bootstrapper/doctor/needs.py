@@ -111,6 +111,8 @@ def _whole(right: Right, around: Surroundings) -> Iterator[Thing]:
             yield Thing(Kind.SCHEMA, ledger.schema)
         case On.LEDGER_TABLES:
             yield from (Thing(Kind.TABLE, ledger.schema, ledger.table_name(name)) for name in right.names)
+        case On.EXPIRED if ledger.keep_seconds is not None:
+            yield from (Thing(Kind.TABLE, ledger.schema, ledger.table_name(name)) for name in right.names)
         case On.ROLE:
             yield from (Thing(Kind.ROLE, name=name) for name in right.names)
         case On.OWNER:

@@ -29,6 +29,7 @@ class On(StrEnum):
     OWN_SEQUENCES = "the sequences of `serial` columns that rows leave out"
     SET_SEQUENCES = "the sequences of columns that rows set"
     TRACKED = "the ledger's table `digests`, for fixtures in mode update or sync"
+    EXPIRED = "the ledger's tables, with `keep_for`"
     DUMPED = "all tables and sequences, and USAGE on their schemas; membership of `pg_read_all_data` has both"
     ROLE = "role"
     OWNER = "the owner of the database"
@@ -112,6 +113,11 @@ _WRITE = (
     Right(("INSERT", "UPDATE"), On.LEDGER_TABLES, ("meta",)),
     Right(("INSERT",), On.LEDGER_TABLES, ("revisions",), without="`history` does not name revisions"),
 )
+_EXPIRE = (
+    Right(("SELECT",), On.EXPIRED, ("digests",), without="old runs stay in the ledger"),
+    Right(("DELETE",), On.EXPIRED, ("runs", "steps"), without="old runs stay in the ledger"),
+)
+_NEW_LEDGER = _WRITE[:3]
 _NEW_VERSION_TABLE = Right(
     ("CREATE",), On.VERSION_SCHEMA, when="the version table does not exist", when_missing=On.VERSION_TABLE
 )
@@ -119,7 +125,7 @@ _NEW_VERSION_TABLE = Right(
 COMMANDS: Mapping[str, Command] = {
     "plan": Command((_CONNECT, *_READ_IF_THERE, _TEMPORARY), also=("status",), looks=True),
     "apply": Command(
-        (_CONNECT, *_WRITE, _TEMPORARY),
+        (_CONNECT, *_WRITE, *_EXPIRE, _TEMPORARY),
         also=("run", "migrate", "upgrade", "seed", "backup"),
         looks=True,
         applies=True,
@@ -139,6 +145,23 @@ COMMANDS: Mapping[str, Command] = {
                 ("pg_signal_backend",),
                 without="it ends only runs of roles that it is a member of",
             ),
+        ),
+        writes=True,
+    ),
+    "freeze": Command(
+        (
+            _CONNECT,
+            *_NEW_LEDGER,
+            Right(("SELECT",), On.LEDGER_TABLES, ("lock",)),
+            Right(("SELECT", "INSERT"), On.LEDGER_TABLES, ("meta",)),
+        ),
+        writes=True,
+    ),
+    "unfreeze": Command(
+        (
+            _CONNECT,
+            Right(("USAGE",), On.LEDGER_SCHEMA, when="the ledger exists"),
+            Right(("SELECT", "DELETE"), On.LEDGER_TABLES, ("meta",), when="the ledger exists"),
         ),
         writes=True,
     ),
@@ -191,12 +214,17 @@ COMMANDS: Mapping[str, Command] = {
         ),
         writes=True,
     ),
+    "backups verify --restore": Command(
+        (_CONNECT, Right(("CREATEDB",), On.ITSELF, without="it needs an embedded server to restore into"))
+    ),
     "restore --in-place": Command(
         (_CONNECT, *_WRITE, Right(("ownership",), On.PROJECT, when="all of them, since they are dropped", known=False)),
         writes=True,
     ),
 }
-"""By the command's name; `dev` needs none, since its server is its own."""
+"""By the command's name."""
+WITHOUT_DATABASE = ("validate", "revision", "backups list", "config", "init", "dev", "url", "plugins")
+"""Commands that connect to no server, or to one of their own."""
 
 NAMES: Mapping[str, Command] = {name: command for first, command in COMMANDS.items() for name in (first, *command.also)}
 """The same, also by the names of other commands."""

@@ -6,9 +6,12 @@ import json
 import re
 from typing import Any
 
+import click
 import psycopg
 import pytest
 
+from bootstrapper.cli import group
+from bootstrapper.doctor.privileges import NAMES, WITHOUT_DATABASE
 from tests.cli.project import BOOTSTRAP, Project
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import Server
@@ -28,6 +31,12 @@ def examined(project: Project, *arguments: str, **variables: str) -> tuple[int, 
     """Returns the exit code and the last result of each check."""
     run = project.run("doctor", "--format", "json", *arguments, **variables)
     return run.returncode, {result["check"]: result for result in json.loads(run.stdout)["results"]}
+
+
+def required(project: Project, command: str) -> list[str]:
+    """Returns the statements for what a command does not run without."""
+    found = json.loads(project.run("doctor", "--for", command, "--format", "json").stdout)["results"]
+    return [text for result in found if result["verdict"] == "problem" for text in result["statements"]]
 
 
 @pytest.mark.smoke
@@ -209,3 +218,55 @@ def test_doctor_for_a_command_about_one_type_of_step_examines_only_those(project
     assert (run.returncode, "no step" in run.stderr) == (2, True)
     run = project.run("doctor", "--for", "dance")
     assert (run.returncode, "lock break" in run.stderr) == (2, True)
+
+
+def test_the_table_of_privileges_has_every_command() -> None:
+    context = click.Context(group)
+    paths = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        children = command.list_commands(context) if isinstance(command, click.Group) else []
+        paths += [f"{name} {child}" for child in children] or [name]
+    known = [*NAMES, *WITHOUT_DATABASE, "doctor"]
+    unknown = [path for path in paths if not any(name == path or name.startswith(f"{path} ") for name in known)]
+    assert [path for path in unknown if path.split()[0] not in WITHOUT_DATABASE] == []
+
+
+RUN = "01900000-0000-7000-8000-000000000001"
+VALUES = f"VALUES ('{RUN}', 1, 'apply', '', '', 'far', 7)"
+HELD = (
+    f"UPDATE bootstrapper.lock SET run_id = '{RUN}', mode = 'direct', host = 'far', pid = 7, acquired_at = now()",
+    f"INSERT INTO bootstrapper.runs (run_id, token, command, inputs, version, host, pid) {VALUES}",
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["history"],
+        ["lock", "show"],
+        ["lock", "break", RUN],
+        ["freeze", "a sale"],
+        ["unfreeze"],
+    ],
+    ids=" ".join,
+)
+def test_a_role_with_exactly_the_grants_for_a_command_can_run_it(
+    project: Project, server: Server, command: list[str]
+) -> None:
+    assert project.run("apply").returncode == 0
+    if "break" in command:
+        execute(project, *HELD)
+    name = project.url.rpartition("/")[2]
+    execute(project, f"CREATE ROLE {name}_bare LOGIN PASSWORD 'p'")
+    try:
+        bare = Project(project.folder, f"postgresql://{name}_bare:p@127.0.0.1:{server.port}/{name}")
+        named = " ".join(command[:2]) if command[0] == "lock" else command[0]
+        assert examined(bare, "--for", named)[0] == 6
+        assert bare.run(*command).returncode == 6
+        execute(project, *required(bare, named))
+        assert examined(bare, "--for", named)[0] == 0
+        run = bare.run(*command)
+        assert run.returncode == 0, run.stderr
+    finally:
+        execute(project, f"DROP OWNED BY {name}_bare", f"DROP ROLE {name}_bare")
