@@ -60,6 +60,7 @@ layers: $(STAMPS)/dev
 
 schema: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" config schema > config/bootstrap.schema.json
+	"$(BIN)/bootstrapper" config schema --plan > config/plan.schema.json
 
 check: lint format types layers test environments faults
 

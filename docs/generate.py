@@ -437,8 +437,8 @@ ERROR_LINE = {
 def event_lines() -> Iterator[str]:
     yield "# Events"
     yield (
-        "With `--log-format json`, stderr has one JSON object per event. Later releases may add keys and events, but "
-        "rename and remove none. No event contains a secret."
+        "With `--log-format json`, stderr has one JSON object per event; with `apply --format json`, stdout has. Later "
+        "releases may add keys and events, but rename and remove none. No event contains a secret."
     )
     yield "Every event begins with:"
     yield table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in EVENT_HEAD.items()))

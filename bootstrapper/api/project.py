@@ -87,6 +87,13 @@ def config_text(request: Request) -> str:
     return disclose(loaded.document.data, secret)
 
 
+def plan_schema() -> dict[str, Any]:
+    """The JSON Schema of plans."""
+    from bootstrapper.plans.schema import plan_schema  # noqa: PLC0415 - only this needs it
+
+    return plan_schema()
+
+
 def config_schema() -> dict[str, Any]:
     """The JSON Schema of the file."""
     from bootstrapper.engine import json_schema  # noqa: PLC0415 - only this command needs it

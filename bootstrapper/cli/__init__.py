@@ -109,15 +109,17 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "bootstrapper
         code = ExitCode.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a bug is printed with its traceback, exit code 3
         colour = takes_colour(sys.stderr, os.environ, no_color="--no-color" in own)
-        shown = {"as_json": _wants_json(own), "colour": colour, "with_traceback": "--traceback" in own}
-        code = error_output.report(error, masker, **shown)
+        is_log = _wants(own, "--log-format", "json")
+        code = error_output.report(error, masker, as_json=is_log, colour=colour, with_traceback="--traceback" in own)
+        if _wants(own, "--format", "json"):
+            error_output.print_as_data(error, masker)
         report_refusal(error, own, masker)
     with suppress(OSError):
         sys.stdout.flush()
     return int(code or 0)
 
 
-def _wants_json(arguments: Sequence[str]) -> bool:
+def _wants(arguments: Sequence[str], option: str, value: str) -> bool:
     """Reads the option without click: errors in the arguments themselves have to be JSON as well."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=False)
-    return any(first == "--log-format=json" or (first, second) == ("--log-format", "json") for first, second in pairs)
+    return any(first == f"{option}={value}" or (first, second) == (option, value) for first, second in pairs)

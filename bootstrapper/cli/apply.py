@@ -28,7 +28,7 @@ from bootstrapper.text import one_line
 @click.argument("plan", metavar="[PLAN]", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @takes(
     *options.SELECTION,
-    options.plan_format,
+    options.outcome_format,
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,
@@ -73,9 +73,10 @@ def apply_or_show(
     """
     if dry_run:
         return show_plan(invocation, command, **specifics)
-    with Reporter(invocation, command) as reporter:
+    is_program = invocation.format == "json"
+    with Reporter(invocation, command, as_data=is_program) as reporter:
         asked = request(invocation, reporter.emit, **specifics)
-        render = plan_renderer(invocation, asked) if invocation.format else None
+        render = plan_renderer(invocation, asked) if invocation.format and not is_program else None
         outcome = apply_asked(invocation, reporter, asked, nothing)
         if render:
             print_plan(invocation, render.plan(outcome.plan))

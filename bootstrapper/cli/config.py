@@ -28,8 +28,8 @@ def show(invocation: Invocation) -> int:
 
 
 @config.command()
-@takes(*options.PRINTING)
-def schema(invocation: Invocation) -> int:
+@takes(*options.PRINTING, click.option("--plan", is_flag=True, help="That of a plan as JSON instead."))
+def schema(invocation: Invocation, *, plan: bool) -> int:
     """Print the JSON Schema of the file."""
-    print_data(dumps(project.config_schema()))
+    print_data(dumps(project.plan_schema() if plan else project.config_schema()))
     return ExitCode.DONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ import click
 from bootstrapper import __version__
 from bootstrapper.cli.groups import Misuse
 from bootstrapper.cli.jsonlog import head
-from bootstrapper.cli.output import RED, paint, print_message
+from bootstrapper.cli.output import RED, paint, print_data, print_message
 from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import (
     BlockedError,
@@ -111,6 +112,14 @@ def report(
         for line in [*masker.quote(shown).splitlines(), *_lines(error, masker, colour=colour)]:
             print_message(line, sys.stderr)
     return exit_code(error)
+
+
+def print_as_data(error: BaseException, masker: Masker) -> None:
+    """Prints the error as one line of JSON to stdout, in place of the data that a program waits for."""
+    said = facts(error, masker)
+    said |= {"event": "error", "error": said.pop("message"), "place": said.pop("source")}
+    with suppress(UsageError):  # the error itself was that stdout cannot be written
+        print_data(json.dumps(said))
 
 
 def _projects_traceback(error: BaseException, *, wanted: bool) -> str:

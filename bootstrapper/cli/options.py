@@ -137,6 +137,11 @@ timeout = click.option(
 plan_format = click.option(
     "--format", metavar="FORMAT", help="Format of the plan: text, json, markdown, or one of a plugin."
 )
+outcome_format = click.option(
+    "--format",
+    metavar="FORMAT",
+    help="Print the plan as well, as text, markdown or a format of a plugin; with json, an object per event instead.",
+)
 data_format = click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of the output."
 )

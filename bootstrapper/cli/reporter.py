@@ -48,12 +48,16 @@ class Reporter:
 
     Args:
         inputs: Files that the command reads besides the configuration; the report replaces none of them.
+        as_data: Whether events are the data of the command as well: one JSON object a line on stdout.
     """
 
-    def __init__(self, invocation: Invocation, command: str, inputs: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, invocation: Invocation, command: str, inputs: Iterable[Path] = (), *, as_data: bool = False
+    ) -> None:
         self._invocation = invocation
         self._inputs = inputs
         self._printer = event_printer(invocation, sys.stderr)
+        self._data = JsonLog(sys.stdout) if as_data else None
         self._file: TextIO | None = None
         self.journal = Journal(command)
         self.exit_code = ExitCode.DONE
@@ -61,6 +65,8 @@ class Reporter:
     def emit(self, event: Event) -> None:
         self.journal.keep(event)
         self._printer.emit(event)
+        if self._data is not None:
+            self._data.emit(event)
 
     def close(self) -> None:
         """Removes the live view before the last lines."""

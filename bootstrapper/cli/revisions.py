@@ -30,7 +30,7 @@ _SHARED = (
     *options.WHERE,
     options.step,
     options.timeout,
-    options.plan_format,
+    options.outcome_format,
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,

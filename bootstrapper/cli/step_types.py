@@ -13,7 +13,7 @@ from bootstrapper.cli.options import Invocation, takes
 
 _SHARED = (
     *options.SELECTION,
-    options.plan_format,
+    options.outcome_format,
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,

@@ -71,8 +71,8 @@ class Change:
     `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
     name of its source. `unset` names variables that applying this change needs and that have no value here. `count` is
     above 1 where it stands for that many rows of a large fixture, which are not listed; `digest` is then a SHA-256 over
-    them. `origin` names the declaration that it comes from, where a step has several, such as a fixture. `payload` is
-    what the step's `apply` needs to make the change: the step's own data, never shown, serialised or compared.
+    them. `origin` names the declaration that it comes from, where a step has several, such as a fixture. `sensitive`
+    names the columns whose value is hidden in `before` or `after`.
     """
 
     action: Action
@@ -84,6 +84,8 @@ class Change:
     count: int = 1
     digest: str = ""
     origin: str = ""
+    sensitive: tuple[str, ...] = ()
+    # What the step's `apply` needs to make the change: the step's own data, never shown, serialised or compared.
     payload: object = field(default=None, repr=False, compare=False)
 
     @classmethod

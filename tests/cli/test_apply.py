@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import psycopg
 import pytest
 
-from bootstrapper.plans import Plan
+from bootstrapper import events
+from bootstrapper.api.event_facts import name
 from tests.cli.project import BOOTSTRAP, Project
 from tests.waiting import at_most
 
@@ -60,8 +62,19 @@ def test_of_two_concurrent_applies_one_does_the_work_and_both_succeed(project: P
 
 
 def test_apply_with_a_format_prints_its_plan(project: Project) -> None:
-    plan = Plan.from_json(project.run("apply", "--format", "json").stdout)
-    assert [step.name for step in plan.pending] == ["notes", "first-note"]
+    shown = project.run("apply", "--format", "markdown").stdout
+    assert shown.startswith("### sample\n")
+    assert "| notes (sql) |" in shown
+
+
+def test_apply_with_json_prints_an_object_for_each_event(project: Project) -> None:
+    known = {name(kind) for kind in events.ALL}
+    done = project.run("apply", "--format", "json")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["event"] for each in said} <= known
+    assert [each["step"] for each in said if each["event"] == "step_applied"] == ["notes", "first-note"]
+    assert (said[0]["event"], said[-1]["event"], said[-1]["outcome"]) == ("run_started", "run_finished", "done")
+    assert done.stderr.splitlines()[-1].startswith("done: 2 steps applied")
 
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing(project: Project) -> None:
