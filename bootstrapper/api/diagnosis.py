@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.doctor import access, machine, objects, server, server_facts
+from bootstrapper.doctor import access, ledger_state, machine, objects, server, server_facts
 from bootstrapper.doctor.privileges import NAMES
 from bootstrapper.doctor.result import Result, Verdict, of_error, problem
 from bootstrapper.doctor.server_facts import ServerFacts
@@ -16,9 +18,11 @@ from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.traits import SeedsFixtures
+from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.session import Session
 
 DEFAULT_COMMAND = "apply"
+_EXAMINE = "Run doctor as a role that may read the catalogues."
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,23 @@ class _Examination:
             yield from self._on_server(reads_rows=not invalid)
         except BootstrapperError as error:
             yield of_error("server", error)
+        except psycopg.Error as error:  # a catalogue that an administrator closed to the role, for instance
+            yield problem("server", f"cannot be examined: {said(error)}", ExitCode.REFUSED, _EXAMINE)
         finally:
             major = self._session.server.major if self._session.is_open else None
             self._session.close()
+        yield from self._on_machine(major)
+
+    def _on_machine(self, server_major: int | None) -> Iterator[Result]:
         size = self.facts.database_size if self.facts is not None else None
-        context = self._run.looker.context(self._run.entries[0])
-        settings = [options for _, options in self._backups]
-        yield from machine.examine(settings, context, server_major=major, database_size=size)
+        for _, settings in self._backups:
+            yield machine.programs(settings, self._project, server_major)
+            yield machine.folder(settings, self._project, size)
+        yield machine.queue()
+        for entry in self._run.entries:
+            if isinstance(entry.unit, SeedsFixtures) and self._wanted.applies:
+                names = entry.unit.seeds(list(self._project.fixtures))
+                yield from machine.variables(self._run.looker.context(entry), names)
 
     def _in_files(self) -> Iterator[Result]:
         """Yields what the steps find wrong with their options and files, as `validate` does; those of plugins, too."""
@@ -107,14 +121,14 @@ class _Examination:
                 has_direct_url=self._has_direct_url,
                 needs_direct=bool(self._backups),
             )
-            yield from access.ledger(connection, self._project.ledger, target.where, writes=writes)
+            yield from ledger_state.state(connection, self._project.ledger, target.where, writes=writes)
             seeding = [unit for unit in self._units if isinstance(unit, SeedsFixtures)]
             units = [unit for unit in self._units if reads_rows or unit not in seeding]
             around = objects.find(connection, self._project, units, facts)
             yield from access.privileges(connection, self._command, units, around)
             for unit, settings in self._backups:
                 yield access.dump(connection, unit, settings, around)
-            yield from access.lock(connection, self._project.ledger)
+            yield from ledger_state.lock(connection, self._project.ledger)
 
     @property
     def _has_direct_url(self) -> bool:

@@ -1,4 +1,4 @@
-"""Judges the privileges of the role, the ledger and the lock."""
+"""Judges the privileges of the role."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from psycopg import Connection, errors
+from psycopg import Connection
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.doctor.granted import granted
 from bootstrapper.doctor.grants import by_privilege, grants, whole
 from bootstrapper.doctor.needs import LEDGER, Kind, Need, Surroundings, Thing, needs
 from bootstrapper.doctor.privileges import On, Right
-from bootstrapper.doctor.result import Result, of_error, ok, problem, warning
-from bootstrapper.errors import ExitCode, RefusedError
+from bootstrapper.doctor.result import Result, ok, problem, warning
+from bootstrapper.errors import ExitCode
 from bootstrapper.plugin.step import Unit
 from bootstrapper.plugin.traits import SeedsFixtures
-from bootstrapper.postgres.ledger import frozen, ownership
-from bootstrapper.postgres.ledger.ledger import LedgerNames
-from bootstrapper.postgres.lock import lockstate
 from bootstrapper.text import listed
 
 _SHOWN = 5
@@ -138,29 +135,3 @@ def dump(connection: Connection[Any], unit: Unit, settings: BackupSettings, arou
 def _some(names: Sequence[str]) -> str:
     more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     return listed([*names[:_SHOWN], *more])
-
-
-def ledger(connection: Connection[Any], names: LedgerNames, where: str, *, writes: bool) -> Iterator[Result]:
-    """Yields that the ledger is not ours alone, as a run would be refused for."""
-    try:
-        ownership.judge(connection.execute(ownership.question(connection, names, writes=writes)).fetchall(), where)
-    except RefusedError as error:
-        yield of_error(LEDGER, error)
-
-
-def lock(connection: Connection[Any], names: LedgerNames) -> Iterator[Result]:
-    """Yields who holds the lock, and a freeze; nothing if the role may not read it, which its privileges tell."""
-    freeze = frozen.read(connection, names)
-    if freeze is not None:
-        yield warning("freeze", f"frozen: {freeze}", "Nothing is applied to it until `bootstrapper unfreeze`.")
-    try:
-        state = lockstate.read_state(connection, names)
-    except errors.InsufficientPrivilege:
-        return
-    if state is None:
-        yield ok("lock", "free")
-        return
-    step = f", in step {state.step!r}" if state.step else ""
-    since = f" since {state.since:%Y-%m-%d %H:%M:%S %Z}"
-    said = f"held by run {state.run_id} (host {state.host}, process {state.pid}){step}{since}"
-    yield warning("lock", said, "Wait for it, or look at it with `bootstrapper lock show`.")

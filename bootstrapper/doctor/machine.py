@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.remote import without_secrets
@@ -76,25 +76,11 @@ def queue() -> Result:
     return ok("queue", str(place))
 
 
-def variables(context: RunContext) -> Iterator[Result]:
+def variables(context: RunContext, fixtures: Iterable[str]) -> Iterator[Result]:
     """Yields the fixtures whose rows read variables that are not set: needed only when such a row is written."""
-    for name, config in context.project.fixtures.items():
+    for name in fixtures:
+        config = context.project.fixtures[name]
         unset = needs([config.rows, config.defaults, config.columns], context)
         if unset:
             said = f"fixture {name}: {not_set(unset)}"
             yield warning("variables", said, f"Set {listed(unset)} for a run that creates its rows.")
-
-
-def examine(
-    steps: Sequence[BackupSettings], context: RunContext, *, server_major: int | None, database_size: int | None
-) -> Iterator[Result]:
-    """Yields what is judged here.
-
-    Args:
-        steps: Settings of the backup steps.
-    """
-    for settings in steps:
-        yield programs(settings, context.project, server_major)
-        yield folder(settings, context.project, database_size)
-    yield queue()
-    yield from variables(context)

@@ -12,9 +12,11 @@ import pytest
 
 from bootstrapper.cli import group
 from bootstrapper.doctor.privileges import NAMES, WITHOUT_DATABASE
+from tests import peers
 from tests.cli.project import BOOTSTRAP, Project
 from tests.faults.pgbouncer import PgBouncer
 from tests.servers import Server
+from tests.waiting import eventually
 
 BACKUP = BOOTSTRAP.replace(
     "  - uses: sql\n    name: notes", "  - {uses: backup, with: {directory: kept}}\n  - uses: sql\n    name: notes"
@@ -270,3 +272,63 @@ def test_a_role_with_exactly_the_grants_for_a_command_can_run_it(
         assert run.returncode == 0, run.stderr
     finally:
         execute(project, f"DROP OWNED BY {name}_bare", f"DROP ROLE {name}_bare")
+
+
+def test_doctor_of_a_standby_asks_for_the_primary(project: Project) -> None:
+    project.write("version: 1\ndatabase: {url: '${DATABASE_URL}'}\nsteps: [{uses: lock}, {uses: seed}]\n")
+    with peers.standby() as (server, _):
+        reading = Project(project.folder, server.url())
+        assert eventually(lambda: examined(reading)[1]["server"]["message"].endswith("accepts no writes"))
+        code, found = examined(reading)
+        assert code == 5
+        assert "is a standby and accepts no writes" in found["server"]["message"]
+        assert found["clock"]["verdict"] == "ok"
+        assert examined(reading, "--for", "plan")[0] == 0
+
+
+def test_doctor_names_the_owner_who_brings_an_older_ledger_up_to_this_version(project: Project, server: Server) -> None:
+    assert project.run("apply").returncode == 0
+    name = project.url.rpartition("/")[2]
+    execute(project, f"CREATE ROLE {name}_other LOGIN PASSWORD 'p'")
+    other = Project(project.folder, f"postgresql://{name}_other:p@127.0.0.1:{server.port}/{name}")
+    try:
+        execute(
+            project, *required(other, "apply"), "UPDATE bootstrapper.meta SET value = '5' WHERE key = 'ledger_version'"
+        )
+        run = other.run("doctor", COLUMNS="200")
+        assert run.returncode == 6
+        assert "has version 5; version " in run.stdout
+        assert f'GRANT "postgres" TO "{name}_other";' in run.stdout.splitlines()
+        assert project.run("doctor").returncode == 0
+        execute(project, "UPDATE bootstrapper.meta SET value = '999' WHERE key = 'ledger_version'")
+        assert project.run("doctor").returncode == 10
+    finally:
+        execute(project, f"DROP OWNED BY {name}_other", f"DROP ROLE {name}_other")
+
+
+def test_doctor_of_a_frozen_database_says_why(project: Project) -> None:
+    assert project.run("freeze", "a sale").returncode == 0
+    code, found = examined(project)
+    assert (code, found["freeze"]["verdict"], "a sale" in found["freeze"]["message"]) == (0, "warning", True)
+
+
+def test_doctor_of_a_role_that_may_not_read_a_catalogue_says_so(project: Project, server: Server) -> None:
+    name = project.url.rpartition("/")[2]
+    execute(project, f"CREATE ROLE {name}_blind LOGIN PASSWORD 'p'", "REVOKE SELECT ON pg_stat_activity FROM PUBLIC")
+    try:
+        blind = Project(project.folder, f"postgresql://{name}_blind:p@127.0.0.1:{server.port}/{name}")
+        code, found = examined(blind)
+        assert (code, found["server"]["message"]) == (
+            6,
+            "cannot be examined: permission denied for view pg_stat_activity",
+        )
+        assert found["queue"]["verdict"] == "ok"
+    finally:
+        execute(project, f"DROP ROLE {name}_blind")
+
+
+@pytest.mark.parametrize("steps", ["[{uses: wait}]", "[{uses: lock}, {uses: seed, with: {fixtures: [nothing]}}]"])
+def test_doctor_ends_with_a_code_of_its_own_for_any_file(project: Project, steps: str) -> None:
+    project.write(f"version: 1\ndatabase: {{url: '${{DATABASE_URL}}'}}\nsteps: {steps}\n")
+    assert project.run("doctor").returncode in (0, 2)
+    assert project.run("doctor", "--skip", "seed" if "seed" in steps else "wait").returncode in (0, 2)
