@@ -9,13 +9,15 @@ from typing import Any
 
 from psycopg import Connection
 
+from bootstrapper.api import standing
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import plan_of
+from bootstrapper.api.standing import FixtureState, LastBackup, Position
 from bootstrapper.engine.freeze import told
 from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
-from bootstrapper.errors import BootstrapperError, UsageError
+from bootstrapper.errors import BackupError, BootstrapperError, UsageError
 from bootstrapper.plans import Plan
 from bootstrapper.postgres.ledger import chain, frozen, ledger, rights
 from bootstrapper.postgres.ledger.chain import Verdict
@@ -35,6 +37,7 @@ class Status:
         errors: Why some of it is unknown.
         knows_ledger: Whether the role may read the ledger.
         freeze: Why nothing is applied to the database; None if it is not frozen.
+        last_backup: None without a backup step, or before its first backup.
     """
 
     plan: Plan
@@ -43,6 +46,9 @@ class Status:
     errors: tuple[BootstrapperError, ...] = ()
     knows_ledger: bool = True
     freeze: Freeze | None = None
+    revisions: tuple[Position, ...] = ()
+    fixtures: tuple[FixtureState, ...] = ()
+    last_backup: LastBackup | None = None
 
 
 def status(request: Request) -> Status:
@@ -57,13 +63,19 @@ def status(request: Request) -> Status:
             holder = read_holder(connection, run.project.ledger)
             last = _last_of_all(connection, run.project.ledger)
             freeze = frozen.read(connection, run.project.ledger)
+            revisions = standing.positions(run, connection)
         steps, found = run.looker.look_at_what_can_be()
         planned = plan_of(run, run.session.server, steps, last, is_result=True)
+        fixtures, backup = standing.fixtures(run, steps), None
+        try:
+            backup = standing.last_backup(run)
+        except BackupError as failure:
+            found.append(failure)
     found += [refused] if refused is not None else []
     for error in found:
         mask_error(error, request.masker)
-    holder_known = holder if holder.run_id is not None else None
-    return Status(planned, last, holder_known, tuple(found), refused is None, freeze)
+    held = holder if holder.run_id is not None else None
+    return Status(planned, last, held, tuple(found), refused is None, freeze, revisions, fixtures, backup)
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:

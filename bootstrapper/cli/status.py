@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import click
 
 from bootstrapper.api import inspection
 from bootstrapper.api.inspection import Status
+from bootstrapper.api.standing import FixtureState, Position
 from bootstrapper.builtin.renderers import wording
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
@@ -17,8 +19,9 @@ from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, show_time, wrapped
 from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
-from bootstrapper.errors import ExitCode
-from bootstrapper.plans import Plan, PlannedStep, State
+from bootstrapper.config.units import show_seconds
+from bootstrapper.errors import BackupError, ExitCode
+from bootstrapper.plans import Action, Plan, PlannedStep, State
 from bootstrapper.postgres.ledger.records import RunHistory
 from bootstrapper.text import dumps, listed, one_line
 
@@ -26,9 +29,14 @@ _MOST_NAMES = 5
 
 
 @click.command()
-@takes(*options.SELECTION, options.data_format, *options.RUNNING)
-def status(invocation: Invocation) -> int:
-    """Show the state of the database and the last run."""
+@takes(
+    *options.SELECTION,
+    options.data_format,
+    *options.RUNNING,
+    click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
+)
+def status(invocation: Invocation, *, exit_code: bool) -> int:
+    """Show the state of the database: pending changes, revisions, fixtures, the last backup and run, the lock."""
     with Reporter(invocation, "status") as reporter:
         found = inspection.status(request(invocation, reporter.emit))
         reporter.before_data()
@@ -36,7 +44,7 @@ def status(invocation: Invocation) -> int:
         print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
     if found.errors:  # after everything known was printed
         raise found.errors[0]
-    return ExitCode.DONE
+    return ExitCode.PENDING if exit_code and found.plan.pending else ExitCode.DONE
 
 
 def _text(found: Status) -> str:
@@ -47,7 +55,7 @@ def _text(found: Status) -> str:
     last, holder = _run(found.last_run), one_line(str(found.holder or "free"))
     facts = [f"last run: {last}", f"lock: {holder}"] if found.knows_ledger else ["last run: unknown", "lock: unknown"]
     facts += [f"frozen: {found.freeze}"] if found.freeze is not None else []
-    facts = [line for fact in facts for line in wrapped(fact, hang=4)]
+    facts = [line for fact in (*_standing(found), *facts) for line in wrapped(fact, hang=4)]
     return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
 
 
@@ -68,6 +76,40 @@ def _step(step: PlannedStep, width: int) -> Iterator[str]:
         yield from wrapped(" " * (width + 4) + ", ".join([*shown, *left]), width + 4)
 
 
+def _standing(found: Status) -> Iterator[str]:
+    """Yields the revisions, the fixtures and the last backup, as far as the file has steps for them."""
+    for each in found.revisions:
+        step = f" of {each.step}" if len(found.revisions) > 1 else ""
+        yield one_line(f"revision{step}: {_position(each)}")
+    if found.fixtures:
+        yield f"fixtures: {_fixtures(found.fixtures)}"
+    if found.last_backup is not None:
+        backup = found.last_backup
+        yield one_line(f"last backup: {backup.file.rpartition('/')[2]}, {show_seconds(backup.age_seconds)} old")
+    elif any(step.uses == "backup" for step in found.plan.steps):
+        is_known = not any(isinstance(error, BackupError) for error in found.errors)
+        yield f"last backup: {'none' if is_known else 'unknown'}"
+
+
+def _position(each: Position) -> str:
+    current = "unknown" if each.current is None else ", ".join(each.current) or "none"
+    if each.is_at_head:
+        return f"{current} (head)"
+    return f"{current}, head is {', '.join(each.heads)}" if each.heads else current
+
+
+def _fixtures(states: Sequence[FixtureState]) -> str:
+    by_state = Counter(each.state for each in states)
+    drifted = [f"{one_line(each.name)} ({_counts(each)})" for each in states if each.state == "drifted"]
+    parts = [f"{number} {state}" for state, number in by_state.items()]
+    return ", ".join(parts) + (f": {', '.join(drifted)}" if drifted else "")
+
+
+def _counts(each: FixtureState) -> str:
+    counts = {"to create": each.create, "to update": each.update, "to delete": each.delete}
+    return ", ".join(f"{number:,} {verb}" for verb, number in counts.items() if number)
+
+
 def _run(record: RunHistory | None) -> str:
     if record is None:
         return "none"
@@ -81,6 +123,10 @@ def _json(found: Status) -> str:
     holder = asdict(found.holder) if found.holder else None
     errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code} for error in found.errors]
     data = {
+        "pending": {action.value: found.plan.count(action) for action in Action},
+        "revisions": [{**asdict(each), "at_head": each.is_at_head} for each in found.revisions],
+        "fixtures": [asdict(each) for each in found.fixtures],
+        "last_backup": asdict(found.last_backup) if found.last_backup else None,
         "plan": json.loads(found.plan.to_json()),
         "last_run": record,
         "holder": holder,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import psycopg
 import pytest
@@ -45,6 +47,10 @@ def line_of(shown: str, step: str) -> str:
     """Returns the line of a step, with single spaces."""
     (line,) = [line for line in shown.splitlines() if line[2:].startswith(f"{step} ")]
     return " ".join(line.split())
+
+
+def without_age(shown: str) -> str:
+    return re.sub(r", \S+ m?s old", "", shown)
 
 
 def execute(project: Project, statement: str) -> None:
@@ -164,3 +170,77 @@ def test_status_as_json_has_the_same_facts(project: Project) -> None:
     assert said["last_run"]["command"] == "apply"
     assert said["holder"] is None
     assert said["plan"]["name"] == "sample"
+
+
+def test_status_prints_revisions_fixtures_and_the_last_backup(migrated: Project) -> None:
+    for backup in (migrated.folder / "backups").iterdir():
+        backup.unlink()
+    shown = migrated.run("status", COLUMNS="200").stdout
+    assert "\nrevision: first (head)\nfixtures: 1 in sync\nlast backup: none\n" in shown
+    write_revision(migrated.folder, "second", "first")
+    execute(migrated, "DELETE FROM notes WHERE id = 2")
+    assert migrated.run("backup").returncode == 0
+    lines = migrated.run("status", COLUMNS="200").stdout.splitlines()
+    assert "revision: first, head is second" in lines
+    assert "fixtures: 1 drifted: notes (1 to create)" in lines
+    (line,) = [line for line in lines if line.startswith("last backup: ")]
+    assert re.search(r"^last backup: test_.*\.dump, \S+ m?s old$", line)
+    data = json.loads(migrated.run("status", "--format", "json").stdout)
+    assert data["revisions"] == [{"step": "migrate", "current": ["first"], "heads": ["second"], "at_head": False}]
+    assert data["fixtures"] == [
+        {"name": "notes", "step": "seed", "state": "drifted", "create": 1, "update": 0, "delete": 0}
+    ]
+    assert (data["pending"]["create"], data["last_backup"]["file"].endswith(".dump")) == (1, True)
+
+
+def test_status_counts_each_kind_of_difference_of_each_fixture(project: Project) -> None:
+    project.write(
+        "version: 1\nname: sample\ndatabase: {url: '${DATABASE_URL}'}\nsteps: [{uses: lock}, {uses: seed}]\nfixtures:\n"
+        "  a: {key: [id], mode: sync, where: 'true', rows: [{id: 1, n: 1}, {id: 2, n: 2}]}\n"
+        "  b: {key: [id], rows: [{id: 1, n: 1}]}\n"
+    )
+    execute(project, "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (LIKE a INCLUDING ALL)")
+    execute(project, "INSERT INTO a VALUES (2, 3), (7, 7), (8, 8); INSERT INTO b VALUES (1, 5)")
+    assert (
+        "fixtures: 1 drifted, 1 in sync: a (1 to create, 1 to update, 2 to delete)\n"
+        in project.run("status", COLUMNS="200").stdout
+    )
+
+
+def test_status_does_not_claim_that_fixtures_were_compared(project: Project) -> None:
+    project.write(
+        "version: 1\ndatabase: {url: '${DATABASE_URL}'}\nsteps:\n"
+        "  - uses: lock\n  - {uses: seed, check: {sql: SELECT true}}\n"
+        "fixtures: {a: {key: [id], rows: [{id: 1}]}}\n"
+    )
+    execute(project, "CREATE TABLE a (id int PRIMARY KEY)")
+    assert "fixtures: 1 not compared\n" in project.run("status").stdout
+
+
+def test_status_exits_with_4_on_request_if_changes_are_pending(migrated: Project) -> None:
+    migrated.write(BOOTSTRAP.replace("  - uses: backup\n", ""))
+    assert migrated.run("status", "--exit-code").returncode == 0
+    execute(migrated, "DELETE FROM notes")
+    assert migrated.run("status", "--exit-code").returncode == 4
+    assert migrated.run("status").returncode == 0
+    execute(migrated, "UPDATE alembic_version SET version_num = 'strange'")
+    assert migrated.run("status", "--exit-code").returncode == 10
+
+
+def test_status_for_a_role_that_may_only_read_tells_the_same(migrated: Project) -> None:
+    role = f"reader_{os.getpid()}"
+    execute(migrated, f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
+    try:
+        execute(migrated, f"GRANT USAGE ON SCHEMA bootstrapper TO {role}")
+        execute(migrated, f"GRANT SELECT ON ALL TABLES IN SCHEMA bootstrapper, public TO {role}")
+        execute(migrated, "DELETE FROM notes WHERE id = 2")
+        address, _, rest = migrated.url.rpartition("@")
+        reader = Project(migrated.folder, f"{address.partition('://')[0]}://{role}:p@{rest}")
+        ours, theirs = migrated.run("status", "--exit-code"), reader.run("status", "--exit-code")
+        assert (theirs.returncode, without_age(theirs.stdout)) == (4, without_age(ours.stdout))
+        execute(migrated, f"REVOKE SELECT ON bootstrapper.steps, alembic_version FROM {role}")
+        refused = reader.run("status")
+        assert refused.returncode == 6
+        assert "last run: unknown\nlock: unknown" in refused.stdout
+    finally:
+        execute(migrated, f"DROP OWNED BY {role}; DROP ROLE {role}")

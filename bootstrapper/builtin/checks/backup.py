@@ -5,15 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bootstrapper.backups.settings import BackupSettings
-from bootstrapper.backups.stores.location import store_of
-from bootstrapper.backups.stores.signature import is_trusted
-from bootstrapper.backups.stores.store import Backup
+from bootstrapper.backups.stores.newest import newest_backup
 from bootstrapper.config.units import Age, show_seconds
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.options import StepModel
-from bootstrapper.plugin.run_context import RunContext
 
 
 class BackupAge(StepModel):
@@ -36,25 +33,12 @@ class BackupCheck(Check):
 
     def ask(self, context: Context) -> Answer:
         run = run_of(context)
-        newest = self._newest(run)
+        newest = newest_backup(run, self._settings())
         if newest is None:
             return Answer.no("no verified backup of this database")
         age = newest.manifest.age_seconds(datetime.now(UTC))
         found = f"the newest verified backup, {newest.path.name}, is {show_seconds(age)} old"
         return Answer.yes(found) if age < self.argument.newer_than else Answer.no(found)
-
-    def _newest(self, context: RunContext) -> Backup | None:
-        server, now = context.session.server, datetime.now(UTC)
-        ours = [
-            backup
-            for settings in self._settings()
-            for backup in store_of(settings, context).backups()
-            if backup.verified
-            and is_trusted(backup.manifest, context.project.variables)
-            and backup.manifest.is_of(server.database, server.system_identifier)
-            and not (backup.manifest.left_out or backup.manifest.is_of_the_future(now))
-        ]
-        return max(ours, key=lambda backup: backup.manifest.created_at, default=None)
 
     def _settings(self) -> list[BackupSettings]:
         """Returns those of the file's backup steps; the defaults if there are none."""
