@@ -18,7 +18,9 @@ from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BackupError, BootstrapperError, UsageError
+from bootstrapper.migrations.interrupted.invalid_objects import InvalidObject, find_invalid_objects
 from bootstrapper.plans import Plan
+from bootstrapper.postgres.health import Health, read_health
 from bootstrapper.postgres.ledger import chain, frozen, ledger, rights
 from bootstrapper.postgres.ledger.chain import Verdict
 from bootstrapper.postgres.ledger.frozen import Freeze
@@ -38,6 +40,8 @@ class Status:
         knows_ledger: Whether the role may read the ledger.
         freeze: Why nothing is applied to the database; None if it is not frozen.
         last_backup: None without a backup step, or before its first backup.
+        health: None if it was not asked for.
+        invalid_objects: Invalid indexes and unvalidated constraints, if the health was asked for.
     """
 
     plan: Plan
@@ -49,13 +53,19 @@ class Status:
     revisions: tuple[Position, ...] = ()
     fixtures: tuple[FixtureState, ...] = ()
     last_backup: LastBackup | None = None
+    health: Health | None = None
+    invalid_objects: tuple[InvalidObject, ...] = ()
 
 
-def status(request: Request) -> Status:
+def status(request: Request, *, health: bool = False) -> Status:
     """The plan as far as it can be told, and what the ledger says of the last run and of the lock.
 
     Waits for nothing, and takes a standby as well as a primary.
+
+    Args:
+        health: Whether the server is asked how the database fares, too.
     """
+    fares, invalid = None, []
     with stoppable(request.stop), opened(request, "status", writes=False) as run:
         run.session.open()
         with run.session.read_only() as connection:
@@ -64,6 +74,9 @@ def status(request: Request) -> Status:
             last = _last_of_all(connection, run.project.ledger)
             freeze = frozen.read(connection, run.project.ledger)
             revisions = standing.positions(run, connection)
+            if health:
+                fares = read_health(connection)
+                invalid = find_invalid_objects(connection, run.project.ledger)
         steps, found = run.looker.look_at_what_can_be()
         planned = plan_of(run, run.session.server, steps, last, is_result=True)
         fixtures, backup = standing.fixtures(run, steps), None
@@ -75,7 +88,9 @@ def status(request: Request) -> Status:
     for error in found:
         mask_error(error, request.masker)
     held = holder if holder.run_id is not None else None
-    return Status(planned, last, held, tuple(found), refused is None, freeze, revisions, fixtures, backup)
+    knows = refused is None
+    stands = (freeze, revisions, fixtures, backup, fares, tuple(invalid))
+    return Status(planned, last, held, tuple(found), knows, *stands)
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:

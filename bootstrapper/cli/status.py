@@ -13,7 +13,7 @@ from bootstrapper.api import inspection
 from bootstrapper.api.inspection import Status
 from bootstrapper.api.standing import FixtureState, Position
 from bootstrapper.builtin.renderers import wording
-from bootstrapper.cli import options
+from bootstrapper.cli import health_text, options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, show_time, wrapped
@@ -33,12 +33,13 @@ _MOST_NAMES = 5
     *options.SELECTION,
     options.data_format,
     *options.RUNNING,
+    click.option("--health", is_flag=True, help="Also show connections, blocked sessions and other facts."),
     click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
 )
-def status(invocation: Invocation, *, exit_code: bool) -> int:
+def status(invocation: Invocation, *, health: bool, exit_code: bool) -> int:
     """Show the state of the database: pending changes, revisions, fixtures, the last backup and run, the lock."""
     with Reporter(invocation, "status") as reporter:
-        found = inspection.status(request(invocation, reporter.emit))
+        found = inspection.status(request(invocation, reporter.emit), health=health)
         reporter.before_data()
         mask = invocation.masker.mask
         print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
@@ -56,7 +57,8 @@ def _text(found: Status) -> str:
     facts = [f"last run: {last}", f"lock: {holder}"] if found.knows_ledger else ["last run: unknown", "lock: unknown"]
     facts += [f"frozen: {found.freeze}"] if found.freeze is not None else []
     facts = [line for fact in (*_standing(found), *facts) for line in wrapped(fact, hang=4)]
-    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan)])
+    fares = ["", *health_text.lines(found.health, found.invalid_objects)] if found.health is not None else []
+    return "\n".join([wording.title(plan), wording.where(plan), "", *steps, *besides, "", *facts, _last(plan), *fares])
 
 
 def _last(plan: Plan) -> str:
@@ -132,6 +134,7 @@ def _json(found: Status) -> str:
         "holder": holder,
         "frozen": asdict(found.freeze) if found.freeze else None,
         "knows_ledger": found.knows_ledger,
+        "health": health_text.as_data(found.health, found.invalid_objects) if found.health is not None else None,
         "errors": errors,
     }
     return dumps(data)
