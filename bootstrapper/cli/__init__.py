@@ -54,6 +54,7 @@ _COMMANDS = {
     },
     "Inspect": {
         "history": "bootstrapper.cli.history:history",
+        "drift": "bootstrapper.cli.drift:drift",
         "lock": "bootstrapper.cli.lock:lock",
         "doctor": "bootstrapper.cli.doctor:doctor",
         "config": "bootstrapper.cli.config:config",

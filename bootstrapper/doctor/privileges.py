@@ -133,6 +133,14 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "wait": Command((_CONNECT,)),
     "history": Command((_CONNECT, *_READ)),
+    "drift": Command(
+        (
+            _CONNECT,
+            Right(("USAGE",), On.VERSION_SCHEMA),
+            Right(("SELECT",), On.VERSION_TABLE),
+            Right(("CREATEDB",), On.ITSELF),
+        ),
+    ),
     "lock show": Command((_CONNECT, *_READ_LOCK)),
     "lock break": Command(
         (

@@ -14,7 +14,7 @@ from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.history.versions import write_versions
 from bootstrapper.migrations.payloads import Adopt
 from bootstrapper.migrations.schema.comparison import UNEXPECTED, describe, differences
-from bootstrapper.migrations.schema.scratch import scratch_database
+from bootstrapper.migrations.schema.scratch import ALREADY_THERE, scratch_database
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.request import scratch_request
 from bootstrapper.migrations.worker.runner import WorkerRun
@@ -27,7 +27,6 @@ from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
 
 _MOST_SHOWN = 20
-_ALREADY_THERE = frozenset({"42710", "42P06"})  # duplicate_object, duplicate_schema
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Adoption:
         try:
             return self._built(table, with_extensions=True)
         except MigrationError as error:
-            if error.sqlstate not in _ALREADY_THERE:
+            if error.sqlstate not in ALREADY_THERE:
                 raise
             return self._built(table, with_extensions=False)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import Connection
 
@@ -29,6 +30,7 @@ FROM unnest(%s::text[], %s::text[]) AS s (name, value)
 
 UNEXPECTED = ": not expected"
 """The end of a line about an object that only the compared database has."""
+_ALONE = {"dropped": ": missing", "added": UNEXPECTED}
 
 # Runs before search_path is emptied.
 _FIND_VERSION_TABLE = """
@@ -68,20 +70,45 @@ def describe(
         return dict(connection.execute(query, parameters).fetchall())
 
 
+@dataclass(frozen=True)
+class Difference:
+    """An object that one database has otherwise than the other, or alone.
+
+    Attributes:
+        kind: `dropped` if it is missing in the compared database, `added` if only that one has it, or `changed`.
+        name: The kind of object and its name, as in `column public.users.age`.
+        detail: How a changed one differs.
+    """
+
+    kind: Literal["dropped", "changed", "added"]
+    name: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}" if self.detail else f"{self.name}{_ALONE[self.kind]}"
+
+    def is_within(self, schemas: Sequence[str]) -> bool:
+        """Whether it is not an object that was added in another schema than these, whose names are quoted as SQL."""
+        return self.kind != "added" or any(f" {schema}." in f"{self.name}." for schema in schemas)
+
+
 def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[str]:
-    """Returns one line for each object that is missing, different or not expected.
+    """Returns one line for each object that is missing, different or not expected, as `compare` finds them."""
+    return [str(found) for found in compare(expected, actual)]
+
+
+def compare(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[Difference]:
+    """Returns the objects that are missing, then those that differ, then those that are not expected.
 
     Objects that belong to a table that only one side has are left out.
     """
-    missing = _only_in(expected, actual)
-    unexpected = _only_in(actual, expected)
-    lines = [f"{name}: missing" for name in missing]
-    lines += [
-        f"{name}: {_difference(definition, actual[name])}"
+    found = [Difference("dropped", name) for name in _only_in(expected, actual)]
+    found += [
+        Difference("changed", name, _difference(definition, actual[name]))
         for name, definition in expected.items()
         if name in actual and definition != actual[name]
     ]
-    return lines + [f"{name}{UNEXPECTED}" for name in unexpected]
+    return found + [Difference("added", name) for name in _only_in(actual, expected)]
 
 
 def _only_in(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,8 @@ from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server.scratch import create_closed, drop_abandoned, reserved_name
 
 PREFIX = "bootstrapper_scratch_"
+ALREADY_THERE = frozenset({"42710", "42P06"})
+"""What revisions get that create their extensions or schemas themselves: duplicate_object, duplicate_schema."""
 _CONNECT_SECONDS = 30.0
 
 # The columns differ from one major version to the next.
