@@ -10,11 +10,8 @@ from pydantic import Field
 from bootstrapper.errors import FixtureError, InvalidFileError, Problem
 from bootstrapper.fixtures import apply, preparing, reviewing, seeding
 from bootstrapper.fixtures.compare.keys import wrong_records
-from bootstrapper.fixtures.declare.key_problems import unfit_keys
-from bootstrapper.fixtures.declare.open_cells import all_open_cells
 from bootstrapper.fixtures.declare.reader import declare
-from bootstrapper.fixtures.declare.references import misnamed
-from bootstrapper.fixtures.declare.value_problems import misplaced, misused
+from bootstrapper.fixtures.declare.row_problems import problems_of
 from bootstrapper.fixtures.parts import parts
 from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
 from bootstrapper.plugin.context import Context, run_of
@@ -88,10 +85,7 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
             fixtures = declare(project)
         except InvalidFileError as error:
             return error.problems
-        values, declared = project.values, fixtures.values()
-        cells = all_open_cells(declared)
-        found = [*misnamed(cells, fixtures, values), *misplaced(cells, values), *misused(cells, values)]
-        found += unfit_keys(declared, values)
+        found = list(problems_of(fixtures, project.values))
         own = [fixtures[name] for name in self.seeds(list(fixtures)) if name in fixtures]
         found += [problem for fixture in own for problem in wrong_records(fixture)]
         return [*self._contradictions(has_check=project.declarations[self.name].has_check), *dict.fromkeys(found)]

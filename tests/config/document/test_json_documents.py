@@ -13,7 +13,7 @@ from bootstrapper.config.document import Place, parse
 from bootstrapper.config.document.builder import MAX_DATA_NODES
 from bootstrapper.config.document.json_documents import read_json
 from bootstrapper.errors import InvalidFileError
-from bootstrapper.fixtures.declare.jsonfiles import as_yaml
+from bootstrapper.fixtures.declare.datafiles import as_yaml
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(["<<", "$ref", " :", "a: b"])
 _LITERALS = st.sampled_from(
