@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-
-from psycopg import Connection
 
 from bootstrapper import __version__
 from bootstrapper.engine.open import Opened
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep, Selection
 from bootstrapper.plugin.traits import HasHeads
 from bootstrapper.postgres.connection.introduction import Server
-from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.ledger.ledger import LedgerNames, RunRecord
+from bootstrapper.postgres.ledger import chain, ledger
+from bootstrapper.postgres.ledger.ledger import RunRecord
 
 
 def look(
@@ -36,8 +35,10 @@ def look(
         selection: The steps that were asked for, as the plan tells.
     """
     server = run.session.server
-    record = _last_run(run) if is_result else None  # before the steps: a run in between makes the plan stale, not wrong
+    # Before the steps: a run in between makes the plan stale, not wrong.
+    record, seconds = _recorded(run) if is_result else (None, {})
     steps = run.looker.look(for_reader=is_result, sql=sql, is_last=is_last)
+    steps = tuple(replace(step, last_seconds=seconds.get(step.name)) if step.changes else step for step in steps)
     return replace(plan_of(run, server, steps, record, is_result=is_result), selection=selection)
 
 
@@ -66,14 +67,10 @@ def identity_of(run: Opened, server: Server) -> DatabaseIdentity:
     return DatabaseIdentity(run.address.server, server.database, server.version, server.system_identifier, server.oid)
 
 
-def _last_run(run: Opened) -> RunRecord | None:
-    with run.session.read_only() as connection:
-        return _readable(connection, run.project.ledger)
-
-
-def _readable(connection: Connection[Any], names: LedgerNames) -> RunRecord | None:
-    try:
-        with connection.transaction():
-            return ledger.last_run(connection, names)
-    except ledger.UNREADABLE:
-        return None
+def _recorded(run: Opened) -> tuple[RunRecord | None, Mapping[str, float]]:
+    """Returns the last run, and how long each step took when it was last applied; nothing if that cannot be read."""
+    names = run.project.ledger
+    with run.session.read_only() as connection, suppress(*ledger.UNREADABLE), connection.transaction():
+        record = ledger.last_run(connection, names)
+        return record, chain.last_seconds(connection, names) if record is not None else {}
+    return None, {}

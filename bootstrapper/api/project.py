@@ -43,7 +43,7 @@ def plugins(request: Request) -> tuple[PluginInfo, ...]:
     return (*load_plugins(request, loaded).infos, *unlisted(loaded.config.plugins))
 
 
-def renderer(request: Request, format_name: str, width: int = 80) -> Renderer:
+def renderer(request: Request, format_name: str, width: int = 80, *, is_full: bool = False) -> Renderer:
     """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
     found = {kind.format: kind for kind in registry.bootstrapper_renderers()}
     if format_name not in found:
@@ -51,7 +51,9 @@ def renderer(request: Request, format_name: str, width: int = 80) -> Renderer:
     if format_name not in found:
         known = ", ".join(sorted(found))
         raise UsageError(f"unknown format {format_name!r}", hint=f"Choose one of these: {known}.")
-    return found[format_name](width)
+    made = found[format_name](width)
+    made.is_full = is_full
+    return made
 
 
 def embedded_server(request: Request) -> EmbeddedServer:

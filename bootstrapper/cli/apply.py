@@ -29,6 +29,7 @@ from bootstrapper.text import one_line
 @takes(
     *options.SELECTION,
     options.outcome_format,
+    options.full,
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,

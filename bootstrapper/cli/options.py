@@ -39,6 +39,7 @@ class Invocation:
     skip: tuple[str, ...] = ()
     timeout: float | None = None
     format: str | None = None
+    full: bool = False
     report: Path | None = None
     overwrite: bool = False
     confirm: str | None = None
@@ -145,6 +146,7 @@ outcome_format = click.option(
 data_format = click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of the output."
 )
+full = click.option("--full", is_flag=True, help="List every change of the plan, not only the first of each table.")
 confirm = click.option(
     "--confirm",
     metavar="DATABASE",

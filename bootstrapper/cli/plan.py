@@ -25,6 +25,7 @@ from bootstrapper.plugin.renderer import Renderer
 @takes(
     *options.SELECTION,
     options.plan_format,
+    options.full,
     *options.REPORTING,
     *options.RUNNING,
     click.option("--sql", is_flag=True, help="Show the SQL of each revision and its locks; runs env.py."),
@@ -81,7 +82,7 @@ def make_plan(invocation: Invocation, reporter: Reporter, asked: Request, *, is_
 
 def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:
     """Returns the renderer for the requested format, as wide as the terminal."""
-    return project.renderer(asked, invocation.format or "text", columns())
+    return project.renderer(asked, invocation.format or "text", columns(), is_full=invocation.full)
 
 
 def print_plan(invocation: Invocation, text: str) -> None:

@@ -41,6 +41,7 @@ _NOTHING = "nothing was restored"
     *options.WHERE,
     options.timeout,
     options.plan_format,
+    options.full,
     *options.REPORTING,
     *options.PRINTING,
     click.option("--run", metavar="ID", help="Restore the backup of this run: its id, or the end of it."),

@@ -31,6 +31,7 @@ _SHARED = (
     options.step,
     options.timeout,
     options.outcome_format,
+    options.full,
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,

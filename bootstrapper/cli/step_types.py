@@ -14,6 +14,7 @@ from bootstrapper.cli.options import Invocation, takes
 _SHARED = (
     *options.SELECTION,
     options.outcome_format,
+    options.full,
     *options.REPORTING,
     options.confirm,
     *options.RUNNING,

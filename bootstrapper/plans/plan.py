@@ -28,7 +28,8 @@ class PlannedStep:
     """One step of the plan.
 
     `when` and `check` are the answers to what the file declares, None where it declares nothing. A gate or a scope
-    has neither changes nor deferred ones: it is pending when the run will go through it.
+    has neither changes nor deferred ones: it is pending when the run will go through it. `last_seconds` is how long it
+    took when it was last applied to this database.
     """
 
     name: str
@@ -40,6 +41,7 @@ class PlannedStep:
     changes: tuple[Change, ...] = ()
     deferred: tuple[Deferred, ...] = ()
     findings: tuple[Finding, ...] = ()
+    last_seconds: float | None = None
 
     @property
     def has_changes(self) -> bool:

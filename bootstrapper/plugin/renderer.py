@@ -9,9 +9,14 @@ from bootstrapper.plans import Plan
 
 
 class Renderer(ABC):
-    """An output format, named by `--format`."""
+    """An output format, named by `--format`.
+
+    Attributes:
+        is_full: Whether every change is wanted that the plan lists, as with `--full`; else the first of many will do.
+    """
 
     format: ClassVar[str]
+    is_full = False
 
     def __init__(self, width: int = 80) -> None:
         """Takes the number of columns that a line for people may have."""

@@ -20,7 +20,8 @@ class MarkdownRenderer(Renderer):
     def plan(self, plan: Plan) -> str:
         head = [f"### {_escaped(wording.title(plan))}", "", _escaped(wording.where(plan)), ""]
         table = ["| | step | state | why |", "|---|---|---|---|", *map(_row, plan.steps)]
-        details = [line for step in plan.steps if step.has_changes or step.findings for line in _details(step)]
+        shown = [step for step in plan.steps if step.has_changes or step.findings]
+        details = [line for step in shown for line in _details(step, is_full=self.is_full)]
         return "\n".join([*head, *table, "", *details, f"**{wording.totals(plan)}**"])
 
 
@@ -30,13 +31,22 @@ def _row(step: PlannedStep) -> str:
     return f"| `{wording.glyph(step)}` | {name} | {headline} | {why} |"
 
 
-def _details(step: PlannedStep) -> Iterator[str]:
+def _details(step: PlannedStep, *, is_full: bool) -> Iterator[str]:
     """Yields the changes as a block of the `diff` language, which colours additions and deletions."""
-    lines = [line for change in step.changes for line in _change(change)]
+    lines = [line for group in wording.groups(step, is_full=is_full) for line in _group(group)]
     lines += [line for deferred in step.deferred for line in _deferred(deferred)]
     lines += [line for finding in step.findings for line in _finding(finding)]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0))
     yield from (f"#### {_escaped(wording.step_name(step))}", "", f"{fence}diff", *lines, fence, "")
+
+
+def _group(group: wording.Group) -> Iterator[str]:
+    if group.title:
+        yield f"# {group.title}"
+    for change in group.listed:
+        yield from _change(change)
+    if group.rest:
+        yield f"# {group.rest}"
 
 
 def _change(change: Change) -> Iterator[str]:

@@ -21,21 +21,27 @@ class TextRenderer(Renderer):
 
     def plan(self, plan: Plan) -> str:
         width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
-        steps = [line for step in plan.steps for line in _Lines(self.width).step(step, width)]
+        steps = [line for step in plan.steps for line in _Lines(self.width, self.is_full).step(step, width)]
         return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", wording.totals(plan)])
 
 
 @dataclass(frozen=True)
 class _Lines:
     width: int
+    is_full: bool
 
     def step(self, step: PlannedStep, width: int) -> Iterator[str]:
         head = f"{wording.glyph(step)} {wording.step_name(step):<{width}}  {wording.headline(step)}"
         yield from self._wrapped(head, "", hang=width + 4)
         for reason in wording.reasons(step):
             yield from self._wrapped(reason, _STEP)
-        for change in step.changes:
-            yield from self._change(change)
+        for group in wording.groups(step, is_full=self.is_full):
+            if group.title:
+                yield from self._wrapped(group.title, _STEP)
+            for change in group.listed:
+                yield from self._change(change)
+            if group.rest:
+                yield from self._wrapped(group.rest, _STEP)
         for deferred in step.deferred:
             yield from self._deferred(deferred)
         for finding, following in zip_longest(step.findings, step.findings[1:]):

@@ -5,12 +5,16 @@ What a server, a file, a program or a plugin says can neither break a line nor r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from bootstrapper.config.units import show_seconds
 from bootstrapper.plans import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State, total
 from bootstrapper.text import column_lines, counted, listed, one_line, with_reason
 
 _MOST_TARGETS = 20
+_MOST_LISTED = 20  # changes of a kind, of one table or other origin
 
 _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.RUN: "to run"}
 _PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
@@ -39,6 +43,49 @@ def sql_lines(change: Change) -> Iterator[str]:
     """Yields the statements of a change, if the plan was asked for them."""
     for line in (change.after.get(SQL) or "").splitlines():
         yield one_line(line.rstrip(), longest=None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The changes of one origin, such as a fixture.
+
+    Attributes:
+        title: The origin with its counts; empty where the step has only one.
+        listed: The changes to show.
+        rest: What is said of the others; empty if there are none.
+    """
+
+    title: str
+    listed: Sequence[Change]
+    rest: str
+
+
+def groups(step: PlannedStep, *, is_full: bool) -> Iterator[Group]:
+    """Yields the changes of a step by origin, of each the first of every kind unless all are wanted."""
+    by_origin: dict[str, list[Change]] = {}
+    for change in step.changes:
+        by_origin.setdefault(change.origin, []).append(change)
+    for origin, changes in by_origin.items():
+        title = f"{one_line(origin)}: {_counts(changes, step.uses)}" if len(by_origin) > 1 and origin else ""
+        shown, hidden = (changes, []) if is_full else _parted(changes)
+        rest = f"and {_counts(hidden, step.uses)}; --full lists more" if hidden else ""
+        yield Group(title, shown, rest)
+
+
+def _parted(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
+    """Returns the first changes of every kind, and the others."""
+    shown: list[Change] = []
+    hidden: list[Change] = []
+    seen: Counter[Action] = Counter()
+    for change in changes:
+        seen[change.action] += 1
+        (shown if seen[change.action] <= _MOST_LISTED else hidden).append(change)
+    return shown, hidden
+
+
+def _counts(changes: Sequence[Change], uses: str) -> str:
+    counts = {verb: total(changes, action) for action, verb in verbs({uses}).items()}
+    return ", ".join(f"{count:,} {verb}" for verb, count in counts.items() if count)
 
 
 def bounds(deferred: Deferred) -> str:
@@ -95,9 +142,9 @@ def headline(step: PlannedStep) -> str:
         return "; ".join([_settled(step), *_answers(step)])
     if not step.has_own_changes:
         return _own_reason(step)
-    counts = {verb: total(step.changes, action) for action, verb in verbs({step.uses}).items()}
-    parts = [f"{count:,} {verb}" for verb, count in counts.items() if count]
-    return ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
+    parts = [_counts(step.changes, step.uses)] if step.changes else []
+    counts = ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
+    return counts + (f"; took {show_seconds(step.last_seconds)} last time" if step.last_seconds is not None else "")
 
 
 def reasons(step: PlannedStep) -> list[str]:

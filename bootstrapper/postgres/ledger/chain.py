@@ -114,6 +114,15 @@ def record_step(
     connection.execute(names.fill(_APPEND), values)
 
 
+def last_seconds(connection: Connection[Any], names: LedgerNames) -> dict[str, float]:
+    """Returns by step how long it took when it was last applied; without steps of runs before that was recorded."""
+    query = names.fill(
+        "SELECT DISTINCT ON (step) step, (changes ->> 'seconds')::pg_catalog.float8 FROM {steps}"
+        " WHERE kind = 'result' AND changes ->> 'seconds' IS NOT NULL ORDER BY step, id DESC"
+    )
+    return dict(connection.execute(query).fetchall())
+
+
 def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
     """SHA-256 over the hash before and the row's content as canonical JSON."""
     text = json.dumps(list(content), sort_keys=True, ensure_ascii=False)

@@ -147,6 +147,22 @@ EVERY_ACTION = plan(
     ),
 )
 
+MANY_ROWS = plan(
+    PlannedStep("lock", "lock", State.PENDING, "will be taken"),
+    PlannedStep(
+        "seed",
+        "seed",
+        State.PENDING,
+        changes=(
+            *(Change(Action.CREATE, f"countries code={n:02}", origin="countries") for n in range(25)),
+            Change(Action.CREATE, "countries: 1,200 more rows", "too many to list", count=1200, origin="countries"),
+            Change(Action.UPDATE, "users id=1", before={"name": "a"}, after={"name": "b"}, origin="users"),
+            Change(Action.DELETE, "countries code=99", "not declared", origin="countries"),
+        ),
+        last_seconds=12.34,
+    ),
+)
+
 HOSTILE = plan(
     PlannedStep(
         "seed",
@@ -178,5 +194,6 @@ PLANS = {
     "nothing_to_do": NOTHING_TO_DO,
     "with_findings": WITH_FINDINGS,
     "every_action": EVERY_ACTION,
+    "many_rows": MANY_ROWS,
     "hostile": HOSTILE,
 }

@@ -13,7 +13,7 @@ from bootstrapper.builtin.renderers.markdown import MarkdownRenderer
 from bootstrapper.builtin.renderers.text import TextRenderer
 from bootstrapper.plans import Finding, Plan
 from bootstrapper.plugin.renderer import Renderer
-from tests.builtin.renderers.plans import EVERY_ACTION, FIRST_RUN, HOSTILE, NOTHING_TO_DO, PLANS
+from tests.builtin.renderers.plans import EVERY_ACTION, FIRST_RUN, HOSTILE, MANY_ROWS, NOTHING_TO_DO, PLANS
 
 GOLDEN = Path(__file__).parent / "golden"
 RENDERERS = {"text": (TextRenderer(), "txt"), "markdown": (MarkdownRenderer(), "md")}
@@ -33,6 +33,14 @@ def test_a_plan_is_rendered_as_its_golden_file_says(name: str, format_name: str)
 def test_every_golden_file_belongs_to_a_plan() -> None:
     expected = {f"{name}.{ending}" for name in PLANS for _, ending in RENDERERS.values()}
     assert {file.name for file in GOLDEN.iterdir()} == expected
+
+
+def test_a_full_plan_lists_every_change() -> None:
+    renderer = TextRenderer()
+    assert "countries code=24" not in renderer.plan(MANY_ROWS)
+    renderer.is_full = True
+    assert "countries code=24" in renderer.plan(MANY_ROWS)
+    assert "--full" not in renderer.plan(MANY_ROWS)
 
 
 @pytest.mark.parametrize("name", ["first_run", "nothing_to_do", "every_action", "with_findings"])
