@@ -29,7 +29,7 @@ _GLYPHS = {"added": "+", "changed": "~", "dropped": "-"}
     click.option("--exit-code", is_flag=True, help="Exit with 4 if the schema differs, else with 0."),
 )
 def drift(invocation: Invocation, *, exit_code: bool) -> int:
-    """Show what was added to the schema, dropped from it or changed in it other than by the migrations.
+    """Show how the schema differs from what the migrations build.
 
     Builds the revisions that the database is at in a scratch database of the same server, and compares all objects.
     Changes nothing in the database; the role needs CREATEDB.

@@ -37,7 +37,10 @@ _MOST_NAMES = 5
     click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
 )
 def status(invocation: Invocation, *, health: bool, exit_code: bool) -> int:
-    """Show the state of the database: pending changes, revisions, fixtures, the last backup and run, the lock."""
+    """Show the state of the database and the last run.
+
+    That is pending changes, revisions and heads, drifted fixtures, the last backup and run, and the lock.
+    """
     with Reporter(invocation, "status") as reporter:
         found = inspection.status(request(invocation, reporter.emit), health=health)
         reporter.before_data()
