@@ -11,7 +11,7 @@ from bootstrapper.api.interruption import stoppable
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.doctor import access, ledger_state, machine, objects, server, server_facts
 from bootstrapper.doctor.privileges import NAMES
-from bootstrapper.doctor.result import Result, Verdict, of_error, problem
+from bootstrapper.doctor.result import Result, Verdict, of_error, ok, problem
 from bootstrapper.doctor.server_facts import ServerFacts
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
@@ -113,6 +113,9 @@ class _Examination:
             facts = self.facts = server_facts.read(connection)
             found, target = self._session.server, self._project.target
             writes = self._wanted.writes
+            embedded = self._run.address.embedded
+            if embedded is not None and not embedded.exists:
+                yield ok("embedded", "does not exist yet; this is about a temporary server in its place")
             yield from server.examine(
                 found,
                 facts,

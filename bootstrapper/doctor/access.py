@@ -11,8 +11,8 @@ from psycopg import Connection
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.doctor.granted import granted
 from bootstrapper.doctor.grants import by_privilege, grants, whole
-from bootstrapper.doctor.needs import LEDGER, Kind, Need, Surroundings, Thing, needs
-from bootstrapper.doctor.privileges import On, Right
+from bootstrapper.doctor.needs import COMMON, Kind, Need, Surroundings, Thing, needs
+from bootstrapper.doctor.privileges import NAMES, On, Right
 from bootstrapper.doctor.result import Result, ok, problem, warning
 from bootstrapper.errors import ExitCode
 from bootstrapper.plugin.step import Unit
@@ -51,11 +51,12 @@ def privileges(
     """Yields what the role lacks for the command, for the ledger and for each step that it looks at or applies."""
     asked = needs(command, units, around)
     has = granted(connection, asked)
-    for check in dict.fromkeys(need.check for need in asked):
+    seeding = [unit.name for unit in units if isinstance(unit, SeedsFixtures) and NAMES[command].looks]
+    for check in dict.fromkeys([*(need.check for need in asked), *seeding]):
         missing = [need for need in asked if need.check == check and has[need] is False and _is_needed(need, has)]
         yield from _judge(check, missing, command, around)
         if not missing:
-            yield ok(check, _fine(check, command, has, units, around))
+            yield ok(check, _fine(check, command, units, around))
 
 
 def _is_needed(need: Need, has: Mapping[Need, bool | None]) -> bool:
@@ -84,7 +85,9 @@ def _with(result: Result, missing: Sequence[Need], around: Surroundings) -> Resu
     for need in missing:
         by_object.setdefault(whole(need.thing), []).append(need)
     details = tuple(_one(thing, needs, around.database) for thing, needs in by_object.items())
-    return replace(result, details=details, statements=grants(missing, around.role, around.database))
+    # A member of a superuser can do everything: that is for people to decide.
+    given = [need for need in missing if need.right.on is not On.OWNER or not around.is_owned_by_superuser]
+    return replace(result, details=details, statements=grants(given, around.role, around.database))
 
 
 def _one(thing: Thing, missing: Sequence[Need], database: str) -> str:
@@ -97,19 +100,16 @@ def _one(thing: Thing, missing: Sequence[Need], database: str) -> str:
     return f"{', '.join(parts)} on {thing.kind} {place}"
 
 
-def _fine(
-    check: str, command: str, has: Mapping[Need, bool | None], units: Sequence[Unit], around: Surroundings
-) -> str:
+def _fine(check: str, command: str, units: Sequence[Unit], around: Surroundings) -> str:
     """Returns that all is granted, and what does not exist yet."""
-    if check == LEDGER:
-        is_new = any(state is None for need, state in has.items() if need.right.on is On.LEDGER_TABLES)
-        return "does not exist yet; the first run creates it" if is_new else f"every privilege for {command}"
+    if check == COMMON:
+        return f"all that {command} needs beside its steps"
     unit = next(unit for unit in units if unit.name == check)
     names = unit.seeds(list(around.fixtures)) if isinstance(unit, SeedsFixtures) else ()
     tables = [around.fixtures[name].table for name in names]
     absent = list(dict.fromkeys(str(table) for table in tables if table not in around.catalogue))
     if not absent:
-        return f"every privilege for {command}"
+        return f"every privilege that {command} needs"
     return f"every privilege on tables that exist; not yet: {_some(absent)}"
 
 

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-from psycopg import Connection, errors, sql
+from psycopg import Connection, errors
 
-from bootstrapper.doctor.needs import LEDGER
 from bootstrapper.doctor.result import Result, of_error, ok, problem, warning
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.postgres.ledger import frozen, ownership
-from bootstrapper.postgres.ledger.ledger import LEDGER_VERSION, UNREADABLE, LedgerNames, complete
+from bootstrapper.postgres.ledger.ledger import LEDGER_VERSION, UNREADABLE, LedgerNames, complete, exists
 from bootstrapper.postgres.lock import lockstate
+
+LEDGER = "ledger"
 
 _VERSION = "SELECT value::int FROM {meta} WHERE key = 'ledger_version'"
 _OWNER = """
-SELECT pg_catalog.pg_get_userbyid(c.relowner)::text, pg_catalog.pg_has_role(c.relowner, 'USAGE'), current_user::text
+SELECT pg_catalog.pg_get_userbyid(c.relowner)::text, pg_catalog.pg_has_role(c.relowner, 'USAGE')
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
 
 
 def state(connection: Connection[Any], names: LedgerNames, where: str, *, writes: bool) -> Iterator[Result]:
-    """Yields why a run would be refused: the ledger is not ours alone, or of a version that it cannot work with."""
+    """Yields one result: whether a run would be refused, since the ledger is not ours alone, or of another version."""
     try:
         ownership.judge(connection.execute(ownership.question(connection, names, writes=writes)).fetchall(), where)
         version = _version(connection, names)
@@ -33,8 +33,14 @@ def state(connection: Connection[Any], names: LedgerNames, where: str, *, writes
     except BootstrapperError as error:
         yield of_error(LEDGER, error)
         return
-    if writes and version is not None and version < LEDGER_VERSION:
-        yield from _upgrade(connection, names, version)
+    if not exists(connection, names):
+        yield ok(LEDGER, f"does not exist yet in schema {names.schema!r}; the first run creates it")
+    elif version is None:
+        yield ok(LEDGER, f"in schema {names.schema!r}, and not readable for this role")
+    elif version < LEDGER_VERSION:
+        yield _older(connection, names, version, writes=writes)
+    else:
+        yield ok(LEDGER, f"in schema {names.schema!r}, version {version}")
 
 
 def _version(connection: Connection[Any], names: LedgerNames) -> int | None:
@@ -47,17 +53,16 @@ def _version(connection: Connection[Any], names: LedgerNames) -> int | None:
     return row[0] if row is not None else None
 
 
-def _upgrade(connection: Connection[Any], names: LedgerNames, version: int) -> Iterator[Result]:
-    """Yields that only the owner of the tables can bring them up to this version."""
+def _older(connection: Connection[Any], names: LedgerNames, version: int, *, writes: bool) -> Result:
+    """Judges whether the role can bring the tables up to this version, as only their owner can."""
     row = connection.execute(_OWNER, (names.schema, names.table_name("meta"))).fetchone()
     assert row is not None
-    owner, is_ours, role = row
-    if is_ours:
-        return
-    said = f"has version {version}; version {LEDGER_VERSION} needs its owner {owner!r}, and the role is {role!r}"
-    grant = sql.SQL("GRANT {} TO {};").format(sql.Identifier(owner), sql.Identifier(role)).as_string()
-    remedy = f"Run the first `apply` of this release as {owner!r}, or make the role a member of it."
-    yield replace(problem(LEDGER, said, ExitCode.REFUSED, remedy), statements=(grant,))
+    owner, is_ours = row
+    said = f"has version {version}; the next run that writes brings it to version {LEDGER_VERSION}"
+    if is_ours or not writes:
+        return ok(LEDGER, said)
+    remedy = f"Run the first `apply` of this release as {owner!r}."
+    return problem(LEDGER, f"{said}, which needs its owner {owner!r}", ExitCode.REFUSED, remedy)
 
 
 def lock(connection: Connection[Any], names: LedgerNames) -> Iterator[Result]:

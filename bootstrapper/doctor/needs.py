@@ -17,7 +17,7 @@ from bootstrapper.plugin.traits import SeedsFixtures
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 
-LEDGER = "ledger"
+COMMON = "privileges"
 """The name of the check of what belongs to no step."""
 
 
@@ -46,7 +46,7 @@ class Need:
     """One privilege on one object, or one of several with commas between them.
 
     Attributes:
-        check: The step, or LEDGER.
+        check: The step, or COMMON.
         by_member: Whether a role that the role may SET is enough, as env.py may do.
     """
 
@@ -69,6 +69,7 @@ class Surroundings:
 
     role: str
     owner: str
+    is_owned_by_superuser: bool
     database: str
     ledger: LedgerNames
     current_schema: str
@@ -98,7 +99,7 @@ def _of_command(right: Right, units: Sequence[Unit], around: Surroundings) -> It
             yield from _of_step(right, unit, around)
         return
     for thing in _whole(right, around):
-        yield from (Need(LEDGER, right, thing, privilege) for privilege in right.privileges)
+        yield from (Need(COMMON, right, thing, privilege) for privilege in right.privileges)
 
 
 def _whole(right: Right, around: Surroundings) -> Iterator[Thing]:

@@ -32,6 +32,7 @@ def find(connection: Connection[Any], project: Project, units: Sequence[Unit], f
     return Surroundings(
         role=facts.role,
         owner=facts.owner,
+        is_owned_by_superuser=facts.is_owned_by_superuser,
         database=facts.database,
         ledger=project.ledger,
         current_schema=(current_schema(connection) or _USUAL) if migrating else _USUAL,

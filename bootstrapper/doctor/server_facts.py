@@ -14,6 +14,7 @@ WITH clients AS (
     SELECT usesysid, datid FROM pg_catalog.pg_stat_activity WHERE usesysid IS NOT NULL AND datid IS NOT NULL
 )
 SELECT r.rolname::text, d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text,
+       (SELECT o.rolsuper FROM pg_catalog.pg_roles AS o WHERE o.oid = d.datdba),
        r.rolsuper, r.rolconnlimit, d.datconnlimit,
        pg_catalog.current_setting('max_connections')::int,
        pg_catalog.current_setting('superuser_reserved_connections')::int,
@@ -61,6 +62,7 @@ class ServerFacts:
     role: str
     database: str
     owner: str
+    is_owned_by_superuser: bool
     is_superuser: bool
     rooms: tuple[Room, ...]
     database_size: int
@@ -78,7 +80,19 @@ def read(connection: Connection[Any]) -> ServerFacts:
     row = cursor.fetchone()
     answered = time.time()
     assert row is not None
-    role, database, owner, is_superuser, role_limit, database_limit, most, for_superusers, reserved, *rest = row
+    (
+        role,
+        database,
+        owner,
+        is_owned_by_superuser,
+        is_superuser,
+        role_limit,
+        database_limit,
+        most,
+        for_superusers,
+        reserved,
+        *rest,
+    ) = row
     used, used_by_role, used_in_database, size, gss, clock = rest
     ordinary = most if is_superuser else most - for_superusers - reserved
     rooms = [Room(ordinary, used, "the server")]
@@ -90,6 +104,7 @@ def read(connection: Connection[Any]) -> ServerFacts:
         role=role,
         database=database,
         owner=owner,
+        is_owned_by_superuser=is_owned_by_superuser,
         is_superuser=is_superuser,
         rooms=tuple(rooms),
         database_size=size,

@@ -53,6 +53,7 @@ def test_doctor_without_a_problem_ends_with_0_and_a_line_a_check(project: Projec
     assert [line.split()[:2] for line in lines[:7]] == [
         ["ok", name] for name in ("server", "role", "connection", "encryption", "connections", "clock", "ledger")
     ]
+    assert re.search(r"^ok +ledger +does not exist yet in schema 'bootstrapper'; ", run.stdout, re.MULTILINE)
     assert lines[-1] == "No problems."
 
 
@@ -297,8 +298,13 @@ def test_doctor_names_the_owner_who_brings_an_older_ledger_up_to_this_version(pr
         )
         run = other.run("doctor", COLUMNS="200")
         assert run.returncode == 6
-        assert "has version 5; version " in run.stdout
-        assert f'GRANT "postgres" TO "{name}_other";' in run.stdout.splitlines()
+        assert re.search(
+            r"^problem +ledger +has version 5; .*, which needs its owner 'postgres'$", run.stdout, re.MULTILINE
+        )
+        assert 'GRANT "postgres"' not in run.stdout
+        results = json.loads(other.run("doctor", "--for", "restore", "--format", "json").stdout)["results"]
+        assert [result for result in results if "membership of postgres" in result["details"]]
+        assert not any('GRANT "postgres"' in statement for result in results for statement in result["statements"])
         assert project.run("doctor").returncode == 0
         execute(project, "UPDATE bootstrapper.meta SET value = '999' WHERE key = 'ledger_version'")
         assert project.run("doctor").returncode == 10
@@ -332,3 +338,14 @@ def test_doctor_ends_with_a_code_of_its_own_for_any_file(project: Project, steps
     project.write(f"version: 1\ndatabase: {{url: '${{DATABASE_URL}}'}}\nsteps: {steps}\n")
     assert project.run("doctor").returncode in (0, 2)
     assert project.run("doctor", "--skip", "seed" if "seed" in steps else "wait").returncode in (0, 2)
+
+
+def test_doctor_of_an_embedded_server_that_does_not_exist_yet_leaves_none_behind(project: Project) -> None:
+    project.write(
+        "version: 1\ndatabase: {url: 'embedded:here/postgres'}\nsteps: [{uses: lock}, {uses: seed}]\n"
+        "fixtures: {users: {key: [id], rows: [{id: 1}]}}\n"
+    )
+    code, found = examined(project)
+    assert (code, found["embedded"]["verdict"]) == (0, "ok")
+    assert found["seed"]["message"] == "every privilege on tables that exist; not yet: users"
+    assert not (project.folder / "here").exists()

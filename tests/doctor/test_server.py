@@ -16,7 +16,9 @@ from bootstrapper.postgres.connection.target import Target
 from tests.servers import Server
 from tests.waiting import at_most
 
-FACTS = ServerFacts("app", "shop", "owner", False, (Room(10, 1, "the server"),), 0, 0.0, 0.0, False, False, "prefer")
+FACTS = ServerFacts(
+    "app", "shop", "owner", False, False, (Room(10, 1, "the server"),), 0, 0.0, 0.0, False, False, "prefer"
+)
 FAR = Target.from_url("postgresql://app@db.example.com/shop")
 NEAR = Target.from_url("postgresql://app@127.0.0.1/shop")
 
