@@ -1,4 +1,4 @@
-"""The commands `restore` and `backups`: plans and performs restores, lists and verifies backups."""
+"""The command `restore`: plans and performs restores, drops the databases that they kept."""
 
 from __future__ import annotations
 
@@ -15,43 +15,34 @@ from bootstrapper.backups.restore import (
     fetch,
     maintenance_database,
     privileges,
+    replayed,
     restore_plan,
     restored_ledger,
     swap,
-    trial_restore,
 )
 from bootstrapper.backups.restore.choose import Chosen, Wanted
 from bootstrapper.backups.restore.dump_reader import DumpReader, verified
 from bootstrapper.backups.restore.fingerprint import require_unbroken
 from bootstrapper.backups.restore.in_place import InPlace, require_archive
 from bootstrapper.backups.restore.new_database import NewDatabase
-from bootstrapper.backups.settings import is_url
-from bootstrapper.backups.stores.signature import is_trusted
-from bootstrapper.backups.stores.store import Backup
-from bootstrapper.config import load
-from bootstrapper.deadline import Deadline
 from bootstrapper.engine import identity as guarding
-from bootstrapper.engine.open import Opened, opened, resolve
+from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
 from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
-from bootstrapper.plans.saved import KEY_VARIABLE
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.text import one_line
 
 __all__ = [
     "Chosen",
-    "Listed",
     "Restored",
-    "Verified",
     "Wanted",
     "drop_kept",
     "kept_databases",
-    "listed",
     "preview",
     "restore",
-    "verify",
 ]
 
 _STEP = "restore"
@@ -69,49 +60,55 @@ class Restored:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A backup, and whether it is signed with the key that is set, or no key is."""
-
-    backup: Backup
-    is_trusted: bool
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A backup that is good. `restored` is None where it was only read."""
-
-    backup: str
-    has_manifest: bool
-    restored: trial_restore.Restored | None
-
-
 @contextmanager
 def preview(
-    request: Request, wanted: Wanted, *, in_place: bool, terminate: bool = False, jobs: int = 1
+    request: Request,
+    wanted: Wanted,
+    *,
+    in_place: bool,
+    terminate: bool = False,
+    jobs: int = 1,
+    unfrozen: bool = False,
 ) -> Iterator[tuple[Plan, Chosen]]:
     """Yields the plan and the verified dump, which is available within the context. Changes nothing.
+
+    Args:
+        unfrozen: Whether the database is not left frozen, even if the next run would apply revisions again.
 
     Raises if the role lacks a privilege that the restore needs.
     """
     with ExitStack() as stack:
-        with opened(request, _STEP, writes=False) as run, _translated(run):
+        with opened(request, _STEP, writes=False) as run, translated(run):
             run.executor.open_gates()
             run.session.require_direct("restore")
             privileges.require_all(run.session, run.project, run.deadline, in_place=in_place, terminate=terminate)
             chosen = stack.enter_context(_ready(request, run, wanted, in_place=in_place, jobs=jobs))
+            later = replayed.replayed(run.looker.context(run.entries[0]), chosen)
+            freezes = not unfrozen and later != ()
             with run.looker.reading(_STEP) as connection:
-                names = run.project.ledger
-                step = restore_plan.describe(connection, run.session.server, names, chosen, in_place=in_place)
+                at, names = run.session.server, run.project.ledger
+                step = restore_plan.describe(
+                    connection, at, names, chosen, in_place=in_place, later=later, freezes=freezes
+                )
             plan = _plan(run, step)
         yield plan, chosen
 
 
-def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, terminate: bool, jobs: int) -> Restored:
+def restore(
+    request: Request,
+    chosen: Chosen,
+    plan: Plan,
+    *,
+    in_place: bool,
+    terminate: bool,
+    jobs: int,
+    unfrozen: bool = False,
+) -> Restored:
     """Replaces the database by the content of the dump, under the lock. Raises leaves of BootstrapperError.
 
     Args:
         plan: The confirmed plan of `preview`; no other database than the one in it is replaced.
+        unfrozen: Whether the database is not left frozen, even if the next run would apply revisions again.
     """
     started, planned = time.monotonic(), plan.steps[0]
     outcome = "failed"
@@ -123,14 +120,15 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
             _require_same(run, plan)
             if chosen.seal is not None:
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
-            with run.executor.alone(_STEP) as context, _step_events(context, planned), _translated(run):
+            with run.executor.alone(_STEP) as context, _step_events(context, planned), translated(run):
                 changes = list(planned.changes)
                 restored_ledger.note_origin(context.require_hold(), restore_plan.origin(chosen, changes[0]))
                 reader = _reader(request, run, chosen)
+                freezes = None if unfrozen else _why_frozen(context, chosen)
                 if in_place:
-                    name = InPlace(context, reader, changes, terminate).run()
+                    name = InPlace(context, reader, changes, terminate, freezes).run()
                 else:
-                    name = NewDatabase(context, reader, changes, terminate, jobs).run()
+                    name = NewDatabase(context, reader, changes, terminate, jobs, freezes).run()
         outcome = "done"
         for finding in planned.findings:
             if finding.target == restore_plan.LATER_REVISIONS:
@@ -142,6 +140,15 @@ def restore(request: Request, chosen: Chosen, plan: Plan, *, in_place: bool, ter
         raise
     finally:
         request.tell(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
+
+
+def _why_frozen(context: RunContext, chosen: Chosen) -> str | None:
+    """Returns why the restored database is left frozen; None if the next run finds no revision to apply."""
+    later = replayed.replayed(context, chosen)
+    if later == ():
+        return None
+    run_id, name = context.require_hold().fence.run_id, chosen.where.rpartition("/")[2]
+    return one_line(context.masker.mask(f"restored from {name} by run {run_id}; {replayed.told(later)}"))
 
 
 def _require_same(run: Opened, plan: Plan) -> None:
@@ -156,7 +163,7 @@ def _require_same(run: Opened, plan: Plan) -> None:
 
 def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
     """Returns the database's name, and the databases that earlier restores kept, with sizes in bytes."""
-    with opened(request, _STEP, writes=False) as run, _translated(run):
+    with opened(request, _STEP, writes=False) as run, translated(run):
         run.executor.open_gates()
         name = run.session.server.database
         with maintenance_database.outside(run.project.target, name, run.deadline) as connection:
@@ -165,7 +172,7 @@ def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
 
 def drop_kept(request: Request, names: list[str]) -> None:
     """Drops databases that `kept_databases` returned."""
-    with opened(request, _STEP, writes=True) as run, _translated(run):
+    with opened(request, _STEP, writes=True) as run, translated(run):
         run.executor.open_gates()
         target, name = run.project.target, run.session.server.database
         with maintenance_database.outside(target, name, run.deadline) as connection:
@@ -175,67 +182,15 @@ def drop_kept(request: Request, names: list[str]) -> None:
                     swap.drop(connection, each, target.where)
 
 
-def listed(request: Request) -> list[Listed]:
-    """Returns the backups in the stores of the file's backup steps, newest first; does not connect to a database."""
-    project = resolve(request, "backups list", connects=False).project
-    found = choose.listed(project, request.masker)
-    return [Listed(backup, is_trusted(backup.manifest, project.variables)) for backup, _ in found]
-
-
-def verify(request: Request, wanted: Wanted, *, by_restoring: bool) -> Verified:
-    """Reads a dump completely, and optionally restores it into a scratch database.
-
-    An unencrypted local file needs no bootstrap.yaml, but the env files of an existing one may hold the key of
-    manifests.
-    """
-    deadline = Deadline.after(request.timeout_seconds)
-    variables = _variables(request)
-    assert wanted.file is not None
-    if is_url(wanted.file):
-        project = resolve(request, "backups verify", connects=False).project
-        found = choose.of_url(project, wanted.file, request.masker)
-    else:
-        found = choose.of_file(wanted.file, variables, needs_manifest=wanted.needs_manifest)
-    needs_key = found.is_encrypted and wanted.identity is None
-    keys = _keys(resolve(request, "backups verify", connects=False).project, wanted) if needs_key else _given(wanted)
-    with fetch.fetched(found, keys, deadline) as chosen:
-        reader = DumpReader(chosen=chosen, variables=variables, deadline=deadline, mask=request.masker.quote)
-        reader = verified(reader)
-        restored = _restored_elsewhere(request, reader) if by_restoring else None
-    return Verified(chosen.where, chosen.manifest is not None, restored)
-
-
-def _variables(request: Request) -> Mapping[str, str]:
-    """Returns the variables, with those of the file's env files if they may contain the key of manifests."""
-    if KEY_VARIABLE in request.variables or not request.file.is_file():
-        return request.variables
-    return load.load(request.file, request.environment, request.variables).variables
-
-
-def _given(wanted: Wanted) -> list[Path]:
+def given_key(wanted: Wanted) -> list[Path]:
     return [wanted.identity] if wanted.identity is not None else []
 
 
-def _keys(project: Project, wanted: Wanted) -> list[Path]:
+def keys_of(project: Project, wanted: Wanted) -> list[Path]:
     """Returns the files of private keys: the given one, else those of the file's backup steps."""
     encryptions = [each.encrypt for each in choose.backup_settings(project)]
     own = [each.identity_file for each in encryptions if each is not None and each.identity_file is not None]
-    return _given(wanted) or [project.path(text) for text in dict.fromkeys(own)]
-
-
-def _restored_elsewhere(request: Request, reader: DumpReader) -> trial_restore.Restored:
-    """Restores on an embedded server if one suits the dump, else on the configured server."""
-    manifest = reader.chosen.manifest
-    search_path = request.variables.get("PATH", "")
-    if trial_restore.has_own_server(manifest.server_major if manifest else 0, search_path):
-        with trial_restore.temporary_server(search_path) as target:
-            request.masker.learn(target.password)
-            return trial_restore.restore_into(reader, target, is_own=True)
-    with opened(request, "backups verify", writes=False) as run, _translated(run):
-        run.executor.open_gates()
-        run.session.require_direct("pg_restore")
-        with trial_restore.configured_server(run.project.target, run.deadline) as target:
-            return trial_restore.restore_into(reader, target, is_own=False)
+    return given_key(wanted) or [project.path(text) for text in dict.fromkeys(own)]
 
 
 @contextmanager
@@ -245,7 +200,7 @@ def _ready(request: Request, run: Opened, wanted: Wanted, *, in_place: bool, job
     found = choose.choose(project, server, wanted, request.masker)
     if found.manifest is None:
         request.tell(Warned(f"{found.where} has no manifest; only its readability is verified"))
-    with fetch.fetched(found, _keys(project, wanted), run.deadline) as chosen:
+    with fetch.fetched(found, keys_of(project, wanted), run.deadline) as chosen:
         if in_place or jobs > 1:
             require_archive(chosen, "--in-place" if in_place else "--jobs")
         yield verified(_reader(request, run, chosen)).chosen
@@ -263,7 +218,7 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> DumpReader:
 
 
 @contextmanager
-def _translated(run: Opened) -> Iterator[None]:
+def translated(run: Opened) -> Iterator[None]:
     """Turns errors of psycopg into BootstrapperError."""
     try:
         yield

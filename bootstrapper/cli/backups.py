@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from bootstrapper.api import restore as restoring
-from bootstrapper.api.restore import Listed, Verified, Wanted
+from bootstrapper.api import backups as api
+from bootstrapper.api.backups import Listed, Verified, Wanted
 from bootstrapper.backups.stores.store import Backup
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
@@ -40,7 +40,7 @@ def list_(invocation: Invocation) -> int:
     one that was read back after it was taken; `backups verify` reads it again. If BOOTSTRAPPER_PLAN_KEY is set, it must
     also be signed.
     """
-    found = restoring.listed(request(invocation))
+    found = api.listed(request(invocation))
     print_data(_json(found) if invocation.format == "json" else _text(found))
     return ExitCode.DONE
 
@@ -60,7 +60,7 @@ def verify(invocation: Invocation, *, backup: str, restore: bool, identity: Path
     with Reporter(invocation, "backups verify") as reporter:
         asked = request(invocation, reporter.emit)
         wanted = Wanted(file=backup, needs_manifest=not no_manifest, identity=identity)
-        done = restoring.verify(asked, wanted, by_restoring=restore)
+        done = api.verify(asked, wanted, by_restoring=restore)
         for deviation in done.restored.deviations if done.restored is not None else ():
             reporter.emit(Warned(deviation, "Compare with the database: the statistics may have been stale."))
         reporter.say(_verdict(done))

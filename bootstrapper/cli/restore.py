@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
@@ -35,6 +36,13 @@ no_manifest = click.option("--no-manifest", is_flag=True, help="Accept FILE with
 _NOTHING = "nothing was restored"
 
 
+class _How(TypedDict):
+    in_place: bool
+    terminate: bool
+    jobs: int
+    unfrozen: bool
+
+
 @click.command()
 @click.argument("backup", metavar="[FILE]", required=False)
 @takes(
@@ -59,6 +67,7 @@ _NOTHING = "nothing was restored"
         show_default=True,
         help="Number of connections that restore in parallel.",
     ),
+    click.option("--unfrozen", is_flag=True, help="Do not leave the database frozen if revisions would be run again."),
     click.option("--drop-old", is_flag=True, help="Drop the databases that earlier restores kept."),
     options.yes,
     options.confirm,
@@ -76,6 +85,7 @@ def restore(
     in_place: bool,
     terminate: bool,
     jobs: int,
+    unfrozen: bool,
     drop_old: bool,
     yes: bool,
     dry_run: bool,
@@ -85,6 +95,9 @@ def restore(
     Verifies the dump, then restores it into a new database, which finally takes the name of the old one. The old
     database is kept as DATABASE_before_RUN until `restore --drop-old`. Shows what is replaced, then asks. A protected
     environment requires the name of the database, typed or given with --confirm.
+
+    If the backup lacks revisions of the files, the restored database is frozen, so that no run applies them until
+    `unfreeze`.
     """
     consent = Consent(yes, invocation.confirm)
     if [backup is not None, run is not None, latest, drop_old].count(True) != 1:
@@ -94,7 +107,8 @@ def restore(
         )
     if drop_old:
         about_dump = {"--no-manifest": no_manifest, "--identity": identity, "--partial": partial, "--jobs": jobs > 1}
-        others = {**about_dump, "--in-place": in_place, "--terminate": terminate, "--format": invocation.format}
+        about_way = {"--in-place": in_place, "--terminate": terminate, "--unfrozen": unfrozen}
+        others = {**about_dump, **about_way, "--format": invocation.format}
         options.refuse_beside("--drop-old", others, "nothing is restored")
         return _drop_old(invocation, consent, dry_run=dry_run)
     if backup is None:
@@ -112,15 +126,13 @@ def restore(
     )
     with Reporter(invocation, "restore", _inputs(backup, identity)) as reporter:
         asked = request(invocation, once(reporter.emit))
-        with _shown(invocation, reporter, asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (
-            plan,
-            chosen,
-        ):
+        how: _How = {"in_place": in_place, "terminate": terminate, "jobs": jobs, "unfrozen": unfrozen}
+        with _shown(invocation, reporter, asked, wanted, **how) as (plan, chosen):
             if dry_run:
                 return ExitCode.DONE
             database = plan.database.database
             consent.require(invocation, f"Replace database {database} with this backup?", database, _NOTHING)
-            done = restoring.restore(asked, chosen, plan, in_place=in_place, terminate=terminate, jobs=jobs)
+            done = restoring.restore(asked, chosen, plan, **how)
         name = chosen.where.rpartition("/")[2]
         reporter.say(f"restored: database {database} from {name} in {show_seconds(done.seconds)}")
         reporter.say(_what_was_kept(invocation, done.kept, in_place=in_place))
@@ -143,14 +155,11 @@ def _shown(
     reporter: Reporter,
     asked: Request,
     wanted: Wanted,
-    *,
-    in_place: bool,
-    terminate: bool,
-    jobs: int,
+    **how: Unpack[_How],
 ) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced and yields it."""
     render = plan_renderer(invocation, asked)
-    with restoring.preview(asked, wanted, in_place=in_place, terminate=terminate, jobs=jobs) as (plan, chosen):
+    with restoring.preview(asked, wanted, **how) as (plan, chosen):
         reporter.journal.plan = plan
         reporter.before_data()
         print_plan(invocation, render.plan(plan))

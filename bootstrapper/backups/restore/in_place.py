@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import tempfile
 import time
 from contextlib import closing
@@ -29,6 +30,8 @@ from bootstrapper.errors import BackupError, UsageError
 from bootstrapper.events import Warned
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.ledger import frozen
+from bootstrapper.postgres.ledger.chain import storable
 from bootstrapper.postgres.lock.hold import Hold
 
 _LOCK_TIMEOUT = "35s"
@@ -51,12 +54,17 @@ def require_archive(chosen: Chosen, option: str) -> None:
 
 @dataclass(frozen=True)
 class InPlace:
-    """A restore under the lock: takes a backup first, then replaces everything in one transaction."""
+    """A restore under the lock: takes a backup first, then replaces everything in one transaction.
+
+    Attributes:
+        freezes: Why the restored database is left frozen; None if it is not. An earlier freeze stays, like the ledger.
+    """
 
     context: RunContext
     reader: DumpReader
     changes: list[Change]
     terminate: bool = False
+    freezes: str | None = None
 
     def run(self) -> str:
         """Restores, and returns where the backup of the previous content is."""
@@ -125,6 +133,7 @@ class InPlace:
             *(["SET LOCAL client_connection_check_interval = '1s'"] if fence.watches_client else []),
             drop_existing.fence(names, str(fence.run_id), fence.token),
             *there.locks,
+            *self._freezing(),
             f"SELECT pg_catalog.pg_advisory_xact_lock({_LOCKED}, {key})",
         ]
         safety: list[str] = []
@@ -151,6 +160,13 @@ class InPlace:
                 on_tick=self._hold.require,
             )
         return safety[0]
+
+    def _freezing(self) -> list[str]:
+        """Returns what freezes the database in the transaction of the restore: no run finds it restored and free."""
+        if self.freezes is None:
+            return []
+        reason = storable(self.context.connection, self.freezes)
+        return [frozen.statement(self.context.project.ledger, reason, socket.gethostname()).as_string(None).strip()]
 
     def _await_lock(self, key: int, deadline: Deadline) -> None:
         """Waits until the transaction has all its locks; raises BackupError if that takes too long."""

@@ -25,6 +25,8 @@ from bootstrapper.errors import BootstrapperError, CommitUnknownError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
+from bootstrapper.postgres.ledger import frozen
+from bootstrapper.postgres.ledger.frozen import Freeze
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.postgres.server import scratch
 from bootstrapper.postgres.server.database_properties import Properties, grants, properties
@@ -39,6 +41,7 @@ class NewDatabase:
     Attributes:
         terminate: Whether other sessions are terminated; otherwise they prevent the restore.
         jobs: The number of concurrent connections of pg_restore.
+        freezes: Why the restored database is left frozen; None if it is not.
     """
 
     context: RunContext
@@ -46,6 +49,7 @@ class NewDatabase:
     changes: list[Change]
     terminate: bool = False
     jobs: int = 1
+    freezes: str | None = None
 
     def run(self) -> str:
         """Restores, and returns the name under which the old database is kept.
@@ -65,9 +69,10 @@ class NewDatabase:
             like = properties(connection, name)
             with scratch.reserved_name(connection, maintenance_database.PREFIX) as new:
                 create(connection, new, like, self._target.where)
-                self._fill(connection, new, like)
+                freeze = self._fill(connection, new, like)
                 aside = swap.kept_name(name, self._hold.fence.run_id)
                 self._exchange(connection, new, aside, like)
+        self._carry(freeze, aside, name)
         return aside
 
     @property
@@ -90,7 +95,8 @@ class NewDatabase:
                 raise sessions.refusal(found, name)
             time.sleep(0.1)
 
-    def _fill(self, connection: Connection[Any], new: str, like: Properties) -> None:
+    def _fill(self, connection: Connection[Any], new: str, like: Properties) -> Freeze | None:
+        """Fills the new database, and returns the freeze that it has from the old one."""
         context, target = self.context, self._target.with_database(new)
         manifest = self.reader.chosen.manifest
         with self._hold.beating(context.step):
@@ -99,6 +105,7 @@ class NewDatabase:
             with maintenance_database.enter(target, context.deadline) as inside:
                 began = restored_ledger.started_at(context.connection, self._hold.fence)
                 origin = restore_plan.origin(self.reader.chosen, self.changes[0])
+                freeze = frozen.read(context.connection, context.project.ledger)
                 restored_ledger.settle(
                     inside,
                     self._hold.fence,
@@ -107,9 +114,21 @@ class NewDatabase:
                     began=began,
                     manifest=manifest,
                     origin=origin,
+                    carried=freeze,
+                    reason=self.freezes,
                 )
                 inside.execute("ANALYZE")  # a dump has no statistics, which the first queries need
             copy_properties(connection, new, like)
+        return freeze
+
+    def _carry(self, known: Freeze | None, aside: str, name: str) -> None:
+        """Brings along a freeze that was made while the new database was being filled."""
+        deadline, names = self.context.deadline, self.context.project.ledger
+        with maintenance_database.enter(self._target.with_database(aside), deadline) as inside:
+            freeze = frozen.read(inside, names)
+        if freeze is not None and freeze != known:
+            with maintenance_database.enter(self._target.with_database(name), deadline) as inside:
+                frozen.replace(inside, names, freeze, None, freeze.host)
 
     def _exchange(self, connection: Connection[Any], new: str, aside: str, like: Properties) -> None:
         """Swaps the names. The run's own session would block that, so the lock's row names `connection` as worker.

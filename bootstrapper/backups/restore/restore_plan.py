@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.backups.restore import sessions
+from bootstrapper.backups.restore import replayed, sessions
 from bootstrapper.backups.restore.choose import Chosen
 from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.backups.take import database
@@ -27,9 +27,21 @@ WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_sche
 
 
 def describe(
-    connection: Connection[Any], server: Server, names: LedgerNames, chosen: Chosen, *, in_place: bool
+    connection: Connection[Any],
+    server: Server,
+    names: LedgerNames,
+    chosen: Chosen,
+    *,
+    in_place: bool,
+    later: Sequence[str] | None = (),
+    freezes: bool = False,
 ) -> PlannedStep:
-    """Returns the plan: one change from the database as it is to the one in the backup. Reads only."""
+    """Returns the plan: one change from the database as it is to the one in the backup. Reads only.
+
+    Args:
+        later: The revisions of the files that the backup does not have; None if they are unknown.
+        freezes: Whether the restored database is left frozen.
+    """
     name = server.database
     kept = "emptied and restored in place, after a new backup" if in_place else f"kept as {name}_before_RUN"
     now = database.revision(connection)
@@ -42,7 +54,7 @@ def describe(
     found = (
         *_findings(connection, server, chosen),
         *_replication(connection, name, in_place=in_place),
-        *_reapplied(connection, names, chosen.manifest, now),
+        *([_frozen(chosen, later)] if freezes else _reapplied(connection, names, chosen.manifest, now)),
     )
     return PlannedStep("restore", "restore", State.PENDING, changes=(change,), findings=found)
 
@@ -110,6 +122,15 @@ LATER_REVISIONS = "later revisions"
 _MOST_NAMES = 5
 _APPLIED_SINCE = "SELECT revision FROM {revisions} WHERE action = 'upgrade' AND noted_at > %s ORDER BY id"
 _REMEDY = "Stop deployments and replicas first, or deploy code whose newest revision is that of the backup."
+
+
+def _frozen(chosen: Chosen, later: Sequence[str] | None) -> Finding:
+    revision = show_revision(chosen.manifest.revision if chosen.manifest is not None else None)
+    return Finding(
+        LATER_REVISIONS,
+        f"the backup is at revision {revision}, and {replayed.told(later)}: the restored database is left frozen",
+        "Deploy code whose newest revision is that of the backup, or correct the files; then `bootstrapper unfreeze`.",
+    )
 
 
 def _reapplied(

@@ -15,8 +15,9 @@ from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.errors import FencedOffError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.project import Project
-from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger import frozen, ledger
 from bootstrapper.postgres.ledger.chain import record_step
+from bootstrapper.postgres.ledger.frozen import Freeze
 from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.postgres.ledger.ownership import require_ours
 from bootstrapper.postgres.lock.fence import RELEASE, Fence
@@ -54,6 +55,8 @@ def settle(
     began: datetime,
     manifest: Manifest | None,
     origin: Mapping[str, str | None],
+    carried: Freeze | None,
+    reason: str | None,
 ) -> int:
     """Records the restore as done in the new database's ledger, and returns the token of its lock.
 
@@ -66,12 +69,15 @@ def settle(
         fence: The run's fence in the old database.
         began: When that run began.
         origin: What was restored, for the history.
+        carried: The freeze of the old database, which goes on.
+        reason: Why the new database is frozen otherwise; None if it is not.
     """
     names = fence.ledger
     require_ours(connection, names, project.target.where)  # triggers in the dump would fire here
     with connection.transaction():
         ledger.create(connection, names)
         ledger.complete(connection, names)
+        frozen.replace(connection, names, carried, reason, socket.gethostname())
         row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
         assert row is not None
         token = int(row[0])

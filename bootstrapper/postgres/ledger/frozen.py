@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.chain import storable
@@ -22,10 +22,12 @@ from bootstrapper.text import one_line
 
 _READ = "SELECT value FROM {meta} WHERE key = 'frozen'"
 _SET = """
-INSERT INTO {meta} AS m (key, value) VALUES ('frozen', pg_catalog.jsonb_build_object(
-    'reason', %s::text, 'role', session_user::text, 'host', %s::text, 'since', pg_catalog.clock_timestamp())::text)
+INSERT INTO {meta} (key, value) VALUES ('frozen', pg_catalog.jsonb_build_object(
+    'reason', {reason}::text, 'role', session_user::text, 'host', {host}::text,
+    'since', pg_catalog.clock_timestamp())::text)
 ON CONFLICT (key) DO NOTHING
 """
+_CARRY = "INSERT INTO {meta} (key, value) VALUES ('frozen', %s)"
 _LIFT = "DELETE FROM {meta} WHERE key = 'frozen' RETURNING value"
 _ALONE = "SELECT pg_catalog.pg_advisory_xact_lock(%s)"
 
@@ -72,7 +74,7 @@ def freeze(
         ledger.create(connection, names)
     require_ours(connection, names, where)
     ledger.complete(connection, names)
-    is_new = connection.execute(names.fill(_SET), (storable(connection, reason), host)).rowcount == 1
+    is_new = connection.execute(statement(names, storable(connection, reason), host)).rowcount == 1
     found = read(connection, names)
     assert found is not None
     return found, is_new
@@ -82,6 +84,26 @@ def lift(connection: Connection[Any], names: LedgerNames) -> Freeze | None:
     """Lifts the freeze and returns it; None if there was none. The caller has a transaction of ours open."""
     row = connection.execute(names.fill(_LIFT)).fetchone()
     return _freeze(row[0]) if row is not None else None
+
+
+def statement(names: LedgerNames, reason: str, host: str) -> sql.Composed:
+    """Returns the statement that freezes the database, unless it is frozen."""
+    return sql.SQL(_SET).format(meta=names.table("meta"), reason=sql.Literal(reason), host=sql.Literal(host))
+
+
+def replace(
+    connection: Connection[Any], names: LedgerNames, carried: Freeze | None, reason: str | None, host: str
+) -> None:
+    """Gives a restored ledger the freeze of the replaced database, else one of its own if there is a reason.
+
+    A freeze from the dump is removed: it was that of another time.
+    """
+    connection.execute(names.fill(_LIFT))
+    if carried is not None:
+        facts = {**vars(carried), "since": carried.since.isoformat()}
+        connection.execute(names.fill(_CARRY), (json.dumps(facts),))
+    elif reason is not None:
+        connection.execute(statement(names, storable(connection, reason), host))
 
 
 def _freeze(text: str) -> Freeze:
