@@ -89,7 +89,7 @@ def apply(
         steps: Only these steps, by name; empty for all.
         skip: Not these.
         force: Asks no check beforehand; rows and revisions are still never repeated.
-        confirm: The name of the database, where a protected environment wrote to it last.
+        confirm: The name of the database, where it belongs to another environment.
         saved_plan: A file of `save_plan` or `plan --out FILE`: exactly its changes are made, in its environment;
             raises StalePlanError if anything differs by now.
         startup: Whether an application starts with it: a database that a newer release has changed then gets a

@@ -100,7 +100,7 @@ def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = Fals
         frozen = freeze.freeze_of(run.session, run.project)
         if frozen is not None:
             request.tell(freeze.told(run.session, frozen))
-        for warning in identity.expected(run.session, run.project) if planned.pending else ():
+        for warning in identity.expected(run.session, run.project, is_pending=bool(planned.pending)):
             request.tell(warning)
         return planned
 

@@ -51,6 +51,7 @@ _COMMANDS = {
     "Guards": {
         "freeze": "bootstrapper.cli.freezing:freeze",
         "unfreeze": "bootstrapper.cli.freezing:unfreeze",
+        "environment": "bootstrapper.cli.environment:environment",
     },
     "Inspect": {
         "history": "bootstrapper.cli.history:history",

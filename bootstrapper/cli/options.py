@@ -150,7 +150,7 @@ full = click.option("--full", is_flag=True, help="List every change of the plan,
 confirm = click.option(
     "--confirm",
     metavar="DATABASE",
-    help="Write to DATABASE without asking, even if a protected environment wrote to it last.",
+    help="Write to DATABASE without asking, even if it belongs to another environment.",
 )
 report = click.option(
     "--report",

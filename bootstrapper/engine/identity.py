@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -9,14 +10,22 @@ from bootstrapper.errors import ForeignDatabaseError, GuardError
 from bootstrapper.events import Warned
 from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
-from bootstrapper.postgres.ledger import ledger, records
+from bootstrapper.postgres.ledger import environment_mark, ledger, records
+from bootstrapper.postgres.ledger.environment_mark import Mark
+from bootstrapper.postgres.lock.hold import Hold
 
 
-def expected(session: Session, project: Project) -> Iterator[Warned]:
-    """Yields what will keep a run from writing, as far as a plan can know."""
+def expected(session: Session, project: Project, *, is_pending: bool) -> Iterator[Warned]:
+    """Yields what will keep a run from writing, as far as a plan can know.
+
+    Args:
+        is_pending: Whether there is something to write.
+    """
     said = intrusion(session, project)
     if said is not None:
-        yield Warned(f"{said}: it will be refused", advice(session))
+        yield Warned(f"{said}: {'it' if is_pending else 'whatever it writes'} will be refused", advice(session))
+    if not is_pending:
+        return
     with session.read_only() as connection:
         refused = ledger.missing_right(connection, project.ledger)
     if refused is not None:
@@ -24,15 +33,20 @@ def expected(session: Session, project: Project) -> Iterator[Warned]:
 
 
 def intrusion(session: Session, project: Project, *, besides: UUID | None = None) -> str | None:
-    """Returns why this environment must not write: the database was last written by a protected one.
+    """Returns why this environment must not write: the database is marked as that of another one.
+
+    Without a mark, as in a ledger of an earlier release, the last run that named an environment tells.
 
     Args:
         besides: This run, if it has the lock, and therefore is the last one.
     """
     others = set(project.protected_environments) - {project.environment}
-    if not others:
-        return None
     with session.read_only() as connection:
+        mark = environment_mark.read(connection, project.ledger)
+        if mark is not None:
+            return _belongs_elsewhere(session, project, mark)
+        if not others:
+            return None
         try:
             last = records.last_environment(connection, project.ledger, besides)
         except ledger.UNREADABLE:
@@ -43,6 +57,28 @@ def intrusion(session: Session, project: Project, *, besides: UUID | None = None
         f"database {session.server.database!r} was last written by a run of the protected environment {last!r},"
         f" but this run is of {project.environment!r}"
     )
+
+
+def _belongs_elsewhere(session: Session, project: Project, mark: Mark) -> str | None:
+    if mark.name == project.environment:
+        return None
+    ours = f"this run is of {project.environment!r}" if project.environment else "this run is of no environment"
+    return f"database {session.server.database!r} is marked as that of environment {mark.name!r}, but {ours}"
+
+
+def note_environment(hold: Hold, project: Project, *, is_confirmed: bool) -> None:
+    """Marks the database as that of a protected environment, which is about to write to it.
+
+    If the write to the database of another environment was confirmed, that one's mark goes.
+    """
+    name = project.environment
+    if name is None or not (project.protected or is_confirmed):
+        return
+    with hold.transaction() as connection:
+        if project.protected:
+            environment_mark.mark(connection, project.ledger, name, socket.gethostname(), replaces=is_confirmed)
+        else:
+            environment_mark.remove(connection, project.ledger, besides=name)
 
 
 def require_own_environment(

@@ -36,7 +36,7 @@ class Request:
         sql: Whether a plan shows the statements of its changes, which may run code of the project.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
         confirmed: The name of the database, as confirmation that a run of this environment is to write to one
-            that a protected environment wrote to last.
+            that belongs to another environment.
         saved: The saved plan that the run is to apply, and nothing else.
         startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
             it accepts a database that is ahead of the code, with a warning, and then writes nothing.

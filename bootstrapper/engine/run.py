@@ -157,6 +157,7 @@ class Executor:
                     self._guard.require_current()  # a newer release may have been at work until now
                     if self._guard.was_overtaken(hold.fence.run_id):
                         self.keep_to(self._looker.look())  # no reader saw the plan that is outdated now
+                self._note_environment(hold)
                 if not self._is_fulfilled(hold):
                     self._go_through(later)
             except BaseException as error:
@@ -192,6 +193,11 @@ class Executor:
         project = self._looker.context(self._entries[0]).project
         run_id = hold.fence.run_id if hold is not None else None
         identity.require_own_environment(self._session, project, self._confirmed, besides=run_id)
+
+    def _note_environment(self, hold: Hold) -> None:
+        project = self._looker.context(self._entries[0]).project
+        is_confirmed = self._confirmed == self._session.server.database
+        identity.note_environment(hold, project, is_confirmed=is_confirmed)
 
     def _leaves_no_trace(self, error: BaseException) -> bool:
         """Returns whether the run, which wrote nothing, must not count as one of this database.

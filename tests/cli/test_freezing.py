@@ -201,7 +201,7 @@ def test_a_freeze_that_cannot_be_made_in_time_can_be_tried_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.write()
-    monkeypatch.setattr("bootstrapper.api.freezing._PATIENCE", "100ms")
+    monkeypatch.setattr("bootstrapper.api.marking._PATIENCE", "100ms")
     with psycopg.connect(project.url) as taking:
         taking.execute("SELECT pg_advisory_xact_lock_shared(%s)", (frozen.advisory_key(LedgerNames()),))
         assert project.run("freeze", "incident 4711").returncode == LockTimeoutError.exit_code

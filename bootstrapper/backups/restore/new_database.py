@@ -25,7 +25,7 @@ from bootstrapper.errors import BootstrapperError, CommitUnknownError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.ledger import frozen
+from bootstrapper.postgres.ledger import environment_mark, frozen
 from bootstrapper.postgres.ledger.frozen import Freeze
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.postgres.server import scratch
@@ -115,6 +115,7 @@ class NewDatabase:
                     manifest=manifest,
                     origin=origin,
                     carried=freeze,
+                    mark=environment_mark.read(context.connection, context.project.ledger),
                     reason=self.freezes,
                 )
                 inside.execute("ANALYZE")  # a dump has no statistics, which the first queries need

@@ -15,8 +15,9 @@ from bootstrapper.backups.stores.manifest import Manifest
 from bootstrapper.errors import FencedOffError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.project import Project
-from bootstrapper.postgres.ledger import frozen, ledger
+from bootstrapper.postgres.ledger import environment_mark, frozen, ledger
 from bootstrapper.postgres.ledger.chain import record_step
+from bootstrapper.postgres.ledger.environment_mark import Mark
 from bootstrapper.postgres.ledger.frozen import Freeze
 from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, LedgerNames
 from bootstrapper.postgres.ledger.ownership import require_ours
@@ -56,6 +57,7 @@ def settle(
     manifest: Manifest | None,
     origin: Mapping[str, str | None],
     carried: Freeze | None,
+    mark: Mark | None,
     reason: str | None,
 ) -> int:
     """Records the restore as done in the new database's ledger, and returns the token of its lock.
@@ -70,6 +72,7 @@ def settle(
         began: When that run began.
         origin: What was restored, for the history.
         carried: The freeze of the old database, which goes on.
+        mark: The environment that the old database belongs to; without one, that of the dump stays.
         reason: Why the new database is frozen otherwise; None if it is not.
     """
     names = fence.ledger
@@ -78,6 +81,8 @@ def settle(
         ledger.create(connection, names)
         ledger.complete(connection, names)
         frozen.replace(connection, names, carried, reason, socket.gethostname())
+        if mark is not None:
+            environment_mark.carry(connection, names, mark)
         row = connection.execute(names.fill(_FREE), (fence.token,)).fetchone()
         assert row is not None
         token = int(row[0])

@@ -62,6 +62,18 @@ def read(connection: Connection[Any], names: LedgerNames) -> Freeze | None:
     return _freeze(row[0]) if row is not None else None
 
 
+def prepare(connection: Connection[Any], names: LedgerNames, where: str) -> None:
+    """Waits until no run is taking the lock, and brings up the ledger, for a mark that is written without the lock.
+
+    The caller has a transaction of ours open, with a lock_timeout.
+    """
+    connection.execute(_ALONE, (advisory_key(names),))
+    if not ledger.exists(connection, names):
+        ledger.create(connection, names)
+    require_ours(connection, names, where)
+    ledger.complete(connection, names)
+
+
 def freeze(
     connection: Connection[Any], names: LedgerNames, reason: str, *, host: str, where: str
 ) -> tuple[Freeze, bool]:
@@ -69,11 +81,7 @@ def freeze(
 
     Creates the ledger if it is missing. The caller has a transaction of ours open, with a lock_timeout.
     """
-    connection.execute(_ALONE, (advisory_key(names),))
-    if not ledger.exists(connection, names):
-        ledger.create(connection, names)
-    require_ours(connection, names, where)
-    ledger.complete(connection, names)
+    prepare(connection, names, where)
     is_new = connection.execute(statement(names, storable(connection, reason), host)).rowcount == 1
     found = read(connection, names)
     assert found is not None

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS {meta} (
     key   text PRIMARY KEY,
     value text NOT NULL
 );
--- Since version 6, which earlier releases do not write to: under the key frozen, who froze the database, why and when.
+-- Since version 6, which earlier releases do not write to: that of a freeze, and that of an environment.
 COMMENT ON TABLE {meta} IS 'bootstrapper: version of the ledger, and marks of the database';
 
 -- One row, always. The authority on who may write: a writer locks it and compares run_id and token.
