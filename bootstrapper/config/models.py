@@ -135,7 +135,9 @@ class EnvironmentConfig(Section):
 
     file: str | None = Field(None, min_length=1, description="An overlay: a file that is merged over this one.")
     protected: bool = Field(
-        False, description="Forbids embedded servers and defaults for secrets; env files are ignored."
+        False,
+        description="Forbids embedded servers, defaults for secrets, and plugins that other users may write; env files"
+        " are ignored; its database is marked as its own.",
     )
 
 

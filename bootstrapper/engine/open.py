@@ -154,7 +154,7 @@ def load_plugins(request: Request, loaded: Loaded) -> Plugins:
         for position, text in enumerate(loaded.config.plugins)
         if ("plugins", position) not in loaded.misshapen
     ]
-    return plugins.load(listed, loaded.directory, quote=request.masker.quote)
+    return plugins.load(listed, loaded.directory, quote=request.masker.quote, protected=loaded.protected)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import shlex
+import stat
 import sys
 import threading
 import traceback
@@ -13,13 +15,28 @@ from types import ModuleType
 
 from bootstrapper.config.files import require_regular
 from bootstrapper.config.recent import Recent
-from bootstrapper.errors import PluginError
+from bootstrapper.errors import GuardError, PluginError, Source
 
 Quote = Callable[[str], str]
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 _IMPORTED = Recent[tuple[Path, bytes], ModuleType](most=64)
 _IMPORTING = threading.RLock()
+
+
+def require_unshared(folder: Path, source: Source | None) -> None:
+    """Raises GuardError if other users may write to the folder or to a file of Python in it; before any is imported."""
+    paths = [folder, *sorted(folder.glob("*.py"))]
+    found = [str(path) for path in paths if path.exists() and path.stat().st_mode & _WRITABLE_BY_OTHERS]
+    if found:
+        raise GuardError(
+            f"plugins of a protected environment must not be writable by other users: {found[0]}",
+            details=[f"also {path}" for path in found[1:]],
+            hint=f"chmod go-w {shlex.join(found)}",
+            source=source,
+        )
 
 
 def import_file(path: Path, quote: Quote) -> ModuleType:

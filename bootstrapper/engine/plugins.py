@@ -19,7 +19,7 @@ import pluggy
 from bootstrapper.builtin import registry as builtins
 from bootstrapper.config.files import is_folder
 from bootstrapper.config.recent import Recent
-from bootstrapper.engine.plugin_files import import_file
+from bootstrapper.engine.plugin_files import import_file, require_unshared
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
@@ -102,19 +102,27 @@ class _Found:
     plugin: object
 
 
-def load(listed: Sequence[tuple[str, Source | None]], directory: Path, *, quote: Quote = str) -> Plugins:
+def load(
+    listed: Sequence[tuple[str, Source | None]], directory: Path, *, quote: Quote = str, protected: bool = False
+) -> Plugins:
     """Imports what the file lists, in its order, after the built-ins.
 
     Args:
         listed: Folders and names of distributions, with their places in the file.
         directory: Where relative folders start.
         quote: Makes what a plugin's own error says fit to be shown.
+        protected: Whether the environment is protected: then folders and files that others may write are refused.
+
+    Raises PluginError, or GuardError for such a folder or file.
     """
     found = [_Found("built-in", "bootstrapper", builtins)]
     files: list[Path] = []
     for text, source in listed:
         if _is_folder(text):
-            local = _local_plugins(directory / _expanded(text), text, source, quote)
+            folder = directory / _expanded(text)
+            if protected:
+                require_unshared(folder, source)
+            local = _local_plugins(folder, text, source, quote)
             files += [path for path, _ in local]
             found += [plugin for _, plugin in local]
         else:

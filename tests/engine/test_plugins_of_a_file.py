@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrapper.errors import (
-    PluginError,
-)
+from bootstrapper.api import project as projects
+from bootstrapper.errors import GuardError, PluginError
 from tests.engine.notes import NOTE, ONE_TABLE, note, plugin
 from tests.projects import TrialProject
 
@@ -54,3 +53,40 @@ def test_a_folder_below_the_home_directory_is_found(
     note(project)
     project.write(NOTE.replace("./plugins", "~/plugins"))
     assert [step.name for step in project.plan().pending] == ["note"]
+
+
+IN_PRODUCTION = "environments: {live: {protected: true}, here: {}}\nplugins: [./plugins]\n" + ONE_TABLE
+IMPORTED = """
+from pathlib import Path
+from bootstrapper import hookimpl
+Path(__file__).with_name('imported').touch()
+@hookimpl
+def bootstrapper_steps(): return []
+"""
+
+
+@pytest.mark.parametrize("name", ["", "_helper.py", "plugin.py"])
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+def test_plugins_that_others_may_write_are_refused_in_a_protected_environment_before_they_are_imported(
+    project: TrialProject, name: str, mode: int
+) -> None:
+    plugin(project, "", name="plugin")
+    folder = project.folder / "plugins"
+    folder.chmod(0o755)
+    for file in ("_helper.py", "plugin.py"):
+        (folder / file).write_text(IMPORTED)
+        (folder / file).chmod(0o644)
+    project.write(IN_PRODUCTION)
+    projects.validate(project.request(environment="live"))
+    (folder / "imported").unlink()
+    (folder / "plugin.py").write_text(IMPORTED + "# as new\n")
+    path = folder / name
+    path.chmod(path.stat().st_mode | mode)
+    with pytest.raises(GuardError, match="must not be writable by other users") as caught:
+        projects.validate(project.request(environment="live"))
+    assert (str(caught.value.source).endswith("bootstrap.yaml:6:11"), caught.value.exit_code) == (True, 9)
+    with pytest.raises(GuardError):
+        project.apply(environment="live")
+    assert not (folder / "imported").exists()
+    projects.validate(project.request(environment="here"))
+    assert (folder / "imported").exists()
