@@ -22,6 +22,7 @@ from bootstrapper.engine.turn import AfterApply, TurnTaker, told
 from bootstrapper.errors import (
     BootstrapperError,
     ForeignDatabaseError,
+    RefusedError,
     RunInterrupted,
     StalePlanError,
     UnreachableError,
@@ -235,11 +236,19 @@ class Executor:
             self._note_end(hold, outcome, text)
         except psycopg.Error as lost:
             if error is None:
-                where = self._session.target.where
-                raise UnreachableError(where, "connection lost after all steps, while recording the result") from lost
+                raise self._unrecorded(lost) from lost
         except BootstrapperError:
             if error is None:
                 raise
+
+    def _unrecorded(self, error: psycopg.Error) -> BootstrapperError:
+        """Returns why the result of a run that did its work could not be recorded."""
+        where = self._session.target.where
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            said = f"all steps are done, but their result could not be recorded: {error.diag.message_primary}"
+            hint = "`bootstrapper doctor` names the missing privilege."
+            return RefusedError(where, said, sqlstate=error.sqlstate, hint=hint)
+        return UnreachableError(where, "connection lost after all steps, while recording the result")
 
     def _remove_expired(self, hold: Hold, context: RunContext) -> None:
         """Removes old runs, as the file says; a run that did its work does not fail because of them."""

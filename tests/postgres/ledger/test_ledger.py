@@ -58,6 +58,23 @@ def test_a_role_that_may_not_write_the_ledger_is_refused(project: TrialProject, 
         project.apply()
 
 
+def test_a_role_that_may_not_record_the_result_is_told_so(project: TrialProject, role: Callable[..., None]) -> None:
+    project.write(ONE_TABLE)
+    project.apply()
+    project.rows("DROP TABLE one")
+    role(
+        "GRANT CREATE ON SCHEMA public TO {role}",
+        "GRANT USAGE ON SCHEMA bootstrapper TO {role}",
+        "GRANT ALL ON ALL TABLES IN SCHEMA bootstrapper TO {role}",
+        "GRANT ALL ON ALL SEQUENCES IN SCHEMA bootstrapper TO {role}",
+        "REVOKE UPDATE ON bootstrapper.runs FROM {role}",
+    )
+    with pytest.raises(RefusedError, match="all steps are done, but their result could not be recorded") as caught:
+        project.apply()
+    assert "bootstrapper doctor" in str(caught.value.hint)
+    assert project.rows("SELECT to_regclass('one')::text") == [("one",)]
+
+
 def test_a_schema_that_the_role_may_not_create_in_is_refused(project: TrialProject, role: Callable[..., None]) -> None:
     project.write("ledger: {schema: public}\n" + ONE_TABLE)
     role("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
