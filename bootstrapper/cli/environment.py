@@ -26,7 +26,7 @@ def environment() -> None:
 @environment.command()
 @takes(*options.WHERE, options.timeout, options.data_format, *options.PRINTING)
 def show(invocation: Invocation) -> int:
-    """Show which environment the database is marked as, by whom and since when."""
+    """Show the environment that the database is marked as, and since when."""
     with Reporter(invocation, "environment show") as reporter:
         found = environments.environment_of(request(invocation, reporter.emit))
         reporter.before_data()
