@@ -12,7 +12,7 @@ from bootstrapper.config.outputs import require_writable
 from bootstrapper.errors import UsageError
 from bootstrapper.plans.saved import SavedPlan
 
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_CHARACTERS = 256 * 1024 * 1024
 
 
 def require_place(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
@@ -46,9 +46,11 @@ def write(path: Path, saved: SavedPlan) -> None:
 def read(path: Path) -> SavedPlan:
     """Raises UsageError if the file cannot be read, or is not a saved plan."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_MOST_CHARACTERS + 1)  # a device tells no size
+        if len(text) > _MOST_CHARACTERS:
             raise UsageError(f"{path} is too large for a saved plan")
-        return SavedPlan.from_json(path.read_text(encoding="utf-8"))
+        return SavedPlan.from_json(text)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -80,7 +80,7 @@ def require_planned(shown: PlannedStep, now: PlannedStep, *, follows_changes: bo
 
 def require_bounded(shown: PlannedStep, now: PlannedStep) -> None:
     """Raises StalePlanError for any change at the step's turn that the plan neither shows nor bounds."""
-    unplanned = [change for change in now.changes if not _is_shown(shown, now, change)]
+    unplanned = [change for change in now.changes if not _is_shown(shown, now, change) or _is_unseen(shown, change)]
     if unplanned:
         raise StalePlanError(f"{done(unplanned[0])} was not planned", step=now.name)
     bounds = [item.at_most for item in shown.deferred]
@@ -103,6 +103,14 @@ def _is_shown(shown: PlannedStep, now: PlannedStep, change: Change) -> bool:
         return True
     has_unlisted = any(other.count > 1 for other in planned)
     return has_unlisted and total(_of(now, {change.action}, change.origin)) <= total(planned)
+
+
+def _is_unseen(shown: PlannedStep, change: Change) -> bool:
+    """Returns whether rows are deleted that the plan neither lists nor covers by its digest of the others."""
+    if change.action is not Action.DELETE or any(change.target in item.targets for item in shown.deferred):
+        return False
+    listed = [(other.target, other.digest) for other in _of(shown, {Action.DELETE}, change.origin)]
+    return (change.target, change.digest) not in listed
 
 
 def _of(step: PlannedStep, actions: Collection[Action], origin: str) -> list[Change]:

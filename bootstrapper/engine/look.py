@@ -38,17 +38,27 @@ _SHORT_LOOK_SECONDS = 3.0
 class Looker:
     """Looks at the database for one run; sees through the hold while there is one.
 
+    Args:
+        plan: The digest of the saved plan that is applied.
+
     Attributes:
         hold: The lock that is held; set and taken away by the executor.
     """
 
     def __init__(
-        self, entries: Sequence[Entry], session: Session, make_context: MakeContext, *, force: bool = False
+        self,
+        entries: Sequence[Entry],
+        session: Session,
+        make_context: MakeContext,
+        *,
+        force: bool = False,
+        plan: str | None = None,
     ) -> None:
         self._entries = tuple(entries)
         self._session = session
         self._make_context = make_context
         self._force = force
+        self._plan = plan
         self.hold: Hold | None = None
 
     def look(self, *, for_reader: bool = False, sql: bool = False, is_last: bool = False) -> tuple[PlannedStep, ...]:
@@ -206,14 +216,18 @@ class Looker:
         return self.hold.read_only() if self.hold is not None else self._session.read_only()
 
     def _served(self) -> Collection[str]:
-        """Returns the steps done by runs of the same configuration that took the lock after this one began."""
+        """Returns the steps done by runs of the same configuration that took the lock after this one began.
+
+        Of a saved plan, those that an earlier run with it did are never done again.
+        """
         if not any(runs_always(entry.check) for entry in self._entries):
             return ()
         project = self._make_context(self._entries[0]).project
         connection = self._session.connection
         try:
             with connection.transaction():
-                done = ledger.steps_done_since(connection, project.ledger, self._session.began_at, project.inputs)
+                began_at, inputs = self._session.began_at, project.inputs
+                done = ledger.steps_done_since(connection, project.ledger, began_at, inputs, self._plan)
         except ledger.UNREADABLE:
             return ()
         return {entry.name for entry in self._entries if (entry.name, entry.unit.uses) in done}

@@ -198,7 +198,8 @@ def opened(
                 declaration=entry.declaration,
             )
 
-        looker = Looker(entries, session, make_context, force=request.force)
+        digest = request.saved.digest if request.saved is not None else None
+        looker = Looker(entries, session, make_context, force=request.force, plan=digest)
         every = Looker(resolved.every, session, make_context, force=request.force)
         guard = Guard(looker, every, project, session) if request.startup else None
         contract = Contract(request.saved, entries, request.masker) if request.saved is not None else None

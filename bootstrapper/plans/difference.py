@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from bootstrapper.plans.changes import Action, Change
+from bootstrapper.plans.changes import SQL, Action, Change
 from bootstrapper.plans.plan import PlannedStep
 from bootstrapper.text import counted, one_line, value
 
@@ -42,7 +42,9 @@ def _missing(planned: Change, other: Change | None) -> str:
 def _between(planned: Change, now: Change) -> Iterator[str]:
     target = one_line(now.target)
     yield from _columns(target, planned.before, now.before, "is in the database")
-    yield from _columns(target, planned.after, now.after, "is declared")
+    # Statements are shown on request only; the file they come from is among the inputs.
+    after = {name: text for name, text in planned.after.items() if name != SQL or name in now.after}
+    yield from _columns(target, after, now.after, "is declared")
     if planned.count != now.count:
         yield f"{target}: {counted(now.count, 'row')}, and {planned.count:,} when planned"
     elif planned.digest != now.digest:

@@ -10,8 +10,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
+from uuid import UUID
 
 from bootstrapper.plans.plan import Plan
 from bootstrapper.text import dumps
@@ -28,7 +29,8 @@ class SavedPlan:
     Attributes:
         digest: SHA-256 over the canonical form of the plan, as the file states it.
         signature: HMAC-SHA256 over the same, in hexadecimal; None if no key was set.
-        is_intact: Whether the digest is that of what the file says.
+        is_intact: Whether the file is what `to_json` wrote: then no key that is unknown, or stands there twice, shows
+            a reviewer something else.
     """
 
     plan: Plan
@@ -50,10 +52,14 @@ class SavedPlan:
         """Raises ValueError if the text is not a saved plan of this format version."""
         data = json.loads(text)
         plan = Plan.from_data(data)
-        digest, signature = data.pop("digest", None), data.pop("signature", None)
+        digest, signature = data.get("digest"), data.get("signature")
         if not isinstance(digest, str) or not isinstance(signature, str | None):
             raise ValueError("not a saved plan: no digest")
-        return cls(plan, digest, signature, is_intact=digest == hashlib.sha256(_canonical(data)).hexdigest())
+        if plan.last_run is not None:
+            UUID(plan.last_run)
+        saved = cls(plan, digest, signature)
+        is_intact = digest == cls.of(plan, None).digest and text == saved.to_json()
+        return replace(saved, is_intact=is_intact)
 
     def is_signed_with(self, key: str) -> bool:
         """Returns whether a holder of the key signed this content."""

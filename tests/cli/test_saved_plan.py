@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -167,6 +168,15 @@ def test_a_revision_that_was_merged_meanwhile_is_named(tmp_path: Path, database:
     assert versions(migrating) == ["third"]
 
 
+def test_a_plan_that_shows_statements_is_applied(tmp_path: Path, database: str) -> None:
+    migrating = three_revisions(tmp_path, database)
+    assert migrating.run("plan", "--sql", "--out", "plan.json", "-e", "here").returncode == 0
+    assert "CREATE TABLE" in (tmp_path / "plan.json").read_text()
+    done = migrating.run("apply", "plan.json")
+    assert done.returncode == 0, done.stderr
+    assert versions(migrating) == ["third"]
+
+
 def test_a_plan_of_another_environment_is_refused(planned: Project) -> None:
     error = refused(planned, "-e", "production", BOOTSTRAPPER_PLAN_KEY="k" * 20, code=9)
     assert "is not signed" in error
@@ -223,6 +233,26 @@ def test_a_plan_changed_and_given_a_new_digest_has_no_valid_signature(notes: Pro
     assert "does not match the key" in refused(notes, code=9, BOOTSTRAPPER_PLAN_KEY=key)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"steps": [', '"steps": [], "steps": ['),
+        ('"format_version": 1', '"format_version": 1, "comment": ""'),
+        ('"count": 1', '"count": "1"'),
+    ],
+)
+def test_a_signed_plan_that_reads_otherwise_than_it_is_applied_is_refused(notes: Project, old: str, new: str) -> None:
+    key = "correct horse"
+    save(notes, "-e", "production", BOOTSTRAPPER_PLAN_KEY=key)
+    file = notes.folder / "plan.json"
+    text = file.read_text().replace(old, new, 1)
+    data = json.loads(text)
+    digest, _ = data.pop("digest"), data.pop("signature")
+    content = json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+    file.write_text(text.replace(digest, hashlib.sha256(content).hexdigest()))
+    assert "the saved plan was changed after it was made" in refused(notes, code=9, BOOTSTRAPPER_PLAN_KEY=key)
+
+
 def test_no_secret_is_in_the_file(notes: Project) -> None:
     notes.write(BOOTSTRAP.replace("body: two", "body: {$env: BODY_PASSWORD}"))
     save(notes, BODY_PASSWORD="hunter2hunter2")
@@ -242,6 +272,18 @@ def test_a_killed_apply_of_the_same_plan_goes_on(planned: Project) -> None:
     assert bodies(planned) == DONE
     digest = json.loads((planned.folder / "plan.json").read_text())["digest"]
     assert runs(planned) == [("apply", None, digest), ("apply", "done", digest)]
+
+
+def test_a_step_that_always_runs_is_not_repeated_when_its_plan_goes_on(notes: Project) -> None:
+    unchecked = '    check: {sql: "SELECT EXISTS (SELECT FROM notes WHERE id = 10)"}'
+    notes.write(BOOTSTRAP.replace(unchecked, "    check: never").replace("SELECT 10,", "SELECT 20 + count(*),"))
+    execute(notes, "ALTER TABLE notes ADD CONSTRAINT no_second CHECK (id <> 11)")
+    save(notes)
+    assert notes.run("apply", "plan.json").returncode == 1
+    execute(notes, "ALTER TABLE notes DROP CONSTRAINT no_second")
+    done = notes.run("apply", "plan.json")
+    assert done.returncode == 0, done.stderr
+    assert bodies(notes) == {1: "one", 2: "two", 11: "second", 21: "first"}
 
 
 def test_of_two_that_apply_one_plan_the_second_finds_it_done(planned: Project) -> None:
@@ -308,6 +350,20 @@ def test_rows_that_are_not_listed_are_bound_as_well(notes: Project) -> None:
     execute(notes, "UPDATE notes SET body = 'old' WHERE id = 1400")
     assert notes.run("apply", "plan.json").returncode == 0
     assert {body for number, body in bodies(notes).items() if number <= 1500 and number not in (10, 11)} == {"new"}
+
+
+def test_rows_to_delete_that_are_not_listed_have_to_be_the_same_after_other_steps(notes: Project) -> None:
+    notes.write(BOOTSTRAP.replace("where: id < 10", "where: id < 10 OR id > 11"))
+    execute(notes, "INSERT INTO notes SELECT n, 'old' FROM generate_series(20, 1520) AS n")
+    execute(notes, "UPDATE slow SET seconds = 4")
+    save(notes)
+    process = start(notes)
+    assert eventually(lambda: 10 in bodies(notes), seconds=30)
+    execute(notes, "DELETE FROM notes WHERE id BETWEEN 1400 AND 1500", "INSERT INTO notes VALUES (9999, 'theirs')")
+    error = process.communicate(timeout=at_most(60))[1]
+    assert process.returncode == 8, error
+    assert re.search(r"deletion of notes .* was not planned", error)
+    assert bodies(notes)[9999] == "theirs"
 
 
 @pytest.mark.parametrize(

@@ -215,17 +215,19 @@ def forget_run(connection: Connection[Any], names: LedgerNames, run_id: UUID) ->
 
 
 def steps_done_since(
-    connection: Connection[Any], names: LedgerNames, since: float, inputs: str
+    connection: Connection[Any], names: LedgerNames, since: float, inputs: str, plan: str | None = None
 ) -> frozenset[tuple[str, str]]:
     """Name and `uses` of the steps that runs of the same inputs did, if they took the lock after that.
 
-    `since` is in seconds since 1970, by the server's clock.
+    Those that runs of the same saved plan did count as well, whenever that was. `since` is in seconds since 1970, by
+    the server's clock.
     """
     query = names.fill(
         "SELECT s.step, s.uses FROM {steps} AS s JOIN {runs} AS r ON r.run_id = s.run_id"
-        " WHERE r.started_at > pg_catalog.to_timestamp(%s::float8) AND r.inputs = %s AND s.kind = 'result'"
+        " WHERE (r.started_at > pg_catalog.to_timestamp(%s::float8) AND r.inputs = %s OR r.plan = %s)"
+        " AND s.kind = 'result'"
     )
-    rows = connection.execute(query, (repr(since), inputs)).fetchall()
+    rows = connection.execute(query, (repr(since), inputs, plan)).fetchall()
     return frozenset((step, uses) for step, uses in rows)
 
 
