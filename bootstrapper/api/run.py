@@ -90,6 +90,8 @@ def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = Fals
         if is_to_be_saved and run.project.protected and request.plan_key is None:
             raise key_needed(run.project)
         run.executor.open_gates()
+        if is_to_be_saved:
+            saved_plans.require_readable_ledger(run)
         if run.contract is not None and saved_plans.require_same(run, run.contract) is Standing.DONE:
             return run.contract.plan
         planned = masked(look(run, sql=request.sql, selection=request.selection), request.masker.mask)

@@ -1,4 +1,4 @@
-"""Whether a saved plan may be applied: asked before the lock is taken, where most refusals belong."""
+"""Whether a plan may be saved, or a saved one applied: asked before the lock is taken, where most refusals belong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.open import Opened
 from bootstrapper.errors import StalePlanError
 from bootstrapper.plans import Plan
+from bootstrapper.postgres.ledger import rights
+
+
+def require_readable_ledger(run: Opened) -> None:
+    """Raises RefusedError if there is a ledger that the role may not read: later runs are told from it."""
+    with run.session.read_only() as connection:
+        rights.require(connection, run.project.ledger, run.session.target.where)
 
 
 def require_same(run: Opened, contract: Contract) -> Standing:

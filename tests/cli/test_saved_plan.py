@@ -18,6 +18,7 @@ from bootstrapper.plans.saved import SavedPlan
 from tests.cli.project import Project
 from tests.cli.revisions import three_revisions, versions
 from tests.migrations.projects import create_table, write_revision
+from tests.servers import Server
 from tests.waiting import at_most, eventually
 
 BOOTSTRAP = """\
@@ -196,6 +197,26 @@ def test_a_plan_for_another_database_is_refused(planned: Project, new_database: 
 def test_a_run_in_between_makes_the_plan_stale(planned: Project) -> None:
     assert planned.run("apply", "--step", "first", *STAGING).returncode == 0
     assert re.search(r"stale: run [0-9a-f-]{36} \(apply\) had the lock after the plan was made", refused(planned))
+
+
+def test_a_role_that_may_not_read_the_ledger_saves_no_plan(notes: Project, server: Server) -> None:
+    assert notes.run("apply", "--step", "first", *STAGING).returncode == 0
+    name = notes.url.rpartition("/")[2]
+    role = f"looker_{name}"
+    url = f"postgresql://{role}:p@127.0.0.1:{server.port}/{name}"
+    execute(notes, f"CREATE ROLE {role} LOGIN PASSWORD 'p'", f"GRANT SELECT ON notes, slow TO {role}")
+    try:
+        made = Project(notes.folder, url).run("plan", "--out", "plan.json", *STAGING)
+        assert made.returncode == 6
+        assert f"role {role} may not read the ledger" in made.stderr
+        assert not (notes.folder / "plan.json").exists()
+        execute(notes, f"GRANT USAGE ON SCHEMA bootstrapper TO {role}")
+        execute(notes, f"GRANT SELECT ON ALL TABLES IN SCHEMA bootstrapper TO {role}")
+        save(Project(notes.folder, url))
+        assert notes.run("apply", "plan.json").returncode == 0
+        assert bodies(notes) == DONE
+    finally:
+        execute(notes, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
 def test_a_ledger_that_was_put_back_makes_the_plan_stale(notes: Project) -> None:
