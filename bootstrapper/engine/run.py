@@ -158,8 +158,8 @@ class Executor:
                     self._guard.require_current()  # a newer release may have been at work until now
                     if self._guard.was_overtaken(hold.fence.run_id):
                         self.keep_to(self._looker.look())  # no reader saw the plan that is outdated now
-                self._note_environment(hold)
                 if not self._is_fulfilled(hold):
+                    self._note_environment(hold)
                     self._go_through(later)
             except BaseException as error:
                 self._session.let_finish()
