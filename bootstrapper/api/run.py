@@ -166,6 +166,7 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
             raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
         if planned.pending:
             identity.require_own_environment(run.session, run.project, request.confirmed)
+            run.executor.require_within(planned.steps)
             run.executor.keep_to(planned.steps)
             reconnect.apply(run.executor, run.deadline, request.tell)
     except AheadError as error:

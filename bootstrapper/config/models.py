@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bootstrapper.config.schema_parts import absent, one_of, present
-from bootstrapper.config.units import Age, Seconds
+from bootstrapper.config.units import Age, Limit, Seconds
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"
 
@@ -141,6 +141,20 @@ class EnvironmentConfig(Section):
     )
 
 
+class ChangeLimitsConfig(Section):
+    """The most changes of existing things that a run may make in the step; more of them are refused."""
+
+    deletes: int | None = Field(None, ge=0, description="Of deletions.")
+    updates: int | None = Field(None, ge=0, description="Of updates.")
+
+
+class RowLimitsConfig(Section):
+    """The most changes of existing rows that a run may make; more of them are refused."""
+
+    deletes: Limit | None = Field(None, description="Of deletions: a number, or a share of the declared rows, as 10%.")
+    updates: Limit | None = Field(None, description="Of updates: a number, or a share of the declared rows, as 10%.")
+
+
 class StepConfig(Section):
     """One entry of `steps`."""
 
@@ -154,6 +168,7 @@ class StepConfig(Section):
         None, description="Whether its effect is present; asked before the step and again after it."
     )
     timeout: Seconds | None = Field(None, description="Time limit of the step.")
+    limits: ChangeLimitsConfig | None = Field(None, description="The most deletions and updates of a run.")
 
     @model_validator(mode="before")
     @classmethod
@@ -195,6 +210,7 @@ class FixtureConfig(Section):
         None, min_length=1, description="SQL condition for the rows that sync may delete; all for the whole table."
     )
     when: CheckText = Field(None, description="Whether the fixture is needed in this run.")
+    limits: RowLimitsConfig | None = Field(None, description="The most deletions and updates of a run.")
     rows: Annotated[Any, WithJsonSchema(_ROWS)] = Field(
         None, description="A list of rows, or a mapping of labels to rows."
     )

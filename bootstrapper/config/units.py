@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import partial
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%")
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|MB|GB)")
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}  # as PostgreSQL counts them
 
@@ -42,6 +44,16 @@ def parse_size(text: object) -> int:
     if match is None:
         raise ValueError(f"{_cut(text)} is not a size; write it as 512B, 64kB, 10MB or 1GB")
     return int(match[1]) * _BYTES[match[2]]
+
+
+def parse_limit(text: object) -> int | Fraction:
+    """Returns a number, or a share in a text such as "10%"; raises ValueError otherwise."""
+    match = _SHARE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is not None and (share := Fraction(match[1]) / 100) <= 1:
+        return share
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    raise ValueError(f"{_cut(text)} is not a limit; write a number, or a share such as 10%")
 
 
 def show_seconds(seconds: float) -> str:
@@ -80,6 +92,20 @@ Age = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)$", "examples": ["30d"]}),
 ]
 """How old something may be, as `Seconds`."""
+
+Limit = Annotated[
+    int | Fraction,
+    BeforeValidator(parse_limit),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3})?\s*%$", "examples": ["10%"]},
+            ]
+        }
+    ),
+]
+"""A number of changes, or a share of what is declared."""
 
 Bytes = Annotated[
     int,

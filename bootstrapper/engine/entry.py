@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrapper.errors import Source
+from bootstrapper.plans import ChangeLimits
 from bootstrapper.plugin.conditions import Condition
 from bootstrapper.plugin.project import Declaration
 from bootstrapper.plugin.step import Unit
@@ -22,6 +23,7 @@ class Entry:
     check: Condition | None
     source: Source
     timeout_seconds: float | None = None
+    limits: ChangeLimits = field(default_factory=ChangeLimits)
     written: Mapping[str, Any] = field(default_factory=dict)
     """The `with:` block as the file writes it, its variables unresolved."""
 

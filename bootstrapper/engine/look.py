@@ -11,6 +11,7 @@ import psycopg
 
 from bootstrapper.engine import lock_waits
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.limits import excesses
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.planner import MakeContext, Planner, explain, runs_always
 from bootstrapper.errors import (
@@ -117,6 +118,7 @@ class Looker:
             if failure is error:
                 raise
             raise failure from error
+        findings += tuple(excesses(entry, planned, context))
         changes = tuple(item for item in items if isinstance(item, Change))
         deferred = tuple(item for item in items if isinstance(item, Deferred))
         return replace(planned, changes=changes, deferred=deferred, findings=findings)

@@ -17,6 +17,7 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
 from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.plans import ChangeLimits
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.conditions import ConditionReader
 from bootstrapper.plugin.evaluate import evaluate
@@ -154,7 +155,9 @@ class Resolver:
                 self._problem(place, f"step {config.name!r} needs a `check` that tells when it is done", hint)
         elif config.check is not None or config.when is not None:
             self._problem(place, f"{config.uses} takes neither `when` nor `check`")
-        return Entry(config.name, unit, when, check, self._document.source(place), config.timeout, config.with_)
+        limits = ChangeLimits(config.limits.deletes, config.limits.updates) if config.limits else ChangeLimits()
+        source = self._document.source(place)
+        return Entry(config.name, unit, when, check, source, config.timeout, limits, config.with_)
 
     def _fixture_conditions(self, project: Project) -> dict[str, FixtureCondition]:
         found = {}

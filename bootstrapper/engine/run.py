@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import psycopg
 
-from bootstrapper.engine import identity
+from bootstrapper.engine import identity, limits
 from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.freeze import require_unfrozen
@@ -83,6 +83,11 @@ class Executor:
     def keep_to(self, shown: Sequence[PlannedStep]) -> None:
         """Binds the run to a plan: only what the plan showed is deleted, or undone of the run's own changes."""
         self._turns.shown = {step.name: step for step in shown}
+
+    def require_within(self, steps: Sequence[PlannedStep]) -> None:
+        """Raises GuardError where a step would delete or update more than the file allows."""
+        for entry, step in zip(self._entries, steps, strict=True):
+            limits.require_within(entry, step, self._looker.context(entry))
 
     def apply(self) -> None:
         """Goes through everything behind the gates. Raises the error of the first step that fails."""

@@ -16,6 +16,7 @@ from bootstrapper.engine import lock_waits
 from bootstrapper.engine.contract import Contract
 from bootstrapper.engine.dependence import require_planned
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.limits import require_within
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.planner import explain
@@ -114,6 +115,7 @@ class TurnTaker:
             return
         if entry.name in self.shown:
             require_planned(self.shown[entry.name], planned, follows_changes=self._follows_changes())
+        require_within(entry, planned, context)
         if planned.unset:
             document = context.project.document
             raise UnsetVariablesError(planned.unset, document.messages_for(planned.unset))
@@ -277,11 +279,8 @@ def _judge(turn: Turn, error: BaseException) -> BaseException:
     failure = explain(turn.entry, turn.context, error)
     is_cut = isinstance(failure, UnreachableError) or getattr(failure, "sqlstate", None) == QUERY_CANCELED
     if is_cut and turn.context.deadline.has_passed:
-        return StepFailedError(
-            f"step {turn.entry.name!r} exceeded its deadline",
-            hint=GIVE_LONGER,
-            source=turn.entry.source,
-        )
+        said = f"step {turn.entry.name!r} exceeded its deadline"
+        return StepFailedError(said, hint=GIVE_LONGER, source=turn.entry.source)
     return failure
 
 

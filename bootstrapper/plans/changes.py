@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self, TypeVar
@@ -156,6 +156,20 @@ class Bounds:
 
     may: frozenset[Action] = frozenset()
     at_most: int | None = None
+
+
+@dataclass(frozen=True)
+class ChangeLimits:
+    """The most deletions and updates that a run may make; None where there is no limit."""
+
+    deletes: int | None = None
+    updates: int | None = None
+
+    def exceeded_by(self, changes: Sequence[Change]) -> Iterator[tuple[Action, int, int]]:
+        """Yields each action of which there are too many, with their number and the most that may be."""
+        for action, most in ((Action.DELETE, self.deletes), (Action.UPDATE, self.updates)):
+            if most is not None and total(changes, action) > most:
+                yield action, total(changes, action), most
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ A step takes a trait by inheriting it, as in `class Import(Step, Prepared)`, or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from bootstrapper.plans import Bounds, Change, Deferred
+from bootstrapper.plans import Bounds, Change, ChangeLimits, Deferred
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.project import Project
 
@@ -79,6 +79,15 @@ class SeedsFixtures(Protocol):
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         """Returns the names of the declared fixtures that this step writes."""
+        ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A step whose parts have limits of their own for what a run may delete and update."""
+
+    def limits(self, context: Context) -> Mapping[str, ChangeLimits]:
+        """Returns the limits by the `origin` of the changes; without those that have none."""
         ...
 
 

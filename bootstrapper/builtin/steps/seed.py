@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -13,16 +13,16 @@ from bootstrapper.fixtures.compare.keys import wrong_records
 from bootstrapper.fixtures.declare.reader import declare
 from bootstrapper.fixtures.declare.row_problems import problems_of
 from bootstrapper.fixtures.parts import parts
-from bootstrapper.plans import Action, Bounds, Change, Deferred, Finding
+from bootstrapper.plans import Action, Bounds, Change, ChangeLimits, Deferred, Finding
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import Bounded, Parted, Prepared, Remarked, SeedsFixtures
+from bootstrapper.plugin.traits import Bounded, Limited, Parted, Prepared, Remarked, SeedsFixtures
 
 
-class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
+class Seed(Step, Bounded, Limited, Parted, Prepared, Remarked, SeedsFixtures):
     """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
@@ -76,6 +76,12 @@ class Seed(Step, Bounded, Parted, Prepared, Remarked, SeedsFixtures):
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
         apply.apply(run, self.options.fixtures, changes, self.source)
+
+    def limits(self, context: Context) -> Mapping[str, ChangeLimits]:
+        project = run_of(context).project
+        wanted = self.seeds(list(project.fixtures))
+        found = {name: seeding.limits(project, name) for name in wanted if name in project.fixtures}
+        return {name: limits for name, limits in found.items() if limits is not None}
 
     def seeds(self, declared: Collection[str]) -> Collection[str]:
         return declared if self.options.fixtures is None else self.options.fixtures
