@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from bootstrapper.plans.changes import SQL, Action, Change
 from bootstrapper.plans.plan import PlannedStep
@@ -17,15 +19,17 @@ def first_difference(planned: PlannedStep, now: PlannedStep) -> str | None:
 
 
 def _differences(planned: Iterable[Change], now: Iterable[Change]) -> Iterator[str]:
-    left = {(change.action, *_place(change)): change for change in now}
-    others = {_place(change): change for change in left.values()}
+    left: dict[tuple[Action, _Place], deque[Change]] = {}
+    for change in now:  # several may read alike: keys NULL and "NULL", two masked ones, the jobs of a plugin
+        left.setdefault((change.action, _place(change)), deque()).append(change)
+    others = {place: alike[0] for (_, place), alike in left.items()}
     for change in planned:
-        found = left.pop((change.action, *_place(change)), None)
-        if found is None:
-            yield _missing(change, others.get(_place(change)))
+        alike = left.get((change.action, _place(change)))
+        if alike:
+            yield from _between(change, alike.popleft())
         else:
-            yield from _between(change, found)
-    for change in left.values():
+            yield _missing(change, others.get(_place(change)))
+    for change in chain.from_iterable(left.values()):
         yield f"{done(change)} was not planned"
 
 
@@ -34,7 +38,7 @@ def _place(change: Change) -> _Place:
 
 
 def _missing(planned: Change, other: Change | None) -> str:
-    if other is None:
+    if other is None or other.action is planned.action:
         return f"{done(planned)} was planned, but is not to be done now"
     return f"{done(planned)} was planned, but now it is to {other.action}"
 
@@ -49,6 +53,8 @@ def _between(planned: Change, now: Change) -> Iterator[str]:
         yield f"{target}: {counted(now.count, 'row')}, and {planned.count:,} when planned"
     elif planned.digest != now.digest:
         yield f"{target}: other rows, or rows with other values, than when planned"
+    elif planned.action is Action.DELETE and planned.reason != now.reason:  # it tells the rows that go along
+        yield f"{done(now)}: {one_line(now.reason)}; when planned: {one_line(planned.reason)}"
 
 
 def _columns(

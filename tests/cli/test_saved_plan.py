@@ -152,6 +152,14 @@ def test_a_change_behind_the_plan_is_named_before_anything_is_done(planned: Proj
     assert "hint: Make a new plan" in error
 
 
+def test_a_deletion_that_takes_other_rows_along_by_now_is_refused(planned: Project) -> None:
+    execute(planned, "CREATE TABLE replies (note int REFERENCES notes ON DELETE CASCADE)")
+    execute(planned, "INSERT INTO replies VALUES (3)")
+    error = refused(planned)
+    assert "deletion of notes id=3: not declared; " in error
+    assert "when planned: not declared" in error
+
+
 def test_a_changed_configuration_is_refused(planned: Project) -> None:
     planned.write(BOOTSTRAP.replace("body: two", "body: 2nd"))
     assert "the configuration, a file that it names, or a variable was changed" in refused(planned)
@@ -385,6 +393,57 @@ def test_rows_to_delete_that_are_not_listed_have_to_be_the_same_after_other_step
     assert process.returncode == 8, error
     assert re.search(r"deletion of notes .* was not planned", error)
     assert bodies(notes)[9999] == "theirs"
+
+
+def test_rows_whose_keys_read_alike_are_applied_as_planned(notes: Project) -> None:
+    start, _, _ = BOOTSTRAP.partition("  notes:\n")
+    fixture = "  named: {key: [name, no], mode: sync, where: all, rows: [{name: n, no: 1, body: b}]}\n"
+    notes.write(start + fixture)
+    execute(notes, "CREATE TABLE named (name text, no int, body text)")
+    execute(notes, "INSERT INTO named VALUES (NULL, 1, 'x'), ('NULL', 1, 'y')")
+    save(notes)
+    assert notes.run("apply", "plan.json").returncode == 0
+    with psycopg.connect(notes.url) as connection:
+        assert connection.execute("SELECT name, body FROM named").fetchall() == [("n", "b")]
+
+
+def test_changes_of_a_plugin_that_read_alike_are_counted(notes: Project) -> None:
+    notes.write(ALIKE, "plugins/alike.py")
+    first, _, _ = BOOTSTRAP.partition("  - uses: sql")
+    notes.write(f"{first}  - uses: alike\nplugins: [./plugins]\n")
+    execute(notes, "INSERT INTO slow VALUES (0)")
+    save(notes)
+    execute(notes, "INSERT INTO slow VALUES (0)")
+    assert "step 'alike': run of job was not planned" in refused(notes)
+    execute(notes, "DELETE FROM slow WHERE ctid = (SELECT max(ctid) FROM slow)")
+    done = notes.run("apply", "plan.json")
+    assert done.returncode == 0, done.stderr
+    assert bodies(notes)[50] == "2 jobs"
+
+
+ALIKE = """\
+from bootstrapper import Change, Step, StepModel, hookimpl
+
+
+class Alike(Step):
+    uses = "alike"
+
+    class With(StepModel):
+        pass
+
+    def changes(self, context):
+        if context.connection.execute("SELECT 1 FROM notes WHERE id = 50").fetchone():
+            return []
+        return [Change.run("job") for _ in context.connection.execute("SELECT FROM slow")]
+
+    def apply(self, context, changes):
+        context.connection.execute("INSERT INTO notes VALUES (50, %s)", (f"{len(changes)} jobs",))
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Alike]
+"""
 
 
 @pytest.mark.parametrize(
