@@ -64,7 +64,8 @@ class SavedPlan:
     def is_signed_with(self, key: str) -> bool:
         """Returns whether a holder of the key signed this content."""
         known = _signature(_canonical(self.plan.to_data()), key)
-        return self.is_intact and hmac.compare_digest(known, self.signature or "")
+        given = (self.signature or "").encode(errors="backslashreplace")  # as text it would have to be ASCII
+        return self.is_intact and hmac.compare_digest(known.encode(), given)
 
 
 def _signature(content: bytes, key: str) -> str:

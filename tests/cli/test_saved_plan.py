@@ -252,6 +252,15 @@ def test_a_protected_environment_takes_signed_plans_only(notes: Project) -> None
     assert bodies(notes) == DONE
 
 
+def test_a_signature_of_any_characters_is_compared(notes: Project) -> None:
+    key = "correct horse"
+    save(notes, BOOTSTRAPPER_PLAN_KEY=key)
+    file = notes.folder / "plan.json"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(json.loads(text)["signature"], "Grüße"), encoding="utf-8")
+    assert "does not match the key" in refused(notes, code=9, BOOTSTRAPPER_PLAN_KEY=key)
+
+
 def test_a_plan_changed_and_given_a_new_digest_has_no_valid_signature(notes: Project) -> None:
     key = "correct horse"
     save(notes, "-e", "production", BOOTSTRAPPER_PLAN_KEY=key)
@@ -393,6 +402,12 @@ def test_rows_to_delete_that_are_not_listed_have_to_be_the_same_after_other_step
     assert process.returncode == 8, error
     assert re.search(r"deletion of notes .* was not planned", error)
     assert bodies(notes)[9999] == "theirs"
+
+
+def test_a_plan_whose_last_run_has_no_valid_id_is_not_a_saved_plan(planned: Project) -> None:
+    file = planned.folder / "plan.json"
+    file.write_text(file.read_text().replace('"last_run": null', '"last_run": "x"'))
+    assert "plan.json is not a saved plan" in refused(planned, code=2)
 
 
 def test_rows_whose_keys_read_alike_are_applied_as_planned(notes: Project) -> None:
