@@ -14,7 +14,7 @@ import click
 from bootstrapper import __version__
 from bootstrapper.cli.groups import Misuse
 from bootstrapper.cli.jsonlog import head
-from bootstrapper.cli.output import RED, paint, print_data, print_message
+from bootstrapper.cli.output import RED, has_data, paint, print_data, print_message
 from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import (
     BlockedError,
@@ -115,7 +115,12 @@ def report(
 
 
 def print_as_data(error: BaseException, masker: Masker) -> None:
-    """Prints the error as one line of JSON to stdout, in place of the data that a program waits for."""
+    """Prints the error as one line of JSON to stdout, in place of the data that a program waits for.
+
+    Not behind data that the command printed before it failed: what reads it expects one document.
+    """
+    if has_data.get():
+        return
     said = facts(error, masker)
     said |= {"event": "error", "error": said.pop("message"), "place": said.pop("source")}
     with suppress(UsageError):  # the error itself was that stdout cannot be written

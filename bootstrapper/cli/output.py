@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import datetime
 from io import TextIOWrapper
 from typing import TextIO
@@ -23,8 +24,13 @@ _PLAINLY = "bootstrapper.plainly"
 _PLAIN = {"·": "-", "…": "..."}
 
 
+has_data: ContextVar[bool] = ContextVar("has_data", default=False)
+"""Whether the command printed its data."""
+
+
 def prepare() -> None:
     """Escapes characters that the encoding of the terminal lacks; our own marks get an ASCII spelling."""
+    has_data.set(False)
     codecs.register_error(_PLAINLY, _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -51,6 +57,7 @@ def escaped(line: str) -> str:
 
 def print_data(text: str) -> None:
     """Prints the result of a command; raises UsageError if stdout cannot be written, such as on a full disk."""
+    has_data.set(True)
     try:
         print("\n".join(map(escaped, text.split("\n"))), flush=True)  # noqa: T201 - the one place that prints data
     except BrokenPipeError:

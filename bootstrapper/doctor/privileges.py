@@ -173,6 +173,11 @@ COMMANDS: Mapping[str, Command] = {
         ),
         writes=True,
     ),
+    "environment show": Command((_CONNECT, *_READ_LOCK)),
+    "environment set": Command(
+        (_CONNECT, *_NEW_LEDGER, Right(("SELECT", "INSERT", "UPDATE"), On.LEDGER_TABLES, ("meta",))),
+        writes=True,
+    ),
     "downgrade": Command(
         (
             _CONNECT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 
 from tests.cli.project import BOOTSTRAP, Project
@@ -20,6 +21,15 @@ def test_an_unreachable_database_is_said_in_json(offline: Project, command: str)
     assert said.keys() >= KEYS
     assert (said["event"], said["exit_code"], said["retryable"]) == ("error", 5, True)
     assert "hunter2hunter2" not in done.stdout
+
+
+def test_no_error_follows_data_that_were_printed(project: Project) -> None:
+    assert project.run("apply").returncode == 0
+    with psycopg.connect(project.url, autocommit=True) as connection:
+        connection.execute("UPDATE bootstrapper.steps SET step = 'x' WHERE id = 1")
+    done = project.run("history", "--verify", "--format", "json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["faults"]
 
 
 def test_an_error_of_the_file_has_its_place(offline: Project) -> None:
