@@ -183,7 +183,7 @@ def test_on_an_empty_database_doctor_names_what_creates_the_ledger_and_the_versi
     write_env(project.folder)
     write_revision(project.folder, "first", upgrade=TABLES)
     owner, name = project.database, project.database.rpartition("/")[2]
-    role()
+    role("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # as new databases have it since PostgreSQL 15
     found = diagnose(project.request())
     assert [re.sub(r' TO "role_\w+"', "", text) for text in missing(found)] == [
         f'GRANT CREATE ON DATABASE "{name}";',
