@@ -38,7 +38,8 @@ def look(
     # Before the steps: a run in between makes the plan stale, not wrong.
     record, seconds = _recorded(run) if is_result else (None, {})
     steps = run.looker.look(for_reader=is_result, sql=sql, is_last=is_last)
-    steps = tuple(replace(step, last_seconds=seconds.get(step.name)) if step.changes else step for step in steps)
+    times = [seconds.get((step.name, step.uses)) if step.changes else None for step in steps]
+    steps = tuple(replace(step, last_seconds=time) for step, time in zip(steps, times, strict=True))
     return replace(plan_of(run, server, steps, record, is_result=is_result), selection=selection)
 
 
@@ -67,7 +68,7 @@ def identity_of(run: Opened, server: Server) -> DatabaseIdentity:
     return DatabaseIdentity(run.address.server, server.database, server.version, server.system_identifier, server.oid)
 
 
-def _recorded(run: Opened) -> tuple[RunRecord | None, Mapping[str, float]]:
+def _recorded(run: Opened) -> tuple[RunRecord | None, Mapping[tuple[str, str], float]]:
     """Returns the last run, and how long each step took when it was last applied; nothing if that cannot be read."""
     names = run.project.ledger
     with run.session.read_only() as connection, suppress(*ledger.UNREADABLE), connection.transaction():

@@ -43,7 +43,7 @@ from tests.cli.project import BOOTSTRAP, Project
         (["migrate", "--step", "notes"], "the file has no step that uses 'migrate'"),
         (["apply", "--follow", "--force"], "--follow cannot be combined with --force: a follower makes no changes"),
         (
-            ["apply", "--follow", "--dry-run", "--format", "json"],
+            ["apply", "--follow", "--dry-run", "--format", "markdown"],
             "--follow cannot be combined with --dry-run or --format",
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import psycopg
@@ -85,10 +86,11 @@ def test_a_downgrade_counts_reverted_revisions_instead_of_deletions(project: Pro
     project.run("upgrade", "-e", "here")
     one = project.run("downgrade", "-1", "--yes", "-e", "here")
     assert "migrate: reverted revision third in " in one.stderr
+    assert "migrate (downgrade)  1 to revert\n" in one.stdout  # that of an upgrade took another time
     assert one.stdout.rstrip().endswith("Plan: 0 to create, 0 to update, 1 to revert, 0 to run.")
     two = project.run("downgrade", "base", "--yes", "-e", "here")
     assert "migrate: reverted 2 in " in two.stderr
-    assert "migrate (downgrade)  2 to revert\n" in two.stdout
+    assert re.search(r"^> migrate \(downgrade\)  2 to revert; took .* last time$", two.stdout, re.MULTILINE)
 
 
 def test_the_report_of_an_unconfirmed_downgrade_has_its_exit_code(project: Project) -> None:

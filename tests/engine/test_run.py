@@ -90,8 +90,9 @@ def test_the_ledger_tells_the_run_and_its_steps(project: TrialProject) -> None:
     outcome = project.apply()
     runs = project.rows("SELECT run_id, command, outcome, error FROM bootstrapper.runs")
     assert runs == [(outcome.run_id, "apply", "done", None)]
-    steps = project.rows("SELECT step, kind, changes FROM bootstrapper.steps ORDER BY id")
+    steps = project.rows("SELECT step, kind, changes - 'seconds' FROM bootstrapper.steps ORDER BY id")
     assert steps == [("one", "result", {"run": 1}), ("two", "result", {"run": 1})]
+    assert project.rows("SELECT count(*) FROM bootstrapper.steps WHERE (changes ->> 'seconds')::float > 0") == [(2,)]
     assert project.rows("SELECT run_id FROM bootstrapper.lock") == [(None,)]
 
 

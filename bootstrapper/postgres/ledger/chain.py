@@ -114,13 +114,13 @@ def record_step(
     connection.execute(names.fill(_APPEND), values)
 
 
-def last_seconds(connection: Connection[Any], names: LedgerNames) -> dict[str, float]:
-    """Returns by step how long it took when it was last applied; without steps of runs before that was recorded."""
+def last_seconds(connection: Connection[Any], names: LedgerNames) -> dict[tuple[str, str], float]:
+    """Returns by name and `uses` of a step how long it took when it was last applied, as far as that was recorded."""
     query = names.fill(
-        "SELECT DISTINCT ON (step) step, (changes ->> 'seconds')::pg_catalog.float8 FROM {steps}"
-        " WHERE kind = 'result' AND changes ->> 'seconds' IS NOT NULL ORDER BY step, id DESC"
+        "SELECT DISTINCT ON (step, uses) step, uses, (changes ->> 'seconds')::pg_catalog.float8 FROM {steps}"
+        " WHERE kind = 'result' AND changes ->> 'seconds' IS NOT NULL ORDER BY step, uses, id DESC"
     )
-    return dict(connection.execute(query).fetchall())
+    return {(step, uses): seconds for step, uses, seconds in connection.execute(query)}
 
 
 def chain_hash(previous: bytes | None, content: Sequence[object]) -> bytes:
