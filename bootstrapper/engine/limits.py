@@ -15,7 +15,7 @@ _KEYS = {Action.DELETE: "deletes", Action.UPDATE: "updates"}
 
 
 def excesses(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Finding]:
-    """Yields what of a planned step is more than its limits allow."""
+    """Yields what of a planned step is more than its limits allow, so that applying it is refused."""
     yield from _of(f"step {entry.name}", entry.limits.exceeded_by(planned.changes))
     if planned.changes and isinstance(entry.unit, Limited):
         for origin, limits in entry.unit.limits(Context(context)).items():
@@ -25,7 +25,7 @@ def excesses(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterato
 
 def _of(target: str, found: Iterator[tuple[Action, int, int]]) -> Iterator[Finding]:
     for action, count, most in found:
-        said = f"{count:,} rows to {action}, and its limit is {most:,}: apply refuses"
+        said = f"{count:,} rows to {action}, and its limit is {most:,}"
         yield Finding(target, said, f"Raise `limits: {{{_KEYS[action]}: ...}}` if that is meant.")
 
 
@@ -33,5 +33,5 @@ def require_within(entry: Entry, planned: PlannedStep, context: RunContext) -> N
     """Raises GuardError for the first excess."""
     excess = next(excesses(entry, planned, context), None)
     if excess is not None:
-        said = excess.message.removesuffix(": apply refuses")
-        raise GuardError(f"{excess.target}: {said}; the step was not started", hint=excess.remedy, source=entry.source)
+        said = f"{excess.target}: {excess.message}; the step was not started"
+        raise GuardError(said, hint=excess.remedy, source=entry.source)

@@ -118,7 +118,9 @@ class Looker:
             if failure is error:
                 raise
             raise failure from error
-        findings += tuple(excesses(entry, planned, context))
+        findings += tuple(
+            replace(each, message=f"{each.message}: apply refuses") for each in excesses(entry, planned, context)
+        )
         changes = tuple(item for item in items if isinstance(item, Change))
         deferred = tuple(item for item in items if isinstance(item, Deferred))
         return replace(planned, changes=changes, deferred=deferred, findings=findings)
