@@ -37,6 +37,7 @@ from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin import traits
 from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.on_demand import loaded
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
@@ -195,7 +196,7 @@ def file() -> Iterator[str]:
 def steps() -> Iterator[str]:
     yield "# Steps"
     yield "The built-in steps. Every entry of `steps:` also takes the [keys of all steps](file.md#steps)."
-    for kind in registry.bootstrapper_steps():
+    for kind in loaded(registry.bootstrapper_steps()):
         yield f"## {kind.uses}"
         yield summary(kind)
         yield _docstring(kind)
@@ -225,7 +226,7 @@ def checks() -> Iterator[str]:
         "written as one key with its argument. `all`, `any` and `not` combine checks; a list means `all`. `not` leaves "
         "unknown unchanged."
     )
-    for kind in registry.bootstrapper_checks():
+    for kind in loaded(registry.bootstrapper_checks()):
         yield f"## {kind.key}"
         yield summary(kind)
         yield _docstring(kind)

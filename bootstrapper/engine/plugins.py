@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pluggy
@@ -23,6 +22,7 @@ from bootstrapper.engine.plugin_files import import_file, require_unshared
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.on_demand import ByName, OnDemand
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step, Unit
@@ -74,7 +74,19 @@ class _Registry:
     found: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
-    def add(self, thing: object, plugin: str, origin: str) -> str:
+    def add(self, thing: object, origin: str) -> str:
+        name = thing.name if isinstance(thing, OnDemand) else self._name(thing, origin)
+        if name in self.found:
+            raise PluginError(
+                origin,
+                f"{self.kind} {name!r} is already provided by {self.origins[name]}",
+                hint=f"Give one of the two another `{self.attribute}`, or list only one of the plugins.",
+            )
+        self.found[name] = thing
+        self.origins[name] = origin
+        return name
+
+    def _name(self, thing: object, origin: str) -> str:
         if not (inspect.isclass(thing) and issubclass(thing, self.base)):
             names = " or ".join(base.__name__ for base in self.base)
             raise PluginError(origin, f"{thing!r} is not a subclass of {names}")
@@ -84,14 +96,6 @@ class _Registry:
         name = getattr(thing, self.attribute, None)
         if not isinstance(name, str) or not name:
             raise PluginError(origin, f"{thing.__name__} has no `{self.attribute}`")
-        if name in self.found:
-            raise PluginError(
-                origin,
-                f"{self.kind} {name!r} is already provided by {self.origins[name]}",
-                hint=f"Give one of the two another `{self.attribute}`, or list only one of the plugins.",
-            )
-        self.found[name] = thing
-        self.origins[name] = origin
         return name
 
 
@@ -215,10 +219,14 @@ def _collect(found: Sequence[_Found], files: tuple[Path, ...], quote: Quote) -> 
                 renderers=_brought(manager, found, item, "bootstrapper_renderers", renderers, quote=quote),
             )
         )
-    found_steps, found_checks, found_values, found_renderers = (
-        MappingProxyType(each.found) for each in (steps, checks, values, renderers)
+    return Plugins(
+        ByName(steps.found),
+        ByName(checks.found),
+        ByName(values.found),
+        ByName(renderers.found),
+        tuple(infos),
+        files,
     )
-    return Plugins(found_steps, found_checks, found_values, found_renderers, tuple(infos), files)
 
 
 def _register(manager: pluggy.PluginManager, item: _Found) -> None:
@@ -266,7 +274,7 @@ def _brought(
     except Exception as error:
         raise PluginError(item.origin, quote(f"{hook} raised {type(error).__name__}: {error}")) from error
     things = [thing for result in results for thing in _listed_things(result, item, hook)]
-    return tuple(registry.add(thing, item.name, item.origin) for thing in things)
+    return tuple(registry.add(thing, item.origin) for thing in things)
 
 
 def _listed_things(result: object, item: _Found, hook: str) -> list[object]:

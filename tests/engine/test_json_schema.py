@@ -16,6 +16,7 @@ from bootstrapper.builtin import registry
 from bootstrapper.config import document, load
 from bootstrapper.config.units import parse_duration
 from bootstrapper.engine.json_schema import json_schema, shown_duration
+from bootstrapper.plugin.on_demand import loaded
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()
@@ -162,8 +163,8 @@ def test_a_wrong_file_is_found(text: str) -> None:
 
 
 def test_every_builtin_step_and_check_has_a_definition() -> None:
-    names = {f"with.{kind.uses}" for kind in registry.bootstrapper_steps()}
-    names |= {f"check.{kind.key}" for kind in registry.bootstrapper_checks()}
+    names = {f"with.{kind.uses}" for kind in loaded(registry.bootstrapper_steps())}
+    names |= {f"check.{kind.key}" for kind in loaded(registry.bootstrapper_checks())}
     assert names <= set(SCHEMA["$defs"])
 
 

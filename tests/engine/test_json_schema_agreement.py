@@ -16,6 +16,7 @@ from bootstrapper.engine.json_schema import json_schema
 from bootstrapper.engine.open import resolve
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import InvalidFileError
+from bootstrapper.plugin.on_demand import loaded
 from bootstrapper.plugin.step import Step, Unit
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -48,7 +49,7 @@ ONLY_THE_PARSER_KNOWS = {
 
 
 def steps() -> Iterator[tuple[str, str]]:
-    for kind in registry.bootstrapper_steps():
+    for kind in loaded(registry.bootstrapper_steps()):
         for name, field in kind.With.model_fields.items():
             key = field.alias or name
             if (kind.uses, key) not in (("migrate", "script_location"), ("migrate", "cwd")):  # any folder, if it exists
@@ -65,7 +66,7 @@ def _step(kind: type[Unit], key: str) -> str:
 
 
 def checks() -> Iterator[tuple[str, str]]:
-    for kind in registry.bootstrapper_checks():
+    for kind in loaded(registry.bootstrapper_checks()):
         yield f"when.{kind.key}", f"{HEAD}steps:\n  - uses: lock\n  - {{uses: migrate, when: {{{kind.key}: VALUE}}}}\n"
 
 
