@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.server_errors import explained
 from bootstrapper.errors import StalePlanError, UnplannedChangeError
 from bootstrapper.plans import Action, Bounds, Change, Deferred, PlannedStep, State, total
 from bootstrapper.plans.difference import done
@@ -39,7 +40,8 @@ def with_dependence(
     if not earlier or planned.state is State.UNKNOWN or _is_settled(_decisive(entry, planned)):
         return planned
     items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
-    bounds = step.bounds(Context(context), items) if isinstance(step, Bounded) else _ANYTHING
+    with explained(entry, context):
+        bounds = step.bounds(Context(context), items) if isinstance(step, Bounded) else _ANYTHING
     if bounds is None:
         return planned
     if planned.has_changes:

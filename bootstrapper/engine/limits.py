@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.server_errors import explained
 from bootstrapper.errors import GuardError
 from bootstrapper.plans import Action, Finding, PlannedStep
 from bootstrapper.plugin.context import Context
@@ -18,7 +19,9 @@ def excesses(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterato
     """Yields what of a planned step is more than its limits allow, so that applying it is refused."""
     yield from _of(f"step {entry.name}", entry.limits.exceeded_by(planned.changes))
     if planned.changes and isinstance(entry.unit, Limited):
-        for origin, limits in entry.unit.limits(Context(context)).items():
+        with explained(entry, context):
+            found = entry.unit.limits(Context(context))
+        for origin, limits in found.items():
             own = [change for change in planned.changes if change.origin == origin]
             yield from _of(f"fixture {origin}", limits.exceeded_by(own))
 

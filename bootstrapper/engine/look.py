@@ -13,7 +13,8 @@ from bootstrapper.engine import lock_waits
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.limits import excesses
 from bootstrapper.engine.lock_waits import LockWatch
-from bootstrapper.engine.planner import MakeContext, Planner, explain, runs_always
+from bootstrapper.engine.planner import MakeContext, Planner, runs_always
+from bootstrapper.engine.server_errors import explained
 from bootstrapper.errors import (
     AheadError,
     BlockedError,
@@ -108,16 +109,11 @@ class Looker:
             return planned
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
         context = planner.context(entry)
-        try:
-            with planner.lending.session(context.connection, borrows=entry.unit.borrows_session):
-                if sql and items and isinstance(entry.unit, ShowsSql):
-                    items = entry.unit.with_sql(Context(context), items)
-                findings = tuple(entry.unit.findings(Context(context), items))
-        except Exception as error:
-            failure = explain(entry, context, error)
-            if failure is error:
-                raise
-            raise failure from error
+        lent = planner.lending.session(context.connection, borrows=entry.unit.borrows_session)
+        with explained(entry, context), lent:
+            if sql and items and isinstance(entry.unit, ShowsSql):
+                items = entry.unit.with_sql(Context(context), items)
+            findings = tuple(entry.unit.findings(Context(context), items))
         findings += tuple(
             replace(each, message=f"{each.message}: apply refuses") for each in excesses(entry, planned, context)
         )

@@ -21,30 +21,35 @@ def masked_errors(masker: Masker) -> Iterator[None]:
 
 def mask_error(error: BaseException, masker: Masker) -> None:
     """Masks the error and those behind it; one whose text cannot be changed is cut off from those it led to."""
-    seen: set[int] = set()
+    _mask_all(error, masker, set())
+
+
+def _mask_all(error: BaseException, masker: Masker, seen: set[int]) -> None:
     waiting = [error]
     while waiting:
         current = waiting.pop()
+        if id(current) in seen:
+            continue
         seen.add(id(current))
-        _mask_own(current, masker)
+        _mask_own(current, masker, seen)
         for name in ("__cause__", "__context__"):
             origin = getattr(current, name)
             if origin is None or id(origin) in seen:
                 continue
-            _mask_own(origin, masker)
+            _mask_own(origin, masker, seen)
             if _shows_secret(origin, masker):
                 setattr(current, name, None)
             else:
                 waiting.append(origin)
 
 
-def _mask_own(error: BaseException, masker: Masker) -> None:
+def _mask_own(error: BaseException, masker: Masker, seen: set[int]) -> None:
     """Masks what the error holds. The texts of errors of others are quoted, not our own sentences."""
     mask = masker.mask if isinstance(error, BootstrapperError) else masker.quote
     error.args = masked(error.args, mask)
     for name, value in vars(error).items():
         if isinstance(value, BaseException):
-            mask_error(value, masker)
+            _mask_all(value, masker, seen)
         elif (found := masked(value, mask)) is not value:
             setattr(error, name, found)
     if isinstance(error, OSError):

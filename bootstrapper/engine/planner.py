@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import psycopg
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
@@ -16,10 +15,10 @@ from bootstrapper.engine.dependence import with_dependence
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lending import Lending
 from bootstrapper.engine.probes import Answers, Asked, Decision, ask, ask_probes, begin_with_probes, with_probes
+from bootstrapper.engine.server_errors import explained
 from bootstrapper.errors import (
     BootstrapperError,
     NotConvergedError,
-    StepFailedError,
     UndecidedError,
     UnreachableError,
 )
@@ -32,7 +31,6 @@ from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Explained
 from bootstrapper.postgres.connection.interjection import status_of
-from bootstrapper.postgres.connection.server_messages import said_without_values
 
 MakeContext = Callable[[Entry], RunContext]
 
@@ -196,19 +194,13 @@ class Planner:
         if not isinstance(step, Explained):
             return "as declared"
         context = self.context(entry)
-        with self.lending.session(context.connection, borrows=False):
+        with explained(entry, context), self.lending.session(context.connection, borrows=False):
             return step.done_reason(Context(context))
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
-        try:
-            with self.lending.session(context.connection, borrows=step.borrows_session):
-                return step.changes(Context(context))
-        except Exception as error:
-            failure = explain(entry, context, error)
-            if failure is error:
-                raise
-            raise failure from error
+        with explained(entry, context), self.lending.session(context.connection, borrows=step.borrows_session):
+            return step.changes(Context(context))
 
     def _earlier(self, entry: Entry) -> list[str]:
         """Returns the steps before this one that have changes; at its own turn they are done.
@@ -272,17 +264,6 @@ class Planner:
 
 def _unknown(entry: Entry, error: BootstrapperError) -> PlannedStep:
     return PlannedStep(entry.name, entry.unit.uses, State.UNKNOWN, error.headline.partition("\n")[0])
-
-
-def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseException:
-    """Returns an error of the server as StepFailedError or UnreachableError; any other error as it is."""
-    server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
-    if not isinstance(server, psycopg.Error):
-        return error
-    message = context.masker.quote(said_without_values(server, context.project.written))
-    if context.session.is_open:
-        return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
-    return UnreachableError(context.project.target.where, f"the connection was lost: {message}")
 
 
 def runs_always(condition: Condition | None) -> bool:

@@ -22,6 +22,7 @@ from bootstrapper.engine.plugin_files import import_file, require_unshared
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.faults import is_ours, loading
 from bootstrapper.plugin.on_demand import ByName, OnDemand
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
@@ -75,7 +76,10 @@ class _Registry:
     origins: dict[str, str] = field(default_factory=dict)
 
     def add(self, thing: object, origin: str) -> str:
-        name = thing.name if isinstance(thing, OnDemand) else self._name(thing, origin)
+        if isinstance(thing, OnDemand):
+            name = thing.name
+        else:
+            name, thing = self._taken(thing, origin)
         if name in self.found:
             raise PluginError(
                 origin,
@@ -86,7 +90,8 @@ class _Registry:
         self.origins[name] = origin
         return name
 
-    def _name(self, thing: object, origin: str) -> str:
+    def _taken(self, thing: object, origin: str) -> tuple[str, object]:
+        """Returns the name, and the class as the engine uses it."""
         if not (inspect.isclass(thing) and issubclass(thing, self.base)):
             names = " or ".join(base.__name__ for base in self.base)
             raise PluginError(origin, f"{thing!r} is not a subclass of {names}")
@@ -96,7 +101,11 @@ class _Registry:
         name = getattr(thing, self.attribute, None)
         if not isinstance(name, str) or not name:
             raise PluginError(origin, f"{thing.__name__} has no `{self.attribute}`")
-        return name
+        if not is_ours(thing):
+            from bootstrapper.engine.plugin_classes import usable  # noqa: PLC0415 - for plugins of others alone
+
+            thing = usable(thing, name, origin)
+        return name, thing
 
 
 @dataclass(frozen=True)
@@ -162,11 +171,8 @@ def _distribution_plugins(name: str, source: Source | None, quote: Quote) -> lis
 
 
 def _load_point(name: str, point: EntryPoint, source: Source | None, quote: Quote) -> object:
-    try:
+    with loading(name, f"import of {point.value}", source, quote):
         return point.load()
-    except (Exception, SystemExit) as error:
-        reason = quote(f"fails to import {point.value}: {type(error).__name__}: {error}")
-        raise PluginError(name, reason, source=source) from error
 
 
 def _dist(point: EntryPoint) -> str:
@@ -269,10 +275,10 @@ def _brought(
 ) -> tuple[str, ...]:
     others = [other.plugin for other in found if other.plugin is not item.plugin]
     caller = manager.subset_hook_caller(hook, remove_plugins=others)
-    try:
+    with loading(item.origin, hook, quote=quote):
         results = caller()
-    except Exception as error:
-        raise PluginError(item.origin, quote(f"{hook} raised {type(error).__name__}: {error}")) from error
+    if not results and caller.get_hookimpls():  # pluggy leaves None out
+        results = [None]
     things = [thing for result in results for thing in _listed_things(result, item, hook)]
     return tuple(registry.add(thing, item.origin) for thing in things)
 

@@ -16,11 +16,12 @@ from bootstrapper.config.recent import Recent
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
-from bootstrapper.errors import InvalidFileError, Problem, Source
+from bootstrapper.errors import InvalidFileError, PluginError, Problem, Source
 from bootstrapper.plans import ChangeLimits
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.conditions import ConditionReader
 from bootstrapper.plugin.evaluate import evaluate
+from bootstrapper.plugin.faults import validating
 from bootstrapper.plugin.inspect import call_of, problem_with_value, require_no_call
 from bootstrapper.plugin.options import Empty
 from bootstrapper.plugin.project import Declaration, Project
@@ -112,7 +113,10 @@ class Resolver:
         """Returns the block below a place, evaluated and validated; None if it is invalid."""
         try:
             data = self._evaluated(place, raw)
-            return _adapter(model).validate_python(data)
+            with validating(model):
+                return _adapter(model).validate_python(data)
+        except PluginError as error:
+            self._problem(place, error.message, error.hint)
         except ValidationError as error:
             self._problems += validation.problems(error, model, self._document, place)
         except InvalidFileError as error:

@@ -18,6 +18,7 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.freeze import require_unfrozen
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
+from bootstrapper.engine.server_errors import explained
 from bootstrapper.engine.turn import AfterApply, TurnTaker, told
 from bootstrapper.errors import (
     BootstrapperError,
@@ -78,7 +79,9 @@ class Executor:
         """Opens every gate of the file, in order."""
         for entry in self._entries:
             if isinstance(entry.unit, Gate):
-                entry.unit.open(Context(self._looker.context(entry)))
+                context = self._looker.context(entry)
+                with explained(entry, context):
+                    entry.unit.open(Context(context))
 
     def keep_to(self, shown: Sequence[PlannedStep]) -> None:
         """Binds the run to a plan: only what the plan showed is deleted, or undone of the run's own changes."""
@@ -151,7 +154,9 @@ class Executor:
                 self._turns.take(entry, entry.unit)
 
     def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
-        manager = scope.enter(Context(self._looker.context(entry)), lambda: self._is_pending(later))
+        context = self._looker.context(entry)
+        with explained(entry, context):
+            manager = scope.enter(Context(context), lambda: self._is_pending(later))
         if manager is None:
             return
         with manager as hold:

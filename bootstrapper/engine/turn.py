@@ -19,8 +19,8 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.limits import require_within
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.look import Looker
-from bootstrapper.engine.planner import explain
 from bootstrapper.engine.probes import ask_condition
+from bootstrapper.engine.server_errors import explain
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,
@@ -281,7 +281,7 @@ def _judge(turn: Turn, error: BaseException) -> BaseException:
     if is_cut and turn.context.deadline.has_passed:
         said = f"step {turn.entry.name!r} exceeded its deadline"
         return StepFailedError(said, hint=GIVE_LONGER, source=turn.entry.source)
-    return failure
+    return failure.at(turn.entry.source) if isinstance(failure, StepFailedError) else failure
 
 
 def _short(turn: Turn, error: BaseException) -> str:

@@ -9,6 +9,7 @@
     │   └── PluginError
     ├── StepError                        1
     │   ├── StepFailedError                 the server or a program refused
+    │   ├── PluginFailedError               a plugin raised an error, or returned something else than it must
     │   ├── NotConvergedError               applied, but the check still fails
     │   ├── UndecidedError                  a `when` without an answer at the step's turn
     │   ├── CheckFailedError                the question itself is wrong
@@ -82,6 +83,7 @@ from bootstrapper.errors._steps import (
     FixtureError,
     MigrationError,
     NotConvergedError,
+    PluginFailedError,
     StepError,
     StepFailedError,
     UndecidedError,
@@ -113,6 +115,7 @@ __all__ = [
     "NotConvergedError",
     "PendingError",
     "PluginError",
+    "PluginFailedError",
     "Problem",
     "RefusedError",
     "RunInterrupted",

@@ -28,6 +28,20 @@ class StepFailedError(StepError):
         super().__init__(reason, hint=hint, source=source, sqlstate=sqlstate)
 
 
+class PluginFailedError(StepError):
+    """Code of a plugin raised an error of its own, or returned what its contract does not name.
+
+    Attributes:
+        plugin: The plugin, by its file or distribution.
+        reason: The method, what it did, and the line.
+    """
+
+    def __init__(self, plugin: str, reason: str, *, source: Source | None = None) -> None:
+        self.plugin = plugin
+        self.reason = reason
+        super().__init__(f"plugin {plugin}: {reason}", source=source)
+
+
 class NotConvergedError(StepError):
     """A step's changes and its check contradict each other; a transactional step was rolled back."""
 

@@ -73,8 +73,8 @@ class Step(Unit, ABC):
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Returns what would be done, read in a READ ONLY transaction; empty means done.
 
-        What does not exist yet, or cannot be read, is a Deferred: neither an error nor an empty result. Asked for a
-        plan, again at the step's turn under the lock, and once more after `apply`.
+        Any iterable will do. What does not exist yet, or cannot be read, is a Deferred: neither an error nor an empty
+        result. Asked for a plan, again at the step's turn under the lock, and once more after `apply`.
         """
 
     @abstractmethod

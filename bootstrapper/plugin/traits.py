@@ -98,3 +98,16 @@ class HasHeads(Protocol):
     def heads(self, project: Project) -> Sequence[str]:
         """Returns the newest revisions in the step's own files; a plan records them."""
         ...
+
+
+TRAITS = (
+    Prepared,
+    Parted,
+    Bounded,
+    Explained,
+    Remarked,
+    ShowsSql,
+    SeedsFixtures,
+    Limited,
+    HasHeads,
+)

@@ -74,7 +74,10 @@ class Value(ABC):
 
     @abstractmethod
     def resolve(self, context: Context, argument: Any) -> object:
-        """Returns the value; raises ValueError with a reason, without the secret, on failure."""
+        """Returns the value; raises ValueError with a reason, without the secret, on failure.
+
+        Text, a number, a date, a time, a UUID, None, or lists and mappings of these.
+        """
 
     def is_compared(self, argument: Any) -> bool:
         """Returns whether `holds` compares existing rows for this argument, as written in the file.

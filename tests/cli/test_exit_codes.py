@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.builtin.steps.sql import Sql
+from bootstrapper.plugin.context import Context, run_of
 from tests.cli.project import BOOTSTRAP, Project
 
 
@@ -114,7 +116,7 @@ def test_a_wrong_password_exits_with_6(project: Project) -> None:
     assert "staple" not in run.stderr
 
 
-def test_a_bug_in_a_plugin_exits_with_3_and_a_traceback_without_the_password(project: Project) -> None:
+def test_a_bug_in_a_plugin_is_its_failure_and_shows_no_password(project: Project) -> None:
     plugin = """\
 from bootstrapper.plugin.hooks import hookimpl
 from bootstrapper.plugin.step import Step
@@ -137,6 +139,21 @@ def bootstrapper_steps():
     project.write(plugin, "plugins/broken.py")
     project.write(BOOTSTRAP + "  - uses: broken\nplugins: [./plugins]\n")
     run = project.spawn("plan")
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "Broken.changes() raised RuntimeError: cannot handle" in run.stderr
+    assert "correct%20horse" not in run.stderr
+    assert "correct horse" not in run.stderr
+
+
+def test_a_bug_in_a_built_in_step_exits_with_3_and_a_traceback_without_the_password(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changes(step: object, context: Context) -> None:
+        raise RuntimeError("cannot handle " + run_of(context).project.target.url())
+
+    monkeypatch.setattr(Sql, "changes", changes)
+    run = project.run("plan")
     assert run.returncode == 3
     assert "Traceback" in run.stderr
     assert "RuntimeError: cannot handle" in run.stderr

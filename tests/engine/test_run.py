@@ -6,6 +6,7 @@ import pytest
 
 from bootstrapper.errors import (
     NotConvergedError,
+    PluginFailedError,
     StepFailedError,
 )
 from bootstrapper.events import (
@@ -216,7 +217,7 @@ def test_a_failing_plugin_leaves_nothing_although_it_committed(project: TrialPro
     )
     project.write(NOTE)
     project.variables["NOTE_TEXT"] = "hello"
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(PluginFailedError, match="ZeroDivisionError"):
         project.apply()
     assert not project.has("note")
 

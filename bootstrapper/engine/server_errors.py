@@ -1,0 +1,36 @@
+"""Makes errors of the server those of the step that it refused something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bootstrapper.engine.entry import Entry
+from bootstrapper.errors import StepFailedError, UnreachableError
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.server_messages import said_without_values
+
+
+@contextmanager
+def explained(entry: Entry, context: RunContext) -> Iterator[None]:
+    """Raises an error of the server as `explain` returns it."""
+    try:
+        yield
+    except Exception as error:
+        failure = explain(entry, context, error)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseException:
+    """Returns an error of the server as StepFailedError or UnreachableError; any other error as it is."""
+    server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
+    if not isinstance(server, psycopg.Error):
+        return error
+    message = context.masker.quote(said_without_values(server, context.project.written))
+    if context.session.is_open:
+        return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
+    return UnreachableError(context.project.target.where, f"the connection was lost: {message}")

@@ -1,0 +1,216 @@
+"""The boundary around every call into a plugin: nothing but our own errors and checked results comes back.
+
+A class is guarded once, when its plugin is loaded, so no caller can go around it. The engine then uses a subclass whose
+methods, those of the contract and of traits, are called through `_Call`. Our own classes are left as they are: mypy has
+checked what they return, and an error in one of them is a bug of bootstrapper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial, wraps
+from inspect import unwrap
+from types import CodeType, TracebackType, new_class
+from typing import Any
+
+import psycopg
+
+from bootstrapper.errors import BootstrapperError, PluginError, PluginFailedError, StepFailedError
+from bootstrapper.plans import Answer, Bounds, ChangeLimits
+from bootstrapper.plugin import results
+from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.faults import at_line, is_ours, line_of, loading, raised
+from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.step import Step, Unit
+from bootstrapper.plugin.value import Value
+from bootstrapper.postgres.lock.hold import Hold
+
+_INSIDE: ContextVar[tuple[object, ...]] = ContextVar("inside", default=())
+"""The objects whose methods are at work: what they call of themselves is their own matter."""
+
+_SETTLED = frozenset(["problems", "inputs", "seeds", "heads", "beforehand", "marks", "about"])
+_LOADING = _SETTLED | {"__init__", "is_secret", "hides_argument", "variables", "files"}
+"""Methods that are called for the configuration: what is wrong with them is an error of it."""
+_REASONED = frozenset(["check", "resolve", "is_compared", "holds"])
+"""Methods of values that raise ValueError with a reason, which callers report at its place in the file."""
+
+_bool = results.exactly(bool)
+_texts = results.listed(str)
+
+CONTRACTS: Mapping[type[Any], Mapping[str, results.Check]] = {
+    Step: {
+        "changes": results.CHANGES,
+        "apply": results.nothing,
+        "findings": results.FINDINGS,
+        "problems": results.PROBLEMS,
+        "inputs": results.PATHS,
+        "prepare": results.nothing,
+        "parts": results.PARTS,
+        "bounds": results.exactly(Bounds, or_none=True),
+        "done_reason": results.exactly(str),
+        "remarks": _texts,
+        "with_sql": results.CHANGES,
+        "seeds": _texts,
+        "limits": results.mapped(ChangeLimits),
+        "heads": _texts,
+    },
+    Gate: {"open": results.nothing},
+    Scope: {"enter": results.exactly(AbstractContextManager, or_none=True)},
+    Check: {
+        "probe": results.exactly(Probe, or_none=True),
+        "answer": results.exactly(Answer),
+        "ask": results.exactly(Answer),
+        "beforehand": results.exactly(Answer, or_none=True),
+        "problems": results.PROBLEMS,
+        "marks": _texts,
+        "about": _texts,
+    },
+    Value: {
+        "is_secret": _bool,
+        "hides_argument": _bool,
+        "variables": _texts,
+        "files": _texts,
+        "check": results.nothing,
+        "resolve": results.plain,
+        "is_compared": _bool,
+        "holds": _bool,
+    },
+    Renderer: {"plan": results.exactly(str)},
+}
+"""The methods that the engine calls, by the class that they belong to, and what each must return."""
+
+
+def contract_of(kind: type[Any]) -> Mapping[str, results.Check]:
+    """Returns the methods of a class that the engine calls, with what each must return."""
+    found = next(contract for base, contract in CONTRACTS.items() if issubclass(kind, base))
+    return {name: check for name, check in found.items() if hasattr(kind, name)}
+
+
+def guarded(kind: type[Any], origin: str) -> type[Any]:
+    """Returns the class as the engine uses it, each of its methods behind the boundary; one of ours as it is.
+
+    Args:
+        origin: The plugin that it comes from, as errors name it.
+    """
+    if is_ours(kind):
+        return kind
+    kept = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    with loading(origin, kind.__name__):
+        found: type[Any] = new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(kept))
+    for name, check in {"__init__": results.nothing, **contract_of(kind)}.items():
+        setattr(found, name, _method(found, _Call(kind, name, check, origin)))
+    return found
+
+
+def _method(found: type[Any], call: _Call) -> Callable[..., Any]:
+    @wraps(getattr(call.kind, call.name))
+    def method(self: Any, *arguments: Any, **options: Any) -> Any:
+        own = partial(getattr(super(found, self), call.name), *arguments, **options)
+        if any(each is self for each in _INSIDE.get()):
+            return own()
+        return call.make(self, own, arguments)
+
+    return method
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One method of a plugin's class, and what is made of what it raises and returns."""
+
+    kind: type[Any]
+    name: str
+    check: results.Check
+    origin: str
+
+    def make(self, unit: Any, own: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+        """Returns the checked result.
+
+        Raises PluginFailedError, PluginError for the configuration, or ValueError where that is the contract. Our own
+        errors pass, and so does an error of the server, which the engine explains.
+        """
+        run = next((run_of(each) for each in arguments if isinstance(each, Context)), None)
+        token = _INSIDE.set((*_INSIDE.get(), unit))
+        try:
+            result = self.check(own())
+            if self.name == "__init__":
+                _require_attributes(unit)
+        except BootstrapperError as error:
+            if isinstance(error, StepFailedError):
+                error.at(getattr(unit, "source", None))
+            raise
+        except results.WrongResultError as error:
+            raise self._fault(unit, run, f"{error}{self._beginning}") from error
+        except (Exception, SystemExit) as error:
+            server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
+            if run is not None and isinstance(server, psycopg.Error) and _is_of_server(server, run):
+                if self.name == "ask":  # the engine answers for it by its SQLSTATE
+                    raise server from None
+                raise
+            if isinstance(error, ValueError) and self.name in _REASONED:
+                raise
+            raise self._fault(unit, run, f"{raised(error)}{line_of(error, self.origin, self._code)}") from error
+        finally:
+            _INSIDE.reset(token)
+        return _Around(self.origin, unit, result) if self.name == "enter" and result is not None else result
+
+    @property
+    def _code(self) -> CodeType | None:
+        return getattr(unwrap(getattr(self.kind, self.name)), "__code__", None)
+
+    @property
+    def _beginning(self) -> str:
+        code = self._code
+        return at_line(code.co_firstlineno, code.co_filename, self.origin) if code is not None else ""
+
+    def _fault(self, unit: Any, run: RunContext | None, said: str) -> Exception:
+        said = f"{self.kind.__name__}.{self.name}() {run.masker.quote(said) if run is not None else said}"
+        source = getattr(unit, "source", None)
+        if self.name in _REASONED:
+            return ValueError(f"{unit.key}: plugin {self.origin}: {said}")
+        if self.name in _LOADING:
+            return PluginError(self.origin, said, source=source)
+        return PluginFailedError(self.origin, said, source=source)
+
+
+class _Around(AbstractContextManager[Hold]):
+    """What a scope of a plugin puts around the run: it neither ends the run's errors nor hides them."""
+
+    def __init__(self, origin: str, scope: Any, manager: AbstractContextManager[Hold]) -> None:
+        self._origin = origin
+        self._scope = scope
+        self._manager = manager
+
+    def _call(self, name: str, check: results.Check, *arguments: Any) -> Any:
+        own = partial(getattr(self._manager, name), *arguments)
+        return _Call(type(self._manager), name, check, self._origin).make(self._scope, own, ())
+
+    def __enter__(self) -> Hold:
+        hold: Hold = self._call("__enter__", results.exactly(Hold))
+        return hold
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._call("__exit__", results.nothing, kind, error, trace)
+        except Exception:
+            if error is None:  # else that one is to be reported
+                raise
+
+
+def _require_attributes(unit: Any) -> None:
+    """Raises WrongResultError for an object whose `__init__` is not that of its base as well."""
+    wanted = {Unit: "options", Check: "argument", Renderer: "width"}
+    if any(isinstance(unit, base) and not hasattr(unit, name) for base, name in wanted.items()):
+        raise results.WrongResultError("does not call super().__init__()")
+
+
+def _is_of_server(error: psycopg.Error, run: RunContext) -> bool:
+    """Returns whether the server refused, or is gone: what psycopg itself refuses is a fault of the plugin."""
+    return error.sqlstate is not None or not run.session.is_open

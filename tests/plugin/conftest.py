@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from tests.plugin.authors import author as author
