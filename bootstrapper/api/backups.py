@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bootstrapper.api.restore import given_key, keys_of, translated
+from bootstrapper.api.restore import given_key, keys_of
+from bootstrapper.api.single_step import translated
 from bootstrapper.backups.restore import choose, fetch, trial_restore
 from bootstrapper.backups.restore.choose import Wanted
 from bootstrapper.backups.restore.dump_reader import DumpReader, verified

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
+from bootstrapper.api import single_step
+from bootstrapper.api.single_step import translated
 from bootstrapper.backups.restore import (
     choose,
     fetch,
@@ -28,9 +28,8 @@ from bootstrapper.backups.restore.new_database import NewDatabase
 from bootstrapper.engine import identity as guarding
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
-from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
-from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted, Warned
-from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.events import Warned
+from bootstrapper.plans import Plan
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.text import one_line
@@ -90,7 +89,7 @@ def preview(
                 step = restore_plan.describe(
                     connection, at, names, chosen, in_place=in_place, later=later, freezes=freezes
                 )
-            plan = _plan(run, step)
+            plan = single_step.plan_with(run, step)
         yield plan, chosen
 
 
@@ -111,16 +110,15 @@ def restore(
         unfrozen: Whether the database is not left frozen, even if the next run would apply revisions again.
     """
     started, planned = time.monotonic(), plan.steps[0]
-    outcome = "failed"
-    try:
+    with single_step.run_events(request):
         with opened(request, _STEP, writes=True) as run:
             run.executor.open_gates()
             guarding.require_own_environment(run.session, run.project, request.confirmed)
             run.session.require_direct("restore")
-            _require_same(run, plan)
+            single_step.require_same(run, plan, "nothing was restored")
             if chosen.seal is not None:
                 require_unbroken(chosen.path, chosen.where, chosen.seal)
-            with run.executor.alone(_STEP) as context, _step_events(context, planned), translated(run):
+            with run.executor.alone(_STEP) as context, single_step.step_events(context, planned), translated(run):
                 changes = list(planned.changes)
                 restored_ledger.note_origin(context.require_hold(), restore_plan.origin(chosen, changes[0]))
                 reader = _reader(request, run, chosen)
@@ -129,17 +127,10 @@ def restore(
                     name = InPlace(context, reader, changes, terminate, freezes).run()
                 else:
                     name = NewDatabase(context, reader, changes, terminate, jobs, freezes).run()
-        outcome = "done"
         for finding in planned.findings:
             if finding.target == restore_plan.LATER_REVISIONS:
                 request.tell(Warned(finding.message, finding.remedy))
-        return Restored(name, time.monotonic() - started)
-    except (BootstrapperError, KeyboardInterrupt) as error:
-        is_signal = isinstance(error, KeyboardInterrupt) or error.exit_code >= 130
-        outcome = "interrupted" if is_signal else "failed"
-        raise
-    finally:
-        request.tell(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
+    return Restored(name, time.monotonic() - started)
 
 
 def _why_frozen(context: RunContext, chosen: Chosen) -> str | None:
@@ -149,16 +140,6 @@ def _why_frozen(context: RunContext, chosen: Chosen) -> str | None:
         return None
     run_id, name = context.require_hold().fence.run_id, chosen.where.rpartition("/")[2]
     return one_line(context.masker.mask(f"restored from {name} by run {run_id}; {replayed.told(later)}"))
-
-
-def _require_same(run: Opened, plan: Plan) -> None:
-    """Raises GuardError if the address leads to another database than the confirmed one, as after a failover."""
-    server = run.session.server
-    if (server.system_identifier, server.oid) != (plan.database.system_identifier, plan.database.oid):
-        raise GuardError(
-            f"database {server.database!r} is not the confirmed one: nothing was restored",
-            hint="Run the command again.",
-        )
 
 
 def kept_databases(request: Request) -> tuple[str, Mapping[str, int]]:
@@ -215,41 +196,3 @@ def _reader(request: Request, run: Opened, chosen: Chosen) -> DumpReader:
         deadline=run.deadline,
         mask=request.masker.quote,
     )
-
-
-@contextmanager
-def translated(run: Opened) -> Iterator[None]:
-    """Turns errors of psycopg into BootstrapperError."""
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        if error.sqlstate is not None and not error.sqlstate.startswith("57P"):
-            raise StepFailedError(_said(error), sqlstate=error.sqlstate) from error
-        raise UnreachableError(run.project.target.where, f"the connection was lost: {_said(error)}") from error
-    except psycopg.Error as error:
-        raise StepFailedError(_said(error), sqlstate=error.sqlstate) from error
-
-
-def _said(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error).partition("\n")[0]
-
-
-@contextmanager
-def _step_events(context: RunContext, planned: PlannedStep) -> Iterator[None]:
-    """Emits the events of a step around the work."""
-    started = time.monotonic()
-    context.emit(StepStarted(_STEP, _STEP, len(planned.changes)))
-    try:
-        yield
-    except BootstrapperError as error:
-        context.emit(StepFailed(_STEP, context.masker.mask(str(error)), time.monotonic() - started))
-        raise
-    context.emit(StepApplied(_STEP, replace(planned, findings=()), time.monotonic() - started))
-
-
-def _plan(run: Opened, step: PlannedStep) -> Plan:
-    server, project = run.session.server, run.project
-    identity = DatabaseIdentity(
-        run.address.server, server.database, server.version, server.system_identifier, server.oid
-    )
-    return Plan(project.name, project.environment, project.inputs, identity, None, (step,))
