@@ -246,6 +246,13 @@ def test_the_commands_about_freezing_work(tmp_path: Path, database: str) -> None
         assert re.sub(_FREEZE, "", printed) == re.sub(_FREEZE, "", shown.strip())
 
 
+def test_the_commands_about_resetting_work(reader: Reader) -> None:
+    reader.follow("bootstrapper apply")
+    for typed, shown in commands_of("docs/how-to/reset.md"):
+        assert shown.rstrip() in reader.follow(typed)
+    assert "15 to drop" not in reader.follow("bootstrapper reset --dry-run")
+
+
 def test_the_commands_about_production_work(reader: Reader, database: str) -> None:
     plain, unset, *deploying = commands_of("docs/how-to/production.md")
     reader.variables.clear()
@@ -312,6 +319,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/lock.md": test_the_commands_about_the_lock_work,
     "docs/how-to/production.md": test_the_commands_about_production_work,
     "docs/how-to/pull-fixtures.md": test_the_commands_about_pulling_work,
+    "docs/how-to/reset.md": test_the_commands_about_resetting_work,
     "docs/how-to/restore.md": test_the_commands_about_restoring_work,
     "docs/how-to/review-a-plan.md": test_the_commands_about_reviewing_a_plan_work,
     "docs/how-to/run-in-ci.md": test_the_workflows_work,

@@ -37,6 +37,7 @@ _COMMANDS = {
         "upgrade": "bootstrapper.cli.revisions:upgrade",
         "downgrade": "bootstrapper.cli.revisions:downgrade",
         "stamp": "bootstrapper.cli.revisions:stamp",
+        "reset": "bootstrapper.cli.reset:reset",
         "revision": "bootstrapper.cli.revisions:revision",
     },
     "Fixtures": {

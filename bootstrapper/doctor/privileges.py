@@ -197,6 +197,19 @@ COMMANDS: Mapping[str, Command] = {
         ),
         writes=True,
     ),
+    "reset": Command(
+        (
+            _CONNECT,
+            *_WRITE,
+            Right(("USAGE",), On.VERSION_SCHEMA),
+            Right(("SELECT",), On.VERSION_TABLE),
+            Right(("CREATEDB",), On.ITSELF, when="a revision is applied"),
+            Right(
+                ("ownership",), On.PROJECT, when="it drops them: what the revisions built, and the ledger", known=False
+            ),
+        ),
+        writes=True,
+    ),
     "pull": Command(
         (
             _CONNECT,

@@ -97,17 +97,19 @@ class Executor:
         self._go_through(self._entries)
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[RunContext]:
+    def alone(self, name: str, *, ignores_freeze: bool = True) -> Iterator[RunContext]:
         """Holds the lock around the work of a command without a step; its result is recorded as for any run.
 
-        Such work applies nothing of the file, so it goes on in a frozen database. Work that handed the hold over has
-        recorded that itself. Raises UsageError if the file has no lock.
+        Work that handed the hold over has recorded that itself. Raises UsageError if the file has no lock.
+
+        Args:
+            ignores_freeze: Whether the work, which applies nothing of the file, goes on in a frozen database.
         """
         entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
         if entry is None or not isinstance(entry.unit, Scope):
             raise UsageError(f"{name} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
         context = self._looker.context(entry)
-        context = replace(context, project=replace(context.project, declared=dict, ignores_freeze=True))
+        context = replace(context, project=replace(context.project, declared=dict, ignores_freeze=ignores_freeze))
         manager = entry.unit.enter(Context(context), lambda: True)
         assert manager is not None  # there always is work to do
         with manager as hold:

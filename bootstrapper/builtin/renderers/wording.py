@@ -18,7 +18,8 @@ _MOST_LISTED = 20  # changes of a kind, of one table or other origin
 
 _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.RUN: "to run"}
 _PAST = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.RUN: "ran"}
-_DOWNGRADE = "downgrade"  # Downgrade.uses: what it deletes is in the database, and the revision's file stays
+# By `uses` of commands: what deleting something from the database is there.
+_DELETIONS = {"downgrade": ("to revert", "reverted"), "reset": ("to drop", "dropped")}
 
 
 def answer(question: str, given: Answer) -> str:
@@ -111,12 +112,13 @@ def targets(deferred: Deferred) -> Iterator[str]:
 
 def verbs(uses: Collection[str]) -> Mapping[Action, str]:
     """Returns the verb of each action still to be done, for steps of these types."""
-    return _VERBS | {Action.DELETE: "to revert"} if _DOWNGRADE in uses else _VERBS
+    own = next((verb for kind, (verb, _) in _DELETIONS.items() if kind in uses), _VERBS[Action.DELETE])
+    return _VERBS | {Action.DELETE: own}
 
 
 def past(uses: str) -> Mapping[Action, str]:
     """Returns the verb of each action that was done, for a step of this type."""
-    return _PAST | {Action.DELETE: "reverted"} if uses == _DOWNGRADE else _PAST
+    return _PAST | {Action.DELETE: _DELETIONS[uses][1]} if uses in _DELETIONS else _PAST
 
 
 def glyph(step: PlannedStep) -> str:
