@@ -27,7 +27,8 @@ from bootstrapper.postgres.connection import session
 from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.lock import acquire, turnstile
 
-WORKER_FENCE = 'if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
+WORKER_FENCE = 'if not row or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
+LAST_FENCE = 'send(direct(connection), leaving, "COMMIT")'
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def _without_worker_fence() -> None:
     fence = program / "bootstrapper_worker" / "fence.py"
     text = fence.read_text()
     assert WORKER_FENCE in text
-    fence.write_text(text.replace(WORKER_FENCE, "if False:"))
+    assert LAST_FENCE in text
+    fence.write_text(text.replace(WORKER_FENCE, "if False:").replace(LAST_FENCE, LAST_FENCE.replace("leaving, ", "")))
     process._WORKER = program
 
 

@@ -89,6 +89,7 @@ import signal
 from pathlib import Path
 
 from alembic import context
+from bootstrapper_worker import fence
 from sqlalchemy import create_engine, event, make_url, pool
 
 TRAP = Path(__file__).with_name("trap.json")
@@ -113,6 +114,19 @@ trap("loaded")
 engine = create_engine(make_url(context.config.get_main_option("sqlalchemy.url")), poolclass=pool.NullPool)
 commits = iter(range(1, 1000))
 fences = iter(range(1, 1000))
+messages = iter(range(1, 1000))
+send = fence.send
+
+
+def send_between_traps(driver, *statements):
+    trap(f"fence {next(fences)}")
+    result = send(driver, *statements)
+    if statements[-1] == "COMMIT":
+        trap(f"committed {next(messages)}")
+    return result
+
+
+fence.send = send_between_traps
 event.listen(engine, "commit", lambda connection: trap(f"commit {next(commits)}"))
 
 
@@ -187,6 +201,7 @@ WORKER_PLACES = (
     "connected",
     *(f"commit {number}" for number in range(1, 8)),
     *(f"fence {number}" for number in range(1, 11)),
+    *(f"committed {number}" for number in range(1, 3)),
     *(f"{place} {revision}" for revision in BODIES for place in ("before", "after", "version")),
     "in the block of r3",
     "index dropped",

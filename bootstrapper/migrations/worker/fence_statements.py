@@ -40,12 +40,21 @@ UPDATE {lock} SET worker_backend_pid = pg_catalog.pg_backend_pid(), worker_backe
 WHERE run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {token}
 """
 # The fence, and in the same round trip the revision's row.
-_NOTING_FENCE = """
-WITH noted AS (
+_NOTED = """
+noted AS (
     INSERT INTO {revisions} (run_id, step, revision, action, seconds, indexes, file_sha256)
     SELECT run_id, {step}, {revision}, {action}, {seconds}, {indexes}, {file}
     FROM {lock} WHERE run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {token}
-) {fence}
+)
+"""
+# The fence that is sent in one message with COMMIT: it fails if the run is fenced off, so that the server stops there.
+_LAST_FENCE = """
+renewed AS (
+    UPDATE {lock}
+    SET expires_at = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => {lease})
+    WHERE run_id OPERATOR(pg_catalog.=) {run_id} AND token OPERATOR(pg_catalog.=) {token} AND {is_here}
+    RETURNING 1)
+SELECT 1 OPERATOR(pg_catalog./) pg_catalog.count(*) FROM renewed
 """
 _INDEXES = """(
     SELECT pg_catalog.array_agg(pg_catalog.concat(
@@ -98,27 +107,25 @@ def statements(
     answers = sql.SQL(", ").join([identity, *_limits(settings, fence, is_local=True)])
     renewing = sql.SQL(_RENEWING_FENCE).format(identity_and_limits=answers, lease=sql.Literal(LEASE_SECONDS), **common)
 
-    def noting(indexes: str, file: sql.Composable) -> list[Part]:
-        facts = {name: _Fact(name) for name in ("revision", "action", "seconds")}
-        revisions = fence.ledger.table("revisions")
-        statement = sql.SQL(_NOTING_FENCE).format(
-            revisions=revisions,
-            step=sql.Literal(step),
-            indexes=sql.SQL(indexes),
-            file=file,
-            fence=renewing,
-            **facts,
-            **common,
-        )
-        return _parts(statement)
+    last = sql.SQL(_LAST_FENCE).format(
+        lease=sql.Literal(LEASE_SECONDS), is_here=_is_here(fence, has_identifier=has_identifier), **common
+    )
 
+    def noted(indexes: str, file: sql.Composable) -> sql.Composed:
+        facts = {name: _Fact(name) for name in ("revision", "action", "seconds")}
+        revisions, written = fence.ledger.table("revisions"), {"indexes": sql.SQL(indexes), "file": file}
+        return sql.SQL(_NOTED).format(revisions=revisions, step=sql.Literal(step), **written, **facts, **common)
+
+    revision = noted("NULL::pg_catalog.text[]", sql.SQL("NULL"))
     limits_of_session = sql.SQL(", ").join(_limits(settings, fence, is_local=False))
     return {
         "identity": sql.SQL("SELECT {}").format(identity).as_string(),
         "fence": sql.SQL(_FENCE).format(identity_and_limits=answers, lock=common["lock"]).as_string(),
         "renewing_fence": renewing.as_string(),
-        "noting_fence": noting("NULL::pg_catalog.text[]", sql.SQL("NULL")),
-        "noting_block": noting(_INDEXES, _Fact("file")),
+        "last_fence": _parts(sql.SQL("WITH {}").format(last)),
+        "noting_fence": _parts(sql.SQL("WITH {} {}").format(revision, renewing)),
+        "noting_last_fence": _parts(sql.SQL("WITH {}, {}").format(revision, last)),
+        "noting_block": _parts(sql.SQL("WITH {} {}").format(noted(_INDEXES, _Fact("file")), renewing)),
         "limits_of_session": sql.SQL("SELECT {}").format(limits_of_session).as_string(),
         "note_worker": sql.SQL(_NOTE_WORKER).format(**common).as_string(),
     }
@@ -131,12 +138,22 @@ def scratch_statements(
     identity = _identity(has_identifier=has_identifier)
     passed = sql.SQL(_NO_FENCE).format(identity=identity, **_of_run(fence)).as_string()
     common = statements(settings, fence, "", has_identifier=has_identifier)
-    never_noted: dict[str, str | list[Part]] = {"noting_fence": [passed], "noting_block": [passed]}
+    ends = ("last_fence", "noting_fence", "noting_last_fence", "noting_block")
+    never_noted: dict[str, str | list[Part]] = {name: [passed] for name in ends}
     return {**common, **never_noted, "fence": passed, "renewing_fence": passed, "note_worker": "SELECT 1"}
 
 
 def _identity(*, has_identifier: bool) -> sql.Composed:
     return sql.SQL(", ").join([sql.SQL(_DATABASE_OID), sql.SQL(_IDENTIFIER if has_identifier else "NULL")])
+
+
+def _is_here(fence: Fence, *, has_identifier: bool) -> sql.Composed:
+    """Returns the condition that this is the database of the run."""
+    equal = sql.SQL("{} OPERATOR(pg_catalog.=) {}")
+    found = [equal.format(sql.SQL(_DATABASE_OID), sql.Literal(str(fence.database_oid)))]
+    if has_identifier and fence.system_identifier is not None:
+        found.append(equal.format(sql.SQL(_IDENTIFIER), sql.Literal(fence.system_identifier)))
+    return sql.SQL(" AND ").join(found)
 
 
 def _of_run(fence: Fence) -> dict[str, sql.Composable]:

@@ -90,6 +90,7 @@ class Guard:
             for step in pending:
                 if hasattr(step, "migration_fn") and context.connection is not None:
                     step.migration_fn = self.migration(step, context.connection)
+                    self.fence.ends_with_revision = not context.connection.in_transaction()
                 yield step
                 self.uncommitted.append(self.revision)
                 if context.connection is None or not context.connection.in_transaction():

@@ -9,6 +9,8 @@ BACKEND = "SELECT pg_catalog.current_database()::pg_catalog.text, pg_catalog.pg_
 
 def literal(text: str) -> str:
     """Returns a text as SQL, whatever the role's settings and the driver's placeholders are."""
+    if text.isascii() and text.isalnum():
+        return f"'{text}'"
     return "E'" + "".join(c if c.isascii() and c.isalnum() else f"\\U{ord(c):08x}" for c in text) + "'"
 
 
@@ -26,10 +28,15 @@ def dbapi_connection(connection: Any) -> Any:
     return getattr(fairy, "dbapi_connection", None) or fairy.connection
 
 
+def driver_connection(connection: Any) -> Any:
+    """Returns the connection of the driver itself, which of an asyncio driver is another one than SQLAlchemy's."""
+    fairy = connection.connection
+    return getattr(fairy, "driver_connection", None) or getattr(fairy, "dbapi_connection", None) or fairy.connection
+
+
 def client_side_pid(connection: Any) -> int | None:
     """Returns the backend that accepted the connection, as the driver recorded it; None where it does not tell."""
-    fairy = connection.connection
-    driver = getattr(fairy, "driver_connection", None) or getattr(fairy, "dbapi_connection", None) or fairy.connection
+    driver = driver_connection(connection)
     if hasattr(driver, "get_server_pid"):
         return int(driver.get_server_pid())
     pid = getattr(getattr(driver, "info", None), "backend_pid", None)

@@ -15,6 +15,7 @@ import sqlalchemy
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, StatementError
 
 from bootstrapper_worker.channel import Stop
+from bootstrapper_worker.direct import Refused
 
 OWN = f"{Path(__file__).parent}{os.sep}"
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
@@ -60,7 +61,7 @@ def _is_of_driver(error: BaseException) -> bool:
 def _server_error(error: BaseException) -> BaseException | None:
     """Returns the driver's own error behind this one; None where the server reported none."""
     original = error.orig if isinstance(error, StatementError) else error
-    return original if isinstance(error, DBAPIError) or _sqlstate(original) is not None else None
+    return original if isinstance(error, (DBAPIError, Refused)) or _sqlstate(original) is not None else None
 
 
 def _database_error(error: BaseException) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
 from bootstrapper_worker.channel import Events, Stop
 from bootstrapper_worker.database import (
     BACKEND,
@@ -14,7 +17,9 @@ from bootstrapper_worker.database import (
     literal,
     where,
 )
+from bootstrapper_worker.direct import Refused, begins_plainly, direct, first_row, is_in_transaction, send
 
+DIVISION_BY_ZERO = "22012"
 TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
 
 
@@ -25,6 +30,9 @@ class Fence:
         failure: Why the work was stopped, whatever env.py makes of the exception.
         kind: The type of the connection that env.py made.
         is_pooled: Whether the next statement may be sent to another backend.
+        ends_with_revision: Whether Alembic commits the transaction right after the version row.
+        leaving: What is sent in one message with that COMMIT.
+        hears_commits: Whether SQLAlchemy has told of a COMMIT of this connection.
     """
 
     def __init__(self, request: dict[str, Any], events: Events) -> None:
@@ -36,6 +44,9 @@ class Fence:
         self.kind: type = type(None)
         self.statements: dict[str, Any] = {}
         self.may_note = False
+        self.ends_with_revision = False
+        self.leaving: str | None = None
+        self.hears_commits = False
 
     def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
         stop = Stop(kind, reason, **facts)
@@ -44,6 +55,9 @@ class Fence:
 
     def connect(self, connection: Any) -> None:
         """Compares the database before Alembic creates its table there; leaves no transaction open."""
+        self.hears_commits = False
+        if isinstance(connection, Connection):
+            event.listen(connection, "commit", self.commit)
         if connection.in_transaction():
             self.require_our_database(connection)
             return
@@ -93,24 +107,53 @@ class Fence:
 
     def enter(self, connection: Any) -> str:
         """Locks the lock's row for this transaction and compares, in one round trip; returns the transaction's id."""
-        return self._pass(connection, self.statements["fence"])
+        self.leaving = None
+        driver = direct(connection)
+        if driver is None or not (is_in_transaction(driver) or begins_plainly(driver)):
+            return self._pass(connection, self.statements["fence"])
+        begin = [] if is_in_transaction(driver) else ["BEGIN"]
+        return self._compare(connection, first_row(send(driver, *begin, self.statements["fence"])))
 
     def leave(self, connection: Any, noted: dict[str, str] | None, *, is_block: bool = False) -> None:
-        """Renews the lease before a COMMIT.
+        """Renews the lease before a COMMIT; where that follows at once, in one message with it.
 
         Args:
             noted: What the ledger notes of the revision at hand, as SQL; None outside revisions, as for a stamp.
             is_block: Whether an autocommit block of the revision begins, rather than its version row being written.
         """
-        if noted is None or not self.may_note:
-            self._pass(connection, self.statements["renewing_fence"])
-        else:
+        driver = direct(connection)
+        is_noted = noted is not None and self.may_note
+        if self.ends_with_revision and self.hears_commits and not is_block and driver and is_in_transaction(driver):
+            self.leaving = filled_in(self.statements["noting_last_fence" if is_noted else "last_fence"], noted or {})
+        elif is_noted:
             parts = self.statements["noting_block" if is_block else "noting_fence"]
-            self._pass(connection, filled_in(parts, noted))
+            self._pass(connection, filled_in(parts, noted or {}))
+        else:
+            self._pass(connection, self.statements["renewing_fence"])
+
+    def commit(self, connection: Any) -> None:
+        """SQLAlchemy calls it just before the COMMIT, which then finds that nothing is left to be committed."""
+        self.hears_commits = True
+        leaving, self.leaving = self.leaving, None
+        if leaving is None:
+            return
+        try:
+            result = send(direct(connection), leaving, "COMMIT")
+        except Refused as error:
+            if error.sqlstate == DIVISION_BY_ZERO:  # what the last fence raises, so that the COMMIT is not run
+                raise self._fenced_off() from error
+            raise
+        if result.command_status != b"COMMIT":
+            raise Refused("the revision ended its transaction itself, after an error")
 
     def _pass(self, connection: Any, statement: str) -> str:
-        row = fetch_one(connection, statement)
-        if row is None or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:
-            raise self.stop("fenced", "another run has taken the lock")
+        return self._compare(connection, fetch_one(connection, statement))
+
+    def _compare(self, connection: Any, row: Any) -> str:
+        if not row or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:
+            raise self._fenced_off()
         self.compare_database(connection, row[3], row[4])
         return str(row[2])
+
+    def _fenced_off(self) -> Stop:
+        return self.stop("fenced", "another run has taken the lock")
