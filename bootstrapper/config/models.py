@@ -91,9 +91,9 @@ _FullText = Annotated[str, _NOT_EMPTY]
 
 
 class Section(BaseModel):
-    """A part of the file: unknown keys are errors, instances do not change."""
+    """A part of the file: unknown keys are errors, instances do not change. Built when it is first used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _url_or_parts(schema: dict[str, Any]) -> None:

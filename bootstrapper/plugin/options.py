@@ -19,10 +19,11 @@ class Empty(str):
 class StepModel(BaseModel):
     """Base of every options model: unknown keys are errors, instances do not change.
 
-    A key that may be left out counts as left out where nothing stands after it, unless it takes null itself.
+    A key that may be left out counts as left out where nothing stands after it, unless it takes null itself. A model is
+    built when it is first used: that takes longer than loading its module.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
