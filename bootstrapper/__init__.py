@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from bootstrapper.api.asynchronous import afollow as afollow
     from bootstrapper.api.asynchronous import aplan as aplan
     from bootstrapper.api.asynchronous import astatus as astatus
+    from bootstrapper.api.drift import Drift as Drift
     from bootstrapper.api.functions import apply as apply
+    from bootstrapper.api.functions import drift as drift
     from bootstrapper.api.functions import follow as follow
     from bootstrapper.api.functions import plan as plan
     from bootstrapper.api.functions import save_plan as save_plan
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from bootstrapper.errors import UnreachableError as UnreachableError
     from bootstrapper.events import Event as Event
     from bootstrapper.events import Warned as Warned
+    from bootstrapper.migrations.schema.comparison import Difference as Difference
     from bootstrapper.plans import Action as Action
     from bootstrapper.plans import Answer as Answer
     from bootstrapper.plans import Bounds as Bounds
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
     from bootstrapper.plugin.traits import ShowsSql as ShowsSql
     from bootstrapper.plugin.value import UNKNOWN as UNKNOWN
     from bootstrapper.plugin.value import Value as Value
+    from bootstrapper.postgres.health import Health as Health
 
 _HOMES = {
     "Action": "plans",
@@ -84,6 +88,8 @@ _HOMES = {
     "Check": "plugin.check",
     "Context": "plugin.context",
     "Deferred": "plans",
+    "Difference": "migrations.schema.comparison",
+    "Drift": "api.drift",
     "Event": "events",
     "ExitCode": "errors",
     "Explained": "plugin.traits",
@@ -91,6 +97,7 @@ _HOMES = {
     "Followed": "api.run",
     "Gate": "plugin.scopes",
     "HasHeads": "plugin.traits",
+    "Health": "postgres.health",
     "Outcome": "api.run",
     "Parted": "plugin.traits",
     "Plan": "plans",
@@ -123,6 +130,7 @@ _HOMES = {
     "aplan": "api.asynchronous",
     "apply": "api.functions",
     "astatus": "api.asynchronous",
+    "drift": "api.functions",
     "follow": "api.functions",
     "hookimpl": "plugin.hooks",
     "initialize_database": "api.initialization",
@@ -149,6 +157,8 @@ __all__ = [
     "Check",
     "Context",
     "Deferred",
+    "Difference",
+    "Drift",
     "Event",
     "ExitCode",
     "Explained",
@@ -156,6 +166,7 @@ __all__ = [
     "Followed",
     "Gate",
     "HasHeads",
+    "Health",
     "Outcome",
     "Parted",
     "Plan",
@@ -188,6 +199,7 @@ __all__ = [
     "aplan",
     "apply",
     "astatus",
+    "drift",
     "follow",
     "hookimpl",
     "initialize_database",

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import bootstrapper
 from bootstrapper import events
 from bootstrapper.api import event_facts, functions
+from bootstrapper.api.drift import Drift
 from bootstrapper.api.event_log import EventLog
 from bootstrapper.api.inspection import Status
 from bootstrapper.api.project import Validation
@@ -32,6 +33,7 @@ from bootstrapper.deadline import Stop
 from bootstrapper.doctor.privileges import COMMANDS, STEPS, WITHOUT_DATABASE, On, Right
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.migrations.schema.comparison import Difference
 from bootstrapper.plans import Plan
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin import traits
@@ -43,6 +45,7 @@ from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
+from bootstrapper.postgres.health import Health
 from bootstrapper.text import listed
 
 FOLDER = Path(__file__).parent / "reference"
@@ -52,10 +55,11 @@ SCHEMA = json_schema()
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
 
 FUNCTIONS = (
-    *("plan", "apply", "follow", "status", "wait", "validate", "url", "aplan", "aapply", "afollow", "astatus"),
+    *("plan", "apply", "follow", "status", "drift", "wait", "validate", "url"),
+    *("aplan", "aapply", "afollow", "astatus"),
     *("initialize_database", "seed_database", "is_database_initialized", "needs_migration", "wait_for_database"),
 )
-RESULTS = (Plan, Outcome, Followed, Ready, Status, Validation, Stop)
+RESULTS = (Plan, Outcome, Followed, Ready, Status, Health, Drift, Difference, Validation, Stop)
 
 STEP_EXAMPLES = {
     "wait": "- uses: wait\n  with: {timeout: 60s}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from tests.servers import (
     server_bin,
     server_folder,
     spawn,
+    start,
     stop,
     unprivileged,
 )
@@ -67,6 +69,22 @@ def standby(**settings: str) -> Iterator[tuple[Server, Callable[[], None]]]:
             process = spawn(command, log)
         try:
             yield server, lambda: _promote(server, process)
+        finally:
+            stop(process)
+
+
+@contextmanager
+def replica(primary: Server) -> Iterator[Server]:
+    """A physical standby that follows a running server, and has its databases as they are now."""
+    with server_folder() as folder:
+        server = Server(primary.bin, folder / "data", free_port())
+        copy = [str(primary.programs / "pg_basebackup"), "-D", str(server.data), "-R", "-X", "stream", "-c", "fast"]
+        place = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", primary.user]
+        environment = {**os.environ, "PGPASSWORD": primary.password}
+        subprocess.run(unprivileged([*copy, *place]), check=True, capture_output=True, env=environment)
+        process = start(server)
+        try:
+            yield server
         finally:
             stop(process)
 

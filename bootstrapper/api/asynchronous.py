@@ -52,6 +52,10 @@ class ApplyOptions(Selection, total=False):
     startup: bool
 
 
+class StatusOptions(Options, total=False):
+    health: bool
+
+
 class FollowOptions(Selection, total=False):
     once: bool
     startup: bool
@@ -75,7 +79,7 @@ async def afollow(file: File | None = None, **options: Unpack[FollowOptions]) ->
     return followed
 
 
-async def astatus(file: File | None = None, **options: Unpack[Options]) -> Status:
+async def astatus(file: File | None = None, **options: Unpack[StatusOptions]) -> Status:
     """Does what `status` does, without blocking the event loop."""
     found: Status = await _call("status", file, options)
     return found

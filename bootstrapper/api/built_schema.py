@@ -42,6 +42,13 @@ class AppliedHistory:
         return self.settings.version_table_schema, self.settings.version_table
 
 
+def require_scratch_possible(run: Opened, what: str) -> None:
+    """Raises GuardError behind a pooler, and UnreachableError where the server accepts no writes, as a standby."""
+    run.session.require_direct(what)
+    if run.session.server.read_only:
+        raise run.session.server.refusal_of_writes(run.session.target.where)
+
+
 def applied_histories(run: Opened) -> tuple[AppliedHistory, ...]:
     """Reads the version rows of every step with revisions, inside a look.
 

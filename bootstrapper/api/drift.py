@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built
+from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built, require_scratch_possible
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import identity_of
 from bootstrapper.engine.open import Opened, opened
@@ -42,11 +42,12 @@ def drift(request: Request) -> Drift:
         UsageError: The file has no step with revisions.
         AheadError: The database is at a revision that the project does not have.
         GuardError: The database is at no revision, or is reached through a pooler.
+        UnreachableError: There is no connection, or only to a standby.
         MigrationError: The role may not create databases, or a revision failed there.
     """
     with stoppable(request.stop), opened(request, "drift", writes=False) as run:
         run.executor.open_gates()
-        run.session.require_direct("drift")
+        require_scratch_possible(run, "drift")
         with run.session.read_only() as connection:
             histories = applied_histories(run)
             _require_rows(run, histories)

@@ -1,4 +1,4 @@
-"""The functions of the package: `bootstrapper.plan()`, `apply()`, `follow()`, `status()`, `wait()` and others.
+"""The functions of the package: `bootstrapper.plan()`, `apply()`, `follow()`, `status()`, `drift()` and others.
 
 They print nothing, install no signal handler, change no environment variable, and may be called from several threads
 and processes at once. The arguments that all have in common:
@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootstrapper.api import inspection, plan_files, project, run
 from bootstrapper.api.event_log import EventLog
@@ -32,6 +33,9 @@ from bootstrapper.errors import UsageError
 from bootstrapper.events import Event
 from bootstrapper.plans import Plan
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
+
+if TYPE_CHECKING:  # loaded by its function alone
+    from bootstrapper.api.drift import Drift
 
 File = str | os.PathLike[str]
 OnEvent = Callable[[Event], object]
@@ -177,11 +181,40 @@ def status(
     environment: str | None = None,
     variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    health: bool = False,
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
 ) -> Status:
-    """Returns how the database stands, as far as that can be told now; waits for nothing."""
-    return inspection.status(request_of(file, environment, variables, timeout, on_event=on_event, stop=stop))
+    """Returns how the database stands, as far as that can be told now; waits for nothing, writes nothing.
+
+    A standby is as good as its primary, and a pooler as a direct connection.
+
+    Args:
+        health: Whether `Status.health` and `Status.invalid_objects` are read as well: connections, long transactions,
+            blocked sessions, sequences near their end, slow statements, invalid indexes.
+    """
+    asked = request_of(file, environment, variables, timeout, on_event=on_event, stop=stop)
+    return inspection.status(asked, health=health)
+
+
+def drift(
+    file: File | None = None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Drift:
+    """Returns how the schema differs from what the applied revisions build; writes nothing to the database.
+
+    Builds them in a scratch database of the same server, for which the role needs CREATEDB. Raises GuardError if the
+    database is at no revision or is reached through a pooler, UnreachableError on a standby, AheadError at a revision
+    that the project does not have, and MigrationError if a revision fails in the scratch database.
+    """
+    from bootstrapper.api import drift as drifting  # noqa: PLC0415 - only this function needs it
+
+    return drifting.drift(request_of(file, environment, variables, timeout, on_event=on_event, stop=stop))
 
 
 def wait(

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Connection, errors
 
 from bootstrapper.api import single_step
-from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built
+from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built, require_scratch_possible
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.engine import freeze, identity, lock_waits
 from bootstrapper.engine.open import Opened, opened
@@ -93,7 +93,7 @@ def preview(request: Request) -> Preview:
     """
     with stoppable(request.stop), opened(request, _STEP, writes=False) as run, single_step.translated(run):
         run.executor.open_gates()
-        run.session.require_direct(_STEP)
+        require_scratch_possible(run, _STEP)
         frozen = freeze.freeze_of(run.session, run.project)
         if frozen is not None:
             raise FrozenError(run.session.server.database, str(frozen))

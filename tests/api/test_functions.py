@@ -19,6 +19,7 @@ import pytest
 import bootstrapper
 from bootstrapper import BootstrapperError, Stop
 from bootstrapper.errors import (
+    GuardError,
     InvalidFileError,
     PendingError,
     RunInterrupted,
@@ -29,6 +30,7 @@ from bootstrapper.errors import (
 )
 from bootstrapper.events import Event, StepStarted
 from tests.cli.project import BOOTSTRAP, Project
+from tests.migrations.projects import create_table, write_env, write_revision
 from tests.projects import TrialProject
 from tests.waiting import at_most, eventually
 
@@ -65,6 +67,33 @@ def test_a_database_is_planned_applied_and_looked_at(variables: dict[str, str]) 
     assert found.last_run is not None
     assert found.last_run.run_id == outcome.run_id
     assert bootstrapper.wait(variables=variables).database.database == found.plan.database.database
+
+
+def test_the_health_is_read_if_it_is_asked_for(variables: dict[str, str]) -> None:
+    assert bootstrapper.status(variables=variables).health is None
+    found = bootstrapper.status(variables=variables, health=True)
+    assert isinstance(found.health, bootstrapper.Health)
+    assert 0 < found.health.connections < found.health.limit
+    assert (found.health.long_transactions, found.invalid_objects) == ((), ())
+    assert asyncio.run(bootstrapper.astatus(variables=variables, health=True)).health is not None
+
+
+def test_what_was_changed_by_hand_in_the_schema_is_returned(variables: dict[str, str], project: TrialProject) -> None:
+    with pytest.raises(UsageError, match="no step that uses 'migrate'"):
+        bootstrapper.drift(variables=variables)
+    project.write("steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations}}]\n")
+    write_env(project.folder)
+    write_revision(project.folder, "first", upgrade=create_table("users"))
+    with pytest.raises(GuardError, match="is at no revision"):
+        bootstrapper.drift(variables=variables)
+    bootstrapper.apply(variables=variables)
+    assert bootstrapper.drift(variables=variables).differences == ()
+    project.rows("ALTER TABLE users ADD COLUMN by_hand int")
+    found = bootstrapper.drift(variables=variables)
+    assert isinstance(found, bootstrapper.Drift)
+    assert found.revisions == ("first",)
+    assert found.database.database == project.database.rpartition("/")[2]
+    assert found.differences == (bootstrapper.Difference("added", "column public.users.by_hand"),)
 
 
 def test_only_the_steps_that_are_named_are_applied(variables: dict[str, str], project: TrialProject) -> None:

@@ -104,15 +104,10 @@ class Wait(Gate):
         if access == "any" or server.read_only == (access == "read-only"):
             return
         session.close()
-        if access == "read-only":
-            reason = "the server accepts writes, but a read-only server is required"
-            hint = "Connect to a standby, or set `for: any`."
-        elif server.in_recovery:
-            reason = "the server is a standby and accepts no writes"
-            hint = "Connect to the primary, or promote this one."
-        else:
-            reason = "the server accepts no writes (default_transaction_read_only is on)"
-            hint = "Turn the setting off for this role or database, or connect as another role."
+        if access != "read-only":
+            raise server.refusal_of_writes(session.target.where)
+        reason = "the server accepts writes, but a read-only server is required"
+        hint = "Connect to a standby, or set `for: any`."
         raise UnreachableError(session.target.where, reason, sqlstate=READ_ONLY_SQL_TRANSACTION, hint=hint)
 
     def _pause(self, attempt: int, deadline: Deadline) -> float:

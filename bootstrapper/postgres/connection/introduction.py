@@ -7,7 +7,9 @@ from typing import Any
 
 from psycopg import Connection, errors
 
+from bootstrapper.errors import UnreachableError
 from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 
 _INTRODUCTION = """
 SELECT pg_catalog.pg_backend_pid(),
@@ -47,6 +49,16 @@ class Server:
     @property
     def major(self) -> int:
         return self.version_num // 10000
+
+    def refusal_of_writes(self, where: str) -> UnreachableError:
+        """Returns why a read-only server is not suitable; a standby may be promoted yet."""
+        if self.in_recovery:
+            reason = "the server is a standby and accepts no writes"
+            hint = "Connect to the primary, or promote this one."
+        else:
+            reason = "the server accepts no writes (default_transaction_read_only is on)"
+            hint = "Turn the setting off for this role or database, or connect as another role."
+        return UnreachableError(where, reason, sqlstate=READ_ONLY_SQL_TRANSACTION, hint=hint)
 
     def is_apart_from(self, other: Server) -> bool:
         """Whether the two are known to be different clusters; a standby is the same as its primary."""
