@@ -24,6 +24,7 @@ class Extension(Step):
     """Creates one extension; leaves an existing one as it is."""
 
     uses = "extension"
+    pure = True
     leaves_others_alone = True  # it never gives a later step more to do
 
     class With(StepModel):

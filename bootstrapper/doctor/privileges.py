@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bootstrapper.postgres.ledger.ledger import TABLES
+from bootstrapper.postgres.ledger.table_names import TABLES
 
 
 class On(StrEnum):

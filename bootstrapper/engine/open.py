@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
@@ -23,6 +24,7 @@ from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import masked_errors
 from bootstrapper.engine.plugins import Plugins
+from bootstrapper.engine.recorder import Inputs, Named, Notes, Recorder
 from bootstrapper.engine.request import Request
 from bootstrapper.engine.resolver import Resolver
 from bootstrapper.engine.run import Executor
@@ -33,6 +35,7 @@ from bootstrapper.errors import InvalidFileError, PluginError, Problem
 from bootstrapper.events import Emit, Event, RunStarted
 from bootstrapper.plugin.inspect import needs
 from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.purity import is_pure
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.postgres.connection.session import Session
@@ -49,6 +52,7 @@ class Resolved:
     entries: tuple[Entry, ...]
     address: Address
     every: tuple[Entry, ...]
+    inputs: Inputs | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,12 @@ def _resolved(
     context = replace(context, project=project)
     project, entries = Resolver(loaded, found, context, problems, looks_further=looks_further).resolve()
     files = [path for entry in entries if isinstance(entry.unit, Step) for path in entry.unit.inputs(project)]
+    named = Named(loaded.variables)
     digest = inputs.digest(
         loaded.document.data,
         [*files, *found.files],
         environment=loaded.environment,
-        variables=loaded.variables,
+        variables=named,
         values=found.values,
         cache=project.cache,
     )
@@ -139,7 +144,19 @@ def _resolved(
         declared=cache(partial(declared, loaded, project, applied)),
         ignores_freeze=all(not isinstance(entry.unit, Step) or entry.unit.leaves_others_alone for entry in chosen),
     )
-    return Resolved(loaded, found, project, chosen, address, entries)
+    read = _inputs(loaded, found, project, [*files, *found.files], named.names)
+    return Resolved(loaded, found, project, chosen, address, entries, read)
+
+
+def _inputs(
+    loaded: Loaded, found: Plugins, project: Project, files: Iterable[Path], variables: Iterable[str]
+) -> Inputs | None:
+    """Returns what the run reads; None if that is not known by name, such as the code of an installed plugin."""
+    folders = plugins.folders(loaded.config.plugins, loaded.directory)
+    if folders is None or not is_pure(project.cache):
+        return None
+    contents = inputs.files_of(loaded.document.data, loaded.variables, project.values)
+    return Inputs((*files, *folders, *(project.path(Path(text)) for text in contents)), tuple(variables))
 
 
 def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
@@ -180,6 +197,7 @@ def opened(
         limits = resolved.loaded.config.limits
         seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
         deadline = Deadline.after(seconds, request.stop)
+        notes = Notes()
         turnstile = Turnstile(target.where) if writes and queues else None
         name = f"bootstrapper/{project.name}"
         session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
@@ -190,7 +208,7 @@ def opened(
                 project=project,
                 step=entry.name,
                 session=session,
-                emit=tell,
+                emit=noted,
                 deadline=deadline.sooner(seconds),
                 logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
                 masker=request.masker,
@@ -198,13 +216,25 @@ def opened(
                 declaration=entry.declaration,
             )
 
+        def noted(event: Event) -> None:
+            notes.take(event)
+            tell(event)
+
         digest = request.saved.digest if request.saved is not None else None
         looker = Looker(entries, session, make_context, force=request.force, plan=digest)
         every = Looker(resolved.every, session, make_context, force=request.force)
         guard = Guard(looker, every, project, session) if request.startup else None
         contract = Contract(request.saved, entries, request.masker) if request.saved is not None else None
+        recorder = Recorder(request, entries, session, make_context, found=resolved.inputs, notes=notes)
         executor = Executor(
-            entries, session, looker, after_apply, guard=guard, confirmed=request.confirmed, contract=contract
+            entries,
+            session,
+            looker,
+            after_apply,
+            guard=guard,
+            confirmed=request.confirmed,
+            contract=contract,
+            record=recorder.record,
         )
         try:
             yield Opened(project, entries, session, looker, executor, address, deadline, guard, contract)

@@ -26,6 +26,7 @@ from bootstrapper.plans import Answer, Change, Deferred, PlannedStep, State
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.conditions import Condition
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.purity import note_impure
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step
@@ -199,6 +200,7 @@ class Planner:
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
+        note_impure(context.project.cache, step)
         with explained(entry, context), self.lending.session(context.connection, borrows=step.borrows_session):
             return step.changes(Context(context))
 
@@ -230,6 +232,7 @@ class Planner:
 
     def _ask(self, check: Check, context: RunContext) -> Answer:
         """Answers a check; probes are sent together, those beside other kinds of checks only when needed."""
+        note_impure(context.project.cache, check)
         for batch in self._batches:
             if id(check) in self._answers or not any(check is other for other, _ in batch):
                 continue

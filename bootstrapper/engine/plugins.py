@@ -143,6 +143,12 @@ def load(
     return _collected(found, tuple(files), quote)
 
 
+def folders(listed: Iterable[str], directory: Path) -> list[Path] | None:
+    """Returns the folders of single files that the file lists; None if it lists an installed distribution as well."""
+    texts = list(listed)
+    return [directory / _expanded(text) for text in texts] if all(map(_is_folder, texts)) else None
+
+
 def _is_folder(text: str) -> bool:
     return text.startswith((".", "/", "~")) or "/" in text
 

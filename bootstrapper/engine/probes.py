@@ -17,6 +17,7 @@ from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.plugin.conditions import Condition
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.purity import note_impure
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.pipelining import round_trip
@@ -71,9 +72,6 @@ def begin_with_probes(
         lends: Whether the session is lent afterwards, for what the project's own statements ask next.
     """
     probes, after = _in_order(asked), [settings.LEND] if lends else []
-    if not probes:
-        connection.execute(b"; ".join([*begin, *after]))
-        return {}
     try:
         return _ask_all(connection, probes, before=begin, after=after)
     except psycopg.Error:
@@ -146,6 +144,7 @@ def ask_condition(condition: Condition, context: RunContext, *, is_after: bool =
     answers = ask_probes(context.connection, with_probes(asked))
 
     def answer(check: Check) -> Answer:
+        note_impure(context.project.cache, check)
         if check not in asked:
             return Answer.yes()
         return answers[id(check)]() if id(check) in answers else _ask_in_savepoint(check, context)

@@ -6,7 +6,7 @@ is asked once more after it was applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -55,6 +55,7 @@ class Executor:
         guard: Guard | None = None,
         confirmed: str | None = None,
         contract: Contract | None = None,
+        record: Callable[[Hold], None] = lambda hold: None,
     ) -> None:
         self._entries = tuple(entries)
         self._session = session
@@ -64,6 +65,7 @@ class Executor:
         self._contract = contract
         self._confirmed = confirmed
         self._came_back = False
+        self._record = record
 
     @property
     def applied(self) -> list[PlannedStep]:
@@ -178,6 +180,8 @@ class Executor:
                 if not self._leaves_no_trace(error) or not self._forget(hold):
                     self._finish(hold, error)
                 raise
+            if self.applied:
+                self._record(hold)
             if self.applied or self._came_back or not self._forget(hold):
                 self._finish(hold, None)
 

@@ -43,6 +43,8 @@ class Check(ABC):
         only_in_when: Whether the question is about this run, so that it is allowed in `when` only.
         is_settled: Whether the answer stays the same during a run, because it does not depend on the database's
             content.
+        pure: Whether the answer hangs on nothing but the argument and what the connection answers; not on the time,
+            files or the network. Only then does the quick look answer for the check.
     """
 
     key: ClassVar[str]
@@ -51,6 +53,7 @@ class Check(ABC):
     asked_after: ClassVar[bool] = True
     only_in_when: ClassVar[bool] = False
     is_settled: ClassVar[bool] = False
+    pure: ClassVar[bool] = False
 
     def __init__(self, argument: Any, project: Project, step: str, source: Source | None = None) -> None:
         self.argument = argument

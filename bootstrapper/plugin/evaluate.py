@@ -17,6 +17,7 @@ from bootstrapper.errors import GuardError, Source
 from bootstrapper.masking import MASK
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.inspect import call_of, function_of, require_no_call
+from bootstrapper.plugin.purity import note, note_impure
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.settings import LEND_PATH, lent
 
@@ -113,6 +114,7 @@ class _Evaluation:
 
     def _call(self, key: str, argument: object, *, in_secret: bool) -> Evaluated:
         function = function_of(key, self.context.project.values)
+        note_impure(self.context.project.cache, function)
         if function.needs_database and not self.database:
             raise ValueError(f"{key} needs the database and can only be used in fixtures")
         secret, hides = function.is_secret(argument), function.hides_argument(argument, in_secret=in_secret)
@@ -125,6 +127,8 @@ class _Evaluation:
             value = function.resolve(Context(self.context), inner.value)
         if isinstance(value, str) and function.is_compared(argument):
             self.context.project.cache.of(_COMPARED)[_comparison(key, inner.value, value)] = True
+        if secret:
+            note(self.context.project.cache, key)
         if secret and isinstance(value, str):
             self.context.masker.learn(value)
         return Evaluated(value, secret or inner.secret, function.create_only or inner.create_only)
@@ -139,6 +143,7 @@ def holds(
     """
     call = call_of(raw)
     assert call is not None
+    note(context.project.cache, call[0])
     function, seen = function_of(call[0], context.project.values), _beside(context, source)
     inner = call[1]
     if not function.verbatim:

@@ -60,6 +60,8 @@ class Step(Unit, ABC):
         needs_check: Whether the file must declare a `check`, because the step cannot compare by itself.
         leaves_others_alone: Whether applying it never gives a later step more to do, like a backup; otherwise plans
             say that it may.
+        pure: Whether `changes` hangs on nothing but the options, the files of `inputs`, and what the connection
+            answers; not on the time, other files or the network. Only then does the quick look answer for the step.
     """
 
     transactional: bool = True
@@ -68,6 +70,7 @@ class Step(Unit, ABC):
     always_on_command: ClassVar[bool] = False
     needs_check: ClassVar[bool] = False
     leaves_others_alone: ClassVar[bool] = False
+    pure: ClassVar[bool] = False
 
     @abstractmethod
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
@@ -93,5 +96,8 @@ class Step(Unit, ABC):
         return ()
 
     def inputs(self, project: Project) -> Sequence[Path]:
-        """Returns the files whose contents belong to the digest of the configuration."""
+        """Returns the files whose contents belong to the digest of the configuration.
+
+        A folder stands for the Python files that may be added to it.
+        """
         return ()

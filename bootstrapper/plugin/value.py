@@ -32,6 +32,8 @@ class Value(ABC):
         runs_program: Whether it starts a program; then `validate` only checks its argument.
         is_path_to_secret: Whether the argument of a secret only tells where to find it, so that its variables
             are not secrets.
+        pure: Whether the value hangs on nothing but the argument, `variables` and `files`. Only then does the quick
+            look answer where it is compared.
     """
 
     key: ClassVar[str]
@@ -43,6 +45,7 @@ class Value(ABC):
     constant: ClassVar[bool] = False
     runs_program: ClassVar[bool] = False
     is_path_to_secret: ClassVar[bool] = False
+    pure: ClassVar[bool] = False
 
     def is_secret(self, argument: Any) -> bool:
         """Returns whether the result is a secret for this argument, as written in the file."""

@@ -10,7 +10,8 @@ from typing import Any
 from psycopg import Connection, sql
 
 from bootstrapper.backups.restore.archive_toc import Entry
-from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES
 
 # Partitions are locked with their table. A role that may not delete from a table may not drop it either.
 _LOCKABLE = """

@@ -13,7 +13,8 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import GuardError, RefusedError
 from bootstrapper.plugin.project import Project
 from bootstrapper.postgres.connection.session import Session
-from bootstrapper.postgres.ledger.ledger import TABLES, LedgerNames
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.table_names import TABLES
 from bootstrapper.postgres.server.database_properties import Properties, grants, properties, shown, statements
 
 INSUFFICIENT = "42501"

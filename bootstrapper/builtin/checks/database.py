@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check, Probe
-from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA
 
 # Row types and array types belong to what they are the type of. ts_stat is the one function of every server that runs a
 # query given as text (query_to_xml needs a server built with libxml); so one statement can look into tables whose names
@@ -57,6 +57,7 @@ class DatabaseCheck(Check):
     """
 
     key = "database"
+    pure = True
     Argument = Literal["empty"]
 
     def probe(self) -> Probe:

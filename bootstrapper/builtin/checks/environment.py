@@ -15,6 +15,7 @@ class EnvironmentCheck(Check):
     """`environment: [development, staging]`."""
 
     key = "environment"
+    pure = True
     borrows_session = False
     is_settled = True
     Argument = Annotated[list[str], Field(min_length=1)]

@@ -26,6 +26,7 @@ class ExtensionCheck(Check):
     """`extension: vector`, or `extension: {name: vector, version: "0.8.0"}`."""
 
     key = "extension"
+    pure = True
     Argument = str | ExtensionSettings
 
     @property

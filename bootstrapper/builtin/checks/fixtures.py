@@ -12,6 +12,7 @@ class FixturesCheck(Check):
     """`fixtures`, or `fixtures: [names]`; compares as the seed step does, by the mode of each fixture."""
 
     key = "fixtures"
+    pure = True
     borrows_session = False
     Argument = list[str] | None
 

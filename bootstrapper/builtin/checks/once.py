@@ -24,6 +24,7 @@ class OnceCheck(Check):
     """`once: ID`; the step's own success carries the id, so the check is asked after that row was written."""
 
     key = "once"
+    pure = True
     is_settled = True
     Argument = Annotated[str, StringConstraints(min_length=1)]
 

@@ -15,6 +15,7 @@ class PendingCheck(Check):
     """`pending: [migrate]`; yes if any of the named steps has changes, or may have."""
 
     key = "pending"
+    pure = True
     borrows_session = False
     is_settled = True
     Argument = Annotated[list[str], Field(min_length=1)]

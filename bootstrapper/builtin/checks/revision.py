@@ -23,6 +23,7 @@ class RevisionCheck(Check):
     """Yes at the revision or a later one; `head` is the newest of the project. No at an unknown revision."""
 
     key = "revision"
+    pure = True
     borrows_session = False
     Argument = str
 

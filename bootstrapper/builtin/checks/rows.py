@@ -61,6 +61,7 @@ class RowsCheck(Check):
     """`rows: {table: users, where: {role: admin}, at_least: 1}`; stops counting once there are enough."""
 
     key = "rows"
+    pure = True
     borrows_session = False
     Argument = RowsArgument
 

@@ -28,6 +28,7 @@ class SqlCheck(Check):
     """`sql: SELECT ...`, executed in a READ ONLY transaction."""
 
     key = "sql"
+    pure = True
     Argument = Annotated[str, AfterValidator(_one_question), WithJsonSchema({"type": "string", "pattern": r"\S"})]
 
     def probe(self) -> Probe:

@@ -25,6 +25,7 @@ class TableCheck(Check):
     """`table: name` in the search path, or `table: schema.name`; names are case-sensitive."""
 
     key = "table"
+    pure = True
     Argument = Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)?$")]
 
     def probe(self) -> Probe:

@@ -38,6 +38,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
     """Applies the pending revisions, each in its own transaction, through a worker that runs the project."""
 
     uses = "migrate"
+    pure = True
     transactional = False
     borrows_session = False
     options: MigrationSettings
@@ -187,7 +188,8 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         """Returns the configuration, env.py, and the revisions as far as they can be found without running code."""
         layout = find_layout(self.options, project, self.source)
         try:
-            return [*layout.configuration.files, layout.folder / "env.py", *layout.revision_files()]
+            folders = layout.version_folders
+            return [*layout.configuration.places, layout.folder / "env.py", *folders, *layout.revision_files()]
         except DynamicProject:
             return layout.configuration.files
 

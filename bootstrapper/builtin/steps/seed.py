@@ -26,6 +26,7 @@ class Seed(Step, Bounded, Limited, Parted, Prepared, Remarked, SeedsFixtures):
     """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
+    pure = True
     borrows_session = False
 
     class With(StepModel):

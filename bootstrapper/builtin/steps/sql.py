@@ -45,6 +45,7 @@ class Sql(Step, Bounded):
     """
 
     uses = "sql"
+    pure = True
     needs_check = True
 
     class With(StepModel):

@@ -14,6 +14,7 @@ class Env(Value):
     """`$env: NAME`, or `$env: {name: NAME, secret: true}`."""
 
     key = "$env"
+    pure = True
     constant = True
 
     def is_secret(self, argument: Any) -> bool:

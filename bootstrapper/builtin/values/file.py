@@ -16,6 +16,7 @@ class File(Value):
     """`$file: path`, relative to the configuration file. One newline at its end is removed."""
 
     key = "$file"
+    pure = True
 
     def files(self, argument: Any) -> tuple[str, ...]:
         return (argument,) if isinstance(argument, str) else ()

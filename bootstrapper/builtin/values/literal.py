@@ -12,6 +12,7 @@ class Literal(Value):
     """`$literal: anything`; variables and value functions in it are not evaluated."""
 
     key = "$literal"
+    pure = True
     constant = True
     verbatim = True
 

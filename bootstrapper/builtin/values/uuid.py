@@ -15,6 +15,7 @@ class Uuid(Value):
     """`$uuid: text` is the UUIDv5 of the text in bootstrapper's own namespace."""
 
     key = "$uuid"
+    pure = True
     constant = True
 
     def resolve(self, context: Context, argument: Any) -> object:

@@ -15,7 +15,8 @@ from bootstrapper.errors import MigrationError
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Finding
 from bootstrapper.postgres.connection.server_messages import key_detail
-from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, LedgerNames
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA
 
 _REASONS = {
     "build": "is invalid: a concurrent build was interrupted; no query uses it",

@@ -39,6 +39,7 @@ class Configuration:
         toml: pyproject.toml with a [tool.alembic] table; None without one.
         own: The main options of the step, as text; they override those of the files.
         driver: The driver in sqlalchemy.url of alembic.ini.
+        places: The files that were looked for, whether they exist or not.
     """
 
     ini: Path | None
@@ -47,6 +48,7 @@ class Configuration:
     driver: str | None
     _texts: Mapping[str, str] = field(hash=False)
     _toml: Mapping[str, Any] = field(hash=False)
+    places: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -77,9 +79,17 @@ def read(settings: MigrationSettings, project: Project) -> Configuration:
     Raises BadConfiguration if a configured file is missing or not valid.
     """
     ini, toml, options = _find(settings, project)
+    places = _places(settings, project)
     texts, driver = _ini_options(ini, settings.section) if ini else ({}, None)
     own = {name: _as_text(value) for name, value in settings.options.items()}
-    return Configuration(ini, toml, own, driver, {**texts, **own}, options)
+    return Configuration(ini, toml, own, driver, {**texts, **own}, options, places)
+
+
+def _places(settings: MigrationSettings, project: Project) -> tuple[Path, ...]:
+    if settings.config is not None:
+        return (project.path(settings.config),)
+    directory = project.path(settings.cwd)
+    return directory / "alembic.ini", directory / "pyproject.toml"
 
 
 def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, Path | None, dict[str, Any]]:
@@ -89,8 +99,7 @@ def _find(settings: MigrationSettings, project: Project) -> tuple[Path | None, P
         if not is_file(named):
             raise BadConfiguration(f"file {str(settings.config)!r} does not exist")
         return (None, named, _toml_options(named)) if named.suffix == ".toml" else (named, None, {})
-    directory = project.path(settings.cwd)
-    ini, toml = directory / "alembic.ini", directory / "pyproject.toml"
+    ini, toml = _places(settings, project)
     options = _toml_options(toml) if is_file(toml) else {}
     return ini if is_file(ini) else None, toml if options else None, options
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from psycopg import Connection
 
 from bootstrapper.postgres.connection.settings import ask_lent
-from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, LedgerNames
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA
 
 # Settings that affect how the server renders definitions; style and time zone affect constants in defaults.
 _RENDERING = {

@@ -14,6 +14,7 @@ from bootstrapper.postgres.connection.relations import current_schema
 from bootstrapper.postgres.connection.settings import transaction
 from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.table_names import TABLES
 
 # Only the schemas that the revisions work in: hosted databases come with schemas full of their host's tables. A table
 # created after the ledger, as its oid tells, is ours: a step created it, or an interrupted revision.
@@ -62,7 +63,7 @@ def stranger(connection: Connection[Any], settings: MigrationSettings, project: 
                 "current": current_schema(connection),
                 "ledger": project.ledger.schema,
                 "runs": project.ledger.table_name("runs"),
-                "ledger_tables": [project.ledger.table_name(name) for name in ledger.TABLES],
+                "ledger_tables": [project.ledger.table_name(name) for name in TABLES],
                 "version_tables": [settings.version_table, *(other.version_table for other in others)],
             },
         ).fetchall()

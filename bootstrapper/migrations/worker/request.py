@@ -13,7 +13,7 @@ from bootstrapper.migrations.worker import fence_statements
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_url import filled_in
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES
 from bootstrapper.postgres.lock.fence import Fence
 
 if TYPE_CHECKING:

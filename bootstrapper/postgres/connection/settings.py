@@ -6,50 +6,19 @@ backend, which others use too, so there they are set at the start of each transa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection, Cursor, errors, sql
 from psycopg.pq import TransactionStatus
 
+from bootstrapper.postgres.connection import session_texts
 from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.pipelining import round_trip
+from bootstrapper.postgres.connection.session_texts import FIRST, LENT, SAVED, select, setting
 
-LENT = {
-    "search_path": "pg_catalog, pg_temp",  # where no foreign functions, operators and types can be chosen
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, MDY",
-    "IntervalStyle": "postgres",
-}
-"""Ours, of what a statement of the project sees as its own sessions do."""
-
-_FIXED = {
-    "client_encoding": "UTF8",
-    "standard_conforming_strings": "on",  # statements are split, and literals quoted, by these rules
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "array_nulls": "on",
-    "transform_null_equals": "off",
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
-}
-_TRANSACTION_TIMEOUT = "transaction_timeout"
-_TRANSACTION_TIMEOUT_SINCE = 170000
-
-# Utility statements, which read no catalogue: quicker than a millisecond, the shortest timeout that can be set.
-_FIRST = (b"SET LOCAL statement_timeout = 0", b"SET LOCAL lock_timeout = 0")
 _GREETINGS = 5  # it may end even the statement that lifts it
-_SAVED = "bootstrapper.{}"
-# Where the search_path is ours already, so is the rest, and what is saved stays.
-_SAVE = (
-    "pg_catalog.set_config('{saved}', CASE WHEN pg_catalog.current_setting('search_path')"
-    " OPERATOR(pg_catalog.=) '{ours}' THEN pg_catalog.current_setting('{saved}', true)"
-    " ELSE pg_catalog.current_setting('{name}') END, {local})"
-)
-_SET = "pg_catalog.set_config('{name}', '{value}', {local})"
 # Where nothing is saved, as on a pooler's connection between our transactions, the setting is its default already. A
 # setting of ours that ended with a transaction leaves an empty text behind.
 _LEND = (
@@ -82,12 +51,12 @@ def greet(connection: Connection[Any], *queries: bytes) -> list[list[Any]]:
 
 
 def _greeting(connection: Connection[Any]) -> tuple[bytes, ...]:
-    return (*_FIRST, *_adoption(connection, _UNLESS_DIRECT.format(connection.info.backend_pid)))
+    return (*FIRST, *_adoption(connection, _UNLESS_DIRECT.format(connection.info.backend_pid)))
 
 
 def for_transaction(connection: Connection[Any]) -> tuple[bytes, ...]:
     """Returns statements that set all settings until the transaction ends, for pooled connections."""
-    return (*_FIRST, *_adoption(connection, "true"))
+    return (*FIRST, *_adoption(connection, "true"))
 
 
 @contextmanager
@@ -138,30 +107,16 @@ def lend_session(connection: Connection[Any]) -> None:
 
 
 def _adoption(connection: Connection[Any], local: str) -> tuple[bytes, bytes]:
-    fixed: Mapping[str, str] = _FIXED
-    if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
-        fixed = {**fixed, _TRANSACTION_TIMEOUT: "0"}
-    saved = _select(
-        _SAVE.format(saved=_SAVED.format(name), name=name, ours=LENT["search_path"], local=local) for name in LENT
-    )
-    return saved, _setting({**LENT, **fixed}, local)
-
-
-def _setting(values: Mapping[str, str], local: str) -> bytes:
-    return _select(_SET.format(name=name, value=value, local=local) for name, value in values.items())
+    return session_texts.adoption(connection.info.server_version, local)
 
 
 def _lending(local: str, names: Iterable[str] = LENT) -> bytes:
-    return _select(_LEND.format(name=name, saved=_SAVED.format(name), local=local) for name in names)
-
-
-def _select(expressions: Iterator[str]) -> bytes:
-    return ("SELECT " + ", ".join(expressions)).encode()
+    return select(_LEND.format(name=name, saved=SAVED.format(name), local=local) for name in names)
 
 
 LEND_PATH = _lending("true", ["search_path"])
 """Gives the rest of a transaction the search_path of the project's own sessions: for triggers, defaults, conditions."""
 LEND = _lending("true")
 """Gives the rest of a transaction the settings of the project's own sessions."""
-TAKE_BACK = _setting(LENT, "true")
+TAKE_BACK = setting(LENT, "true")
 """Undoes `LEND`."""

@@ -16,8 +16,8 @@ from uuid import UUID
 from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import AheadError, RefusedError
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES, table_name
 
-DEFAULT_SCHEMA = "bootstrapper"
 LEDGER_VERSION = 6
 RESTORED_AS_OF = "restored-as-of:"
 """Begins a mark of a restore that left the ledger as it was: what was done since that moment is not there any more."""
@@ -25,7 +25,6 @@ BROKEN = "broken"
 """The outcome of a run whose lock was broken; recorded by the run that broke it."""
 UNREADABLE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.InsufficientPrivilege)
 """Errors of the server if the ledger does not exist, belongs to another program, or is not readable by this role."""
-TABLES = ("lock", "runs", "steps", "revisions", "digests", "meta")
 _INDEXES = ("steps_run_id_idx", "steps_marks_idx")
 _NO_HOLDER = sql.SQL(
     "run_id = NULL, mode = NULL, host = NULL, pid = NULL, step = NULL, backend_pid = NULL, backend_start = NULL,"
@@ -51,7 +50,7 @@ class LedgerNames:
 
     def table_name(self, name: str) -> str:
         """Returns the bare name of one of TABLES."""
-        return name if self.schema == DEFAULT_SCHEMA else f"bootstrapper_{name}"
+        return table_name(self.schema, name)
 
     def table(self, name: str) -> sql.Identifier:
         return sql.Identifier(self.schema, self.table_name(name))

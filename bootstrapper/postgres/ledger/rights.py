@@ -8,7 +8,8 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.errors import InvalidFileError, Problem, RefusedError
 from bootstrapper.postgres.connection.server_messages import said
-from bootstrapper.postgres.ledger.ledger import TABLES, UNREADABLE, LedgerNames
+from bootstrapper.postgres.ledger.ledger import UNREADABLE, LedgerNames
+from bootstrapper.postgres.ledger.table_names import TABLES
 
 _LOOK = "SELECT FROM {lock}, {runs}, {steps}, {meta} LIMIT 0"
 _MAY_BREAK = """

@@ -1,0 +1,190 @@
+"""Records under the lock what a run with nothing to do asks and is answered, for the quick look of later runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from bootstrapper import __version__
+from bootstrapper.config.run_cache import RunCache
+from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.look import Looker
+from bootstrapper.engine.planner import MakeContext
+from bootstrapper.engine.request import Request
+from bootstrapper.errors import BootstrapperError
+from bootstrapper.events import Event, GateOpened, Warned
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.purity import is_pure
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.listening import Exchange, listening
+from bootstrapper.postgres.connection.pooling import BEGIN_LOOK
+from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.ledger import quick_records
+from bootstrapper.postgres.lock.hold import Hold
+from bootstrapper.quick import declared, inputs, record
+from bootstrapper.quick.declared import Declared
+from bootstrapper.quick.libpq import Result, Statement
+from bootstrapper.quick.record import Record
+
+_FRAME = (BEGIN_LOOK, b"ROLLBACK")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads beside its file, as the quick look finds it again.
+
+    Attributes:
+        paths: Of files, and of folders to which files may be added.
+        variables: The names of the variables of the environment.
+    """
+
+    paths: Sequence[Path]
+    variables: Sequence[str]
+
+
+@dataclass
+class Notes:
+    """What the run told until now.
+
+    Attributes:
+        gates: The gates that opened, with a description of the server.
+        has_warned: Whether there was a warning, which a quick look could not repeat.
+    """
+
+    gates: dict[str, str] = field(default_factory=dict)
+    has_warned: bool = False
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, GateOpened):
+            self.gates[event.step] = event.detail
+        self.has_warned |= isinstance(event, Warned)
+
+
+class Recorder:
+    """Records for one run; records nothing where a quick look could not find the same as an ordinary run."""
+
+    def __init__(
+        self,
+        request: Request,
+        entries: Sequence[Entry],
+        session: Session,
+        make_context: MakeContext,
+        *,
+        found: Inputs | None,
+        notes: Notes,
+    ) -> None:
+        self._request = request
+        self._entries = entries
+        self._session = session
+        self._make_context = make_context
+        self._inputs = found
+        self._notes = notes
+
+    def record(self, hold: Hold) -> None:
+        """Looks once more, and records the look if it finds nothing to do; never fails a run that did its work."""
+        project = self._make_context(self._entries[0]).project
+        file = self._file(project)
+        if file is None or self._inputs is None or self._notes.has_warned:
+            return
+        with suppress(psycopg.Error, BootstrapperError, inputs.TooManyError):
+            exchanges = self._look(project)
+            made = self._record(file, self._inputs, exchanges) if exchanges is not None else None
+            if made is not None and len(made.text()) <= record.MOST_BYTES:
+                with hold.transaction() as connection:
+                    quick_records.keep(connection, hold.fence.ledger, file.key, made.text())
+
+    def _file(self, project: Project) -> Declared | None:
+        """Returns the file as the quick look reads it; None if it does not, or would connect elsewhere."""
+        asked = self._request
+        special = (asked.steps, asked.skip, asked.types, asked.explicit, asked.operation, asked.force)
+        if any(special) or asked.url is not None or asked.database is not None:
+            return None
+        try:
+            file = declared.read(str(asked.file), asked.environment, asked.variables, __version__)
+            given = conninfo_to_dict(file.url) if file is not None else {}
+        except Exception:  # noqa: BLE001 - the quick look leaves to the ordinary run what it cannot read
+            return None
+        return file if {name: str(value) for name, value in given.items()} == project.target.parameters else None
+
+    def _look(self, project: Project) -> Sequence[Exchange] | None:
+        """Looks as a new run does, without what this one knows already; None if something is left to do."""
+        fresh = replace(project, cache=RunCache())
+
+        def make_context(entry: Entry) -> RunContext:
+            return replace(self._make_context(entry), project=fresh)
+
+        with listening(self._session.connection) as heard:
+            planned = Looker(self._entries, self._session, make_context).look()
+        is_done = not any(step.has_changes for step in planned)
+        is_all = heard.is_complete and is_pure(fresh.cache) and not self._notes.has_warned
+        return heard.exchanges if is_done and is_all else None
+
+    def _record(self, file: Declared, found: Inputs, exchanges: Sequence[Exchange]) -> Record | None:
+        """Returns the record; None if a statement failed, or holds a secret: the ledger never does."""
+        asked = [each for each in exchanges if each.query not in _FRAME]
+        results = [_result(each) for each in asked]
+        answered = [each for each in results if each is not None]
+        if len(answered) < len(asked) or self._tells_secret(asked):
+            return None
+        server = self._session.server
+        named = list(_named(found, Path(file.folder)))
+        return Record(
+            inputs=named,
+            digest=inputs.digest(named, file.folder, self._request.variables),
+            server=(str(server.version_num), server.version, _bool(server.in_recovery), _bool(server.read_only)),
+            pooled=server.pooled,
+            statements=[
+                Statement(each.query, each.parameters, each.types, each.formats, each.result_format) for each in asked
+            ],
+            answer=record.digest(answered),
+            gates=list(self._notes.gates.items()),
+            recorded_at=time.time(),
+        )
+
+    def _tells_secret(self, asked: Sequence[Exchange]) -> bool:
+        sent = (part for each in asked for part in (each.query, *each.parameters) if part is not None)
+        texts = (part.decode(errors="replace") for part in sent)
+        return any(self._request.masker.quote(text) != text for text in texts)
+
+
+def _named(found: Inputs, folder: Path) -> Iterator[tuple[str, str]]:
+    for path in dict.fromkeys(found.paths):
+        name = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path.absolute())
+        yield (inputs.FOLDER if path.is_dir() else inputs.FILE, name)
+    yield from ((inputs.VARIABLE, name) for name in sorted(set(found.variables)))
+
+
+def _result(exchange: Exchange) -> Result | None:
+    found = exchange.result
+    if found is None:
+        return None
+    rows = [[found.get_value(row, column) for column in range(found.nfields)] for row in range(found.ntuples)]
+    return Result(int(found.status), found.nfields, rows)
+
+
+def _bool(value: bool) -> str:
+    return "t" if value else "f"
+
+
+class Named(Mapping[str, str]):
+    """Variables that notes the names it was asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)

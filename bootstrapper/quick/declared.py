@@ -1,0 +1,103 @@
+"""What the file says before any database is asked: which database, where its ledger is, and the key of its record."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import yaml
+
+_FORMAT = "1"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
+_URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@]*)?)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Declared(NamedTuple):
+    """A file that the quick look understands.
+
+    Attributes:
+        url: The address of the database, for libpq.
+        schema: The schema of the ledger.
+        folder: Where relative paths start.
+        key: Of the record in the ledger: the digest of the file and its overlay, and of the version that read them.
+        is_protected: Whether its environment is.
+    """
+
+    url: str
+    schema: str
+    folder: str
+    key: str
+    is_protected: bool
+
+
+def read(file: str, environment: str | None, variables: Mapping[str, str], version: str) -> Declared | None:
+    """Returns what the file declares; None if it takes the whole of bootstrapper to read it.
+
+    Raises OSError, ValueError or YAMLError for a file that cannot be read.
+    """
+    folder = os.path.dirname(os.path.abspath(file))
+    contents = [_content(file)]
+    data = _parsed(contents[0])
+    declared = _mapping(data.get("environments"))
+    if (environment is None) != (not declared) or (environment is not None and environment not in declared):
+        return None
+    chosen = _mapping(declared.get(environment)) if environment is not None else {}
+    is_protected = chosen.get("protected", False)
+    if not isinstance(is_protected, bool):
+        return None
+    database, ledger = _mapping(data.get("database")), _mapping(data.get("ledger"))
+    env_files = data.get("env_files")
+    if chosen.get("file") is not None:
+        contents.append(_content(os.path.join(folder, chosen["file"])))
+        overlay = _parsed(contents[1])
+        database |= _mapping(overlay.get("database"))
+        ledger |= _mapping(overlay.get("ledger"))
+        env_files = overlay.get("env_files", env_files)
+    url = _address(database, variables)
+    schema = ledger.get("schema", "bootstrapper")
+    if url is None or not isinstance(schema, str) or not _NAME.fullmatch(schema) or (env_files and not is_protected):
+        return None
+    digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
+    for content in contents:
+        digest.update(b"%d:%b" % (len(content), content))
+    return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_protected)
+
+
+def _content(path: str) -> bytes:
+    if not os.path.isfile(path):
+        raise ValueError("not a regular file")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _parsed(content: bytes) -> dict[Any, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return _mapping(yaml.load(content, Loader=loader))  # noqa: S506 - both are safe
+
+
+def _mapping(value: object) -> dict[Any, Any]:
+    """Returns a copy; raises ValueError for anything but a mapping or nothing."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("not a mapping")
+    return dict(value)
+
+
+def _address(database: Mapping[str, object], variables: Mapping[str, str]) -> str | None:
+    """Returns the URL in use as libpq takes it; None for separate keys, several hosts, an embedded server."""
+    if not database or database.keys() - {"url", "direct_url"}:
+        return None
+    written = database.get("direct_url") or database.get("url")
+    if not isinstance(written, str) or "$" in _VARIABLE.sub("", written):
+        return None
+    found = [variables.get(name) or default for name, default in _VARIABLE.findall(written)]
+    if not all(found):
+        return None
+    rest = iter(found)
+    match = _URL.fullmatch(_VARIABLE.sub(lambda _: next(rest), written).strip())
+    return None if match is None else match["scheme"] + match["rest"]

@@ -1,0 +1,90 @@
+"""Compares files, variables and the server's answers with the record: in two messages, in one READ ONLY transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from bootstrapper.postgres.connection.session_texts import FIRST, adoption
+from bootstrapper.postgres.ledger.ownership_questions import FOREIGN, HAS_CODE
+from bootstrapper.postgres.ledger.table_names import TABLES, table_name
+from bootstrapper.quick import inputs, record
+from bootstrapper.quick.declared import Declared
+from bootstrapper.quick.libpq import Connection, Statement
+from bootstrapper.quick.record import Record
+
+BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SERVER = b"""
+SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num'),
+       pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), pg_catalog.pg_is_in_recovery(),
+       pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('default_transaction_read_only')::bool
+"""
+_RECORD = 'SELECT value FROM "{schema}"."{meta}" WHERE key = $1'
+# As of an ordinary run, so that a vanished peer is noticed.
+_KEEPALIVES = {
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+_SECONDS = 10.0
+
+
+class Found(NamedTuple):
+    """A database to which nothing is to do.
+
+    Attributes:
+        place: Host, port and name of the database.
+        seconds: How long it took to connect.
+    """
+
+    record: Record
+    place: tuple[str, str, str]
+    seconds: float
+
+
+def look(declared: Declared, variables: Mapping[str, str]) -> Found | None:
+    """Returns what was found if nothing is to do; None if that is not known.
+
+    Raises QuickError, ValueError, KeyError or TypeError then, too.
+    """
+    started = time.monotonic()
+    parameters = {
+        **_KEEPALIVES,
+        "dbname": declared.url,
+        "fallback_application_name": "bootstrapper",
+        "client_encoding": "UTF8",
+    }
+    with Connection(parameters, started + _SECONDS) as connection:
+        seconds = time.monotonic() - started
+        first = connection.ask([Statement(text) for text in _first(connection, declared.schema)] + [_record(declared)])
+        *_, server, foreign, kept = (result.rows for result in first)
+        if foreign or not kept or kept[0][0] is None:
+            return None
+        found = record.read(kept[0][0])
+        pid, *properties = ((value or b"").decode() for value in server[0])
+        if properties != list(found.server) or found.pooled != (pid != str(connection.backend_pid)):
+            return None
+        if inputs.digest(found.inputs, declared.folder, variables) != found.digest:
+            return None
+        answers = connection.ask([*found.statements, Statement(b"ROLLBACK")])
+        if record.digest(answers[:-1]) != found.answer:
+            return None
+        return Found(found, connection.place(), seconds)
+
+
+def _first(connection: Connection, schema: str) -> Sequence[bytes]:
+    """Returns what makes the session ours until the transaction ends, and asks whether the ledger may be trusted.
+
+    What the record asks runs with our rights: its owner has to be trusted as for a run that writes.
+    """
+    tables = "{" + ",".join(table_name(schema, name) for name in TABLES) + "}"
+    foreign = FOREIGN.format(schema=f"'{schema}'", tables=f"'{tables}'", has_code=HAS_CODE, writes="true")
+    return (BEGIN, *FIRST, *adoption(connection.server_version, "true"), _SERVER, foreign.encode())
+
+
+def _record(declared: Declared) -> Statement:
+    query = _RECORD.format(schema=declared.schema, meta=table_name(declared.schema, "meta"))
+    return Statement(query.encode(), [declared.key.encode()], [0], [0])

@@ -1,0 +1,67 @@
+"""Projects of every kind of step and check that a quick look answers for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.migrations.projects import create_table, write_env, write_revision
+from tests.quick.looks import Looks
+
+BOOTSTRAP = """\
+version: 1
+name: trial
+database: {url: "${DATABASE_URL}"}
+environments:
+  here: {file: here.yaml}
+  there: {}
+steps:
+  - uses: wait
+  - uses: lock
+  - uses: backup
+    when: {all: [{pending: [migrate]}, {not: {database: empty}}]}
+  - uses: migrate
+    with: {script_location: migrations}
+    check: {revision: head}
+  - uses: seed
+    with: {fixtures: [tenants, users, prices]}
+  - uses: sql
+    with: {file: notes.sql}
+    check:
+      all: [{table: notes}, {rows: {table: notes, at_least: 1}}, {once: notes-written}]
+  - uses: sql
+    name: greeting
+    with: {statement: "INSERT INTO notes VALUES ('${GREETING:-hello}')"}
+    check: {sql: "SELECT EXISTS (SELECT FROM notes WHERE body = '${GREETING:-hello}')"}
+    when: {not: {environment: [there]}}
+fixtures:
+  tenants:
+    key: [slug]
+    mode: update
+    rows:
+      default: {name: "Default of ${PLACE:-nowhere}", slug: default}
+  users:
+    key: [email]
+    rows:
+      admin: {email: admin@example.com, tenant_id: {$ref: tenants.default}, secret: {$password: "${ADMIN:-admin123}"}}
+  prices: {key: [code], mode: sync, where: "code < 1000", file: prices.csv}
+"""
+TABLES = """
+op.execute("CREATE TABLE tenants (id serial PRIMARY KEY, name text, slug text UNIQUE)")
+op.execute("CREATE TABLE users (email text PRIMARY KEY, tenant_id int REFERENCES tenants, secret text)")
+op.execute("CREATE TABLE prices (code int PRIMARY KEY, price numeric, kept int DEFAULT 0)")
+"""
+
+
+@pytest.fixture
+def looks(tmp_path: Path, database: str) -> Looks:
+    made = Looks(tmp_path, database)
+    made.write(BOOTSTRAP)
+    made.write("limits: {timeout: 60s}\n", "here.yaml")
+    made.write("CREATE TABLE notes (body text); INSERT INTO notes VALUES ('a');\n", "notes.sql")
+    made.write("code,price\n" + "".join(f"{code},{code}.50\n" for code in range(20)), "prices.csv")
+    write_env(tmp_path)
+    write_revision(tmp_path, "first", upgrade=TABLES)
+    write_revision(tmp_path, "second", "first", upgrade=create_table("later"))
+    return made

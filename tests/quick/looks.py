@@ -1,0 +1,51 @@
+"""Runs the quick look and, as its oracle, the ordinary run."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import psycopg
+
+from bootstrapper.quick.answer import answer
+from tests.cli.project import Project
+
+_TIME = re.compile(r"\(\d+ ms\)")
+ENVIRONMENT = ("-e", "here")
+
+
+class _Pipe(io.StringIO):
+    encoding = "utf-8"
+
+
+@dataclass(frozen=True)
+class Looks(Project):
+    """A project whose database is looked at in both ways."""
+
+    def quick(self, *options: str, **variables: str) -> Sequence[str] | None:
+        """Returns what the quick look prints; None if it leaves the answer to the ordinary run."""
+        arguments = ["apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), *options]
+        with patch.dict(os.environ, self.variables(variables), clear=True):
+            lines = answer(arguments, self.variables(variables), _Pipe())
+        return None if lines is None else [_TIME.sub("(- ms)", line) for line in lines]
+
+    def ordinary(self, *options: str, **variables: str) -> tuple[int, Sequence[str]]:
+        """Returns the exit code of a plan, and what `apply` prints where that has nothing to do."""
+        file = str(self.folder / "bootstrap.yaml")
+        planned = self.run("plan", *ENVIRONMENT, "-f", file, "--exit-code", **variables)
+        if planned.returncode != 0:
+            return planned.returncode, ()
+        applied = self.run("apply", *ENVIRONMENT, "-f", file, *options, **variables)
+        return applied.returncode, [_TIME.sub("(- ms)", line) for line in applied.stderr.splitlines()]
+
+    def apply(self, **variables: str) -> None:
+        applied = self.run("apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), **variables)
+        assert applied.returncode == 0, applied.stderr
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())

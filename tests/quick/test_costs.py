@@ -1,0 +1,166 @@
+"""What the quick look costs: one login, two round trips, few modules; and that it asks all that an ordinary run asks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from tests.quick.looks import ENVIRONMENT, Looks
+from tests.round_trips import CountingProxy
+from tests.servers import Server
+
+MODULES = {
+    "bootstrapper",
+    "bootstrapper.__main__",
+    "bootstrapper.postgres",
+    "bootstrapper.postgres.connection",
+    "bootstrapper.postgres.connection.session_texts",
+    "bootstrapper.postgres.ledger",
+    "bootstrapper.postgres.ledger.ownership_questions",
+    "bootstrapper.postgres.ledger.table_names",
+    "bootstrapper.quick",
+    *(
+        f"bootstrapper.quick.{name}"
+        for name in ("answer", "command_line", "declared", "inputs", "libpq", "look", "record")
+    ),
+}
+FOREIGN = {"_yaml", "yaml"}
+SHOW = """
+import sys
+from bootstrapper.__main__ import answer
+lines = answer(sys.argv[1:], __import__("os").environ, sys.stderr)
+assert lines is not None
+print(*sorted(sys.modules))
+"""
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[CountingProxy]:
+    with CountingProxy(server.port) as counting:
+        yield counting
+
+
+def test_a_quick_look_takes_one_login_and_two_round_trips(looks: Looks, proxy: CountingProxy, server: Server) -> None:
+    looks.apply()
+    address = looks.url.replace(f":{server.port}/", f":{proxy.port}/")
+    assert looks.quick(DATABASE_URL=address) is not None
+    assert (proxy.logins, proxy.round_trips) == (1, 2), proxy.statements
+
+
+def test_a_quick_look_loads_nothing_but_what_is_listed_here(looks: Looks) -> None:
+    looks.apply()
+    command = [sys.executable, "-c", SHOW, "apply", *ENVIRONMENT, "-q"]
+    done = subprocess.run(
+        command, cwd=looks.folder, env=looks.variables(), capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    assert {name for name in loaded if name.partition(".")[0] == "bootstrapper"} == MODULES
+    roots = {name.partition(".")[0] for name in loaded} - {
+        "bootstrapper",
+        "__main__",
+        "sitecustomize",
+        "_distutils_hack",
+    }
+    assert (
+        roots - sys.stdlib_module_names - FOREIGN - {name for name in roots if name.startswith("__editable__")} == set()
+    )
+
+
+def test_the_program_prints_what_the_ordinary_run_prints(looks: Looks) -> None:
+    looks.apply()
+    quick = looks.spawn("apply", *ENVIRONMENT)
+    ordinary = looks.spawn("apply", *ENVIRONMENT, BOOTSTRAPPER_QUICK="off")
+    assert (quick.returncode, quick.stdout) == (ordinary.returncode, ordinary.stdout) == (0, "")
+    assert [line.split("(")[0] for line in quick.stderr.splitlines()] == [
+        line.split("(")[0] for line in ordinary.stderr.splitlines()
+    ]
+
+
+def recorded(looks: Looks) -> list[str]:
+    with psycopg.connect(looks.url) as connection:
+        (text,) = connection.execute("SELECT value FROM bootstrapper.meta WHERE key LIKE 'quick:%'").fetchone() or ("",)
+    return [b64decode(query).decode() for query, *_ in json.loads(text)["statements"]]
+
+
+def is_question(statement: str) -> bool:
+    return not statement.startswith(("BEGIN", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET LOCAL"))
+
+
+LARGE = "code,price\n" + "".join(f"{code},{code}.50\n" for code in range(12_000))
+FILES: dict[str, Callable[[Looks], object]] = {
+    "few rows": lambda looks: None,
+    "many rows": lambda looks: (
+        looks.write(LARGE, "prices.csv"),
+        looks.write((looks.folder / "bootstrap.yaml").read_text().replace("code < 1000", "all"), "bootstrap.yaml"),
+    ),
+}
+
+
+@pytest.mark.parametrize("write", FILES.values(), ids=FILES)
+def test_the_record_holds_all_that_a_new_run_asks(
+    looks: Looks, proxy: CountingProxy, server: Server, write: Callable[[Looks], object]
+) -> None:
+    """What the run that recorded knew from before would be missing, and never be asked again."""
+    write(looks)
+    looks.apply()
+    address = looks.url.replace(f":{server.port}/", f":{proxy.port}/")
+    assert looks.quick() is not None
+    ordinary = looks.ordinary(DATABASE_URL=address)
+    assert ordinary[0] == 0
+    said = [text for each in proxy.conversations[-1].statements[1:] for text in each if is_question(text)]
+    assert said == [text for text in recorded(looks) if is_question(text)]
+
+
+def test_a_secret_is_never_recorded(looks: Looks) -> None:
+    file = looks.folder / "bootstrap.yaml"
+    old, new = 'name: "Default of ${PLACE:-nowhere}"', "name: {$env: {name: TOKEN, secret: true}}"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    looks.apply(TOKEN="token-of-ours")
+    assert looks.quick(TOKEN="token-of-ours") is None
+    with psycopg.connect(looks.url) as connection:
+        assert connection.execute("SELECT FROM bootstrapper.meta WHERE key LIKE 'quick:%'").fetchall() == []
+
+
+PLUGIN = """
+import time
+from bootstrapper import Change, Step, hookimpl
+
+
+class Timely(Step):
+    uses = "timely"
+    {pure}
+
+    def changes(self, context):
+        return [] if context.connection.execute("SELECT to_regclass('timely')").fetchone()[0] else [Change.create("it")]
+
+    def apply(self, context, changes):
+        context.connection.execute("CREATE TABLE timely ()")
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Timely]
+"""
+
+
+@pytest.mark.parametrize(("pure", "is_answered"), [("", False), ("pure = True", True)])
+def test_a_step_of_a_plugin_is_answered_for_only_if_it_says_that_it_is_pure(
+    looks: Looks, pure: str, is_answered: bool
+) -> None:
+    looks.write(PLUGIN.replace("{pure}", pure), "plugins/timely.py")
+    file = looks.folder / "bootstrap.yaml"
+    text = file.read_text().replace("name: trial\n", "name: trial\nplugins: [./plugins]\n")
+    file.write_text(text.replace("fixtures:\n  tenants", "  - uses: timely\nfixtures:\n  tenants"))
+    looks.apply()
+    assert (looks.quick() is not None) == is_answered
+    if is_answered:
+        looks.write(PLUGIN.replace("{pure}", pure) + "\n\nANOTHER = 1\n", "plugins/timely.py")
+        assert looks.quick() is None
