@@ -155,8 +155,9 @@ def _inputs(
     folders = plugins.folders(loaded.config.plugins, loaded.directory)
     if folders is None or not is_pure(project.cache):
         return None
+    beside = [path for folder in folders for path in sorted(folder.rglob("*.py"))]  # a plugin may import them
     contents = inputs.files_of(loaded.document.data, loaded.variables, project.values)
-    return Inputs((*files, *folders, *(project.path(Path(text)) for text in contents)), tuple(variables))
+    return Inputs((*files, *folders, *beside, *(project.path(Path(text)) for text in contents)), tuple(variables))
 
 
 def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from bootstrapper import __version__
-from bootstrapper.quick import command_line
+from bootstrapper.quick import command_line, crowd
 from bootstrapper.quick.command_line import Asked
 
 OFF_VARIABLE = "BOOTSTRAPPER_QUICK"
@@ -37,10 +37,11 @@ def answer(arguments: Sequence[str], variables: Mapping[str, str], stderr: TextI
 
 
 def _lines(asked: Asked, variables: Mapping[str, str]) -> Sequence[str] | None:
-    from bootstrapper.quick import declared, look  # noqa: PLC0415 - loaded only for command lines that they answer
+    with crowd.Place() as turn:
+        from bootstrapper.quick import declared, look  # noqa: PLC0415 - only for command lines that they answer
 
-    file = declared.read(asked.file, asked.environment, variables, __version__)
-    found = look.look(file, variables) if file is not None else None
+        file = declared.read(asked.file, asked.environment, variables, __version__)
+        found = look.look(file, variables, turn.tell) if file is not None else None
     if found is None or found.seconds >= _LONGEST_SHOWN_AS_MS:
         return None
     host, port, database = found.place

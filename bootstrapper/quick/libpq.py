@@ -53,9 +53,9 @@ class Connection:
 
         Args:
             parameters: libpq's keywords; `dbname` may be a URL, which wins over what stands before it.
-            deadline: By the monotonic clock; of the connection as a whole.
+            deadline: Of the login, by the monotonic clock; can be changed for what follows.
         """
-        self._libpq, self._deadline = _library(), deadline
+        self._libpq, self.deadline = _library(), deadline
         names = (c_char_p * (len(parameters) + 1))(*(name.encode() for name in parameters), None)
         values = (c_char_p * (len(parameters) + 1))(*(value.encode() for value in parameters.values()), None)
         self._connection = self._libpq.PQconnectStartParams(names, values, 1)
@@ -117,7 +117,7 @@ class Connection:
             writes = state == _POLL_WRITING
 
     def _wait(self, *, writes: bool = False) -> None:
-        left = self._deadline - time.monotonic()
+        left = self.deadline - time.monotonic()
         place = self._libpq.PQsocket(self._connection)
         if left <= 0 or place < 0:
             raise QuickError("no answer in time")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from bootstrapper.postgres.connection.session_texts import FIRST, adoption
@@ -29,6 +29,7 @@ _KEEPALIVES = {
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
+_LOGIN_SECONDS = 3.0
 _SECONDS = 10.0
 
 
@@ -45,8 +46,11 @@ class Found(NamedTuple):
     seconds: float
 
 
-def look(declared: Declared, variables: Mapping[str, str]) -> Found | None:
+def look(declared: Declared, variables: Mapping[str, str], tell: Callable[[bool], None]) -> Found | None:
     """Returns what was found if nothing is to do; None if that is not known.
+
+    Args:
+        tell: Called with whether the server was reached.
 
     Raises QuickError, ValueError, KeyError or TypeError then, too.
     """
@@ -57,8 +61,11 @@ def look(declared: Declared, variables: Mapping[str, str]) -> Found | None:
         "fallback_application_name": "bootstrapper",
         "client_encoding": "UTF8",
     }
-    with Connection(parameters, started + _SECONDS) as connection:
+    tell(False)
+    with Connection(parameters, started + _LOGIN_SECONDS) as connection:
+        tell(True)
         seconds = time.monotonic() - started
+        connection.deadline = started + _SECONDS
         first = connection.ask([Statement(text) for text in _first(connection, declared.schema)] + [_record(declared)])
         *_, server, foreign, kept = (result.rows for result in first)
         if foreign or not kept or kept[0][0] is None:

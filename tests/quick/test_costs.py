@@ -27,6 +27,7 @@ MODULES = {
     "bootstrapper.quick",
     "bootstrapper.quick.answer",
     "bootstrapper.quick.command_line",
+    "bootstrapper.quick.crowd",
     "bootstrapper.quick.declared",
     "bootstrapper.quick.inputs",
     "bootstrapper.quick.libpq",

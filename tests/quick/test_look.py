@@ -98,7 +98,7 @@ def test_so_is_another_value_of_a_variable(looks: Looks, variables: dict[str, st
     assert looks.quick(**variables) is None
 
 
-def test_a_secret_is_no_input_as_its_row_is_not_written_again(looks: Looks) -> None:
+def test_a_secret_does_not_count_since_its_row_is_not_written_again(looks: Looks) -> None:
     looks.apply()
     assert looks.quick(ADMIN="another") is not None
     assert looks.ordinary(ADMIN="another")[0] == 0
@@ -113,7 +113,7 @@ def test_other_options_are_left_to_click(looks: Looks, options: list[str]) -> No
     assert looks.quick(*options) is None
 
 
-def test_what_the_database_holds_beside_is_no_matter(looks: Looks) -> None:
+def test_what_else_the_database_holds_does_not_matter(looks: Looks) -> None:
     looks.apply()
     looks.execute("INSERT INTO users VALUES ('someone@example.com', NULL, NULL)")
     looks.execute("UPDATE prices SET kept = 7 WHERE code = 3")

@@ -1,0 +1,81 @@
+"""Lets few processes of a user on this host look at once: hundreds that start together would fill the server.
+
+Places are files, locked with `flock`, which a death unlocks, in the folder of the turnstile (`postgres/lock`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from contextlib import suppress
+
+PLACES = 4
+LONGEST_SECONDS = 30.0
+_FAILED_SECONDS = 10.0
+
+
+class CrowdedError(Exception):
+    """No place in time, or the one who had it just now did not reach the server."""
+
+
+class Place:
+    """A place, in a `with`. Where there is no folder for it, as in a read-only container, there is no crowd either."""
+
+    def __init__(self, longest_seconds: float = LONGEST_SECONDS) -> None:
+        self._longest_seconds = longest_seconds
+        self._file: int | None = None
+
+    def __enter__(self) -> Place:
+        """Waits for it; raises CrowdedError."""
+        deadline = time.monotonic() + self._longest_seconds
+        try:
+            self._file = _opened()
+            while not _is_taken(self._file):
+                if time.monotonic() > deadline:
+                    raise CrowdedError("no place in time")
+                time.sleep((5 + os.getpid() % 16) / 1000)  # not all at the same moment
+            found = os.fstat(self._file)
+            if found.st_size and time.time() - found.st_mtime < _FAILED_SECONDS:
+                raise CrowdedError("the server was not reached")
+        except OSError:
+            return self
+        except CrowdedError:
+            self._leave()
+            raise
+        return self
+
+    def tell(self, is_reached: bool) -> None:
+        """Tells the next one whether the server was reached."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, b"" if is_reached else b"not reached", 0)
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _is_taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _opened() -> int:
+    """Opens one of the files, in a folder that only this user can write to; raises OSError."""
+    folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"bootstrapper-{os.getuid()}")  # noqa: S108 - made private
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(folder)
+    place = os.path.join(folder, f"quick.{os.getpid() % PLACES}")
+    return os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
