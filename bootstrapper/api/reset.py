@@ -31,7 +31,8 @@ from bootstrapper.plans import Action, Change, Finding, Plan, PlannedStep, State
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.ledger.ledger import DEFAULT_SCHEMA, TABLES, LedgerNames
+from bootstrapper.postgres.ledger.ledger import LedgerNames
+from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES
 from bootstrapper.text import listed
 
 _STEP = "reset"
