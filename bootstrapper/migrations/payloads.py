@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from bootstrapper.migrations.history.revisions import Revision
@@ -41,9 +41,14 @@ class Adopt:
     rows: tuple[str, ...]
 
 
-def move(revision: Revision, state: State, project: Project, action: Action = Action.RUN) -> Change:
-    """Returns the change that runs a revision, or reverts it."""
-    file = {} if revision.file is None else {"file": _relative(revision.file, project.directory)}
+def moves(revisions: Iterable[Revision], state: State, project: Project, action: Action = Action.RUN) -> list[Change]:
+    """Returns the changes that run revisions, or revert them."""
+    folder = f"{project.directory.resolve()}{os.sep}"
+    return [_move(revision, state, folder, action) for revision in revisions]
+
+
+def _move(revision: Revision, state: State, folder: str, action: Action) -> Change:
+    file = {} if revision.file is None else {"file": str(revision.file).removeprefix(folder)}
     return Change(action, f"revision {revision.id}", revision.message, after=file, payload=Move(revision, state))
 
 
@@ -55,10 +60,3 @@ def payloads(changes: Iterable[Change | Deferred], kind: type[Payload]) -> list[
 def revision_of(item: Change | Deferred) -> str | None:
     """Returns the id of the revision that a change runs or reverts; None for any other change."""
     return next((found.revision.id for found in payloads([item], Move)), None)
-
-
-def _relative(file: Path, directory: Path) -> str:
-    try:
-        return str(file.relative_to(directory.resolve()))
-    except ValueError:
-        return str(file)

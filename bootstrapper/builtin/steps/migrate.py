@@ -15,7 +15,7 @@ from bootstrapper.migrations.history.versions import Versions
 from bootstrapper.migrations.interrupted import repair
 from bootstrapper.migrations.interrupted.failure_hint import explained
 from bootstrapper.migrations.interrupted.invalid_objects import InvalidObject
-from bootstrapper.migrations.payloads import Adopt, Move, move, payloads
+from bootstrapper.migrations.payloads import Adopt, Move, moves, payloads
 from bootstrapper.migrations.project.layout import DynamicProject
 from bootstrapper.migrations.project.privileges import MissingRight, missing
 from bootstrapper.migrations.schema.unversioned import stranger
@@ -62,8 +62,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         if refused is not None and not run.earlier():  # an earlier step may grant it
             raise refused.error(run.project.target.where)
         repairs = repair.repairs(run, state) if self.options.repair else []
-        revisions = [move(revision, later, run.project) for revision in later.pending]
-        return [*adopted, *repairs, *revisions]
+        return [*adopted, *repairs, *moves(later.pending, later, run.project)]
 
     def _after_adoption(self, run: RunContext, state: State) -> tuple[list[Change], State]:
         """Returns the adoption of a database without a version, and the state after it."""
@@ -87,12 +86,12 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         return [adopted], compare(state.declared, Versions(rows))
 
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
-        moves = payloads(changes, Move)
-        if not moves:
+        moved = payloads(changes, Move)
+        if not moved:
             return changes
         from bootstrapper.migrations.linting import revision_sql  # noqa: PLC0415 - the linter stays off the fast path
 
-        state = moves[0].state
+        state = moved[0].state
         return revision_sql.with_sql(changes, self.options, state.declared.layout, run_of(context), state.walks)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
@@ -140,9 +139,9 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
 
             Adoption(self.options, adopt, run, hold).run()
         repair.repair(run, hold, payloads(changes, InvalidObject), deadline)
-        moves = payloads(changes, Move)
-        if moves:
-            self._upgrade(run, hold, moves[0].state, [each.revision.id for each in moves])
+        moved = payloads(changes, Move)
+        if moved:
+            self._upgrade(run, hold, moved[0].state, [each.revision.id for each in moved])
         elif any(isinstance(item, Deferred) for item in changes):
             if self.options.repair:
                 repair.repair(run, hold, payloads(repair.repairs(run, None), InvalidObject), deadline)

@@ -11,7 +11,7 @@ from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.history.versions import BASE
 from bootstrapper.migrations.interrupted.failure_hint import explained
 from bootstrapper.migrations.linting import revision_sql
-from bootstrapper.migrations.payloads import Move, move, payloads
+from bootstrapper.migrations.payloads import Move, moves, payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, find_known, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
@@ -57,7 +57,7 @@ class Downgrade(Step, ShowsSql):
         """
         run = run_of(context)
         state, undone = self._look(run)
-        return [move(revision, state, run.project, Action.DELETE) for revision in undone]
+        return moves(undone, state, run.project, Action.DELETE)
 
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
         run, state = run_of(context), payloads(changes, Move)[0].state
@@ -71,8 +71,8 @@ class Downgrade(Step, ShowsSql):
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)
-        hold, moves = run.require_hold(), payloads(changes, Move)
-        state, undone = moves[0].state, [each.revision.id for each in moves]
+        hold, moved = run.require_hold(), payloads(changes, Move)
+        state, undone = moved[0].state, [each.revision.id for each in moved]
         self._require_confirmed(undone)
         ask = partial(
             fenced_request,

@@ -38,6 +38,24 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"alembic", "sql
 """
 
 
+AT_ITS_END = """
+import atexit, time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+atexit.register(print, "exit function")
+ThreadPoolExecutor(1).submit(print, "executor")
+Thread(target=lambda: (time.sleep(0.3), print("thread", end=""))).start()
+"""
+
+
+def test_threads_and_exit_functions_of_the_project_end_before_the_worker(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, AT_ITS_END + ENV)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        assert migrate.lines == ["executor", "threadexit function"]
+
+
 @pytest.mark.parametrize("module", [*WORKER, LOCATOR], ids=lambda path: path.stem)
 def test_a_module_is_written_for_python_3_9(module: Path) -> None:
     text = module.read_text()

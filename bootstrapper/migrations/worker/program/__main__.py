@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 if gc.isenabled():
@@ -12,7 +13,9 @@ import bootstrapper_worker  # noqa: F401 - its modules are found without the fol
 
 del sys.path[0]  # this folder: the project is to find only its own modules
 
-from bootstrapper_worker.main import main  # noqa: E402 - imports Alembic, which this folder must not hide
+from bootstrapper_worker.main import finish, main  # noqa: E402 - imports Alembic, which this folder must not hide
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    finish()
+    os._exit(code)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from bootstrapper_worker.channel import Events, receive
@@ -33,3 +36,15 @@ def main() -> int:
         return FAILED
     events.send("finished")
     return 0
+
+
+def finish() -> None:
+    """Does what the interpreter does at its end, but for taking every object apart, which the run would wait for.
+
+    That is to wait for threads, run exit functions, and flush the streams.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # joins, and tells the threads of executors to end
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
