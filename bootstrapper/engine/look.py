@@ -14,7 +14,6 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.limits import excesses
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.planner import MakeContext, Planner, runs_always
-from bootstrapper.engine.server_errors import explained
 from bootstrapper.errors import (
     AheadError,
     BlockedError,
@@ -109,8 +108,7 @@ class Looker:
             return planned
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)
         context = planner.context(entry)
-        lent = planner.lending.session(context.connection, borrows=entry.unit.borrows_session)
-        with explained(entry, context), lent:
+        with planner.reading(entry, context, borrows=entry.unit.borrows_session):
             if sql and items and isinstance(entry.unit, ShowsSql):
                 items = entry.unit.with_sql(Context(context), items)
             findings = tuple(entry.unit.findings(Context(context), items))

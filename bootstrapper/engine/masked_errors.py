@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.masking import Masker, masked
+from bootstrapper.text import error_lines, one_line
 
 
 @contextmanager
@@ -60,3 +61,10 @@ def _shows_secret(error: BaseException, masker: Masker) -> bool:
     """Returns whether the text of an error of others is not made of what was masked."""
     text = str(error)
     return not isinstance(error, BootstrapperError) and masker.quote(text) != text
+
+
+def told(error: BaseException, masker: Masker) -> str:
+    """Returns the error as it is shown and recorded."""
+    if isinstance(error, BootstrapperError):
+        return "\n".join(error_lines(error, masker.mask))
+    return one_line(masker.quote(str(error)))

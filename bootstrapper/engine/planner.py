@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -126,8 +127,8 @@ class Planner:
         return self.plan(), errors
 
     def look_on(self, context: RunContext) -> None:
-        """Begins a new READ ONLY transaction after an error of the server: nothing was written."""
-        if status_of(context.connection) == TransactionStatus.INERROR:
+        """Begins a new READ ONLY transaction where an error of the server, or a plugin, ended the last one."""
+        if status_of(context.connection) in (TransactionStatus.INERROR, TransactionStatus.IDLE):
             context.session.look_on()
             self.lending.begin()
 
@@ -195,14 +196,21 @@ class Planner:
         if not isinstance(step, Explained):
             return "as declared"
         context = self.context(entry)
-        with explained(entry, context), self.lending.session(context.connection, borrows=False):
+        with self.reading(entry, context, borrows=False):
             return step.done_reason(Context(context))
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
         note_impure(context.project.cache, step)
-        with explained(entry, context), self.lending.session(context.connection, borrows=step.borrows_session):
+        with self.reading(entry, context, borrows=step.borrows_session):
             return step.changes(Context(context))
+
+    @contextmanager
+    def reading(self, entry: Entry, context: RunContext, *, borrows: bool) -> Iterator[None]:
+        """Within it a step reads; an error of the server that it catches itself does not concern what comes next."""
+        with explained(entry, context), self.lending.session(context.connection, borrows=borrows):
+            yield
+        self.look_on(context)
 
     def _earlier(self, entry: Entry) -> list[str]:
         """Returns the steps before this one that have changes; at its own turn they are done.

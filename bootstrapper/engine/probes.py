@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection, Cursor, errors
+from psycopg.pq import TransactionStatus
 
 from bootstrapper.config.run_cache import Kept
 from bootstrapper.errors import CheckFailedError
@@ -20,6 +21,7 @@ from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.purity import note_impure
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection import settings
+from bootstrapper.postgres.connection.interjection import status_of
 from bootstrapper.postgres.connection.pipelining import round_trip
 from bootstrapper.postgres.connection.server_messages import said_without_values
 
@@ -58,6 +60,7 @@ def ask_probes(connection: Connection[Any], asked: Iterable[Asked]) -> Answers:
     except psycopg.Error:
         if connection.closed:
             raise
+        _require_transaction(connection, probes)
         connection.execute("ROLLBACK TO SAVEPOINT probes")
         return _ask_one_by_one(connection, probes)
 
@@ -105,6 +108,7 @@ def _ask_all(
             cursors.append(connection.execute(_text(probe), probe.parameters or None))
         for statement in after or ([settings.TAKE_BACK] if is_lent else []):
             connection.execute(statement)
+    _require_transaction(connection, [each for each, cursor in zip(probes, cursors, strict=True) if _ends(cursor)])
     return {id(check): _decision(check, cursor.fetchall()) for (check, _), cursor in zip(probes, cursors, strict=True)}
 
 
@@ -182,14 +186,28 @@ def _ask_one(connection: Connection[Any], check: Check, probe: Probe) -> Decisio
     connection.execute("SAVEPOINT probe")
     try:
         with settings.lent(connection) if probe.borrows_session else nullcontext():
-            rows: Sequence[Sequence[Any]] = connection.execute(_text(probe), probe.parameters or None).fetchall()
+            with round_trip(connection):  # in a pipeline the server refuses several statements at once
+                cursor = connection.execute(_text(probe), probe.parameters or None)
+            rows: Sequence[Sequence[Any]] = cursor.fetchall()
     except psycopg.Error as error:
         if connection.closed:
             raise
+        _require_transaction(connection, [(check, probe)])
         connection.execute("ROLLBACK TO SAVEPOINT probe")
         return partial(decided, _answer_failure(check, probe, error))
     connection.execute("RELEASE SAVEPOINT probe")
     return _decision(check, rows)
+
+
+def _ends(cursor: Cursor[Any]) -> bool:
+    return cursor.statusmessage in ("COMMIT", "ROLLBACK")
+
+
+def _require_transaction(connection: Connection[Any], asked: Sequence[Asked]) -> None:
+    """Raises CheckFailedError if one of these probes ended the transaction: what comes next could write."""
+    if status_of(connection) == TransactionStatus.IDLE:
+        keys = ", ".join(dict.fromkeys(check.key for check, _ in asked))
+        raise CheckFailedError(keys, "its probe ended the transaction", source=asked[0][0].source if asked else None)
 
 
 def _decision(check: Check, rows: Sequence[Sequence[Any]]) -> Decision:

@@ -18,8 +18,9 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.freeze import require_unfrozen
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
+from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.server_errors import explained
-from bootstrapper.engine.turn import AfterApply, TurnTaker, told
+from bootstrapper.engine.turn import AfterApply, TurnTaker
 from bootstrapper.errors import (
     BootstrapperError,
     ForeignDatabaseError,

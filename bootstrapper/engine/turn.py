@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +19,7 @@ from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.limits import require_within
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.look import Looker
+from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.probes import ask_condition
 from bootstrapper.engine.server_errors import explain
 from bootstrapper.errors import (
@@ -31,9 +32,9 @@ from bootstrapper.errors import (
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
-from bootstrapper.masking import Masker
 from bootstrapper.plans import Answer, Change, Deferred, PlannedStep, total
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.faults import is_ours
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Parted, Prepared, Remarked
@@ -43,7 +44,7 @@ from bootstrapper.postgres.connection.settings import lent
 from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
 from bootstrapper.postgres.ledger.chain import record_step
 from bootstrapper.postgres.lock.hold import Hold
-from bootstrapper.text import error_lines, one_line
+from bootstrapper.text import one_line
 
 _RETRY_PAUSES = (0.1, 0.3, 1.0, 3.0)
 _GRACE_SECONDS = 2.0  # the server's own clock ends a statement first, and leaves the connection usable
@@ -165,8 +166,7 @@ class TurnTaker:
     def _do(self, turn: Turn) -> None:
         self._has_parts = False
         if isinstance(turn.step, Prepared):
-            is_lent = turn.step.borrows_session
-            with turn.hold.lasting(turn.entry.name), turn.hold.lent_outside() if is_lent else nullcontext():
+            with turn.hold.lasting(turn.entry.name), _lent(turn, turn.hold.lent_outside):
                 turn.step.prepare(Context(turn.context), turn.items)
         if not turn.step.transactional:
             self._apply_between_rows(turn)
@@ -222,7 +222,7 @@ class TurnTaker:
 
     def _let_apply(self, turn: Turn, items: Sequence[Change | Deferred]) -> None:
         """Applies inside a transaction; the session's settings are the project's meanwhile, and restored afterwards."""
-        with turn.hold.lent() if turn.step.borrows_session else nullcontext():
+        with _lent(turn, turn.hold.lent):
             turn.step.apply(Context(turn.context), items)
             self._after_apply(turn.entry.name)
             turn.hold.require_transaction()
@@ -231,10 +231,7 @@ class TurnTaker:
         """Records an intent, works under a heartbeat, and records the result; without one, the result is unknown."""
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "intent")
-        with (
-            turn.hold.beating(turn.entry.name),
-            turn.hold.lent_outside() if turn.step.borrows_session else nullcontext(),
-        ):
+        with turn.hold.beating(turn.entry.name), _lent(turn, turn.hold.lent_outside):
             turn.step.apply(Context(turn.context), turn.items)
             turn.hold.require_no_transaction()
         with turn.hold.transaction() as connection:
@@ -274,6 +271,12 @@ class TurnTaker:
             raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)
 
 
+def _lent(turn: Turn, lend: Callable[..., AbstractContextManager[None]]) -> AbstractContextManager[None]:
+    """Returns what is around `prepare` and `apply`: the session is put back afterwards, unless the step is ours."""
+    borrows = turn.step.borrows_session
+    return lend(borrows=borrows) if borrows or not is_ours(type(turn.step)) else nullcontext()
+
+
 def _judge(turn: Turn, error: BaseException) -> BaseException:
     """Returns the error as one of the tool; an interruption by the deadline is reported as that."""
     failure = explain(turn.entry, turn.context, error)
@@ -289,10 +292,3 @@ def _short(turn: Turn, error: BaseException) -> str:
     failure = explain(turn.entry, turn.context, error)
     said = failure.headline if isinstance(failure, BootstrapperError) else str(failure)
     return one_line(turn.context.masker.mask(said))
-
-
-def told(error: BaseException, masker: Masker) -> str:
-    """Returns the error as it is shown and recorded."""
-    if isinstance(error, BootstrapperError):
-        return "\n".join(error_lines(error, masker.mask))
-    return one_line(masker.quote(str(error)))

@@ -36,10 +36,10 @@ class PluginFailedError(StepError):
         reason: The method, what it did, and the line.
     """
 
-    def __init__(self, plugin: str, reason: str, *, source: Source | None = None) -> None:
+    def __init__(self, plugin: str, reason: str, *, hint: str | None = None, source: Source | None = None) -> None:
         self.plugin = plugin
         self.reason = reason
-        super().__init__(f"plugin {plugin}: {reason}", source=source)
+        super().__init__(f"plugin {plugin}: {reason}", hint=hint, source=source)
 
 
 class NotConvergedError(StepError):

@@ -7,8 +7,8 @@ checked what they return, and an error in one of them is a bug of bootstrapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -29,6 +29,7 @@ from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
+from bootstrapper.postgres.connection.loan import ForbiddenError, Loan
 from bootstrapper.postgres.lock.hold import Hold
 
 _INSIDE: ContextVar[tuple[object, ...]] = ContextVar("inside", default=())
@@ -37,8 +38,12 @@ _INSIDE: ContextVar[tuple[object, ...]] = ContextVar("inside", default=())
 _SETTLED = frozenset(["problems", "inputs", "seeds", "heads", "beforehand", "marks", "about"])
 _LOADING = _SETTLED | {"__init__", "is_secret", "hides_argument", "variables", "files"}
 """Methods that are called for the configuration: what is wrong with them is an error of it."""
+_READING = frozenset(["changes", "findings", "with_sql", "done_reason", "bounds", "limits", "parts", "ask", "open"])
+"""Methods that may only read, wherever they are called."""
 _REASONED = frozenset(["check", "resolve", "is_compared", "holds"])
 """Methods of values that raise ValueError with a reason, which callers report at its place in the file."""
+
+_LEAVE = "Leave BEGIN, COMMIT and ROLLBACK to bootstrapper; `with context.connection.transaction():` is a savepoint."
 
 _bool = results.exactly(bool)
 _texts = results.listed(str)
@@ -111,10 +116,10 @@ def guarded(kind: type[Any], origin: str) -> type[Any]:
 def _method(found: type[Any], call: _Call) -> Callable[..., Any]:
     @wraps(getattr(call.kind, call.name))
     def method(self: Any, *arguments: Any, **options: Any) -> Any:
-        own = partial(getattr(super(found, self), call.name), *arguments, **options)
+        own = getattr(super(found, self), call.name)
         if any(each is self for each in _INSIDE.get()):
-            return own()
-        return call.make(self, own, arguments)
+            return own(*arguments, **options)
+        return call.make(self, own, arguments, options)
 
     return method
 
@@ -128,7 +133,7 @@ class _Call:
     check: results.Check
     origin: str
 
-    def make(self, unit: Any, own: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+    def make(self, unit: Any, call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Returns the checked result.
 
         Raises PluginFailedError, PluginError for the configuration, or ValueError where that is the contract. Our own
@@ -137,9 +142,13 @@ class _Call:
         run = next((run_of(each) for each in arguments if isinstance(each, Context)), None)
         token = _INSIDE.set((*_INSIDE.get(), unit))
         try:
-            result = self.check(own())
+            with _lending(run, reads=self.name in _READING) as context:
+                own = partial(call, *(context if isinstance(each, Context) else each for each in arguments), **options)
+                result = self.check(own())
             if self.name == "__init__":
                 _require_attributes(unit)
+        except ForbiddenError as error:
+            raise self._fault(unit, run, f"{error}{line_of(error, self.origin, self._code)}", _LEAVE) from error
         except BootstrapperError as error:
             if isinstance(error, StepFailedError):
                 error.at(getattr(unit, "source", None))
@@ -168,14 +177,14 @@ class _Call:
         code = self._code
         return at_line(code.co_firstlineno, code.co_filename, self.origin) if code is not None else ""
 
-    def _fault(self, unit: Any, run: RunContext | None, said: str) -> Exception:
+    def _fault(self, unit: Any, run: RunContext | None, said: str, hint: str | None = None) -> Exception:
         said = f"{self.kind.__name__}.{self.name}() {run.masker.quote(said) if run is not None else said}"
         source = getattr(unit, "source", None)
         if self.name in _REASONED:
             return ValueError(f"{unit.key}: plugin {self.origin}: {said}")
         if self.name in _LOADING:
-            return PluginError(self.origin, said, source=source)
-        return PluginFailedError(self.origin, said, source=source)
+            return PluginError(self.origin, said, hint=hint, source=source)
+        return PluginFailedError(self.origin, said, hint=hint, source=source)
 
 
 class _Around(AbstractContextManager[Hold]):
@@ -187,8 +196,8 @@ class _Around(AbstractContextManager[Hold]):
         self._manager = manager
 
     def _call(self, name: str, check: results.Check, *arguments: Any) -> Any:
-        own = partial(getattr(self._manager, name), *arguments)
-        return _Call(type(self._manager), name, check, self._origin).make(self._scope, own, ())
+        own = getattr(self._manager, name)
+        return _Call(type(self._manager), name, check, self._origin).make(self._scope, own, arguments, {})
 
     def __enter__(self) -> Hold:
         hold: Hold = self._call("__enter__", results.exactly(Hold))
@@ -209,6 +218,22 @@ def _require_attributes(unit: Any) -> None:
     wanted = {Unit: "options", Check: "argument", Renderer: "width"}
     if any(isinstance(unit, base) and not hasattr(unit, name) for base, name in wanted.items()):
         raise results.WrongResultError("does not call super().__init__()")
+
+
+@contextmanager
+def _lending(run: RunContext | None, *, reads: bool) -> Iterator[Context | None]:
+    """Gives the context of one call, with a connection of its own; what it read by it is put back."""
+    if run is None:
+        yield None
+        return
+    loan = Loan(lambda: run.connection, reads=reads)
+    try:
+        yield Context(run, loan)
+    except BaseException:
+        with suppress(psycopg.Error):
+            loan.end()
+        raise
+    loan.end()
 
 
 def _is_of_server(error: psycopg.Error, run: RunContext) -> bool:

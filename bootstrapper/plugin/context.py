@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from sqlalchemy import Connection as SQLAlchemyConnection
 
+    from bootstrapper.postgres.connection.loan import Loan
+
 
 class Context:
     """What a step, check, value function, gate or scope may use; nothing in it is global state."""
 
-    __slots__ = ("_run",)
+    __slots__ = ("_loan", "_run")
 
-    def __init__(self, run: RunContext) -> None:
+    def __init__(self, run: RunContext, loan: Loan | None = None) -> None:
         self._run = run
+        self._loan = loan
 
     @property
     def step(self) -> str:
@@ -57,15 +60,21 @@ class Context:
 
     @property
     def connection(self) -> Connection[Any]:
-        """The psycopg connection of the run; under the lock the only one that writes with the fence."""
-        return self._run.connection
+        """The psycopg connection of the run; under the lock the only one that writes with the fence.
+
+        Its transaction is not the plugin's to end: commit, rollback, close and autocommit raise an error. Use
+        `with context.connection.transaction():`, a savepoint, around what may fail.
+        """
+        return self._run.connection if self._loan is None else self._loan.connection
 
     def sqlalchemy(self) -> SQLAlchemyConnection:
         """Returns a SQLAlchemy Connection on the same backend as `connection`.
 
         Its begin, commit and rollback do nothing, so that code cannot leave the step's transaction and its fence.
         """
-        return self._run.sqlalchemy()
+        from bootstrapper.postgres.connection.sqlalchemy import borrow  # noqa: PLC0415 - SQLAlchemy stays off the fast path
+
+        return borrow(self.connection)
 
     def path(self, text: str | Path) -> Path:
         """Returns an absolute path; a relative one starts at the file's folder."""

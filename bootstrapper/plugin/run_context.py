@@ -22,7 +22,6 @@ from bootstrapper.postgres.lock.hold import Hold
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from sqlalchemy import Connection as SQLAlchemyConnection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +82,6 @@ class RunContext:
     def own_target(self) -> Target:
         """The database's address for further sessions, with their application_name."""
         return self.project.target.replacing(application_name=self.application_name)
-
-    def sqlalchemy(self) -> SQLAlchemyConnection:
-        """Returns a SQLAlchemy Connection on the run's own backend, whose begin, commit and rollback do nothing."""
-        from bootstrapper.postgres.connection.sqlalchemy import borrow  # noqa: PLC0415 - SQLAlchemy stays off the fast path
-
-        return borrow(self.connection)
 
     def progress(self, done: int, total: int | None, unit: str, detail: str = "") -> None:
         """Reports how far the step is."""

@@ -15,7 +15,7 @@ from tests.projects import TrialProject
 
 def test_a_step_that_ends_its_transaction_is_found_out(project: TrialProject) -> None:
     note(project, apply="context.connection.execute('CREATE TABLE note ()'); context.connection.execute('COMMIT')")
-    with pytest.raises(StepFailedError, match="transaction"):
+    with pytest.raises(PluginFailedError, match="transaction"):
         project.apply()
     assert project.rows("SELECT count(*) FROM bootstrapper.steps") == [(0,)]
 
@@ -26,7 +26,7 @@ def test_a_step_that_begins_a_transaction_of_its_own_is_found_out(project: Trial
         apply="context.connection.execute('COMMIT'); context.connection.execute('BEGIN')\n"
         "        context.connection.execute('CREATE TABLE public.note ()')",
     )
-    with pytest.raises(StepFailedError, match="transaction"):
+    with pytest.raises(PluginFailedError, match="transaction"):
         project.apply()
     assert not project.has("note")
 

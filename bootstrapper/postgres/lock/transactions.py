@@ -110,12 +110,16 @@ class FencedConnection:
             raise StepFailedError("a transaction was left open; it was rolled back", hint="Commit it in the step.")
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def lent(self, *, borrows: bool = True) -> Iterator[None]:
         """Lets statements of the project run in the open transaction, with the settings of the project's own sessions.
 
         What they did to the session is undone afterwards: settings, role, temporary objects.
+
+        Args:
+            borrows: Whether they need those settings; code of a plugin that does not may change ours all the same.
         """
-        self.connection.execute(settings.LEND)
+        if borrows:
+            self.connection.execute(settings.LEND)
         yield
         self.require_transaction()
         settings.put_back(self.connection, pooled=self._pooled)
@@ -124,12 +128,13 @@ class FencedConnection:
             self._mark_session()
 
     @contextmanager
-    def lent_outside(self) -> Iterator[None]:
+    def lent_outside(self, *, borrows: bool = True) -> Iterator[None]:
         """As `lent`, outside transactions; behind a pooler the session there is not ours to set."""
         if self._pooled:
             yield
             return
-        settings.lend_session(self.connection)
+        if borrows:
+            settings.lend_session(self.connection)
         try:
             yield
             self.require_no_transaction()
