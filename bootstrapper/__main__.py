@@ -6,18 +6,31 @@ import os
 import sys
 from typing import NoReturn
 
-from bootstrapper.quick.answer import answer
+from bootstrapper.quick.answer import Answer, answer
 
 
 def run() -> NoReturn:
     """Runs the program and ends the process, without finalising the interpreter."""
-    lines = answer(sys.argv[1:], os.environ, sys.stderr)
-    if lines is None:
+    try:
+        found = answer(sys.argv[1:], os.environ, sys.stderr)
+        if found is not None:
+            _end(found)
         from bootstrapper import cli  # noqa: PLC0415 - loaded only where the quick look does not suffice
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - as `main` of the command line does
+        from bootstrapper.cli.error_output import report  # noqa: PLC0415 - as above
+        from bootstrapper.masking import Masker  # noqa: PLC0415 - as above
 
-        cli.run()
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+        os._exit(report(error, Masker(), as_json=False, colour=False))
+    cli.run()
+
+
+def _end(found: Answer) -> NoReturn:
+    sys.stderr.write("".join(f"{line}\n" for line in found.lines))
     sys.stderr.flush()
+    if found.program is not None:
+        from bootstrapper.programs.replacement import replace_process  # noqa: PLC0415 - only where there is a program
+
+        replace_process(*found.program, os.environ)
     os._exit(0)
 
 

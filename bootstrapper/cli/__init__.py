@@ -17,11 +17,11 @@ from bootstrapper import __version__
 from bootstrapper.cli import error_output
 from bootstrapper.cli.lazy import LazyGroup
 from bootstrapper.cli.output import prepare, silence, takes_colour
-from bootstrapper.cli.program import finish_process
 from bootstrapper.cli.reportfile import report_refusal
-from bootstrapper.cli.signals import interruption_raises
 from bootstrapper.errors import ExitCode
 from bootstrapper.masking import Masker
+from bootstrapper.programs.replacement import finish_process
+from bootstrapper.programs.signals import interruption_raises
 
 _COMMANDS = {
     "Every day": {

@@ -15,7 +15,6 @@ from bootstrapper import __version__
 from bootstrapper.cli.groups import Misuse
 from bootstrapper.cli.jsonlog import head
 from bootstrapper.cli.output import RED, has_data, paint, print_data, print_message
-from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import (
     BlockedError,
     BootstrapperError,
@@ -29,6 +28,7 @@ from bootstrapper.errors import (
 from bootstrapper.masking import Masker
 from bootstrapper.plans import JSONValue
 from bootstrapper.postgres.lock.blockers import Blocker
+from bootstrapper.programs.signals import Terminated
 from bootstrapper.text import cut, error_lines, listed, one_line
 
 

@@ -9,8 +9,8 @@ from bootstrapper.cli.api_request import request
 from bootstrapper.cli.apply import apply_asked, follow_asked
 from bootstrapper.cli.groups import Misuse
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.program import find_program, replace_process
 from bootstrapper.cli.reporter import Reporter
+from bootstrapper.programs.replacement import find_program, replace_process
 
 _METAVAR = "-- PROGRAM [ARGUMENTS]"
 

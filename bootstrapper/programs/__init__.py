@@ -1,2 +1,3 @@
 """Runs other programs: `runner` to their end, `supervised` so that they end with this process, `streams` reads their
-output. Imports deadline only; steps, backups and migrations import it."""
+output; `replacement` becomes one, `signals` are those of this process. Imports deadline and errors only; steps,
+backups, migrations and the command line import it."""

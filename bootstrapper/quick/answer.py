@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from bootstrapper import __version__
 from bootstrapper.quick import command_line, crowd
@@ -16,8 +16,20 @@ OFF_VARIABLE = "BOOTSTRAPPER_QUICK"
 _LONGEST_SHOWN_AS_MS = 0.9995
 
 
-def answer(arguments: Sequence[str], variables: Mapping[str, str], stderr: TextIO) -> Sequence[str] | None:
-    """Returns what an ordinary run would print to stderr before it ends with 0; None if there is to be one.
+class Answer(NamedTuple):
+    """There is nothing to do.
+
+    Attributes:
+        lines: What an ordinary run prints to stderr.
+        program: The path of the program that the process becomes, and its arguments, its name first; None for none.
+    """
+
+    lines: Sequence[str]
+    program: tuple[str, Sequence[str]] | None = None
+
+
+def answer(arguments: Sequence[str], variables: Mapping[str, str], stderr: TextIO) -> Answer | None:
+    """Returns the answer; None if there is to be an ordinary run.
 
     Whatever is wrong is a matter of the ordinary run, which says it.
     """
@@ -27,13 +39,20 @@ def answer(arguments: Sequence[str], variables: Mapping[str, str], stderr: TextI
             return None
         if stderr.isatty() and not asked.quiet:  # where the ordinary run has a live view
             return None
+        program = (_path(asked.program[0], variables), asked.program) if asked.program else None
         lines = _lines(asked, variables)
-        if lines is None or asked.quiet:
-            return None if lines is None else ()
+        if lines is None or not all(line.isprintable() for line in lines):
+            return None
         "".join(lines).encode(stderr.encoding)
     except Exception:  # noqa: BLE001 - see above
         return None
-    return lines if all(line.isprintable() for line in lines) else None
+    return Answer(() if asked.quiet else lines, program)
+
+
+def _path(program: str, variables: Mapping[str, str]) -> str:
+    from bootstrapper.programs.replacement import find_program  # noqa: PLC0415 - only where there is a program
+
+    return find_program(program, variables)
 
 
 def _lines(asked: Asked, variables: Mapping[str, str]) -> Sequence[str] | None:

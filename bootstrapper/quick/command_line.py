@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-_COMMANDS = ("apply", "setup")
+_COMMANDS = ("apply", "setup", "run")
 _FLAGS = ("-q", "--quiet", "--no-color", "--follow")
 _VALUES = {"-f": "file", "--file": "file", "-e": "environment", "--environment": "environment"}
 
 
 class Asked(NamedTuple):
-    """What the command line asks for."""
+    """What the command line asks for.
+
+    Attributes:
+        program: What the process becomes afterwards, with its arguments; empty for nothing.
+    """
 
     file: str
     environment: str | None
     follows: bool
     quiet: bool
+    program: tuple[str, ...] = ()
 
 
 def read(arguments: Sequence[str], variables: Mapping[str, str]) -> Asked | None:
     """Returns what is asked for; None if click has to read it."""
-    if not arguments or arguments[0] not in _COMMANDS:
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    program = tuple(arguments[end + 1 :])
+    if not arguments or arguments[0] not in _COMMANDS or bool(program) != (arguments[0] == "run"):
         return None
     values = {"file": variables.get("BOOTSTRAPPER_FILE"), "environment": variables.get("BOOTSTRAPPER_ENVIRONMENT")}
     flags = set()
-    rest = iter(arguments[1:])
+    rest = iter(arguments[1:end])
     for argument in rest:
         name, equals, value = argument.partition("=")
         if argument in _FLAGS:
@@ -37,4 +44,4 @@ def read(arguments: Sequence[str], variables: Mapping[str, str]) -> Asked | None
     if "" in values.values():
         return None
     file = values["file"] or "bootstrap.yaml"
-    return Asked(file, values["environment"], "--follow" in flags, not flags.isdisjoint(("-q", "--quiet")))
+    return Asked(file, values["environment"], "--follow" in flags, not flags.isdisjoint(("-q", "--quiet")), program)

@@ -10,9 +10,9 @@ import pytest
 
 from bootstrapper import errors
 from bootstrapper.cli import error_output
-from bootstrapper.cli.signals import Terminated
 from bootstrapper.errors import ExitCode, Problem, Source
 from bootstrapper.masking import Masker
+from bootstrapper.programs.signals import Terminated
 
 SECRET = "correct horse"
 

@@ -189,7 +189,7 @@ def test_a_program_that_does_nothing_about_sigterm_is_ended_by_it(project: Proje
 
 RESTORED = """
     import os, signal
-    from bootstrapper.cli.signals import interruption_raises, restore_signals
+    from bootstrapper.programs.signals import interruption_raises, restore_signals
     with interruption_raises():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         os.kill(os.getpid(), signal.SIGTERM)

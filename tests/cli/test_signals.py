@@ -51,7 +51,7 @@ def test_a_signal_ends_the_run_and_its_statement(project: Project, number: signa
 
 TWICE = """
 import os, signal, time
-from bootstrapper.cli.signals import interruption_raises
+from bootstrapper.programs.signals import interruption_raises
 with interruption_raises():
     try:
         os.kill(os.getpid(), signal.SIGTERM)

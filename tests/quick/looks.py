@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import psycopg
 
-from bootstrapper.quick.answer import answer
+from bootstrapper.quick.answer import Answer, answer
 from tests.cli.project import Project
 
 _TIME = re.compile(r"\(\d+ ms\)")
@@ -30,8 +30,13 @@ class Looks(Project):
         """Returns what the quick look prints; None if it leaves the answer to the ordinary run."""
         arguments = ["apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), *options]
         with patch.dict(os.environ, self.variables(variables), clear=True):
-            lines = answer(arguments, self.variables(variables), _Pipe())
-        return None if lines is None else [_TIME.sub("(- ms)", line) for line in lines]
+            found = answer(arguments, self.variables(variables), _Pipe())
+        return None if found is None else [_TIME.sub("(- ms)", line) for line in found.lines]
+
+    def quick_run(self, *program: str) -> Answer | None:
+        """Returns the answer to `run`."""
+        file = str(self.folder / "bootstrap.yaml")
+        return answer(["run", *ENVIRONMENT, "-f", file, "--", *program], self.variables(), _Pipe())
 
     def ordinary(self, *options: str, **variables: str) -> tuple[int, Sequence[str]]:
         """Returns the exit code of a plan, and what `apply` prints where that has nothing to do."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from base64 import b64decode
@@ -38,8 +40,8 @@ OTHERS = ("_yaml", "yaml", "_cython", "cython_runtime", "__main__", "sitecustomi
 SHOW = """
 import sys
 from bootstrapper.__main__ import answer
-lines = answer(sys.argv[1:], __import__("os").environ, sys.stderr)
-assert lines is not None
+found = answer(sys.argv[1:], __import__("os").environ, sys.stderr)
+assert found is not None
 print(*sorted(sys.modules))
 """
 
@@ -161,3 +163,48 @@ def test_a_step_of_a_plugin_is_answered_for_only_if_it_says_that_it_is_pure(
     if is_answered:
         looks.write(PLUGIN.replace("{pure}", pure) + "\n\nANOTHER = 1\n", "plugins/timely.py")
         assert looks.quick() is None
+
+
+def test_run_becomes_the_program_after_a_quick_look(looks: Looks) -> None:
+    looks.apply()
+    show = "import os, sys; print(sys.argv[1:], 'DATABASE_URL' in os.environ); sys.exit(7)"
+    program = [sys.executable, "-c", show, "-q", "--", "--step"]
+    done = looks.spawn("run", *ENVIRONMENT, "--", *program)
+    assert (done.returncode, done.stdout) == (7, "['-q', '--', '--step'] True\n")
+    assert done.stderr.splitlines()[-1] == "nothing to do: the database matches bootstrap.yaml"
+    assert looks.quick_run(*program) is not None
+
+
+@pytest.mark.parametrize("program", [["no-such-program"], []])
+def test_a_program_that_cannot_be_started_is_left_to_the_ordinary_run(looks: Looks, program: list[str]) -> None:
+    looks.apply()
+    assert looks.quick_run(*program) is None
+    assert looks.spawn("run", *ENVIRONMENT, "--", *program).returncode == 2
+
+
+def test_an_interrupt_ends_a_quick_look_as_it_ends_a_run(looks: Looks) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        process = subprocess.Popen(
+            looks.command("apply", *ENVIRONMENT),
+            cwd=looks.folder,
+            env=looks.variables({"DATABASE_URL": f"postgresql://someone@127.0.0.1:{port}/any"}),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        client, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        client.close()
+    assert (process.returncode, "Traceback" in said) == (130, False), said
+
+
+def test_a_program_that_the_system_refuses_is_told_without_a_traceback(looks: Looks) -> None:
+    looks.apply()
+    program = looks.folder / "foreign"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    done = looks.spawn("run", *ENVIRONMENT, "--", str(program))
+    assert done.returncode == 2
+    assert "the database is ready, but" in done.stderr
+    assert "Traceback" not in done.stderr

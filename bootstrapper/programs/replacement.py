@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from bootstrapper.cli.signals import restore_signals
 from bootstrapper.errors import UsageError
+from bootstrapper.programs.signals import restore_signals
 
 _LONGEST_SHEBANG = 256  # bytes, of Linux
 _COERCED = "LC_CTYPE"
