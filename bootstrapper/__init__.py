@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from bootstrapper.plans import Change as Change
     from bootstrapper.plans import Deferred as Deferred
     from bootstrapper.plans import Finding as Finding
+    from bootstrapper.plans import Hazard as Hazard
+    from bootstrapper.plans import HazardName as HazardName
     from bootstrapper.plans import Plan as Plan
     from bootstrapper.plans import Verdict as Verdict
     from bootstrapper.plugin.check import Check as Check
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from bootstrapper.plugin.traits import Bounded as Bounded
     from bootstrapper.plugin.traits import Explained as Explained
     from bootstrapper.plugin.traits import HasHeads as HasHeads
+    from bootstrapper.plugin.traits import Hazardous as Hazardous
     from bootstrapper.plugin.traits import Parted as Parted
     from bootstrapper.plugin.traits import Prepared as Prepared
     from bootstrapper.plugin.traits import Remarked as Remarked
@@ -97,6 +100,9 @@ _HOMES = {
     "Followed": "api.run",
     "Gate": "plugin.scopes",
     "HasHeads": "plugin.traits",
+    "Hazard": "plans",
+    "HazardName": "plans",
+    "Hazardous": "plugin.traits",
     "Health": "postgres.health",
     "Outcome": "api.run",
     "Parted": "plugin.traits",
@@ -166,6 +172,9 @@ __all__ = [
     "Followed",
     "Gate",
     "HasHeads",
+    "Hazard",
+    "HazardName",
+    "Hazardous",
     "Health",
     "Outcome",
     "Parted",

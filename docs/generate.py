@@ -34,7 +34,7 @@ from bootstrapper.doctor.privileges import COMMANDS, STEPS, WITHOUT_DATABASE, On
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.migrations.schema.comparison import Difference
-from bootstrapper.plans import Plan
+from bootstrapper.plans import Danger, HazardName, Plan
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin import traits
 from bootstrapper.plugin.check import Check, Probe
@@ -135,6 +135,7 @@ TRAITS = (
     traits.Explained,
     traits.Remarked,
     traits.ShowsSql,
+    traits.Hazardous,
     traits.SeedsFixtures,
     traits.HasHeads,
 )
@@ -154,6 +155,7 @@ def pages() -> dict[str, str]:
         "events.md": event_lines(),
         "python.md": python_api(),
         "privileges.md": privileges(),
+        "hazards.md": hazards(),
     }
     return {name: f"{GAP.join((NOTICE, *parts))}\n" for name, parts in made.items()}
 
@@ -357,6 +359,28 @@ def exit_codes() -> Iterator[str]:
         raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
     rows = ((str(int(code)), EXIT_CODES[code], ", ".join(sorted(raised.get(code, [])))) for code in ExitCode)
     yield table(("code", "meaning", "errors"), rows)
+
+
+def hazards() -> Iterator[str]:
+    yield "# Hazards"
+    yield (
+        "A hazard is a named danger of a change. Plans show the hazards of each step. A protected environment refuses "
+        "those that destroy or block (exit code 9), unless they are allowed, by `--allow HAZARD` or by "
+        "`limits: {allow: [HAZARD]}` of the step. [Review a plan](../how-to/review-a-plan.md#hazards) describes both."
+    )
+    rows = ((f"[`{name.value}`](#{name.value})", name.danger.value, name.meaning) for name in HazardName)
+    yield table(("hazard", "danger", "meaning"), rows)
+    for name in HazardName:
+        yield f"## {name.value}"
+        yield f"{name.meaning} {_DANGERS[name.danger]}"
+        yield f"Safer: {name.safer}"
+
+
+_DANGERS = {
+    Danger.DESTROYS: "It destroys data: a protected environment refuses it unless it is allowed.",
+    Danger.BLOCKS: "It blocks other sessions: a protected environment refuses it unless it is allowed.",
+    Danger.WARNS: "It only warns.",
+}
 
 
 def privileges() -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from bootstrapper.deadline import Stop
 
 if TYPE_CHECKING:  # loaded in the thread, since the engine takes a while
-    from bootstrapper.api.functions import File, OnEvent
+    from bootstrapper.api.arguments import File, OnEvent
     from bootstrapper.api.inspection import Status
     from bootstrapper.api.run import Followed, Outcome
     from bootstrapper.events import Event
@@ -43,11 +43,13 @@ class Selection(Options, total=False):
 
 class PlanOptions(Selection, total=False):
     sql: bool
+    allow: Collection[str]
 
 
 class ApplyOptions(Selection, total=False):
     force: bool
     confirm: str | None
+    allow: Collection[str]
     saved_plan: File | None
     startup: bool
 

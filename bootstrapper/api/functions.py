@@ -17,32 +17,23 @@ Every failure is a BootstrapperError, with `exit_code`, `retryable` and `hint`. 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootstrapper.api import inspection, plan_files, project, run
-from bootstrapper.api.event_log import EventLog
+from bootstrapper.api.arguments import ENVIRONMENT_VARIABLE, File, OnEvent, request_of
 from bootstrapper.api.inspection import Status
 from bootstrapper.api.project import Validation
 from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.deadline import Stop
-from bootstrapper.engine.request import Request
 from bootstrapper.errors import UsageError
-from bootstrapper.events import Event
 from bootstrapper.plans import Plan
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
 
 if TYPE_CHECKING:  # loaded by its function alone
     from bootstrapper.api.drift import Drift
-
-File = str | os.PathLike[str]
-OnEvent = Callable[[Event], object]
-
-FILE_VARIABLE = "BOOTSTRAPPER_FILE"
-ENVIRONMENT_VARIABLE = "BOOTSTRAPPER_ENVIRONMENT"
-_DEFAULT_FILE = "bootstrap.yaml"
 
 
 def plan(
@@ -54,6 +45,7 @@ def plan(
     steps: Collection[str] = (),
     skip: Collection[str] = (),
     sql: bool = False,
+    allow: Collection[str] = (),
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
 ) -> Plan:
@@ -62,10 +54,20 @@ def plan(
     Args:
         steps: Only these steps, by name; empty for all.
         skip: Not these.
-        sql: Whether changes show their statements, which may run code of the project's migrations.
+        sql: Whether changes show their statements.
+        allow: Hazards that a protected environment is to permit; the plan records it.
     """
     asked = request_of(
-        file, environment, variables, timeout, on_event=on_event, stop=stop, steps=steps, skip=skip, sql=sql
+        file,
+        environment,
+        variables,
+        timeout,
+        on_event=on_event,
+        stop=stop,
+        steps=steps,
+        skip=skip,
+        sql=sql,
+        allow=allow,
     )
     return run.plan(asked)
 
@@ -80,6 +82,7 @@ def apply(
     skip: Collection[str] = (),
     force: bool = False,
     confirm: str | None = None,
+    allow: Collection[str] = (),
     saved_plan: File | None = None,
     startup: bool = False,
     on_event: OnEvent | None = None,
@@ -94,6 +97,7 @@ def apply(
         skip: Not these.
         force: Asks no check beforehand; rows and revisions are still never repeated.
         confirm: The name of the database, where it belongs to another environment.
+        allow: Hazards that a protected environment permits in this run; raises HazardError for one that is missing.
         saved_plan: A file of `save_plan` or `plan --out FILE`: exactly its changes are made, in its environment;
             raises StalePlanError if anything differs by now.
         startup: Whether an application starts with it: a database that a newer release has changed then gets a
@@ -117,6 +121,7 @@ def apply(
         skip=skip,
         force=force,
         confirmed=confirm,
+        allow=allow,
         startup=startup,
     )
     return run.apply(replace(asked, saved=saved))
@@ -253,43 +258,3 @@ def url(
         driver: A driver of SQLAlchemy, such as `asyncpg` or `psycopg`; without one, the URL is for libpq.
     """
     return project.url(request_of(file, environment, variables), driver)
-
-
-def request_of(
-    file: File | None,
-    environment: str | None,
-    variables: Mapping[str, str] | None,
-    timeout: float | None = None,
-    *,
-    on_event: OnEvent | None = None,
-    stop: Stop | None = None,
-    steps: Collection[str] = (),
-    skip: Collection[str] = (),
-    types: tuple[str, ...] = (),
-    sql: bool = False,
-    force: bool = False,
-    confirmed: str | None = None,
-    startup: bool = False,
-) -> Request:
-    """Returns the request that these arguments stand for."""
-    known = dict(os.environ if variables is None else variables)
-    return Request(
-        file=Path(file or known.get(FILE_VARIABLE) or _DEFAULT_FILE),
-        environment=environment or known.get(ENVIRONMENT_VARIABLE) or None,
-        variables=known,
-        steps=_names(steps),
-        skip=_names(skip),
-        types=types,
-        timeout_seconds=timeout,
-        sql=sql,
-        force=force,
-        confirmed=confirmed,
-        startup=startup,
-        emit=EventLog(on_event).emit,
-        stop=stop,
-    )
-
-
-def _names(given: Collection[str]) -> tuple[str, ...]:
-    """Returns the names of steps, also of one that is given without a list."""
-    return (given,) if isinstance(given, str) else tuple(given)

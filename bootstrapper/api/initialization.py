@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bootstrapper.api import run
-from bootstrapper.api.functions import File, OnEvent, apply, request_of, wait
+from bootstrapper.api.arguments import File, OnEvent, request_of
+from bootstrapper.api.functions import apply, wait
 from bootstrapper.api.run import Outcome, Ready
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.request import Request
@@ -100,7 +101,7 @@ def wait_for_database(
 
 def _is_pending(request: Request) -> bool:
     try:
-        return bool(run.plan(request).pending)
+        return bool(run.plan(request, judges=False).pending)
     except AheadError as error:
         if not error.is_acceptable:
             raise

@@ -21,6 +21,7 @@ def look(
     *,
     is_result: bool = True,
     sql: bool = False,
+    judges: bool | None = None,
     is_last: bool = False,
     selection: Selection = Selection(),  # noqa: B008 - it is immutable
 ) -> Plan:
@@ -31,13 +32,15 @@ def look(
             and the heads of the migrations, and what the steps found besides. A run that only asks whether something
             is to do does without.
         sql: Whether the changes show their statements.
+        judges: Whether the hazards are looked for; None if the plan is shown, or if they may be refused.
         is_last: Whether the connection may be closed if nothing is to do.
         selection: The steps that were asked for, as the plan tells.
     """
     server = run.session.server
     # Before the steps: a run in between makes the plan stale, not wrong.
     record, seconds = _recorded(run) if is_result else (None, {})
-    steps = run.looker.look(for_reader=is_result, sql=sql, is_last=is_last)
+    judges = (is_result or run.project.protected) if judges is None else judges
+    steps = run.looker.look(for_reader=is_result, sql=sql, judges=judges, is_last=is_last)
     times = [seconds.get((step.name, step.uses)) if step.changes else None for step in steps]
     steps = tuple(replace(step, last_seconds=time) for step, time in zip(steps, times, strict=True))
     return replace(plan_of(run, server, steps, record, is_result=is_result), selection=selection)

@@ -21,12 +21,18 @@ from bootstrapper.postgres.server.embedded import EmbeddedServer
 
 @dataclass(frozen=True)
 class Validation:
-    """What a file declares that was found right; `fixtures` counts rows, None for those in a file of their own."""
+    """What a file declares that was found right.
+
+    Attributes:
+        fixtures: The number of rows by fixture; None for those in a file of their own.
+        allowed: The hazards that steps allow, by step; only where the environment is protected.
+    """
 
     file: Path
     environment: str | None
     steps: tuple[str, ...]
     fixtures: Mapping[str, int | None]
+    allowed: Mapping[str, tuple[str, ...]]
 
 
 def validate(request: Request) -> Validation:
@@ -34,7 +40,9 @@ def validate(request: Request) -> Validation:
     resolved = resolve(request, "validate", connects=False, looks_further=True)
     rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
-    return Validation(request.file, resolved.project.environment, steps, rows)
+    is_protected = resolved.project.protected
+    allowed = {entry.name: entry.allowed for entry in resolved.entries if entry.allowed and is_protected}
+    return Validation(request.file, resolved.project.environment, steps, rows, allowed)
 
 
 def plugins(request: Request) -> tuple[PluginInfo, ...]:

@@ -11,7 +11,7 @@ from bootstrapper.api import saved_plans
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import identity_of, look, plan_of
 from bootstrapper.engine import follow as following
-from bootstrapper.engine import freeze, identity, reconnect
+from bootstrapper.engine import freeze, hazards, identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
 from bootstrapper.engine.contract import Standing, key_needed
 from bootstrapper.engine.guard import left_alone
@@ -78,13 +78,14 @@ class Ready:
     seconds: float
 
 
-def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False) -> Plan:
+def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False, judges: bool | None = None) -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it.
 
     Args:
         request: What to plan; with a saved plan, whether that would still be applied.
         command: Name of the command.
         is_to_be_saved: Whether the plan is to be saved, for which a protected environment demands a key.
+        judges: False to leave out the hazards, for which code of the project may have to run.
     """
     with stoppable(request.stop), opened(request, command, writes=False) as run:
         if is_to_be_saved and run.project.protected and request.plan_key is None:
@@ -94,9 +95,11 @@ def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = Fals
             saved_plans.require_readable_ledger(run)
         if run.contract is not None and saved_plans.require_same(run, run.contract) is Standing.DONE:
             return run.contract.plan
-        planned = masked(look(run, sql=request.sql, selection=request.selection), request.masker.mask)
+        found = look(run, sql=request.sql, judges=judges, selection=request.selection)
+        planned = masked(found, request.masker.mask)
         if run.contract is not None:
             saved_plans.require_as_planned(run, run.contract, planned)
+            planned = saved_plans.with_permissions(run.contract, planned)
         if planned.pending and run.guard is not None:
             run.guard.require_current()
         frozen = freeze.freeze_of(run.session, run.project)
@@ -105,6 +108,11 @@ def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = Fals
         for warning in identity.expected(run.session, run.project, is_pending=bool(planned.pending)):
             request.tell(warning)
         return planned
+
+
+def require_allowed(planned: Plan) -> None:
+    """Raises HazardError for a plan that `apply` would refuse for its hazards."""
+    hazards.require_allowed(planned.environment, planned.steps)
 
 
 def is_left_alone(request: Request) -> bool:
@@ -160,12 +168,14 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
             while_held(run.session, run.project.ledger, run.deadline, run.guard.require_current)
         if run.contract is not None:
             saved_plans.require_as_planned(run, run.contract, planned)
+            planned = saved_plans.with_permissions(run.contract, planned)
         if planned.pending:
             freeze.require_unfrozen(run.session, run.project)
         if planned.unset:
             raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
         if planned.pending:
             identity.require_own_environment(run.session, run.project, request.confirmed)
+            hazards.require_allowed(run.project.environment, planned.steps)
             run.executor.require_within(planned.steps)
             run.executor.keep_to(planned.steps)
             reconnect.apply(run.executor, run.deadline, request.tell)

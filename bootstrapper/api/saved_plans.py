@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bootstrapper.api.planning import plan_of
 from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.open import Opened
@@ -34,6 +36,11 @@ def require_as_planned(run: Opened, contract: Contract, now: Plan) -> None:
         if _stand(run, contract) is Standing.NEW:
             raise
         contract.require_as_planned(now.steps)
+
+
+def with_permissions(contract: Contract, now: Plan) -> Plan:
+    """Returns the plan with the hazards allowed that the saved one allows; raises StalePlanError for a new one."""
+    return replace(now, steps=contract.with_permissions(now.steps))
 
 
 def _stand(run: Opened, contract: Contract) -> Standing:

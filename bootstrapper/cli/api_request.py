@@ -39,6 +39,7 @@ def request(invocation: Invocation, emit: Emit = silent, **specifics: Unpack[Spe
         skip=invocation.skip,
         timeout_seconds=invocation.timeout,
         confirmed=invocation.confirm,
+        allow=invocation.allow,
         emit=emit,
         masker=invocation.masker,
         **specifics,

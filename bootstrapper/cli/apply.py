@@ -32,6 +32,7 @@ from bootstrapper.text import one_line
     options.full,
     *options.REPORTING,
     options.confirm,
+    options.allow,
     *options.RUNNING,
     options.dry_run,
     click.option("--follow", is_flag=True, help="Wait until other runs are done; takes no lock, writes nothing."),
@@ -48,7 +49,7 @@ def apply(invocation: Invocation, *, plan: Path | None, dry_run: bool, follow: b
         options.refuse_beside("PLAN", others, "a saved plan says what is applied")
         return _apply_saved(invocation, plan, dry_run=dry_run)
     if follow:
-        others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format}
+        others = {"--force": force, "--dry-run": dry_run, "--format": invocation.format, "--allow": invocation.allow}
         options.refuse_beside("--follow", others, "a follower makes no changes and shows no plan")
         with Reporter(invocation, "apply") as reporter:
             follow_asked(invocation, reporter, request(invocation, reporter.emit))

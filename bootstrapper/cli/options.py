@@ -43,6 +43,7 @@ class Invocation:
     report: Path | None = None
     overwrite: bool = False
     confirm: str | None = None
+    allow: tuple[str, ...] = ()
     log_format: str = "text"
     quiet: bool = False
     no_color: bool = False
@@ -151,6 +152,12 @@ confirm = click.option(
     "--confirm",
     metavar="DATABASE",
     help="Write to DATABASE without asking, even if it belongs to another environment.",
+)
+allow = click.option(
+    "--allow",
+    multiple=True,
+    metavar="HAZARD",
+    help="Permit this hazard, such as drop-column, in a protected environment; repeatable.",
 )
 report = click.option(
     "--report",

@@ -27,6 +27,7 @@ from bootstrapper.plugin.renderer import Renderer
     options.plan_format,
     options.full,
     *options.REPORTING,
+    options.allow,
     *options.RUNNING,
     click.option("--sql", is_flag=True, help="Show the SQL of each revision and its locks; runs env.py."),
     click.option(

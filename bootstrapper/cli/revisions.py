@@ -43,7 +43,7 @@ _NEGATIVE = {"ignore_unknown_options": True}  # -1 is a target, not an option
 
 @click.command(context_settings=_NEGATIVE)
 @click.argument("target", required=False, callback=options.refuse_empty)
-@takes(*_SHARED)
+@takes(*_SHARED, options.allow)
 def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int:
     """Apply the revisions up to TARGET.
 
@@ -56,7 +56,7 @@ def upgrade(invocation: Invocation, *, target: str | None, dry_run: bool) -> int
 
 @click.command(context_settings=_NEGATIVE)
 @click.argument("target", callback=options.refuse_empty)
-@takes(*_SHARED, options.yes)
+@takes(*_SHARED, options.allow, options.yes)
 def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) -> int:
     """Revert the revisions above TARGET.
 
@@ -69,6 +69,7 @@ def downgrade(invocation: Invocation, *, target: str, dry_run: bool, yes: bool) 
         shown = make_plan(invocation, reporter, asked)
         if dry_run or not shown.pending:
             return ExitCode.DONE
+        run.require_allowed(shown)
         database = shown.database.database
         question = f"Revert {counted(len(_revisions(shown)), 'revision')} of database {database}?"
         Consent(yes, invocation.confirm).require(invocation, question, database, "nothing was reverted")

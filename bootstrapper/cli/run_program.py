@@ -38,6 +38,7 @@ class _BeforeProgram(click.Command):
     *options.SELECTION,
     *options.REPORTING,
     options.confirm,
+    options.allow,
     *options.RUNNING,
     click.option("--follow", is_flag=True, help="Wait until other runs are done; takes no lock, writes nothing."),
 )

@@ -23,7 +23,7 @@ _SHARED = (
 
 
 @click.command()
-@takes(*_SHARED)
+@takes(*_SHARED, options.allow)
 def migrate(invocation: Invocation, *, dry_run: bool) -> int:
     """Run only the migrations.
 
@@ -33,7 +33,7 @@ def migrate(invocation: Invocation, *, dry_run: bool) -> int:
 
 
 @click.command()
-@takes(*_SHARED)
+@takes(*_SHARED, options.allow)
 def seed(invocation: Invocation, *, dry_run: bool) -> int:
     """Write only the declared rows.
 

@@ -28,7 +28,8 @@ def _text(found: Validation) -> str:
     rows = sum(count or 0 for count in found.fixtures.values())
     more = "" if None not in found.fixtures.values() else " and those of data files"
     seeds = f", {counted(len(found.fixtures), 'fixture')} with {counted(rows, 'row')}{more}" if found.fixtures else ""
-    return f"{found.file} is valid: {counted(len(found.steps), 'step')}{seeds}{environment}"
+    head = f"{found.file} is valid: {counted(len(found.steps), 'step')}{seeds}{environment}"
+    return "\n".join([head, *(f"{step} allows {', '.join(names)}" for step, names in found.allowed.items())])
 
 
 def _json(found: Validation) -> str:
@@ -37,5 +38,6 @@ def _json(found: Validation) -> str:
         "environment": found.environment,
         "steps": list(found.steps),
         "fixtures": dict(found.fixtures),
+        "allowed": {step: list(names) for step, names in found.allowed.items()},
     }
     return dumps(data)

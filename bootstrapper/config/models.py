@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bootstrapper.config.schema_parts import absent, one_of, present
 from bootstrapper.config.units import Age, Limit, Seconds
+from bootstrapper.plans import HazardName
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"
 
@@ -86,6 +87,9 @@ _ROWS = {
 }
 
 
+HazardText = Annotated[str, WithJsonSchema({"enum": [name.value for name in HazardName]})]
+"""The name of a hazard; rules.py reports an unknown one, with the nearest name."""
+
 _NOT_EMPTY = Field(min_length=1)
 _FullText = Annotated[str, _NOT_EMPTY]
 
@@ -142,10 +146,14 @@ class EnvironmentConfig(Section):
 
 
 class ChangeLimitsConfig(Section):
-    """The most changes of existing things that a run may make in the step; more of them are refused."""
+    """The most changes of existing things that a run may make in the step, and the hazards that it may have."""
 
     deletes: int | None = Field(None, ge=0, description="Of deletions.")
     updates: int | None = Field(None, ge=0, description="Of updates.")
+    allow: list[HazardText] = Field(
+        default_factory=list,
+        description="Hazards that a protected environment permits in the step (docs/reference/hazards.md).",
+    )
 
 
 class RowLimitsConfig(Section):
@@ -168,7 +176,9 @@ class StepConfig(Section):
         None, description="Whether its effect is present; asked before the step and again after it."
     )
     timeout: Seconds | None = Field(None, description="Time limit of the step.")
-    limits: ChangeLimitsConfig | None = Field(None, description="The most deletions and updates of a run.")
+    limits: ChangeLimitsConfig | None = Field(
+        None, description="The most deletions and updates of a run, and the hazards that it may have."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from bootstrapper.config.document import Document, Place, validation
 from bootstrapper.config.document.builder import show_key
 from bootstrapper.config.models import DatabaseConfig
 from bootstrapper.errors import Problem, Source
+from bootstrapper.plans import unknown_hazard
 
 
 def contradictions(raw: Mapping[str, Any], document: Document) -> Iterator[Problem]:
@@ -20,6 +21,7 @@ def contradictions(raw: Mapping[str, Any], document: Document) -> Iterator[Probl
     """
     yield from _database(raw.get("database"), document)
     yield from _names(raw.get("steps"), document)
+    yield from _hazards(raw.get("steps"), document)
     fixtures = raw.get("fixtures")
     for name, fixture in (fixtures if isinstance(fixtures, dict) else {}).items():
         if isinstance(fixture, dict):
@@ -55,6 +57,17 @@ def _names(steps: Any, document: Document) -> Iterator[Problem]:
             hint = "Give it a name of its own with name:."
             yield Problem(f"duplicate step name {show_key(name)}; first at {first[name]}", source, hint)
         first.setdefault(name, source)
+
+
+def _hazards(steps: Any, document: Document) -> Iterator[Problem]:
+    """Yields what `limits.allow` of a step names, but is not a hazard."""
+    for number, step in enumerate(steps if isinstance(steps, list) else []):
+        limits = step.get("limits") if isinstance(step, dict) else None
+        allowed = limits.get("allow") if isinstance(limits, dict) else None
+        for position, name in enumerate(allowed if isinstance(allowed, list) else []):
+            place: Place = ("steps", number, "limits", "allow", position)
+            if isinstance(name, str) and (problem := unknown_hazard(name)):
+                yield Problem(problem[0], document.source(place), problem[1])
 
 
 def _fixture(fixture: dict[str, Any], document: Document, place: Place) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -116,6 +117,25 @@ class Contract:
                 self._require_equal(step)
             else:
                 self.require_planned(step)
+
+    def with_permissions(self, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
+        """Returns the steps with the hazards allowed that the plan allows.
+
+        Raises StalePlanError for a hazard that it does not show, unless a run with it has begun, whose rows may be why.
+        """
+        return tuple(self._with_permissions(step) for step in steps)
+
+    def _with_permissions(self, step: PlannedStep) -> PlannedStep:
+        shown = self._shown[step.name].hazards if step.name in self._shown else ()
+        permitted = {(hazard.name, hazard.target): hazard.allowed for hazard in shown}
+        hazards = []
+        for hazard in masked(step.hazards, self._masker.mask):
+            is_shown = (hazard.name, hazard.target) in permitted
+            if hazard.allowed is not None and not is_shown and self._standing is Standing.NEW:
+                raise StalePlanError(f"{hazard.where}: hazard {hazard.name.value} was not planned", step=step.name)
+            is_permitted = hazard.allowed is False and permitted.get((hazard.name, hazard.target))
+            hazards.append(replace(hazard, allowed=True) if is_permitted else hazard)
+        return replace(step, hazards=tuple(hazards))
 
     def require_planned(self, now: PlannedStep) -> None:
         """Raises StalePlanError where a step at its turn would do something else than the plan shows.

@@ -24,6 +24,7 @@ class Entry:
     source: Source
     timeout_seconds: float | None = None
     limits: ChangeLimits = field(default_factory=ChangeLimits)
+    allowed: tuple[str, ...] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
     """The `with:` block as the file writes it, its variables unresolved."""
 

@@ -11,6 +11,7 @@ import psycopg
 
 from bootstrapper.engine import lock_waits
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.hazards import judged
 from bootstrapper.engine.limits import excesses
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.planner import MakeContext, Planner, runs_always
@@ -62,12 +63,15 @@ class Looker:
         self._plan = plan
         self.hold: Hold | None = None
 
-    def look(self, *, for_reader: bool = False, sql: bool = False, is_last: bool = False) -> tuple[PlannedStep, ...]:
+    def look(
+        self, *, for_reader: bool = False, sql: bool = False, judges: bool = False, is_last: bool = False
+    ) -> tuple[PlannedStep, ...]:
         """Returns the steps as they stand now, read in one READ ONLY transaction.
 
         Args:
             for_reader: Whether the findings are wanted as well.
             sql: Whether changes are to show their statements, which may run code of the project.
+            judges: Whether the hazards are wanted, which may run code of the project as well.
             is_last: Whether nothing else is asked if no step has changes, so that the connection may be closed then.
         """
         if not self._entries:
@@ -77,6 +81,9 @@ class Looker:
             if for_reader:
                 pairs = zip(self._entries, planned, strict=True)
                 planned = tuple(self._reviewed(planner, entry, step, sql=sql) for entry, step in pairs)
+            if judges:
+                pairs = zip(self._entries, planned, strict=True)
+                planned = tuple(judged(planner, entry, step) for entry, step in pairs)
             if is_last and not any(step.has_changes for step in planned):
                 self._session.hang_up()
             return tuple(step.without_payloads() for step in planned)

@@ -31,8 +31,9 @@ from bootstrapper.engine.run import Executor
 from bootstrapper.engine.secrets import learn_declared, learn_target, learn_variables
 from bootstrapper.engine.selection import select, with_explicit, with_operation
 from bootstrapper.engine.turn import AfterApply
-from bootstrapper.errors import InvalidFileError, PluginError, Problem
+from bootstrapper.errors import InvalidFileError, PluginError, Problem, UsageError
 from bootstrapper.events import Emit, Event, RunStarted
+from bootstrapper.plans import unknown_hazard
 from bootstrapper.plugin.inspect import needs
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.purity import is_pure
@@ -77,6 +78,7 @@ def resolve(request: Request, command: str, *, connects: bool = True, looks_furt
         connects: Whether the database's address is needed; else its variables may be missing here.
         looks_further: Whether the files that steps and checks name are looked into as well.
     """
+    _require_hazards(request.allow)
     with masked_errors(request.masker):
         learn_variables(request.masker, request.variables)  # what is wrong with the file may quote one
         loaded = load.read_all(request.file, request.environment, request.variables)
@@ -141,6 +143,7 @@ def _resolved(
         project,
         inputs=digest,
         plan=plan,
+        allowed=request.allow,
         declared=cache(partial(declared, loaded, project, applied)),
         ignores_freeze=all(not isinstance(entry.unit, Step) or entry.unit.leaves_others_alone for entry in chosen),
     )
@@ -158,6 +161,13 @@ def _inputs(
     beside = [path for folder in folders for path in sorted(folder.rglob("*.py"))]  # a plugin may import them
     contents = inputs.files_of(loaded.document.data, loaded.variables, project.values)
     return Inputs((*files, *folders, *beside, *(project.path(Path(text)) for text in contents)), tuple(variables))
+
+
+def _require_hazards(names: Iterable[str]) -> None:
+    """Raises UsageError for a name that is not of a hazard."""
+    for name in names:
+        if problem := unknown_hazard(name):
+            raise UsageError(problem[0], hint=problem[1])
 
 
 def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:

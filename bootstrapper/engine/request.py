@@ -37,6 +37,7 @@ class Request:
         force: Asks no check beforehand. Rows and revisions are still never repeated.
         confirmed: The name of the database, as confirmation that a run of this environment is to write to one
             that belongs to another environment.
+        allow: Names of hazards that a protected environment is to permit in this run.
         saved: The saved plan that the run is to apply, and nothing else.
         startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
             it accepts a database that is ahead of the code, with a warning, and then writes nothing.
@@ -57,6 +58,7 @@ class Request:
     sql: bool = False
     force: bool = False
     confirmed: str | None = None
+    allow: tuple[str, ...] = ()
     saved: SavedPlan | None = None
     startup: bool = False
     emit: Emit = _silent

@@ -160,8 +160,9 @@ class Resolver:
         elif config.check is not None or config.when is not None:
             self._problem(place, f"{config.uses} takes neither `when` nor `check`")
         limits = ChangeLimits(config.limits.deletes, config.limits.updates) if config.limits else ChangeLimits()
+        allowed = tuple(config.limits.allow) if config.limits else ()
         source = self._document.source(place)
-        return Entry(config.name, unit, when, check, source, config.timeout, limits, config.with_)
+        return Entry(config.name, unit, when, check, source, config.timeout, limits, allowed, config.with_)
 
     def _fixture_conditions(self, project: Project) -> dict[str, FixtureCondition]:
         found = {}

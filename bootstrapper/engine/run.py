@@ -17,6 +17,7 @@ from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.freeze import require_unfrozen
 from bootstrapper.engine.guard import Guard
+from bootstrapper.engine.hazards import require_allowed
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.server_errors import explained
@@ -172,7 +173,10 @@ class Executor:
                 if self._guard is not None:
                     self._guard.require_current()  # a newer release may have been at work until now
                     if self._guard.was_overtaken(hold.fence.run_id):
-                        self.keep_to(self._looker.look())  # no reader saw the plan that is outdated now
+                        project = self._looker.context(entry).project
+                        steps = self._looker.look(judges=project.protected)  # no reader saw the plan before
+                        require_allowed(project.environment, steps)
+                        self.keep_to(steps)
                 if not self._is_fulfilled(hold):
                     self._note_environment(hold)
                     self._go_through(later)

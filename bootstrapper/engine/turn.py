@@ -16,6 +16,7 @@ from bootstrapper.engine import lock_waits
 from bootstrapper.engine.contract import Contract
 from bootstrapper.engine.dependence import require_planned
 from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.hazards import require_allowed_at_turn
 from bootstrapper.engine.limits import require_within
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.look import Looker
@@ -103,19 +104,17 @@ class TurnTaker:
     def take(self, entry: Entry, step: Step) -> None:
         """Looks at the step again, and applies it if it has changes."""
         context = self._looker.context(entry)
-
-        def of_turn(other: Entry) -> RunContext:
-            return context if other is entry else self._looker.context(other)
-
-        with self._looker.looking(of_turn) as (planner, _):
-            planned = planner.at_turn(entry.name)
-        if self._contract is not None:
-            self._contract.require_planned(planned)
+        look = self._looker.looking(lambda other: context if other is entry else self._looker.context(other))
+        with look as (planner, _):
+            planned, shown = planner.at_turn(entry.name), self.shown.get(entry.name)
+            if self._contract is not None:
+                self._contract.require_planned(planned)
+            if shown is not None and planned.has_changes:
+                require_planned(shown, planned, follows_changes=self._follows_changes())
+            require_allowed_at_turn(planner, entry, planned, shown)
         if not planned.has_changes:
             context.emit(StepUnchanged(entry.name, planned))
             return
-        if entry.name in self.shown:
-            require_planned(self.shown[entry.name], planned, follows_changes=self._follows_changes())
         require_within(entry, planned, context)
         if planned.unset:
             document = context.project.document

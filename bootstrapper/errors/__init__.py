@@ -30,6 +30,7 @@
     │   └── UnusableServerError          6  no such package, not the owner, a read-only disk
     ├── LedgerDamagedError               1
     ├── GuardError                       9
+    ├── HazardError                      9  a hazard in a protected environment that is not allowed
     ├── ForeignDatabaseError             9  of another environment, or on another server than before
     ├── AheadError                       10
     ├── PendingError                     4  other runs did not reach the declared state in time
@@ -56,6 +57,7 @@ from bootstrapper.errors._run import (
     ForeignDatabaseError,
     FrozenError,
     GuardError,
+    HazardError,
     LedgerDamagedError,
     PendingError,
     RunInterrupted,
@@ -106,6 +108,7 @@ __all__ = [
     "ForeignDatabaseError",
     "FrozenError",
     "GuardError",
+    "HazardError",
     "InvalidFileError",
     "LedgerDamagedError",
     "LockBusyError",

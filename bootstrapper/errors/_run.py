@@ -34,6 +34,24 @@ class FrozenError(BootstrapperError):
         )
 
 
+class HazardError(BootstrapperError):
+    """Changes have hazards that the protected environment permits only if they are allowed; nothing was started."""
+
+    exit_code = ExitCode.GUARDED
+
+    def __init__(self, environment: str, hazards: Sequence[str], lines: Sequence[str]) -> None:
+        """Takes the names of the hazards, each once, and a line for each place that has one."""
+        self.environment = environment
+        self.hazards = tuple(hazards)
+        options = " ".join(f"--allow {name}" for name in hazards)
+        super().__init__(
+            f"environment {environment!r} is protected, and these hazards are not allowed:",
+            details=lines,
+            hint=f"Choose the safer way (docs/reference/hazards.md), or allow it once with {options}, or always with"
+            f" `limits: {{allow: [{', '.join(hazards)}]}}` of the step.",
+        )
+
+
 class AheadError(BootstrapperError):
     """The database is ahead of this code.
 

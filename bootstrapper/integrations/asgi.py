@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, NoReturn
 
+from bootstrapper.api.arguments import File
 from bootstrapper.api.asynchronous import in_thread
 from bootstrapper.api.event_log import LOGGER
-from bootstrapper.api.functions import File
 from bootstrapper.deadline import Stop
 from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.integrations.readiness import STATE, Readiness, ReadinessMiddleware

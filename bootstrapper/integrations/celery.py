@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bootstrapper.api.arguments import File
 from bootstrapper.api.event_log import LOGGER
-from bootstrapper.api.functions import File
 from bootstrapper.errors import ExitCode
 from bootstrapper.integrations.extras import extra
 from bootstrapper.integrations.startup import Mode, Startup

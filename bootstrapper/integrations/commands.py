@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from bootstrapper.api.functions import ENVIRONMENT_VARIABLE, FILE_VARIABLE, File
+from bootstrapper.api.arguments import ENVIRONMENT_VARIABLE, FILE_VARIABLE, File
 from bootstrapper.cli import main
 
 SUMMARY = "Plan, apply and inspect the database that bootstrap.yaml declares."

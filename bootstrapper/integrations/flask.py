@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bootstrapper.api.functions import File
+from bootstrapper.api.arguments import File
 from bootstrapper.integrations.commands import click_command
 from bootstrapper.integrations.extras import extra
 from bootstrapper.integrations.startup import Mode, Startup

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bootstrapper.api.arguments import File
 from bootstrapper.api.event_log import LOGGER
-from bootstrapper.api.functions import File
 from bootstrapper.deadline import Stop
 from bootstrapper.errors import BootstrapperError, RunInterrupted
 from bootstrapper.integrations.extras import extra

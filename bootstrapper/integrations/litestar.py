@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bootstrapper.api.functions import File
+from bootstrapper.api.arguments import File
 from bootstrapper.integrations.asgi import Lifespan, ReadinessMiddleware, lifespan
 from bootstrapper.integrations.commands import click_command
 from bootstrapper.integrations.extras import extra

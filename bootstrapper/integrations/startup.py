@@ -16,8 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, NoReturn, get_args
 
+from bootstrapper.api.arguments import File, OnEvent, request_of
 from bootstrapper.api.event_log import LOGGER
-from bootstrapper.api.functions import File, OnEvent, apply, follow, request_of
+from bootstrapper.api.functions import apply, follow
 from bootstrapper.deadline import Stop
 from bootstrapper.errors import BootstrapperError, ExitCode, RunInterrupted
 

@@ -1,5 +1,5 @@
-"""The data of a plan, the same in memory and as JSON: `changes` is what a step finds and `apply` gets, `plan` the whole
-with its JSON.
+"""The data of a plan, the same in memory and as JSON: `changes` is what a step finds and `apply` gets, `hazards` the
+closed list of their named dangers, `plan` the whole with its JSON.
 
 A plan holds no secret: a change names the source of a secret value, never the value. Imports only `text`.
 """
@@ -19,6 +19,7 @@ from bootstrapper.plans.changes import (
     total,
     unset_in,
 )
+from bootstrapper.plans.hazards import Danger, Hazard, HazardName, refused, unknown_hazard
 from bootstrapper.plans.plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, Selection, State
 
 __all__ = [
@@ -29,9 +30,12 @@ __all__ = [
     "Bounds",
     "Change",
     "ChangeLimits",
+    "Danger",
     "DatabaseIdentity",
     "Deferred",
     "Finding",
+    "Hazard",
+    "HazardName",
     "JSONValue",
     "Plan",
     "PlannedStep",
@@ -39,6 +43,8 @@ __all__ = [
     "State",
     "Verdict",
     "payload_of",
+    "refused",
     "total",
+    "unknown_hazard",
     "unset_in",
 ]

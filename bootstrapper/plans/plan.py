@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from bootstrapper.plans.changes import Action, Answer, Change, Deferred, Finding, total, unset_in
+from bootstrapper.plans.hazards import Hazard, HazardName, refused
 from bootstrapper.text import dumps
 
 FORMAT_VERSION = 1
@@ -41,6 +42,7 @@ class PlannedStep:
     changes: tuple[Change, ...] = ()
     deferred: tuple[Deferred, ...] = ()
     findings: tuple[Finding, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
     last_seconds: float | None = None
 
     @property
@@ -119,6 +121,11 @@ class Plan:
     @property
     def unset(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for step in self.steps for name in step.unset))
+
+    @property
+    def refused(self) -> list[HazardName]:
+        """The hazards for which `apply` refuses the plan until they are allowed."""
+        return refused(hazard for step in self.steps for hazard in step.hazards)
 
     def count(self, action: Action) -> int:
         return sum(total(step.changes, action) for step in self.steps)

@@ -53,6 +53,7 @@ CONTRACTS: Mapping[type[Any], Mapping[str, results.Check]] = {
         "changes": results.CHANGES,
         "apply": results.nothing,
         "findings": results.FINDINGS,
+        "hazards": results.HAZARDS,
         "problems": results.PROBLEMS,
         "inputs": results.PATHS,
         "prepare": results.nothing,

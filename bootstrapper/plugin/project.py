@@ -50,6 +50,7 @@ class Project:
         environment: The chosen environment; None if the file declares none.
         validates: Whether the command only validates the file, so that no value function starts a program.
         default_secrets: Whether a default may stand in for a secret variable (development only).
+        allowed: Hazards that the command allows, beside those that steps allow in the file.
         protected_environments: Names of the protected environments of the file.
         ignores_freeze: Whether the run goes on in a frozen database: it only takes a backup, or restores one.
         declarations: What the file says of each of its steps, by the step's name.
@@ -69,6 +70,7 @@ class Project:
     variables: Mapping[str, str]
     default_secrets: bool
     validates: bool = False
+    allowed: Collection[str] = ()
     protected_environments: Collection[str] = ()
     plan: str | None = None
     ignores_freeze: bool = False

@@ -13,7 +13,18 @@ from uuid import UUID
 from psycopg import sql
 
 from bootstrapper.errors import Problem, Source
-from bootstrapper.plans import Action, Answer, Bounds, Change, ChangeLimits, Deferred, Finding, Verdict
+from bootstrapper.plans import (
+    Action,
+    Answer,
+    Bounds,
+    Change,
+    ChangeLimits,
+    Deferred,
+    Finding,
+    Hazard,
+    HazardName,
+    Verdict,
+)
 from bootstrapper.plugin.check import Probe
 
 Check = Callable[[Any], Any]
@@ -196,6 +207,14 @@ _FIELDS: Mapping[type[Any], Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
         "after": _TEXTS,
     },
     Finding: {"target": _TEXT, "message": _NAME, "remedy": _TEXT},
+    Hazard: {
+        "name": ("a HazardName", lambda value: isinstance(value, HazardName)),
+        "target": _NAME,
+        "message": _NAME,
+        "remedy": _TEXT,
+        "place": _TEXT,
+        "allowed": ("True, False or None", lambda value: value is None or isinstance(value, bool)),
+    },
     Problem: {
         "message": _NAME,
         "source": ("a Source or None", lambda value: value is None or isinstance(value, Source)),
@@ -218,5 +237,6 @@ CHANGES = listed(Change, Deferred)
 PATHS = listed(Path)
 TEXTS = listed(str)
 FINDINGS = listed(Finding)
+HAZARDS = listed(Hazard)
 PROBLEMS = listed(Problem)
 PARTS = listed(of=CHANGES)

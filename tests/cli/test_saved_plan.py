@@ -244,7 +244,7 @@ def test_a_protected_environment_takes_signed_plans_only(notes: Project) -> None
     unsigned = notes.run("plan", "--out", "plan.json", "-e", "production")
     assert unsigned.returncode == 9
     assert "plans must be signed, but BOOTSTRAPPER_PLAN_KEY is not set" in unsigned.stderr
-    save(notes, "-e", "production", BOOTSTRAPPER_PLAN_KEY="correct horse")
+    save(notes, "-e", "production", "--allow", "delete-rows", BOOTSTRAPPER_PLAN_KEY="correct horse")
     assert "BOOTSTRAPPER_PLAN_KEY is not set" in refused(notes, code=9)
     assert "does not match the key" in refused(notes, code=9, BOOTSTRAPPER_PLAN_KEY="wrong horse")
     assert "correct horse" not in (notes.folder / "plan.json").read_text()

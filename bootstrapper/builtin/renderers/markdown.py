@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bootstrapper.builtin.renderers import wording
-from bootstrapper.plans import Change, Deferred, Finding, Plan, PlannedStep
+from bootstrapper.plans import Change, Deferred, Plan, PlannedStep
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.text import not_set, one_line, with_reason
 
@@ -22,7 +22,9 @@ class MarkdownRenderer(Renderer):
         table = ["| | step | state | why |", "|---|---|---|---|", *map(_row, plan.steps)]
         shown = [step for step in plan.steps if step.has_changes or step.findings]
         details = [line for step in shown for line in _details(step, is_full=self.is_full)]
-        return "\n".join([*head, *table, "", *details, f"**{wording.totals(plan)}**"])
+        refusal = wording.refusal(plan)
+        end = [f"**{wording.totals(plan)}**", *(["", _escaped(refusal)] if refusal else [])]
+        return "\n".join([*head, *table, "", *details, *end])
 
 
 def _row(step: PlannedStep) -> str:
@@ -35,7 +37,8 @@ def _details(step: PlannedStep, *, is_full: bool) -> Iterator[str]:
     """Yields the changes as a block of the `diff` language, which colours additions and deletions."""
     lines = [line for group in wording.groups(step, is_full=is_full) for line in _group(group)]
     lines += [line for deferred in step.deferred for line in _deferred(deferred)]
-    lines += [line for finding in step.findings for line in _finding(finding)]
+    lines += [line for hazard in step.hazards for line in _noted(wording.hazard(hazard), hazard.remedy)]
+    lines += [line for finding in step.findings for line in _noted(wording.finding(finding), finding.remedy)]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0))
     yield from (f"#### {_escaped(wording.step_name(step))}", "", f"{fence}diff", *lines, fence, "")
 
@@ -66,10 +69,10 @@ def _deferred(deferred: Deferred) -> Iterator[str]:
         yield f"    {not_set(deferred.unset)}"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    yield wording.finding(finding)
-    if finding.remedy:
-        yield f"    {one_line(finding.remedy)}"
+def _noted(line: str, remedy: str) -> Iterator[str]:
+    yield line
+    if remedy:
+        yield f"    {one_line(remedy)}"
 
 
 def _escaped(text: str) -> str:

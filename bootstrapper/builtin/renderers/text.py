@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from bootstrapper.builtin.renderers import wording
-from bootstrapper.plans import Change, Deferred, Finding, Plan, PlannedStep
+from bootstrapper.plans import Change, Deferred, Plan, PlannedStep
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.text import not_set, one_line, with_reason
 
@@ -22,7 +22,9 @@ class TextRenderer(Renderer):
     def plan(self, plan: Plan) -> str:
         width = max((len(wording.step_name(step)) for step in plan.steps), default=0)
         steps = [line for step in plan.steps for line in _Lines(self.width, self.is_full).step(step, width)]
-        return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", wording.totals(plan)])
+        refusal = wording.refusal(plan)
+        end = [wording.totals(plan), *([refusal] if refusal else [])]
+        return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", *end])
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class _Lines:
                 yield from self._wrapped(group.rest, _STEP)
         for deferred in step.deferred:
             yield from self._deferred(deferred)
-        for finding, following in zip_longest(step.findings, step.findings[1:]):
-            is_repeated = following is not None and following.remedy == finding.remedy
-            yield from self._finding(finding, said_below=is_repeated)
+        notes = [(wording.hazard(hazard), hazard.remedy) for hazard in step.hazards]
+        notes += [(wording.finding(finding), finding.remedy) for finding in step.findings]
+        for (line, remedy), following in zip_longest(notes, notes[1:], fillvalue=("", "")):
+            yield from self._note(line, "" if following[1] == remedy else remedy)
 
     def _change(self, change: Change) -> Iterator[str]:
         head = f"{change.action.glyph} {one_line(change.target)}"
@@ -65,11 +68,11 @@ class _Lines:
         if deferred.unset:
             yield from self._wrapped(not_set(deferred.unset), _CHANGE)
 
-    def _finding(self, finding: Finding, *, said_below: bool) -> Iterator[str]:
-        """Omits the remedy if `said_below`: it is shown once, below the last finding that has it."""
-        yield from self._wrapped(wording.finding(finding), _STEP, hang=2)
-        if finding.remedy and not said_below:
-            yield _CHANGE + one_line(finding.remedy)  # in one piece, to be copied
+    def _note(self, line: str, remedy: str) -> Iterator[str]:
+        """Yields a hazard or a finding; a remedy that several have is given once, with the last of them."""
+        yield from self._wrapped(line, _STEP, hang=2)
+        if remedy:
+            yield _CHANGE + one_line(remedy)  # in one piece, to be copied
 
     def _wrapped(self, text: str, indent: str, hang: int = 0) -> list[str]:
         """Returns lines within the width as far as words allow; a word is never cut."""

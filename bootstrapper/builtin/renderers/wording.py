@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bootstrapper.config.units import show_seconds
-from bootstrapper.plans import SQL, Action, Answer, Change, Deferred, Finding, Plan, PlannedStep, State, total
+from bootstrapper.plans import SQL, Action, Answer, Change, Deferred, Finding, Hazard, Plan, PlannedStep, State, total
 from bootstrapper.text import column_lines, counted, listed, one_line, with_reason
 
 _MOST_TARGETS = 20
@@ -30,6 +30,19 @@ def answer(question: str, given: Answer) -> str:
 def finding(found: Finding) -> str:
     """`! index public.a: is invalid`."""
     return f"! {one_line(found.target)}: {one_line(found.message)}"
+
+
+def hazard(found: Hazard) -> str:
+    """`! drop-column (allowed): revision 4f1c, migrations/versions/4f1c.py:12: ALTER TABLE ...`."""
+    said = {True: " (allowed)", False: " (not allowed)", None: ""}[found.allowed]
+    return f"! {found.name.value}{said}: {one_line(found.where)}: {one_line(found.message)}"
+
+
+def refusal(plan: Plan) -> str:
+    """Returns what apply refuses the plan for; empty if it does not."""
+    names = [name.value for name in plan.refused]
+    options = " ".join(f"--allow {name}" for name in names)
+    return f"Apply refuses this plan without {options}, or `limits: {{allow: [...]}}` of the step." if names else ""
 
 
 def columns(change: Change) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootstrapper.errors import BootstrapperError, GuardError, MigrationError, Problem
 from bootstrapper.events import Warned
@@ -23,18 +24,21 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import Progress, WorkerRun
-from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding
+from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding, Hazard, HazardName
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import Bounded, HasHeads, ShowsSql
+from bootstrapper.plugin.traits import Bounded, HasHeads, Hazardous, ShowsSql
 from bootstrapper.postgres.connection.sqlstates import INSUFFICIENT_PRIVILEGE
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.text import counted
 
+if TYPE_CHECKING:
+    from bootstrapper.migrations.linting.revision_sql import Rendering
 
-class Migrate(Step, Bounded, HasHeads, ShowsSql):
+
+class Migrate(Step, Bounded, HasHeads, Hazardous, ShowsSql):
     """Applies the pending revisions, each in its own transaction, through a worker that runs the project."""
 
     uses = "migrate"
@@ -89,13 +93,27 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
         moved = payloads(changes, Move)
         if not moved:
             return changes
-        from bootstrapper.migrations.linting import revision_sql  # noqa: PLC0415 - the linter stays off the fast path
+        return self._rendering(run_of(context), moved[0].state).with_sql(changes)
 
-        state = moved[0].state
-        return revision_sql.with_sql(changes, self.options, state.declared.layout, run_of(context), state.walks)
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
+        moved = payloads(changes, Move)
+        if moved:
+            return self._rendering(run_of(context), moved[0].state).hazards(changes)
+        if run_of(context).hold is None:
+            return []  # at its turn it is known what is pending, or that it stays unknown
+        unreadable = [item for item in changes if isinstance(item, Deferred)]
+        said = "the pending revisions are unknown"
+        return [
+            Hazard(HazardName.UNKNOWN_SQL, f"step {self.name}", said, f"Grant {each.needs}.") for each in unreadable
+        ]
+
+    def _rendering(self, run: RunContext, state: State) -> Rendering:
+        from bootstrapper.migrations.linting.revision_sql import Rendering  # noqa: PLC0415 - stays off the fast path
+
+        return Rendering(self.options, state, run, state.walks)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
-        """Returns leftovers of a killed run, and what the statements would lock or drop, if they are shown.
+        """Returns leftovers of a killed run, and what Squawk says of the statements, if they are shown.
 
         If nothing is pending, no file is read, and a database ahead of the files is not an error.
         """
@@ -109,8 +127,7 @@ class Migrate(Step, Bounded, HasHeads, ShowsSql):
             return left
         from bootstrapper.migrations.linting import revision_sql  # noqa: PLC0415 - the linter stays off the fast path
 
-        each = self.options.transaction_per_migration
-        return [*left, *revision_sql.findings(changes, run, transaction_per_revision=each)]
+        return [*left, *revision_sql.findings(changes, run)]
 
     def _found(self, run: RunContext, changes: Sequence[Change | Deferred]) -> State:
         """Returns the state that the changes were made from; reads it again if they are only deferred ones."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,14 +17,14 @@ from bootstrapper.config.files import require_regular
 from bootstrapper.config.schema_parts import one_of
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
-from bootstrapper.plans import Action, Bounds, Change, Deferred, payload_of
+from bootstrapper.plans import Action, Bounds, Change, Deferred, Hazard, payload_of
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.inspect import written
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import Bounded
+from bootstrapper.plugin.traits import Bounded, Hazardous
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.interjection import status_of
@@ -37,7 +38,7 @@ _CANCEL_SECONDS = 5.0
 _CUT_SECONDS = 2.0  # after the cancel: its answer says more than a connection that is closed
 
 
-class Sql(Step, Bounded):
+class Sql(Step, Bounded, Hazardous):
     """Sends the text in the step's transaction, which the text itself cannot leave.
 
     The text runs with the settings of the project's own sessions. What it changes in its session ends with the step:
@@ -105,6 +106,15 @@ class Sql(Step, Bounded):
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
+
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
+        from bootstrapper.migrations.linting import review  # noqa: PLC0415 - the linter stays off the fast path
+
+        run, text = run_of(context), self._text(run_of(context).project)
+        place = Source(self.options.file, 1, 1) if self.options.file is not None else self.source
+        found = review.hazards_of_text(run, f"step {self.name}", text, place, is_file=self.options.file is not None)
+        is_shown = self.options.file is not None or self._shown(run) == text
+        return found if is_shown else [replace(each, message=each.name.meaning) for each in found]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)

@@ -10,20 +10,21 @@ from bootstrapper.migrations.history.history import BrokenHistory, NoSuchRevisio
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.history.versions import BASE
 from bootstrapper.migrations.interrupted.failure_hint import explained
-from bootstrapper.migrations.linting import revision_sql
+from bootstrapper.migrations.linting import review, revision_sql
+from bootstrapper.migrations.linting.revision_sql import Rendering
 from bootstrapper.migrations.payloads import Move, moves, payloads
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, find_known, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import WorkerRun
-from bootstrapper.plans import Action, Change, Deferred, Finding
+from bootstrapper.plans import Action, Change, Deferred, Finding, Hazard, HazardName
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import ShowsSql
+from bootstrapper.plugin.traits import Hazardous, ShowsSql
 
 
-class Downgrade(Step, ShowsSql):
+class Downgrade(Step, Hazardous, ShowsSql):
     """Brings the schema down to a revision, one transaction per revision, through the worker.
 
     Args:
@@ -60,14 +61,27 @@ class Downgrade(Step, ShowsSql):
         return moves(undone, state, run.project, Action.DELETE)
 
     def with_sql(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Change | Deferred]:
-        run, state = run_of(context), payloads(changes, Move)[0].state
-        walks = [(state.rows, self.target)]
-        return revision_sql.with_sql(changes, self.options, state.declared.layout, run, walks, direction="downgrade")
+        return self._rendering(context, changes).with_sql(changes)
 
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
-        """Returns what the statements would drop and lock."""
-        each = self.options.transaction_per_migration
-        return revision_sql.findings(changes, run_of(context), transaction_per_revision=each)
+        """Returns what Squawk says of the statements, if they are shown."""
+        return revision_sql.findings(changes, run_of(context))
+
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
+        """Returns the reversal of each revision, and what the statements would drop and lock."""
+        if not changes or not review.has_much_to_lose(run_of(context)):
+            return []
+        said, safer = "is reverted: what it created is dropped", HazardName.DOWNGRADE.safer
+        reverted = [
+            Hazard(HazardName.DOWNGRADE, item.target, said, safer, item.after.get("file") or "")
+            for item in changes
+            if isinstance(item, Change)
+        ]
+        return [*reverted, *self._rendering(context, changes).hazards(changes)]
+
+    def _rendering(self, context: Context, changes: Sequence[Change | Deferred]) -> Rendering:
+        state = payloads(changes, Move)[0].state
+        return Rendering(self.options, state, run_of(context), ((state.rows, self.target),), "downgrade")
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bootstrapper.migrations.linting.canonical import canonical, without_parentheses
-from bootstrapper.migrations.linting.hazards import Lock
+from bootstrapper.migrations.linting.causes import Lock
 from bootstrapper.migrations.linting.known import Relation
 from bootstrapper.migrations.linting.locks import Effect
 from bootstrapper.migrations.linting.tables import Table, sized
+from bootstrapper.plans import Hazard, HazardName
 
 MANY_ROWS = 10_000
 """From this size on, a statement with WHERE counts too, although the number of its rows is unknown."""
@@ -34,8 +35,8 @@ class Held:
             if lock is Lock.ACCESS_EXCLUSIVE and relation in there and not there[relation].is_empty:
                 self.locks.setdefault(relation, effect)
 
-    def writes(self, effect: Effect, there: Mapping[Relation, Table]) -> Iterator[tuple[str, str]]:
-        """Yields message and remedy for a statement that writes many rows under such a lock."""
+    def writes(self, effect: Effect, there: Mapping[Relation, Table]) -> Iterator[Hazard]:
+        """Yields a hazard, still without target and place, for a statement that writes many rows under such a lock."""
         if not self.locks or _WRITES.isdisjoint(effect.statement.words[:1]):
             return
         for taken, relation in effect.taken:
@@ -49,4 +50,5 @@ class Held:
             written = f"{'up to ' if is_bounded else ''}all rows of {sized(relation, table)}"
             lock = f"{Lock.ACCESS_EXCLUSIVE.label} on {held}, taken by {first.shown}, is held"
             blocks = f"{Lock.ACCESS_EXCLUSIVE.blocks} until the transaction ends"
-            yield f"{effect.shown} writes {written} while {lock}: {blocks}", _REMEDY
+            message = f"{effect.shown} writes {written} while {lock}: {blocks}"
+            yield Hazard(HazardName.LONG_LOCK, "", message, _REMEDY)

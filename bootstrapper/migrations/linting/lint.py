@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
 
 from bootstrapper.migrations.linting import tables
-from bootstrapper.migrations.linting.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.causes import Cause, Lock
 from bootstrapper.migrations.linting.held import Held
 from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.migrations.linting.locks import Effect, effects_of
 from bootstrapper.migrations.linting.tables import Table
-from bootstrapper.plans import Finding
+from bootstrapper.plans import Hazard, HazardName
 from bootstrapper.postgres.connection.statements import Statement, split
 from bootstrapper.text import listed
 
@@ -23,6 +23,8 @@ BIG_TABLE_ROWS = 1_000_000
 
 _MOST_RELATIONS = 5
 
+_OPAQUE = (("DO",), ("CALL",))
+_READ = "Read what it does."
 _BRIEF = "Set a lock_timeout, so that it fails instead of letting other sessions queue behind it."
 
 
@@ -34,28 +36,49 @@ class There:
     objects: Collection[Relation]
 
 
+@dataclass(frozen=True)
+class Script:
+    """SQL that is about to run.
+
+    Attributes:
+        target: What it is, such as "revision 4f1c".
+        file: Where it comes from; empty if unknown.
+        lines: The line of each statement in that file; empty if unknown.
+    """
+
+    target: str
+    text: str
+    file: str = ""
+    lines: Sequence[int | None] = ()
+
+    def place(self, position: int) -> str:
+        """Returns file and line of a statement, as far as they are known."""
+        line = self.lines[position] if position < len(self.lines) else None
+        return f"{self.file}:{line}" if self.file and line is not None else self.file
+
+
 def lint(
-    connection: Connection[Any], sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
-) -> list[Finding]:
-    """Returns one finding for each statement that is dangerous in this database, in the order of the revisions.
+    connection: Connection[Any], scripts: Iterable[Script], *, transaction_per_script: bool = True
+) -> list[Hazard]:
+    """Returns the hazards of each statement in this database, each name once, in the order of the scripts.
 
     Only reads, in at most two round trips, in the current transaction; reading the size of a table waits while another
-    session holds ACCESS EXCLUSIVE on it, so set a lock_timeout. There are no findings about relations that do not
+    session holds ACCESS EXCLUSIVE on it, so set a lock_timeout. There are no hazards about relations that do not
     exist, and about tables without rows only if the table or a column is dropped.
     """
-    statements = {revision: split(text) for revision, text in sql_by_revision.items()}
-    named = list(_named(statements.values()))
+    statements = [(script, split(script.text)) for script in scripts]
+    named = list(_named(texts for _, texts in statements))
     there = There(tables.ask(connection, named), tables.objects(connection, named))
     known = tables.known(there.tables)
-    findings: list[Finding] = []
+    found: list[Hazard] = []
     held = Held()
-    for revision, texts in statements.items():
-        held = Held() if transaction_per_revision else held
-        for effect in effects_of(texts, known):
-            findings += _findings(revision, effect, there)
-            findings += [Finding(f"revision {revision}", *said) for said in held.writes(effect, there.tables)]
+    for script, texts in statements:
+        held = Held() if transaction_per_script else held
+        for position, effect in enumerate(effects_of(texts, known)):
+            said = [*_hazards(effect, there), *held.writes(effect, there.tables)]
+            found += [replace(each, target=script.target, place=script.place(position)) for each in said]
             held.take(effect, there.tables)
-    return findings
+    return found
 
 
 def _named(statements: Iterable[list[Statement]]) -> Iterator[Relation]:
@@ -65,21 +88,32 @@ def _named(statements: Iterable[list[Statement]]) -> Iterator[Relation]:
             yield from (relation for _, relation in effect.taken)
 
 
-def _findings(revision: str, effect: Effect, there: There) -> Iterator[Finding]:
+def _hazards(effect: Effect, there: There) -> Iterator[Hazard]:
+    """Yields the hazards, still without target and place."""
+    if effect.statement.words[:1] in _OPAQUE:
+        yield Hazard(HazardName.UNKNOWN_SQL, "", f"{effect.shown} runs code whose effects cannot be read", _READ)
     if effect.lock is None:
         return
-    hazards = [hazard for hazard in effect.hazards if _matters(hazard, effect, there)]
-    if hazards:
-        yield Finding(f"revision {revision}", f"{_lead(effect, there)}{hazards[0].consequence}", hazards[0].remedy)
-    elif effect.lock is Lock.ACCESS_EXCLUSIVE and any(_is_big(there.tables.get(item)) for item in effect.relations):
-        yield Finding(f"revision {revision}", f"{_lead(effect, there)}, if only briefly", _BRIEF)
+    causes = [cause for cause in effect.causes if _matters(cause, effect, there)]
+    for cause in _first_of_each(causes):
+        yield Hazard(cause.hazard, "", f"{_lead(effect, there)}{cause.consequence}", cause.remedy)
+    is_brief = effect.lock is Lock.ACCESS_EXCLUSIVE and not causes
+    if is_brief and any(_is_big(there.tables.get(item)) for item in effect.relations):
+        yield Hazard(HazardName.BRIEF_LOCK, "", f"{_lead(effect, there)}, if only briefly", _BRIEF)
 
 
-def _matters(hazard: Hazard, effect: Effect, there: There) -> bool:
+def _first_of_each(causes: Sequence[Cause]) -> Iterable[Cause]:
+    first: dict[HazardName, Cause] = {}
+    for cause in causes:
+        first.setdefault(cause.hazard, cause)
+    return first.values()
+
+
+def _matters(cause: Cause, effect: Effect, there: There) -> bool:
     if any(relation in there.objects for relation in effect.subjects):
         return True
     found = [there.tables[relation] for relation in effect.subjects if relation in there.tables]
-    return any(hazard.loses_data or not table.is_empty for table in found)
+    return any(cause.loses_data or not table.is_empty for table in found)
 
 
 def _is_big(table: Table | None) -> bool:
@@ -91,4 +125,5 @@ def _lead(effect: Effect, there: There) -> str:
     shown = [tables.sized(relation, there.tables.get(relation)) for relation in effect.relations[:_MOST_RELATIONS]]
     more = len(effect.relations) - len(shown)
     named = listed([*shown, *([f"{more} more"] if more else [])])
-    return f"{effect.shown} takes {effect.lock.label} on {named}: {effect.blocks}"
+    takes = f"{effect.shown} takes {effect.lock.label} on {named}"
+    return takes if effect.lock is Lock.ROW_EXCLUSIVE else f"{takes}: {effect.blocks}"  # no lock of a danger

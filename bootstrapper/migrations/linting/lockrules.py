@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bootstrapper.migrations.linting.canonical import NAME, QUALIFIED, without_parentheses
-from bootstrapper.migrations.linting.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.causes import Cause, Lock
 
 _MANY = rf"{QUALIFIED}(?: \*)?(?: , (?:ONLY )?{QUALIFIED}(?: \*)?)*"
 _PLACES = {
@@ -37,10 +37,10 @@ def compiled(text: str) -> re.Pattern[str]:
 class Rule:
     pattern: re.Pattern[str]
     lock: Lock
-    hazard: Hazard | None = None
+    cause: Cause | None = None
 
 
-def _rules(*rows: tuple[str, Lock] | tuple[str, Lock, Hazard]) -> tuple[Rule, ...]:
+def _rules(*rows: tuple[str, Lock] | tuple[str, Lock, Cause]) -> tuple[Rule, ...]:
     return tuple(Rule(compiled(row[0]), *row[1:]) for row in rows)
 
 
@@ -48,23 +48,23 @@ ALTER_TABLE = compiled(r"ALTER (?:FOREIGN )?TABLE {exists}(?:ONLY )?{table}(?: \
 
 ACTIONS = _rules(
     (r"ADD {called}(?:UNIQUE|PRIMARY KEY) USING INDEX", Lock.ACCESS_EXCLUSIVE),
-    (r"ADD {called}(?:UNIQUE|PRIMARY KEY|EXCLUDE)\b", Lock.ACCESS_EXCLUSIVE, Hazard.CONSTRAINT_INDEX),
+    (r"ADD {called}(?:UNIQUE|PRIMARY KEY|EXCLUDE)\b", Lock.ACCESS_EXCLUSIVE, Cause.CONSTRAINT_INDEX),
     (r"ADD {called}FOREIGN KEY{later}", Lock.SHARE_ROW_EXCLUSIVE),
-    (r"ADD {called}FOREIGN KEY\b", Lock.SHARE_ROW_EXCLUSIVE, Hazard.FOREIGN_KEY),
+    (r"ADD {called}FOREIGN KEY\b", Lock.SHARE_ROW_EXCLUSIVE, Cause.FOREIGN_KEY),
     (r"ADD {called}CHECK{later}", Lock.ACCESS_EXCLUSIVE),
-    (r"ADD {called}CHECK\b", Lock.ACCESS_EXCLUSIVE, Hazard.SCAN),
+    (r"ADD {called}CHECK\b", Lock.ACCESS_EXCLUSIVE, Cause.SCAN),
     (r"ADD {called}NOT NULL {column}{later}", Lock.ACCESS_EXCLUSIVE),
-    (r"ADD {called}NOT NULL {column}", Lock.ACCESS_EXCLUSIVE, Hazard.NULL_SCAN),
+    (r"ADD {called}NOT NULL {column}", Lock.ACCESS_EXCLUSIVE, Cause.NULL_SCAN),
     (r"VALIDATE CONSTRAINT", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"DROP CONSTRAINT", Lock.ACCESS_EXCLUSIVE),
-    (r"DROP ", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
-    (r"ALTER (?:COLUMN )?{name} (?:SET DATA )?TYPE ", Lock.ACCESS_EXCLUSIVE, Hazard.NEW_TYPE),
-    (r"ALTER (?:COLUMN )?{column} SET NOT NULL", Lock.ACCESS_EXCLUSIVE, Hazard.NULL_SCAN),
-    (r"ALTER (?:COLUMN )?{name} SET EXPRESSION", Lock.ACCESS_EXCLUSIVE, Hazard.REWRITE),
+    (r"DROP ", Lock.ACCESS_EXCLUSIVE, Cause.DROP_COLUMN),
+    (r"ALTER (?:COLUMN )?{name} (?:SET DATA )?TYPE ", Lock.ACCESS_EXCLUSIVE, Cause.NEW_TYPE),
+    (r"ALTER (?:COLUMN )?{column} SET NOT NULL", Lock.ACCESS_EXCLUSIVE, Cause.NULL_SCAN),
+    (r"ALTER (?:COLUMN )?{name} SET EXPRESSION", Lock.ACCESS_EXCLUSIVE, Cause.REWRITE),
     (r"ALTER (?:COLUMN )?(?:{name}|\d+) (?:SET STATISTICS|(?:RE)?SET \()", Lock.SHARE_UPDATE_EXCLUSIVE),
-    (r"SET (?:LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)", Lock.ACCESS_EXCLUSIVE, Hazard.REWRITE),
+    (r"SET (?:LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)", Lock.ACCESS_EXCLUSIVE, Cause.REWRITE),
     (r"RENAME CONSTRAINT", Lock.ACCESS_EXCLUSIVE),
-    (r"RENAME|SET SCHEMA", Lock.ACCESS_EXCLUSIVE, Hazard.RENAME),
+    (r"RENAME|SET SCHEMA", Lock.ACCESS_EXCLUSIVE, Cause.RENAME),
     (r"DETACH PARTITION .* CONCURRENTLY", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"(?:RE)?SET \(|CLUSTER ON|SET WITHOUT CLUSTER", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"(?:EN|DIS)ABLE (?:ALWAYS |REPLICA )?TRIGGER", Lock.SHARE_ROW_EXCLUSIVE),
@@ -83,29 +83,29 @@ _CODE = "FUNCTION|PROCEDURE|ROUTINE|AGGREGATE"
 
 STATEMENTS = _rules(
     (_INDEX + "CONCURRENTLY {exists}(?:{name} )?ON (?:ONLY )?{table}", Lock.SHARE_UPDATE_EXCLUSIVE),
-    (_INDEX + "{exists}(?:{name} )?ON (?:ONLY )?{table}", Lock.SHARE, Hazard.INDEX),
+    (_INDEX + "{exists}(?:{name} )?ON (?:ONLY )?{table}", Lock.SHARE, Cause.INDEX),
     ("DROP INDEX CONCURRENTLY {exists}{index}", Lock.SHARE_UPDATE_EXCLUSIVE),
-    ("DROP INDEX {exists}{index}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP_INDEX),
-    ("DROP (?:FOREIGN )?TABLE {exists}{tables}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
-    ("DROP MATERIALIZED VIEW {exists}{tables}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
+    ("DROP INDEX {exists}{index}", Lock.ACCESS_EXCLUSIVE, Cause.DROP_INDEX),
+    ("DROP (?:FOREIGN )?TABLE {exists}{tables}", Lock.ACCESS_EXCLUSIVE, Cause.DROP_TABLE),
+    ("DROP MATERIALIZED VIEW {exists}{tables}", Lock.ACCESS_EXCLUSIVE, Cause.DROP_TABLE),
     ("DROP (?:TRIGGER|POLICY|RULE) {exists}{name} ON {table}", Lock.ACCESS_EXCLUSIVE),
-    (f"DROP (?P<kind>{_HOLDS_DATA}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP),
-    (f"DROP (?P<kind>{_HOLDS_NONE}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Hazard.DROP_USED),
+    (f"DROP (?P<kind>{_HOLDS_DATA}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Cause.DROP_OBJECT),
+    (f"DROP (?P<kind>{_HOLDS_NONE}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE, Cause.DROP_USED),
     (f"DROP (?P<kind>{_CODE}) {{exists}}{{objects}}", Lock.ACCESS_EXCLUSIVE),
-    ("TRUNCATE (?:TABLE )?{tables}", Lock.ACCESS_EXCLUSIVE, Hazard.TRUNCATE),
+    ("TRUNCATE (?:TABLE )?{tables}", Lock.ACCESS_EXCLUSIVE, Cause.TRUNCATE),
     (r"REINDEX (?:\( .*? \) )?TABLE CONCURRENTLY {table}", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"REINDEX (?:\( .*? \) )?INDEX CONCURRENTLY {index}", Lock.SHARE_UPDATE_EXCLUSIVE),
-    (r"REINDEX (?:\( .*? \) )?TABLE {table}", Lock.SHARE, Hazard.REINDEX),
-    (r"REINDEX (?:\( .*? \) )?INDEX {index}", Lock.SHARE, Hazard.REINDEX),
-    (r"CLUSTER (?:\( .*? \) |VERBOSE )*{table}", Lock.ACCESS_EXCLUSIVE, Hazard.REWRITE),
+    (r"REINDEX (?:\( .*? \) )?TABLE {table}", Lock.SHARE, Cause.REINDEX),
+    (r"REINDEX (?:\( .*? \) )?INDEX {index}", Lock.SHARE, Cause.REINDEX),
+    (r"CLUSTER (?:\( .*? \) |VERBOSE )*{table}", Lock.ACCESS_EXCLUSIVE, Cause.REWRITE),
     (
         r"VACUUM (?:FULL (?:FREEZE |VERBOSE |ANALYZE )*|\( .*?\bFULL\b.*? \) ){tables}",
         Lock.ACCESS_EXCLUSIVE,
-        Hazard.REWRITE,
+        Cause.REWRITE,
     ),
     (r"(?:VACUUM|ANALYZE) (?:\( .*? \) |FREEZE |VERBOSE |ANALYZE )*{tables}", Lock.SHARE_UPDATE_EXCLUSIVE),
     ("REFRESH MATERIALIZED VIEW CONCURRENTLY {table}", Lock.EXCLUSIVE),
-    ("REFRESH MATERIALIZED VIEW {table}", Lock.ACCESS_EXCLUSIVE, Hazard.REFRESH),
+    ("REFRESH MATERIALIZED VIEW {table}", Lock.ACCESS_EXCLUSIVE, Cause.REFRESH),
     ("CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*? ON {table}", Lock.SHARE_ROW_EXCLUSIVE),
     ("(?:CREATE|ALTER) POLICY {name} ON {table}", Lock.ACCESS_EXCLUSIVE),
     ("CREATE (?:OR REPLACE )?RULE {name} AS .*? TO {table}", Lock.ACCESS_EXCLUSIVE),
@@ -113,10 +113,11 @@ STATEMENTS = _rules(
     (r"CREATE .*?TABLE {exists}{qualified} PARTITION OF {table}", Lock.ACCESS_EXCLUSIVE),
     ("COMMENT ON TABLE {table}", Lock.SHARE_UPDATE_EXCLUSIVE),
     (r"COMMENT ON COLUMN (?P<table>{qualified})\.{name} IS", Lock.SHARE_UPDATE_EXCLUSIVE),
-    (r"ALTER (?P<kind>TYPE) {objects} (?:ADD|DROP|ALTER) ATTRIBUTE", Lock.ACCESS_EXCLUSIVE, Hazard.TYPE),
-    ("ALTER (?P<kind>TYPE) {objects} (?:RENAME|SET SCHEMA)", Lock.ACCESS_EXCLUSIVE, Hazard.RENAME),
-    ("ALTER (?P<kind>VIEW|SEQUENCE) {exists}{objects} (?:RENAME|SET SCHEMA)", Lock.ACCESS_EXCLUSIVE, Hazard.RENAME),
-    ("ALTER (?P<kind>SCHEMA) {objects} RENAME", Lock.ACCESS_EXCLUSIVE, Hazard.RENAME),
+    (r"ALTER (?P<kind>TYPE) {objects} DROP ATTRIBUTE", Lock.ACCESS_EXCLUSIVE, Cause.DROP_COLUMN),
+    (r"ALTER (?P<kind>TYPE) {objects} (?:ADD|ALTER) ATTRIBUTE", Lock.ACCESS_EXCLUSIVE, Cause.TYPE),
+    ("ALTER (?P<kind>TYPE) {objects} (?:RENAME|SET SCHEMA)", Lock.ACCESS_EXCLUSIVE, Cause.RENAME),
+    ("ALTER (?P<kind>VIEW|SEQUENCE) {exists}{objects} (?:RENAME|SET SCHEMA)", Lock.ACCESS_EXCLUSIVE, Cause.RENAME),
+    ("ALTER (?P<kind>SCHEMA) {objects} RENAME", Lock.ACCESS_EXCLUSIVE, Cause.RENAME),
     ("LOCK (?:TABLE )?{tables} IN SHARE UPDATE EXCLUSIVE MODE", Lock.SHARE_UPDATE_EXCLUSIVE),
     ("LOCK (?:TABLE )?{tables} IN SHARE ROW EXCLUSIVE MODE", Lock.SHARE_ROW_EXCLUSIVE),
     ("LOCK (?:TABLE )?{tables} IN ACCESS SHARE MODE", Lock.ACCESS_SHARE),
@@ -125,7 +126,10 @@ STATEMENTS = _rules(
     ("LOCK (?:TABLE )?{tables} IN SHARE MODE", Lock.SHARE),
     ("LOCK (?:TABLE )?{tables} IN EXCLUSIVE MODE", Lock.EXCLUSIVE),
     ("LOCK (?:TABLE )?{tables}", Lock.ACCESS_EXCLUSIVE),
-    ("(?:INSERT INTO|UPDATE|DELETE FROM|MERGE INTO) (?:ONLY )?{table}", Lock.ROW_EXCLUSIVE),
+    ("DELETE FROM (?:ONLY )?{table}", Lock.ROW_EXCLUSIVE, Cause.DELETE),
+    (r"MERGE INTO (?:ONLY )?{table} .*\bTHEN DELETE\b", Lock.ROW_EXCLUSIVE, Cause.DELETE),
+    (r"WITH .*?\bDELETE FROM (?:ONLY )?{table}", Lock.ROW_EXCLUSIVE, Cause.DELETE),
+    ("(?:INSERT INTO|UPDATE|MERGE INTO) (?:ONLY )?{table}", Lock.ROW_EXCLUSIVE),
     (r"COPY {table} (?:\( .*? \) )?FROM", Lock.ROW_EXCLUSIVE),
     (r"SELECT .*? FROM (?:ONLY )?{table} .*\bFOR (?:NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b", Lock.ROW_SHARE),
     (r"(?:SELECT .*? FROM (?:ONLY )?|COPY |TABLE ){table}", Lock.ACCESS_SHARE),
@@ -152,28 +156,28 @@ _FILLED = re.compile(
 )
 
 
-def hazards_of_column(definition: str) -> list[Hazard]:
-    """Returns the hazards of adding a column with this type and these constraints."""
+def causes_of_column(definition: str) -> list[Cause]:
+    """Returns what makes a hazard of adding a column with this type and these constraints."""
     default = _DEFAULT.search(definition)
     found = []
     outer = without_parentheses(definition)
     if _SERIAL.match(definition) or _FILLED.search(definition):
-        found.append(Hazard.NEW_VALUES)
+        found.append(Cause.NEW_VALUES)
     elif default is not None:
-        found += _hazard_of_default(default["value"])
+        found += _cause_of_default(default["value"])
     elif re.search(r"\bNOT NULL\b|\bPRIMARY KEY\b", outer, re.I) and not re.search(r"\bGENERATED\b", outer, re.I):
-        found.append(Hazard.FAILS_ON_ROWS)
+        found.append(Cause.FAILS_ON_ROWS)
     if re.search(r"\bUNIQUE\b|\bPRIMARY KEY\b", outer, re.I):
-        found.append(Hazard.CONSTRAINT_INDEX)
+        found.append(Cause.CONSTRAINT_INDEX)
     if re.search(r"\bCHECK \(", definition, re.I):
-        found.append(Hazard.SCAN)
+        found.append(Cause.SCAN)
     if default is not None and REFERENCES.search(definition):
-        found.append(Hazard.FOREIGN_KEY)
+        found.append(Cause.FOREIGN_KEY)
     return found
 
 
-def _hazard_of_default(value: str) -> list[Hazard]:
+def _cause_of_default(value: str) -> list[Cause]:
     calls = {name.lower().rpartition(".")[2] for name in _CALL.findall(_CAST.sub("", value))}
     if calls & set(_VOLATILE.split("|")):
-        return [Hazard.NEW_VALUES]
-    return [Hazard.MAY_BE_NEW_VALUES] if calls - set(_STEADY.split("|")) else []
+        return [Cause.NEW_VALUES]
+    return [Cause.MAY_BE_NEW_VALUES] if calls - set(_STEADY.split("|")) else []

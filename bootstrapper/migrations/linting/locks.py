@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bootstrapper.migrations.linting import lockrules
 from bootstrapper.migrations.linting.canonical import actions, canonical, each, folded
-from bootstrapper.migrations.linting.hazards import Hazard, Lock
+from bootstrapper.migrations.linting.causes import Cause, Lock
 from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.postgres.connection.statements import Statement, split
 from bootstrapper.text import listed, one_line
@@ -25,13 +25,13 @@ class Effect:
 
     Attributes:
         taken: The locks, strongest first; none on objects that the same SQL created.
-        hazards: Worst first.
-        subjects: The relations that the hazards are about.
+        causes: What makes hazards of it, worst first.
+        subjects: The relations that the causes are about.
     """
 
     statement: Statement
     taken: tuple[tuple[Lock, Relation], ...] = ()
-    hazards: tuple[Hazard, ...] = ()
+    causes: tuple[Cause, ...] = ()
     subjects: tuple[Relation, ...] = ()
 
     @property
@@ -103,32 +103,32 @@ class _Draft:
         self._known = known
         self._locks: dict[Relation, Lock] = {}
         self._subjects: dict[Relation, None] = {}
-        self._hazards: set[Hazard] = set()
+        self._causes: set[Cause] = set()
 
     def effect(self, statement: Statement) -> Effect:
         taken = sorted(((lock, relation) for relation, lock in self._locks.items()), key=lambda pair: -pair[0])
-        hazards = tuple(hazard for hazard in Hazard if hazard in self._hazards) if self._subjects else ()
-        return Effect(statement, tuple(taken), hazards, tuple(self._subjects))
+        causes = tuple(cause for cause in Cause if cause in self._causes) if self._subjects else ()
+        return Effect(statement, tuple(taken), causes, tuple(self._subjects))
 
     def read_alteration(self, table: Relation, text: str) -> None:
         for action in actions(text):
             if attached := lockrules.ATTACH.match(action):
                 self._take(Lock.ACCESS_EXCLUSIVE, Relation.read(attached["other"]))
                 self._take(Lock.SHARE_UPDATE_EXCLUSIVE, table, is_subject=False)
-                self._hazards.add(Hazard.PARTITION_SCAN)
+                self._causes.add(Cause.PARTITION_SCAN)
                 continue
             rule, found = next(fit for fit in _fitting(lockrules.ACTIONS, action))
             self._take(rule.lock, table)
-            self._hazards.update(self._hazards_of(action, rule, found, table))
+            self._causes.update(self._causes_of(action, rule, found, table))
             self._take_referenced(action)
 
-    def _hazards_of(self, action: str, rule: lockrules.Rule, found: re.Match[str], table: Relation) -> Iterable[Hazard]:
+    def _causes_of(self, action: str, rule: lockrules.Rule, found: re.Match[str], table: Relation) -> Iterable[Cause]:
         if column := lockrules.ADD_COLUMN.match(action):
-            return lockrules.hazards_of_column(column["definition"])
+            return lockrules.causes_of_column(column["definition"])
         existing = self._known.existing(table)
-        if rule.hazard is Hazard.NULL_SCAN and (existing, folded(found["column"])) in self._known.proven:
+        if rule.cause is Cause.NULL_SCAN and (existing, folded(found["column"])) in self._known.proven:
             return ()
-        return (rule.hazard,) if rule.hazard else ()
+        return (rule.cause,) if rule.cause else ()
 
     def read(self, text: str) -> None:
         if _CREATES_TABLE.match(text):
@@ -139,7 +139,7 @@ class _Draft:
             named = next(names[group] for group in ("table", "tables", "index", "objects") if names.get(group))
             for name in each(named):
                 self._take(rule.lock, Relation.read(name, kind.lower()))
-            self._hazards.update((rule.hazard,) if rule.hazard else ())
+            self._causes.update((rule.cause,) if rule.cause else ())
 
     def _take(self, lock: Lock, named: Relation, *, is_subject: bool = True) -> None:
         relation = self._known.existing(named)

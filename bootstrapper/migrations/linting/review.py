@@ -1,36 +1,72 @@
-"""Findings about SQL that is about to run, by the own table of locks and by Squawk."""
+"""Hazards and findings of SQL that is about to run, by the own table of locks and by Squawk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from psycopg import errors
 
+from bootstrapper.config.run_cache import Kept
+from bootstrapper.errors import Source
 from bootstrapper.migrations.linting import squawk
-from bootstrapper.migrations.linting.lint import lint
-from bootstrapper.plans import Finding
+from bootstrapper.migrations.linting.contents import holds_rows
+from bootstrapper.migrations.linting.lint import Script, lint
+from bootstrapper.plans import Finding, Hazard, HazardName
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.statements import line_and_column, split
+
+_HELD_ROWS = Kept[None, bool]()
 
 
-def review(
-    context: RunContext, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool = True
-) -> list[Finding]:
-    """Returns findings about the statements. Only reads."""
-    if not sql_by_revision:
-        return []
-    major = context.session.server.major
-    return [
-        *_locks(context, sql_by_revision, transaction_per_revision=transaction_per_revision),
-        *squawk.lint(sql_by_revision, server_major=major, folder=context.project.directory),
-    ]
+def has_much_to_lose(context: RunContext) -> bool:
+    """Returns whether the database held rows when the run first asked: else no change of the run is a hazard.
+
+    What the run itself writes later does not count. Where another session has locked a table, it holds rows.
+    """
+    kept = context.project.cache.of(_HELD_ROWS)
+    if None not in kept:
+        try:
+            with context.connection.transaction(force_rollback=True):
+                context.connection.execute("SET LOCAL lock_timeout = '2s'")
+                kept[None] = holds_rows(context.connection, context.project)
+        except errors.LockNotAvailable:
+            kept[None] = True
+    return kept[None]
 
 
-def _locks(context: RunContext, sql_by_revision: Mapping[str, str], *, transaction_per_revision: bool) -> list[Finding]:
-    """Reading the size of a table waits for a session with an exclusive lock; a plan must not wait."""
+def hazards(context: RunContext, scripts: Sequence[Script], *, transaction_per_script: bool = True) -> list[Hazard]:
+    """Returns the hazards of the statements. Only reads.
+
+    Reading the size of a table waits for a session with an exclusive lock; a plan must not wait.
+    """
     connection = context.connection
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL lock_timeout = '2s'")
-            return lint(connection, sql_by_revision, transaction_per_revision=transaction_per_revision)
+            return lint(connection, scripts, transaction_per_script=transaction_per_script)
     except errors.LockNotAvailable:
-        return [Finding("tables", "are locked by another session, so that locks and sizes could not be checked")]
+        said = "its tables are locked by another session, so that locks and sizes could not be checked"
+        return [Hazard(HazardName.UNKNOWN_SQL, each.target, said, place=each.file) for each in scripts]
+
+
+def hazards_of_text(
+    context: RunContext, target: str, text: str, source: Source | None, *, is_file: bool
+) -> list[Hazard]:
+    """Returns the hazards of a text of statements; none in a database without rows.
+
+    Args:
+        source: Where the text is.
+        is_file: Whether the text is the whole of that file, so that each statement has its own line.
+    """
+    if not has_much_to_lose(context):
+        return []
+    first = source.line if source is not None else None
+    lines = [line_and_column(text, each.start)[0] if is_file else first for each in split(text)]
+    script = Script(target, text, source.file if source is not None else "", lines)
+    return hazards(context, [script])
+
+
+def findings(context: RunContext, sql_by_revision: Mapping[str, str]) -> list[Finding]:
+    """Returns what Squawk says of the statements, if it is installed."""
+    major = context.session.server.major
+    return squawk.lint(sql_by_revision, server_major=major, folder=context.project.directory)

@@ -1,47 +1,105 @@
-"""Revisions with their statements, for a plan with SQL; other runs do not load this module."""
+"""Revisions with their statements and hazards; runs that ask for neither do not load this module."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from bootstrapper.config.run_cache import Kept
+from bootstrapper.events import Event
+from bootstrapper.migrations.history.revisions import Revision
+from bootstrapper.migrations.linting import review
 from bootstrapper.migrations.linting.known import Known
+from bootstrapper.migrations.linting.lint import Script
 from bootstrapper.migrations.linting.locks import annotate
-from bootstrapper.migrations.linting.review import review
-from bootstrapper.migrations.payloads import revision_of
-from bootstrapper.migrations.project.layout import Layout
+from bootstrapper.migrations.payloads import Move, payloads, revision_of
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.worker.offline_sql import Direction, Walk, render
-from bootstrapper.plans import SQL, Change, Deferred, Finding
+from bootstrapper.migrations.state import State
+from bootstrapper.migrations.worker.offline_sql import Direction, Rendered, Walk, render
+from bootstrapper.plans import SQL, Change, Deferred, Finding, Hazard, HazardName
 from bootstrapper.plugin.run_context import RunContext
 
-
-def with_sql(
-    items: Sequence[Change | Deferred],
-    settings: MigrationSettings,
-    layout: Layout,
-    context: RunContext,
-    walks: Sequence[Walk],
-    *,
-    direction: Direction = "upgrade",
-) -> list[Change | Deferred]:
-    """Returns the changes with their statements, each with a comment about its lock."""
-    rendered = render(settings, layout, context, walks, direction)
-    found: list[Change | Deferred] = []
-    known = Known()
-    for item in items:
-        revision = revision_of(item)
-        if revision is None or not isinstance(item, Change):
-            found.append(item)
-            continue
-        found.append(replace(item, after={**item.after, SQL: annotate(rendered.text(revision), known)}))
-    return found
+_RENDERED = Kept[tuple[str, Direction, tuple[Walk, ...]], Rendered]()
+_ASKS_FOR_MODE = re.compile(r"\b(?:is_offline_mode|as_sql)\b")
 
 
-def findings(
-    items: Iterable[Change | Deferred], context: RunContext, *, transaction_per_revision: bool = True
-) -> list[Finding]:
-    """Returns findings about the statements of the changes."""
+@dataclass(frozen=True)
+class Rendering:
+    """The SQL of the revisions of a step, rendered once in a run.
+
+    Attributes:
+        walks: From which version rows to which target.
+    """
+
+    settings: MigrationSettings
+    state: State
+    context: RunContext
+    walks: tuple[Walk, ...]
+    direction: Direction = "upgrade"
+
+    def with_sql(self, items: Sequence[Change | Deferred]) -> list[Change | Deferred]:
+        """Returns the changes with their statements, each with a comment about its lock."""
+        found: list[Change | Deferred] = []
+        known = Known()
+        for item in items:
+            revision = revision_of(item)
+            if revision is None or not isinstance(item, Change):
+                found.append(item)
+                continue
+            text = self._rendered(self.context).text(revision)
+            found.append(replace(item, after={**item.after, SQL: annotate(text, known)}))
+        return found
+
+    def hazards(self, items: Sequence[Change | Deferred]) -> list[Hazard]:
+        """Returns the hazards of the revisions; none in a database without rows, where nothing is rendered either."""
+        if not review.has_much_to_lose(self.context):
+            return []
+        rendered = self._rendered(replace(self.context, emit=_drop))  # the reader did not ask for what env.py prints
+        files = {revision_of(item): item.after.get("file") or "" for item in items if isinstance(item, Change)}
+        revisions = [move.revision for move in payloads(items, Move)]
+        unknown = [hazard for each in revisions for hazard in _unknown(rendered, each, files.get(each.id, ""))]
+        scripts = [
+            Script(f"revision {each.id}", sql, files.get(each.id, ""), rendered.lines.get(each.id, ()))
+            for each in revisions
+            if (sql := rendered.sql.get(each.id))
+        ]
+        each_alone = self.settings.transaction_per_migration
+        return [*unknown, *review.hazards(self.context, scripts, transaction_per_script=each_alone)]
+
+    def _rendered(self, context: RunContext) -> Rendered:
+        kept = self.context.project.cache.of(_RENDERED)
+        key = (self.context.step, self.direction, self.walks)
+        if key not in kept:
+            kept[key] = render(self.settings, self.state.declared.layout, context, self.walks, self.direction)
+        return kept[key]
+
+
+def _unknown(rendered: Rendered, revision: Revision, file: str) -> Iterator[Hazard]:
+    """Yields a hazard for a revision that may run SQL which was not rendered."""
+    target = f"revision {revision.id}"
+    if revision.id not in rendered.sql:
+        said = f"its SQL cannot be rendered: {rendered.reason(revision.id)}"
+        yield Hazard(HazardName.UNKNOWN_SQL, target, said, HazardName.UNKNOWN_SQL.safer, file)
+    elif revision.file is not None and _ASKS_FOR_MODE.search(_source(revision.file)):
+        said = "it may do something else than the SQL that Alembic renders offline: it asks for the mode"
+        yield Hazard(HazardName.UNKNOWN_SQL, target, said, HazardName.UNKNOWN_SQL.safer, file)
+
+
+def _drop(_: Event) -> None:
+    """Drops events."""
+
+
+def _source(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def findings(items: Iterable[Change | Deferred], context: RunContext) -> list[Finding]:
+    """Returns findings about the statements of the changes, if they are shown."""
     changes = [(revision_of(item), item) for item in items if isinstance(item, Change)]
     statements = {name: item.after[SQL] or "" for name, item in changes if name and SQL in item.after}
-    return review(context, statements, transaction_per_revision=transaction_per_revision)
+    return review.findings(context, statements) if statements else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,7 @@ from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Reported
 from bootstrapper.migrations.worker.request import render_request
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.statements import split
 
 Direction = Literal["upgrade", "downgrade"]
 Walk = tuple[Sequence[str], str]
@@ -25,11 +27,13 @@ class Rendered:
 
     Attributes:
         sql: By revision, in the order in which they would run; empty text where a revision does nothing.
+        lines: By revision, the line of its file that each statement comes from; nothing if that is unknown.
         reasons: By revision, why its SQL is missing.
         whole: Why all others are missing, if env.py itself failed.
     """
 
     sql: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, list[int | None]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     whole: str = ""
 
@@ -37,8 +41,12 @@ class Rendered:
         """Returns the SQL, or a comment that says why it is missing."""
         if revision in self.sql:
             return self.sql[revision] or "-- nothing"
+        return f"-- cannot be rendered: {self.reason(revision)}"
+
+    def reason(self, revision: str) -> str:
+        """Returns why the SQL of a revision is missing, in one line."""
         reason = self.reasons.get(revision) or self.whole or "env.py did not run the revision"
-        return f"-- cannot be rendered: {' '.join(reason.split())}"
+        return " ".join(reason.split())
 
 
 def render(
@@ -59,6 +67,7 @@ def render(
                         context.report(message)
                     case Reported("rendered", facts):
                         rendered.sql[facts["revision"]] = context.masker.quote(facts["sql"].strip())
+                        rendered.lines[facts["revision"]] = _lines(facts["sql"], facts["lines"])
                     case Reported("unrendered", facts):
                         rendered.reasons[facts["revision"]] = context.masker.quote(facts["reason"])
                     case Reported("failed", facts):
@@ -66,3 +75,14 @@ def render(
     except (MigrationError, TimeoutError) as error:
         rendered.whole = context.masker.mask(str(error)) or "deadline exceeded while Alembic rendered it"
     return rendered
+
+
+def _lines(text: str, marks: Sequence[tuple[int, int]]) -> list[int | None]:
+    """Returns the line of each statement.
+
+    Args:
+        marks: Positions in the text, ascending, each with the line that wrote what follows.
+    """
+    positions = [position for position, _ in marks]
+    writers = [bisect_right(positions, statement.start) - 1 for statement in split(text)]
+    return [marks[writer][1] if writer >= 0 else None for writer in writers]

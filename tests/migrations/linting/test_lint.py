@@ -10,8 +10,8 @@ import pytest
 from psycopg import sql
 
 from bootstrapper.migrations.linting import lint as linter
-from bootstrapper.migrations.linting.lint import lint
-from bootstrapper.plans import Finding
+from bootstrapper.migrations.linting.lint import Script, lint
+from bootstrapper.plans import Hazard, HazardName
 from tests.servers import Server
 
 SCHEMA = """
@@ -28,6 +28,8 @@ CREATE SCHEMA hidden;
 CREATE TABLE hidden.things (id integer);
 INSERT INTO hidden.things VALUES (1);
 CREATE TYPE mood AS ENUM ('happy');
+CREATE TYPE pair AS (a integer, b integer);
+CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM users;
 CREATE VIEW names AS SELECT name FROM empty;
 CREATE SEQUENCE counter;
 CREATE FUNCTION hidden.answer() RETURNS integer LANGUAGE sql AS 'SELECT 42';
@@ -59,21 +61,28 @@ def connection(shared: str) -> Iterator[Reading]:
 _LENT = ("the search_path of the project", "a question", "our search_path")  # in one round trip
 
 
+def scripts(*texts: str) -> list[Script]:
+    return [Script(f"revision {number}", text) for number, text in enumerate(texts, 1)]
+
+
 def messages(connection: Reading, *texts: str) -> list[str]:
-    return [finding.message for finding in lint(connection, {str(n): text for n, text in enumerate(texts)})]
+    return [hazard.message for hazard in lint(connection, scripts(*texts))]
 
 
-def test_a_finding_names_the_lock_the_table_its_size_and_what_to_do(connection: Reading) -> None:
-    found = lint(connection, {"4f1c": "ALTER TABLE users\n  ALTER COLUMN age TYPE bigint;"})
+def test_a_hazard_names_the_lock_the_table_its_size_its_line_and_what_to_do(connection: Reading) -> None:
+    text = "SELECT 1; ALTER TABLE users\n  ALTER COLUMN age TYPE bigint;"
+    found = lint(connection, [Script("revision 4f1c", text, "versions/4f1c.py", [None, 12])])
     size = found[0].message.partition("rows, ")[2].partition(")")[0]
     assert size.endswith(" MB")
     assert found == [
-        Finding(
+        Hazard(
+            HazardName.REWRITE,
             "revision 4f1c",
             "ALTER TABLE users ALTER COLUMN age TYPE bigint takes ACCESS EXCLUSIVE on users "
             f"(about 45,000 rows, {size}): blocks reads and writes "
             "while the table is rewritten, unless the server can keep the stored values",
             "Add a column of the new type, fill it in batches, then switch to it.",
+            "versions/4f1c.py:12",
         )
     ]
 
@@ -103,7 +112,7 @@ def test_a_finding_names_the_lock_the_table_its_size_and_what_to_do(connection: 
         ("ALTER TABLE users RENAME TO people; ALTER TABLE people DROP COLUMN age", "code that uses the old name"),
     ],
 )
-def test_a_dangerous_statement_is_a_finding(connection: Reading, statement: str, part: str) -> None:
+def test_a_dangerous_statement_is_a_hazard(connection: Reading, statement: str, part: str) -> None:
     assert part in messages(connection, statement)[0]
 
 
@@ -129,7 +138,7 @@ def test_a_dangerous_statement_is_a_finding(connection: Reading, statement: str,
         "ALTER TYPE nowhere RENAME TO here; ALTER SEQUENCE nowhere RENAME TO here",
     ],
 )
-def test_a_harmless_statement_is_not_a_finding(connection: Reading, statement: str) -> None:
+def test_a_harmless_statement_is_not_a_hazard(connection: Reading, statement: str) -> None:
     assert messages(connection, statement) == []
 
 
@@ -142,7 +151,10 @@ ALTERED = "ALTER TABLE users ADD c int"
         (f"{ALTERED}; UPDATE users SET c = 1", "UPDATE users SET c = 1 writes all rows of users (about 45,000 rows"),
         (f"{ALTERED}; UPDATE users SET c = (SELECT 1 WHERE true)", "writes all rows of users"),
         (f"{ALTERED}; UPDATE users SET c = 1 WHERE c IS NULL", "writes up to all rows of users"),
-        (f"{ALTERED}; DELETE FROM events", "writes all rows of events (about 2,000 rows"),
+        (
+            f"{ALTERED}; UPDATE events SET at = 1",
+            "writes all rows of events (about 2,000 rows",
+        ),
         (f"{ALTERED}; UPDATE users SET c = 1", f"while ACCESS EXCLUSIVE on users, taken by {ALTERED}, is held: blocks"),
     ],
 )
@@ -172,9 +184,8 @@ def test_writing_few_rows_or_without_such_a_lock_is_not_a_finding(connection: Re
 
 def test_a_lock_does_not_outlast_its_transaction(connection: Reading) -> None:
     assert messages(connection, ALTERED, "UPDATE users SET c = 1") == []
-    texts = {"first": ALTERED, "second": "UPDATE users SET c = 1"}
-    [found] = lint(connection, texts, transaction_per_revision=False)
-    assert found.target == "revision second"
+    [found] = lint(connection, scripts(ALTERED, "UPDATE users SET c = 1"), transaction_per_script=False)
+    assert (found.name, found.target) == (HazardName.LONG_LOCK, "revision 2")
 
 
 def test_a_schema_without_the_usage_privilege_is_linted(connection: Reading) -> None:
@@ -197,13 +208,13 @@ def test_a_revision_knows_what_the_one_before_it_created(connection: Reading) ->
 def test_a_brief_lock_is_a_finding_on_a_big_table_only(connection: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
     statement = "ALTER TABLE users ADD c int"
     monkeypatch.setattr(linter, "BIG_TABLE_ROWS", 45_000)
-    found = lint(connection, {"1": statement})
+    found = lint(connection, scripts(statement))
     assert found[0].message.endswith(": blocks reads and writes, if only briefly")
     assert "lock_timeout" in found[0].remedy
     monkeypatch.setattr(linter, "BIG_TABLE_ROWS", 45_001)
-    assert lint(connection, {"1": statement}) == []
+    assert lint(connection, scripts(statement)) == []
     monkeypatch.setattr(linter, "BIG_TABLE_BYTES", 1_000_000)
-    assert len(lint(connection, {"1": statement})) == 1
+    assert len(lint(connection, scripts(statement))) == 1
 
 
 def test_the_text_is_one_line_of_bounded_length_whatever_the_names(connection: Reading) -> None:
@@ -213,9 +224,9 @@ def test_the_text_is_one_line_of_bounded_length_whatever_the_names(connection: R
     connection.execute(sql.SQL("CREATE TABLE {} (id int)").format(sql.Identifier(name)))
     lists = ", ".join(f"table_{number}" for number in range(1000))
     for text in (f'DROP TABLE "{name}"', f"DROP TABLE users, {lists}"):
-        [finding] = lint(connection, {"1": text})
-        assert len(finding.message) < 600
-        assert finding.message.isprintable()
+        [hazard] = lint(connection, scripts(text))
+        assert len(hazard.message) < 600
+        assert hazard.message.isprintable()
 
 
 def test_the_server_is_queried_once_for_all_revisions_and_not_without_a_table(
@@ -224,9 +235,48 @@ def test_the_server_is_queried_once_for_all_revisions_and_not_without_a_table(
     asked: list[object] = []
     execute = connection.execute
     monkeypatch.setattr(connection, "execute", lambda *given: asked.append(given[0]) or execute(*given))
-    lint(connection, {"1": "DROP TABLE users; DROP TABLE empty", "2": "TRUNCATE events"})
+    lint(connection, scripts("DROP TABLE users; DROP TABLE empty", "TRUNCATE events"))
     assert len(asked) == len(_LENT) + 1  # where they are, and what they are
-    lint(connection, {"1": "SELECT 1"})
+    lint(connection, scripts("SELECT 1"))
     assert len(asked) == len(_LENT) + 1
-    lint(connection, {"1": "DROP TYPE mood; DROP VIEW names"})
+    lint(connection, scripts("DROP TYPE mood; DROP VIEW names"))
     assert len(asked) == 2 * len(_LENT) + 1
+
+
+NAMED = [
+    ("DROP TABLE empty", ["drop-table"]),
+    ("DROP MATERIALIZED VIEW totals", ["drop-table"]),
+    ("ALTER TABLE users DROP COLUMN age", ["drop-column"]),
+    ("ALTER TYPE pair DROP ATTRIBUTE a", ["drop-column"]),
+    ("DROP SCHEMA hidden CASCADE", ["drop-object"]),
+    ("DELETE FROM users WHERE id = 1", ["delete-rows"]),
+    ("TRUNCATE users", ["delete-rows"]),
+    ("DO $$ BEGIN DELETE FROM users; END $$", ["unknown-sql"]),
+    ("CALL hidden.work()", ["unknown-sql"]),
+    ("ALTER TABLE users ALTER age TYPE text", ["rewrite"]),
+    ("VACUUM FULL users", ["rewrite"]),
+    ("CREATE INDEX i ON users (age)", ["index-without-concurrently"]),
+    ("ALTER TABLE users ADD UNIQUE (nick)", ["index-without-concurrently"]),
+    ("REINDEX TABLE users", ["index-without-concurrently"]),
+    ("ALTER TABLE users ADD CHECK (age > 0)", ["long-lock"]),
+    ("REFRESH MATERIALIZED VIEW totals", ["long-lock"]),
+    ("DROP INDEX users_age", ["brief-lock"]),
+    ("ALTER TABLE users ADD c int NOT NULL", ["fails-on-rows"]),
+    ("ALTER TABLE users RENAME age TO years", ["rename"]),
+    ("DROP VIEW names", ["drop-view"]),
+    ("ALTER TYPE pair ADD ATTRIBUTE c int", ["change-type"]),
+    ("ALTER TABLE users DROP age, ALTER nick TYPE varchar(9)", ["drop-column", "rewrite"]),
+    ("TRUNCATE empty; DELETE FROM empty; CREATE INDEX i ON empty (name)", []),
+]
+
+
+@pytest.mark.parametrize(("statement", "names"), NAMED)
+def test_each_statement_has_the_hazards_of_the_list(connection: Reading, statement: str, names: list[str]) -> None:
+    found = lint(connection, scripts(statement))
+    assert [hazard.name.value for hazard in found] == names
+    assert all(hazard.remedy for hazard in found)
+
+
+def test_every_hazard_of_the_list_is_one_that_something_has() -> None:
+    besides = {"downgrade"}  # of the command
+    assert {name for _, names in NAMED for name in names} | besides == {name.value for name in HazardName}

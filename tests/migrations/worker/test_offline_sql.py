@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from bootstrapper.plans import SQL, Change, Finding
+from bootstrapper.plans import SQL, Change, Hazard, HazardName
 from bootstrapper.plugin.context import Context
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
@@ -22,11 +22,11 @@ engine =""",
 )
 
 
-def shown(migrate: Trial) -> tuple[dict[str, str], list[Finding]]:
+def shown(migrate: Trial) -> tuple[dict[str, str], list[Hazard]]:
     with migrate.context.session.read_only():
         items = migrate.step.with_sql(Context(migrate.context), migrate.step.changes(Context(migrate.context)))
-        findings = migrate.step.findings(Context(migrate.context), items)
-    return {item.target: item.after[SQL] or "" for item in items if isinstance(item, Change)}, list(findings)
+        hazards = migrate.step.hazards(Context(migrate.context), items)
+    return {item.target: item.after[SQL] or "" for item in items if isinstance(item, Change)}, list(hazards)
 
 
 def test_each_revision_shows_its_own_statements(tmp_path: Path, database: str) -> None:
@@ -73,7 +73,7 @@ def test_an_env_py_that_connects_nevertheless_is_stopped(tmp_path: Path, databas
         assert connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
 
 
-def test_findings_about_locks_name_the_size_of_the_table(tmp_path: Path, database: str) -> None:
+def test_hazards_name_the_line_of_the_revision_and_the_size_of_the_table(tmp_path: Path, database: str) -> None:
     write_env(tmp_path, OFFLINE)
     write_revision(tmp_path, "first", upgrade="op.create_table('a', sa.Column('n', sa.Integer))")
     with trial(tmp_path, database, script_location="migrations") as migrate:
@@ -81,13 +81,16 @@ def test_findings_about_locks_name_the_size_of_the_table(tmp_path: Path, databas
         migrate.query("INSERT INTO a SELECT generate_series(1, 1000)")
         migrate.query("ANALYZE a")
         write_revision(tmp_path, "second", "first", upgrade="op.create_index('a_n', 'a', ['n'])")
-        found, findings = shown(migrate)
+        found, hazards = shown(migrate)
+        file = next((tmp_path / "migrations" / "versions").glob("second*.py"))
+        line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "create_index" in text)
     assert found["revision second"].startswith("-- takes SHARE on a: blocks writes\nCREATE INDEX a_n")
-    (finding, *_) = findings
-    assert finding.target == "revision second"
-    assert "takes SHARE on a" in finding.message
-    assert "1,000 rows" in finding.message
-    assert "CONCURRENTLY" in finding.remedy
+    [hazard] = hazards
+    assert (hazard.name, hazard.target) == (HazardName.INDEX_WITHOUT_CONCURRENTLY, "revision second")
+    assert hazard.place == f"migrations/versions/{file.name}:{line}"
+    assert "takes SHARE on a" in hazard.message
+    assert "1,000 rows" in hazard.message
+    assert "CONCURRENTLY" in hazard.remedy
 
 
 def test_a_locked_table_does_not_block_a_plan(tmp_path: Path, database: str) -> None:
@@ -98,8 +101,9 @@ def test_a_locked_table_does_not_block_a_plan(tmp_path: Path, database: str) -> 
         write_revision(tmp_path, "second", "first", upgrade="op.create_index('a_n', 'a', ['n'])")
         with psycopg.connect(database) as other:
             other.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
-            _, findings = shown(migrate)
-    assert findings[0].target == "tables"
+            _, hazards = shown(migrate)
+    assert [hazard.name for hazard in hazards] == [HazardName.UNKNOWN_SQL]
+    assert "locked by another session" in hazards[0].message
 
 
 def test_an_engine_with_a_creator_of_its_own_is_stopped(tmp_path: Path, database: str) -> None:

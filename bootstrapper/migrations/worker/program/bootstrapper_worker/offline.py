@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -37,11 +38,33 @@ def refuse_connections() -> None:
         raise Stop("connects", "env.py connects to the database even in offline mode")
 
 
+class Marked(io.StringIO):
+    """A buffer that notes which line of the revision at work wrote what.
+
+    Attributes:
+        file: Of that revision.
+        marks: Positions in the buffer, each with the line that wrote what follows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.file: str | None = None
+        self.marks: list[tuple[int, int]] = []
+
+    def write(self, text: str) -> int:
+        frame = sys._getframe(1) if self.file is not None else None
+        while frame is not None and frame.f_code.co_filename != self.file:
+            frame = frame.f_back
+        if frame is not None:
+            self.marks.append((self.tell(), frame.f_lineno))
+        return super().write(text)
+
+
 class Rendering:
     """One run of Alembic's offline mode, from version rows to a target."""
 
     def __init__(self, config: Config, direction: str, target: str, events: Events) -> None:
-        self.buffer = io.StringIO()
+        self.buffer = Marked()
         self.config = config
         config.output_buffer = self.buffer
         self.scripts = ScriptDirectory.from_config(config)
@@ -56,7 +79,7 @@ class Rendering:
         def steps(rev: Any, context: Any) -> list[Any]:  # called by env.py, which may add version folders first
             found = list(find(self.target, rows))  # type: ignore[arg-type]
             for step in found:
-                step.migration_fn = self.cutting(step.revision.revision, step.migration_fn)
+                step.migration_fn = self.cutting(step.revision, step.migration_fn)
             return found
 
         with EnvironmentContext(
@@ -69,16 +92,20 @@ class Rendering:
         ):
             self.scripts.run_env()
 
-    def cutting(self, revision: str, run: Callable[..., None]) -> Callable[..., None]:
+    def cutting(self, script: Any, run: Callable[..., None]) -> Callable[..., None]:
         """Sends what a revision writes into the buffer as its SQL; one that needs a database does not stop others."""
+        revision = script.revision
 
         def migrate(**options: Any) -> None:
             start = self.buffer.tell()
+            self.buffer.file, self.buffer.marks = str(script.path), []
             failure = attempt(lambda: run(**options))
+            self.buffer.file = None
             if failure is not None:
                 self.events.send("unrendered", revision=revision, reason=failure["reason"])
                 return
-            self.events.send("rendered", revision=revision, sql=self.buffer.getvalue()[start:])
+            lines = [(position - start, line) for position, line in self.buffer.marks]
+            self.events.send("rendered", revision=revision, sql=self.buffer.getvalue()[start:], lines=lines)
 
         return migrate
 

@@ -1,0 +1,84 @@
+"""Finds the hazards of planned steps, and keeps them from a protected environment unless they are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bootstrapper.engine.entry import Entry
+from bootstrapper.engine.planner import Planner
+from bootstrapper.errors import HazardError, Source
+from bootstrapper.plans import Action, Hazard, HazardName, PlannedStep, total
+from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import Hazardous, Limited
+from bootstrapper.text import counted
+
+
+def judged(planner: Planner, entry: Entry, planned: PlannedStep) -> PlannedStep:
+    """Returns a step with its hazards as it stands, and what is allowed of them; reads in the planner's transaction.
+
+    What is deferred is judged at its turn.
+    """
+    if not isinstance(entry.unit, Step) or not planned.has_own_changes:
+        return planned
+    context = planner.context(entry)
+    with planner.reading(entry, context, borrows=False):
+        return replace(planned, hazards=tuple(_hazards(entry, planned, context)))
+
+
+def _hazards(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Hazard]:
+    if not isinstance(entry.unit, Hazardous):
+        yield from _deletions(entry, planned, context)
+        return
+    allowed = {*context.project.allowed, *entry.allowed}
+    for hazard in entry.unit.hazards(Context(context), (*planned.changes, *planned.deferred)):
+        yield _marked(hazard, context.project, is_allowed=hazard.name in allowed)
+
+
+def _deletions(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Hazard]:
+    """Yields a hazard for each fixture of which rows are deleted, or for a step that deletes; a limit permits them."""
+    deleted = [change for change in planned.changes if change.action is Action.DELETE]
+    if not deleted:
+        return
+    name, project = HazardName.DELETE_ROWS, context.project
+    bounds = entry.unit.limits(Context(context)) if isinstance(entry.unit, Limited) else {}
+    is_allowed = name in {*project.allowed, *entry.allowed} or entry.limits.deletes is not None
+    for origin in dict.fromkeys(change.origin for change in deleted):
+        count = total(change for change in deleted if change.origin == origin)
+        is_bounded = origin in bounds and bounds[origin].deletes is not None
+        place = project.document.key_source(("fixtures", origin)) if origin in project.fixtures else entry.source
+        target = f"fixture {origin}" if origin in project.fixtures else f"step {entry.name}"
+        hazard = Hazard(name, target, f"{counted(count, 'row')} to delete", name.safer, _line(place))
+        yield _marked(hazard, project, is_allowed=is_allowed or is_bounded)
+
+
+def _line(source: Source) -> str:
+    return f"{source.file}:{source.line}"
+
+
+def _marked(hazard: Hazard, project: Project, *, is_allowed: bool) -> Hazard:
+    is_asked = project.protected and hazard.name.needs_allowance
+    return replace(hazard, allowed=is_allowed) if is_asked else hazard
+
+
+def require_allowed(environment: str | None, steps: Sequence[PlannedStep]) -> None:
+    """Raises HazardError if a step has a hazard that lacks a permission."""
+    missing = [(step, hazard) for step in steps for hazard in step.hazards if hazard.allowed is False]
+    if missing:
+        lines = [
+            f"{hazard.name.value}: step {step.name!r}, {hazard.where}: {hazard.message}" for step, hazard in missing
+        ]
+        names = dict.fromkeys(hazard.name.value for _, hazard in missing)
+        raise HazardError(environment or "", list(names), lines)
+
+
+def require_allowed_at_turn(planner: Planner, entry: Entry, now: PlannedStep, shown: PlannedStep | None) -> None:
+    """Raises HazardError if a step makes changes at its turn that were not judged before, and are not allowed."""
+    before = {(each.origin, each.action, each.target) for each in shown.changes} if shown is not None else set()
+    is_judged = now.changes and all((each.origin, each.action, each.target) in before for each in now.changes)
+    project = planner.context(entry).project
+    if project.protected and not is_judged:
+        require_allowed(project.environment, [judged(planner, entry, now)])
