@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import new_class
 from typing import Any, NoReturn, Self, TypeVar
 
 import psycopg
-from psycopg import Connection, Cursor, IsolationLevel
+from psycopg import Connection, IsolationLevel
 from psycopg.abc import PQGen, Query
 from psycopg.pq import TransactionStatus
 
@@ -73,8 +74,8 @@ class LentConnection(Connection[Any]):
         self._reads = reads
         self._stays = stays
         self._is_saved = False
-        if reads:
-            self.cursor_factory = _ReadingCursor
+        kind = owner.cursor_factory  # it may listen
+        self.cursor_factory = new_class("ReadingCursor", (_Reading, kind)) if reads else kind
         if not stays:
             super().set_autocommit(not reads)
             super().set_isolation_level(IsolationLevel.READ_COMMITTED)
@@ -125,7 +126,7 @@ class LentConnection(Connection[Any]):
             raise ForbiddenError("sent several statements at once, where it may only read")
         words = statements[0].words if statements else ()
         if self._stays and not self._is_saved and (words[:1] not in _ASKING or "SET_CONFIG" in words):
-            Cursor(self).execute(_SAVE)
+            self._lender.cursor_factory(self).execute(_SAVE)
             self._is_saved = True
 
     @contextmanager
@@ -180,16 +181,18 @@ class LentConnection(Connection[Any]):
         """Without the warning of a connection that was left open: its owner closes it."""
 
 
-class _ReadingCursor(Cursor[Any]):
+class _Reading:
     """Sends one statement at a time, in a READ ONLY transaction of its own where none is open."""
+
+    connection: LentConnection
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> Self:
         connection = self.connection
-        assert isinstance(connection, LentConnection)
         connection.expect(query)
         is_alone = status_of(connection) == TransactionStatus.IDLE
         try:
-            return super().execute(query, *arguments, **options)
+            found: Self = super().execute(query, *arguments, **options)  # type: ignore[misc]
+            return found
         finally:
             if is_alone and not connection.closed:
                 with suppress(psycopg.Error):
