@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from psycopg import Connection
 
 from bootstrapper.config.files import FileFacts, once
+from bootstrapper.config.recent import Recent
 from bootstrapper.config.run_cache import Kept
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
@@ -53,6 +54,7 @@ class _Question(NamedTuple):
 _REVISIONS = FileFacts[Revision]()
 _WRITTEN_DOWN = Kept[Layout, bool]()
 _ANSWERS = Kept[_Question, tuple[list[Revision], _Files]]()
+_HISTORIES = Recent[tuple[int, ...], tuple[Sequence[Revision], History]](most=8)
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def read_declared(
     if not revisions:
         raise InvalidFileError([Problem(f"no revisions found in {layout.places}", source, _NO_REVISIONS)])
     try:
-        history = History(revisions)
+        history = _history(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
     except BrokenHistory as error:
         raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
@@ -184,7 +186,7 @@ def misnamed(
     """Returns the targets that do not exist, as far as the files can be read without running code of the project."""
     try:
         layout = find_layout(settings, project, source)
-        history = History(_read_all(layout, project))
+        history = _history(_read_all(layout, project))
     except DynamicProject:
         return []
     except InvalidFileError as error:
@@ -198,6 +200,12 @@ def misnamed(
         except BrokenHistory as error:
             problems.append(Problem(str(error), source, error.hint))
     return problems
+
+
+def _history(revisions: Sequence[Revision]) -> History:
+    """Returns the history of revisions; that of the same ones, which each look reads again, stays the same."""
+    key = tuple(map(id, revisions))
+    return _HISTORIES.get(key, lambda: (revisions, History(revisions)))[1]  # the ids belong to what it keeps
 
 
 def _read_all(layout: Layout, project: Project) -> list[Revision]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bootstrapper.builtin.steps.migrate import Migrate
+from bootstrapper.deadline import Deadline
+from bootstrapper.migrations.state import Declared, read_declared
 from tests.cli.project import Project
-from tests.migrations.contexts import trial
+from tests.migrations.contexts import make_project, trial
 from tests.migrations.projects import create_table, write_env, write_revision
 
 NOTE_THE_IMPORT = """
@@ -38,6 +41,32 @@ def test_a_plan_without_changes_imports_no_revision_file(tmp_path: Path, databas
         migrate.query("UPDATE alembic_version SET version_num = 'r0999'")
         assert migrate.pending() == []
     assert imports(tmp_path) == 0
+
+
+def declared(directory: Path) -> Declared:
+    """What one look of a run reads."""
+    project = make_project(directory, "postgresql://nobody@localhost/nowhere")
+    settings = Migrate.With(script_location="migrations")
+    return read_declared(settings, project, deadline=Deadline.never(), report=print)
+
+
+def test_looks_at_the_same_files_share_one_history_and_its_paths(tmp_path: Path) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first")
+    earlier, later = declared(tmp_path), declared(tmp_path)
+    assert later.history is earlier.history
+    assert later.layout.revision_files()[0] is earlier.layout.revision_files()[0]
+
+
+def test_a_changed_file_makes_a_new_history(tmp_path: Path) -> None:
+    write_env(tmp_path)
+    write_revision(tmp_path, "first")
+    before = declared(tmp_path).history
+    write_revision(tmp_path, "first", labels=["other"])
+    assert before.targets("head") == ("first",)
+    assert declared(tmp_path).history.targets("other") == ("first",)
+    write_revision(tmp_path, "second", "first")
+    assert declared(tmp_path).history.heads == ("second",)
 
 
 COMPUTED = ("revision = 'first'", "revision = 'fir' + 'st'")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.config.files import is_file, is_folder
+from bootstrapper.config.recent import Recent
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.project import configuration
 from bootstrapper.migrations.project.configuration import BadConfiguration, Configuration
@@ -17,6 +19,8 @@ from bootstrapper.migrations.project.packages import locate, names_package
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plugin.project import Project
 
+_PATHS = Recent[tuple[str, ...], Sequence[Path]](most=8)
+"""A run lists its folders several times, and making the paths takes longer than that."""
 _REVISION_FILE = re.compile(r"(?!\.\#|__init__).*\.py")
 
 
@@ -105,11 +109,10 @@ def _shown(location: str, directory: Path) -> str:
     return str(path.relative_to(directory)) if path.is_relative_to(directory) else location
 
 
-def _python_files(place: Path, *, recursive: bool) -> list[Path]:
+def _python_files(place: Path, *, recursive: bool) -> Sequence[Path]:
     """Returns resolved paths, since two folders may contain the same file by a link."""
-    place = Path(os.path.realpath(place))  # Path.resolve raises for a name that is too long
-    found: list[Path] = []
-    folders = [place] if is_folder(place) else []
+    found: list[str] = []
+    folders = [os.path.realpath(place)] if is_folder(place) else []  # Path.resolve raises for a name that is too long
     while folders:
         folder = folders.pop()
         try:
@@ -118,11 +121,11 @@ def _python_files(place: Path, *, recursive: bool) -> list[Path]:
         except OSError as error:
             raise InvalidFileError([Problem(f"{folder} cannot be read: {error.strerror or error}")]) from error
         files = [entry for entry in entries if _REVISION_FILE.fullmatch(entry.name) and not entry.is_dir()]
-        found += [Path(os.path.realpath(entry.path)) if entry.is_symlink() else Path(entry.path) for entry in files]
+        found += [os.path.realpath(entry.path) if entry.is_symlink() else entry.path for entry in files]
         if recursive:
             below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
-            folders += [Path(entry.path) for entry in reversed(below) if entry.name != "__pycache__"]
-    return found
+            folders += [entry.path for entry in reversed(below) if entry.name != "__pycache__"]
+    return _PATHS.get(tuple(found), lambda: [Path(path) for path in found])
 
 
 def read(settings: MigrationSettings, project: Project) -> Layout:
