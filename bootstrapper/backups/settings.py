@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from bootstrapper.backups.stores.manifest import Format
 from bootstrapper.backups.take.pg_dump_options import refuse_argument
 from bootstrapper.config.schema_parts import present
-from bootstrapper.config.units import Age
+from bootstrapper.config.unit_fields import Age
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 

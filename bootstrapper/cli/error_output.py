@@ -8,6 +8,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,9 +28,11 @@ from bootstrapper.errors import (
 )
 from bootstrapper.masking import Masker
 from bootstrapper.plans import JSONValue
-from bootstrapper.postgres.lock.blockers import Blocker
 from bootstrapper.programs.signals import Terminated
 from bootstrapper.text import cut, error_lines, listed, one_line
+
+if TYPE_CHECKING:
+    from bootstrapper.postgres.lock.blockers import Blocker
 
 
 def known(error: BaseException) -> BootstrapperError | None:

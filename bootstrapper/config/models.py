@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bootstrapper.config.schema_parts import absent, one_of, present
-from bootstrapper.config.units import Age, Limit, Seconds
+from bootstrapper.config.unit_fields import Age, Limit, Seconds
 from bootstrapper.plans import HazardName
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,62}$"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import partial
-from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
+_DURATION = r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%")
-_SIZE = re.compile(r"([0-9]{1,15})\s*(B|kB|MB|GB)")
+_SHARE = r"([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%"
+_SIZE = r"([0-9]{1,15})\s*(B|kB|MB|GB)"
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}  # as PostgreSQL counts them
 
 LONGEST_DAYS = 24
@@ -24,7 +20,7 @@ _LONGEST_SHOWN = 40
 
 def parse_duration(text: object, longest_days: int = LONGEST_DAYS) -> float:
     """Returns seconds in a text such as "5m"; raises ValueError otherwise, and where it is longer than so many days."""
-    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = re.fullmatch(_DURATION, text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{_cut(text)} is not a time; write it as 250ms, 5s, 5m, 1h or 7d")
     seconds = float(match[1]) * _SECONDS[match[2]]
@@ -40,7 +36,7 @@ def _cut(value: object) -> str:
 
 def parse_size(text: object) -> int:
     """Returns bytes in a text such as "64kB"; raises ValueError otherwise."""
-    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = re.fullmatch(_SIZE, text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{_cut(text)} is not a size; write it as 512B, 64kB, 10MB or 1GB")
     return int(match[1]) * _BYTES[match[2]]
@@ -48,7 +44,7 @@ def parse_size(text: object) -> int:
 
 def parse_limit(text: object) -> int | Fraction:
     """Returns a number, or a share in a text such as "10%"; raises ValueError otherwise."""
-    match = _SHARE.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = re.fullmatch(_SHARE, text.strip()) if isinstance(text, str) else None
     if match is not None and (share := Fraction(match[1]) / 100) <= 1:
         return share
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
@@ -77,39 +73,3 @@ def show_size(size: int) -> str:
             break
         number, unit = number / 1024, larger
     return f"{number:.1f} {unit}" if number < 10 and unit != "B" else f"{number:.0f} {unit}"
-
-
-Seconds = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)$", "examples": ["5s"]}),
-]
-"""A time in the file, a number of seconds in the program."""
-
-Age = Annotated[
-    float,
-    BeforeValidator(partial(parse_duration, longest_days=OLDEST_DAYS)),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)$", "examples": ["30d"]}),
-]
-"""How old something may be, as `Seconds`."""
-
-Limit = Annotated[
-    int | Fraction,
-    BeforeValidator(parse_limit),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3})?\s*%$", "examples": ["10%"]},
-            ]
-        }
-    ),
-]
-"""A number of changes, or a share of what is declared."""
-
-Bytes = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}\s*(B|kB|MB|GB)$", "examples": ["10MB"]}),
-]
-"""A size in the file, a number of bytes in the program."""

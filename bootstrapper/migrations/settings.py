@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
-from bootstrapper.config.units import Seconds
+from bootstrapper.config.unit_fields import Seconds
 from bootstrapper.migrations.project.drivers import Name
 from bootstrapper.plugin.options import StepModel
 

@@ -20,6 +20,19 @@ print(len(seen), gc.isenabled())
 """
 
 
+WITHOUT_A_COMMAND = """
+import sys
+from bootstrapper.cli import main
+code = main(["--version"])
+print(code, sorted(sys.modules.keys() & {"psycopg", "pydantic", "yaml", "asyncio", "bootstrapper.api.run"}))
+"""
+
+
+def test_the_command_line_itself_loads_neither_psycopg_nor_pydantic() -> None:
+    found = subprocess.run([sys.executable, "-c", WITHOUT_A_COMMAND], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "0 []"
+
+
 def test_a_command_is_imported_without_garbage_collection() -> None:
     found = subprocess.run([sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, check=True)
     assert found.stdout == "0 True\n"

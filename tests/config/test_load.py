@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from bootstrapper.config.document import parse, validation
 from bootstrapper.config.load import Loaded, load
 from bootstrapper.config.models import StepConfig, json_schema
-from bootstrapper.config.units import Seconds
+from bootstrapper.config.unit_fields import Seconds
 from bootstrapper.errors import InvalidFileError, Problem, Source, UnknownEnvironmentError
 
 pytestmark = pytest.mark.smoke

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bootstrapper.config.units import Age, Seconds
+from bootstrapper.config.unit_fields import Age, Seconds
 
 
 @pytest.mark.parametrize("text", ["99999999999999999999h", "25d", "5\u0669s", "\uff15s", "1e3s", "-5s", "inf", 5])

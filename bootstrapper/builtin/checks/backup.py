@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.newest import newest_backup
-from bootstrapper.config.units import Age, show_seconds
+from bootstrapper.config.unit_fields import Age
+from bootstrapper.config.units import show_seconds
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from bootstrapper.config.files import is_folder
 from bootstrapper.config.sensitive import VARIABLE, hidden_words
-from bootstrapper.config.units import Seconds
+from bootstrapper.config.unit_fields import Seconds
 from bootstrapper.errors import CommandFailedError
 from bootstrapper.masking import MASK
 from bootstrapper.plans import Action, Bounds, Change, Deferred, payload_of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from bootstrapper import __version__
-from bootstrapper.config.units import Seconds
+from bootstrapper.config.unit_fields import Seconds
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import LockTimeoutError, UnreachableError
 from bootstrapper.events import LockAwaited, ScopeEntered, ScopeLeft

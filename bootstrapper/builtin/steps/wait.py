@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bootstrapper.config.units import Seconds, show_seconds
+from bootstrapper.config.unit_fields import Seconds
+from bootstrapper.config.units import show_seconds
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, Source, UnreachableError
 from bootstrapper.events import AttemptFailed, GateOpened

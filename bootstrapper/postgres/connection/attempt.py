@@ -16,9 +16,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.connection import sqlstates
 
 # libpq's trace gives a message one line, unless a name in it holds a line break: S "FATAL" V "FATAL" C "28P01" M "..."
-_ERROR_RESPONSE = re.compile(
-    r'^B\t\d+\tErrorResponse\t.*? C "([0-9A-Z]{5})" M "(.*?)"(?: [DHPpqWstcdnFLR] "| *\\x00)', re.DOTALL | re.MULTILINE
-)
+_ERROR_RESPONSE = r'(?sm)^B\t\d+\tErrorResponse\t.*? C "([0-9A-Z]{5})" M "(.*?)"(?: [DHPpqWstcdnFLR] "| *\\x00)'
 
 # With sslmode=prefer libpq connects again without TLS after any error, a wrong password included: a second login, which
 # can lock an account. Only after these can it help.
@@ -116,7 +114,7 @@ class _Wire:
             return None
         self._pgconn.untrace()
         text = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0).decode(errors="replace")
-        match = _ERROR_RESPONSE.search(text)
+        match = re.search(_ERROR_RESPONSE, text)
         return Failure(match[2], match[1]) if match else None
 
     def close(self) -> None:
