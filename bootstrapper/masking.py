@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache, cached_property
 from operator import is_
@@ -104,14 +104,18 @@ class _Patterns:
     @cached_property
     def distinct(self) -> re.Pattern[str] | None:
         secrets = [secret for secret in self._secrets if not self._may_be_ours(secret)]
-        return _joined(re.escape(text) for secret in secrets for text in _spelt(secret))
+        return _joined({text: re.escape(text) for secret in secrets for text in _spelt(secret)})
 
     @cached_property
     def all(self) -> re.Pattern[str] | None:
         return _joined(
-            rf"(?<!\w){re.escape(text)}(?!\w)" if _may_be_part(secret) else re.escape(text)
-            for secret in self._secrets
-            for text in _spelt(secret)
+            {
+                text: rf"(?<!\w){re.escape(text)}(?!\w)" if _may_be_part(secret) else re.escape(text)
+                for secret in sorted(
+                    self._secrets, key=_may_be_part, reverse=True
+                )  # of two, the one that is found anywhere
+                for text in _spelt(secret)
+            }
         )
 
     def _may_be_ours(self, secret: str) -> bool:
@@ -128,10 +132,10 @@ def _replaced(pattern: re.Pattern[str] | None, text: str) -> str:
     return pattern.sub(MASK, text) if pattern is not None else text
 
 
-def _joined(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    """Joins the patterns, longest first: a secret that is a part of another one must not hide only that part."""
-    found = sorted(set(patterns), key=lambda pattern: (-len(pattern), pattern))
-    return re.compile("|".join(found)) if found else None
+def _joined(patterns: Mapping[str, str]) -> re.Pattern[str] | None:
+    """Joins patterns by the text that they find, longest first: one in another must not hide only that part."""
+    found = sorted(patterns, key=lambda text: (-len(text), text))
+    return re.compile("|".join(patterns[text] for text in found)) if found else None
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -7,14 +7,19 @@ from contextlib import contextmanager
 
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.masking import Masker, masked
+from bootstrapper.plugin.quoting import quoting
 from bootstrapper.text import error_lines, one_line
 
 
 @contextmanager
 def masked_errors(masker: Masker) -> Iterator[None]:
-    """Masks, in place, an error that the block raises, with everything that it was raised from."""
+    """Masks, in place, an error that the block raises, with everything that it was raised from.
+
+    What plugins make in it is masked as it is made.
+    """
     try:
-        yield
+        with quoting(masker.quote):
+            yield
     except BaseException as error:
         mask_error(error, masker)
         raise

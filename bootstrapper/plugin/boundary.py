@@ -23,7 +23,8 @@ from bootstrapper.plans import Answer, Bounds, ChangeLimits
 from bootstrapper.plugin import results
 from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.plugin.context import Context, run_of
-from bootstrapper.plugin.faults import at_line, is_ours, line_of, loading, raised
+from bootstrapper.plugin.faults import at_line, is_ours, is_raised_by_plugin, line_of, loading, raised
+from bootstrapper.plugin.quoting import quote_error, quoted
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate, Scope
@@ -44,6 +45,11 @@ _REASONED = frozenset(["check", "resolve", "is_compared", "holds"])
 """Methods of values that raise ValueError with a reason, which callers report at its place in the file."""
 
 _LEAVE = "Leave BEGIN, COMMIT and ROLLBACK to bootstrapper; `with context.connection.transaction():` is a savepoint."
+
+_SHOWN = frozenset(
+    ["changes", "with_sql", "findings", "done_reason", "remarks", "answer", "ask", "beforehand", "problems"]
+)
+"""Methods whose results are texts for people."""
 
 _bool = results.exactly(bool)
 _texts = results.listed(str)
@@ -149,25 +155,30 @@ class _Call:
             if self.name == "__init__":
                 _require_attributes(unit)
         except ForbiddenError as error:
-            raise self._fault(unit, run, f"{error}{line_of(error, self.origin, self._code)}", _LEAVE) from error
+            raise self._fault(unit, f"{error}{line_of(error, self.origin, self._code)}", _LEAVE) from error
         except BootstrapperError as error:
             if isinstance(error, StepFailedError):
                 error.at(getattr(unit, "source", None))
+            if is_raised_by_plugin(error):
+                quote_error(error)
             raise
         except results.WrongResultError as error:
-            raise self._fault(unit, run, f"{error}{self._beginning}") from error
+            raise self._fault(unit, f"{error}{self._beginning}") from error
         except (Exception, SystemExit) as error:
             server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
             if run is not None and isinstance(server, psycopg.Error) and _is_of_server(server, run):
                 if self.name == "ask":  # the engine answers for it by its SQLSTATE
                     raise server from None
                 raise
+            quote_error(error)  # a KeyError would escape it
             if isinstance(error, ValueError) and self.name in _REASONED:
                 raise
-            raise self._fault(unit, run, f"{raised(error)}{line_of(error, self.origin, self._code)}") from error
+            raise self._fault(unit, f"{raised(error)}{line_of(error, self.origin, self._code)}") from error
         finally:
             _INSIDE.reset(token)
-        return _Around(self.origin, unit, result) if self.name == "enter" and result is not None else result
+        if self.name == "enter" and result is not None:
+            return _Around(self.origin, unit, result)
+        return quoted(result) if self.name in _SHOWN else result
 
     @property
     def _code(self) -> CodeType | None:
@@ -178,8 +189,8 @@ class _Call:
         code = self._code
         return at_line(code.co_firstlineno, code.co_filename, self.origin) if code is not None else ""
 
-    def _fault(self, unit: Any, run: RunContext | None, said: str, hint: str | None = None) -> Exception:
-        said = f"{self.kind.__name__}.{self.name}() {run.masker.quote(said) if run is not None else said}"
+    def _fault(self, unit: Any, said: str, hint: str | None = None) -> Exception:
+        said = f"{self.kind.__name__}.{self.name}() {quoted(said)}"
         source = getattr(unit, "source", None)
         if self.name in _REASONED:
             return ValueError(f"{unit.key}: plugin {self.origin}: {said}")

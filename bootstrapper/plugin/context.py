@@ -10,6 +10,7 @@ from uuid import UUID
 from bootstrapper.deadline import Deadline
 from bootstrapper.events import Event
 from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.quoting import quoted
 from bootstrapper.plugin.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -86,11 +87,11 @@ class Context:
 
     def progress(self, done: int, total: int | None, unit: str, detail: str = "") -> None:
         """Reports how far the step is, such as 20 of 100 rows; `total` is None where it is unknown."""
-        self._run.progress(done, total, unit, detail)
+        self._run.progress(done, total, unit, detail if self._loan is None else self._run.masker.quote(detail))
 
     def emit(self, event: Event) -> None:
         """Emits an event of `bootstrapper.events`, such as Warned."""
-        self._run.emit(event)
+        self._run.emit(event if self._loan is None else quoted(event))
 
     def mask(self, text: str) -> str:
         """Returns the text with every known secret in it masked."""

@@ -60,6 +60,12 @@ def raised(error: BaseException) -> str:
     return f"raised {type(error).__name__}{': ' if said else ''}{said}"
 
 
+def is_raised_by_plugin(error: BaseException) -> bool:
+    """Returns whether code that is not ours raised the error itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and not frames[-1].filename.startswith(_OURS)
+
+
 def line_of(error: BaseException, origin: str, code: CodeType | None = None) -> str:
     """Returns the line at which the code of a plugin raised the error: in the method's own file, if it is there."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_OURS)]
