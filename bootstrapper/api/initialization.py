@@ -5,7 +5,7 @@ The arguments are those of `functions`. A database that a newer release has chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from bootstrapper.api import run
@@ -23,6 +23,7 @@ def initialize_database(
     environment: str | None = None,
     variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    allow: Collection[str] = (),
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
 ) -> Outcome:
@@ -35,6 +36,7 @@ def initialize_database(
         environment=environment,
         variables=variables,
         timeout=timeout,
+        allow=allow,
         startup=True,
         on_event=on_event,
         stop=stop,
@@ -47,12 +49,13 @@ def seed_database(
     environment: str | None = None,
     variables: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    allow: Collection[str] = (),
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
 ) -> Outcome:
     """Writes only the declared rows, as the command `seed` does; of `when`, only `environment` is asked."""
     asked = request_of(
-        file, environment, variables, timeout, on_event=on_event, stop=stop, types=("seed",), startup=True
+        file, environment, variables, timeout, on_event=on_event, stop=stop, types=("seed",), allow=allow, startup=True
     )
     return run.apply(asked, "seed")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.planner import Planner
 from bootstrapper.errors import HazardError, Source
-from bootstrapper.plans import Action, Hazard, HazardName, PlannedStep, total
+from bootstrapper.plans import Action, Hazard, HazardName, PlannedStep, refused, total
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
@@ -71,8 +71,8 @@ def require_allowed(environment: str | None, steps: Sequence[PlannedStep]) -> No
         lines = [
             f"{hazard.name.value}: step {step.name!r}, {hazard.where}: {hazard.message}" for step, hazard in missing
         ]
-        names = dict.fromkeys(hazard.name.value for _, hazard in missing)
-        raise HazardError(environment or "", list(names), lines)
+        names = {step.name: [name.value for name in refused(step.hazards)] for step, _ in missing}
+        raise HazardError(environment or "", names, lines)
 
 
 def require_allowed_at_turn(planner: Planner, entry: Entry, now: PlannedStep, shown: PlannedStep | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bootstrapper.errors._base import BootstrapperError, ExitCode, Source
 
@@ -35,20 +35,25 @@ class FrozenError(BootstrapperError):
 
 
 class HazardError(BootstrapperError):
-    """Changes have hazards that the protected environment permits only if they are allowed; nothing was started."""
+    """Changes have hazards that the protected environment does not allow; no step that has one was started.
+
+    Attributes:
+        hazards: The names of the hazards, each once.
+    """
 
     exit_code = ExitCode.GUARDED
 
-    def __init__(self, environment: str, hazards: Sequence[str], lines: Sequence[str]) -> None:
-        """Takes the names of the hazards, each once, and a line for each place that has one."""
+    def __init__(self, environment: str, hazards: Mapping[str, Sequence[str]], lines: Sequence[str]) -> None:
+        """Takes the names of the hazards by step, and a line for each place that has one."""
         self.environment = environment
-        self.hazards = tuple(hazards)
-        options = " ".join(f"--allow {name}" for name in hazards)
+        self.hazards = tuple(dict.fromkeys(name for names in hazards.values() for name in names))
+        options = " ".join(f"--allow {name}" for name in self.hazards)
+        limits = [f"`limits: {{allow: [{', '.join(names)}]}}` of step {step!r}" for step, names in hazards.items()]
         super().__init__(
-            f"environment {environment!r} is protected, and these hazards are not allowed:",
+            f"environment {environment!r} is protected and does not allow these hazards; nothing of them was started:",
             details=lines,
-            hint=f"Choose the safer way (docs/reference/hazards.md), or allow it once with {options}, or always with"
-            f" `limits: {{allow: [{', '.join(hazards)}]}}` of the step.",
+            hint=f"Choose a safer way (docs/reference/hazards.md), or allow them once with {options}, or always with"
+            f" {' and '.join(limits)}.",
         )
 
 

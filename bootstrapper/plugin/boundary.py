@@ -39,7 +39,9 @@ _INSIDE: ContextVar[tuple[object, ...]] = ContextVar("inside", default=())
 _SETTLED = frozenset(["problems", "inputs", "seeds", "heads", "beforehand", "marks", "about"])
 _LOADING = _SETTLED | {"__init__", "is_secret", "hides_argument", "variables", "files"}
 """Methods that are called for the configuration: what is wrong with them is an error of it."""
-_READING = frozenset(["changes", "findings", "with_sql", "done_reason", "bounds", "limits", "parts", "ask", "open"])
+_READING = frozenset(
+    ["changes", "findings", "hazards", "with_sql", "done_reason", "bounds", "limits", "parts", "ask", "open"]
+)
 """Methods that may only read, wherever they are called."""
 _REASONED = frozenset(["check", "resolve", "is_compared", "holds"])
 """Methods of values that raise ValueError with a reason, which callers report at its place in the file."""

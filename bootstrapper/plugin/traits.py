@@ -121,6 +121,7 @@ TRAITS = (
     Explained,
     Remarked,
     ShowsSql,
+    Hazardous,
     SeedsFixtures,
     Limited,
     HasHeads,

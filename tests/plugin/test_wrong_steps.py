@@ -11,6 +11,7 @@ from tests.plugin.authors import APPLY, CHANGES, Author
 RAISES = "raise KeyError('no luck')"
 METHODS = {
     "findings": "def findings(self, context, changes): {}",
+    "hazards": "def hazards(self, context, changes): {}",
     "bounds": "def bounds(self, context, changes): {}",
     "with_sql": "def with_sql(self, context, changes): {}",
     "done_reason": "def done_reason(self, context): {}",
