@@ -30,7 +30,7 @@ from bootstrapper.migrations.schema.removal import Removal, lock_tables, plan_re
 from bootstrapper.plans import Action, Change, Finding, Plan, PlannedStep, State
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said
-from bootstrapper.postgres.ledger import ledger
+from bootstrapper.postgres.ledger import ledger, records
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES
 from bootstrapper.text import listed
@@ -136,7 +136,9 @@ def reset(request: Request, shown: Preview) -> None:
             _require_confirmed(request, run, shown, context)
             hold = context.require_hold()
             with _translated(context), hold.transaction(context.deadline) as connection:
-                _drop(connection, run, shown)
+                removal = _agreed(connection, run, shown)
+                with hold.lent():  # event triggers of the project may run
+                    remove(connection, removal)
             hold.hand_over()  # no ledger is left to record the end in
 
 
@@ -147,7 +149,8 @@ def _require_confirmed(request: Request, run: Opened, shown: Preview, context: R
     identity.require_own_environment(run.session, run.project, request.confirmed, besides=besides)
 
 
-def _drop(connection: Connection[Any], run: Opened, shown: Preview) -> None:
+def _agreed(connection: Connection[Any], run: Opened, shown: Preview) -> Removal:
+    """Locks the tables, and returns how to drop exactly what was shown."""
     names = run.project.ledger
     lock_tables(connection, _find(connection, names, shown.owned).removal.objects)
     found = _find(connection, names, shown.owned)  # from now on, no table gets a partition or a foreign key
@@ -158,7 +161,7 @@ def _drop(connection: Connection[Any], run: Opened, shown: Preview) -> None:
     moved = sorted(found.names ^ shown.objects)
     if moved:
         raise GuardError(f"not as it was shown: {listed(moved[:_MOST_SHOWN])}; {_NOTHING}", hint=_AGAIN)
-    remove(connection, found.removal)
+    return found.removal
 
 
 def _built(made: Connection[Any], creates_extensions: bool) -> frozenset[str]:
@@ -213,14 +216,20 @@ def _planned(connection: Connection[Any], run: Opened, owned: Owned, found: _Fou
         Change(Action.DELETE, each.name, rows.get(each.oid, ""), origin=group)
         for group, each in sorted(groups, key=lambda pair: (pair[0] == "ledger", pair[0], pair[1].identity))
     )
-    backup = Finding(
-        f"database {run.session.server.database}", "no backup is taken", "Take one: `bootstrapper backup`."
-    )
-    kept = [Finding(each.name, "stays, since other objects are in it") for each in removal.kept]
     reason = f"what revision {listed(owned.revisions)} builds" if owned.revisions else "no revision is applied"
-    return PlannedStep(
-        _STEP, _STEP, State.PENDING, f"{reason}, and the ledger", changes=changes, findings=(*kept, backup)
-    )
+    findings = tuple(_findings(connection, run, removal))
+    return PlannedStep(_STEP, _STEP, State.PENDING, f"{reason}, and the ledger", changes=changes, findings=findings)
+
+
+def _findings(connection: Connection[Any], run: Opened, removal: Removal) -> Iterator[Finding]:
+    for schema in removal.kept:
+        yield Finding(schema.name, "stays, since other objects are in it")
+    others = records.other_projects(connection, run.project.ledger, run.project.name)
+    if others:
+        told = f"also records runs of {listed(others)}, which are dropped with it"
+        yield Finding("ledger", told, "Give each project a ledger of its own: `ledger: {schema: NAME}`.")
+    database = f"database {run.session.server.database}"
+    yield Finding(database, "no backup is taken", "Take one: `bootstrapper backup`.")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from bootstrapper.postgres.lock.acquire import advisory_key
 from tests.cli.project import Project
 from tests.cli.revisions import BOOTSTRAP, rows, three_revisions, versions
 from tests.migrations.projects import write_revision
+from tests.servers import Server
 from tests.waiting import at_most, eventually
 
 SEEDS = """\
@@ -405,6 +406,41 @@ def test_a_role_that_may_not_create_databases_or_owns_nothing_is_told_so(project
         assert is_whole(project)
     finally:
         execute(project, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_another_project_whose_runs_go_with_the_ledger_is_named(project: Project) -> None:
+    project.write(f"version: 1\nname: billing\n{BOOTSTRAP.partition('sample')[2]}", "other.yaml")
+    assert "also records runs" not in project.run("reset", "--dry-run", "-e", "here").stdout
+    assert project.run("downgrade", "second", "--yes", "-f", "other.yaml", "-e", "here").returncode == 0
+    shown = project.run("reset", "--dry-run", "-e", "here").stdout
+    assert "! ledger: also records runs of billing, which are dropped with it" in shown
+
+
+def test_event_triggers_of_the_project_run_with_its_search_path(project: Project) -> None:
+    execute(
+        project,
+        "CREATE TABLE log (tag text)",
+        "CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$BEGIN INSERT INTO log VALUES (tg_tag); END$$",
+        "CREATE EVENT TRIGGER note ON sql_drop EXECUTE FUNCTION note()",
+    )
+    done = project.run("reset", "--yes", "-e", "here")
+    assert done.returncode == 0, done.stderr
+    assert ("DROP TABLE",) in rows(project, "SELECT DISTINCT tag FROM log")
+
+
+def test_a_role_that_owns_what_it_migrated_needs_no_more_than_createdb(project: Project, server: Server) -> None:
+    role = f"owner_{os.getpid()}"
+    server.execute(f"CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'p'")
+    server.execute(f"CREATE DATABASE {role} OWNER {role}")
+    try:
+        owned = Project(project.folder, f"postgresql://{role}:p@127.0.0.1:{server.port}/{role}")
+        assert owned.run("apply", "-e", "here").returncode == 0
+        done = owned.run("reset", "--yes", "-e", "here")
+        assert (done.returncode, left(owned)) == (0, set()), done.stderr
+    finally:
+        server.execute(f"DROP DATABASE {role} WITH (FORCE)")
+        server.execute(f"DROP ROLE {role}")
 
 
 def test_a_saved_plan_is_stale_after_a_reset(project: Project) -> None:

@@ -153,3 +153,13 @@ def last_environment(connection: Connection[Any], names: LedgerNames, besides: U
     )
     row = connection.execute(query, (besides,)).fetchone()
     return row[0] if row else None
+
+
+def other_projects(connection: Connection[Any], names: LedgerNames, project: str) -> tuple[str, ...]:
+    """Returns the names of other projects whose runs are recorded; none if the ledger is not readable."""
+    query = names.fill("SELECT DISTINCT project FROM {runs} WHERE project <> %s ORDER BY project")
+    try:
+        with connection.transaction():
+            return tuple(row[0] for row in connection.execute(query, (project,)))
+    except UNREADABLE:
+        return ()
