@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -13,7 +12,7 @@ from bootstrapper.api.diagnosis import Diagnosis
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import GREEN, RED, YELLOW, paint, print_data, takes_colour, wrapped
+from bootstrapper.cli.output import GREEN, RED, YELLOW, data_stream, paint, print_data, takes_colour, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.doctor.privileges import NAMES
 from bootstrapper.doctor.result import Result, Verdict
@@ -56,7 +55,7 @@ def doctor(invocation: Invocation, *, command: str) -> int:
         types = (_TYPES[command],) if command in _TYPES else ()
         found = diagnosis.diagnose(request(invocation, reporter.emit, types=types), command)
         reporter.before_data()
-        colour = takes_colour(sys.stdout, invocation.variables, no_color=invocation.no_color)
+        colour = takes_colour(data_stream(), invocation.variables, no_color=invocation.no_color)
         print_data(_json(found) if invocation.format == "json" else "\n".join(_text(found, colour=colour)))
     return found.exit_code
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from bootstrapper.cli.output import reserving_stdout
 from bootstrapper.config.units import parse_duration
 from bootstrapper.errors import UsageError
 from bootstrapper.masking import Masker
@@ -79,7 +80,8 @@ def takes(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Calla
             own = {name: value for name, value in given.items() if name not in shared}
             common = {name: value for name, value in given.items() if name in shared}
             masker = click.get_current_context().ensure_object(Masker)
-            return command(Invocation(**common, masker=masker), **own)
+            with reserving_stdout():
+                return command(Invocation(**common, masker=masker), **own)
 
         decorated: Callable[..., Any] = call
         for option in reversed(options):

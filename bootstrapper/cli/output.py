@@ -8,7 +8,8 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from datetime import datetime
 from io import TextIOWrapper
@@ -23,6 +24,8 @@ _OWN_COLOURS = re.compile(rf"(\x1b\[(?:0|{GREEN}|{RED}|{YELLOW}|{DIM})m)")
 _PLAINLY = "bootstrapper.plainly"
 _PLAIN = {"·": "-", "…": "..."}
 
+
+_DATA: ContextVar[TextIO | None] = ContextVar("data", default=None)
 
 has_data: ContextVar[bool] = ContextVar("has_data", default=False)
 """Whether the command printed its data."""
@@ -55,15 +58,30 @@ def escaped(line: str) -> str:
     return "".join(piece if number % 2 else one_line(piece, longest=None) for number, piece in enumerate(pieces))
 
 
+@contextmanager
+def reserving_stdout() -> Iterator[None]:
+    """Within it only data reaches stdout: what code of the project prints, such as a plugin, goes to stderr."""
+    token = _DATA.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _DATA.reset(token)
+
+
+def data_stream() -> TextIO:
+    return _DATA.get() or sys.stdout
+
+
 def print_data(text: str) -> None:
     """Prints the result of a command; raises UsageError if stdout cannot be written, such as on a full disk."""
     has_data.set(True)
     try:
-        print("\n".join(map(escaped, text.split("\n"))), flush=True)  # noqa: T201 - the one place that prints data
+        print("\n".join(map(escaped, text.split("\n"))), file=data_stream(), flush=True)
     except BrokenPipeError:
-        silence(sys.stdout)
+        silence(data_stream())
     except OSError as error:
-        silence(sys.stdout)
+        silence(data_stream())
         raise UsageError(f"cannot write to stdout: {error.strerror}") from error
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 
 from bootstrapper.cli.options import Invocation
-from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW, paint, takes_colour
+from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW, data_stream, paint, takes_colour
 
 _STEP = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": DIM, "=": DIM}
 _CHANGE = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": RED, "~": YELLOW, "!": YELLOW}
@@ -15,7 +14,7 @@ _MARKED = re.compile(r"( {4})?([+>?~=!-]) (?=\S)")
 
 def coloured(text: str, invocation: Invocation) -> str:
     """Returns the text coloured; unchanged if stdout is not a terminal or colours are disabled."""
-    if not takes_colour(sys.stdout, invocation.variables, no_color=invocation.no_color):
+    if not takes_colour(data_stream(), invocation.variables, no_color=invocation.no_color):
         return text
     return "\n".join(_line(line) for line in text.split("\n"))
 

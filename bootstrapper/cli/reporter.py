@@ -13,7 +13,7 @@ from bootstrapper.cli import error_output
 from bootstrapper.cli.journal import Journal
 from bootstrapper.cli.jsonlog import JsonLog
 from bootstrapper.cli.options import Invocation
-from bootstrapper.cli.output import is_terminal, takes_colour
+from bootstrapper.cli.output import data_stream, is_terminal, takes_colour
 from bootstrapper.cli.plainlog import PlainLog
 from bootstrapper.cli.reportfile import files_read, opened
 from bootstrapper.cli.terminal import Terminal
@@ -57,7 +57,7 @@ class Reporter:
         self._invocation = invocation
         self._inputs = inputs
         self._printer = event_printer(invocation, sys.stderr)
-        self._data = JsonLog(sys.stdout) if as_data else None
+        self._data = JsonLog(data_stream()) if as_data else None
         self._file: TextIO | None = None
         self.journal = Journal(command)
         self.exit_code = ExitCode.DONE
@@ -75,7 +75,7 @@ class Reporter:
     def before_data(self) -> None:
         """Separates messages and data by an empty line if both go to the same terminal."""
         self.close()
-        if isinstance(self._printer, Terminal) and is_terminal(sys.stdout, self._invocation.variables):
+        if isinstance(self._printer, Terminal) and is_terminal(data_stream(), self._invocation.variables):
             self._printer.say("")
 
     def say(self, text: str) -> None:

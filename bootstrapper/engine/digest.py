@@ -22,14 +22,16 @@ def digest(
     environment: str | None,
     variables: Mapping[str, str],
     values: Mapping[str, type[Value]],
+    versions: Iterable[str] = (),
     cache: RunCache | None = None,
 ) -> str:
     """Returns the SHA-256 in hex over the file's data, the values of its variables, and the contents of other files.
 
-    Arguments of secret value functions count as they are written: a secret is in no digest. `cache` is that of the
-    run, so that a large file is not read again for its digest.
+    Arguments of secret value functions count as they are written: a secret is in no digest. `versions` are those of
+    installed plugins; `cache` is that of the run, so that a large file is not read again for its digest.
     """
-    state = hashlib.sha256(f"{__version__}\0{environment}\0".encode())
+    tools = "\0".join([__version__, *versions])
+    state = hashlib.sha256(f"{tools}\0{environment}\0".encode())
     rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
     functions = {key: kind() for key, kind in values.items()}
     _add(state, _texts(rest, variables, functions), files, cache)

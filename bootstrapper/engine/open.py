@@ -134,6 +134,7 @@ def _resolved(
         environment=loaded.environment,
         variables=named,
         values=found.values,
+        versions=found.versions,
         cache=project.cache,
     )
     chosen = _selected(request, entries, found)

@@ -71,7 +71,7 @@ def _import_now(path: Path, quote: Quote) -> ModuleType:
         require_regular(path)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise PluginError(str(path), quote(_import_failure(error, path))) from error
     return module
 

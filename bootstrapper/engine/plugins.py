@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pluggy
 from bootstrapper.builtin import registry as builtins
 from bootstrapper.config.files import is_folder
 from bootstrapper.config.recent import Recent
+from bootstrapper.engine import distributions
 from bootstrapper.engine.plugin_files import import_file, require_unshared
 from bootstrapper.errors import PluginError, Source
 from bootstrapper.plugin import hooks as hookspecs
@@ -30,7 +31,6 @@ from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
 from bootstrapper.text import did_you_mean
 
-ENTRY_POINT_GROUP = "bootstrapper"
 _HOOK_PREFIX = "bootstrapper_"
 
 Quote = Callable[[str], str]
@@ -54,7 +54,9 @@ class Plugins:
     """Everything that `uses:`, checks, values and `--format` may name.
 
     Attributes:
-        files: Files of local plugins; they belong to the configuration's digest.
+        files: The files of local plugins, and of the packages of installed ones; they belong to the digest of the
+            configuration.
+        versions: Names and versions of installed distributions, which belong to it as well.
     """
 
     steps: Mapping[str, type[Unit]]
@@ -63,6 +65,7 @@ class Plugins:
     renderers: Mapping[str, type[Renderer]]
     infos: tuple[PluginInfo, ...]
     files: tuple[Path, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -130,6 +133,7 @@ def load(
     """
     found = [_Found("built-in", "bootstrapper", builtins)]
     files: list[Path] = []
+    versions: list[str] = []
     for text, source in listed:
         if _is_folder(text):
             folder = directory / _expanded(text)
@@ -139,8 +143,12 @@ def load(
             files += [path for path, _ in local]
             found += [plugin for _, plugin in local]
         else:
-            found += _distribution_plugins(text, source, quote)
-    return _collected(found, tuple(files), quote)
+            for point in distributions.points_of(text, source):
+                plugin = distributions.import_point(text, point, source, quote)
+                found.append(_Found(point.name, _origin(text, point), plugin))
+                files += distributions.code_of(point)
+                versions.append(distributions.version_of(point))
+    return replace(_collected(found, tuple(files), quote), versions=tuple(versions))
 
 
 def folders(listed: Iterable[str], directory: Path) -> list[Path] | None:
@@ -167,37 +175,14 @@ def _local_plugins(folder: Path, text: str, source: Source | None, quote: Quote)
     return [(path, _Found(path.stem, str(path), import_file(path, quote))) for path in paths]
 
 
-def _distribution_plugins(name: str, source: Source | None, quote: Quote) -> list[_Found]:
-    points = [point for point in entry_points(group=ENTRY_POINT_GROUP) if _normal(_dist(point)) == _normal(name)]
-    if not points:
-        known = [_dist(point) for point in entry_points(group=ENTRY_POINT_GROUP)]
-        hint = did_you_mean(name, known, "Install it beside bootstrapper, or write ./ before a folder.")
-        raise PluginError(name, "no installed distribution of this name provides plugins", hint=hint, source=source)
-    return [_Found(point.name, f"{name} ({point.value})", _load_point(name, point, source, quote)) for point in points]
-
-
-def _load_point(name: str, point: EntryPoint, source: Source | None, quote: Quote) -> object:
-    with loading(name, f"import of {point.value}", source, quote):
-        return point.load()
-
-
-def _dist(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else point.name
-
-
-def _normal(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
-
-
 def unlisted(listed: Iterable[str]) -> list[PluginInfo]:
     """Returns installed distributions with plugins that the file does not list; none of them is imported."""
-    names = {_normal(name) for name in listed}
-    points = entry_points(group=ENTRY_POINT_GROUP)
-    return [
-        PluginInfo(point.name, f"{_dist(point)} ({point.value})", listed=False)
-        for point in points
-        if _normal(_dist(point)) not in names
-    ]
+    points = distributions.unlisted(listed)
+    return [PluginInfo(point.name, _origin(distributions.name_of(point), point), listed=False) for point in points]
+
+
+def _origin(name: str, point: EntryPoint) -> str:
+    return f"{name} ({point.value})"
 
 
 _COLLECTED = Recent[tuple[object, ...], tuple[Sequence[_Found], Plugins]](most=16)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.masked_events import masked_event
+from bootstrapper.errors import BootstrapperError
 from bootstrapper.events import Emit, Event
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Selection
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
 from bootstrapper.plugin.step import Unit
+
+_LOGGER = logging.getLogger("bootstrapper")
 
 
 def _silent(_: Event) -> None:
@@ -75,5 +79,15 @@ class Request:
         return self.variables.get(KEY_VARIABLE) or None
 
     def tell(self, event: Event) -> None:
-        """Emits the event, without any secret that its texts may hold after all."""
-        self.emit(masked_event(event, self.masker))
+        """Emits the event, without any secret that its texts may hold after all.
+
+        An observer that raises is logged and breaks nothing; only what stops the run passes.
+        """
+        shown = masked_event(event, self.masker)
+        try:
+            self.emit(shown)
+        except BootstrapperError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+            name, said = type(event).__name__, self.masker.quote(f"{type(error).__name__}: {error}")
+            _LOGGER.warning("an observer of events failed at %s: %s", name, said)

@@ -172,7 +172,7 @@ class TurnTaker:
             return
         parts = self._parts(turn)
         if len(parts) == 1:
-            self._retry(turn, partial(self._apply_in_transaction, turn))
+            self._retry(turn, partial(self._apply_in_transaction, turn, parts[0]))
         else:
             self._has_parts = True
             self._apply_in_parts(turn, parts)
@@ -213,9 +213,9 @@ class TurnTaker:
         with turn.hold.transaction(turn.context.deadline):
             self._let_apply(turn, part)
 
-    def _apply_in_transaction(self, turn: Turn) -> None:
+    def _apply_in_transaction(self, turn: Turn, items: Sequence[Change | Deferred]) -> None:
         with turn.hold.transaction(turn.context.deadline) as connection:
-            self._let_apply(turn, turn.items)
+            self._let_apply(turn, items)
             self._record(connection, turn, "result")
             self._require_converged(connection, turn)
 

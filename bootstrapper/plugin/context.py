@@ -91,6 +91,8 @@ class Context:
 
     def emit(self, event: Event) -> None:
         """Emits an event of `bootstrapper.events`, such as Warned."""
+        if not isinstance(event, Event):
+            raise TypeError(f"emit takes an event of bootstrapper.events, not {type(event).__name__}")
         self._run.emit(event if self._loan is None else quoted(event))
 
     def mask(self, text: str) -> str:

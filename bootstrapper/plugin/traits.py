@@ -28,6 +28,7 @@ class Parted(Protocol):
     def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
         """Returns the changes cut into parts that are applied and committed one after the other; one part for all.
 
+        Each part goes to `apply` as it is returned, also a single one; without any, `apply` is not called.
         If a run is interrupted between two parts, the next run finds the rest by `changes`.
         """
         ...

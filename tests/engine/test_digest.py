@@ -63,3 +63,11 @@ def test_files_that_values_read_are_found_unless_they_are_secrets() -> None:
     values = {kind.key: kind() for kind in registry.bootstrapper_values()}
     rows = [{"terms": {"$file": "${FOLDER}/terms.txt"}}, {"password": {"$password": {"$file": "secret"}}}]
     assert list(inputs.files_of({"rows": rows}, {"FOLDER": "texts"}, values)) == ["texts/terms.txt"]
+
+
+def test_the_version_of_an_installed_plugin_is_in_the_digest() -> None:
+    found = {
+        inputs.digest({}, (), environment=None, variables={}, values={}, versions=versions)
+        for versions in ((), ("grants 1.0",), ("grants 1.1",))
+    }
+    assert len(found) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,24 @@ def test_a_listed_distribution_provides_its_step(folder: Path, distribution: Pat
     assert "greet" in load(folder, "bootstrapper_greetings").steps
 
 
+def test_the_code_and_the_version_of_a_distribution_belong_to_its_plugins(folder: Path, distribution: Path) -> None:
+    found = load(folder, "bootstrapper-greetings")
+    assert found.files[-1] == distribution / "greetings_plugin.py"
+    assert found.versions == ("bootstrapper-greetings 1.0",)
+
+
+def test_all_files_of_the_package_of_a_distribution_belong_to_its_plugins(folder: Path, distribution: Path) -> None:
+    package = distribution / "greetings"
+    package.mkdir()
+    for name in ("__init__.py", "helper.py"):
+        (package / name).write_text("")
+    (package / "plugin.py").write_text("from greetings import helper\n" + STEP.format(uses="greet"))
+    points = distribution / "bootstrapper_greetings-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[bootstrapper]\ngreetings = greetings.plugin\n")
+    names = [path.name for path in load(folder, "bootstrapper-greetings").files]
+    assert names == ["__init__.py", "helper.py", "plugin.py"]
+
+
 def test_an_unlisted_distribution_is_shown_and_not_imported(folder: Path, distribution: Path) -> None:
     (distribution / "greetings_plugin.py").write_text("raise RuntimeError('imported')")
     load(folder)
@@ -166,3 +185,17 @@ def test_a_file_without_a_hook_is_an_error(folder: Path) -> None:
     assert caught.value.plugin == str(path)
     assert caught.value.hint is not None
     assert "bootstrapper_steps" in caught.value.hint
+
+
+def test_a_plugin_that_fails_to_import_fails_so_in_every_thread(folder: Path) -> None:
+    write(folder, "broken.py", "import time\ntime.sleep(0.01)\nraise OSError('no luck')\n")
+
+    def attempt(_: int) -> str:
+        try:
+            load(folder)
+        except PluginError as error:
+            return error.reason
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(attempt, range(32))) == {"fails to import: line 3: OSError: no luck"}

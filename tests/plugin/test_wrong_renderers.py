@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.plugin.authors import Author
+from tests.plugin.authors import APPLY, CHANGES, Author
 
 RENDERER = """
 class Count(Renderer):
@@ -63,3 +65,19 @@ def test_a_fault_of_the_constructor_is_an_error_of_the_configuration(author: Aut
 def test_a_fault_of_a_hook_is_an_error_of_the_configuration(author: Author, fault: str, said: str) -> None:
     author.write(f"@hookimpl\ndef bootstrapper_steps():\n    {fault}\n", STEPS)
     assert f"plugin {author.plugin}: {said}" in author.refused("plan", code=2)
+
+
+PRINTS = "print('printed by a plugin')"
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply",), ("validate",), ("plugins", "list")], ids=" ".join)
+def test_what_a_plugin_prints_goes_to_stderr(author: Author, command: tuple[str, ...]) -> None:
+    made = f"def __init__(self, *given):\n    super().__init__(*given)\n    {PRINTS}"
+    author.step(changes=f"{PRINTS}\n{CHANGES}", apply=f"{PRINTS}\n{APPLY}", more=made)
+    author.plugin.write_text(f"{PRINTS}\n{author.plugin.read_text()}")
+    done = author.run(*command, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines() if command == ("apply",) else [done.stdout]
+    assert [json.loads(line) for line in lines]
+    assert "printed by a plugin" in done.stderr
+    assert "printed by a plugin" not in done.stdout
