@@ -6,6 +6,7 @@ import fcntl
 import os
 import selectors
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -32,11 +33,16 @@ def pipe() -> tuple[int, int]:
         os.close(writing)
 
 
-def read_until_exit(process: subprocess.Popen[bytes], *pipes: int) -> Iterator[tuple[int, bytes]]:
+def read_until_exit(
+    process: subprocess.Popen[bytes], *pipes: int, pause_seconds: float = 0.0
+) -> Iterator[tuple[int, bytes]]:
     """Yields the pieces that come through the pipes, each with its pipe, until the program has ended.
 
     Yields an empty piece about every TICK_SECONDS in which nothing comes. Ends with the program even if a grandchild
     keeps a pipe open.
+
+    Args:
+        pause_seconds: A pause after each reading, so that a program that says little at a time wakes us less often.
     """
     with selectors.DefaultSelector() as selector:
         for each in pipes:
@@ -54,6 +60,8 @@ def read_until_exit(process: subprocess.Popen[bytes], *pipes: int) -> Iterator[t
                 if data is None:
                     selector.unregister(key.fd)
                 yield key.fd, data or b""
+            if ready and pause_seconds:
+                time.sleep(pause_seconds)
     for each in pipes:
         while data := _read(each):
             yield each, data
