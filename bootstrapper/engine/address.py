@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bootstrapper.config.document import Place
 from bootstrapper.config.load import Loaded
@@ -17,7 +17,9 @@ from bootstrapper.plugin.evaluate import evaluate
 from bootstrapper.plugin.inspect import may_change, problem_with_value, runs_program
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.target import Target
-from bootstrapper.postgres.server.embedded import EmbeddedServer, scratch
+
+if TYPE_CHECKING:
+    from bootstrapper.postgres.server.embedded import EmbeddedServer
 
 EMBEDDED_SCHEME = "embedded:"
 
@@ -55,7 +57,7 @@ class Address:
         """Returns the address of another database of the same server; an embedded server creates it when started."""
         if self.embedded is not None:
             here = self.embedded
-            return replace(self, embedded=EmbeddedServer(here.folder, name, search_path=here.search_path))
+            return replace(self, embedded=type(here)(here.folder, name, search_path=here.search_path))
         return replace(self, target=self.target.with_database(name) if self.target is not None else None)
 
     @contextmanager
@@ -73,6 +75,8 @@ class Address:
             with self.embedded.borrowed(stop) as target:
                 yield target
         else:
+            from bootstrapper.postgres.server.embedded import scratch  # noqa: PLC0415 - as in `_at`
+
             search_path = self.embedded.search_path if self.embedded is not None else ""
             with scratch(search_path=search_path, stop=stop) as target:
                 yield target
@@ -171,6 +175,8 @@ def _at(loaded: Loaded, context: RunContext, text: str, source: Source | None) -
             hint="Set the variable that holds the address of the real database.",
             source=source,
         )
+    from bootstrapper.postgres.server.embedded import EmbeddedServer  # noqa: PLC0415 - a server elsewhere needs none of it
+
     folder = text.removeprefix(EMBEDDED_SCHEME) or ".bootstrapper/postgres"
     search_path = loaded.variables.get("PATH", "")
     return Address(embedded=EmbeddedServer(Path(loaded.directory, folder).absolute(), search_path=search_path))
