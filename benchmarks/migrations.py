@@ -2,8 +2,9 @@
 
 python benchmarks/migrations.py [--revisions 100] [--rounds 5] [--only NAME] [--commits-wait]
 
-Whole processes, in turn, and the median of the rounds. Before them comes a round that is not timed: there the peak
-memory is read, the sum of the peaks of all processes of the tool. Django is measured once where a history is long.
+Whole processes, in turn, and the median of the rounds. CPU is the processor time of all processes of a tool, without
+the server. Before the rounds comes one that is not timed: there the peak memory is read, the sum of the peaks of all
+processes of the tool. Django is measured once where a history is long.
 dbmate is looked for on PATH, Django is installed into a virtual environment below .venv; who is not there is left out,
 and it is said.
 """
@@ -27,6 +28,7 @@ from benchmarks.tools import (
     BIN,
     DATABASE,
     DURABLE,
+    Run,
     Tool,
     django_database,
     django_python,
@@ -35,14 +37,15 @@ from benchmarks.tools import (
 )
 from tests.servers import Server, path_bin, running_server, wheel_bin
 
-HEAD = ("revisions", "", "first apply", "ratio", "nothing to do", "ratio", "peak memory")
+HEAD = ("revisions", "", "first apply", "ratio", "CPU", "nothing to do", "ratio", "CPU", "peak memory")
 PEER = "alembic"
+ORDINARY = "import sys; sys.argv[1:] = ['apply']; from bootstrapper.cli import run; run()"
 
 
 @dataclass
 class Measured:
-    first: list[float] = field(default_factory=list)
-    again: list[float] = field(default_factory=list)
+    first: list[Run] = field(default_factory=list)
+    again: list[Run] = field(default_factory=list)
     peak: float = 0.0
 
 
@@ -72,10 +75,12 @@ def find_tools(folder: Path, length: int, server: Server) -> list[Tool]:
     url = server.url(DATABASE)
     histories.write_alembic(folder / "alembic", length, url)
     upgrade = [str(BIN / "alembic"), "upgrade", "head"]
+    address = {"DATABASE_URL": url}
     tools = [
         Tool(PEER, upgrade, folder / "alembic"),
         Tool(f"{PEER}, a transaction each", upgrade, folder / "alembic", {"TRANSACTION_PER_MIGRATION": "1"}),
-        Tool("bootstrapper", [str(BIN / "bootstrapper"), "apply"], folder / "alembic", {"DATABASE_URL": url}),
+        Tool("bootstrapper", [str(BIN / "bootstrapper"), "apply"], folder / "alembic", address),
+        Tool("bootstrapper, no quick look", [sys.executable, "-c", ORDINARY], folder / "alembic", address),
     ]
     dbmate = shutil.which("dbmate")
     if dbmate:
@@ -107,25 +112,34 @@ def measure(server: Server, tools: Sequence[Tool], rounds: int) -> dict[str, Mea
             if tool.is_slow and number > 0:
                 continue
             empty(server)
-            found[tool.name].first.append(tool.run().seconds)
-            found[tool.name].again.append(tool.run().seconds)
+            found[tool.name].first.append(tool.run())
+            found[tool.name].again.append(tool.run())
     return found
 
 
 def table(length: int, found: Mapping[str, Measured]) -> list[tuple[str, ...]]:
-    first, again = (statistics.median(times) for times in (found[PEER].first, found[PEER].again))
+    peer = found[PEER]
     return [
         (
             str(length),
             name,
-            f"{statistics.median(tool.first):.2f} s",
-            f"{statistics.median(tool.first) / first:.2f}",
-            f"{statistics.median(tool.again):.2f} s",
-            f"{statistics.median(tool.again) / again:.2f}",
+            *columns(tool.first, peer.first),
+            *columns(tool.again, peer.again),
             f"{tool.peak:.0f} MiB",
         )
         for name, tool in found.items()
     ]
+
+
+def columns(runs: Sequence[Run], peers: Sequence[Run]) -> tuple[str, str, str]:
+    """The time, and the ratios to the peer's of time and CPU."""
+    seconds, cpu = median(runs)
+    peer_seconds, peer_cpu = median(peers)
+    return f"{seconds:.2f} s", f"{seconds / peer_seconds:.2f}", f"{cpu / peer_cpu:.2f}"
+
+
+def median(runs: Sequence[Run]) -> tuple[float, float]:
+    return statistics.median(run.seconds for run in runs), statistics.median(run.cpu_seconds for run in runs)
 
 
 def empty(server: Server) -> None:
