@@ -108,3 +108,14 @@ def test_a_role_that_may_not_create_databases_is_told_so(project: Project) -> No
 def test_a_protected_environment_is_compared_as_any_other(project: Project) -> None:
     assert "  live: {protected: true}" in BOOTSTRAP
     assert project.run("drift", "-e", "live").stdout.startswith("no drift")
+
+
+def test_revisions_whose_hazards_were_allowed_are_built_without_asking_again(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("script_location: migrations", "script_location: migrations, target: heads"))
+    write_revision(project.folder, "a_filling", "third", upgrade="op.execute('INSERT INTO a VALUES (1)')")
+    write_revision(project.folder, "b_emptying", "third", upgrade="op.execute('DROP TABLE IF EXISTS a')")
+    assert project.run("upgrade", "a_filling", "-e", "live").returncode == 0
+    assert project.run("upgrade", "heads", "-e", "live").returncode == 9
+    assert project.run("upgrade", "heads", "--allow", "drop-table", "-e", "live").returncode == 0
+    done = project.run("drift", "-e", "live")
+    assert done.stdout == "no drift: the schema is that of revision a_filling and b_emptying\n", done.stderr

@@ -20,6 +20,7 @@ from bootstrapper.migrations.schema.comparison import describe
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.lock.acquire import advisory_key
 from tests.cli.project import Project
+from tests.cli.pseudoterminal import on_terminal
 from tests.cli.revisions import BOOTSTRAP, rows, three_revisions, versions
 from tests.migrations.projects import write_revision
 from tests.servers import Server
@@ -189,6 +190,16 @@ def test_a_protected_environment_requires_the_name_of_the_database(project: Proj
     assert {"a", "runs"} <= left(project)
     done = project.run("reset", "--confirm", name_of(project), "-e", "live")
     assert (done.returncode, left(project)) == (0, set()), done.stderr
+
+
+def test_the_question_says_how_many_objects_go_and_takes_the_name_where_it_is_protected(project: Project) -> None:
+    assert project.run("environment", "set", "live").returncode == 0
+    said, code = on_terminal(project, ["reset", "-e", "live"], b"yes\n")
+    assert code == 9, said
+    assert f"Drop 11 objects of database {name_of(project)} permanently? Type {name_of(project)} to confirm:" in said
+    assert {"a", "runs"} <= left(project)
+    said, code = on_terminal(project, ["reset", "-e", "live"], f"{name_of(project)}\n".encode())
+    assert (code, left(project)) == (0, set()), said
 
 
 def test_a_database_that_is_marked_as_that_of_a_protected_environment_requires_its_name(project: Project) -> None:
