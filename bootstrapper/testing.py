@@ -5,11 +5,13 @@
         request = Request(file=tmp_path / "bootstrap.yaml", variables={"DATABASE_URL": database_url})
         assert_step_contract(request, "my_step")
 
-The database has to be one that the step has something to do in, and that no other session writes to meanwhile.
+The database has to be one that the step has something to do in, and that no other session writes to meanwhile; others
+of the same server may be written to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,33 +20,61 @@ from psycopg import Connection, sql
 from bootstrapper.api.run import apply, plan
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
+from bootstrapper.migrations.schema.comparison import describe
 from bootstrapper.plans import PlannedStep
 from bootstrapper.plugin.step import Step
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 
 __all__ = ["Request", "assert_step_contract", "snapshot"]
 
 _TABLES = """
-SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$|bootstrapper$)'
-  AND c.relname !~ '^bootstrapper_' ORDER BY 1, 2
+SELECT n.nspname, c.relname, n.nspname ~ '^bootstrapper$' OR c.relname ~ '^bootstrapper_'
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$)' ORDER BY 1, 2
 """
-_COLUMNS = """
-SELECT a.attrelid::regclass::text, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull
-FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname !~ '^(pg_|information_schema$|bootstrapper$)'
-  AND c.relname !~ '^bootstrapper_' ORDER BY 1, 2
-"""
-_OTHERS = """
-SELECT 'extension', extname::text FROM pg_catalog.pg_extension
-UNION ALL SELECT 'function', oid::regprocedure::text FROM pg_catalog.pg_proc
-    WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-UNION ALL SELECT 'type', oid::regtype::text FROM pg_catalog.pg_type WHERE typtype IN ('e', 'd', 'r')
-    AND typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-UNION ALL SELECT 'role', rolname::text FROM pg_catalog.pg_roles ORDER BY 1, 2
+_OTHERS = r"""
+SELECT 'extension ' || extname, extversion FROM pg_catalog.pg_extension
+UNION ALL SELECT 'role ' || rolname, pg_catalog.concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolcanlogin)
+    FROM pg_catalog.pg_roles
+UNION ALL SELECT 'member ' || member::regrole || ' of ' || roleid::regrole, '' FROM pg_catalog.pg_auth_members
+UNION ALL SELECT 'settings of ' || coalesce(setrole::regrole::text, ''), setconfig::text
+    FROM pg_catalog.pg_db_role_setting
+    WHERE setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+UNION ALL SELECT 'schema ' || nspname, pg_catalog.concat_ws(' ', nspowner::regrole, nspacl)
+    FROM pg_catalog.pg_namespace WHERE nspname !~ '^(pg_|information_schema$|bootstrapper$)'
+UNION ALL SELECT 'privileges and options of ' || c.oid::regclass, pg_catalog.concat_ws(
+        ' ', c.relowner::regrole, c.relacl, c.reloptions, c.relrowsecurity, c.relforcerowsecurity, c.relreplident)
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname !~ '^(pg_|information_schema$|bootstrapper$)' AND c.relname !~ '^bootstrapper_'
+UNION ALL SELECT 'privileges of ' || a.attrelid::regclass || '.' || a.attname, a.attacl::text
+    FROM pg_catalog.pg_attribute AS a WHERE a.attacl IS NOT NULL AND a.attrelid >= 16384
+UNION ALL SELECT 'privileges of ' || p.oid::regprocedure, pg_catalog.concat_ws(' ', p.proowner::regrole, p.proacl)
+    FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname !~ '^(pg_|information_schema$)'
+UNION ALL SELECT 'privileges of type ' || t.oid::regtype, pg_catalog.concat_ws(' ', t.typowner::regrole, t.typacl)
+    FROM pg_catalog.pg_type AS t WHERE t.typacl IS NOT NULL AND t.oid >= 16384
+UNION ALL SELECT pg_catalog.concat_ws(' ', 'default privileges', defaclrole::regrole, defaclobjtype, defaclnamespace),
+        defaclacl::text FROM pg_catalog.pg_default_acl
+UNION ALL SELECT 'privileges of the database', datacl::text
+    FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+UNION ALL SELECT 'comment on ' || pg_catalog.pg_describe_object(classoid, objoid, objsubid), description
+    FROM pg_catalog.pg_description WHERE objoid >= 16384
+    AND pg_catalog.pg_describe_object(classoid, objoid, objsubid) !~ '\mbootstrapper([._]|$)'
+UNION ALL SELECT 'event trigger ' || evtname, pg_catalog.concat_ws(' ', evtevent, evtfoid::regproc, evtenabled)
+    FROM pg_catalog.pg_event_trigger
+UNION ALL SELECT 'publication ' || pubname, puballtables::text FROM pg_catalog.pg_publication
+ORDER BY 1, 2
 """
 _ROWS = "SELECT md5(coalesce(string_agg(md5(t::text), '' ORDER BY md5(t::text)), '')) FROM {}.{} AS t"
-_NEXT_TRANSACTION = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text"
+_VERSIONS = "SELECT md5(coalesce(string_agg(ctid::text || xmin::text, ',' ORDER BY ctid), '')) FROM {}.{}"
+_CATALOGUES = """
+SELECT 'pg_catalog', relname, false FROM pg_catalog.pg_class
+WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND NOT relisshared
+  AND relname !~ '^pg_statistic' AND pg_catalog.has_table_privilege(oid, 'SELECT') ORDER BY 2
+"""
+_SEQUENCES = """
+SELECT pg_catalog.format('sequence %I.%I', schemaname, sequencename), last_value::text FROM pg_catalog.pg_sequences
+"""
 
 
 class _InjectedError(Exception):
@@ -64,30 +94,46 @@ def assert_step_contract(request: Request, step: str) -> None:
     assert _planned(request, step).has_changes, (
         f"{step} has nothing to do in this database, so its contract cannot be checked"
     )
-    assert _look(request) == before, f"planning {step} wrote to the database"
+    written = _difference(before, _look(request))
+    assert not written, f"planning {step} wrote to the database: {written}"
     if _fail_at_the_end(request, step):
         left = _difference(before, _look(request))
         assert not left, f"{step} failed and left something: {left}"
     applied = [item.name for item in apply(request).applied]
     assert step in applied, f"{step} was planned and not applied"
     assert not _planned(request, step).has_changes, f"{step} still has changes after it was applied"
-    transaction = _next_transaction(request)
+    rows = _look(request, _versions)
     apply(request)
-    assert _next_transaction(request) == transaction, f"{step} wrote to the database although it had no changes"
+    written = _difference(rows, _look(request, _versions))
+    assert not written, f"{step} wrote to the database although it had no changes: {written}"
 
 
 def snapshot(connection: Connection[Any]) -> dict[str, str]:
-    """Returns everything of a database that a step can change, by name, except the ledger."""
-    found = {
-        f"column {table}.{name}": f"{kind}{' not null' if required else ''}"
-        for table, name, kind, required in connection.execute(_COLUMNS).fetchall()
-    }
-    found |= {f"{kind} {name}": "" for kind, name in connection.execute(_OTHERS).fetchall()}
-    for schema, table in connection.execute(_TABLES).fetchall():
-        query = sql.SQL(_ROWS).format(sql.Identifier(schema), sql.Identifier(table))
-        row = connection.execute(query).fetchone()
-        found[f"rows of {schema}.{table}"] = str(row[0]) if row else ""
+    """Returns everything of a database that a step can change, by name, except the ledger.
+
+    Objects with their definitions, privileges, owners, options and comments, and digests of the rows of all tables.
+    """
+    found = dict(describe(connection, LedgerNames(), (None, "alembic_version")))
+    found |= {name: definition or "" for name, definition in connection.execute(_OTHERS).fetchall()}
+    tables = connection.execute(_TABLES).fetchall()
+    for schema, table in [(schema, table) for schema, table, is_ledger in tables if not is_ledger]:
+        found[f"rows of {schema}.{table}"] = _digest(connection, _ROWS, schema, table)
     return found
+
+
+def _versions(connection: Connection[Any]) -> dict[str, str]:
+    """Returns a digest of the versions of all rows of this database, those of the catalogues and the ledger too.
+
+    No transaction of another database changes it, nor autovacuum.
+    """
+    tables = [*connection.execute(_TABLES).fetchall(), *connection.execute(_CATALOGUES).fetchall()]
+    found = {f"{schema}.{table}": _digest(connection, _VERSIONS, schema, table) for schema, table, _ in tables}
+    return found | {name: value or "" for name, value in connection.execute(_SEQUENCES).fetchall()}
+
+
+def _digest(connection: Connection[Any], query: str, schema: str, table: str) -> str:
+    row = connection.execute(sql.SQL(query).format(sql.Identifier(schema), sql.Identifier(table))).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _apply_above(request: Request, step: str) -> None:
@@ -101,15 +147,9 @@ def _difference(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def _look(request: Request) -> dict[str, str]:
+def _look(request: Request, look: Callable[[Connection[Any]], dict[str, str]] = snapshot) -> dict[str, str]:
     with opened(request, "test", writes=True) as run, run.session.read_only() as connection:
-        return snapshot(connection)
-
-
-def _next_transaction(request: Request) -> str:
-    with opened(request, "test", writes=True) as run:
-        row = run.session.connection.execute(_NEXT_TRANSACTION).fetchone()
-    return str(row[0]) if row else ""
+        return look(connection)
 
 
 def _planned(request: Request, step: str) -> PlannedStep:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bootstrapper.errors import PluginFailedError
 from bootstrapper.testing import assert_step_contract
 from tests.projects import TrialProject
+from tests.servers import Server
 
 pytestmark = pytest.mark.smoke
 
@@ -49,7 +52,12 @@ def test_what_the_steps_above_leave_is_not_taken_for_the_steps_own(sample: Trial
 
 
 BROKEN = """
+import psycopg
 from bootstrapper import Change, Step, hookimpl
+
+def own(context, statement):
+    with psycopg.connect(context._run.project.target.url(), autocommit=True) as connection:
+        connection.execute(statement)
 
 class Broken(Step):
     uses = "broken"
@@ -92,3 +100,77 @@ def test_a_step_that_writes_its_own_rows_again_and_again_is_found(sample: TrialP
     sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken, check: never}]\n")
     with pytest.raises(AssertionError, match=r"still has changes|wrote to the database"):
         assert_step_contract(sample.request(), "broken")
+
+
+OBJECTS = """
+CREATE TABLE base (id int PRIMARY KEY, body text);
+CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE VIEW shown AS SELECT id FROM base;
+CREATE TYPE mood AS ENUM ('fine');
+CREATE SEQUENCE numbers;
+"""
+LEFTOVERS = {
+    "a function": "CREATE FUNCTION two() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+    "a body": "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 3'",
+    "a grant": "GRANT SELECT ON base TO pg_monitor",
+    "a grant on a column": "GRANT SELECT (id) ON base TO pg_monitor",
+    "a grant on a function": "REVOKE EXECUTE ON FUNCTION one() FROM PUBLIC",
+    "default privileges": "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor",
+    "a policy": "CREATE POLICY own ON base USING (id = 1)",
+    "row security": "ALTER TABLE base ENABLE ROW LEVEL SECURITY",
+    "a trigger": "CREATE TRIGGER fires AFTER INSERT ON base EXECUTE FUNCTION fire()",
+    "a view": "CREATE OR REPLACE VIEW shown AS SELECT id, body FROM base",
+    "a constraint": "ALTER TABLE base ADD CHECK (id > 0)",
+    "an index": "CREATE INDEX ON base (body)",
+    "a default": "ALTER TABLE base ALTER body SET DEFAULT 'x'",
+    "a comment": "COMMENT ON COLUMN base.body IS 'x'",
+    "an option": "ALTER TABLE base SET (fillfactor = 50)",
+    "a label": "ALTER TYPE mood ADD VALUE 'sad'",
+    "a schema": "CREATE SCHEMA other",
+    "a row": "INSERT INTO base VALUES (1)",
+}
+OWN = "own(context, {!r})"
+
+
+@pytest.mark.parametrize("statement", LEFTOVERS.values(), ids=LEFTOVERS)
+def test_what_a_connection_of_its_own_leaves_on_failure_is_found(sample: TrialProject, statement: str) -> None:
+    with psycopg.connect(sample.database, autocommit=True) as connection:
+        connection.execute(OBJECTS)
+    apply = f"{MAKE}; {OWN.format(statement)}"
+    sample.write(BROKEN.format(attributes="", changes=MISSING, apply=apply), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken}]\n")
+    with pytest.raises(AssertionError, match="broken failed and left something"):
+        assert_step_contract(sample.request(), "broken")
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE base SET body = body", "SELECT nextval('numbers')", "GRANT SELECT ON base TO pg_monitor"]
+)
+def test_a_step_that_writes_the_same_again_while_it_looks_is_found(sample: TrialProject, statement: str) -> None:
+    with psycopg.connect(sample.database, autocommit=True) as connection:
+        connection.execute(f"{OBJECTS} INSERT INTO base VALUES (1); GRANT SELECT ON base TO pg_monitor")
+    changes = f"{OWN.format(statement)}; {MISSING}"
+    sample.write(BROKEN.format(attributes="", changes=changes, apply=MAKE), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken}]\n")
+    with pytest.raises(AssertionError, match=r"broken wrote to the database|planning broken wrote"):
+        assert_step_contract(sample.request(), "broken")
+
+
+def test_a_writer_in_another_database_does_not_matter(sample: TrialProject, server: Server) -> None:
+    sample.write(BROKEN.format(attributes="", changes=MISSING, apply=MAKE), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken}]\n")
+    is_over = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            while not is_over.wait(0.001):
+                connection.execute("SELECT pg_current_xact_id()")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert_step_contract(sample.request(), "broken")
+    finally:
+        is_over.set()
+        writer.join()
