@@ -20,6 +20,7 @@ from bootstrapper.errors import (
     BlockedError,
     BootstrapperError,
     ExitCode,
+    HazardError,
     InvalidFileError,
     MigrationError,
     RunInterrupted,
@@ -85,6 +86,8 @@ def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False)
     }
     if isinstance(ours, BlockedError):
         said["blockers"] = [_blocker(each) for each in ours.blockers]
+    if isinstance(ours, HazardError):
+        said["hazards"] = list(ours.hazards)
     if isinstance(ours, InvalidFileError):
         problems = [
             {

@@ -115,6 +115,14 @@ def test_a_hazard_that_is_not_allowed_is_refused_before_any_write(migrated: Proj
     assert (done.returncode, versions(migrated)) == (0, ["second"]), done.stderr
 
 
+def test_a_refusal_as_data_names_the_hazards(migrated: Project) -> None:
+    pend(migrated, f"op.execute('DELETE FROM users'); {DROP}")
+    done = migrated.run("apply", "--log-format", "json", *LIVE)
+    error = json.loads(done.stderr.splitlines()[-1])
+    assert (error["event"], error["hazards"]) == ("error", ["delete-rows", "drop-column"])
+    assert (error["exit_code"], error["retryable"]) == (9, False)
+
+
 def test_an_unprotected_environment_is_never_refused(tmp_path: Path, database: str) -> None:
     project = Project(tmp_path, database)
     project.write(REVISIONS)
