@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class Rendering:
         rendered = self._rendered(replace(self.context, emit=_drop))  # the reader did not ask for what env.py prints
         files = {revision_of(item): item.after.get("file") or "" for item in items if isinstance(item, Change)}
         revisions = [move.revision for move in payloads(items, Move)]
-        unknown = [hazard for each in revisions for hazard in _unknown(rendered, each, files.get(each.id, ""))]
+        unknown = [*_unrendered(rendered, revisions, files), *_asking_for_mode(rendered, revisions, files)]
         scripts = [
             Script(f"revision {each.id}", sql, files.get(each.id, ""), rendered.lines.get(each.id, ()))
             for each in revisions
@@ -76,24 +76,35 @@ class Rendering:
         return kept[key]
 
 
-def _unknown(rendered: Rendered, revision: Revision, file: str) -> Iterator[Hazard]:
-    """Yields a hazard for a revision that may run SQL which was not rendered."""
-    target = f"revision {revision.id}"
-    if revision.id not in rendered.sql:
-        said = f"its SQL cannot be rendered: {rendered.reason(revision.id)}"
-        yield Hazard(HazardName.UNKNOWN_SQL, target, said, HazardName.UNKNOWN_SQL.safer, file)
-    elif revision.file is not None and _ASKS_FOR_MODE.search(_source(revision.file)):
-        said = "it may do something else than the SQL that Alembic renders offline: it asks for the mode"
-        yield Hazard(HazardName.UNKNOWN_SQL, target, said, HazardName.UNKNOWN_SQL.safer, file)
+def _unrendered(rendered: Rendered, revisions: Sequence[Revision], files: Mapping[str | None, str]) -> Iterator[Hazard]:
+    """Yields a hazard for each reason why SQL could not be rendered, such as an env.py without an offline mode."""
+    name, alike = HazardName.UNKNOWN_SQL, dict[str, list[str]]()
+    for revision in revisions:
+        if revision.id not in rendered.sql:
+            alike.setdefault(rendered.reason(revision.id), []).append(revision.id)
+    for reason, (first, *others) in alike.items():
+        more = f" and {len(others)} more" if others else ""
+        said = f"SQL cannot be rendered: {reason}"
+        yield Hazard(name, f"revision {first}{more}", said, name.safer, files.get(first, ""))
+
+
+def _asking_for_mode(
+    rendered: Rendered, revisions: Sequence[Revision], files: Mapping[str | None, str]
+) -> Iterator[Hazard]:
+    """Yields a hazard for each revision that may run other SQL than what was rendered."""
+    name, said = HazardName.UNKNOWN_SQL, "it asks whether Alembic is offline, and may then do something else"
+    for revision in revisions:
+        if revision.id in rendered.sql and _ASKS_FOR_MODE.search(_source(revision.file)):
+            yield Hazard(name, f"revision {revision.id}", said, name.safer, files.get(revision.id, ""))
 
 
 def _drop(_: Event) -> None:
     """Drops events."""
 
 
-def _source(file: Path) -> str:
+def _source(file: Path | None) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace") if file is not None else ""
     except OSError:
         return ""
 

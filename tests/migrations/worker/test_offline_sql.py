@@ -120,3 +120,17 @@ with engine.begin() as connection:
     with trial(tmp_path, database, script_location="migrations") as migrate:
         shown(migrate)
         assert migrate.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'sneaked'") == [(0,)]
+
+
+def test_revisions_that_cannot_be_rendered_for_one_reason_are_one_hazard(tmp_path: Path, database: str) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        migrate.query("INSERT INTO a VALUES (1)")
+        write_env(tmp_path, ENV)
+        write_revision(tmp_path, "second", "first", upgrade=create_table("b"))
+        write_revision(tmp_path, "third", "second", upgrade=create_table("c"))
+        _, [hazard] = shown(migrate)
+    assert (hazard.name, hazard.target) == (HazardName.UNKNOWN_SQL, "revision second and 1 more")
+    assert "connects to the database even in offline mode" in hazard.message
