@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from bootstrapper.api.initialization import seed_database as seed_database
     from bootstrapper.api.initialization import wait_for_database as wait_for_database
     from bootstrapper.api.inspection import Status as Status
+    from bootstrapper.api.outcomes import Followed as Followed
+    from bootstrapper.api.outcomes import Outcome as Outcome
+    from bootstrapper.api.outcomes import Ready as Ready
     from bootstrapper.api.project import Validation as Validation
-    from bootstrapper.api.run import Followed as Followed
-    from bootstrapper.api.run import Outcome as Outcome
-    from bootstrapper.api.run import Ready as Ready
     from bootstrapper.deadline import Stop as Stop
     from bootstrapper.errors import BootstrapperError as BootstrapperError
     from bootstrapper.errors import ExitCode as ExitCode
@@ -97,21 +97,21 @@ _HOMES = {
     "ExitCode": "errors",
     "Explained": "plugin.traits",
     "Finding": "plans",
-    "Followed": "api.run",
+    "Followed": "api.outcomes",
     "Gate": "plugin.scopes",
     "HasHeads": "plugin.traits",
     "Hazard": "plans",
     "HazardName": "plans",
     "Hazardous": "plugin.traits",
     "Health": "postgres.health",
-    "Outcome": "api.run",
+    "Outcome": "api.outcomes",
     "Parted": "plugin.traits",
     "Plan": "plans",
     "Prepared": "plugin.traits",
     "Probe": "plugin.check",
     "Problem": "errors",
     "Project": "plugin.project",
-    "Ready": "api.run",
+    "Ready": "api.outcomes",
     "RefusedError": "errors",
     "Remarked": "plugin.traits",
     "Renderer": "plugin.renderer",

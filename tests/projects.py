@@ -11,7 +11,7 @@ import psycopg
 
 from bootstrapper.api import inspection, run
 from bootstrapper.api.inspection import Status
-from bootstrapper.api.run import Outcome
+from bootstrapper.api.outcomes import Outcome
 from bootstrapper.engine.request import Request
 from bootstrapper.events import Event
 from bootstrapper.plans import Plan

@@ -19,7 +19,7 @@ from bootstrapper.deadline import Stop
 if TYPE_CHECKING:  # loaded in the thread, since the engine takes a while
     from bootstrapper.api.arguments import File, OnEvent
     from bootstrapper.api.inspection import Status
-    from bootstrapper.api.run import Followed, Outcome
+    from bootstrapper.api.outcomes import Followed, Outcome
     from bootstrapper.events import Event
     from bootstrapper.plans import Plan
 

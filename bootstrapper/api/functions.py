@@ -22,18 +22,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bootstrapper.api import inspection, plan_files, project, run
+from bootstrapper.api import quick_start
 from bootstrapper.api.arguments import ENVIRONMENT_VARIABLE, File, OnEvent, request_of
-from bootstrapper.api.inspection import Status
-from bootstrapper.api.project import Validation
-from bootstrapper.api.run import Followed, Outcome, Ready
+from bootstrapper.api.outcomes import Followed, Outcome, Ready
 from bootstrapper.deadline import Stop
 from bootstrapper.errors import UsageError
 from bootstrapper.plans import Plan
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
 
-if TYPE_CHECKING:  # loaded by its function alone
+if TYPE_CHECKING:  # the engine is loaded only where it is needed
     from bootstrapper.api.drift import Drift
+    from bootstrapper.api.inspection import Status
+    from bootstrapper.api.project import Validation
 
 
 def plan(
@@ -69,6 +69,8 @@ def plan(
         sql=sql,
         allow=allow,
     )
+    from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where it is needed
+
     return run.plan(asked)
 
 
@@ -103,7 +105,7 @@ def apply(
         startup: Whether an application starts with it: a database that a newer release has changed then gets a
             warning and is left as it is.
     """
-    saved = plan_files.read(Path(saved_plan)) if saved_plan is not None else None
+    saved = _read(saved_plan) if saved_plan is not None else None
     if saved is not None:
         if steps or skip or force:
             raise UsageError("saved_plan cannot be combined with steps, skip or force: it says what is applied")
@@ -124,7 +126,18 @@ def apply(
         allow=allow,
         startup=startup,
     )
-    return run.apply(replace(asked, saved=saved))
+    asked = replace(asked, saved=saved)
+    if (found := quick_start.apply(asked)) is not None:
+        return found
+    from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where it is needed
+
+    return run.apply(asked)
+
+
+def _read(file: File) -> SavedPlan:
+    from bootstrapper.api import plan_files  # noqa: PLC0415 - only saved plans need it
+
+    return plan_files.read(Path(file))
 
 
 def save_plan(plan: Plan, file: File, *, variables: Mapping[str, str] | None = None) -> str:
@@ -136,6 +149,8 @@ def save_plan(plan: Plan, file: File, *, variables: Mapping[str, str] | None = N
     Args:
         variables: Where the key is looked up.
     """
+    from bootstrapper.api import plan_files  # noqa: PLC0415 - only saved plans need it
+
     known = os.environ if variables is None else variables
     saved = SavedPlan.of(plan, known.get(KEY_VARIABLE) or None)
     plan_files.require_place(Path(file), overwrite=False)
@@ -177,6 +192,10 @@ def follow(
         skip=skip,
         startup=startup,
     )
+    if (found := quick_start.follow(asked, "check" if once else "apply")) is not None:
+        return found
+    from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where it is needed
+
     return run.follow(asked, looks_once=once)
 
 
@@ -199,6 +218,8 @@ def status(
             blocked sessions, sequences near their end, slow statements, invalid indexes.
     """
     asked = request_of(file, environment, variables, timeout, on_event=on_event, stop=stop)
+    from bootstrapper.api import inspection  # noqa: PLC0415 - the engine is loaded only where it is needed
+
     return inspection.status(asked, health=health)
 
 
@@ -232,6 +253,8 @@ def wait(
     stop: Stop | None = None,
 ) -> Ready:
     """Waits until the database accepts connections, as the step `wait` of the file has it."""
+    from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where it is needed
+
     return run.wait(request_of(file, environment, variables, timeout, on_event=on_event, stop=stop))
 
 
@@ -242,6 +265,8 @@ def validate(
     variables: Mapping[str, str] | None = None,
 ) -> Validation:
     """Checks the file, its overlay, plugins and fixtures; connects to nothing. Raises InvalidFileError."""
+    from bootstrapper.api import project  # noqa: PLC0415 - the engine is loaded only where it is needed
+
     return project.validate(request_of(file, environment, variables))
 
 
@@ -257,4 +282,6 @@ def url(
     Args:
         driver: A driver of SQLAlchemy, such as `asyncpg` or `psycopg`; without one, the URL is for libpq.
     """
+    from bootstrapper.api import project  # noqa: PLC0415 - the engine is loaded only where it is needed
+
     return project.url(request_of(file, environment, variables), driver)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bootstrapper.api import run
 from bootstrapper.api.arguments import File, OnEvent, request_of
 from bootstrapper.api.functions import apply, wait
-from bootstrapper.api.run import Outcome, Ready
+from bootstrapper.api.outcomes import Outcome, Ready
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import AheadError

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from bootstrapper.api import saved_plans
 from bootstrapper.api.interruption import stoppable
+from bootstrapper.api.outcomes import Followed, Outcome, Ready
 from bootstrapper.api.planning import identity_of, look, plan_of
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import freeze, hazards, identity, reconnect
@@ -28,57 +28,14 @@ from bootstrapper.errors import (
 from bootstrapper.events import RunFinished, once
 from bootstrapper.masking import masked
 from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
-from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.plans import Plan, PlannedStep
 from bootstrapper.plugin.step import Step
 
 if TYPE_CHECKING:  # loaded by the command alone
     from bootstrapper.fixtures.pull.pulling import Pulled, Wanted
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What `apply` did.
-
-    Attributes:
-        plan: As it stood before the lock was taken.
-        applied: The steps that changed something, with what they changed.
-        run_id: None where nothing was to do, or nothing any more once the lock was free.
-        was_applied: Whether the saved plan had been applied before, so that there was nothing to do.
-        ahead: Whether the database is ahead of this code, which the start of an application accepts: it wrote nothing,
-            or nothing more.
-    """
-
-    plan: Plan
-    applied: tuple[PlannedStep, ...]
-    run_id: UUID | None
-    seconds: float
-    embedded: bool
-    ahead: bool = False
-    was_applied: bool = False
-
-
-@dataclass(frozen=True)
-class Followed:
-    """How a wait for other runs ended.
-
-    Attributes:
-        is_reached: Whether the database is as declared. Else it is ahead of this code, which will do unless the file
-            says `ahead: refuse`.
-    """
-
-    is_reached: bool
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A database that accepts connections, and how long that took."""
-
-    database: DatabaseIdentity
-    seconds: float
-
-
-def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False, judges: bool | None = None) -> Plan:
+def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False) -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it.
 
     Args:

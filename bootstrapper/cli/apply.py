@@ -11,7 +11,7 @@ import click
 
 from bootstrapper.api import plan_files, run
 from bootstrapper.api.event_text import phrase
-from bootstrapper.api.run import Outcome
+from bootstrapper.api.outcomes import Outcome
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import Specifics, request
 from bootstrapper.cli.options import Invocation, takes

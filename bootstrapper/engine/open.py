@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -53,7 +54,8 @@ class Resolved:
     entries: tuple[Entry, ...]
     address: Address
     every: tuple[Entry, ...]
-    inputs: Inputs | None = None
+    inputs: Callable[[int], Inputs | None]
+    since_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,15 @@ def resolve(request: Request, command: str, *, connects: bool = True, looks_furt
         connects: Whether the database's address is needed; else its variables may be missing here.
         looks_further: Whether the files that steps and checks name are looked into as well.
     """
+    since_ns = time.time_ns()
     _require_hazards(request.allow)
     with masked_errors(request.masker):
         learn_variables(request.masker, request.variables)  # what is wrong with the file may quote one
         loaded = load.read_all(request.file, request.environment, request.variables)
         try:
             found = load_plugins(request, loaded)
-            return _resolved(request, command, loaded, found, connects=connects, looks_further=looks_further)
+            resolved = _resolved(request, command, loaded, found, connects=connects, looks_further=looks_further)
+            return replace(resolved, since_ns=since_ns)
         except PluginError as error:
             raise _with_all_else(request, command, loaded, error, looks_further=looks_further) from error
 
@@ -148,12 +152,12 @@ def _resolved(
         declared=cache(partial(declared, loaded, project, applied)),
         ignores_freeze=all(not isinstance(entry.unit, Step) or entry.unit.leaves_others_alone for entry in chosen),
     )
-    read = _inputs(loaded, found, project, [*files, *found.files], named.names)
+    read = partial(_inputs, loaded, project, (*files, *found.files), named.names)
     return Resolved(loaded, found, project, chosen, address, entries, read)
 
 
 def _inputs(
-    loaded: Loaded, found: Plugins, project: Project, files: Iterable[Path], variables: Iterable[str]
+    loaded: Loaded, project: Project, files: Iterable[Path], variables: Iterable[str], since_ns: int
 ) -> Inputs | None:
     """Returns what the run reads; None if that is not known by name, such as the code of an installed plugin."""
     folders = plugins.folders(loaded.config.plugins, loaded.directory)
@@ -161,7 +165,8 @@ def _inputs(
         return None
     beside = [path for folder in folders for path in sorted(folder.rglob("*.py"))]  # a plugin may import them
     contents = inputs.files_of(loaded.document.data, loaded.variables, project.values)
-    return Inputs((*files, *folders, *beside, *(project.path(Path(text)) for text in contents)), tuple(variables))
+    paths = (*files, *folders, *beside, *(project.path(Path(text)) for text in contents))
+    return Inputs.of(paths, tuple(variables), loaded.files, since_ns)
 
 
 def _require_hazards(names: Iterable[str]) -> None:
@@ -237,7 +242,8 @@ def opened(
         every = Looker(resolved.every, session, make_context, force=request.force)
         guard = Guard(looker, every, project, session) if request.startup else None
         contract = Contract(request.saved, entries, request.masker) if request.saved is not None else None
-        recorder = Recorder(request, entries, session, make_context, found=resolved.inputs, notes=notes)
+        read = resolved.inputs(resolved.since_ns) if writes else None
+        recorder = Recorder(request, entries, session, make_context, found=read, notes=notes)
         executor = Executor(
             entries,
             session,

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from bootstrapper import __version__
+from bootstrapper.config.files import state_of
 from bootstrapper.config.run_cache import RunCache
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
@@ -19,9 +21,11 @@ from bootstrapper.engine.planner import MakeContext
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.events import Event, GateOpened, Warned
+from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.purity import is_pure
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.connection.listening import Exchange, listening
 from bootstrapper.postgres.connection.pooling import BEGIN_LOOK
 from bootstrapper.postgres.connection.session import Session
@@ -42,10 +46,32 @@ class Inputs:
     Attributes:
         paths: Of files, and of folders to which files may be added.
         variables: The names of the variables of the environment.
+        states: Of the paths, and of the file and its overlay, once they were read; None of one that does not exist.
+        since_ns: When reading began, in nanoseconds since 1970.
     """
 
     paths: Sequence[Path]
     variables: Sequence[str]
+    states: Mapping[Path, tuple[object, ...] | None]
+    since_ns: int
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], variables: Sequence[str], read: Sequence[Path], since_ns: int) -> Self:
+        return cls(paths, variables, {path: _state(path) for path in (*paths, *read)}, since_ns)
+
+    def are_unchanged(self) -> bool:
+        """Returns whether the files are still those that were read when the run began."""
+        return all(
+            _state(path) == state and (state is None or path.stat().st_ctime_ns <= self.since_ns)
+            for path, state in self.states.items()
+        )
+
+
+def _state(path: Path) -> tuple[object, ...] | None:
+    try:
+        return state_of(path)
+    except OSError:
+        return None
 
 
 @dataclass
@@ -93,11 +119,18 @@ class Recorder:
         if file is None or self._inputs is None or self._notes.has_warned:
             return
         with suppress(psycopg.Error, BootstrapperError, inputs.TooManyError):
-            exchanges = self._look(project)
-            made = self._record(file, self._inputs, exchanges) if exchanges is not None else None
-            if made is not None and len(made.text()) <= record.MOST_BYTES:
+            text = self._text(project, file, self._inputs)
+            if text is not None:
                 with hold.transaction() as connection:
-                    quick_records.keep(connection, hold.fence.ledger, file.key, made.text())
+                    quick_records.keep(connection, hold.fence.ledger, file.key, text)
+
+    def _text(self, project: Project, file: Declared, found: Inputs) -> str | None:
+        look = self._look(project)
+        made = self._record(project, file.folder, found, *look) if look is not None else None
+        if made is None or self._tells_secret(made) or not found.are_unchanged():
+            return None
+        text = made.text()
+        return text if len(text) <= record.MOST_BYTES else None
 
     def _file(self, project: Project) -> Declared | None:
         """Returns the file as the quick look reads it; None if it does not, or would connect elsewhere."""
@@ -112,8 +145,8 @@ class Recorder:
             return None
         return file if {name: str(value) for name, value in given.items()} == project.target.parameters else None
 
-    def _look(self, project: Project) -> Sequence[Exchange] | None:
-        """Looks as a new run does, without what this one knows already; None if something is left to do."""
+    def _look(self, project: Project) -> tuple[Sequence[PlannedStep], Sequence[Exchange]] | None:
+        """Looks as a new run does, without what this one knows already; None if a quick look could not repeat that."""
         fresh = replace(project, cache=RunCache())
 
         def make_context(entry: Entry) -> RunContext:
@@ -123,34 +156,48 @@ class Recorder:
             planned = Looker(self._entries, self._session, make_context).look()
         is_done = not any(step.has_changes for step in planned)
         is_all = heard.is_complete and is_pure(fresh.cache) and not self._notes.has_warned
-        return heard.exchanges if is_done and is_all else None
+        return (planned, heard.exchanges) if is_done and is_all else None
 
-    def _record(self, file: Declared, found: Inputs, exchanges: Sequence[Exchange]) -> Record | None:
-        """Returns the record; None if a statement failed, or holds a secret: the ledger never does."""
-        asked = [each for each in exchanges if each.query not in _FRAME]
-        results = [_result(each) for each in asked]
-        answered = [each for each in results if each is not None]
-        if len(answered) < len(asked) or self._tells_secret(asked):
+    def _record(
+        self, project: Project, folder: str, found: Inputs, planned: Sequence[PlannedStep], heard: Sequence[Exchange]
+    ) -> Record | None:
+        """Returns the record; None if a statement failed."""
+        asked = [each for each in heard if each.query not in _FRAME]
+        results = [result for each in asked if (result := _result(each)) is not None]
+        if len(results) < len(asked):
             return None
         server = self._session.server
-        named = list(_named(found, Path(file.folder)))
+        named = list(_named(found, Path(folder)))
         return Record(
             inputs=named,
-            digest=inputs.digest(named, file.folder, self._request.variables),
-            server=(str(server.version_num), server.version, _bool(server.in_recovery), _bool(server.read_only)),
+            digest=inputs.digest(named, folder, self._request.variables),
+            server=(
+                *(str(server.version_num), server.version, _bool(server.in_recovery), _bool(server.read_only)),
+                str(server.oid),
+            ),
             pooled=server.pooled,
             statements=[
                 Statement(each.query, each.parameters, each.types, each.formats, each.result_format) for each in asked
             ],
-            answer=record.digest(answered),
+            answer=record.digest(results),
             gates=list(self._notes.gates.items()),
+            plan=_plan(project, server, planned).to_data(),
             recorded_at=time.time(),
         )
 
-    def _tells_secret(self, asked: Sequence[Exchange]) -> bool:
-        sent = (part for each in asked for part in (each.query, *each.parameters) if part is not None)
-        texts = (part.decode(errors="replace") for part in sent)
+    def _tells_secret(self, made: Record) -> bool:
+        """Returns whether the record holds a secret; the ledger never does."""
+        sent = (part for each in made.statements for part in (each.query, *each.parameters) if part is not None)
+        texts = (*(part.decode(errors="replace") for part in sent), str(made.plan))
         return any(self._request.masker.quote(text) != text for text in texts)
+
+
+def _plan(project: Project, server: Server, planned: Sequence[PlannedStep]) -> Plan:
+    database = DatabaseIdentity(
+        project.target.server, server.database, server.version, server.system_identifier, server.oid
+    )
+    steps = tuple(step.without_payloads() for step in planned)
+    return Plan(project.name, project.environment, project.inputs, database, None, steps, version=__version__)
 
 
 def _named(found: Inputs, folder: Path) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.masked_events import masked_event
@@ -14,7 +15,9 @@ from bootstrapper.events import Emit, Event
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Selection
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
-from bootstrapper.plugin.step import Unit
+
+if TYPE_CHECKING:  # loads the models of options
+    from bootstrapper.plugin.step import Unit
 
 _LOGGER = logging.getLogger("bootstrapper")
 

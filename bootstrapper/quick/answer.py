@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from bootstrapper import __version__
 from bootstrapper.quick import command_line, crowd
 from bootstrapper.quick.command_line import Asked
+
+if TYPE_CHECKING:  # loaded in turn
+    from bootstrapper.quick.look import Found
 
 OFF_VARIABLE = "BOOTSTRAPPER_QUICK"
 """Set to `off`, it leaves everything to the ordinary run."""
@@ -63,12 +66,17 @@ def _lines(asked: Asked, variables: Mapping[str, str]) -> Sequence[str] | None:
         found = look.look(file, variables, turn.tell) if file is not None else None
     if found is None or found.seconds >= _LONGEST_SHOWN_AS_MS:
         return None
-    host, port, database = found.place
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    server, database = place_of(found)
     environment = f" · environment {asked.environment}" if asked.environment else ""
     name = os.path.basename(asked.file)
     return [
-        f"apply · {place} · database {database}{environment}",
+        f"apply · {server} · database {database}{environment}",
         *(f"{gate}: ready: {detail} ({found.seconds * 1000:.0f} ms)" for gate, detail in found.record.gates),
         f"{'reached' if asked.follows else 'nothing to do'}: the database matches {name}",
     ]
+
+
+def place_of(found: Found) -> tuple[str, str]:
+    """Returns the server and the database, as all messages name them."""
+    host, port, database = found.place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}", database

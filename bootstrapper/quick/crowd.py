@@ -9,6 +9,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 PLACES = 4
@@ -23,8 +24,10 @@ class CrowdedError(Exception):
 class Place:
     """A place, in a `with`. Where there is no folder for it, as in a read-only container, there is no crowd either."""
 
-    def __init__(self, longest_seconds: float = LONGEST_SECONDS) -> None:
+    def __init__(self, longest_seconds: float = LONGEST_SECONDS, is_over: Callable[[], bool] = bool) -> None:
+        """Takes how long to wait, and what ends the wait before."""
         self._longest_seconds = longest_seconds
+        self._is_over = is_over
         self._file: int | None = None
 
     def __enter__(self) -> Place:
@@ -33,7 +36,7 @@ class Place:
         try:
             self._file = _opened()
             while not _is_taken(self._file):
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or self._is_over():
                     raise CrowdedError("no place in time")
                 time.sleep((5 + os.getpid() % 16) / 1000)  # not all at the same moment
             found = os.fstat(self._file)

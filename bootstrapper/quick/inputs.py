@@ -37,13 +37,18 @@ def _found(kind: str, name: str, folder: str, variables: Mapping[str, str]) -> s
     path = os.path.join(folder, name)
     try:
         if kind == FOLDER:
-            return "\0".join(_names(path))
+            return names_in(path)
         if not os.path.isfile(path):
             return "no file"
         with open(path, "rb") as file:
             return file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return type(error).__name__
+
+
+def names_in(folder: str) -> str:
+    """Returns the names of the Python files and the folders below a folder; raises TooManyError."""
+    return "\0".join(_names(folder))
 
 
 def _names(folder: str) -> Iterator[str]:

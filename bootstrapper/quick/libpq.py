@@ -9,11 +9,12 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import CDLL, POINTER, c_char_p, c_int, c_uint, c_void_p, string_at
 from typing import NamedTuple
 
 _BAD = 1
+_TICK_SECONDS = 0.1
 _POLL_FAILED, _POLL_WRITING, _POLL_OK = 0, 2, 3
 _COMMAND_OK, _TUPLES_OK = 1, 2
 
@@ -48,13 +49,15 @@ class Result(NamedTuple):
 class Connection:
     """A connection to the database; to be used in a `with`, which closes it."""
 
-    def __init__(self, parameters: Mapping[str, str], deadline: float) -> None:
+    def __init__(self, parameters: Mapping[str, str], deadline: float, is_over: Callable[[], bool] = bool) -> None:
         """Connects; raises QuickError.
 
         Args:
             parameters: libpq's keywords; `dbname` may be a URL, which wins over what stands before it.
             deadline: Of the login, by the monotonic clock; can be changed for what follows.
+            is_over: Asked while it waits: whether the answer is not wanted any more.
         """
+        self._is_over = is_over
         self._libpq, self.deadline = _library(), deadline
         names = (c_char_p * (len(parameters) + 1))(*(name.encode() for name in parameters), None)
         values = (c_char_p * (len(parameters) + 1))(*(value.encode() for value in parameters.values()), None)
@@ -117,14 +120,14 @@ class Connection:
             writes = state == _POLL_WRITING
 
     def _wait(self, *, writes: bool = False) -> None:
-        left = self.deadline - time.monotonic()
         place = self._libpq.PQsocket(self._connection)
-        if left <= 0 or place < 0:
-            raise QuickError("no answer in time")
+        if place < 0:
+            raise QuickError("not connected")
         poll = select.poll()
         poll.register(place, select.POLLOUT if writes else select.POLLIN)
-        if not poll.poll(left * 1000):
-            raise QuickError("no answer in time")
+        while not poll.poll(_TICK_SECONDS * 1000):
+            if time.monotonic() > self.deadline or self._is_over():
+                raise QuickError("no answer in time")
 
     def _flush(self) -> None:
         """Blocks where the server does not take more; libpq reads meanwhile what it answers."""

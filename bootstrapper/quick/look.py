@@ -18,7 +18,8 @@ BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SERVER = b"""
 SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num'),
        pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), pg_catalog.pg_is_in_recovery(),
-       pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('default_transaction_read_only')::bool
+       pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('default_transaction_read_only')::bool,
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
 """
 _RECORD = 'SELECT value FROM "{schema}"."{meta}" WHERE key = $1'
 # As of an ordinary run, so that a vanished peer is noticed.
@@ -30,7 +31,7 @@ _KEEPALIVES = {
     "tcp_user_timeout": "15000",
 }
 _LOGIN_SECONDS = 3.0
-_SECONDS = 10.0
+LONGEST_SECONDS = 10.0
 
 
 class Found(NamedTuple):
@@ -46,11 +47,19 @@ class Found(NamedTuple):
     seconds: float
 
 
-def look(declared: Declared, variables: Mapping[str, str], tell: Callable[[bool], None]) -> Found | None:
+def look(
+    declared: Declared,
+    variables: Mapping[str, str],
+    tell: Callable[[bool], None],
+    longest_seconds: float = LONGEST_SECONDS,
+    is_over: Callable[[], bool] = bool,
+) -> Found | None:
     """Returns what was found if nothing is to do; None if that is not known.
 
     Args:
         tell: Called with whether the server was reached.
+        longest_seconds: How long to wait for answers.
+        is_over: Asked meanwhile: whether the answer is not wanted any more.
 
     Raises QuickError, ValueError, KeyError or TypeError then, too.
     """
@@ -62,10 +71,10 @@ def look(declared: Declared, variables: Mapping[str, str], tell: Callable[[bool]
         "client_encoding": "UTF8",
     }
     tell(False)
-    with Connection(parameters, started + _LOGIN_SECONDS) as connection:
+    with Connection(parameters, started + min(_LOGIN_SECONDS, longest_seconds), is_over) as connection:
         tell(True)
         seconds = time.monotonic() - started
-        connection.deadline = started + _SECONDS
+        connection.deadline = started + longest_seconds
         first = connection.ask([Statement(text) for text in _first(connection, declared.schema)] + [_record(declared)])
         *_, server, foreign, kept = (result.rows for result in first)
         if foreign or not kept or kept[0][0] is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -20,12 +20,13 @@ class Record(NamedTuple):
     Attributes:
         inputs: The files and variables that the run read, each a kind and a name (`inputs.py`).
         digest: Of the inputs.
-        server: What the run depends on of the server: version number, version, whether it is a standby, and whether
-            it takes no writes.
+        server: What the run depends on of the server: version number, version, whether it is a standby, whether it
+            takes no writes, and the oid of the database.
         pooled: Whether it went through a pooler.
         statements: What it asked in the one READ ONLY transaction of its look, in order.
         answer: The digest of the results of all statements.
         gates: The gates, which open first, each with its name and a description of the server.
+        plan: What a run with nothing to do plans, as data.
         recorded_at: In seconds since 1970.
     """
 
@@ -36,6 +37,7 @@ class Record(NamedTuple):
     statements: Sequence[Statement]
     answer: str
     gates: Sequence[tuple[str, str]]
+    plan: Mapping[str, Any]
     recorded_at: float
 
     def text(self) -> str:

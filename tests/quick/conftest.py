@@ -54,6 +54,12 @@ op.execute("CREATE TABLE prices (code int PRIMARY KEY, price numeric, kept int D
 """
 
 
+@pytest.fixture(autouse=True)
+def crowd_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test may just have left that the server was not reached."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("crowd")))
+
+
 @pytest.fixture
 def looks(tmp_path: Path, database: str) -> Looks:
     made = Looks(tmp_path, database)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from bootstrapper.api import locking, run
-from bootstrapper.api.run import Outcome
+from bootstrapper.api.outcomes import Outcome
 from bootstrapper.builtin.steps.lock import Lock
 from bootstrapper.errors import (
     ExitCode,

@@ -1,0 +1,98 @@
+"""The functions of the package look quickly first; outcome and events are those of an ordinary run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import bootstrapper
+from bootstrapper import Event, Stop
+from bootstrapper.api import quick_start
+from bootstrapper.api.functions import request_of
+from tests.quick.looks import Looks
+
+OFF = {"BOOTSTRAPPER_QUICK": "off"}
+
+
+def arguments(looks: Looks, **variables: str) -> dict[str, Any]:
+    return {
+        "file": looks.folder / "bootstrap.yaml",
+        "environment": "here",
+        "variables": looks.variables(variables),
+    }
+
+
+def without_times(event: Event) -> Event:
+    return replace(event, seconds=0.0) if hasattr(event, "seconds") else event
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "apply": bootstrapper.apply,
+    "follow": bootstrapper.follow,
+    "once": lambda **given: bootstrapper.follow(once=True, **given),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_outcome_and_events_are_those_of_an_ordinary_run(looks: Looks, function: Callable[..., Any]) -> None:
+    looks.apply()
+    quick: list[Event] = []
+    ordinary: list[Event] = []
+    found = function(on_event=quick.append, **arguments(looks))
+    expected = function(on_event=ordinary.append, **arguments(looks, **OFF))
+    assert replace(found, seconds=0) == replace(expected, seconds=0)
+    assert [without_times(event) for event in quick] == [without_times(event) for event in ordinary]
+
+
+def test_a_start_with_nothing_to_do_loads_no_engine(looks: Looks) -> None:
+    looks.apply()
+    code = (
+        "import sys\nfrom bootstrapper.integrations.asgi import lifespan\nimport bootstrapper\n"
+        "bootstrapper.apply(startup=True)\n"
+        "print(*(name for name in ('psycopg', 'pydantic', 'pluggy', 'click', 'sqlalchemy') if name in sys.modules))"
+    )
+    variables = looks.variables({"BOOTSTRAPPER_ENVIRONMENT": "here"})
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=looks.folder, env=variables, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_a_stop_ends_the_look(looks: Looks) -> None:
+    looks.apply()
+    stop = Stop()
+    asked = request_of(**arguments(looks), stop=stop)
+    assert quick_start.apply(asked) is not None
+    stop.set()
+    with pytest.raises(bootstrapper.BootstrapperError):
+        bootstrapper.apply(stop=stop, **arguments(looks))
+
+
+def test_a_file_that_changes_during_a_run_is_not_recorded(looks: Looks) -> None:
+    """The run did what the file said before, so that the file as it is now would pass for done."""
+    file = looks.folder / "bootstrap.yaml"
+    text = file.read_text()
+
+    def edit(event: Event) -> None:
+        if type(event).__name__ == "ScopeEntered":
+            file.write_text(text.replace("code < 1000", "code < 2000"))
+
+    bootstrapper.apply(on_event=edit, **arguments(looks))
+    assert looks.quick() is None
+    file.write_text(text)
+    assert looks.quick() is None
+
+
+def test_so_is_one_that_is_removed_or_added(looks: Looks) -> None:
+    def edit(event: Event) -> None:
+        if type(event).__name__ == "ScopeEntered":
+            (looks.folder / "notes.sql").rename(looks.folder / "notes.txt")
+
+    with pytest.raises(bootstrapper.BootstrapperError):
+        bootstrapper.apply(on_event=edit, **arguments(looks))
+    assert looks.quick() is None
