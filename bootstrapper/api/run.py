@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # loaded by the command alone
     from bootstrapper.fixtures.pull.pulling import Pulled, Wanted
 
 
-def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False) -> Plan:
+def plan(request: Request, command: str = "plan", *, is_to_be_saved: bool = False, judges: bool | None = None) -> Plan:
     """What `apply` would do. Leaves nothing behind, in the database or beside it.
 
     Args:
