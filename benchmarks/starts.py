@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psycopg
 
+import bootstrapper
 from benchmarks.tools import DATABASE, print_table, show
-from bootstrapper.api import run
+from bootstrapper import Outcome
 from tests.faults.pgbouncer import PgBouncer
 from tests.round_trips import CountingProxy
 from tests.samples import READABLE, copy_sample, request_of
@@ -37,6 +38,7 @@ HEAD = ("", "", "round trips", "statements", "time", "ratio", "fastest")
 LOGIN = "connect"
 BARE = "connect, SELECT version_num"
 APPLICATION = "application"
+OFF = {"BOOTSTRAPPER_QUICK": "off"}
 CHECK = "    check: {rows: {table: users, at_least: 1}}"
 
 Start = Callable[[str], None]
@@ -74,11 +76,12 @@ def prepared(folder: Path, server: Server) -> dict[str, Start]:
     text = file.read_text()
     assert CHECK in text
     file.write_text(text.replace(CHECK, ""))
-    run.apply(request_of(sample, url_of(server)))
+    applied(sample, url_of(server))
     return {
         LOGIN: login,
         BARE: bare,
         "bootstrapper, the sample": applying(sample),
+        "bootstrapper, no quick look": applying(sample, OFF),
         "bootstrapper, its seed without a check": applying(compared),
     }
 
@@ -96,9 +99,14 @@ def bare(url: str) -> None:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall()
 
 
-def applying(folder: Path) -> Start:
+def applied(folder: Path, url: str, more: Mapping[str, str] | None = None) -> Outcome:
+    asked = request_of(folder, url)
+    return bootstrapper.apply(asked.file, environment=asked.environment, variables={**asked.variables, **(more or {})})
+
+
+def applying(folder: Path, more: Mapping[str, str] | None = None) -> Start:
     def apply(url: str) -> None:
-        if run.apply(request_of(folder, url)).applied:
+        if applied(folder, url, more).applied:
             raise SystemExit("there was something to do")
 
     return apply
