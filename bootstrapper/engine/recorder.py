@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -201,8 +202,10 @@ def _plan(project: Project, server: Server, planned: Sequence[PlannedStep]) -> P
 
 
 def _named(found: Inputs, folder: Path) -> Iterator[tuple[str, str]]:
+    within = f"{folder}{os.sep}"
     for path in dict.fromkeys(found.paths):
-        name = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path.absolute())
+        is_within = str(path).startswith(within)
+        name = str(path).removeprefix(within) if is_within else str(path.absolute())
         yield (inputs.FOLDER if path.is_dir() else inputs.FILE, name)
     yield from ((inputs.VARIABLE, name) for name in sorted(set(found.variables)))
 
