@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -53,7 +53,7 @@ class Inputs:
 
     paths: Sequence[Path]
     variables: Sequence[str]
-    states: Mapping[Path, tuple[object, ...] | None]
+    states: Mapping[Path, _State | None]
     since_ns: int
 
     @classmethod
@@ -62,16 +62,24 @@ class Inputs:
 
     def are_unchanged(self) -> bool:
         """Returns whether the files are still those that were read when the run began."""
-        return all(
-            _state(path) == state and (state is None or path.stat().st_ctime_ns <= self.since_ns)
-            for path, state in self.states.items()
-        )
+        now = {path: _state(path) for path in self.states}
+        times = [state.changed_ns for state in now.values() if state is not None]
+        return now == self.states and max(times, default=0) <= self.since_ns
 
 
-def _state(path: Path) -> tuple[object, ...] | None:
+class _State(NamedTuple):
+    """What differs once a file was written to or replaced, or once a folder has other files; and when it changed."""
+
+    content: object
+    changed_ns: int = 0
+
+
+def _state(path: Path) -> _State | None:
     try:
-        return state_of(path)
-    except OSError:
+        if path.is_dir():
+            return _State(inputs.names_in(str(path)))  # modules that are compiled change the folder as well
+        return _State(state_of(path), path.stat().st_ctime_ns)
+    except (OSError, inputs.TooManyError):
         return None
 
 

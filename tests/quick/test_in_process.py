@@ -88,7 +88,16 @@ def test_a_file_that_changes_during_a_run_is_not_recorded(looks: Looks) -> None:
     assert looks.quick() is None
 
 
-def test_so_is_one_that_is_removed_or_added(looks: Looks) -> None:
+def test_compiled_modules_do_not_count(looks: Looks) -> None:
+    def compile_one(event: Event) -> None:
+        if type(event).__name__ == "ScopeEntered":
+            looks.write("", "migrations/versions/__pycache__/first_.pyc")
+
+    bootstrapper.apply(on_event=compile_one, **arguments(looks))
+    assert looks.quick() is not None
+
+
+def test_a_file_that_is_renamed_during_a_run_is_not_recorded(looks: Looks) -> None:
     def edit(event: Event) -> None:
         if type(event).__name__ == "ScopeEntered":
             (looks.folder / "notes.sql").rename(looks.folder / "notes.txt")
