@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 import pytest
 
 import bootstrapper
-from bootstrapper.api.asynchronous import ApplyOptions, FollowOptions, Options, PlanOptions
+from bootstrapper.api.asynchronous import ApplyOptions, FollowOptions, PlanOptions, StatusOptions
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.events import Event
 from tests.api.test_functions import SLOW
@@ -118,7 +118,7 @@ def test_a_timeout_of_asyncio_ends_the_run(project: TrialProject) -> None:
 @pytest.mark.parametrize("name", ["plan", "apply", "follow", "status"])
 def test_the_arguments_are_those_of_the_plain_function(name: str) -> None:
     plain = inspect.signature(getattr(bootstrapper, name)).parameters
-    options = {"plan": PlanOptions, "apply": ApplyOptions, "follow": FollowOptions, "status": Options}[name]
+    options = {"plan": PlanOptions, "apply": ApplyOptions, "follow": FollowOptions, "status": StatusOptions}[name]
     assert {"file", *options.__optional_keys__} == set(plain)
 
 
