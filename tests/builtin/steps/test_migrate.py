@@ -272,7 +272,9 @@ def test_inputs_are_the_configuration_env_py_and_all_revisions(database: str) ->
     with trial(REPOSITORY, database) as migrate:
         found = migrate.step.inputs(migrate.context.project)
     names = [str(path.relative_to(REPOSITORY)) for path in found]
-    assert names == ["pyproject.toml", "migrations/env.py", "migrations/versions/001_initial.py"]
+    configuration = ["alembic.ini", "pyproject.toml"]  # the first one would be read if there were one
+    versions = ["migrations/versions", "migrations/versions/001_initial.py"]
+    assert names == [*configuration, "migrations/env.py", *versions]
 
 
 def test_the_server_on_path_is_as_good(path_server: Server) -> None:
