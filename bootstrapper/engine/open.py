@@ -163,9 +163,8 @@ def _inputs(
     folders = plugins.folders(loaded.config.plugins, loaded.directory)
     if folders is None or not is_pure(project.cache):
         return None
-    beside = [path for folder in folders for path in sorted(folder.rglob("*.py"))]  # a plugin may import them
     contents = inputs.files_of(loaded.document.data, loaded.variables, project.values)
-    paths = (*files, *folders, *beside, *(project.path(Path(text)) for text in contents))
+    paths = (*files, *folders, *(project.path(Path(text)) for text in contents))
     return Inputs.of(paths, tuple(variables), loaded.files, since_ns)
 
 

@@ -26,6 +26,7 @@ from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.purity import is_pure
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.scopes import Gate
 from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.connection.listening import Exchange, listening
 from bootstrapper.postgres.connection.pooling import BEGIN_LOOK
@@ -77,7 +78,7 @@ class _State(NamedTuple):
 def _state(path: Path) -> _State | None:
     try:
         if path.is_dir():
-            return _State(inputs.names_in(str(path)))  # modules that are compiled change the folder as well
+            return _State(inputs.tree_of(str(path)))  # modules that are compiled change the folder as well
         return _State(state_of(path), path.stat().st_ctime_ns)
     except (OSError, inputs.TooManyError):
         return None
@@ -125,9 +126,14 @@ class Recorder:
         """Looks once more, and records the look if it finds nothing to do; never fails a run that did its work."""
         project = self._make_context(self._entries[0]).project
         file = self._file(project)
-        if file is None or self._inputs is None or self._notes.has_warned:
+        if (
+            file is None
+            or self._inputs is None
+            or self._notes.has_warned
+            or not all(map(_opens_for_all, self._entries))
+        ):
             return
-        with suppress(psycopg.Error, BootstrapperError, inputs.TooManyError):
+        with suppress(psycopg.Error, BootstrapperError, OSError, inputs.TooManyError):
             text = self._text(project, file, self._inputs)
             if text is not None:
                 with hold.transaction() as connection:
@@ -209,12 +215,21 @@ def _plan(project: Project, server: Server, planned: Sequence[PlannedStep]) -> P
     return Plan(project.name, project.environment, project.inputs, database, None, steps, version=__version__)
 
 
-def _named(found: Inputs, folder: Path) -> Iterator[tuple[str, str]]:
-    within = f"{folder}{os.sep}"
+def _opens_for_all(entry: Entry) -> bool:
+    return not isinstance(entry.unit, Gate) or entry.unit.pure
+
+
+def _named(found: Inputs, start: Path) -> Iterator[tuple[str, str]]:
+    """Yields what was read, each by its own name: a link on the way may lead elsewhere when it is read again."""
+    within = f"{start}{os.sep}"
+    folders = [path for path in found.paths if path.is_dir()]
+    real = tuple(f"{path.resolve()}{os.sep}" for path in folders)
     for path in dict.fromkeys(found.paths):
+        if path.suffix == ".py" and str(path).startswith(real):
+            continue  # it counts with its folder
         is_within = str(path).startswith(within)
         name = str(path).removeprefix(within) if is_within else str(path.absolute())
-        yield (inputs.FOLDER if path.is_dir() else inputs.FILE, name)
+        yield (inputs.FOLDER if path in folders else inputs.FILE, name)
     yield from ((inputs.VARIABLE, name) for name in sorted(set(found.variables)))
 
 

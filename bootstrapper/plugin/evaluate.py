@@ -17,8 +17,9 @@ from bootstrapper.errors import GuardError, Source
 from bootstrapper.masking import MASK
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.inspect import call_of, function_of, require_no_call
-from bootstrapper.plugin.purity import note, note_impure
+from bootstrapper.plugin.purity import note
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.connection.settings import LEND_PATH, lent
 
 _Comparison = tuple[str, str, str | None]
@@ -66,7 +67,8 @@ def evaluate(
     """
     if not isinstance(raw, Mapping | list):  # only functions know paths
         return _Evaluation(context, interpolate, database).of(raw, in_secret=False)
-    return _Evaluation(_beside(context, source), interpolate, database).of(raw, in_secret=False)
+    seen = _beside(context, source)
+    return _Evaluation(seen, interpolate, database, is_elsewhere=seen is not context).of(raw, in_secret=False)
 
 
 def _beside(context: RunContext, source: Source | None) -> RunContext:
@@ -88,6 +90,7 @@ class _Evaluation:
     context: RunContext
     interpolate: bool
     database: bool
+    is_elsewhere: bool = False
 
     def of(self, raw: object, *, in_secret: bool) -> Evaluated:
         if isinstance(raw, str):
@@ -114,11 +117,12 @@ class _Evaluation:
 
     def _call(self, key: str, argument: object, *, in_secret: bool) -> Evaluated:
         function = function_of(key, self.context.project.values)
-        note_impure(self.context.project.cache, function)
         if function.needs_database and not self.database:
             raise ValueError(f"{key} needs the database and can only be used in fixtures")
         secret, hides = function.is_secret(argument), function.hides_argument(argument, in_secret=in_secret)
         inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=hides)
+        if not self._is_named(function, argument, inner.value):
+            note(self.context.project.cache, key)
         if function.runs_program and self.context.project.validates:
             function.check(inner.value)
             return Evaluated(MASK, secret)
@@ -132,6 +136,15 @@ class _Evaluation:
         if secret and isinstance(value, str):
             self.context.masker.learn(value)
         return Evaluated(value, secret or inner.secret, function.create_only or inner.create_only)
+
+    def _is_named(self, function: Value, written: object, argument: object) -> bool:
+        """Returns whether what a pure function reads can be told from what is written, as the digest of inputs does."""
+        if not function.pure:
+            return False
+        files, variables = function.files(argument), function.variables(argument)
+        told = [expand(path, self.context.project.variables).text for path in function.files(written)]
+        is_same = list(files) == told and list(variables) == list(function.variables(written))
+        return is_same and not (files and self.is_elsewhere)
 
 
 def holds(

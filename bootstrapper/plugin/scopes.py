@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import ClassVar
 
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.step import Unit
@@ -12,7 +13,14 @@ from bootstrapper.postgres.lock.hold import Hold
 
 
 class Gate(Unit, ABC):
-    """A unit that is opened before planning, in the order of the file."""
+    """A unit that is opened before planning, in the order of the file.
+
+    Attributes:
+        pure: Whether it opens whenever the server answers a login and a question. Only then does the quick look answer
+            for a run with the gate.
+    """
+
+    pure: ClassVar[bool] = False
 
     @abstractmethod
     def open(self, context: Context) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 _FORMAT = "1"
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
 _URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@]*)?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -91,6 +91,8 @@ def _mapping(value: object) -> dict[Any, Any]:
 def _address(database: Mapping[str, object], variables: Mapping[str, str]) -> str | None:
     """Returns the URL in use as libpq takes it; None for separate keys, several hosts, an embedded server."""
     if not database or database.keys() - {"url", "direct_url"}:
+        return None
+    if any("," in variables.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGPORT")):
         return None
     written = database.get("direct_url") or database.get("url")
     if not isinstance(written, str) or "$" in _VARIABLE.sub("", written):

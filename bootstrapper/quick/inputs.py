@@ -6,6 +6,7 @@ They are named by the record, as pairs of a kind and a name, so that nothing has
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import file_digest, sha256
 
@@ -21,8 +22,9 @@ def digest(inputs: Iterable[tuple[str, str]], folder: str, variables: Mapping[st
     """Returns the SHA-256 in hex over the inputs as they are now.
 
     Args:
-        inputs: A file counts by its content, a folder by the names of its Python files and folders, at any depth, a
-            variable by its value. What does not exist counts as that.
+        inputs: A file counts by its content, a folder by its Python files, with their names and contents, and its
+            folders, at any depth, and by whether others may write to them; a variable by its value. What does not exist
+            counts as that.
         folder: Where relative paths start.
     """
     state = sha256()
@@ -37,26 +39,37 @@ def _found(kind: str, name: str, folder: str, variables: Mapping[str, str]) -> s
     path = os.path.join(folder, name)
     try:
         if kind == FOLDER:
-            return names_in(path)
-        if not os.path.isfile(path):
-            return "no file"
-        with open(path, "rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+            return tree_of(path)
+        return _content(path)
     except OSError as error:
         return type(error).__name__
 
 
-def names_in(folder: str) -> str:
-    """Returns the names of the Python files and the folders below a folder; raises TooManyError."""
-    return "\0".join(_names(folder))
+def tree_of(folder: str) -> str:
+    """Returns what a folder counts by; raises TooManyError."""
+    return "\0".join(_tree(folder))
 
 
-def _names(folder: str) -> Iterator[str]:
+def _tree(folder: str) -> Iterator[str]:
+    """Follows links: a module may be imported through one."""
     count = 0
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
-        found = sorted(name for name in files if name.endswith(".py"))
         count += len(folders) + len(files)
         if count > _MOST_NAMES:
             raise TooManyError(folder)
-        yield f"{os.path.relpath(place, folder)}: {folders} {found}"
+        yield f"{os.path.relpath(place, folder)}: {_is_shared(os.stat(place))} {folders}"
+        for name in sorted(name for name in files if name.endswith(".py")):
+            yield f"{name}: {_content(os.path.join(place, name))}"
+
+
+def _content(path: str) -> str:
+    if not os.path.isfile(path):
+        return "no file"
+    with open(path, "rb") as file:
+        return f"{_is_shared(os.fstat(file.fileno()))} {file_digest(file, 'sha256').hexdigest()}"
+
+
+def _is_shared(found: os.stat_result) -> bool:
+    """Returns whether others may write to it, for which plugins of a protected environment are refused."""
+    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

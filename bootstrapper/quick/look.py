@@ -21,7 +21,26 @@ SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_n
        pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('default_transaction_read_only')::bool,
        (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
 """
-_RECORD = 'SELECT value FROM "{schema}"."{meta}" WHERE key = $1'
+_RECORD = 'SELECT value FROM "{schema}"."{meta}" WHERE key = $1 AND pg_catalog.octet_length(value) <= {most}'
+# What a record asks is asked with our rights, so no role of less rights may write it. FOREIGN asks about the owner.
+_WRITERS = """
+WITH meta AS (
+    SELECT oid, relowner, relacl FROM pg_catalog.pg_class
+    WHERE relname = '{meta}' AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = '{schema}')
+), trusted (oid) AS (
+    SELECT relowner FROM meta UNION SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = current_user
+), rights AS (
+    SELECT (pg_catalog.aclexplode(relacl)).* FROM meta
+    UNION ALL SELECT (pg_catalog.aclexplode(attacl)).* FROM pg_catalog.pg_attribute
+    WHERE attrelid = (SELECT oid FROM meta)
+)
+SELECT FROM rights WHERE privilege_type IN ('INSERT', 'UPDATE') AND grantee NOT IN (SELECT oid FROM trusted)
+UNION ALL
+SELECT FROM pg_catalog.pg_auth_members
+WHERE roleid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_write_all_data')
+    AND member NOT IN (SELECT oid FROM trusted)
+LIMIT 1
+"""
 # As of an ordinary run, so that a vanished peer is noticed.
 _KEEPALIVES = {
     "keepalives": "1",
@@ -31,7 +50,7 @@ _KEEPALIVES = {
     "tcp_user_timeout": "15000",
 }
 _LOGIN_SECONDS = 3.0
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 5.0
 
 
 class Found(NamedTuple):
@@ -76,8 +95,8 @@ def look(
         seconds = time.monotonic() - started
         connection.deadline = started + longest_seconds
         first = connection.ask([Statement(text) for text in _first(connection, declared.schema)] + [_record(declared)])
-        *_, server, foreign, kept = (result.rows for result in first)
-        if foreign or not kept or kept[0][0] is None:
+        *_, server, foreign, writers, kept = (result.rows for result in first)
+        if foreign or writers or not kept or kept[0][0] is None:
             return None
         found = record.read(kept[0][0])
         pid, *properties = ((value or b"").decode() for value in server[0])
@@ -98,9 +117,12 @@ def _first(connection: Connection, schema: str) -> Sequence[bytes]:
     """
     tables = "{" + ",".join(table_name(schema, name) for name in TABLES) + "}"
     foreign = FOREIGN.format(schema=f"'{schema}'", tables=f"'{tables}'", has_code=HAS_CODE, writes="true")
-    return (BEGIN, *FIRST, *adoption(connection.server_version, "true"), _SERVER, foreign.encode())
+    writers = _WRITERS.format(schema=schema, meta=table_name(schema, "meta"))
+    session = adoption(connection.server_version, "true")
+    return (BEGIN, *FIRST, *session, _SERVER, foreign.encode(), writers.encode())
 
 
 def _record(declared: Declared) -> Statement:
-    query = _RECORD.format(schema=declared.schema, meta=table_name(declared.schema, "meta"))
+    meta = table_name(declared.schema, "meta")
+    query = _RECORD.format(schema=declared.schema, meta=meta, most=record.MOST_BYTES)
     return Statement(query.encode(), [declared.key.encode()], [0], [0])

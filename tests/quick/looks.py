@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from unittest.mock import patch
 
@@ -25,6 +25,10 @@ class _Pipe(io.StringIO):
 @dataclass(frozen=True)
 class Looks(Project):
     """A project whose database is looked at in both ways."""
+
+    def variables(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """A folder of its own for what processes of this host have in common: others may be at work."""
+        return super().variables({"TMPDIR": str(self.folder), **(extra or {})})
 
     def quick(self, *options: str, **variables: str) -> Sequence[str] | None:
         """Returns what the quick look prints; None if it leaves the answer to the ordinary run."""

@@ -32,6 +32,7 @@ class Wait(Gate):
     """Opens the session of the run, so that an available server costs one login and no more."""
 
     uses = "wait"
+    pure = True
 
     class With(StepModel):
         """How long to wait, and for what.

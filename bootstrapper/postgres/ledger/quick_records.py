@@ -10,9 +10,11 @@ from bootstrapper.postgres.ledger.ledger import LedgerNames
 
 _KEPT = 8
 _KEEP = "INSERT INTO {meta} (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+# Not read as JSON, since one that is none would keep later ones from being recorded.
 _REMOVE = """
 DELETE FROM {meta} WHERE key IN (
-    SELECT key FROM {meta} WHERE key LIKE 'quick:%%' ORDER BY (value::json ->> 'recorded_at')::float8 DESC OFFSET %s)
+    SELECT key FROM {meta} WHERE key LIKE 'quick:%%'
+    ORDER BY substring(value FROM '"recorded_at":([0-9]+)')::numeric DESC NULLS LAST, key OFFSET %s)
 """
 
 
