@@ -16,7 +16,7 @@ from bootstrapper.engine.dependence import with_dependence
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.lending import Lending
 from bootstrapper.engine.probes import Answers, Asked, Decision, ask, ask_probes, begin_with_probes, with_probes
-from bootstrapper.engine.server_errors import explained
+from bootstrapper.engine.server_errors import explained, in_time
 from bootstrapper.errors import (
     BootstrapperError,
     NotConvergedError,
@@ -208,7 +208,8 @@ class Planner:
     @contextmanager
     def reading(self, entry: Entry, context: RunContext, *, borrows: bool) -> Iterator[None]:
         """Within it a step reads; an error of the server that it catches itself does not concern what comes next."""
-        with explained(entry, context), self.lending.session(context.connection, borrows=borrows):
+        lent = self.lending.session(context.connection, borrows=borrows)
+        with explained(entry, context), in_time(entry, context), lent:
             yield
         self.look_on(context)
 

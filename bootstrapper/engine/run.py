@@ -20,6 +20,7 @@ from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.hazards import require_allowed
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
+from bootstrapper.engine.run_end import note_end, note_end_anew
 from bootstrapper.engine.server_errors import explained
 from bootstrapper.engine.turn import AfterApply, TurnTaker
 from bootstrapper.errors import (
@@ -28,6 +29,7 @@ from bootstrapper.errors import (
     RefusedError,
     RunInterrupted,
     StalePlanError,
+    StepError,
     UnreachableError,
     UsageError,
 )
@@ -254,13 +256,16 @@ class Executor:
         if error is None:
             self._remove_expired(hold, context)
         try:
-            self._note_end(hold, outcome, text)
+            note_end(hold, outcome, text)
         except psycopg.Error as lost:
             if error is None:
                 raise self._unrecorded(lost) from lost
         except BootstrapperError:
             if error is None:
                 raise
+            is_in_time = not context.deadline.has_passed
+            if is_in_time and isinstance(error, StepError) and hold.is_gone:  # a step outlasted its own time
+                note_end_anew(self._session, hold, outcome, text)
 
     def _unrecorded(self, error: psycopg.Error) -> BootstrapperError:
         """Returns why the result of a run that did its work could not be recorded."""
@@ -280,12 +285,3 @@ class Executor:
                 remove_expired(connection, hold.fence.ledger, hold.fence.run_id)
         except psycopg.Error as error:
             context.emit(Warned(f"could not remove old runs from the ledger: {said(error)}"))
-
-    def _note_end(self, hold: Hold, outcome: str, text: str | None) -> None:
-        """Records the end of the run; the error is reduced to characters that the database can store."""
-        storable = text.replace("\0", "").encode(errors="backslashreplace").decode() if text else None
-        try:
-            with hold.transaction() as connection:
-                ledger.finish_run(connection, hold.fence.ledger, hold.fence.run_id, outcome, storable)
-        except psycopg.errors.UntranslatableCharacter:
-            self._note_end(hold, outcome, ascii(storable))

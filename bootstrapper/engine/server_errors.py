@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
+from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine.entry import Entry
 from bootstrapper.errors import StepFailedError, UnreachableError
+from bootstrapper.plugin.faults import is_ours
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said_without_values
 
@@ -23,6 +26,32 @@ def explained(entry: Entry, context: RunContext) -> Iterator[None]:
         if failure is error:
             raise
         raise failure from error
+
+
+@contextmanager
+def in_time(entry: Entry, context: RunContext) -> Iterator[None]:
+    """Within it a plugin's step looks; what it asks is cancelled at the end of the time that the file gives it.
+
+    Raises StepFailedError if the time was exceeded, also by code that asks nothing, which nothing can cancel.
+    """
+    if entry.timeout_seconds is None or is_ours(type(entry.unit)):
+        yield
+        return
+    timer = threading.Timer(max(0.0, context.deadline.seconds_left), context.connection.cancel_safe)
+    timer.daemon = True
+    timer.start()
+    exceeded = StepFailedError(f"step {entry.name!r} exceeded its deadline", hint=GIVE_LONGER, source=entry.source)
+    try:
+        yield
+    except psycopg.Error as error:
+        if context.deadline.has_passed:
+            raise exceeded from error
+        raise
+    finally:
+        timer.cancel()
+        timer.join()  # lest it cancels what comes next
+    if context.deadline.has_passed:
+        raise exceeded
 
 
 def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseException:

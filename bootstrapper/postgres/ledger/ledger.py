@@ -203,6 +203,17 @@ def finish_run(
     connection.execute(statement, (outcome, error, run_id))
 
 
+def finish_lost_run(
+    connection: Connection[Any], names: LedgerNames, run_id: UUID, outcome: str, error: str | None
+) -> None:
+    """Writes how a run ended whose lock is gone with its connection, unless another one, which broke it, did so."""
+    statement = names.fill(
+        "UPDATE {runs} SET outcome = %s, error = %s, finished_at = pg_catalog.clock_timestamp()"
+        " WHERE run_id OPERATOR(pg_catalog.=) %s AND outcome IS NULL"
+    )
+    connection.execute(statement, (outcome, error, run_id))
+
+
 def forget_run(connection: Connection[Any], names: LedgerNames, run_id: UUID) -> bool:
     """Takes back that a run began, which did nothing; False if the role may not."""
     try:
