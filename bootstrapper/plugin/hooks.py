@@ -1,4 +1,7 @@
-"""Every hook, in call order. Built-ins are registered through the same hooks as plugins."""
+"""Every hook, in call order. Built-ins are registered through the same hooks as plugins.
+
+What a hook raises, `sys.exit()` included, and a result that is not a list of classes, are errors of the configuration.
+"""
 
 from __future__ import annotations
 

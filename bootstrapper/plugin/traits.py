@@ -18,7 +18,10 @@ class Prepared(Protocol):
     """A step with slow work to do before its transaction."""
 
     def prepare(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
-        """Does slow work outside any transaction, such as hashing passwords, just before `apply`."""
+        """Does slow work outside any transaction, such as hashing passwords, just before `apply`.
+
+        Called under the lock, once a turn; what it writes is not fenced, and stays if `apply` fails.
+        """
 
 
 @runtime_checkable
@@ -28,8 +31,9 @@ class Parted(Protocol):
     def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
         """Returns the changes cut into parts that are applied and committed one after the other; one part for all.
 
-        Each part goes to `apply` as it is returned, also a single one; without any, `apply` is not called.
-        If a run is interrupted between two parts, the next run finds the rest by `changes`.
+        Called under the lock, in a READ ONLY transaction. Each part goes to `apply` as it is returned, also a single
+        one; without any, `apply` is not called. If a run is interrupted between two parts, the next run finds the
+        rest by `changes`.
         """
         ...
 

@@ -225,3 +225,58 @@ def test_a_gate_sees_what_is_committed_meanwhile_and_leaves_nothing(author: Auth
     author.write(GATE.format(open=body), steps)
     done = author.run("apply")
     assert (done.returncode, author.tables()) == (0, ["later", "marks"]), done.stderr
+
+
+ALLOWED = {
+    "a cursor on the server": (
+        "with context.connection.cursor(name='many') as cursor:\n"
+        "    assert cursor.execute('SELECT generate_series(1, 5)').fetchall()[-1] == (5,)"
+    ),
+    "COPY to the client": (
+        "with context.connection.cursor().copy('COPY (SELECT 1) TO STDOUT') as copy:\n"
+        "    assert [bytes(each) for each in copy] == [b'1\\n']"
+    ),
+    "a pipeline": (
+        "with context.connection.pipeline():\n    found = context.connection.execute('SELECT 1')\n"
+        "assert found.fetchone() == (1,)"
+    ),
+    "rows as dictionaries": (
+        "from psycopg.rows import dict_row\ncursor = context.connection.cursor(row_factory=dict_row)\n"
+        "assert cursor.execute('SELECT 1 AS n').fetchall() == [{'n': 1}]"
+    ),
+    "composed SQL": (
+        "from psycopg import sql\n"
+        "assert context.connection.execute(sql.SQL('SELECT {}').format(sql.Literal('a;b'))).fetchone() == ('a;b',)"
+    ),
+    "SQLAlchemy": (
+        "from sqlalchemy import text\n"
+        "assert context.sqlalchemy().execute(text('SELECT :n'), {'n': '1'}).scalar() == '1'"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", ALLOWED.values(), ids=ALLOWED)
+def test_what_psycopg_offers_works_where_it_reads_and_where_it_writes(author: Author, code: str) -> None:
+    author.step(changes=f"{code}\n{CHANGES}", apply=f"{code}\n{APPLY}")
+    assert author.run("apply").returncode == 0
+    assert author.run("plan", "--exit-code").returncode == 0
+
+
+def test_rows_are_copied_to_the_server(author: Author) -> None:
+    copies = (
+        "with context.connection.cursor().copy('COPY marks FROM STDIN') as copy:\n    copy.write_row(('one',))\n"
+        "context.connection.cursor().executemany('INSERT INTO marks VALUES (%s)', [('two',), ('three',)])\n"
+        "assert context.connection.execute('SELECT count(*) FROM marks').fetchone() == (3,)"
+    )
+    author.step(apply=f"{APPLY}\n{copies}")
+    assert author.run("apply").returncode == 0
+
+
+def test_a_step_outside_transactions_commits_each_statement_and_may_open_transactions(author: Author) -> None:
+    apply = (
+        "with context.connection.transaction():\n    context.connection.execute('CREATE TABLE marks (text text)')\n"
+        "context.connection.execute('CREATE INDEX CONCURRENTLY ON marks (text)')"
+    )
+    author.step(apply=apply, more="transactional = False")
+    done = author.run("apply")
+    assert (done.returncode, author.tables()) == (0, ["marks"]), done.stderr
