@@ -8,6 +8,7 @@ import pytest
 
 from bootstrapper.engine.reconnect import MOST_COMEBACKS
 from bootstrapper.errors import (
+    PluginFailedError,
     UnreachableError,
 )
 from bootstrapper.events import Warned
@@ -72,5 +73,5 @@ def test_an_error_of_a_step_is_not_hidden_by_its_lost_connection(project: TrialP
         "            line.shutdown(socket.SHUT_RDWR)\n"
         "        raise RuntimeError('the real reason')",
     )
-    with pytest.raises(RuntimeError, match="the real reason"):
+    with pytest.raises(PluginFailedError, match="the real reason"):
         project.apply()
