@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from bootstrapper.plans import Hazard as Hazard
     from bootstrapper.plans import HazardName as HazardName
     from bootstrapper.plans import Plan as Plan
+    from bootstrapper.plans import TableLock as TableLock
     from bootstrapper.plans import Verdict as Verdict
     from bootstrapper.plugin.check import Check as Check
     from bootstrapper.plugin.check import Probe as Probe
@@ -125,6 +126,7 @@ _HOMES = {
     "StepFailedError": "errors",
     "StepModel": "plugin.options",
     "Stop": "deadline",
+    "TableLock": "plans",
     "UNKNOWN": "plugin.value",
     "UnreachableError": "errors",
     "Validation": "api.project",
@@ -197,6 +199,7 @@ __all__ = [
     "StepFailedError",
     "StepModel",
     "Stop",
+    "TableLock",
     "UnreachableError",
     "Validation",
     "Value",

@@ -1,4 +1,4 @@
-"""Finds the hazards of planned steps, and keeps them from a protected environment unless they are allowed."""
+"""Finds the hazards and locks of planned steps, and keeps them from a protected environment unless they are allowed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.planner import Planner
 from bootstrapper.errors import HazardError, Source
-from bootstrapper.plans import Action, Hazard, HazardName, PlannedStep, refused, total
+from bootstrapper.plans import Action, Hazard, HazardName, PlannedStep, TableLock, refused, total
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
@@ -18,24 +18,29 @@ from bootstrapper.text import counted
 
 
 def judged(planner: Planner, entry: Entry, planned: PlannedStep) -> PlannedStep:
-    """Returns a step with its hazards as it stands, and what is allowed of them; reads in the planner's transaction.
+    """Returns a step with its hazards as it stands, what is allowed of them, and its locks.
 
-    What is deferred is judged at its turn.
+    Reads in the planner's transaction. What is deferred is judged at its turn.
     """
     if not isinstance(entry.unit, Step) or not planned.has_own_changes:
         return planned
     context = planner.context(entry)
     with planner.reading(entry, context, borrows=False):
-        return replace(planned, hazards=tuple(_hazards(entry, planned, context)))
+        found = list(_hazards(entry, planned, context))
+    hazards = tuple(each for each in found if isinstance(each, Hazard))
+    return replace(planned, hazards=hazards, locks=tuple(each for each in found if isinstance(each, TableLock)))
 
 
-def _hazards(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Hazard]:
+def _hazards(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Hazard | TableLock]:
     if not isinstance(entry.unit, Hazardous):
         yield from _deletions(entry, planned, context)
         return
     allowed = {*context.project.allowed, *entry.allowed}
-    for hazard in entry.unit.hazards(Context(context), (*planned.changes, *planned.deferred)):
-        yield _marked(hazard, context.project, is_allowed=hazard.name in allowed)
+    for found in entry.unit.hazards(Context(context), (*planned.changes, *planned.deferred)):
+        if isinstance(found, Hazard):
+            yield _marked(found, context.project, is_allowed=found.name in allowed)
+        else:
+            yield found
 
 
 def _deletions(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Hazard]:

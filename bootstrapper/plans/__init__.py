@@ -1,5 +1,5 @@
 """The data of a plan, the same in memory and as JSON: `changes` is what a step finds and `apply` gets, `hazards` the
-closed list of their named dangers, `plan` the whole with its JSON.
+closed list of their named dangers, `locks` the tables that they lock, `plan` the whole with its JSON.
 
 A plan holds no secret: a change names the source of a secret value, never the value. Imports only `text`.
 """
@@ -20,6 +20,7 @@ from bootstrapper.plans.changes import (
     unset_in,
 )
 from bootstrapper.plans.hazards import Danger, Hazard, HazardName, refused, unknown_hazard
+from bootstrapper.plans.locks import TableLock
 from bootstrapper.plans.plan import FORMAT_VERSION, DatabaseIdentity, Plan, PlannedStep, Selection, State
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "PlannedStep",
     "Selection",
     "State",
+    "TableLock",
     "Verdict",
     "payload_of",
     "refused",

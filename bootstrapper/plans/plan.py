@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from bootstrapper.plans.changes import Action, Answer, Change, Deferred, Finding, total, unset_in
 from bootstrapper.plans.hazards import Hazard, HazardName, refused
+from bootstrapper.plans.locks import TableLock
 from bootstrapper.text import dumps
 
 FORMAT_VERSION = 1
@@ -43,6 +44,7 @@ class PlannedStep:
     deferred: tuple[Deferred, ...] = ()
     findings: tuple[Finding, ...] = ()
     hazards: tuple[Hazard, ...] = ()
+    locks: tuple[TableLock, ...] = ()
     last_seconds: float | None = None
 
     @property

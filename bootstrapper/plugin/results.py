@@ -23,6 +23,7 @@ from bootstrapper.plans import (
     Finding,
     Hazard,
     HazardName,
+    TableLock,
     Verdict,
 )
 from bootstrapper.plugin.check import Probe
@@ -215,6 +216,7 @@ _FIELDS: Mapping[type[Any], Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
         "place": _TEXT,
         "allowed": ("True, False or None", lambda value: value is None or isinstance(value, bool)),
     },
+    TableLock: {"relation": _NAME, "mode": _NAME, "target": _NAME, "place": _TEXT},
     Problem: {
         "message": _NAME,
         "source": ("a Source or None", lambda value: value is None or isinstance(value, Source)),
@@ -237,6 +239,6 @@ CHANGES = listed(Change, Deferred)
 PATHS = listed(Path)
 TEXTS = listed(str)
 FINDINGS = listed(Finding)
-HAZARDS = listed(Hazard)
+HAZARDS = listed(Hazard, TableLock)
 PROBLEMS = listed(Problem)
 PARTS = listed(of=CHANGES)

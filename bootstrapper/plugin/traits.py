@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from bootstrapper.plans import Bounds, Change, ChangeLimits, Deferred, Hazard
+from bootstrapper.plans import Bounds, Change, ChangeLimits, Deferred, Hazard, TableLock
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.project import Project
 
@@ -82,12 +82,12 @@ class ShowsSql(Protocol):
 class Hazardous(Protocol):
     """A step that knows the dangers of its changes; of any other, each deletion counts as `delete-rows`."""
 
-    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
-        """Returns the hazards of these changes, read in the READ ONLY transaction that found them.
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard | TableLock]:
+        """Returns the hazards of these changes, and the locks that they take, as far as those are known.
 
-        A protected environment refuses those that destroy or block, unless they are allowed. Called for plans, and
-        before a protected environment is written to. The session has the search_path of bootstrapper itself:
-        qualify the names of tables.
+        Read in the READ ONLY transaction that found the changes. A protected environment refuses hazards that destroy
+        or block, unless they are allowed. Called for plans, and before a protected environment is written to. The
+        session has the search_path of bootstrapper itself: qualify the names of tables.
         """
         ...
 

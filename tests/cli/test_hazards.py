@@ -86,6 +86,36 @@ def test_a_plan_as_data_has_the_hazards_of_each_step(migrated: Project) -> None:
     }
 
 
+ADD = "op.add_column('users', sa.Column('c', sa.Integer))"
+
+
+def test_a_plan_names_the_locks_of_each_revision_also_without_a_hazard(migrated: Project) -> None:
+    pend(migrated, ADD)
+    assert "\n    revision second locks public.users (ACCESS EXCLUSIVE)\n" in migrated.run("plan", *LIVE).stdout
+    shown = migrated.run("plan", "--format", "markdown", *LIVE).stdout
+    assert "\n# revision second locks public.users (ACCESS EXCLUSIVE)\n" in shown
+    plan = json.loads(migrated.run("plan", "--format", "json", *LIVE).stdout)
+    jsonschema.validate(plan, json.loads(migrated.run("config", "schema", "--plan").stdout))
+    assert plan["steps"][1]["hazards"] == []
+    [lock] = plan["steps"][1]["locks"]
+    assert lock == {
+        "relation": "public.users",
+        "mode": "ACCESS EXCLUSIVE",
+        "target": "revision second",
+        "place": line_of(migrated, "add_column"),
+    }
+
+
+def test_a_saved_plan_with_locks_is_applied_after_the_table_has_grown(migrated: Project) -> None:
+    pend(migrated, ADD)
+    key = {"BOOTSTRAPPER_PLAN_KEY": "k" * 32}
+    assert migrated.run("plan", "--out", "saved.json", *LIVE, **key).returncode == 0
+    assert json.loads((migrated.folder / "saved.json").read_text())["steps"][1]["locks"]
+    execute(migrated, "INSERT INTO users SELECT n, 'x' FROM generate_series(10, 20000) AS n", "ANALYZE users")
+    done = migrated.run("apply", "saved.json", *LIVE, **key)
+    assert (done.returncode, versions(migrated)) == (0, ["second"]), done.stderr
+
+
 def refused(done: subprocess.CompletedProcess[str], *names: str) -> str:
     assert done.returncode == 9, done.stdout + done.stderr
     assert " ".join(f"--allow {name}" for name in names) in done.stderr
@@ -314,6 +344,17 @@ def test_a_sql_step_has_hazards_with_the_line_of_its_file(migrated: Project) -> 
     said = refused(migrated.run("apply", *LIVE, NICK="hidden-value"), "delete-rows")
     assert "hidden-value" not in said
     assert "bootstrap.yaml:7: " in said
+
+
+def test_a_sql_step_has_its_locks_unless_variables_are_in_the_statement(migrated: Project) -> None:
+    migrated.write(SQL.replace("STATEMENT", "file: grow.sql"))
+    migrated.write("SELECT 1;\nALTER TABLE users ADD COLUMN c int;\n", "grow.sql")
+    plan = json.loads(migrated.run("plan", "--format", "json", *LIVE).stdout)
+    taken = {"relation": "public.users", "mode": "ACCESS EXCLUSIVE", "target": "step sql", "place": "grow.sql:2"}
+    assert plan["steps"][1]["locks"] == [taken]
+    migrated.write(SQL.replace("STATEMENT", "statement: 'ALTER TABLE ${TABLE} ADD COLUMN c int'"))
+    plan = json.loads(migrated.run("plan", "--format", "json", *LIVE, TABLE="users").stdout)
+    assert plan["steps"][1]["locks"] == []
 
 
 LATER = """\

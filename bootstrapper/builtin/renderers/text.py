@@ -46,6 +46,8 @@ class _Lines:
                 yield from self._wrapped(group.rest, _STEP)
         for deferred in step.deferred:
             yield from self._deferred(deferred)
+        for line in wording.locks(step):
+            yield from self._wrapped(line, _STEP, hang=2)
         notes = [(wording.hazard(hazard), hazard.remedy) for hazard in step.hazards]
         notes += [(wording.finding(finding), finding.remedy) for finding in step.findings]
         for (line, remedy), following in zip_longest(notes, notes[1:], fillvalue=("", "")):

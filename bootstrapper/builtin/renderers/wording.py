@@ -38,6 +38,13 @@ def hazard(found: Hazard) -> str:
     return f"! {found.name.value}{said}: {one_line(found.where)}: {one_line(found.message)}"
 
 
+def locks(step: PlannedStep) -> Iterator[str]:
+    """Yields a line for each revision or step: `revision 4f1c locks public.users (ACCESS EXCLUSIVE)`."""
+    for target in dict.fromkeys(lock.target for lock in step.locks):
+        taken = [f"{one_line(lock.relation)} ({one_line(lock.mode)})" for lock in step.locks if lock.target == target]
+        yield f"{one_line(target)} locks {', '.join(taken)}"
+
+
 def refusal(plan: Plan) -> str:
     """Returns what apply refuses the plan for; empty if it does not."""
     names = [name.value for name in plan.refused]

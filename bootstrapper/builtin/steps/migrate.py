@@ -24,7 +24,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, State, compare, find_known, find_layout, misnamed, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import Progress, WorkerRun
-from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding, Hazard, HazardName
+from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding, Hazard, HazardName, TableLock
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
@@ -95,7 +95,7 @@ class Migrate(Step, Bounded, HasHeads, Hazardous, ShowsSql):
             return changes
         return self._rendering(run_of(context), moved[0].state).with_sql(changes)
 
-    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard | TableLock]:
         moved = payloads(changes, Move)
         if moved:
             return self._rendering(run_of(context), moved[0].state).hazards(changes)

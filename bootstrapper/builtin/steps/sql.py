@@ -17,7 +17,7 @@ from bootstrapper.config.files import require_regular
 from bootstrapper.config.schema_parts import one_of
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import InvalidFileError, Problem, Source, StepFailedError
-from bootstrapper.plans import Action, Bounds, Change, Deferred, Hazard, payload_of
+from bootstrapper.plans import Action, Bounds, Change, Deferred, Hazard, TableLock, payload_of
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.inspect import written
 from bootstrapper.plugin.options import StepModel
@@ -107,14 +107,16 @@ class Sql(Step, Bounded, Hazardous):
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         return None if changes else Bounds(frozenset({Action.RUN}), 1)
 
-    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard | TableLock]:
         from bootstrapper.migrations.linting import review  # noqa: PLC0415 - the linter stays off the fast path
 
         run, text = run_of(context), self._text(run_of(context).project)
         place = Source(self.options.file, 1, 1) if self.options.file is not None else self.source
         found = review.hazards_of_text(run, f"step {self.name}", text, place, is_file=self.options.file is not None)
         is_shown = self.options.file is not None or self._shown(run) == text
-        return found if is_shown else [replace(each, message=each.name.meaning) for each in found]
+        if is_shown:
+            return found
+        return [replace(each, message=each.name.meaning) for each in found if isinstance(each, Hazard)]
 
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         run = run_of(context)

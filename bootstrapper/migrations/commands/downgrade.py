@@ -17,7 +17,7 @@ from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State, find_known, read_declared
 from bootstrapper.migrations.worker.request import fenced_request
 from bootstrapper.migrations.worker.runner import WorkerRun
-from bootstrapper.plans import Action, Change, Deferred, Finding, Hazard, HazardName
+from bootstrapper.plans import Action, Change, Deferred, Finding, Hazard, HazardName, TableLock
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
@@ -67,7 +67,7 @@ class Downgrade(Step, Hazardous, ShowsSql):
         """Returns what Squawk says of the statements, if they are shown."""
         return revision_sql.findings(changes, run_of(context))
 
-    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard]:
+    def hazards(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Hazard | TableLock]:
         """Returns the reversal of each revision, and what the statements would drop and lock."""
         if not changes or not review.has_much_to_lose(run_of(context)):
             return []

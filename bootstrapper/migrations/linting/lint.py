@@ -14,7 +14,7 @@ from bootstrapper.migrations.linting.held import Held
 from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.migrations.linting.locks import Effect, effects_of
 from bootstrapper.migrations.linting.tables import Table
-from bootstrapper.plans import Hazard, HazardName
+from bootstrapper.plans import Hazard, HazardName, TableLock
 from bootstrapper.postgres.connection.statements import Statement, split
 from bootstrapper.text import listed
 
@@ -59,18 +59,20 @@ class Script:
 
 def lint(
     connection: Connection[Any], scripts: Iterable[Script], *, transaction_per_script: bool = True
-) -> list[Hazard]:
-    """Returns the hazards of each statement in this database, each name once, in the order of the scripts.
+) -> list[Hazard | TableLock]:
+    """Returns the hazards of each statement in this database, each name once, then the locks of each script.
 
     Only reads, in at most two round trips, in the current transaction; reading the size of a table waits while another
     session holds ACCESS EXCLUSIVE on it, so set a lock_timeout. There are no hazards about relations that do not
-    exist, and about tables without rows only if the table or a column is dropped.
+    exist, and about tables without rows only if the table or a column is dropped. Locks are those on tables
+    with rows that are stronger than the lock of an ordinary write.
     """
     statements = [(script, split(script.text)) for script in scripts]
     named = list(_named(texts for _, texts in statements))
     there = There(tables.ask(connection, named), tables.objects(connection, named))
     known = tables.known(there.tables)
     found: list[Hazard] = []
+    locks: dict[tuple[str, str], tuple[Lock, TableLock]] = {}
     held = Held()
     for script, texts in statements:
         held = Held() if transaction_per_script else held
@@ -78,7 +80,11 @@ def lint(
             said = [*_hazards(effect, there), *held.writes(effect, there.tables)]
             found += [replace(each, target=script.target, place=script.place(position)) for each in said]
             held.take(effect, there.tables)
-    return found
+            for lock, taken in _locks(effect, there, script.target, script.place(position)):
+                key = taken.target, taken.relation
+                if key not in locks or lock > locks[key][0]:
+                    locks[key] = lock, taken
+    return [*found, *(taken for _, taken in locks.values())]
 
 
 def _named(statements: Iterable[list[Statement]]) -> Iterator[Relation]:
@@ -100,6 +106,13 @@ def _hazards(effect: Effect, there: There) -> Iterator[Hazard]:
     is_brief = effect.lock is Lock.ACCESS_EXCLUSIVE and not causes
     if is_brief and any(_is_big(there.tables.get(item)) for item in effect.relations):
         yield Hazard(HazardName.BRIEF_LOCK, "", f"{_lead(effect, there)}, if only briefly", _BRIEF)
+
+
+def _locks(effect: Effect, there: There, target: str, place: str) -> Iterator[tuple[Lock, TableLock]]:
+    for lock, relation in effect.taken:
+        table = there.tables.get(relation)
+        if lock > Lock.ROW_EXCLUSIVE and table is not None and not table.is_empty:
+            yield lock, TableLock(f"{table.schema}.{table.name}", lock.label, target, place)
 
 
 def _first_of_each(causes: Sequence[Cause]) -> Iterable[Cause]:

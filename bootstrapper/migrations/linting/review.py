@@ -1,4 +1,4 @@
-"""Hazards and findings of SQL that is about to run, by the own table of locks and by Squawk."""
+"""Hazards, locks and findings of SQL that is about to run, by the own table of locks and by Squawk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bootstrapper.errors import Source
 from bootstrapper.migrations.linting import squawk
 from bootstrapper.migrations.linting.contents import holds_rows
 from bootstrapper.migrations.linting.lint import Script, lint
-from bootstrapper.plans import Finding, Hazard, HazardName
+from bootstrapper.plans import Finding, Hazard, HazardName, TableLock
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.statements import line_and_column, split
 
@@ -34,8 +34,10 @@ def has_much_to_lose(context: RunContext) -> bool:
     return kept[None]
 
 
-def hazards(context: RunContext, scripts: Sequence[Script], *, transaction_per_script: bool = True) -> list[Hazard]:
-    """Returns the hazards of the statements. Only reads.
+def hazards(
+    context: RunContext, scripts: Sequence[Script], *, transaction_per_script: bool = True
+) -> list[Hazard | TableLock]:
+    """Returns the hazards and locks of the statements. Only reads.
 
     Reading the size of a table waits for a session with an exclusive lock; a plan must not wait.
     """
@@ -51,8 +53,8 @@ def hazards(context: RunContext, scripts: Sequence[Script], *, transaction_per_s
 
 def hazards_of_text(
     context: RunContext, target: str, text: str, source: Source | None, *, is_file: bool
-) -> list[Hazard]:
-    """Returns the hazards of a text of statements; none in a database without rows.
+) -> list[Hazard | TableLock]:
+    """Returns the hazards and locks of a text of statements; none in a database without rows.
 
     Args:
         source: Where the text is.

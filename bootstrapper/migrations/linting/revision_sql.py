@@ -18,7 +18,7 @@ from bootstrapper.migrations.payloads import Move, payloads, revision_of
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import State
 from bootstrapper.migrations.worker.offline_sql import Direction, Rendered, Walk, render
-from bootstrapper.plans import SQL, Change, Deferred, Finding, Hazard, HazardName
+from bootstrapper.plans import SQL, Change, Deferred, Finding, Hazard, HazardName, TableLock
 from bootstrapper.plugin.run_context import RunContext
 
 _RENDERED = Kept[tuple[str, Direction, tuple[Walk, ...]], Rendered]()
@@ -52,8 +52,8 @@ class Rendering:
             found.append(replace(item, after={**item.after, SQL: annotate(text, known)}))
         return found
 
-    def hazards(self, items: Sequence[Change | Deferred]) -> list[Hazard]:
-        """Returns the hazards of the revisions; none in a database without rows, where nothing is rendered either."""
+    def hazards(self, items: Sequence[Change | Deferred]) -> list[Hazard | TableLock]:
+        """Returns hazards and locks of the revisions; none in a database without rows, where nothing is rendered."""
         if not review.has_much_to_lose(self.context):
             return []
         rendered = self._rendered(replace(self.context, emit=_drop))  # the reader did not ask for what env.py prints

@@ -13,6 +13,7 @@ from bootstrapper.plans import (
     Plan,
     PlannedStep,
     State,
+    TableLock,
 )
 
 DATABASE = DatabaseIdentity("127.0.0.1:5432", "app", "18.6", "7412345678901234567", 16384)
@@ -83,6 +84,11 @@ WITH_FINDINGS = plan(
                 "CREATE INDEX users_email ON users (email) takes SHARE on users (about 1.2 million rows, 340 MB)",
                 "Build it CONCURRENTLY, in an autocommit block.",
             ),
+        ),
+        locks=(
+            TableLock("public.users", "SHARE", "revision 002_email", "migrations/versions/002_email.py:12"),
+            TableLock("public.tenants", "ACCESS EXCLUSIVE", "revision 002_email", "migrations/versions/002_email.py"),
+            TableLock("public.tenants", "SHARE", "revision 003_slug", "migrations/versions/003_slug.py:9"),
         ),
     ),
     PlannedStep(

@@ -10,8 +10,8 @@ import pytest
 from psycopg import sql
 
 from bootstrapper.migrations.linting import lint as linter
-from bootstrapper.migrations.linting.lint import Script, lint
-from bootstrapper.plans import Hazard, HazardName
+from bootstrapper.migrations.linting.lint import Script
+from bootstrapper.plans import Hazard, HazardName, TableLock
 from tests.servers import Server
 
 SCHEMA = """
@@ -63,6 +63,15 @@ _LENT = ("the search_path of the project", "a question", "our search_path")  # i
 
 def scripts(*texts: str) -> list[Script]:
     return [Script(f"revision {number}", text) for number, text in enumerate(texts, 1)]
+
+
+def lint(connection: Reading, texts: list[Script], *, transaction_per_script: bool = True) -> list[Hazard]:
+    found = linter.lint(connection, texts, transaction_per_script=transaction_per_script)
+    return [each for each in found if isinstance(each, Hazard)]
+
+
+def locks(connection: Reading, texts: list[Script]) -> list[TableLock]:
+    return [each for each in linter.lint(connection, texts) if isinstance(each, TableLock)]
 
 
 def messages(connection: Reading, *texts: str) -> list[str]:
@@ -280,3 +289,36 @@ def test_each_statement_has_the_hazards_of_the_list(connection: Reading, stateme
 def test_every_hazard_of_the_list_is_one_that_something_has() -> None:
     besides = {"downgrade"}  # of the command
     assert {name for _, names in NAMED for name in names} | besides == {name.value for name in HazardName}
+
+
+def test_the_strongest_lock_of_each_script_on_each_table_is_named_with_its_line(connection: Reading) -> None:
+    text = "CREATE INDEX i ON users (age); ALTER TABLE users ADD COLUMN c integer; CREATE INDEX j ON users (c)"
+    first = Script("revision 1", f"{text}; ALTER TABLE hidden.things ADD COLUMN d integer", "1.py", [3, 4, 5, 6])
+    second = Script("revision 2", "CREATE INDEX k ON users (email)", "2.py")
+    assert locks(connection, [first, second]) == [
+        TableLock("public.users", "ACCESS EXCLUSIVE", "revision 1", "1.py:4"),
+        TableLock("hidden.things", "ACCESS EXCLUSIVE", "revision 1", "1.py:6"),
+        TableLock("public.users", "SHARE", "revision 2", "2.py"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE users SET age = 2",
+        "ALTER TABLE empty ADD COLUMN c integer",
+        "ALTER TABLE missing ADD COLUMN c integer",
+        "CREATE TABLE fresh (id integer); ALTER TABLE fresh ADD COLUMN c integer",
+        "DROP TYPE mood",
+    ],
+)
+def test_an_ordinary_write_or_a_table_without_rows_is_not_a_lock_to_name(connection: Reading, statement: str) -> None:
+    assert locks(connection, scripts(statement)) == []
+
+
+def test_a_lock_by_an_index_or_a_reference_names_the_table(connection: Reading) -> None:
+    statement = "DROP INDEX users_age; CREATE TABLE fresh (id integer REFERENCES hidden.things)"
+    assert [(lock.relation, lock.mode) for lock in locks(connection, scripts(statement))] == [
+        ("public.users", "ACCESS EXCLUSIVE"),
+        ("hidden.things", "SHARE ROW EXCLUSIVE"),
+    ]

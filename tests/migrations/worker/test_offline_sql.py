@@ -25,8 +25,9 @@ engine =""",
 def shown(migrate: Trial) -> tuple[dict[str, str], list[Hazard]]:
     with migrate.context.session.read_only():
         items = migrate.step.with_sql(Context(migrate.context), migrate.step.changes(Context(migrate.context)))
-        hazards = migrate.step.hazards(Context(migrate.context), items)
-    return {item.target: item.after[SQL] or "" for item in items if isinstance(item, Change)}, list(hazards)
+        found = migrate.step.hazards(Context(migrate.context), items)
+    hazards = [each for each in found if isinstance(each, Hazard)]
+    return {item.target: item.after[SQL] or "" for item in items if isinstance(item, Change)}, hazards
 
 
 def test_each_revision_shows_its_own_statements(tmp_path: Path, database: str) -> None:
