@@ -10,6 +10,7 @@ import pytest
 
 from bootstrapper.errors import (
     InvalidFileError,
+    PluginFailedError,
     RefusedError,
     UnreachableError,
 )
@@ -31,7 +32,7 @@ def test_an_error_that_the_ledger_cannot_store_as_it_is_does_not_hide_how_the_ru
     project: TrialProject,
 ) -> None:
     note(project, apply="raise RuntimeError('a\\0b' + chr(0xD800))")
-    with pytest.raises(RuntimeError):
+    with pytest.raises(PluginFailedError):
         project.apply()
     assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("failed",)]
 
@@ -128,7 +129,7 @@ def test_a_database_of_latin1_holds_the_end_of_a_run_whatever_its_error_says(
     try:
         project.database = server.url(name)
         note(project, apply="raise RuntimeError('это')")
-        with pytest.raises(RuntimeError):
+        with pytest.raises(PluginFailedError):
             project.apply()
         assert project.rows("SELECT outcome FROM bootstrapper.runs") == [("failed",)]
     finally:
