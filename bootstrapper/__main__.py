@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from bootstrapper.quick.answer import Answer, answer
@@ -11,6 +12,7 @@ from bootstrapper.quick.answer import Answer, answer
 
 def run() -> NoReturn:
     """Runs the program and ends the process, without finalising the interpreter."""
+    _open_missing_streams()
     try:
         found = answer(sys.argv[1:], os.environ, sys.stderr)
         if found is not None:
@@ -24,9 +26,17 @@ def run() -> NoReturn:
     cli.run()
 
 
+def _open_missing_streams() -> None:
+    """A stream that the caller closed takes whatever is written to it; files and sockets never get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as we live
+
+
 def _end(found: Answer) -> NoReturn:
-    sys.stderr.write("".join(f"{line}\n" for line in found.lines))
-    sys.stderr.flush()
+    with suppress(OSError):  # as of an ordinary run, whose reader may be gone
+        sys.stderr.write("".join(f"{line}\n" for line in found.lines))
+        sys.stderr.flush()
     if found.program is not None:
         from bootstrapper.programs.replacement import replace_process  # noqa: PLC0415 - only where there is a program
 

@@ -39,6 +39,9 @@ from bootstrapper.quick.libpq import Result, Statement
 from bootstrapper.quick.record import Record
 
 _FRAME = (BEGIN_LOOK, b"ROLLBACK")
+# The run has done its work: nothing more may keep it waiting, or be cut off at its deadline.
+_LOCK_SECONDS = 1.0
+_LEAST_SECONDS_LEFT = 5.0
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,14 @@ class Recorder:
         def make_context(entry: Entry) -> RunContext:
             return replace(self._make_context(entry), project=fresh)
 
-        with listening(self._session.connection) as heard:
-            planned = Looker(self._entries, self._session, make_context).look()
+        if make_context(self._entries[0]).deadline.seconds_left < _LEAST_SECONDS_LEFT:
+            return None
+        looker = Looker(self._entries, self._session, make_context)
+        with (
+            listening(self._session.connection) as heard,
+            looker.looking(lock_timeout_seconds=_LOCK_SECONDS) as looking,
+        ):
+            planned = [step.without_payloads() for step in looking[0].plan()]
         is_done = not any(step.has_changes for step in planned)
         is_all = heard.is_complete and is_pure(fresh.cache) and not self._notes.has_warned
         return (planned, heard.exchanges) if is_done and is_all else None

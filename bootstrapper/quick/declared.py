@@ -12,7 +12,8 @@ import yaml
 
 _FORMAT = "1"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
-_URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@]*)?)")
+_URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@,]*)?)")
+_SEVERAL = re.compile(r"%2c|[?&]service=", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -89,7 +90,7 @@ def _mapping(value: object) -> dict[Any, Any]:
 
 
 def _address(database: Mapping[str, object], variables: Mapping[str, str]) -> str | None:
-    """Returns the URL in use as libpq takes it; None for separate keys, several hosts, an embedded server."""
+    """Returns the URL in use as libpq takes it; None for separate keys, several hosts, a service, an embedded one."""
     if not database or database.keys() - {"url", "direct_url"}:
         return None
     if any("," in variables.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGPORT")):
@@ -102,4 +103,6 @@ def _address(database: Mapping[str, object], variables: Mapping[str, str]) -> st
         return None
     rest = iter(found)
     match = _URL.fullmatch(_VARIABLE.sub(lambda _: next(rest), written).strip())
-    return None if match is None else match["scheme"] + match["rest"]
+    if match is None or _SEVERAL.search(match["rest"]):
+        return None
+    return match["scheme"] + match["rest"]

@@ -60,14 +60,18 @@ def crowd_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("crowd")))
 
 
+def write_project(looks: Looks, bootstrap: str = BOOTSTRAP) -> None:
+    looks.write(bootstrap)
+    looks.write("limits: {timeout: 60s}\n", "here.yaml")
+    looks.write("CREATE TABLE notes (body text); INSERT INTO notes VALUES ('a');\n", "notes.sql")
+    looks.write("code,price\n" + "".join(f"{code},{code}.50\n" for code in range(20)), "prices.csv")
+    write_env(looks.folder)
+    write_revision(looks.folder, "first", upgrade=TABLES)
+    write_revision(looks.folder, "second", "first", upgrade=create_table("later"))
+
+
 @pytest.fixture
 def looks(tmp_path: Path, database: str) -> Looks:
     made = Looks(tmp_path, database)
-    made.write(BOOTSTRAP)
-    made.write("limits: {timeout: 60s}\n", "here.yaml")
-    made.write("CREATE TABLE notes (body text); INSERT INTO notes VALUES ('a');\n", "notes.sql")
-    made.write("code,price\n" + "".join(f"{code},{code}.50\n" for code in range(20)), "prices.csv")
-    write_env(tmp_path)
-    write_revision(tmp_path, "first", upgrade=TABLES)
-    write_revision(tmp_path, "second", "first", upgrade=create_table("later"))
+    write_project(made)
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from base64 import b64encode
 from pathlib import Path
 
@@ -209,9 +210,77 @@ def planted(looks: Looks) -> str:
     )
 
 
-def test_servers_that_variables_of_libpq_list(notes: Looks) -> None:
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("", {"PGHOST": "127.0.0.1,127.0.0.1", "PGPORT": "1,2"}),
+        ("?host=127.0.0.1,localhost", {}),
+        ("?host=127.0.0.1%2Clocalhost", {}),
+        ("?sslmode=prefer&service=trial", {}),
+    ],
+)
+def test_addresses_that_are_shown_otherwise(notes: Looks, query: str, variables: dict[str, str]) -> None:
     notes.apply()
-    assert not agree(notes, PGHOST="127.0.0.1,127.0.0.1", PGPORT="1,2")
+    assert agree(notes, DATABASE_URL=f"{notes.url}?sslmode=prefer")
+    notes.write("[trial]\n", "services")
+    assert not agree(notes, DATABASE_URL=notes.url + query, PGSERVICEFILE=str(notes.folder / "services"), **variables)
+
+
+STREAMS = ["<&- >&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&1 | true"]
+
+
+@pytest.mark.parametrize("redirection", STREAMS)
+@pytest.mark.parametrize("quick", ["on", "off"])
+def test_streams_that_are_closed_or_full_do_not_matter(notes: Looks, redirection: str, quick: str) -> None:
+    notes.apply()
+    program = ["run", "-e", "here", "--", "sh", "-c", "exit 7"]
+    words = notes.command(*program)
+    done = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$@" {redirection}', "bash", *words],
+        cwd=notes.folder,
+        env=notes.variables({"BOOTSTRAPPER_QUICK": quick}),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (7, False)
+
+
+LOCKER = """
+import os
+import psycopg
+from bootstrapper import Change, Step, hookimpl
+
+KEPT = []
+
+
+class Locker(Step):
+    uses = "locker"
+    pure = True
+    transactional = False
+
+    def changes(self, context):
+        found = context.connection.execute("SELECT to_regclass('locked')").fetchone()[0]
+        return [] if found else [Change.create("it")]
+
+    def apply(self, context, changes):
+        context.connection.execute("CREATE TABLE locked ()")
+        KEPT.append(psycopg.connect(os.environ["DATABASE_URL"]))
+        KEPT[0].execute("LOCK TABLE notes")
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Locker]
+"""
+
+
+@pytest.mark.parametrize("timeout", ["4s", "60s"])
+def test_a_table_that_is_locked_once_the_work_is_done_does_not_make_the_run_fail(notes: Looks, timeout: str) -> None:
+    notes.write(LOCKER, "plugins/locker.py")
+    notes.write(BOOTSTRAP.replace("BODY", "plain").replace("fixtures:\n", "  - uses: locker\nfixtures:\n"))
+    done = notes.spawn("apply", "-e", "here", "--timeout", timeout)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("value", ["garbage", "[]", "{}", '{"recorded_at": "never"}', "null"])
