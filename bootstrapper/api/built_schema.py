@@ -100,7 +100,12 @@ def _built(
     with scratch_database(own, target, with_extensions=with_extensions) as scratch:
         for history in histories:
             for revision in history.versions.rows:
-                apply(_upgrade(request, run, history, scratch, revision), "upgrade")
+                try:
+                    apply(_upgrade(request, run, history, scratch, revision), "upgrade")
+                except MigrationError as error:  # its own hint says where the scratch database stands
+                    failed = f"it failed in a scratch database, not in {target.where}"
+                    error.hint = f"Make the revisions run in an empty database: {failed}."
+                    raise
         with closing(_connect(run, scratch)) as connection, cut_off(connection, run.deadline):
             yield connection
 

@@ -76,6 +76,21 @@ def test_drift_writes_nothing_and_leaves_nothing_behind(project: Project) -> Non
     assert rows(project, "SELECT datname FROM pg_database WHERE starts_with(datname, 'bootstrapper_scratch_')") == []
 
 
+def test_a_revision_that_fails_in_the_scratch_database_is_not_said_to_have_changed_the_database(
+    project: Project,
+) -> None:
+    write_revision(project.folder, "other", "third", upgrade="op.execute('INSERT INTO by_hand VALUES (1)')")
+    execute(project, "CREATE TABLE by_hand (id int)", "UPDATE alembic_version SET version_num = 'other'")
+    failed = project.run("drift", "-e", "here")
+    assert failed.returncode == 1
+    assert 'revision other: relation "by_hand" does not exist' in failed.stderr
+    where = project.url.rpartition("@")[2]
+    assert f"hint: Make the revisions run in an empty database: it failed in a scratch database, not in {where}." in (
+        failed.stderr
+    )
+    assert "rolled back" not in failed.stderr
+
+
 def test_revisions_that_create_their_extension_or_schema_are_built_again(project: Project) -> None:
     write_revision(project.folder, "schema", "third", upgrade="op.execute('CREATE SCHEMA own CREATE TABLE t (id int)')")
     assert project.run("upgrade", "-e", "here").returncode == 0
