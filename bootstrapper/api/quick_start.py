@@ -23,10 +23,14 @@ def apply(request: Request) -> Outcome | None:
     found = _look(request)
     if found is None:
         return None
+    try:
+        plan = _plan(found)
+    except (KeyError, TypeError, ValueError, AttributeError):  # not what a run recorded
+        return None
     _tell_start(request, found)
     seconds = time.monotonic() - started
     request.tell(RunFinished("unchanged", seconds, 0))
-    return Outcome(_plan(found), (), None, seconds, embedded=False)
+    return Outcome(plan, (), None, seconds, embedded=False)
 
 
 def follow(request: Request, command: str) -> Followed | None:
@@ -41,7 +45,8 @@ def follow(request: Request, command: str) -> Followed | None:
 
 def _look(request: Request) -> Found | None:
     asked = (request.steps, request.skip, request.types, request.force, request.confirmed, request.allow, request.saved)
-    if any(asked) or request.url is not None or request.variables.get(OFF_VARIABLE) == "off" or _is_stopped(request):
+    is_elsewhere = request.url is not None or request.database is not None
+    if any(asked) or is_elsewhere or request.variables.get(OFF_VARIABLE) == "off" or _is_stopped(request):
         return None
     is_over = partial(_is_stopped, request)
     try:

@@ -15,6 +15,7 @@ from contextlib import suppress
 PLACES = 4
 LONGEST_SECONDS = 30.0
 _FAILED_SECONDS = 10.0
+_STILL_SECONDS = 3.0  # a look takes much less; a process that is stopped, as by a debugger, does not end
 
 
 class CrowdedError(Exception):
@@ -32,11 +33,14 @@ class Place:
 
     def __enter__(self) -> Place:
         """Waits for it; raises CrowdedError."""
-        deadline = time.monotonic() + self._longest_seconds
+        now = time.monotonic()
+        deadline, turn, began = now + self._longest_seconds, 0, now
         try:
             self._file = _opened()
             while not _is_taken(self._file):
-                if time.monotonic() > deadline or self._is_over():
+                turn, now, before = os.fstat(self._file).st_mtime_ns, time.monotonic(), turn
+                began = began if turn == before else now
+                if now > min(deadline, began + _STILL_SECONDS) or self._is_over():
                     raise CrowdedError("no place in time")
                 time.sleep((5 + os.getpid() % 16) / 1000)  # not all at the same moment
             found = os.fstat(self._file)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.quick import crowd
 from bootstrapper.quick.crowd import PLACES, CrowdedError, Place
 
 HOLD = """
@@ -59,6 +60,16 @@ def test_one_more_waits_until_a_place_is_free_whose_holder_was_killed(holders: l
         end(process)
     with Place(longest_seconds=5):
         pass
+
+
+def test_one_that_was_stopped_does_not_hold_up_the_others(
+    holders: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "_STILL_SECONDS", 0.2)
+    with pytest.raises(CrowdedError), Place(longest_seconds=600):
+        pass
+    for process in holders:
+        end(process)
 
 
 def test_after_one_who_did_not_reach_the_server_the_next_does_not_try(own_folder: Path) -> None:

@@ -226,6 +226,31 @@ def test_addresses_that_are_shown_otherwise(notes: Looks, query: str, variables:
     assert not agree(notes, DATABASE_URL=notes.url + query, PGSERVICEFILE=str(notes.folder / "services"), **variables)
 
 
+REVISION = '"""third"""\nrevision = "third"\ndown_revision = "second"\n\n\ndef upgrade():\n    pass\n'
+
+
+def test_a_history_that_only_alembic_can_read(looks: Looks) -> None:
+    looks.write("[alembic]\nscript_location = migrations\nsourceless = true\n", "alembic.ini")
+    looks.apply()
+    agree(looks)
+    looks.write(REVISION, "migrations/versions/third_.py")
+    assert not agree(looks)
+
+
+def test_a_package_that_is_found_elsewhere_now(looks: Looks) -> None:
+    """PYTHONPATH is read by the interpreter, and not by what the quick look knows of."""
+    for name in ("old", "new"):
+        shutil.copytree(looks.folder / "migrations", looks.folder / name / "shop" / "migrations")
+        looks.write("", f"{name}/shop/__init__.py")
+    looks.write(REVISION, "new/shop/migrations/versions/third_.py")
+    file = looks.folder / "bootstrap.yaml"
+    file.write_text(file.read_text().replace("script_location: migrations", 'script_location: "shop:migrations"'))
+    path = looks.variables()["PYTHONPATH"]
+    looks.apply(PYTHONPATH=f"{looks.folder}/old:{path}")
+    agree(looks, PYTHONPATH=f"{looks.folder}/old:{path}")
+    assert not agree(looks, PYTHONPATH=f"{looks.folder}/new:{path}")
+
+
 STREAMS = ["<&- >&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&1 | true"]
 
 

@@ -105,3 +105,14 @@ def test_a_file_that_is_renamed_during_a_run_is_not_recorded(looks: Looks) -> No
     with pytest.raises(bootstrapper.BootstrapperError):
         bootstrapper.apply(on_event=edit, **arguments(looks))
     assert looks.quick() is None
+
+
+@pytest.mark.parametrize("plan", ['"plan":null', '"plan":{"steps":[]}', '"plan":{"steps":[{}]}'])
+def test_a_record_without_a_plan_is_left_to_an_ordinary_run(looks: Looks, plan: str) -> None:
+    looks.apply()
+    looks.execute(
+        "UPDATE bootstrapper.meta SET value = (value::jsonb - 'plan')::text WHERE key LIKE 'quick:%';"
+        f"UPDATE bootstrapper.meta SET value = overlay(value PLACING '{{{plan},' FROM 1 FOR 1) WHERE key LIKE 'quick:%'"
+    )
+    assert looks.quick() is not None
+    assert not bootstrapper.apply(**arguments(looks)).plan.pending

@@ -27,6 +27,7 @@ from bootstrapper.migrations.worker.runner import Progress, WorkerRun
 from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding, Hazard, HazardName, TableLock
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.project import Project
+from bootstrapper.plugin.purity import note
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Bounded, HasHeads, Hazardous, ShowsSql
@@ -203,10 +204,13 @@ class Migrate(Step, Bounded, HasHeads, Hazardous, ShowsSql):
     def inputs(self, project: Project) -> Sequence[Path]:
         """Returns the configuration, env.py, and the revisions as far as they can be found without running code."""
         layout = find_layout(self.options, project, self.source)
+        if layout.packages:
+            note(project.cache, "where Python finds packages")
         try:
             folders = layout.version_folders
             return [*layout.configuration.places, layout.folder / "env.py", *folders, *layout.revision_files()]
         except DynamicProject:
+            note(project.cache, "what Alembic reads")
             return layout.configuration.files
 
     def heads(self, project: Project) -> Sequence[str]:
