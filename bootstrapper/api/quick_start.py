@@ -30,7 +30,7 @@ def apply(request: Request) -> Outcome | None:
     _tell_start(request, found)
     seconds = time.monotonic() - started
     request.tell(RunFinished("unchanged", seconds, 0))
-    return Outcome(plan, (), None, seconds, embedded=False)
+    return Outcome(plan, (), None, seconds, embedded=found.is_embedded)
 
 
 def follow(request: Request, command: str) -> Followed | None:

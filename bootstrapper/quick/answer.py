@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from bootstrapper import __version__
 from bootstrapper.quick import command_line, crowd
-from bootstrapper.quick.command_line import Asked
+from bootstrapper.quick.command_line import DEFAULT_FILE, Asked
 
 if TYPE_CHECKING:  # loaded in turn
     from bootstrapper.quick.look import Found
@@ -17,6 +17,7 @@ OFF_VARIABLE = "BOOTSTRAPPER_QUICK"
 """Set to `off`, it leaves everything to the ordinary run."""
 
 _LONGEST_SHOWN_AS_MS = 0.9995
+_DIMMED = "\x1b[2m=\x1b[0m"
 
 
 class Answer(NamedTuple):
@@ -40,11 +41,9 @@ def answer(arguments: Sequence[str], variables: Mapping[str, str], stderr: TextI
         asked = command_line.read(arguments, variables)
         if asked is None or variables.get(OFF_VARIABLE) == "off":
             return None
-        if stderr.isatty() and not asked.quiet:  # where the ordinary run has a live view
-            return None
         program = (_path(asked.program[0], variables), asked.program) if asked.program else None
-        lines = _lines(asked, variables)
-        if lines is None or not all(line.isprintable() for line in lines):
+        lines = _lines(asked, variables, _gate_line(asked, variables, stderr))
+        if lines is None or not all(line.replace(_DIMMED, "").isprintable() for line in lines):
             return None
         "".join(lines).encode(stderr.encoding)
     except Exception:  # noqa: BLE001 - see above
@@ -58,7 +57,15 @@ def _path(program: str, variables: Mapping[str, str]) -> str:
     return find_program(program, variables)
 
 
-def _lines(asked: Asked, variables: Mapping[str, str]) -> Sequence[str] | None:
+def _gate_line(asked: Asked, variables: Mapping[str, str], stderr: TextIO) -> str:
+    """Returns the form of the line about a gate: as a log has it, or a terminal."""
+    if not stderr.isatty() or variables.get("TERM") == "dumb" or variables.get("CI"):
+        return "{0}: {1}"
+    mark = "=" if asked.no_color or variables.get("NO_COLOR") else _DIMMED
+    return f"  {mark} {{0:<12}}  {{1}}"
+
+
+def _lines(asked: Asked, variables: Mapping[str, str], gate_line: str) -> Sequence[str] | None:
     with crowd.Place() as turn:
         from bootstrapper.quick import declared, look  # noqa: PLC0415 - only for command lines that they answer
 
@@ -69,14 +76,31 @@ def _lines(asked: Asked, variables: Mapping[str, str]) -> Sequence[str] | None:
     server, database = place_of(found)
     environment = f" · environment {asked.environment}" if asked.environment else ""
     name = os.path.basename(asked.file)
+    connect = [_connect(asked, variables)] if found.is_embedded and not asked.follows else []
     return [
         f"apply · {server} · database {database}{environment}",
-        *(f"{gate}: ready: {detail} ({found.seconds * 1000:.0f} ms)" for gate, detail in found.record.gates),
+        *(
+            gate_line.format(gate, f"ready: {detail} ({found.seconds * 1000:.0f} ms)")
+            for gate, detail in found.record.gates
+        ),
         f"{'reached' if asked.follows else 'nothing to do'}: the database matches {name}",
+        *connect,
     ]
+
+
+def _connect(asked: Asked, variables: Mapping[str, str]) -> str:
+    """Returns how to connect to an embedded server: with the same file and environment, unless variables name them."""
+    again = ""
+    if asked.environment and variables.get("BOOTSTRAPPER_ENVIRONMENT") != asked.environment:
+        again += f" -e {asked.environment}"
+    if asked.file not in (DEFAULT_FILE, variables.get("BOOTSTRAPPER_FILE")):
+        again += f" -f {asked.file}"
+    return f"connect: bootstrapper dev psql{again} · URL: bootstrapper dev url{again}"
 
 
 def place_of(found: Found) -> tuple[str, str]:
     """Returns the server and the database, as all messages name them."""
     host, port, database = found.place
+    if found.is_embedded:
+        return "embedded PostgreSQL", database
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}", database

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 _COMMANDS = ("apply", "setup", "run")
+DEFAULT_FILE = "bootstrap.yaml"
 _FLAGS = ("-q", "--quiet", "--no-color", "--follow")
 _VALUES = {"-f": "file", "--file": "file", "-e": "environment", "--environment": "environment"}
 
@@ -21,6 +22,7 @@ class Asked(NamedTuple):
     environment: str | None
     follows: bool
     quiet: bool
+    no_color: bool
     program: tuple[str, ...] = ()
 
 
@@ -43,5 +45,8 @@ def read(arguments: Sequence[str], variables: Mapping[str, str]) -> Asked | None
             return None
     if "" in values.values():
         return None
-    file = values["file"] or "bootstrap.yaml"
-    return Asked(file, values["environment"], "--follow" in flags, not flags.isdisjoint(("-q", "--quiet")), program)
+    file = values["file"] or DEFAULT_FILE
+    if not {"", "."}.isdisjoint(file.removeprefix("/").split("/")):  # an ordinary run shows it in another form
+        return None
+    is_quiet = not flags.isdisjoint(("-q", "--quiet"))
+    return Asked(file, values["environment"], "--follow" in flags, is_quiet, "--no-color" in flags, program)

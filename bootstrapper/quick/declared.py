@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from bootstrapper.quick import embedded
+
 _FORMAT = "1"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
 _URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@,]*)?)")
@@ -26,6 +28,7 @@ class Declared(NamedTuple):
         folder: Where relative paths start.
         key: Of the record in the ledger: the digest of the file and its overlay, and of the version that read them.
         is_protected: Whether its environment is.
+        is_embedded: Whether the database is on an embedded server.
     """
 
     url: str
@@ -33,6 +36,7 @@ class Declared(NamedTuple):
     folder: str
     key: str
     is_protected: bool
+    is_embedded: bool
 
 
 def read(file: str, environment: str | None, variables: Mapping[str, str], version: str) -> Declared | None:
@@ -58,14 +62,18 @@ def read(file: str, environment: str | None, variables: Mapping[str, str], versi
         database |= _mapping(overlay.get("database"))
         ledger |= _mapping(overlay.get("ledger"))
         env_files = overlay.get("env_files", env_files)
-    url = _address(database, variables)
+    written = _written(database, variables)
+    is_embedded = written is not None and written.startswith(embedded.SCHEME)
+    if written is None or (is_embedded and is_protected):
+        return None
+    url = embedded.address_of(written, folder) if is_embedded else _address(written)
     schema = ledger.get("schema", "bootstrapper")
     if url is None or not isinstance(schema, str) or not _NAME.fullmatch(schema) or (env_files and not is_protected):
         return None
     digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
     for content in contents:
         digest.update(b"%d:%b" % (len(content), content))
-    return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_protected)
+    return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_protected, is_embedded)
 
 
 def _content(path: str) -> bytes:
@@ -89,8 +97,8 @@ def _mapping(value: object) -> dict[Any, Any]:
     return dict(value)
 
 
-def _address(database: Mapping[str, object], variables: Mapping[str, str]) -> str | None:
-    """Returns the URL in use as libpq takes it; None for separate keys, several hosts, a service, an embedded one."""
+def _written(database: Mapping[str, object], variables: Mapping[str, str]) -> str | None:
+    """Returns the address in use with its variables; None for separate keys, and several hosts."""
     if not database or database.keys() - {"url", "direct_url"}:
         return None
     if any("," in variables.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGPORT")):
@@ -102,7 +110,12 @@ def _address(database: Mapping[str, object], variables: Mapping[str, str]) -> st
     if not all(found):
         return None
     rest = iter(found)
-    match = _URL.fullmatch(_VARIABLE.sub(lambda _: next(rest), written).strip())
+    return _VARIABLE.sub(lambda _: next(rest), written).strip()
+
+
+def _address(written: str) -> str | None:
+    """Returns a URL as libpq takes it; None for several hosts, and a service."""
+    match = _URL.fullmatch(written)
     if match is None or _SEVERAL.search(match["rest"]):
         return None
     return match["scheme"] + match["rest"]

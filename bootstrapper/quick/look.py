@@ -59,11 +59,13 @@ class Found(NamedTuple):
     Attributes:
         place: Host, port and name of the database.
         seconds: How long it took to connect.
+        is_embedded: Whether the server is embedded.
     """
 
     record: Record
     place: tuple[str, str, str]
     seconds: float
+    is_embedded: bool
 
 
 def look(
@@ -107,7 +109,7 @@ def look(
         answers = connection.ask([*found.statements, Statement(b"ROLLBACK")])
         if record.digest(answers[:-1]) != found.answer:
             return None
-        return Found(found, connection.place(), seconds)
+        return Found(found, connection.place(), seconds, declared.is_embedded)
 
 
 def _first(connection: Connection, schema: str) -> Sequence[bytes]:

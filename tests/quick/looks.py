@@ -14,13 +14,18 @@ import psycopg
 from bootstrapper.quick.answer import Answer, answer
 from tests.cli.project import Project
 
-_TIME = re.compile(r"\(\d+ ms\)")
+TIME = re.compile(r"\(\d+ ms\)")
 ENVIRONMENT = ("-e", "here")
 _TRIES = 3
 
 
 class _Pipe(io.StringIO):
     encoding = "utf-8"
+
+
+class _Terminal(_Pipe):
+    def isatty(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Looks(Project):
             for _ in range(_TRIES):
                 found = answer(arguments, self.variables(variables), _Pipe())
                 if found is not None:
-                    return [_TIME.sub("(- ms)", line) for line in found.lines]
+                    return [TIME.sub("(- ms)", line) for line in found.lines]
                 for place in self.folder.glob("bootstrapper-*/quick.*"):
                     place.unlink()  # it may say that the server was not reached just now
         return None
@@ -51,6 +56,11 @@ class Looks(Project):
         file = str(self.folder / "bootstrap.yaml")
         return answer(["run", *ENVIRONMENT, "-f", file, "--", *program], self.variables(), _Pipe())
 
+    def answers_on_terminal(self) -> bool:
+        """Returns whether the quick look answers there."""
+        arguments = ["apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml")]
+        return answer(arguments, self.variables(), _Terminal()) is not None
+
     def ordinary(self, *options: str, **variables: str) -> tuple[int, Sequence[str]]:
         """Returns the exit code of a plan, and what `apply` prints where that has nothing to do."""
         file = str(self.folder / "bootstrap.yaml")
@@ -58,7 +68,7 @@ class Looks(Project):
         if planned.returncode != 0:
             return planned.returncode, ()
         applied = self.run("apply", *ENVIRONMENT, "-f", file, *options, **variables)
-        return applied.returncode, [_TIME.sub("(- ms)", line) for line in applied.stderr.splitlines()]
+        return applied.returncode, [TIME.sub("(- ms)", line) for line in applied.stderr.splitlines()]
 
     def apply(self, **variables: str) -> None:
         applied = self.run("apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), **variables)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tests.quick.looks import ENVIRONMENT, Looks
+from tests.cli.pseudoterminal import on_terminal
+from tests.quick.looks import ENVIRONMENT, TIME, Looks
 from tests.round_trips import CountingProxy
 from tests.servers import Server
 
@@ -79,6 +80,19 @@ def test_the_program_prints_what_the_ordinary_run_prints(looks: Looks) -> None:
     assert [line.split("(")[0] for line in quick.stderr.splitlines()] == [
         line.split("(")[0] for line in ordinary.stderr.splitlines()
     ]
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "1"}], ids=str)
+def test_it_prints_the_same_on_a_terminal(looks: Looks, variables: dict[str, str]) -> None:
+    looks.apply()
+    shown = [
+        on_terminal(looks, ["apply", *ENVIRONMENT], **variables, **more) for more in ({}, {"BOOTSTRAPPER_QUICK": "off"})
+    ]
+    quick, ordinary = (TIME.sub("(- ms)", text) for text, _ in shown)
+    assert quick == ordinary
+    assert [code for _, code in shown] == [0, 0]
+    assert "ready" in quick
+    assert looks.answers_on_terminal()
 
 
 def recorded(looks: Looks) -> list[str]:
