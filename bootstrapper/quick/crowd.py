@@ -23,7 +23,7 @@ class CrowdedError(Exception):
 
 
 class Place:
-    """A place, in a `with`. It is not waited for without a folder, as in a read-only container: one runs there alone."""
+    """A place, in a `with`; without a folder for it, as in a read-only container, it is not waited for."""
 
     def __init__(self, longest_seconds: float = LONGEST_SECONDS, is_over: Callable[[], bool] = bool) -> None:
         """Takes how long to wait, and what ends the wait before."""
