@@ -32,6 +32,7 @@ MODULES = {
     "bootstrapper.quick.command_line",
     "bootstrapper.quick.crowd",
     "bootstrapper.quick.declared",
+    "bootstrapper.quick.embedded",
     "bootstrapper.quick.inputs",
     "bootstrapper.quick.libpq",
     "bootstrapper.quick.look",
