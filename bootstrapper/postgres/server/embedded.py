@@ -34,6 +34,8 @@ from bootstrapper.postgres.server.serverprograms import find_server
 from bootstrapper.postgres.server.unprivileged import Identity, choose
 
 _POLL_SECONDS = 0.02
+_COMING_SECONDS = 2.0
+_LOCKED = 'lock file "postmaster.pid" already exists'
 _STAY = frozenset({"lock", ".gitignore"})  # after a reset
 _DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -236,8 +238,15 @@ class EmbeddedServer:
     def _require_another_try(self, placement: Placement) -> None:
         said = self._said()
         orphans = "pre-existing shared memory block" in said  # sessions of a killed server end in a moment
-        if not orphans and is_free(placement.port):
+        if not orphans and is_free(placement.port) and not (_LOCKED in said and self._is_coming()):
             raise EmbeddedServerError("it failed to start", hint=f"See {self.log}.", details=cluster.last_lines(said))
+
+    def _is_coming(self) -> bool:
+        """Whether another server is starting, which a killed start left: its pid file is not written in one piece."""
+        deadline = Deadline.after(_COMING_SECONDS)
+        while self._postmaster() is None and not deadline.has_passed:
+            time.sleep(_POLL_SECONDS)
+        return self._postmaster() is not None
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import EmbeddedServerError
-from bootstrapper.postgres.server import reaper
+from bootstrapper.postgres.server import cluster, reaper
 from bootstrapper.postgres.server.cluster import Postmaster
 from bootstrapper.postgres.server.embedded import EmbeddedServer
 from tests.postgres.server.embedding import FAST, START, ended, python
@@ -83,6 +83,24 @@ def test_the_start_after_a_killed_first_one_succeeds(server: EmbeddedServer, see
     target = server.start()
     psycopg.connect(target.conninfo()).close()
     assert not [path for path in server.folder.glob("unfinished-*") if (path / "password").exists()]
+
+
+def test_a_start_takes_the_server_that_a_killed_start_left_coming_up(
+    stopped: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pid file is not there yet at each look, and is when a second server has failed because of it."""
+    EmbeddedServer(stopped.folder).start()
+    read, has_ended, over = Postmaster.read, cluster.has_ended, []
+
+    def noted(pid: int) -> bool:
+        over.extend([pid] if has_ended(pid) else [])
+        return bool(over)
+
+    monkeypatch.setattr(cluster, "has_ended", noted)
+    monkeypatch.setattr(Postmaster, "read", lambda data: read(data) if over else None)
+    target = stopped.start()
+    assert over
+    psycopg.connect(target.conninfo()).close()
 
 
 def test_a_killed_server_starts_again_with_its_data(stopped: EmbeddedServer) -> None:
