@@ -42,7 +42,7 @@ def drift(request: Request) -> Drift:
         UsageError: The file has no step with revisions.
         AheadError: The database is at a revision that the project does not have.
         GuardError: The database is at no revision, or is reached through a pooler.
-        UnreachableError: There is no connection, or only to a standby.
+        UnreachableError: The server does not answer, or is a standby.
         MigrationError: The role may not create databases, or a revision failed there.
     """
     with stoppable(request.stop), opened(request, "drift", writes=False) as run:

@@ -255,7 +255,7 @@ def _bool(value: bool) -> str:
 
 
 class Named(Mapping[str, str]):
-    """Variables that notes the names it was asked for."""
+    """A mapping of variables that notes the names it is asked for."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables

@@ -50,7 +50,7 @@ class HazardError(BootstrapperError):
         options = " ".join(f"--allow {name}" for name in self.hazards)
         limits = [f"`limits: {{allow: [{', '.join(names)}]}}` of step {step!r}" for step, names in hazards.items()]
         super().__init__(
-            f"environment {environment!r} is protected and does not allow these hazards; nothing of them was started:",
+            f"environment {environment!r} is protected and does not allow these hazards; none of them was started:",
             details=lines,
             hint=f"Choose a safer way (docs/reference/hazards.md), or allow them once with {options}, or always with"
             f" {' and '.join(limits)}.",

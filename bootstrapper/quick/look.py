@@ -54,7 +54,7 @@ LONGEST_SECONDS = 5.0
 
 
 class Found(NamedTuple):
-    """A database to which nothing is to do.
+    """A database that is as declared.
 
     Attributes:
         place: Host, port and name of the database.
@@ -75,14 +75,14 @@ def look(
     longest_seconds: float = LONGEST_SECONDS,
     is_over: Callable[[], bool] = bool,
 ) -> Found | None:
-    """Returns what was found if nothing is to do; None if that is not known.
+    """Returns what was found if the database is as declared; None if that is not known.
 
     Args:
         tell: Called with whether the server was reached.
         longest_seconds: How long to wait for answers.
         is_over: Asked meanwhile: whether the answer is not wanted any more.
 
-    Raises QuickError, ValueError, KeyError or TypeError then, too.
+    Raises QuickError, ValueError, KeyError or TypeError if the server or the record is not as expected.
     """
     started = time.monotonic()
     parameters = {
