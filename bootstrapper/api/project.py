@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
+from bootstrapper.engine import plugins as engine_plugins
 from bootstrapper.engine.open import Resolved, load_plugins, resolve
-from bootstrapper.engine.plugins import PluginInfo, unlisted
+from bootstrapper.engine.plugin_registry import PluginInfo
 from bootstrapper.engine.redact import disclose
 from bootstrapper.engine.request import Request
+from bootstrapper.engine.secrets import learn_variables
 from bootstrapper.errors import UsageError
 from bootstrapper.plugin.renderer import Renderer
 
@@ -48,9 +50,11 @@ def validate(request: Request) -> Validation:
 
 
 def plugins(request: Request) -> tuple[PluginInfo, ...]:
-    """What is built in, what the file lists, and what is installed without being listed."""
+    """What is built in, what the file lists, also if it fails to load, and what is installed without being listed."""
     loaded = _load(request)
-    return (*load_plugins(request, loaded).infos, *unlisted(loaded.config.plugins))
+    learn_variables(request.masker, loaded.variables)  # what is wrong with a plugin may quote one
+    listed = engine_plugins.listed(loaded)
+    return engine_plugins.survey(listed, loaded.directory, quote=request.masker.quote, protected=loaded.protected)
 
 
 def renderer(request: Request, format_name: str, width: int = 80, *, is_full: bool = False) -> Renderer:

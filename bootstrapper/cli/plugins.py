@@ -13,7 +13,7 @@ from bootstrapper.cli.api_request import request
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data, wrapped
-from bootstrapper.engine.plugins import PluginInfo
+from bootstrapper.engine.plugin_registry import PluginInfo
 from bootstrapper.errors import ExitCode
 from bootstrapper.text import dumps, one_line
 
@@ -29,18 +29,26 @@ def plugins() -> None:
 @plugins.command("list")
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def list_plugins(invocation: Invocation) -> int:
-    """List plugins with their steps, checks, values and renderers."""
+    """List plugins with their steps, checks, values and renderers.
+
+    Shows of each plugin its file, or its distribution with its version, and why it could not be loaded: then the exit
+    code is 2. Installed plugins that the file does not list are shown, and not imported.
+    """
     found = project.plugins(request(invocation))
     if invocation.format == "json":
         print_data(dumps([asdict(info) for info in found]))
     else:
         print_data("\n".join(line for info in found for line in _lines(info)))
-    return ExitCode.DONE
+    return ExitCode.CONFIG if any(info.failure for info in found) else ExitCode.DONE
 
 
 def _lines(info: PluginInfo) -> Iterator[str]:
-    unlisted = "" if info.listed else ": installed but not imported, as it is not listed under plugins:"
-    yield from wrapped(one_line(f"{info.name} ({info.origin}){unlisted}"), hang=len(_INDENT))
+    state = "" if info.listed else ": installed but not imported, as it is not listed under plugins:"
+    state = ": failed to load" if info.failure is not None else state
+    version = f" {info.version}" if info.version else ""
+    yield from wrapped(one_line(f"{info.name}{version} ({info.origin}){state}"), hang=len(_INDENT))
+    for text in filter(None, (info.failure, info.hint and f"hint: {info.hint}")):
+        yield from wrapped(f"{_INDENT}{one_line(text)}", hang=len(_INDENT))
     brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
     for kind, names in brought.items():
         if names:

@@ -35,8 +35,8 @@ def name_of(point: EntryPoint) -> str:
 
 
 def version_of(point: EntryPoint) -> str:
-    """Returns name and version of the distribution."""
-    return f"{name_of(point)} {point.dist.version if point.dist else ''}"
+    """Returns the version of the distribution."""
+    return point.dist.version if point.dist else ""
 
 
 def code_of(point: EntryPoint) -> list[Path]:

@@ -182,11 +182,7 @@ def _allows_default_secrets(loaded: Loaded, address: Address) -> bool:
 def load_plugins(request: Request, loaded: Loaded) -> Plugins:
     """Loads the plugins; the masker learns the variables first, since plugins are code that runs."""
     learn_variables(request.masker, loaded.variables)
-    listed = [
-        (text, loaded.document.source(("plugins", position)))
-        for position, text in enumerate(loaded.config.plugins)
-        if ("plugins", position) not in loaded.misshapen
-    ]
+    listed = plugins.listed(loaded)
     return plugins.load(listed, loaded.directory, quote=request.masker.quote, protected=loaded.protected)
 
 

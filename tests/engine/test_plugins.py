@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper import __version__
 from bootstrapper.engine import plugins
+from bootstrapper.engine.plugin_registry import PluginInfo
 from bootstrapper.errors import PluginError, Source
 
 PLACE = Source("bootstrap.yaml", 7, 10)
@@ -30,6 +32,10 @@ def load(folder: Path, *more: str) -> plugins.Plugins:
     return plugins.load([(text, PLACE) for text in ("./plugins", *more)], folder)
 
 
+def survey(folder: Path, *more: str) -> dict[str, PluginInfo]:
+    return {info.name: info for info in plugins.survey([(text, PLACE) for text in ("./plugins", *more)], folder)}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "plugins").mkdir()
@@ -46,12 +52,12 @@ def test_a_file_in_a_listed_folder_provides_its_step(folder: Path) -> None:
     write(folder, "greet.py", STEP.format(uses="greet"))
     found = load(folder)
     assert found.steps["greet"].__name__ == "Greet"
-    assert [info.steps for info in found.infos if info.name == "greet"] == [("greet",)]
+    assert survey(folder)["greet"].steps == ("greet",)
 
 
 def test_built_ins_come_through_the_same_hooks(folder: Path) -> None:
     assert {"wait", "lock", "backup", "migrate", "seed", "sql", "command"} <= set(load(folder).steps)
-    assert load(folder).infos[0].name == "built-in"
+    assert survey(folder)["built-in"].version == __version__
 
 
 def test_a_file_that_starts_with_an_underscore_is_not_a_plugin(folder: Path) -> None:
@@ -167,9 +173,8 @@ def test_all_files_of_the_package_of_a_distribution_belong_to_its_plugins(folder
 
 def test_an_unlisted_distribution_is_shown_and_not_imported(folder: Path, distribution: Path) -> None:
     (distribution / "greetings_plugin.py").write_text("raise RuntimeError('imported')")
-    load(folder)
-    shown = [info for info in plugins.unlisted(["./plugins"]) if info.name == "greetings"]
-    assert [(info.listed, info.steps) for info in shown] == [(False, ())]
+    shown = survey(folder)["greetings"]
+    assert (shown.listed, shown.version, shown.failure, shown.steps) == (False, "1.0", None, ())
 
 
 def test_a_distribution_that_fails_to_import_is_named(folder: Path, distribution: Path) -> None:
@@ -199,3 +204,29 @@ def test_a_plugin_that_fails_to_import_fails_so_in_every_thread(folder: Path) ->
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(attempt, range(32))) == {"fails to import: line 3: OSError: no luck"}
+
+
+def test_one_plugin_that_fails_does_not_hide_the_others(folder: Path, distribution: Path) -> None:
+    write(folder, "a_broken.py", "x = 1\nraise OSError('no luck')\n")
+    write(folder, "b_bare.py", "x = 1\n")
+    write(folder, "c_fine.py", STEP.format(uses="fine"))
+    found = survey(folder, "./nowhere", "bootstrapper-greetings", "bootstrapper-nothing")
+    assert found["a_broken"].failure == "fails to import: line 2: OSError: no luck"
+    assert found["b_bare"].failure == "has no hooks"
+    assert (found["c_fine"].failure, found["c_fine"].steps) == (None, ("fine",))
+    assert found["./nowhere"].failure == "folder does not exist"
+    assert (found["greetings"].failure, found["greetings"].version) == (None, "1.0")
+    assert found["bootstrapper-nothing"].failure == "no installed distribution of this name provides plugins"
+
+
+def test_what_a_plugin_provided_before_it_failed_is_left_to_others(folder: Path) -> None:
+    checks = "\n@hookimpl\ndef bootstrapper_renderers(): return None\n"
+    write(folder, "a_half.py", STEP.format(uses="greet") + checks)
+    write(folder, "b_whole.py", STEP.format(uses="greet"))
+    write(folder, "c_again.py", STEP.format(uses="greet"))
+    found = survey(folder)
+    assert found["a_half"].failure == "bootstrapper_renderers must return a list of classes, not NoneType"
+    assert (found["b_whole"].failure, found["b_whole"].steps) == (None, ("greet",))
+    again = found["c_again"].failure
+    assert again is not None
+    assert again.startswith("step 'greet' is already provided by")
