@@ -16,7 +16,7 @@ from bootstrapper.config.files import is_folder
 from bootstrapper.config.load import Loaded
 from bootstrapper.config.recent import Recent
 from bootstrapper.engine import distributions
-from bootstrapper.engine.plugin_files import import_file, require_unshared
+from bootstrapper.engine.plugin_files import import_file, package_of, require_unshared, sources
 from bootstrapper.engine.plugin_registry import Collector, Found, PluginInfo, Quote
 from bootstrapper.errors import GuardError, PluginError, Source
 from bootstrapper.plugin.check import Check
@@ -95,7 +95,7 @@ def load(listed: Listed, directory: Path, *, quote: Quote = str, protected: bool
             found.append(candidate.found())
             files += candidate.files()
             versions += [f"{candidate.distribution} {candidate.version}"] if candidate.distribution else []
-    return replace(_collected(found, tuple(files), quote), versions=tuple(versions))
+    return replace(_collected(found, tuple(dict.fromkeys(files)), quote), versions=tuple(versions))
 
 
 def survey(listed: Listed, directory: Path, *, quote: Quote = str, protected: bool = False) -> tuple[PluginInfo, ...]:
@@ -140,8 +140,10 @@ def _local(folder: Path, text: str, source: Source | None, quote: Quote, *, prot
         require_unshared(folder, source)
     if not is_folder(folder):
         raise PluginError(text, "folder does not exist", source=source)
+    files = sources(folder)
+    package = package_of(folder, files)
     for path in sorted(path for path in folder.glob("*.py") if not path.name.startswith("_")):
-        yield _Candidate(path.stem, str(path), partial(import_file, path, quote), partial(list, (path,)))
+        yield _Candidate(path.stem, str(path), partial(import_file, path, package, quote), partial(list, files))
 
 
 def _installed(text: str, source: Source | None, quote: Quote) -> Iterator[_Candidate]:

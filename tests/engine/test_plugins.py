@@ -230,3 +230,75 @@ def test_what_a_plugin_provided_before_it_failed_is_left_to_others(folder: Path)
     again = found["c_again"].failure
     assert again is not None
     assert again.startswith("step 'greet' is already provided by")
+
+
+NAMED = "\n\nfrom . import _names\n" + STEP.format(uses="greet").replace('"greet"', "_names.USES")
+
+
+def test_a_plugin_imports_a_file_and_a_package_beside_it(folder: Path) -> None:
+    write(folder, "_names.py", "from .inner.words import WORD\nUSES = WORD")
+    (folder / "plugins" / "inner").mkdir()
+    inner = write(folder, "inner/words.py", "WORD = 'greet'")
+    plugin = write(folder, "plugin.py", NAMED)
+    found = load(folder)
+    assert "greet" in found.steps
+    assert {inner, plugin} < set(found.files)
+
+
+def test_files_of_one_name_beside_the_plugins_of_two_folders_stay_apart(folder: Path) -> None:
+    for name in ("plugins", "others"):
+        (folder / name).mkdir(exist_ok=True)
+        write(folder, f"../{name}/_names.py", f"USES = {name!r}")
+        write(folder, f"../{name}/plugin.py", NAMED)
+    assert {"plugins", "others"} <= set(load(folder, "./others").steps)
+
+
+def test_a_file_beside_a_plugin_does_not_hide_an_installed_module(folder: Path) -> None:
+    write(folder, "_names.py", "import json\nfrom .inner import json as own\nUSES = json.loads(own.TEXT)")
+    (folder / "plugins" / "inner").mkdir()
+    write(folder, "inner/json.py", "TEXT = '\"greet\"'")
+    write(folder, "plugin.py", NAMED)
+    assert "greet" in load(folder).steps
+
+
+def test_a_file_beside_a_plugin_that_changes_is_imported_again(folder: Path) -> None:
+    helper = write(folder, "_names.py", "USES = 'before'")
+    write(folder, "plugin.py", NAMED)
+    assert "before" in load(folder).steps
+    helper.write_text("USES = 'afterwards'")
+    assert "afterwards" in load(folder).steps
+
+
+def test_two_plugins_share_the_classes_of_a_file_beside_them(folder: Path) -> None:
+    write(folder, "_base.py", "class Base: ...")
+    for name in ("a", "b"):
+        body = STEP.format(uses=name).replace("class Greet(Step)", "from ._base import Base\nclass Greet(Base, Step)")
+        write(folder, f"{name}.py", body)
+    found = load(folder).steps
+    bases = [next(base for base in found[name].__mro__ if base.__name__ == "Base") for name in ("a", "b")]
+    assert bases[0] is bases[1]
+
+
+@pytest.mark.parametrize(
+    ("helper", "said"), [("x = 1\nraise OSError('no luck')", "OSError: no luck"), ("x = 1\nx = = 2", "invalid syntax")]
+)
+def test_an_error_of_a_file_beside_a_plugin_is_named_with_its_line(folder: Path, helper: str, said: str) -> None:
+    path = write(folder, "_names.py", helper)
+    write(folder, "plugin.py", NAMED)
+    with pytest.raises(PluginError) as caught:
+        load(folder)
+    assert caught.value.reason == f"fails to import: {path}, line 2: {said}"
+
+
+def test_an_import_of_a_file_beside_a_plugin_without_the_dot_is_explained(folder: Path) -> None:
+    write(folder, "_names.py", "")
+    write(folder, "plugin.py", NAMED.replace("from . import _names", "import _names"))
+    with pytest.raises(PluginError, match="line 3: ModuleNotFoundError: No module named '_names'") as caught:
+        load(folder)
+    assert caught.value.hint == "Import what lies beside it with a dot: from ._names import ..."
+
+
+def test_a_link_that_leads_back_ends_the_search_for_files_beside_a_plugin(folder: Path) -> None:
+    write(folder, "greet.py", STEP.format(uses="greet"))
+    (folder / "plugins" / "again").symlink_to(folder / "plugins")
+    assert [path.name for path in load(folder).files] == ["greet.py"]

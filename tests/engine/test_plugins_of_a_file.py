@@ -90,3 +90,31 @@ def test_plugins_that_others_may_write_are_refused_in_a_protected_environment_be
     assert not (folder / "imported").exists()
     projects.validate(project.request(environment="here"))
     assert (folder / "imported").exists()
+
+
+@pytest.mark.parametrize("name", ["inner", "inner/words.py", "inner/__pycache__"])
+def test_a_file_beside_a_plugin_that_others_may_write_is_refused_in_a_protected_environment(
+    project: TrialProject, name: str
+) -> None:
+    plugin(project, "from .inner import words\n@hookimpl\ndef bootstrapper_steps(): return []")
+    folder = project.folder / "plugins"
+    (folder / "inner" / "__pycache__").mkdir(parents=True)
+    (folder / "inner" / "words.py").write_text("")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+    project.write(IN_PRODUCTION)
+    projects.validate(project.request(environment="live"))
+    (folder / name).chmod(0o777)
+    with pytest.raises(GuardError, match=rf"must not be writable by other users: .*/{name}"):
+        projects.validate(project.request(environment="live"))
+
+
+def test_a_file_beside_a_plugin_belongs_to_the_digest_of_the_configuration(project: TrialProject) -> None:
+    plugin(project, "from .inner import words\n@hookimpl\ndef bootstrapper_steps(): return []")
+    helper = project.folder / "plugins" / "inner" / "words.py"
+    helper.parent.mkdir()
+    helper.write_text("WORD = 'one'")
+    project.write("plugins: [./plugins]\n" + ONE_TABLE)
+    before = project.plan().inputs
+    helper.write_text("WORD = 'another'")
+    assert project.plan().inputs != before

@@ -171,14 +171,15 @@ def bootstrapper_steps():
 def test_a_step_of_a_plugin_is_answered_for_only_if_it_says_that_it_is_pure(
     looks: Looks, pure: str, is_answered: bool
 ) -> None:
-    looks.write(PLUGIN.replace("{pure}", pure), "plugins/timely.py")
+    looks.write("from . import _beside\n" + PLUGIN.replace("{pure}", pure), "plugins/timely.py")
+    looks.write("", "plugins/_beside.py")
     file = looks.folder / "bootstrap.yaml"
     text = file.read_text().replace("name: trial\n", "name: trial\nplugins: [./plugins]\n")
     file.write_text(text.replace("fixtures:\n  tenants", "  - uses: timely\nfixtures:\n  tenants"))
     looks.apply()
     assert (looks.quick() is not None) == is_answered
     if is_answered:
-        looks.write(PLUGIN.replace("{pure}", pure) + "\n\nANOTHER = 1\n", "plugins/timely.py")
+        looks.write("ANOTHER = 1\n", "plugins/_beside.py")
         assert looks.quick() is None
 
 
