@@ -68,6 +68,7 @@ STEP_EXAMPLES = {
         "- uses: lock\n- uses: backup\n  with: {directory: backups, keep: 7}\n"
         "  when: {all: [{pending: [migrate]}, {not: {database: empty}}]}\n- uses: migrate"
     ),
+    "extension": '- uses: lock\n- uses: extension\n  with: {name: vector, version: "0.8.0", schema: extensions}',
     "migrate": "- uses: lock\n- uses: migrate\n  with: {script_location: migrations}\n  check: {revision: head}",
     "seed": "- uses: lock\n- uses: seed\n  with: {fixtures: [tenants, users]}\n  check: {rows: {table: users}}",
     "sql": (

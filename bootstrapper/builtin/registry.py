@@ -53,6 +53,7 @@ def bootstrapper_steps() -> Sequence[OnDemand]:
         OnDemand("wait", "bootstrapper.builtin.steps.wait:Wait"),
         OnDemand("lock", "bootstrapper.builtin.steps.lock:Lock"),
         OnDemand("backup", "bootstrapper.builtin.steps.backup:Backup"),
+        OnDemand("extension", "bootstrapper.builtin.steps.extension:Extension"),
         OnDemand("migrate", "bootstrapper.builtin.steps.migrate:Migrate"),
         OnDemand("seed", "bootstrapper.builtin.steps.seed:Seed"),
         OnDemand("sql", "bootstrapper.builtin.steps.sql:Sql"),

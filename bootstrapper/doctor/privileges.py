@@ -256,6 +256,12 @@ NAMES: Mapping[str, Command] = {name: command for first, command in COMMANDS.ite
 """The same, also by the names of other commands."""
 
 STEPS: Mapping[str, StepRights] = {
+    "extension": StepRights(
+        applies=(
+            Right(("CREATE",), On.DATABASE, when="a trusted extension is created", known=False),
+            Right(("ownership",), On.PROJECT, when="they are the extension that is updated or moved", known=False),
+        )
+    ),
     "migrate": StepRights(
         looks=(
             Right(("USAGE",), On.VERSION_SCHEMA),

@@ -1,6 +1,6 @@
 """The contract of a step. Plugin authors start here.
 
-    Step    one idempotent unit of work              backup, migrate, seed, sql, command
+    Step    one idempotent unit of work              backup, extension, migrate, seed, ...
     Gate    opened before anything is planned        wait           (scopes.py)
     Scope   put around the rest of the run           lock           (scopes.py)
     Check   a read-only question: yes, no, unknown   revision, rows, table, sql, ...

@@ -105,6 +105,21 @@ def upgrade() -> None:
 """
 
 
+OWN_EXTENSION = """
+from bootstrapper import hookimpl
+from bootstrapper.builtin.steps.extension import Extension
+
+
+class Installed(Extension):
+    uses = "installed"
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Installed]
+"""
+
+
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
@@ -119,8 +134,11 @@ def test_a_process_that_starts_again_sees_its_files_as_they_are_now(folder: Path
     request = request_of(folder, database)
     run.apply(request)
     assert names_applied(request) == []
-    edit(folder / "plugins" / "extension.py", 'uses = "extension"', 'uses = "installed"')
+    (folder / "plugins" / "extension.py").write_text(OWN_EXTENSION)
     edit(folder / "bootstrap.yaml", "uses: extension", "uses: installed")
+    assert names_applied(request) == []
+    edit(folder / "plugins" / "extension.py", 'uses = "installed"', 'uses = "present"')
+    edit(folder / "bootstrap.yaml", "uses: installed", "uses: present")
     assert names_applied(request) == []
     edit(folder / "bootstrap.yaml", "table: users, at_least: 1", "table: users, at_least: 3")
     with pytest.raises(BootstrapperError, match="seed"):  # nothing that it declares brings a third user

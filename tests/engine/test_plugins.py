@@ -56,7 +56,7 @@ def test_a_file_in_a_listed_folder_provides_its_step(folder: Path) -> None:
 
 
 def test_built_ins_come_through_the_same_hooks(folder: Path) -> None:
-    assert {"wait", "lock", "backup", "migrate", "seed", "sql", "command"} <= set(load(folder).steps)
+    assert {"wait", "lock", "backup", "extension", "migrate", "seed", "sql", "command"} <= set(load(folder).steps)
     assert survey(folder)["built-in"].version == __version__
 
 
