@@ -232,7 +232,7 @@ def commands() -> Iterator[Any]:
         for block in blocks(kind):
             for line in str(block.values[0]).splitlines():
                 if match := re.match(r"(?:\$ )?(bootstrapper .*)", line):
-                    command = match[1].partition(" || ")[0]  # what follows is the shell's
+                    command = re.split(r" (?:\|\||>) ", match[1])[0]  # what follows is the shell's
                     yield pytest.param(command, id=f"{block.id} {command}")
     for block in blocks("yaml workflow"):
         for number, words in enumerate(re.findall(r"run: (bootstrapper .*)", str(block.values[0]))):

@@ -310,6 +310,13 @@ def test_the_commands_about_starting_an_application_work(reader: Reader, databas
     reader.follow(waiting)
 
 
+def test_the_commands_about_plugins_work(reader: Reader) -> None:
+    for typed, shown in commands_of("docs/how-to/write-a-plugin.md"):
+        reader.follow(typed, shown)
+    schema = (reader.folder / "config" / "bootstrap.schema.json").read_text(encoding="utf-8")
+    assert '"with.extension"' in schema
+
+
 RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
@@ -323,6 +330,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/restore.md": test_the_commands_about_restoring_work,
     "docs/how-to/review-a-plan.md": test_the_commands_about_reviewing_a_plan_work,
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
+    "docs/how-to/write-a-plugin.md": test_the_commands_about_plugins_work,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }
 RUN_ELSEWHERE = (

@@ -110,11 +110,11 @@ def plan_schema() -> dict[str, Any]:
     return plan_schema()
 
 
-def config_schema() -> dict[str, Any]:
-    """The JSON Schema of the file."""
+def config_schema(request: Request | None = None) -> dict[str, Any]:
+    """The JSON Schema of files; with a request, that of its file, with what its plugins add."""
     from bootstrapper.engine import json_schema  # noqa: PLC0415 - only this command needs it
 
-    return json_schema.json_schema()
+    return json_schema.json_schema(load_plugins(request, _load(request)) if request is not None else None)
 
 
 def _row_count(rows: object) -> int | None:

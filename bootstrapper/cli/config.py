@@ -28,8 +28,21 @@ def show(invocation: Invocation) -> int:
 
 
 @config.command()
-@takes(*options.PRINTING, click.option("--plan", is_flag=True, help="That of a plan as JSON instead."))
-def schema(invocation: Invocation, *, plan: bool) -> int:
-    """Print the JSON Schema of the file."""
-    print_data(dumps(project.plan_schema() if plan else project.config_schema()))
+@takes(
+    *options.WHERE,
+    *options.PRINTING,
+    click.option("--plan", is_flag=True, help="That of a plan as JSON instead."),
+    click.option("--with-plugins", is_flag=True, help="Include what the plugins of the file add."),
+)
+def schema(invocation: Invocation, *, plan: bool, with_plugins: bool) -> int:
+    """Print the JSON Schema of the file.
+
+    It is the same for all files, and knows what is built in. With --with-plugins, it also knows the steps, checks and
+    values of the plugins that the file lists: their code is imported.
+    """
+    if plan:
+        options.refuse_beside("--plan", {"--with-plugins": with_plugins}, "plans have one schema")
+        print_data(dumps(project.plan_schema()))
+    else:
+        print_data(dumps(project.config_schema(request(invocation) if with_plugins else None)))
     return ExitCode.DONE

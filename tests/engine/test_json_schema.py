@@ -12,10 +12,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bootstrapper.api.project import config_schema
 from bootstrapper.builtin import registry
 from bootstrapper.config import document, load
 from bootstrapper.config.units import parse_duration
-from bootstrapper.engine.json_schema import json_schema, shown_duration
+from bootstrapper.engine.json_schema import json_schema
+from bootstrapper.engine.request import Request
+from bootstrapper.engine.schema_nodes import shown_duration
 from bootstrapper.plugin.on_demand import loaded
 
 ROOT = Path(__file__).parents[2]
@@ -189,3 +192,99 @@ def keys(definitions: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("text", ["250ms", "3s", "60s", "90s", "5m", "2h", "24h"])
 def test_a_default_time_is_shown_as_a_file_would_write_it(text: str) -> None:
     assert shown_duration(parse_duration(text)) == text
+
+
+PLUGIN = """
+import re
+from typing import Annotated, Any
+from pydantic import PlainValidator
+from bootstrapper import Answer, Check, Step, StepModel, Value, hookimpl
+
+class Grant(Step):
+    \"\"\"Lets a role read a table.\n\n    And more.\"\"\"
+    uses = "acme/grant"
+    class With(StepModel):
+        \"\"\"What is granted.
+
+        Attributes:
+            table: The table to read.
+        \"\"\"
+        table: str
+        at_most: int = 3
+        pattern: Annotated[Any, PlainValidator(re.compile)] = re.compile("x")
+    def changes(self, context): return []
+    def apply(self, context, changes): ...
+
+class RoleCheck(Check):
+    key = "role"
+    Argument = str
+    def ask(self, context): return Answer.yes("")
+
+class Vault(Value):
+    key = "$vault"
+    needs_database = True
+    def resolve(self, context, argument): return ""
+
+@hookimpl
+def bootstrapper_steps(): return [Grant]
+
+@hookimpl
+def bootstrapper_checks(): return [RoleCheck]
+
+@hookimpl
+def bootstrapper_values(): return [Vault]
+"""
+
+
+@pytest.fixture(scope="module")
+def with_plugins(tmp_path_factory: pytest.TempPathFactory) -> jsonschema.Draft202012Validator:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "acme.py").write_text(PLUGIN)
+    (folder / "bootstrap.yaml").write_text(with_step("{uses: acme/grant, name: grant}") + "plugins: [./plugins]\n")
+    schema = config_schema(Request(file=folder / "bootstrap.yaml", variables={}))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_valid"),
+    [
+        ("{uses: acme/grant, with: {table: books}}", True),
+        ("{uses: acme/grant, with: {table: books, at_most: '${MOST}', pattern: {any: thing}}}", True),
+        ("{uses: acme/grant, with: {table: books}, check: {role: reader}}", True),
+        ("{uses: acme/grant, with: {tabel: books}}", False),
+        ("{uses: acme/grant, with: {table: books, at_most: many}}", False),
+        ("{uses: acme/grant}", False),
+        ("{uses: acme/grant, with: {table: books}, check: {role: []}}", False),
+        ("{uses: acme/grant, with: {table: books}, check: role}", False),
+        ("{uses: acme/grant, with: {table: {$vault: name}}}", False),
+        ("{uses: of_another_plugin, with: {any: thing}}", True),
+    ],
+)
+def test_with_the_plugins_of_the_file_it_knows_what_they_take(
+    with_plugins: jsonschema.Draft202012Validator, step: str, is_valid: bool
+) -> None:
+    data = plain(document.parse(with_step(step).encode(), "bootstrap.yaml").data)
+    assert with_plugins.is_valid(data) == is_valid
+
+
+def test_with_the_plugins_of_the_file_it_describes_what_they_add(
+    with_plugins: jsonschema.Draft202012Validator,
+) -> None:
+    known = with_plugins.schema["properties"]["steps"]["items"]["$ref"].rpartition("/")[2]
+    uses = with_plugins.schema["$defs"][known]["properties"]["uses"]["anyOf"]
+    assert {"const": "acme/grant", "description": "Lets a role read a table."} in uses
+    options = with_plugins.schema["$defs"]["with.acme/grant"]["properties"]
+    assert options["table"]["description"] == "The table to read."
+
+
+def test_without_the_option_the_plugins_of_the_file_are_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text("raise OSError('no luck')")
+    (tmp_path / "bootstrap.yaml").write_text(with_step("uses: broken") + "plugins: [./plugins]\n")
+    command = [sys.executable, "-m", "bootstrapper", "config", "schema"]
+    plain_one = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (plain_one.returncode, json.loads(plain_one.stdout)) == (0, SCHEMA)
+    failing = subprocess.run([*command, "--with-plugins"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (failing.returncode, "fails to import: line 1: OSError: no luck" in failing.stderr) == (2, True)
