@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bootstrapper.api.arguments import File as File
+    from bootstrapper.api.arguments import OnEvent as OnEvent
+    from bootstrapper.api.asynchronous import ApplyOptions as ApplyOptions
+    from bootstrapper.api.asynchronous import FollowOptions as FollowOptions
+    from bootstrapper.api.asynchronous import PlanOptions as PlanOptions
+    from bootstrapper.api.asynchronous import StatusOptions as StatusOptions
     from bootstrapper.api.asynchronous import aapply as aapply
     from bootstrapper.api.asynchronous import afollow as afollow
     from bootstrapper.api.asynchronous import aplan as aplan
@@ -36,6 +42,12 @@ if TYPE_CHECKING:
     from bootstrapper.api.outcomes import Outcome as Outcome
     from bootstrapper.api.outcomes import Ready as Ready
     from bootstrapper.api.project import Validation as Validation
+    from bootstrapper.api.standing import FixtureState as FixtureState
+    from bootstrapper.api.standing import LastBackup as LastBackup
+    from bootstrapper.api.standing import Position as Position
+    from bootstrapper.config.unit_fields import Bytes as Bytes
+    from bootstrapper.config.unit_fields import Seconds as Seconds
+    from bootstrapper.deadline import Deadline as Deadline
     from bootstrapper.deadline import Stop as Stop
     from bootstrapper.errors import BootstrapperError as BootstrapperError
     from bootstrapper.errors import ExitCode as ExitCode
@@ -47,18 +59,25 @@ if TYPE_CHECKING:
     from bootstrapper.errors import UnreachableError as UnreachableError
     from bootstrapper.events import Event as Event
     from bootstrapper.events import Warned as Warned
+    from bootstrapper.migrations.interrupted.invalid_objects import InvalidObject as InvalidObject
     from bootstrapper.migrations.schema.comparison import Difference as Difference
     from bootstrapper.plans import Action as Action
     from bootstrapper.plans import Answer as Answer
     from bootstrapper.plans import Bounds as Bounds
     from bootstrapper.plans import Change as Change
+    from bootstrapper.plans import Danger as Danger
+    from bootstrapper.plans import DatabaseIdentity as DatabaseIdentity
     from bootstrapper.plans import Deferred as Deferred
     from bootstrapper.plans import Finding as Finding
     from bootstrapper.plans import Hazard as Hazard
     from bootstrapper.plans import HazardName as HazardName
     from bootstrapper.plans import Plan as Plan
+    from bootstrapper.plans import PlannedStep as PlannedStep
+    from bootstrapper.plans import Selection as Selection
+    from bootstrapper.plans import State as State
     from bootstrapper.plans import TableLock as TableLock
     from bootstrapper.plans import Verdict as Verdict
+    from bootstrapper.plans import payload_of as payload_of
     from bootstrapper.plugin.check import Check as Check
     from bootstrapper.plugin.check import Probe as Probe
     from bootstrapper.plugin.context import Context as Context
@@ -69,6 +88,7 @@ if TYPE_CHECKING:
     from bootstrapper.plugin.scopes import Gate as Gate
     from bootstrapper.plugin.scopes import Scope as Scope
     from bootstrapper.plugin.step import Step as Step
+    from bootstrapper.plugin.step import Unit as Unit
     from bootstrapper.plugin.traits import Bounded as Bounded
     from bootstrapper.plugin.traits import Explained as Explained
     from bootstrapper.plugin.traits import HasHeads as HasHeads
@@ -79,35 +99,64 @@ if TYPE_CHECKING:
     from bootstrapper.plugin.traits import SeedsFixtures as SeedsFixtures
     from bootstrapper.plugin.traits import ShowsSql as ShowsSql
     from bootstrapper.plugin.value import UNKNOWN as UNKNOWN
+    from bootstrapper.plugin.value import Unknown as Unknown
     from bootstrapper.plugin.value import Value as Value
+    from bootstrapper.postgres.health import BlockedSession as BlockedSession
     from bootstrapper.postgres.health import Health as Health
+    from bootstrapper.postgres.health import LongTransaction as LongTransaction
+    from bootstrapper.postgres.health import NearSequence as NearSequence
+    from bootstrapper.postgres.health import SlowStatement as SlowStatement
+    from bootstrapper.postgres.ledger.frozen import Freeze as Freeze
+    from bootstrapper.postgres.ledger.records import RevisionRecord as RevisionRecord
+    from bootstrapper.postgres.ledger.records import RunHistory as RunHistory
+    from bootstrapper.postgres.ledger.records import StepRecord as StepRecord
+    from bootstrapper.postgres.lock.acquire import Holder as Holder
 
 _HOMES = {
     "Action": "plans",
     "Answer": "plans",
+    "ApplyOptions": "api.asynchronous",
+    "BlockedSession": "postgres.health",
     "BootstrapperError": "errors",
     "Bounded": "plugin.traits",
     "Bounds": "plans",
+    "Bytes": "config.unit_fields",
     "Change": "plans",
     "Check": "plugin.check",
     "Context": "plugin.context",
+    "Danger": "plans",
+    "DatabaseIdentity": "plans",
+    "Deadline": "deadline",
     "Deferred": "plans",
     "Difference": "migrations.schema.comparison",
     "Drift": "api.drift",
     "Event": "events",
     "ExitCode": "errors",
     "Explained": "plugin.traits",
+    "File": "api.arguments",
     "Finding": "plans",
+    "FixtureState": "api.standing",
+    "FollowOptions": "api.asynchronous",
     "Followed": "api.outcomes",
+    "Freeze": "postgres.ledger.frozen",
     "Gate": "plugin.scopes",
     "HasHeads": "plugin.traits",
     "Hazard": "plans",
     "HazardName": "plans",
     "Hazardous": "plugin.traits",
     "Health": "postgres.health",
+    "Holder": "postgres.lock.acquire",
+    "InvalidObject": "migrations.interrupted.invalid_objects",
+    "LastBackup": "api.standing",
+    "LongTransaction": "postgres.health",
+    "NearSequence": "postgres.health",
+    "OnEvent": "api.arguments",
     "Outcome": "api.outcomes",
     "Parted": "plugin.traits",
     "Plan": "plans",
+    "PlanOptions": "api.asynchronous",
+    "PlannedStep": "plans",
+    "Position": "api.standing",
     "Prepared": "plugin.traits",
     "Probe": "plugin.check",
     "Problem": "errors",
@@ -116,18 +165,28 @@ _HOMES = {
     "RefusedError": "errors",
     "Remarked": "plugin.traits",
     "Renderer": "plugin.renderer",
+    "RevisionRecord": "postgres.ledger.records",
+    "RunHistory": "postgres.ledger.records",
     "Scope": "plugin.scopes",
+    "Seconds": "config.unit_fields",
     "SeedsFixtures": "plugin.traits",
+    "Selection": "plans",
     "ShowsSql": "plugin.traits",
+    "SlowStatement": "postgres.health",
     "Source": "errors",
+    "State": "plans",
     "Status": "api.inspection",
+    "StatusOptions": "api.asynchronous",
     "Step": "plugin.step",
     "StepError": "errors",
     "StepFailedError": "errors",
     "StepModel": "plugin.options",
+    "StepRecord": "postgres.ledger.records",
     "Stop": "deadline",
     "TableLock": "plans",
     "UNKNOWN": "plugin.value",
+    "Unit": "plugin.step",
+    "Unknown": "plugin.value",
     "UnreachableError": "errors",
     "Validation": "api.project",
     "Value": "plugin.value",
@@ -144,6 +203,7 @@ _HOMES = {
     "initialize_database": "api.initialization",
     "is_database_initialized": "api.initialization",
     "needs_migration": "api.initialization",
+    "payload_of": "plans",
     "plan": "api.functions",
     "save_plan": "api.functions",
     "seed_database": "api.initialization",
@@ -154,78 +214,7 @@ _HOMES = {
     "wait_for_database": "api.initialization",
 }
 
-__all__ = [
-    "UNKNOWN",
-    "Action",
-    "Answer",
-    "BootstrapperError",
-    "Bounded",
-    "Bounds",
-    "Change",
-    "Check",
-    "Context",
-    "Deferred",
-    "Difference",
-    "Drift",
-    "Event",
-    "ExitCode",
-    "Explained",
-    "Finding",
-    "Followed",
-    "Gate",
-    "HasHeads",
-    "Hazard",
-    "HazardName",
-    "Hazardous",
-    "Health",
-    "Outcome",
-    "Parted",
-    "Plan",
-    "Prepared",
-    "Probe",
-    "Problem",
-    "Project",
-    "Ready",
-    "RefusedError",
-    "Remarked",
-    "Renderer",
-    "Scope",
-    "SeedsFixtures",
-    "ShowsSql",
-    "Source",
-    "Status",
-    "Step",
-    "StepError",
-    "StepFailedError",
-    "StepModel",
-    "Stop",
-    "TableLock",
-    "UnreachableError",
-    "Validation",
-    "Value",
-    "Verdict",
-    "Warned",
-    "__version__",
-    "aapply",
-    "afollow",
-    "aplan",
-    "apply",
-    "astatus",
-    "drift",
-    "follow",
-    "hookimpl",
-    "initialize_database",
-    "is_database_initialized",
-    "needs_migration",
-    "plan",
-    "save_plan",
-    "seed_database",
-    "status",
-    "url",
-    "validate",
-    "wait",
-    "wait_for_database",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:

@@ -76,7 +76,7 @@ class Stop:
 
 
 class Deadline:
-    """`Deadline.never()` has infinitely many seconds left. One with a stop passes when that is set."""
+    """A time limit. `Deadline.never()` has infinitely many seconds left; one with a stop passes when that is set."""
 
     def __init__(self, at: float, stop: Stop | None = None) -> None:
         self._at = at
@@ -102,6 +102,7 @@ class Deadline:
 
     @property
     def has_passed(self) -> bool:
+        """Whether no time is left."""
         return self.seconds_left <= 0
 
     @property

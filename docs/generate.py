@@ -12,10 +12,12 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
+from pydantic import WithJsonSchema
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,17 +31,47 @@ from bootstrapper.api.project import Validation
 from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.builtin import registry
 from bootstrapper.cli import group
-from bootstrapper.deadline import Stop
+from bootstrapper.config import unit_fields
+from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.doctor.privileges import COMMANDS, STEPS, WITHOUT_DATABASE, On, Right
 from bootstrapper.engine.json_schema import attributes, json_schema, summary
-from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.engine.request import Request
+from bootstrapper.errors import (
+    BootstrapperError,
+    ExitCode,
+    Problem,
+    RefusedError,
+    Source,
+    StepError,
+    StepFailedError,
+    UnreachableError,
+)
 from bootstrapper.migrations.schema.comparison import Difference
-from bootstrapper.plans import Danger, HazardName, Plan
+from bootstrapper.plans import (
+    Action,
+    Answer,
+    Bounds,
+    Change,
+    Danger,
+    DatabaseIdentity,
+    Deferred,
+    Finding,
+    Hazard,
+    HazardName,
+    Plan,
+    PlannedStep,
+    Selection,
+    State,
+    TableLock,
+    Verdict,
+    payload_of,
+)
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin import traits
 from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.on_demand import loaded
+from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
@@ -140,7 +172,10 @@ TRAITS = (
     traits.SeedsFixtures,
     traits.HasHeads,
 )
-CONTRACTS = (Step, Gate, Scope, Check, Probe, Value, Context, Project, Renderer)
+CONTRACTS = (Unit, Step, Gate, Scope, Check, Probe, Value, Context, Project, Renderer)
+MADE = (Change, Action, Deferred, Bounds, Finding, Hazard, TableLock, Answer, Verdict, Problem, Source)
+GIVEN = (Deadline, Plan, PlannedStep, State, DatabaseIdentity, Selection)
+RAISED = (StepFailedError, StepError, RefusedError, UnreachableError, BootstrapperError)
 
 
 def pages() -> dict[str, str]:
@@ -152,6 +187,7 @@ def pages() -> dict[str, str]:
         "checks.md": checks(),
         "values.md": values(),
         "hooks.md": hooks(),
+        "plugin-types.md": plugin_types(),
         "exit-codes.md": exit_codes(),
         "events.md": event_lines(),
         "python.md": python_api(),
@@ -281,7 +317,8 @@ def hooks() -> Iterator[str]:
     yield "# Hooks and contracts"
     yield (
         "A plugin is a module with functions marked `@bootstrapper.hookimpl`. "
-        "[Write a plugin](../how-to/write-a-plugin.md) shows one from start to finish."
+        "[Write a plugin](../how-to/write-a-plugin.md) shows one from start to finish. What the methods take and "
+        "return is described under [types for plugins](plugin-types.md). All names are imported from `bootstrapper`."
     )
     yield "## Hooks"
     for name, hook in vars(hookspecs).items():
@@ -299,9 +336,49 @@ def hooks() -> Iterator[str]:
         yield from _contract(kind)
 
 
+def plugin_types() -> Iterator[str]:
+    yield "# Types for plugins"
+    yield (
+        "What the [contracts](hooks.md) name. All are imported from `bootstrapper`. Texts are shown to people, in one "
+        "line and without a full stop; known secrets in them are masked. All of these objects are immutable."
+    )
+    yield "## What a plugin makes"
+    for kind in MADE:
+        yield from _contract(kind)
+    yield f"### payload_of\n\n```python\ndef payload_of{_signature(payload_of)}\n```"
+    yield inspect.getdoc(payload_of) or ""
+    yield "## What a plugin gets"
+    for kind in GIVEN:
+        yield from _contract(kind)
+    yield "## Options"
+    yield from _contract(StepModel)
+    for name in ("Seconds", "Bytes"):
+        kind, *others = get_args(getattr(unit_fields, name))
+        example = next(each.json_schema["pattern"] for each in others if isinstance(each, WithJsonSchema))
+        yield f"### {name}"
+        yield f"{_UNITS[name]}, as `{kind.__name__}`. The file writes it as text that matches `{example}`."
+    yield "## Errors"
+    yield (
+        "A plugin raises StepFailedError; gates also raise RefusedError and UnreachableError. [Exit codes]"
+        "(exit-codes.md) lists all errors."
+    )
+    for error in RAISED:
+        yield from _contract(error)
+        arguments = _broken(f"{_signature(error.__init__).replace('self, ', '')}")
+        yield f"```text\n{error.__name__}{arguments.removesuffix(' -> None')}\n```"
+    yield "## Tests"
+    yield "Imported from `bootstrapper.testing`."
+    yield from _contract(Request)
+
+
+_UNITS = {"Seconds": "A time, in seconds", "Bytes": "A size, in bytes"}
+
+
 def _contract(kind: type) -> Iterator[str]:
     yield f"### {kind.__name__}"
     yield _docstring(kind)
+    if issubclass(kind, Enum):
+        yield ", ".join(f"`{each.name}`" for each in kind)
     members = list(_members(kind))
     if members:
         yield f"```python\n{GAP.join(members)}\n```"
@@ -309,14 +386,16 @@ def _contract(kind: type) -> Iterator[str]:
 
 def _members(kind: type) -> Iterator[str]:
     """Yields fields, then public methods and properties, each with its docstring as a comment."""
-    fields = [f"{name}: {text}" for name, text in inspect.get_annotations(kind).items() if not name.startswith("_")]
-    if fields:
-        yield "\n".join(fields)
-    for name, member in vars(kind).items():
-        function = member.fget if isinstance(member, property) else member
+    hidden = {each.name for each in fields(kind) if each.metadata} if is_dataclass(kind) else set()
+    own = inspect.get_annotations(kind).items()
+    attributes = [f"{name}: {text}" for name, text in own if not name.startswith("_") and name not in hidden]
+    if attributes:
+        yield "\n".join(attributes)
+    for name, member in list(vars(kind).items()):
+        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
         if name.startswith("_") or not inspect.isfunction(function) or function.__name__ != name:
             continue
-        decorator = "@property\n" if isinstance(member, property) else ""
+        decorator = f"@{type(member).__name__}\n" if isinstance(member, property | classmethod) else ""
         text = (inspect.getdoc(function) or "").splitlines()
         comment = "\n".join(f"    # {line}".rstrip() for line in text)
         yield f"{decorator}def {name}{_signature(function)}" + (f"\n{comment}" if comment else "")

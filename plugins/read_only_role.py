@@ -36,7 +36,12 @@ WHERE n.nspname = %s AND d.defaclobjtype = 'r' AND a.privilege_type = 'SELECT' A
 """
 
 
-class ReadOnlyRole(Step):
+class ReadOnlyRoleOptions(StepModel):
+    name: str
+    schemas: list[str]
+
+
+class ReadOnlyRole(Step[ReadOnlyRoleOptions]):
     """Creates a role without LOGIN, and grants it what reading takes. Grant it to the login of the application.
 
     In each schema, it may read the tables and views that belong to the role that applies this step, and later ones.
@@ -46,10 +51,6 @@ class ReadOnlyRole(Step):
     pure = True
     leaves_others_alone = True  # it never gives a later step more to do
     borrows_session = False  # every name that it asks for is in pg_catalog
-
-    class With(StepModel):
-        name: str
-        schemas: list[str]
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Returns the role and the privileges that are missing, each with its statement."""

@@ -48,10 +48,10 @@ def json_schema(plugins: Plugins | None = None) -> Schema:
     definitions |= _functions(values)
     definitions |= {"Interpolated": _INTERPOLATED, "ColumnValue": _column_value(values), "Row": _row()}
     for check in checks:
-        definitions |= _defined(f"check.{check.key}", check.Argument)
+        definitions |= _defined(f"check.{check.key}", check.argument_type)
     definitions |= {"When": _condition("When", checks), "Check": _condition("Check", checks, in_when=False)}
     for step in steps:
-        definitions |= _defined(f"with.{step.uses}", step.With)
+        definitions |= _defined(f"with.{step.uses}", step.options_type)
         definitions[f"with.{step.uses}"]["description"] = summary(step)
     _complete(definitions, steps)
     _complete_database(definitions["DatabaseConfig"])
@@ -116,7 +116,7 @@ def _complete_database(section: Schema) -> None:
 def _case(kind: type[Unit]) -> Schema:
     """What an entry has to look like that uses a built-in step."""
     block = {"$ref": reference_to(f"with.{kind.uses}")}
-    needs_options = any(field.is_required() for field in kind.With.model_fields.values())
+    needs_options = any(field.is_required() for field in kind.options_type.model_fields.values())
     properties: Schema = {"with": block if needs_options else {"anyOf": [block, {"type": "null"}]}}
     required = ["with"] if needs_options else []
     if not issubclass(kind, Step):
@@ -150,7 +150,7 @@ def _condition(name: str, checks: Sequence[type[Check]], *, in_when: bool = True
 
 
 def _takes_nothing(check: type[Check]) -> bool:
-    shape = TypeAdapter(check.Argument).json_schema(schema_generator=_Lenient)
+    shape = TypeAdapter(check.argument_type).json_schema(schema_generator=_Lenient)
     return any(option.get("type") == "null" for option in shape.get("anyOf", [shape]))
 
 

@@ -76,8 +76,8 @@ def _require_question(kind: type[Check], origin: str) -> None:
 
 def _require_strict_options(kind: type[Any], origin: str) -> None:
     """Raises PluginError for a model that would take unknown keys."""
-    name = "With" if issubclass(kind, Unit) else "Argument" if issubclass(kind, Check) else ""
-    model = getattr(kind, name, None) if name else None
-    is_loose = inspect.isclass(model) and issubclass(model, BaseModel) and not issubclass(model, StepModel)
-    if is_loose or (name == "With" and not inspect.isclass(model)):
-        raise PluginError(origin, f"{kind.__name__}.{name} must be a subclass of StepModel")
+    model: Any = getattr(kind, "options_type" if issubclass(kind, Unit) else "argument_type", None)
+    is_model = inspect.isclass(model) and issubclass(model, BaseModel)
+    if (is_model or issubclass(kind, Unit)) and not (is_model and issubclass(model, StepModel)):
+        base = next(each.__name__ for each in CONTRACTS if issubclass(kind, each))
+        raise PluginError(origin, f"{kind.__name__}: the type in {base}[...] must be a subclass of StepModel")

@@ -104,7 +104,7 @@ class Resolver:
             self._problem((*place, "uses"), f"unknown step {config.uses!r}", hint)
             return None
         is_misshapen = (*place, "with") in self._loaded.misshapen
-        options = self._validated((*place, "with"), kind.With, config.with_) if not is_misshapen else None
+        options = self._validated((*place, "with"), kind.options_type, config.with_) if not is_misshapen else None
         if options is None:
             return None
         return kind(config.name, options, self._document.source(place))

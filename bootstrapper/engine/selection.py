@@ -106,7 +106,7 @@ def with_explicit(
     if found is None and (only or skip):
         raise _none_of(kind.uses, entries)
     name = found.name if found is not None else kind.uses
-    declared = found.unit.options if found is not None else kind.With.model_construct()
+    declared = found.unit.options if found is not None else kind.options_type.model_construct()
     unit = kind(name, declared.model_copy(update=options))
     if isinstance(unit, Gate):
         return (Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)),)

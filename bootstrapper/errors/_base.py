@@ -40,7 +40,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a file."""
+    """One thing that is wrong with a file.
+
+    Attributes:
+        message: What is wrong, in one line, without a place.
+        source: Where; None if that is unknown.
+        hint: What to do, as an imperative sentence.
+    """
 
     message: str
     source: Source | None = None
@@ -58,6 +64,8 @@ class BootstrapperError(Exception):
         details: Further lines, such as the last output of a program.
         message: Both together.
         sqlstate: The server's code; None if no server refused.
+        hint: What to do, as an imperative sentence; None if that is unknown.
+        source: The place in the file; None if there is none, or it is unknown.
         is_reported: Whether the file of --report has the error.
     """
 

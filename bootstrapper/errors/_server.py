@@ -43,6 +43,8 @@ class UnreachableError(BootstrapperError):
 
 
 class RefusedError(BootstrapperError):
+    """The server refused, and would again: wrong credentials, a missing privilege or database, no TLS."""
+
     exit_code = ExitCode.REFUSED
 
     def __init__(self, where: str, reason: str, *, sqlstate: str | None = None, hint: str | None = None) -> None:

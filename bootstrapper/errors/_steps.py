@@ -12,10 +12,17 @@ if TYPE_CHECKING:
 
 
 class StepError(BootstrapperError):
+    """A step failed; raised as one of its kinds, such as StepFailedError."""
+
     exit_code = ExitCode.FAILED
 
 
 class StepFailedError(StepError):
+    """A step could not do its work, for the reason that it gives.
+
+    Raised by `apply`, `prepare` or `changes`, without a place: the place of the step in the file is added.
+    """
+
     def __init__(
         self,
         reason: str,

@@ -16,6 +16,8 @@ Kind = TypeVar("Kind")
 
 
 class Action(StrEnum):
+    """What a change does: with a row or an object of the database, or `run` for all else."""
+
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
@@ -27,6 +29,8 @@ class Action(StrEnum):
 
 
 class Verdict(StrEnum):
+    """What a check answers."""
+
     YES = "yes"
     NO = "no"
     UNKNOWN = "unknown"
@@ -34,7 +38,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a check and its reason; unknown if it cannot be asked yet."""
+    """The answer of a check; unknown if it cannot be asked yet.
+
+    Attributes:
+        verdict: Yes, no or unknown.
+        reason: Why, for the reader of the plan, in one line.
+    """
 
     verdict: Verdict
     reason: str = ""
@@ -68,11 +77,18 @@ class Answer:
 class Change:
     """One difference between declared and actual.
 
-    `before` and `after` hold values by column or property, as text fit for display; a secret stands there as the
-    name of its source. `unset` names variables that applying this change needs and that have no value here. `count` is
-    above 1 where it stands for that many rows of a large fixture, which are not listed; `digest` is then a SHA-256 over
-    them. `origin` names the declaration that it comes from, where a step has several, such as a fixture. `sensitive`
-    names the columns whose value is hidden in `before` or `after`.
+    Attributes:
+        action: What is done.
+        target: What it is done to, such as "table books"; not empty.
+        reason: Why, in one line.
+        before: Values by column or property, as text fit for display; a secret stands there as the name of its source.
+        after: The same after the change.
+        unset: Names of variables that applying this change needs and that have no value here.
+        count: Above 1 where it stands for that many rows of a large fixture, which are not listed.
+        digest: A SHA-256 over the rows that are not listed.
+        origin: The declaration that it comes from, where a step has several, such as a fixture.
+        sensitive: The columns whose value is hidden in `before` or `after`.
+        payload: What the step's `apply` needs to make the change; never shown, serialised or compared.
     """
 
     action: Action
@@ -85,7 +101,6 @@ class Change:
     digest: str = ""
     origin: str = ""
     sensitive: tuple[str, ...] = ()
-    # What the step's `apply` needs to make the change: the step's own data, never shown, serialised or compared.
     payload: object = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -130,8 +145,10 @@ class Deferred:
 
     Attributes:
         needs: What has to exist first, such as "table documents".
+        reason: Why that matters, in one line.
         may: The actions that are possible; empty only where nothing is known.
         at_most: The most changes there can be; None when there is no bound.
+        unset: Names of variables that applying the changes needs and that have no value here.
         targets: What the changes would be about, as far as that is declared; existing things may turn out to be done.
         after: The earlier steps that may bring them about; as the database is now, nothing of them is to be done.
     """
@@ -178,6 +195,7 @@ class Finding:
 
     Attributes:
         target: What it is about, such as "index public.users_email_idx" or "revision 4f1c".
+        message: What is to be known, in one line.
         remedy: What to do about it: a statement to run, or an imperative sentence; empty where nothing is.
     """
 

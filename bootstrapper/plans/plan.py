@@ -29,9 +29,16 @@ class State(StrEnum):
 class PlannedStep:
     """One step of the plan.
 
-    `when` and `check` are the answers to what the file declares, None where it declares nothing. A gate or a scope
-    has neither changes nor deferred ones: it is pending when the run will go through it. `last_seconds` is how long it
-    took when it was last applied to this database.
+    A gate or a scope has neither changes nor deferred ones: it is pending when the run will go through it.
+
+    Attributes:
+        name: Its name in the file.
+        uses: What it uses.
+        state: Whether it has changes.
+        reason: Why it is in that state, if its changes do not say so.
+        when: The answer to its `when`; None if the file declares none.
+        check: The answer to its `check`; None if the file declares none.
+        last_seconds: How long it took when it was last applied to this database.
     """
 
     name: str

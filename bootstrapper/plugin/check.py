@@ -5,15 +5,20 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
+
+from typing_extensions import TypeVar
 
 from bootstrapper.errors import Problem, Source
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.options import type_argument
 from bootstrapper.plugin.project import Project
 
 if TYPE_CHECKING:
     from psycopg import sql
+
+Argument = TypeVar("Argument", default=object, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,19 @@ class Probe:
     borrows_session: bool = True
 
 
-class Check(ABC):
+class Check(ABC, Generic[Argument]):
     """A read-only question about the database or files. Overrides either `probe` and `answer`, or `ask`.
 
+    The type of its argument stands in brackets, as in `class RoleCheck(Check[str])`: a StepModel, or any type that
+    pydantic validates. A union with None allows the key without an argument; without brackets it takes none.
+
     Attributes:
-        Argument: The type of the argument: a StepModel or any type that pydantic validates. A union with None allows
-            the key without an argument.
+        key: The name that the file uses.
+        argument_type: The type of the argument, taken from the brackets.
+        argument: The validated argument.
+        project: The configuration.
+        step: The name of the step that the check belongs to.
+        source: Its place in the file.
         borrows_session: Whether `ask` sends statements of the project, which run with the settings of its own sessions.
         asked_after: Whether the answer must be yes after the step is applied.
         only_in_when: Whether the question is about this run, so that it is allowed in `when` only.
@@ -48,14 +60,23 @@ class Check(ABC):
     """
 
     key: ClassVar[str]
-    Argument: ClassVar[Any] = None
+    argument_type: ClassVar[Any] = None
     borrows_session: ClassVar[bool] = True
     asked_after: ClassVar[bool] = True
     only_in_when: ClassVar[bool] = False
     is_settled: ClassVar[bool] = False
     pure: ClassVar[bool] = False
 
-    def __init__(self, argument: Any, project: Project, step: str, source: Source | None = None) -> None:
+    argument: Argument
+    project: Project
+    step: str
+    source: Source | None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.argument_type = type_argument(cls, Check, cls.argument_type)
+
+    def __init__(self, argument: Argument, project: Project, step: str, source: Source | None = None) -> None:
         self.argument = argument
         self.project = project
         self.step = step

@@ -166,7 +166,7 @@ class ConditionReader:
             self._note(place, f"{key} is only possible under `when`")
             return None
         before = len(self.problems)
-        validated = self.validate(place, kind.Argument, argument)
+        validated = self.validate(place, kind.argument_type, argument)
         if len(self.problems) > before:
             return None
         check = kind(validated, self.project, self.step, self.document.source(place))

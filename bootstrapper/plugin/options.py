@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
@@ -48,6 +48,20 @@ class StepModel(BaseModel):
         if type(value) is int and bool in kinds and int not in kinds:
             raise PydanticKnownError("bool_type")
         return value
+
+
+def type_argument(kind: type, root: type, inherited: Any) -> Any:
+    """Returns the type in brackets after the base of a class, as in `class Grant(Step[GrantOptions])`.
+
+    Args:
+        root: The class of the contract, or one above it.
+        inherited: What to return where no type is in brackets.
+    """
+    for base in vars(kind).get("__orig_bases__", ()):
+        origin, arguments = get_origin(base), get_args(base)
+        if isinstance(origin, type) and issubclass(origin, root) and not isinstance(arguments[0], TypeVar):
+            return arguments[0]
+    return inherited
 
 
 def _is_empty(value: object, annotation: Any) -> bool:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bootstrapper.plugin.step import Unit
     from bootstrapper.plugin.value import Value
 
+_ENGINE = {"for": "the engine"}
+"""Marks fields that are not part of the contract."""
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -40,15 +43,18 @@ class Project:
     """The configuration from the file and the command line; constant during a run.
 
     Attributes:
+        name: The project's name in the file.
         command: Name of the command, as the ledger records it.
         directory: The file's folder; relative paths start here.
+        environment: The chosen environment; None if the file declares none.
+        protected: Whether that environment is protected.
+        variables: Environment variables for values: those of the process, then those of the env files.
+        validates: Whether the command only validates the file, so that no value function starts a program.
+        document: The file. This and all that follows is for the engine, and may change.
         inputs: SHA-256 over all inputs except the database's address.
         plan: The digest of the saved plan that the run applies; None without one.
         declared: Returns digests of the steps and fixtures of this run, by which the ledger tells older declarations
             from newer ones.
-        variables: Environment variables for values: those of the process, then those of the env files.
-        environment: The chosen environment; None if the file declares none.
-        validates: Whether the command only validates the file, so that no value function starts a program.
         default_secrets: Whether a default may stand in for a secret variable (development only).
         allowed: Hazards that the command allows, beside those that steps allow in the file.
         protected_environments: Names of the protected environments of the file.
@@ -61,26 +67,27 @@ class Project:
     name: str
     command: str
     directory: Path
-    document: Document
     environment: str | None
     protected: bool
-    target: Target
-    ledger: LedgerNames
-    inputs: str
     variables: Mapping[str, str]
-    default_secrets: bool
     validates: bool = False
-    allowed: Collection[str] = ()
-    protected_environments: Collection[str] = ()
-    plan: str | None = None
-    ignores_freeze: bool = False
-    fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict)
-    values: Mapping[str, Value] = field(default_factory=dict)
-    steps: Mapping[str, Unit] = field(default_factory=dict)
-    declarations: Mapping[str, Declaration] = field(default_factory=dict)
-    fixture_conditions: Mapping[str, Callable[[RunContext], Answer]] = field(default_factory=dict)
-    declared: Callable[[], Mapping[str, str]] = field(default=dict, repr=False, compare=False)
-    cache: RunCache = field(default_factory=RunCache, repr=False, compare=False)
+
+    document: Document = field(metadata=_ENGINE)
+    target: Target = field(metadata=_ENGINE)
+    ledger: LedgerNames = field(metadata=_ENGINE)
+    inputs: str = field(metadata=_ENGINE)
+    default_secrets: bool = field(metadata=_ENGINE)
+    allowed: Collection[str] = field(default=(), metadata=_ENGINE)
+    protected_environments: Collection[str] = field(default=(), metadata=_ENGINE)
+    plan: str | None = field(default=None, metadata=_ENGINE)
+    ignores_freeze: bool = field(default=False, metadata=_ENGINE)
+    fixtures: Mapping[str, FixtureConfig] = field(default_factory=dict, metadata=_ENGINE)
+    values: Mapping[str, Value] = field(default_factory=dict, metadata=_ENGINE)
+    steps: Mapping[str, Unit] = field(default_factory=dict, metadata=_ENGINE)
+    declarations: Mapping[str, Declaration] = field(default_factory=dict, metadata=_ENGINE)
+    fixture_conditions: Mapping[str, Callable[[RunContext], Answer]] = field(default_factory=dict, metadata=_ENGINE)
+    declared: Callable[[], Mapping[str, str]] = field(default=dict, repr=False, compare=False, metadata=_ENGINE)
+    cache: RunCache = field(default_factory=RunCache, repr=False, compare=False, metadata=_ENGINE)
 
     @property
     def written(self) -> str:

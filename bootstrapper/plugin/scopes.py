@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from bootstrapper.plugin.context import Context
-from bootstrapper.plugin.step import Unit
+from bootstrapper.plugin.step import Unit, With
 from bootstrapper.postgres.lock.hold import Hold
 
 
-class Gate(Unit, ABC):
+class Gate(Unit[With], ABC):
     """A unit that is opened before planning, in the order of the file.
 
     Attributes:
@@ -27,7 +27,7 @@ class Gate(Unit, ABC):
         """Returns once the database is available; raises UnreachableError or RefusedError otherwise. Writes nothing."""
 
 
-class Scope(Unit, ABC):
+class Scope(Unit[With], ABC):
     """A unit that encloses all later steps; entered only if one of them has changes."""
 
     @abstractmethod

@@ -15,37 +15,50 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
+
+from typing_extensions import TypeVar
 
 from bootstrapper.errors import Problem, Source
 from bootstrapper.plans import Change, Deferred, Finding
 from bootstrapper.plugin.context import Context
-from bootstrapper.plugin.options import StepModel
+from bootstrapper.plugin.options import StepModel, type_argument
 from bootstrapper.plugin.project import Project
 
+With = TypeVar("With", bound=StepModel, default=StepModel, covariant=True)
 
-class Unit:
+
+class Unit(Generic[With]):
     """What `uses:` names: a gate, a scope or a step.
+
+    The model of its `with:` block stands in brackets, as in `class Grant(Step[GrantOptions])`; a unit without it
+    takes no options.
 
     Attributes:
         uses: The name that the file uses.
+        options_type: The model of the `with:` block, taken from the brackets.
         name: The name of this use of it.
-        options: The validated `with:` block, an instance of `With`.
+        options: The validated `with:` block.
         source: Its place in the file.
     """
 
     uses: ClassVar[str]
+    options_type: ClassVar[type[StepModel]] = StepModel
+    name: str
+    options: With
+    source: Source | None
 
-    class With(StepModel):
-        """The `with:` block."""
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.options_type = type_argument(cls, Unit, cls.options_type)
 
-    def __init__(self, name: str, options: Any, source: Source | None = None) -> None:
+    def __init__(self, name: str, options: With, source: Source | None = None) -> None:
         self.name = name
         self.options = options
         self.source = source
 
 
-class Step(Unit, ABC):
+class Step(Unit[With], ABC):
     """An idempotent unit of work.
 
     Attributes:

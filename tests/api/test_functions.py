@@ -295,10 +295,9 @@ def test_threads_apply_different_files_to_different_databases(tmp_path: Path, ne
     for number, project in enumerate(projects):
         (project.folder / "plugins").mkdir(parents=True)
         (project.folder / "plugins/own.py").write_text(
-            "from bootstrapper import Step, StepModel, Change, hookimpl\n\n\n"
+            "from bootstrapper import Step, Change, hookimpl\n\n\n"
             "class Own(Step):\n"
             "    uses = 'own'\n\n"
-            "    class With(StepModel):\n        pass\n\n"
             "    def changes(self, context):\n"
             f"        row = context.connection.execute(\"SELECT to_regclass('own_{number}') IS NULL\").fetchone()\n"
             f"        return [Change.create('own_{number}')] if row[0] else []\n\n"
@@ -329,11 +328,12 @@ import time
 from bootstrapper import Change, Step, StepModel, hookimpl
 
 
-class Computes(Step):
-    uses = "computes"
+class ComputesOptions(StepModel):
+    mark: str
 
-    class With(StepModel):
-        mark: str
+
+class Computes(Step[ComputesOptions]):
+    uses = "computes"
 
     def changes(self, context):
         row = context.connection.execute("SELECT to_regclass('computed') IS NULL").fetchone()

@@ -437,14 +437,11 @@ def test_changes_of_a_plugin_that_read_alike_are_counted(notes: Project) -> None
 
 
 ALIKE = """\
-from bootstrapper import Change, Step, StepModel, hookimpl
+from bootstrapper import Change, Step, hookimpl
 
 
 class Alike(Step):
     uses = "alike"
-
-    class With(StepModel):
-        pass
 
     def changes(self, context):
         if context.connection.execute("SELECT 1 FROM notes WHERE id = 50").fetchone():

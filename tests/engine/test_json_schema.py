@@ -200,24 +200,25 @@ from typing import Annotated, Any
 from pydantic import PlainValidator
 from bootstrapper import Answer, Check, Step, StepModel, Value, hookimpl
 
-class Grant(Step):
+class GrantOptions(StepModel):
+    \"\"\"What is granted.
+
+    Attributes:
+        table: The table to read.
+    \"\"\"
+    table: str
+    at_most: int = 3
+    pattern: Annotated[Any, PlainValidator(re.compile)] = re.compile("x")
+
+
+class Grant(Step[GrantOptions]):
     \"\"\"Lets a role read a table.\n\n    And more.\"\"\"
     uses = "acme/grant"
-    class With(StepModel):
-        \"\"\"What is granted.
-
-        Attributes:
-            table: The table to read.
-        \"\"\"
-        table: str
-        at_most: int = 3
-        pattern: Annotated[Any, PlainValidator(re.compile)] = re.compile("x")
     def changes(self, context): return []
     def apply(self, context, changes): ...
 
-class RoleCheck(Check):
+class RoleCheck(Check[str]):
     key = "role"
-    Argument = str
     def ask(self, context): return Answer.yes("")
 
 class Vault(Value):

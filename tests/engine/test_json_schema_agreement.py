@@ -50,7 +50,7 @@ ONLY_THE_PARSER_KNOWS = {
 
 def steps() -> Iterator[tuple[str, str]]:
     for kind in loaded(registry.bootstrapper_steps()):
-        for name, field in kind.With.model_fields.items():
+        for name, field in kind.options_type.model_fields.items():
             key = field.alias or name
             if (kind.uses, key) not in (("migrate", "script_location"), ("migrate", "cwd")):  # any folder, if it exists
                 yield f"with.{kind.uses}.{key}", _step(kind, key)

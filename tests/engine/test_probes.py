@@ -23,9 +23,8 @@ def test_a_check_of_its_own_means_that_misses_a_table_has_no_answer(project: Tri
     plugin(
         project,
         """
-class Own(Check):
+class Own(Check[str]):
     key = "own"
-    Argument = str
     def ask(self, context):
         context.connection.execute(self.argument)
         return Answer.yes()

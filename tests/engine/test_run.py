@@ -169,10 +169,11 @@ def test_events_tell_the_run_in_order(project: TrialProject) -> None:
 LOCAL_STEP = """
 from bootstrapper import Change, Step, StepModel, hookimpl
 
-class Note(Step):
+class NoteOptions(StepModel):
+    text: str
+
+class Note(Step[NoteOptions]):
     uses = "note"
-    class With(StepModel):
-        text: str
     def changes(self, context):
         if context.connection.execute("SELECT to_regclass('note')").fetchone() == (None,):
             return [Change.create(f"note {self.options.text}")]

@@ -16,6 +16,7 @@ from bootstrapper.config.document import parse
 from bootstrapper.deadline import Deadline
 from bootstrapper.events import Event, StepProgressed, StepReported
 from bootstrapper.masking import Masker
+from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plans import Change, Deferred
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.project import Project
@@ -102,7 +103,7 @@ def trial(
     for secret in project.target.secrets:
         masker.learn(secret)
     session = Session(project.target, application_name="test", deadline=Deadline.after(seconds))
-    settings = Migrate.With.model_validate(options)
+    settings = MigrationSettings.model_validate(options)
     step = Migrate("migrate", settings)
     events: list[Event] = []
     context = RunContext(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bootstrapper.builtin.steps.migrate import Migrate
 from bootstrapper.deadline import Deadline
+from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import Declared, read_declared
 from tests.cli.project import Project
 from tests.migrations.contexts import make_project, trial
@@ -46,7 +46,7 @@ def test_a_plan_without_changes_imports_no_revision_file(tmp_path: Path, databas
 def declared(directory: Path) -> Declared:
     """What one look of a run reads."""
     project = make_project(directory, "postgresql://nobody@localhost/nowhere")
-    settings = Migrate.With(script_location="migrations")
+    settings = MigrationSettings(script_location="migrations")
     return read_declared(settings, project, deadline=Deadline.never(), report=print)
 
 

@@ -34,11 +34,11 @@ steps:
 """
 
 STEP = """
-class Mark(Step):
-    uses = "mark"
+class MarkOptions(StepModel):
+    text: str = "mark"
 
-    class With(StepModel):
-        text: str = "mark"
+class Mark(Step[MarkOptions]):
+    uses = "mark"
 
     def changes(self, context):
         {changes}

@@ -11,13 +11,14 @@ from bootstrapper.plugin.on_demand import loaded
 from bootstrapper.plugin.step import Unit
 
 
-class Marking(Step):
+class MarkingOptions(StepModel):
+    text: str = "x"
+
+
+class Marking(Step[MarkingOptions]):
     """Marks."""
 
     uses = "marking"
-
-    class With(StepModel):
-        text: str = "x"
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -37,7 +38,7 @@ def test_a_class_of_ours_stays_as_it_is_so_that_its_errors_are_bugs(kind: type[U
 
 def test_a_guarded_class_is_that_of_the_plugin_in_all_else() -> None:
     found = guarded(Marking, "marking.py")
-    unit = found("mark", Marking.With())
+    unit = found("mark", MarkingOptions())
     assert isinstance(unit, Marking)
     assert (found.__name__, found.__doc__, found.__module__) == ("Marking", "Marks.", __name__)
-    assert (found.uses, found.With, unit.name, unit.transactional) == ("marking", Marking.With, "mark", False)
+    assert (found.uses, found.options_type, unit.name, unit.transactional) == ("marking", MarkingOptions, "mark", False)

@@ -145,9 +145,8 @@ def test_a_session_that_was_made_read_only_is_writable_for_later_steps(
 
 
 PROBE = """
-class Ready(Check):
+class Ready(Check[str | None]):
     key = "ready"
-    Argument = str | None
 
     def probe(self): return Probe({statement!r})
     def answer(self, rows): return Answer.yes()

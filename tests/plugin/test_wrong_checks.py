@@ -9,9 +9,8 @@ import pytest
 from tests.plugin.authors import Author
 
 CHECK = """
-class Ready(Check):
+class Ready(Check[str | None]):
     key = "ready"
-    Argument = str | None
 
     {method}
 
@@ -110,7 +109,7 @@ def test_an_argument_that_would_take_unknown_keys_is_refused(author: Author) -> 
     check(author, METHODS["ask"].format("return Answer.yes()"))
     text = "from pydantic import BaseModel\nclass Loose(BaseModel): pass\n" + author.plugin.read_text()
     author.plugin.write_text(text.replace("str | None", "Loose"))
-    assert "Ready.Argument must be a subclass of StepModel" in author.refused("validate", code=2)
+    assert "Ready: the type in Check[...] must be a subclass of StepModel" in author.refused("validate", code=2)
 
 
 @pytest.mark.parametrize("connection", ["connection", "sqlalchemy().exec_driver_sql"])

@@ -158,19 +158,17 @@ def test_a_signature_that_the_engine_cannot_call_is_refused_when_it_is_loaded(au
 def test_options_that_would_take_unknown_keys_are_refused(author: Author) -> None:
     author.step()
     text = "from pydantic import BaseModel\n" + author.plugin.read_text()
-    author.plugin.write_text(text.replace("With(StepModel)", "With(BaseModel)"))
-    assert "Mark.With must be a subclass of StepModel" in author.refused("validate", code=2)
+    author.plugin.write_text(text.replace("MarkOptions(StepModel)", "MarkOptions(BaseModel)"))
+    assert "Mark: the type in Step[...] must be a subclass of StepModel" in author.refused("validate", code=2)
 
 
 def test_an_error_in_a_validator_of_the_options_is_reported_at_its_place(author: Author) -> None:
     author.step(steps="- uses: mark\n  with: {text: x}")
     text = "from pydantic import field_validator\n" + author.plugin.read_text()
-    validator = (
-        "text: str = 'mark'\n        @field_validator('text')\n        def check(cls, text): raise KeyError(text)\n"
-    )
+    validator = "text: str = 'mark'\n    @field_validator('text')\n    def check(cls, text): raise KeyError(text)\n"
     author.plugin.write_text(text.replace('text: str = "mark"', validator))
     said = author.refused("validate", code=2)
-    assert f"bootstrap.yaml:9:11: plugin {author.plugin}: Mark.With raised KeyError: 'x', line" in said
+    assert f"bootstrap.yaml:9:11: plugin {author.plugin}: MarkOptions raised KeyError: 'x', line" in said
 
 
 def test_an_own_error_gets_the_place_of_its_step(author: Author) -> None:

@@ -22,17 +22,16 @@ def replayed(context: RunContext, chosen: Chosen) -> tuple[str, ...] | None:
 
     Empty if the file migrates nothing, or the backup is at or ahead of its revisions; None if they are unknown.
     """
-    steps = [unit for unit in context.project.steps.values() if isinstance(unit.options, MigrationSettings)]
+    options = [unit.options for unit in context.project.steps.values()]
+    settings = [each for each in options if isinstance(each, MigrationSettings)]
     rows = chosen.manifest.revision if chosen.manifest is not None else None
-    if not steps:
+    if not settings:
         return ()
-    if rows is None or any(unit.options.version_table != _FOUND_IN_DUMPS for unit in steps):
+    if rows is None or any(each.version_table != _FOUND_IN_DUMPS for each in settings):
         return None
     with suppress(BootstrapperError):  # broken files do not keep a restore from being made
         return tuple(
-            revision
-            for unit in steps
-            for revision in _pending(unit.options, context, rows, has_own_rows=len(steps) == 1)
+            revision for each in settings for revision in _pending(each, context, rows, has_own_rows=len(settings) == 1)
         )
     return None
 

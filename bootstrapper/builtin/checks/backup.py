@@ -24,13 +24,12 @@ class BackupAge(StepModel):
     newer_than: Age
 
 
-class BackupCheck(Check):
+class BackupCheck(Check[BackupAge]):
     """`backup: {newer_than: 24h}`; considers complete backups in the stores of the file's backup steps."""
 
     key = "backup"
     borrows_session = False
     is_settled = True
-    Argument = BackupAge
 
     def ask(self, context: Context) -> Answer:
         run = run_of(context)

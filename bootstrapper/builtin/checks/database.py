@@ -50,7 +50,7 @@ SELECT count(*), (array_agg(kind || ' ' || name ORDER BY kind <> 'table', name))
 """
 
 
-class DatabaseCheck(Check):
+class DatabaseCheck(Check[Literal["empty"]]):
     """`database: empty`: no tables, views, sequences, functions or types except those of the ledger and of extensions.
 
     A version table without rows, as a failed first migration leaves it, does not count either.
@@ -58,7 +58,6 @@ class DatabaseCheck(Check):
 
     key = "database"
     pure = True
-    Argument = Literal["empty"]
 
     def probe(self) -> Probe:
         ledger = self.project.ledger.schema

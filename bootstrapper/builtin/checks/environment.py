@@ -11,14 +11,13 @@ from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context
 
 
-class EnvironmentCheck(Check):
+class EnvironmentCheck(Check[Annotated[list[str], Field(min_length=1)]]):
     """`environment: [development, staging]`."""
 
     key = "environment"
     pure = True
     borrows_session = False
     is_settled = True
-    Argument = Annotated[list[str], Field(min_length=1)]
     only_in_when = True
 
     def ask(self, context: Context) -> Answer:

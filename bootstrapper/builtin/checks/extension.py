@@ -22,12 +22,11 @@ class ExtensionSettings(StepModel):
     version: str | None = None
 
 
-class ExtensionCheck(Check):
+class ExtensionCheck(Check[str | ExtensionSettings]):
     """`extension: vector`, or `extension: {name: vector, version: "0.8.0"}`."""
 
     key = "extension"
     pure = True
-    Argument = str | ExtensionSettings
 
     @property
     def _wanted(self) -> ExtensionSettings:

@@ -8,13 +8,12 @@ from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
 
 
-class FixturesCheck(Check):
+class FixturesCheck(Check[list[str] | None]):
     """`fixtures`, or `fixtures: [names]`; compares as the seed step does, by the mode of each fixture."""
 
     key = "fixtures"
     pure = True
     borrows_session = False
-    Argument = list[str] | None
 
     def ask(self, context: Context) -> Answer:
         run = run_of(context)

@@ -20,13 +20,12 @@ ORDER BY s.id LIMIT 1
 """
 
 
-class OnceCheck(Check):
+class OnceCheck(Check[Annotated[str, StringConstraints(min_length=1)]]):
     """`once: ID`; the step's own success carries the id, so the check is asked after that row was written."""
 
     key = "once"
     pure = True
     is_settled = True
-    Argument = Annotated[str, StringConstraints(min_length=1)]
 
     def probe(self) -> Probe:
         statement = self.project.ledger.fill(_STATEMENT)

@@ -11,14 +11,13 @@ from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
 
 
-class PendingCheck(Check):
+class PendingCheck(Check[Annotated[list[str], Field(min_length=1)]]):
     """`pending: [migrate]`; yes if any of the named steps has changes, or may have."""
 
     key = "pending"
     pure = True
     borrows_session = False
     is_settled = True
-    Argument = Annotated[list[str], Field(min_length=1)]
     only_in_when = True
 
     def ask(self, context: Context) -> Answer:

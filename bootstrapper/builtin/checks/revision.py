@@ -19,13 +19,12 @@ from bootstrapper.plugin.run_context import RunContext
 _NO_TABLE = "no version table"
 
 
-class RevisionCheck(Check):
+class RevisionCheck(Check[str]):
     """Yes at the revision or a later one; `head` is the newest of the project. No at an unknown revision."""
 
     key = "revision"
     pure = True
     borrows_session = False
-    Argument = str
 
     def probe(self) -> Probe | None:
         """Returns None if only Alembic can read the revisions, which is slow, or if the version rows do not suffice."""

@@ -57,13 +57,12 @@ WHERE c.oid = %s
 """
 
 
-class RowsCheck(Check):
+class RowsCheck(Check[RowsArgument]):
     """`rows: {table: users, where: {role: admin}, at_least: 1}`; stops counting once there are enough."""
 
     key = "rows"
     pure = True
     borrows_session = False
-    Argument = RowsArgument
 
     def probe(self) -> Probe | None:
         """Returns None if values are compared: the operators depend on the types of the columns."""
@@ -76,6 +75,7 @@ class RowsCheck(Check):
 
     def ask(self, context: Context) -> Answer:
         name, where = TableName.parse(self.argument.table), self.argument.where
+        assert isinstance(where, dict)  # of all else, `probe` asks
         located = locate(context.connection, [(name.schema, name.name)])
         columns = context.connection.execute(_COLUMNS, (located[0],)).fetchall() if located else []
         if not columns:
@@ -84,8 +84,8 @@ class RowsCheck(Check):
         missing = [column for column in where if column not in operators]
         if missing:
             return Answer.unknown(f"table {name} has no column {', '.join(missing)}")
-        condition = AND.join(_equals(column, operators[column], scalar_text(value)) for column, value in where.items())
-        count = self._count(sql.Identifier(*columns[0][:2]), condition)
+        values = [_equals(column, operators[column], scalar_text(value)) for column, value in where.items()]
+        count = self._count(sql.Identifier(*columns[0][:2]), AND.join(values))
         return self.answer(context.connection.execute(count).fetchall())
 
     def _count(self, table: sql.Identifier, where: sql.Composable) -> sql.Composed:

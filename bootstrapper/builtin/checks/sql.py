@@ -24,12 +24,13 @@ def _one_question(text: str) -> str:
     return statements[0].text
 
 
-class SqlCheck(Check):
+class SqlCheck(
+    Check[Annotated[str, AfterValidator(_one_question), WithJsonSchema({"type": "string", "pattern": r"\S"})]]
+):
     """`sql: SELECT ...`, executed in a READ ONLY transaction."""
 
     key = "sql"
     pure = True
-    Argument = Annotated[str, AfterValidator(_one_question), WithJsonSchema({"type": "string", "pattern": r"\S"})]
 
     def probe(self) -> Probe:
         return Probe(self.argument)

@@ -21,12 +21,11 @@ _IN_SCHEMA = _STATEMENT.replace("{schema}", "%s")
 _IN_PATH = _STATEMENT.replace("{schema}", "ANY (pg_catalog.current_schemas(false))")
 
 
-class TableCheck(Check):
+class TableCheck(Check[Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)?$")]]):
     """`table: name` in the search path, or `table: schema.name`; names are case-sensitive."""
 
     key = "table"
     pure = True
-    Argument = Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)?$")]
 
     def probe(self) -> Probe:
         schema, _, name = self.argument.rpartition(".")

@@ -29,7 +29,7 @@ _STATUS = "status"  # takes no backup, so it needs no program and no key
 _CONTAINER_HINT = "Mount a volume there, or set `directory` to an absolute path or a URL."
 
 
-class Backup(Step, Bounded, Explained):
+class Backup(Step[BackupSettings], Bounded, Explained):
     """Takes one backup a run, unless an unfinished run of the same configuration took one at the same revision."""
 
     uses = "backup"
@@ -37,11 +37,6 @@ class Backup(Step, Bounded, Explained):
     always_on_command = True
     borrows_session = False
     leaves_others_alone = True
-
-    class With(BackupSettings):
-        """The `with:` block of a backup step; BackupSettings tells what each key means."""
-
-    options: With
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Returns the backup to take, with everything it needs, so that problems show before anything is changed.

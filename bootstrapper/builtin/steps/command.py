@@ -49,7 +49,27 @@ def _typed(word: str) -> str:
     return word if shlex.quote(plain) == plain else shlex.quote(word)
 
 
-class Command(Step, Bounded):
+class CommandOptions(StepModel):
+    """The `with:` block of a command step.
+
+    Attributes:
+        run: The program and its arguments, as a list or as a string with quotes. No shell: no pipes, no wildcards.
+        cwd: Working directory, relative to the file that names it; that file's folder if left out.
+        env: Variables added to those of this process; they take precedence.
+        timeout: Time after which it is killed, with all processes that it started.
+    """
+
+    run: Annotated[
+        list[str],
+        Field(min_length=1),
+        BeforeValidator(_arguments, json_schema_input_type=_List | Annotated[str, Field(pattern=r"\S")]),
+    ]
+    cwd: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    timeout: Seconds | None = None
+
+
+class Command(Step[CommandOptions], Bounded):
     """Passes the database to the program in DATABASE_URL and libpq's own variables."""
 
     uses = "command"
@@ -57,27 +77,6 @@ class Command(Step, Bounded):
     borrows_session = False
     repeatable = False  # how far an interrupted program got is unknown
     needs_check = True
-
-    class With(StepModel):
-        """The `with:` block of a command step.
-
-        Attributes:
-            run: The program and its arguments, as a list or as a string with quotes. No shell: no pipes, no wildcards.
-            cwd: Working directory, relative to the file that names it; that file's folder if left out.
-            env: Variables added to those of this process; they take precedence.
-            timeout: Time after which it is killed, with all processes that it started.
-        """
-
-        run: Annotated[
-            list[str],
-            Field(min_length=1),
-            BeforeValidator(_arguments, json_schema_input_type=_List | Annotated[str, Field(pattern=r"\S")]),
-        ]
-        cwd: str | None = None
-        env: dict[str, str] = Field(default_factory=dict)
-        timeout: Seconds | None = None
-
-    options: With
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         run = run_of(context)

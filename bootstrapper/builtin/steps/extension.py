@@ -62,7 +62,21 @@ class _Work:
     offer: _Offer | None = None
 
 
-class Extension(Step, Bounded, ShowsSql):
+class ExtensionOptions(StepModel):
+    """The `with:` block of an extension step.
+
+    Attributes:
+        name: Name of the extension.
+        version: The exact version; any installed one, or the server's default, if left out.
+        schema_: The schema of its objects; any, or the first one in `search_path`, if left out.
+    """
+
+    name: str = Field(min_length=1)
+    version: str | None = Field(None, min_length=1)
+    schema_: str | None = Field(None, alias="schema", min_length=1)
+
+
+class Extension(Step[ExtensionOptions], Bounded, ShowsSql):
     """Creates the extension if it is missing. `version` and `schema` are compared only where they are declared.
 
     An extension that the server does not offer, an unknown version and a move that the extension does not support are
@@ -72,21 +86,6 @@ class Extension(Step, Bounded, ShowsSql):
     uses = "extension"
     pure = True
     leaves_others_alone = True
-
-    class With(StepModel):
-        """The `with:` block of an extension step.
-
-        Attributes:
-            name: Name of the extension.
-            version: The exact version; any installed one, or the server's default, if left out.
-            schema_: The schema of its objects; any, or the first one in `search_path`, if left out.
-        """
-
-        name: str = Field(min_length=1)
-        version: str | None = Field(None, min_length=1)
-        schema_: str | None = Field(None, alias="schema", min_length=1)
-
-    options: With
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         wanted = self.options

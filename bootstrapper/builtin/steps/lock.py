@@ -27,19 +27,20 @@ _LONGEST_PAUSE_IN_FRONT_SECONDS = 0.5
 _LEAST_PAUSE_SECONDS = 0.05
 
 
-class Lock(Scope):
+class LockOptions(StepModel):
+    """How long to wait for another run.
+
+    Attributes:
+        timeout: Time after which to give up, with exit code 7 and the name of the run that holds the lock.
+    """
+
+    timeout: Seconds = 300.0
+
+
+class Lock(Scope[LockOptions]):
     """Takes the ledger's lock for all later steps."""
 
     uses = "lock"
-
-    class With(StepModel):
-        """How long to wait for another run.
-
-        Attributes:
-            timeout: Time after which to give up, with exit code 7 and the name of the run that holds the lock.
-        """
-
-        timeout: Seconds = 300.0
 
     def enter(self, context: Context, pending: Callable[[], bool]) -> AbstractContextManager[Hold] | None:
         """Tries, disconnects, waits with full jitter, and asks the state before each further try.

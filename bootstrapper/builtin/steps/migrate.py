@@ -39,17 +39,13 @@ if TYPE_CHECKING:
     from bootstrapper.migrations.linting.revision_sql import Rendering
 
 
-class Migrate(Step, Bounded, HasHeads, Hazardous, ShowsSql):
+class Migrate(Step[MigrationSettings], Bounded, HasHeads, Hazardous, ShowsSql):
     """Applies the pending revisions, each in its own transaction, through a worker that runs the project."""
 
     uses = "migrate"
     pure = True
     transactional = False
     borrows_session = False
-    options: MigrationSettings
-
-    class With(MigrationSettings):
-        """The `with:` block."""
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         """Returns a revision to adopt, what is to be repaired, and the pending revisions in order.

@@ -22,18 +22,19 @@ from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Bounded, Limited, Parted, Prepared, Remarked, SeedsFixtures
 
 
-class Seed(Step, Bounded, Limited, Parted, Prepared, Remarked, SeedsFixtures):
+class SeedOptions(StepModel):
+    fixtures: list[str] | None = Field(None, description="Names of fixtures; all if left out.")
+    batch: int | None = Field(
+        None, ge=1, description="Number of rows per transaction; the whole step is one transaction if left out."
+    )
+
+
+class Seed(Step[SeedOptions], Bounded, Limited, Parted, Prepared, Remarked, SeedsFixtures):
     """Creates, updates and deletes rows as the mode of each fixture allows, all in one transaction."""
 
     uses = "seed"
     pure = True
     borrows_session = False
-
-    class With(StepModel):
-        fixtures: list[str] | None = Field(None, description="Names of fixtures; all if left out.")
-        batch: int | None = Field(
-            None, ge=1, description="Number of rows per transaction; the whole step is one transaction if left out."
-        )
 
     def changes(self, context: Context) -> Sequence[Change | Deferred]:
         run = run_of(context)

@@ -38,7 +38,33 @@ _CANCEL_SECONDS = 5.0
 _CUT_SECONDS = 2.0  # after the cancel: its answer says more than a connection that is closed
 
 
-class Sql(Step, Bounded, Hazardous):
+class SqlOptions(StepModel):
+    """The `with:` block of a sql step: either a statement or a file.
+
+    Attributes:
+        statement: One or more statements; variables such as ${NAME} are replaced.
+        file: A UTF-8 file, relative to the file that names it; taken as it is.
+        transaction: False sends the statements one by one outside a transaction, for those that cannot run in one.
+    """
+
+    model_config = ConfigDict(json_schema_extra=one_of("statement", "file"))
+
+    statement: Annotated[str, WithJsonSchema({"type": "string", "pattern": r"\S"})] | None = None
+    file: str | None = None
+    transaction: bool = True
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.statement is None) == (self.file is None):
+            raise ValueError("needs either statement or file")
+        if self.statement is not None:
+            problem = _first_problem(self.statement)
+            if problem is not None:
+                raise ValueError(problem[0])
+        return self
+
+
+class Sql(Step[SqlOptions], Bounded, Hazardous):
     """Sends the text in the step's transaction, which the text itself cannot leave.
 
     The text runs with the settings of the project's own sessions. What it changes in its session ends with the step:
@@ -49,34 +75,7 @@ class Sql(Step, Bounded, Hazardous):
     pure = True
     needs_check = True
 
-    class With(StepModel):
-        """The `with:` block of a sql step: either a statement or a file.
-
-        Attributes:
-            statement: One or more statements; variables such as ${NAME} are replaced.
-            file: A UTF-8 file, relative to the file that names it; taken as it is.
-            transaction: False sends the statements one by one outside a transaction, for those that cannot run in one.
-        """
-
-        model_config = ConfigDict(json_schema_extra=one_of("statement", "file"))
-
-        statement: Annotated[str, WithJsonSchema({"type": "string", "pattern": r"\S"})] | None = None
-        file: str | None = None
-        transaction: bool = True
-
-        @model_validator(mode="after")
-        def _one_source(self) -> Self:
-            if (self.statement is None) == (self.file is None):
-                raise ValueError("needs either statement or file")
-            if self.statement is not None:
-                problem = _first_problem(self.statement)
-                if problem is not None:
-                    raise ValueError(problem[0])
-            return self
-
-    options: With
-
-    def __init__(self, name: str, options: With, source: Source | None = None) -> None:
+    def __init__(self, name: str, options: SqlOptions, source: Source | None = None) -> None:
         super().__init__(name, options, source)
         self.transactional = options.transaction
         self.borrows_session = options.transaction

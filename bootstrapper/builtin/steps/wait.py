@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,30 +28,36 @@ _LEAST_SECONDS = 0.1  # too little time before the deadline for another try
 Pause = Annotated[Seconds, Field(gt=0)]
 
 
-class Wait(Gate):
+class WaitOptions(StepModel):
+    """How long to wait, and for what.
+
+    Attributes:
+        timeout: Maximum time to wait.
+        access: `read-write` needs a primary that accepts writes, `read-only` a session that accepts none, `any`
+            either.
+        interval: Upper limit of the first pause; it doubles with each attempt.
+        max_interval: Upper limit of every pause.
+    """
+
+    timeout: Seconds = 60.0
+    access: Literal["read-write", "read-only", "any"] = Field("read-write", alias="for")
+    interval: Pause = 0.25
+    max_interval: Pause = 3.0
+
+
+class Wait(Gate[WaitOptions]):
     """Opens the session of the run, so that an available server costs one login and no more."""
 
     uses = "wait"
     pure = True
 
-    class With(StepModel):
-        """How long to wait, and for what.
-
-        Attributes:
-            timeout: Maximum time to wait.
-            access: `read-write` needs a primary that accepts writes, `read-only` a session that accepts none, `any`
-                either.
-            interval: Upper limit of the first pause; it doubles with each attempt.
-            max_interval: Upper limit of every pause.
-        """
-
-        timeout: Seconds = 60.0
-        access: Literal["read-write", "read-only", "any"] = Field("read-write", alias="for")
-        interval: Pause = 0.25
-        max_interval: Pause = 3.0
-
     def __init__(
-        self, name: str, options: Any, source: Source | None = None, *, sleep: Callable[[float], object] | None = None
+        self,
+        name: str,
+        options: WaitOptions,
+        source: Source | None = None,
+        *,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         super().__init__(name, options, source)
         self._sleep = sleep

@@ -24,7 +24,7 @@ from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Hazardous, ShowsSql
 
 
-class Downgrade(Step, Hazardous, ShowsSql):
+class Downgrade(Step[MigrationSettings], Hazardous, ShowsSql):
     """Brings the schema down to a revision, one transaction per revision, through the worker.
 
     Args:
@@ -34,10 +34,6 @@ class Downgrade(Step, Hazardous, ShowsSql):
 
     uses = "downgrade"
     transactional = False
-    options: MigrationSettings
-
-    class With(MigrationSettings):
-        """The `with:` block of the step whose history it is."""
 
     def __init__(
         self,

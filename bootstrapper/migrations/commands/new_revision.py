@@ -34,7 +34,7 @@ class Written:
     files: list[Path] | None = None
 
 
-class NewRevision(Step):
+class NewRevision(Step[MigrationSettings]):
     """Lets Alembic write a file from its template; with `autogenerate`, from a comparison with the database.
 
     Args:
@@ -45,10 +45,6 @@ class NewRevision(Step):
     uses = "revision"
     transactional = False
     repeatable = False
-    options: MigrationSettings
-
-    class With(MigrationSettings):
-        """The `with:` block of the step whose history it is."""
 
     def __init__(
         self,

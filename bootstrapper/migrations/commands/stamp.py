@@ -29,7 +29,7 @@ class NewRows:
     rows: tuple[str, ...]
 
 
-class Stamp(Step):
+class Stamp(Step[MigrationSettings]):
     """Writes the version rows in one transaction: Alembic's own stamp deletes and inserts in several.
 
     Args:
@@ -37,10 +37,6 @@ class Stamp(Step):
     """
 
     uses = "stamp"
-    options: MigrationSettings
-
-    class With(MigrationSettings):
-        """The `with:` block of the step whose history it is."""
 
     def __init__(self, name: str, options: MigrationSettings, source: Source | None, target: str) -> None:
         super().__init__(name, options, source)

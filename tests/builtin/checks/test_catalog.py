@@ -51,11 +51,11 @@ def test_other_names_and_other_objects_are_not_tables(bench: Bench, name: str) -
 @pytest.mark.parametrize("name", ["", "a.b.c", ".a", "a."])
 def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(TableCheck.Argument).validate_python(name)
+        TypeAdapter(TableCheck.argument_type).validate_python(name)
 
 
 def extension(bench: Bench, raw: object) -> Answer:
-    argument = TypeAdapter(ExtensionCheck.Argument).validate_python(raw)
+    argument = TypeAdapter(ExtensionCheck.argument_type).validate_python(raw)
     return ask(ExtensionCheck(argument, bench.project, "step"), bench)
 
 

@@ -107,4 +107,4 @@ def test_a_role_that_may_read_nothing_gets_an_answer(bench: Bench, tmp_path: Pat
 
 def test_nothing_else_than_empty_can_be_asked() -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(DatabaseCheck.Argument).validate_python("full")
+        TypeAdapter(DatabaseCheck.argument_type).validate_python("full")

@@ -12,6 +12,7 @@ from bootstrapper.builtin.checks.revision import RevisionCheck
 from bootstrapper.builtin.steps.migrate import Migrate
 from bootstrapper.engine.probes import ask_probes, with_probes
 from bootstrapper.errors import InvalidFileError
+from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plans import Answer, Verdict
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.step import Unit
@@ -29,7 +30,7 @@ def project(tmp_path: Path, database: str) -> Project:
 
 
 def migrate(name: str, **options: object) -> Migrate:
-    return Migrate(name, Migrate.With.model_validate({"script_location": "migrations", **options}))
+    return Migrate(name, MigrationSettings.model_validate({"script_location": "migrations", **options}))
 
 
 def ask(project: Project, target: str = "head", step: str = "migrate") -> Answer:

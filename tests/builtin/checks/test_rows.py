@@ -89,4 +89,4 @@ def test_what_does_not_exist_makes_the_answer_unknown(bench: Bench, argument: di
 )
 def test_a_wrong_argument_is_refused(argument: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(RowsCheck.Argument).validate_python(argument)
+        TypeAdapter(RowsCheck.argument_type).validate_python(argument)

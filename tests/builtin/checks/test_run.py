@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.builtin.checks.backup import BackupCheck
 from bootstrapper.builtin.checks.environment import EnvironmentCheck
 from bootstrapper.builtin.checks.never import NeverCheck
@@ -38,7 +39,7 @@ def bench(module_database: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def make(kind: type[Check], bench: Bench, raw: object = None) -> Check:
-    argument = TypeAdapter(kind.Argument).validate_python(raw)
+    argument = TypeAdapter(kind.argument_type).validate_python(raw)
     return kind(argument, bench.project, "step")
 
 
@@ -109,7 +110,7 @@ def test_never_always_runs_and_is_not_asked_afterwards(bench: Bench) -> None:
 
 def test_never_takes_no_argument() -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter[object](NeverCheck.Argument).validate_python("again")
+        TypeAdapter[object](NeverCheck.argument_type).validate_python("again")
 
 
 def test_the_environment_is_one_of_those_listed(bench: Bench) -> None:
@@ -141,7 +142,7 @@ def test_pending_passes_on_what_the_planner_says_of_the_named_steps(bench: Bench
 def test_questions_about_the_run_belong_under_when_and_name_something(kind: type[Check]) -> None:
     assert kind.only_in_when
     with pytest.raises(ValidationError):
-        TypeAdapter(kind.Argument).validate_python([])
+        TypeAdapter(kind.argument_type).validate_python([])
 
 
 def test_without_a_backup_there_is_none_young_enough(bench: Bench) -> None:
@@ -150,11 +151,11 @@ def test_without_a_backup_there_is_none_young_enough(bench: Bench) -> None:
 
 
 def test_a_backup_is_young_enough_until_its_age(bench: Bench, tmp_path: Path) -> None:
-    step = Backup("save", Backup.With(directory="saved"))
+    step = Backup("save", BackupSettings(directory="saved"))
     project = replace(bench.project, steps={"save": step})
     (tmp_path / "saved").mkdir()
     taken = take(bench.context("save"), tmp_path / "saved" / "one.dump")
-    check = BackupCheck(BackupCheck.Argument.model_validate({"newer_than": "1h"}), project, "save")
+    check = BackupCheck(BackupCheck.argument_type.model_validate({"newer_than": "1h"}), project, "save")
     assert ask(check, bench).is_yes
     make_older(taken.path, timedelta(hours=2))
     assert ask(check, bench) == Answer.no("the newest verified backup, one.dump, is 2 h 0 min old")

@@ -19,7 +19,7 @@ def bench(server: Server, tmp_path: Path) -> Iterator[Bench]:
 
 
 def answer(bench: Bench, text: str) -> Answer:
-    argument = TypeAdapter(SqlCheck.Argument).validate_python(text)
+    argument = TypeAdapter(SqlCheck.argument_type).validate_python(text)
     return ask(SqlCheck(argument, bench.project, "step", Source("b.yaml", 4, 7)), bench)
 
 
@@ -57,4 +57,4 @@ def test_a_statement_that_writes_is_refused_by_the_transaction(bench: Bench) -> 
 @pytest.mark.parametrize("text", ["", "-- only", "SELECT true; SELECT true", "COMMIT", "rollback", "SELECT '\0'"])
 def test_what_is_not_one_question_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(SqlCheck.Argument).validate_python(text)
+        TypeAdapter(SqlCheck.argument_type).validate_python(text)

@@ -32,7 +32,7 @@ def bench(module_database: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def make_step(name: str = "backup", **options: object) -> Backup:
-    return Backup(name, Backup.With.model_validate(options))
+    return Backup(name, BackupSettings.model_validate(options))
 
 
 def test_a_plan_shows_what_is_backed_up_where_and_how_much(bench: Bench) -> None:

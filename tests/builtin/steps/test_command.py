@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bootstrapper.builtin.steps.command import Command
+from bootstrapper.builtin.steps.command import Command, CommandOptions
 from bootstrapper.errors import CommandFailedError, Source
 from bootstrapper.plans import Change
 from bootstrapper.plugin.context import Context
@@ -29,7 +29,7 @@ def apply(step: Command, bench: Bench) -> None:
 
 
 def make_step(*run: str, **options: object) -> Command:
-    return Command("command", Command.With.model_validate({"run": list(run), **options}), Source("b.yaml", 3, 5))
+    return Command("command", CommandOptions.model_validate({"run": list(run), **options}), Source("b.yaml", 3, 5))
 
 
 def python(text: str, **options: object) -> Command:
@@ -72,7 +72,7 @@ def test_no_shell_reads_the_arguments(bench: Bench) -> None:
 
 
 def test_a_text_is_cut_into_arguments_at_spaces_outside_quotes(bench: Bench) -> None:
-    options = Command.With.model_validate({"run": "printf '%s\\n' 'a b' c"})
+    options = CommandOptions.model_validate({"run": "printf '%s\\n' 'a b' c"})
     apply(Command("command", options), bench)
     assert bench.lines == ["a b", "c"]
 
@@ -135,4 +135,4 @@ def test_a_plan_shows_the_command_as_one_would_type_it(bench: Bench) -> None:
 @pytest.mark.parametrize("run", [[], "", "it's", None, [1]])
 def test_an_invalid_command_is_refused(run: object) -> None:
     with pytest.raises(ValidationError):
-        Command.With.model_validate({"run": run})
+        CommandOptions.model_validate({"run": run})

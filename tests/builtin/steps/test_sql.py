@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bootstrapper.api import run
-from bootstrapper.builtin.steps.sql import Sql
+from bootstrapper.builtin.steps.sql import Sql, SqlOptions
 from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.errors import FencedOffError, InvalidFileError, RunInterrupted, Source, StepFailedError
 from bootstrapper.events import Event, StepReported
@@ -35,7 +35,7 @@ def bench(module_database: str, tmp_path: Path) -> Iterator[Bench]:
 
 
 def make_step(**options: object) -> Sql:
-    return Sql("sql", Sql.With.model_validate(options), Source("bootstrap.yaml", 7, 5))
+    return Sql("sql", SqlOptions.model_validate(options), Source("bootstrap.yaml", 7, 5))
 
 
 def write(bench: Bench, text: str, name: str = "notes.sql") -> Sql:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from bootstrapper.builtin.steps.wait import Wait
+from bootstrapper.builtin.steps.wait import Wait, WaitOptions
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.events import AttemptFailed, Event, GateOpened
@@ -51,7 +51,7 @@ class Waiting:
             time.sleep(seconds)
 
         try:
-            Wait("wait", Wait.With(**options), sleep=sleep).open(Context(self.context))
+            Wait("wait", WaitOptions(**options), sleep=sleep).open(Context(self.context))
         finally:
             self.was_open = self.session.is_open
             self.session.close()
@@ -250,9 +250,9 @@ def test_waiting_can_be_interrupted() -> None:
 @pytest.mark.parametrize("options", [{"timeout": "soon"}, {"for": "writing"}, {"tiemout": "5s"}, {"interval": "0s"}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
-        Wait.With.model_validate(options)
+        WaitOptions.model_validate(options)
 
 
 def test_all_options_can_be_left_out() -> None:
-    options = Wait.With()
+    options = WaitOptions()
     assert (options.timeout, options.access) == (60, "read-write")

@@ -194,7 +194,7 @@ def test_tables_are_accepted_beside_another_history_with_a_version(
     with trial(tmp_path, url, script_location="migrations") as first:
         first.apply()
         execute(url, "DROP SCHEMA bootstrapper CASCADE")
-        options = type(first.step).With.model_validate({"script_location": "migrations", "version_table": "other"})
+        options = MigrationSettings.model_validate({"script_location": "migrations", "version_table": "other"})
         first.context.project.steps["second"] = type(first.step)("second", options)  # type: ignore[index]
         second = type(first.step)("second", options)
         with first.context.session.read_only():
@@ -207,7 +207,7 @@ def test_tables_of_another_history_in_the_file_do_not_prevent_adoption(tmp_path:
     execute(database, "CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))")
     execute(database, "CREATE TABLE of_the_other_history (id int)")
     with trial(tmp_path, database, script_location="migrations", adopt="first") as migrate:
-        options = type(migrate.step).With.model_validate({"script_location": "others", "version_table": "other"})
+        options = MigrationSettings.model_validate({"script_location": "others", "version_table": "other"})
         migrate.context.project.steps["second"] = type(migrate.step)("second", options)  # type: ignore[index]
         migrate.apply()
         assert migrate.query("SELECT version_num FROM alembic_version") == [("second",)]

@@ -31,7 +31,7 @@ from bootstrapper.builtin.checks.revision import RevisionCheck
 from bootstrapper.deadline import Deadline
 from tests.migrations.contexts import make_project
 project = make_project(Path(sys.argv[1]), "postgresql://nobody@localhost/nowhere")
-settings = Migrate.With(script_location="migrations")
+settings = MigrationSettings(script_location="migrations")
 declared = read_declared(settings, project, deadline=Deadline.never(), report=print)
 assert [revision.id for revision in compare(declared, Versions()).pending] == ["001_initial"]
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"alembic", "sqlalchemy", "mako", "migrations"}))
