@@ -67,6 +67,7 @@ def renderer(request: Request, format_name: str, width: int = 80, *, is_full: bo
         raise UsageError(f"unknown format {format_name!r}", hint=f"Choose one of these: {known}.")
     made = found[format_name](width)
     made.is_full = is_full
+    made.file = str(request.file)
     return made
 
 

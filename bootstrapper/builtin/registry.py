@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bootstrapper.builtin.renderers.json import JSONRenderer
 from bootstrapper.builtin.renderers.markdown import MarkdownRenderer
+from bootstrapper.builtin.renderers.sarif import SARIFRenderer
 from bootstrapper.builtin.renderers.text import TextRenderer
 from bootstrapper.builtin.values.command import CommandOutput
 from bootstrapper.builtin.values.env import Env
@@ -63,4 +64,4 @@ def bootstrapper_steps() -> Sequence[OnDemand]:
 
 @hookimpl
 def bootstrapper_renderers() -> Sequence[type[Renderer]]:
-    return [TextRenderer, JSONRenderer, MarkdownRenderer]
+    return [TextRenderer, JSONRenderer, MarkdownRenderer, SARIFRenderer]

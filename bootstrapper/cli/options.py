@@ -139,7 +139,7 @@ timeout = click.option(
     "--timeout", metavar="TIME", callback=_seconds, help="Time limit of the whole run, such as 90s or 5m."
 )
 plan_format = click.option(
-    "--format", metavar="FORMAT", help="Format of the plan: text, json, markdown, or one of a plugin."
+    "--format", metavar="FORMAT", help="Format of the plan: text, json, markdown, sarif, or one of a plugin."
 )
 outcome_format = click.option(
     "--format",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -56,12 +57,12 @@ def _deletions(entry: Entry, planned: PlannedStep, context: RunContext) -> Itera
         is_bounded = origin in bounds and bounds[origin].deletes is not None
         place = project.document.key_source(("fixtures", origin)) if origin in project.fixtures else entry.source
         target = f"fixture {origin}" if origin in project.fixtures else f"step {entry.name}"
-        hazard = Hazard(name, target, f"{counted(count, 'row')} to delete", name.safer, _line(place))
+        hazard = Hazard(name, target, f"{counted(count, 'row')} to delete", name.safer, _line(place, project))
         yield _marked(hazard, project, is_allowed=is_allowed or is_bounded)
 
 
-def _line(source: Source) -> str:
-    return f"{source.file}:{source.line}"
+def _line(source: Source, project: Project) -> str:
+    return f"{os.path.relpath(source.file, project.directory)}:{source.line}"
 
 
 def _marked(hazard: Hazard, project: Project, *, is_allowed: bool) -> Hazard:

@@ -139,7 +139,8 @@ class Hazard:
         target: What it is about, such as "revision 4f1c" or "fixture users".
         message: What would happen.
         remedy: The safer way.
-        place: The file, with the line where it is known: "migrations/versions/4f1c.py:12"; empty if unknown.
+        place: The file, with the line where it is known: "migrations/versions/4f1c.py:12"; empty if unknown. It is
+            relative to the folder of the configuration file.
         allowed: Whether the run may do it, by --allow or by limits in the file; null where it needs no permission, as
             in an environment that is not protected.
     """

@@ -13,10 +13,12 @@ class Renderer(ABC):
 
     Attributes:
         is_full: Whether every change is wanted that the plan lists, as with `--full`; else the first of many will do.
+        file: The configuration file as the command names it, for formats that need a place for everything.
     """
 
     format: ClassVar[str]
     is_full = False
+    file = ""
 
     def __init__(self, width: int = 80) -> None:
         """Takes the number of columns that a line for people may have."""

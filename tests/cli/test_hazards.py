@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -83,6 +84,32 @@ def test_a_plan_as_data_has_the_hazards_of_each_step(migrated: Project) -> None:
         "remedy": "Release code that no longer uses it first, and keep a backup of the data.",
         "place": line_of(migrated, "drop_column"),
         "allowed": False,
+    }
+
+
+def test_places_start_at_the_folder_of_the_file_wherever_it_is_run(migrated: Project) -> None:
+    file = f"{migrated.folder.name}/bootstrap.yaml"
+    text = REVISIONS + "  - {uses: sql, name: gone, with: {statement: DROP TABLE users}, check: {sql: SELECT false}}\n"
+    migrated.write(text)
+    above = replace(migrated, folder=migrated.folder.parent)
+    plan = json.loads(above.run("plan", "--format", "json", "-f", file, *LIVE).stdout)
+    (place,) = [hazard["place"] for step in plan["steps"] for hazard in step["hazards"]]
+    assert place == f"bootstrap.yaml:{len(text.splitlines())}"
+
+
+def test_a_plan_as_sarif_names_files_as_the_working_directory_sees_them(migrated: Project) -> None:
+    pend(migrated, DROP)
+    (migrated.folder / "bootstrap.yaml").rename(migrated.folder / "other.yaml")
+    above = replace(migrated, folder=migrated.folder.parent)
+    file = f"{migrated.folder.name}/other.yaml"
+    log = json.loads(above.run("plan", "--format", "sarif", "-f", file, *LIVE).stdout)
+    (result,) = log["runs"][0]["results"]
+    (place,) = result["locations"]
+    path, line = line_of(migrated, "drop_column").split(":")
+    assert (result["ruleId"], result["level"]) == ("drop-column", "error")
+    assert place["physicalLocation"] == {
+        "artifactLocation": {"uri": f"{migrated.folder.name}/{path}"},
+        "region": {"startLine": int(line)},
     }
 
 

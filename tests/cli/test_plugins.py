@@ -15,7 +15,7 @@ pytestmark = pytest.mark.smoke
 
 def test_plugins_list_includes_the_built_ins(offline: Project) -> None:
     text = offline.run("plugins", "list").stdout
-    assert "renderers  text, json, markdown" in text
+    assert "renderers  text, json, markdown, sarif" in text
     found = json.loads(offline.run("plugins", "list", "--format", "json").stdout)
     assert "wait" in found[0]["steps"]
 

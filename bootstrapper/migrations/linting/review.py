@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 
 from psycopg import errors
@@ -57,15 +58,17 @@ def hazards_of_text(
     """Returns the hazards and locks of a text of statements; none in a database without rows.
 
     Args:
-        source: Where the text is.
+        source: Where the text is; a text that is not a whole file is in the configuration.
         is_file: Whether the text is the whole of that file, so that each statement has its own line.
     """
     if not has_much_to_lose(context):
         return []
     first = source.line if source is not None else None
     lines = [line_and_column(text, each.start)[0] if is_file else first for each in split(text)]
-    script = Script(target, text, source.file if source is not None else "", lines)
-    return hazards(context, [script])
+    file = source.file if source is not None else ""
+    if file and not is_file:
+        file = os.path.relpath(file, context.project.directory)
+    return hazards(context, [Script(target, text, file, lines)])
 
 
 def findings(context: RunContext, sql_by_revision: Mapping[str, str]) -> list[Finding]:
