@@ -55,7 +55,9 @@ def _look(request: Request) -> Found | None:
 
             file = declared.read(os.fspath(request.file), request.environment, request.variables, __version__)
             limit = request.timeout_seconds or look.LONGEST_SECONDS
-            return look.look(file, request.variables, turn.tell, limit, is_over) if file is not None else None
+            if file is None:
+                return None
+            return look.look(file, request.variables, turn.tell, longest_seconds=limit, is_over=is_over)
     except Exception:  # noqa: BLE001 - whatever is wrong, an ordinary run says it
         return None
 

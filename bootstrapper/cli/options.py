@@ -52,6 +52,10 @@ class Invocation:
     variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     masker: Masker = field(default_factory=Masker)
 
+    def wants_exit_code_only(self, *, exit_code: bool) -> bool:
+        """Returns whether nothing goes to stdout as the exit code says it: with --exit-code and --quiet, as text."""
+        return exit_code and self.quiet and self.format in (None, "text")
+
     @property
     def again(self) -> str:
         """Returns the options that another command needs for the same file and environment."""
@@ -176,6 +180,11 @@ log_format = click.option(
     default="text",
     show_default=True,
     help="Format of events and errors on stderr.",
+)
+exit_code = click.option(
+    "--exit-code",
+    is_flag=True,
+    help="Exit with 4 if changes are pending, else with 0; with --quiet, print no text to stdout.",
 )
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors to stderr.")
 no_color = click.option("--no-color", is_flag=True, help="Disable colours, as the variable NO_COLOR does.")

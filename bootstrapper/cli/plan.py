@@ -36,11 +36,13 @@ from bootstrapper.plugin.renderer import Renderer
         type=click.Path(dir_okay=False, path_type=Path),
         help="Save the plan to FILE, for `apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set.",
     ),
-    click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
+    options.exit_code,
 )
 def plan(invocation: Invocation, *, sql: bool, out: Path | None, exit_code: bool) -> int:
     """Show what apply would change, and change nothing."""
-    return show_plan(invocation, "plan", out=out, sql=sql, pending=ExitCode.PENDING if exit_code else ExitCode.DONE)
+    pending = ExitCode.PENDING if exit_code else ExitCode.DONE
+    prints = not invocation.wants_exit_code_only(exit_code=exit_code)
+    return show_plan(invocation, "plan", out=out, pending=pending, prints=prints, sql=sql)
 
 
 def show_plan(
@@ -49,19 +51,21 @@ def show_plan(
     *,
     out: Path | None = None,
     pending: ExitCode = ExitCode.DONE,
+    prints: bool = True,
     **specifics: Unpack[Specifics],
 ) -> ExitCode:
     """Prints the plan to stdout and returns the exit code, which is `pending` if the plan has changes.
 
     Args:
         out: Where the plan is saved as well.
+        prints: False to print no plan.
     """
     with Reporter(invocation, command) as reporter:
         asked = request(invocation, reporter.emit, **specifics)
         if out is not None:
             inputs = reportfile.files_read(invocation.file, invocation.environment, invocation.variables)
             plan_files.require_place(out, overwrite=invocation.overwrite, inputs=inputs)
-        plan = make_plan(invocation, reporter, asked, is_to_be_saved=out is not None)
+        plan = make_plan(invocation, reporter, asked, is_to_be_saved=out is not None, prints=prints)
         if out is not None:
             saved = SavedPlan.of(plan, asked.plan_key)
             plan_files.write(out, saved)
@@ -72,12 +76,15 @@ def show_plan(
     return reporter.exit_code
 
 
-def make_plan(invocation: Invocation, reporter: Reporter, asked: Request, *, is_to_be_saved: bool = False) -> Plan:
+def make_plan(
+    invocation: Invocation, reporter: Reporter, asked: Request, *, is_to_be_saved: bool = False, prints: bool = True
+) -> Plan:
     """Plans within an open report, prints the plan and returns it."""
     render = plan_renderer(invocation, asked)
     plan = reporter.journal.plan = run.plan(asked, reporter.journal.command, is_to_be_saved=is_to_be_saved)
-    reporter.before_data()
-    print_plan(invocation, render.plan(plan))
+    if prints:
+        reporter.before_data()
+        print_plan(invocation, render.plan(plan))
     return plan
 
 

@@ -34,7 +34,7 @@ _MOST_NAMES = 5
     options.data_format,
     *options.RUNNING,
     click.option("--health", is_flag=True, help="Also show connections, blocked sessions and other facts."),
-    click.option("--exit-code", is_flag=True, help="Exit with 4 if changes are pending, else with 0."),
+    options.exit_code,
 )
 def status(invocation: Invocation, *, health: bool, exit_code: bool) -> int:
     """Show the state of the database and the last run.
@@ -43,9 +43,10 @@ def status(invocation: Invocation, *, health: bool, exit_code: bool) -> int:
     """
     with Reporter(invocation, "status") as reporter:
         found = inspection.status(request(invocation, reporter.emit), health=health)
-        reporter.before_data()
-        mask = invocation.masker.mask
-        print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
+        if not invocation.wants_exit_code_only(exit_code=exit_code):
+            reporter.before_data()
+            mask = invocation.masker.mask
+            print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
     if found.errors:  # after everything known was printed
         raise found.errors[0]
     return ExitCode.PENDING if exit_code and found.plan.pending else ExitCode.DONE

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
+
+from psycopg import Connection
 
 from bootstrapper.errors import ForeignDatabaseError, GuardError
 from bootstrapper.events import Warned
@@ -21,7 +24,8 @@ def expected(session: Session, project: Project, *, is_pending: bool) -> Iterato
     Args:
         is_pending: Whether there is something to write.
     """
-    said = intrusion(session, project)
+    with session.read_only() as connection:
+        said = intrusion(connection, session, project)
     if said is not None:
         yield Warned(f"{said}: {'it' if is_pending else 'whatever it writes'} will be refused", advice(session))
     if not is_pending:
@@ -32,7 +36,9 @@ def expected(session: Session, project: Project, *, is_pending: bool) -> Iterato
         yield Warned(f"{refused.reason}: it will be refused", refused.hint)
 
 
-def intrusion(session: Session, project: Project, *, besides: UUID | None = None) -> str | None:
+def intrusion(
+    connection: Connection[Any], session: Session, project: Project, *, besides: UUID | None = None
+) -> str | None:
     """Returns why this environment must not write: the database is marked as that of another one.
 
     Without a mark, as in a ledger of an earlier release, the last run that named an environment tells.
@@ -41,16 +47,15 @@ def intrusion(session: Session, project: Project, *, besides: UUID | None = None
         besides: This run, if it has the lock, and therefore is the last one.
     """
     others = set(project.protected_environments) - {project.environment}
-    with session.read_only() as connection:
-        mark = environment_mark.read(connection, project.ledger)
-        if mark is not None:
-            return _belongs_elsewhere(session, project, mark)
-        if not others:
-            return None
-        try:
-            last = records.last_environment(connection, project.ledger, besides)
-        except ledger.UNREADABLE:
-            return None
+    mark = environment_mark.read(connection, project.ledger)
+    if mark is not None:
+        return _belongs_elsewhere(session, project, mark)
+    if not others:
+        return None
+    try:
+        last = records.last_environment(connection, project.ledger, besides)
+    except ledger.UNREADABLE:
+        return None
     if last not in others:
         return None
     return (
@@ -85,7 +90,8 @@ def require_own_environment(
     session: Session, project: Project, confirmed: str | None, *, besides: UUID | None = None
 ) -> None:
     """Raises ForeignDatabaseError where the database is of another environment, unless its name was given."""
-    said = intrusion(session, project, besides=besides)
+    with session.read_only() as connection:
+        said = intrusion(connection, session, project, besides=besides)
     if said is not None and confirmed != session.server.database:
         raise ForeignDatabaseError(f"{said}; nothing was written", hint=advice(session))
 

@@ -80,7 +80,7 @@ class Looker:
             planned = planner.plan()
             if for_reader:
                 pairs = zip(self._entries, planned, strict=True)
-                planned = tuple(self._reviewed(planner, entry, step, sql=sql) for entry, step in pairs)
+                planned = tuple(self.reviewed(planner, entry, step, sql=sql) for entry, step in pairs)
             if judges:
                 pairs = zip(self._entries, planned, strict=True)
                 planned = tuple(judged(planner, entry, step) for entry, step in pairs)
@@ -98,7 +98,7 @@ class Looker:
             for entry, step in zip(self._entries, planned, strict=True):
                 try:
                     is_known = step.state is not State.UNKNOWN
-                    found.append(self._reviewed(planner, entry, step, sql=False) if is_known else step)
+                    found.append(self.reviewed(planner, entry, step) if is_known else step)
                 except UnreachableError:
                     raise
                 except BootstrapperError as error:
@@ -110,7 +110,8 @@ class Looker:
             return tuple(step.without_payloads() for step in found), told
 
     @staticmethod
-    def _reviewed(planner: Planner, entry: Entry, planned: PlannedStep, *, sql: bool) -> PlannedStep:
+    def reviewed(planner: Planner, entry: Entry, planned: PlannedStep, *, sql: bool = False) -> PlannedStep:
+        """Returns a step with its findings, read in the planner's transaction."""
         if not isinstance(entry.unit, Step) or planned.state is State.SKIPPED:
             return planned
         items: Sequence[Change | Deferred] = (*planned.changes, *planned.deferred)

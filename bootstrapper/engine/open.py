@@ -25,7 +25,8 @@ from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import masked_errors
 from bootstrapper.engine.plugins import Plugins
-from bootstrapper.engine.recorder import Inputs, Named, Notes, Recorder
+from bootstrapper.engine.recorded_inputs import Inputs, Named
+from bootstrapper.engine.recorder import Notes, Recorder
 from bootstrapper.engine.request import Request
 from bootstrapper.engine.resolver import Resolver
 from bootstrapper.engine.run import Executor

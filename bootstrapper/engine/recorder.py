@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 
 from bootstrapper import __version__
-from bootstrapper.config.files import state_of
 from bootstrapper.config.run_cache import RunCache
+from bootstrapper.engine import identity
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
-from bootstrapper.engine.planner import MakeContext
+from bootstrapper.engine.planner import MakeContext, Planner
+from bootstrapper.engine.recorded_inputs import Inputs, named_inputs
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.events import Event, GateOpened, Warned
-from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
+from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep, State
 from bootstrapper.plugin.project import Project
-from bootstrapper.plugin.purity import is_pure
+from bootstrapper.plugin.purity import is_pure, note_impure
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate
+from bootstrapper.plugin.step import Step
+from bootstrapper.plugin.traits import HasHeads
 from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.connection.listening import Exchange, listening
 from bootstrapper.postgres.connection.pooling import BEGIN_LOOK
 from bootstrapper.postgres.connection.session import Session
-from bootstrapper.postgres.ledger import quick_records
+from bootstrapper.postgres.ledger import frozen, quick_records, rights
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.quick import declared, inputs, record
+from bootstrapper.quick.command_line import RUN
 from bootstrapper.quick.declared import Declared
 from bootstrapper.quick.libpq import Result, Statement
 from bootstrapper.quick.record import Record
@@ -42,49 +46,6 @@ _FRAME = (BEGIN_LOOK, b"ROLLBACK")
 # The run has done its work: nothing more may keep it waiting, or be cut off at its deadline.
 _LOCK_SECONDS = 1.0
 _LEAST_SECONDS_LEFT = 5.0
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a run reads beside its file, as the quick look finds it again.
-
-    Attributes:
-        paths: Of files, and of folders to which files may be added.
-        variables: The names of the variables of the environment.
-        states: Of the paths, and of the file and its overlay, once they were read; None of one that does not exist.
-        since_ns: When reading began, in nanoseconds since 1970.
-    """
-
-    paths: Sequence[Path]
-    variables: Sequence[str]
-    states: Mapping[Path, _State | None]
-    since_ns: int
-
-    @classmethod
-    def of(cls, paths: Sequence[Path], variables: Sequence[str], read: Sequence[Path], since_ns: int) -> Self:
-        return cls(paths, variables, {path: _state(path) for path in (*paths, *read)}, since_ns)
-
-    def are_unchanged(self) -> bool:
-        """Returns whether the files are still those that were read when the run began."""
-        now = {path: _state(path) for path in self.states}
-        times = [state.changed_ns for state in now.values() if state is not None]
-        return now == self.states and max(times, default=0) <= self.since_ns
-
-
-class _State(NamedTuple):
-    """What differs once a file was written to or replaced, or once a folder has other files; and when it changed."""
-
-    content: object
-    changed_ns: int = 0
-
-
-def _state(path: Path) -> _State | None:
-    try:
-        if path.is_dir():
-            return _State(inputs.tree_of(str(path)))  # modules that are compiled change the folder as well
-        return _State(state_of(path), path.stat().st_ctime_ns)
-    except (OSError, inputs.TooManyError):
-        return None
 
 
 @dataclass
@@ -103,6 +64,21 @@ class Notes:
         if isinstance(event, GateOpened):
             self.gates[event.step] = event.detail
         self.has_warned |= isinstance(event, Warned)
+
+
+class _Looked(NamedTuple):
+    """A look that found nothing to do.
+
+    Attributes:
+        asked: What a run asks.
+        reviewed: What its readers ask after that.
+        readers: The commands that would print nothing with `--exit-code --quiet`.
+    """
+
+    planned: Sequence[PlannedStep]
+    asked: Sequence[Exchange]
+    reviewed: Sequence[Exchange]
+    readers: Sequence[str]
 
 
 class Recorder:
@@ -144,7 +120,7 @@ class Recorder:
 
     def _text(self, project: Project, file: Declared, found: Inputs) -> str | None:
         look = self._look(project)
-        made = self._record(project, file.folder, found, *look) if look is not None else None
+        made = self._record(project, file.folder, found, look) if look is not None else None
         if made is None or self._tells_secret(made) or not found.are_unchanged():
             return None
         text = made.text()
@@ -163,35 +139,66 @@ class Recorder:
             return None
         return file if {name: str(value) for name, value in given.items()} == project.target.parameters else None
 
-    def _look(self, project: Project) -> tuple[Sequence[PlannedStep], Sequence[Exchange]] | None:
+    def _look(self, project: Project) -> _Looked | None:
         """Looks as a new run does, without what this one knows already; None if a quick look could not repeat that."""
-        fresh = replace(project, cache=RunCache())
+        fresh, notes = replace(project, cache=RunCache()), Notes()
 
         def make_context(entry: Entry) -> RunContext:
-            return replace(self._make_context(entry), project=fresh)
+            return replace(self._make_context(entry), project=fresh, emit=notes.take)
 
         if make_context(self._entries[0]).deadline.seconds_left < _LEAST_SECONDS_LEFT:
             return None
         looker = Looker(self._entries, self._session, make_context)
         with (
             listening(self._session.connection) as heard,
-            looker.looking(lock_timeout_seconds=_LOCK_SECONDS) as looking,
+            looker.looking(lock_timeout_seconds=_LOCK_SECONDS) as (planner, _),
         ):
-            planned = [step.without_payloads() for step in looking[0].plan()]
-        is_done = not any(step.has_changes for step in planned)
-        is_all = heard.is_complete and is_pure(fresh.cache) and not self._notes.has_warned
-        return (planned, heard.exchanges) if is_done and is_all else None
-
-    def _record(
-        self, project: Project, folder: str, found: Inputs, planned: Sequence[PlannedStep], heard: Sequence[Exchange]
-    ) -> Record | None:
-        """Returns the record; None if a statement failed."""
-        asked = [each for each in heard if each.query not in _FRAME]
-        results = [result for each in asked if (result := _result(each)) is not None]
-        if len(results) < len(asked):
+            planned = planner.plan()
+            is_done = not any(step.has_changes for step in planned)
+            is_pure_run = is_pure(fresh.cache) and not notes.has_warned
+            asked, readers = len(heard.exchanges), tuple[str, ...]()
+            if is_done and is_pure_run:
+                with suppress(psycopg.Error, BootstrapperError):  # they say it, and a run does not ask for it
+                    readers = self._review(planner, planned)
+        if not is_done or not is_pure_run or not heard.is_complete:
             return None
+        if notes.has_warned or not is_pure(fresh.cache):
+            readers = ()
+        steps = [step.without_payloads() for step in planned]
+        return _Looked(steps, heard.exchanges[:asked], heard.exchanges[asked:], readers)
+
+    def _review(self, planner: Planner, planned: Sequence[PlannedStep]) -> tuple[str, ...]:
+        """Asks what `plan` and `status` ask beside the changes; returns those of them that have nothing to warn of."""
+        context = planner.context(self._entries[0])
+        project, connection = context.project, self._session.connection
+        for entry, step in zip(self._entries, planned, strict=True):
+            if isinstance(entry.unit, Step) and step.state is not State.SKIPPED:
+                note_impure(project.cache, entry.unit)
+                Looker.reviewed(planner, entry, step)
+        with planner.lending.session(connection, borrows=False):
+            for entry in self._entries:
+                if isinstance(entry.unit, HasHeads):
+                    entry.unit.heads(project)
+                    _read_position(connection, entry)
+            is_refused = rights.refusal(connection, project.ledger, self._session.target.where) is not None
+            freeze = frozen.read(connection, project.ledger)
+            said = identity.intrusion(connection, self._session, project)
+        if is_refused or freeze is not None or said is not None:
+            return ()
+        knows_all = all(entry.unit.pure for entry in self._entries if isinstance(entry.unit, Step))
+        return ("plan", "status") if knows_all else ("plan",)  # status reads the stores of backups
+
+    def _record(self, project: Project, folder: str, found: Inputs, looked: _Looked) -> Record | None:
+        """Returns the record; None if a statement failed."""
+        run, review = _transcript(looked.asked), _transcript(looked.reviewed)
+        if run is None:
+            return None
+        statements, results = run
+        reviewed, more = review or ((), ())
+        answer = record.digest([*results, *more])
+        readers = looked.readers if review is not None else ()
         server = self._session.server
-        named = list(_named(found, Path(folder)))
+        named = list(named_inputs(found, Path(folder)))
         return Record(
             inputs=named,
             digest=inputs.digest(named, folder, self._request.variables),
@@ -200,18 +207,18 @@ class Recorder:
                 str(server.oid),
             ),
             pooled=server.pooled,
-            statements=[
-                Statement(each.query, each.parameters, each.types, each.formats, each.result_format) for each in asked
-            ],
-            answer=record.digest(results),
+            statements=statements,
+            reviewed=reviewed if readers else (),
+            answers={RUN: record.digest(results), **dict.fromkeys(readers, answer)},
             gates=list(self._notes.gates.items()),
-            plan=_plan(project, server, planned).to_data(),
+            plan=_plan(project, server, looked.planned).to_data(),
             recorded_at=time.time(),
         )
 
     def _tells_secret(self, made: Record) -> bool:
         """Returns whether the record holds a secret; the ledger never does."""
-        sent = (part for each in made.statements for part in (each.query, *each.parameters) if part is not None)
+        asked = (*made.statements, *made.reviewed)
+        sent = (part for each in asked for part in (each.query, *each.parameters) if part is not None)
         texts = (*(part.decode(errors="replace") for part in sent), str(made.plan))
         return any(self._request.masker.quote(text) != text for text in texts)
 
@@ -220,26 +227,31 @@ def _plan(project: Project, server: Server, planned: Sequence[PlannedStep]) -> P
     database = DatabaseIdentity(
         project.target.server, server.database, server.version, server.system_identifier, server.oid
     )
-    steps = tuple(step.without_payloads() for step in planned)
-    return Plan(project.name, project.environment, project.inputs, database, None, steps, version=__version__)
+    return Plan(project.name, project.environment, project.inputs, database, None, tuple(planned), version=__version__)
+
+
+def _read_position(connection: Connection[Any], entry: Entry) -> None:
+    """Reads the version rows, as `status` does whatever the check of the step asks."""
+    # Loaded already where a step has revisions.
+    from bootstrapper.migrations.history.versions import read_versions  # noqa: PLC0415
+    from bootstrapper.migrations.settings import MigrationSettings  # noqa: PLC0415
+
+    if isinstance(entry.unit.options, MigrationSettings):
+        read_versions(connection, entry.unit.options)
 
 
 def _opens_for_all(entry: Entry) -> bool:
     return not isinstance(entry.unit, Gate) or entry.unit.pure
 
 
-def _named(found: Inputs, start: Path) -> Iterator[tuple[str, str]]:
-    """Yields what was read, each by its own name: a link on the way may lead elsewhere when it is read again."""
-    within = f"{start}{os.sep}"
-    folders = [path for path in found.paths if path.is_dir()]
-    real = tuple(f"{path.resolve()}{os.sep}" for path in folders)
-    for path in dict.fromkeys(found.paths):
-        if path.suffix == ".py" and str(path).startswith(real):
-            continue  # it counts with its folder
-        is_within = str(path).startswith(within)
-        name = str(path).removeprefix(within) if is_within else str(path.absolute())
-        yield (inputs.FOLDER if path in folders else inputs.FILE, name)
-    yield from ((inputs.VARIABLE, name) for name in sorted(set(found.variables)))
+def _transcript(heard: Sequence[Exchange]) -> tuple[Sequence[Statement], Sequence[Result]] | None:
+    """Returns the statements with their results; None if one of them failed."""
+    asked = [each for each in heard if each.query not in _FRAME]
+    results = [result for each in asked if (result := _result(each)) is not None]
+    if len(results) < len(asked):
+        return None
+    sent = [Statement(each.query, each.parameters, each.types, each.formats, each.result_format) for each in asked]
+    return sent, results
 
 
 def _result(exchange: Exchange) -> Result | None:
@@ -252,21 +264,3 @@ def _result(exchange: Exchange) -> Result | None:
 
 def _bool(value: bool) -> str:
     return "t" if value else "f"
-
-
-class Named(Mapping[str, str]):
-    """A mapping of variables that notes the names it is asked for."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.names.add(name)
-        return self._variables[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._variables)
-
-    def __len__(self) -> int:
-        return len(self._variables)

@@ -70,7 +70,7 @@ def _lines(asked: Asked, variables: Mapping[str, str], gate_line: str) -> Sequen
         from bootstrapper.quick import declared, look  # noqa: PLC0415 - only for command lines that they answer
 
         file = declared.read(asked.file, asked.environment, variables, __version__)
-        found = look.look(file, variables, turn.tell) if file is not None else None
+        found = look.look(file, variables, turn.tell, asked.command) if file is not None else None
     if found is None or found.seconds >= _LONGEST_SHOWN_AS_MS:
         return None
     server, database = place_of(found)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-_COMMANDS = ("apply", "setup", "run")
+RUN = "apply"
+"""What the commands that run are called in a record; `plan` and `status` ask more."""
+
+_PRINTING = ("-q", "--quiet", "--no-color")
+_RUNNING = {*_PRINTING, "--follow"}
+_READING = {*_PRINTING, "--exit-code"}
+_FLAGS = {"apply": _RUNNING, "setup": _RUNNING, "run": _RUNNING, "plan": _READING, "status": _READING}
 DEFAULT_FILE = "bootstrap.yaml"
-_FLAGS = ("-q", "--quiet", "--no-color", "--follow")
 _VALUES = {"-f": "file", "--file": "file", "-e": "environment", "--environment": "environment"}
 
 
@@ -15,9 +20,11 @@ class Asked(NamedTuple):
     """What the command line asks for.
 
     Attributes:
+        command: As the record of a run names it: `apply`, `plan` or `status`.
         program: What the process becomes afterwards, with its arguments; empty for nothing.
     """
 
+    command: str
     file: str
     environment: str | None
     follows: bool
@@ -30,14 +37,15 @@ def read(arguments: Sequence[str], variables: Mapping[str, str]) -> Asked | None
     """Returns what is asked for; None if click has to read it."""
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     program = tuple(arguments[end + 1 :])
-    if not arguments or arguments[0] not in _COMMANDS or bool(program) != (arguments[0] == "run"):
+    command = arguments[0] if arguments else ""
+    if command not in _FLAGS or bool(program) != (command == "run"):
         return None
     values = {"file": variables.get("BOOTSTRAPPER_FILE"), "environment": variables.get("BOOTSTRAPPER_ENVIRONMENT")}
     flags = set()
     rest = iter(arguments[1:end])
     for argument in rest:
         name, equals, value = argument.partition("=")
-        if argument in _FLAGS:
+        if argument in _FLAGS[command]:
             flags.add(argument)
         elif name in _VALUES and ((equals == "=" and name.startswith("--")) or argument == name):
             values[_VALUES[name]] = value if equals else next(rest, "")
@@ -49,4 +57,8 @@ def read(arguments: Sequence[str], variables: Mapping[str, str]) -> Asked | None
     if not {"", "."}.isdisjoint(file.removeprefix("/").split("/")):  # an ordinary run shows it in another form
         return None
     is_quiet = not flags.isdisjoint(("-q", "--quiet"))
-    return Asked(file, values["environment"], "--follow" in flags, is_quiet, "--no-color" in flags, program)
+    if _FLAGS[command] is _RUNNING:
+        command = RUN
+    elif not is_quiet or "--exit-code" not in flags:  # it prints the plan
+        return None
+    return Asked(command, file, values["environment"], "--follow" in flags, is_quiet, "--no-color" in flags, program)

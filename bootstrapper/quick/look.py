@@ -10,6 +10,7 @@ from bootstrapper.postgres.connection.session_texts import FIRST, adoption
 from bootstrapper.postgres.ledger.ownership_questions import FOREIGN, HAS_CODE
 from bootstrapper.postgres.ledger.table_names import TABLES, table_name
 from bootstrapper.quick import inputs, record
+from bootstrapper.quick.command_line import RUN
 from bootstrapper.quick.declared import Declared
 from bootstrapper.quick.libpq import Connection, Statement
 from bootstrapper.quick.record import Record
@@ -72,6 +73,8 @@ def look(
     declared: Declared,
     variables: Mapping[str, str],
     tell: Callable[[bool], None],
+    command: str = RUN,
+    *,
     longest_seconds: float = LONGEST_SECONDS,
     is_over: Callable[[], bool] = bool,
 ) -> Found | None:
@@ -79,6 +82,7 @@ def look(
 
     Args:
         tell: Called with whether the server was reached.
+        command: As the record names it.
         longest_seconds: How long to wait for answers.
         is_over: Asked meanwhile: whether the answer is not wanted any more.
 
@@ -101,13 +105,15 @@ def look(
         if foreign or writers or not kept or kept[0][0] is None:
             return None
         found = record.read(kept[0][0])
+        if command not in found.answers:
+            return None
         pid, *properties = ((value or b"").decode() for value in server[0])
         if properties != list(found.server) or found.pooled != (pid != str(connection.backend_pid)):
             return None
         if inputs.digest(found.inputs, declared.folder, variables) != found.digest:
             return None
-        answers = connection.ask([*found.statements, Statement(b"ROLLBACK")])
-        if record.digest(answers[:-1]) != found.answer:
+        answers = connection.ask([*found.asked(command), Statement(b"ROLLBACK")])
+        if record.digest(answers[:-1]) != found.answers[command]:
             return None
         return Found(found, connection.place(), seconds, declared.is_embedded)
 

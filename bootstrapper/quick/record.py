@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from bootstrapper.quick.command_line import RUN
 from bootstrapper.quick.libpq import Result, Statement
 
 MOST_BYTES = 256 * 1024
@@ -24,7 +25,8 @@ class Record(NamedTuple):
             takes no writes, and the oid of the database.
         pooled: Whether it went through a pooler.
         statements: What it asked in the one READ ONLY transaction of its look, in order.
-        answer: The digest of the results of all statements.
+        reviewed: What `plan` and `status` ask after that.
+        answers: By command, the digest of the results of all that it asks; without those that had more to say.
         gates: The gates, which open first, each with its name and a description of the server.
         plan: What a run with nothing to do plans, as data.
         recorded_at: In seconds since 1970.
@@ -35,28 +37,31 @@ class Record(NamedTuple):
     server: Sequence[str]
     pooled: bool
     statements: Sequence[Statement]
-    answer: str
+    reviewed: Sequence[Statement]
+    answers: Mapping[str, str]
     gates: Sequence[tuple[str, str]]
     plan: Mapping[str, Any]
     recorded_at: float
 
     def text(self) -> str:
         """Returns the record as JSON."""
-        statements = [
-            (_text(query), [None if each is None else _text(each) for each in parameters], *rest)
-            for query, parameters, *rest in self.statements
-        ]
-        return json.dumps(self._replace(statements=statements)._asdict(), separators=(",", ":"))  # type: ignore[arg-type]
+        written = {name: [_written(each) for each in getattr(self, name)] for name in _STATEMENTS}
+        return json.dumps({**self._asdict(), **written}, separators=(",", ":"))
+
+    def asked(self, command: str) -> Sequence[Statement]:
+        """Returns what the command asks; `plan` and `status` ask more than a run."""
+        return self.statements if command == RUN else [*self.statements, *self.reviewed]
+
+
+_STATEMENTS = ("statements", "reviewed")
 
 
 def read(text: bytes) -> Record:
     """Returns the record; raises ValueError, TypeError or KeyError for anything else."""
     facts: dict[str, Any] = json.loads(text)
     facts["inputs"] = [(kind, name) for kind, name in facts["inputs"]]
-    facts["statements"] = [
-        Statement(b64decode(query), [None if each is None else b64decode(each) for each in parameters], *rest)
-        for query, parameters, *rest in facts["statements"]
-    ]
+    for name in _STATEMENTS:
+        facts[name] = [_read(*each) for each in facts[name]]
     return Record(**facts)
 
 
@@ -68,6 +73,15 @@ def digest(results: Iterable[Result]) -> str:
         for value in (value for row in result.rows for value in row):
             state.update(b"-" if value is None else b"%d:%b" % (len(value), value))
     return state.hexdigest()
+
+
+def _written(statement: Statement) -> tuple[Any, ...]:
+    query, parameters, *rest = statement
+    return (_text(query), [None if each is None else _text(each) for each in parameters], *rest)
+
+
+def _read(query: str, parameters: Sequence[str | None], *rest: Any) -> Statement:
+    return Statement(b64decode(query), [None if each is None else b64decode(each) for each in parameters], *rest)
 
 
 def _text(content: bytes) -> str:

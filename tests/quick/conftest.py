@@ -9,6 +9,10 @@ import pytest
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.quick.looks import Looks
 
+BACKUP = """\
+  - uses: backup
+    when: {all: [{pending: [migrate]}, {not: {database: empty}}]}
+"""
 BOOTSTRAP = """\
 version: 1
 name: trial
@@ -19,9 +23,7 @@ environments:
 steps:
   - uses: wait
   - uses: lock
-  - uses: backup
-    when: {all: [{pending: [migrate]}, {not: {database: empty}}]}
-  - uses: migrate
+BACKUP  - uses: migrate
     with: {script_location: migrations}
     check: {revision: head}
   - uses: seed
@@ -46,7 +48,7 @@ fixtures:
     rows:
       admin: {email: admin@example.com, tenant_id: {$ref: tenants.default}, secret: {$password: "${ADMIN:-admin123}"}}
   prices: {key: [code], mode: sync, where: "code < 1000", file: prices.csv}
-"""
+""".replace("BACKUP", BACKUP)
 TABLES = """
 op.execute("CREATE TABLE tenants (id serial PRIMARY KEY, name text, slug text UNIQUE)")
 op.execute("CREATE TABLE users (email text PRIMARY KEY, tenant_id int REFERENCES tenants, secret text)")

@@ -16,6 +16,7 @@ from tests.cli.project import Project
 
 TIME = re.compile(r"\(\d+ ms\)")
 ENVIRONMENT = ("-e", "here")
+READERS = ("plan", "status")
 _TRIES = 3
 
 
@@ -37,11 +38,18 @@ class Looks(Project):
         return super().variables({"TMPDIR": str(self.folder), **(extra or {})})
 
     def quick(self, *options: str, **variables: str) -> Sequence[str] | None:
-        """Returns what the quick look prints; None if it leaves the answer to the ordinary run.
+        """Returns what the quick look prints; None if it leaves the answer to the ordinary run."""
+        return self._quick("apply", options, variables)
 
-        Looks again a few times before it says so: a login that took a second is left to the ordinary run as well.
-        """
-        arguments = ["apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), *options]
+    def is_quick(self, command: str, **variables: str) -> bool:
+        """Returns whether the quick look answers one of READERS; it prints nothing then."""
+        found = self._quick(command, ("--exit-code", "-q"), variables)
+        assert not found
+        return found is not None
+
+    def _quick(self, command: str, options: Sequence[str], variables: Mapping[str, str]) -> Sequence[str] | None:
+        """Looks again a few times: a login that took a second is left to the ordinary run as well."""
+        arguments = [command, *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), *options]
         with patch.dict(os.environ, self.variables(variables), clear=True):
             for _ in range(_TRIES):
                 found = answer(arguments, self.variables(variables), _Pipe())
@@ -69,6 +77,12 @@ class Looks(Project):
             return planned.returncode, ()
         applied = self.run("apply", *ENVIRONMENT, "-f", file, *options, **variables)
         return applied.returncode, [TIME.sub("(- ms)", line) for line in applied.stderr.splitlines()]
+
+    def reads(self, command: str, **variables: str) -> tuple[int, str, str]:
+        """Returns exit code, stdout and stderr of one of READERS, as an ordinary run."""
+        file = str(self.folder / "bootstrap.yaml")
+        done = self.run(command, *ENVIRONMENT, "-f", file, "--exit-code", "-q", **variables)
+        return done.returncode, done.stdout, done.stderr
 
     def apply(self, **variables: str) -> None:
         applied = self.run("apply", *ENVIRONMENT, "-f", str(self.folder / "bootstrap.yaml"), **variables)

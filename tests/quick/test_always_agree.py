@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.quick.conftest import BOOTSTRAP, write_project
-from tests.quick.looks import ENVIRONMENT, Looks
+from tests.quick.conftest import BACKUP, BOOTSTRAP, write_project
+from tests.quick.looks import ENVIRONMENT, READERS, Looks
 from tests.servers import Server
 
 PLUGIN = """
@@ -176,6 +177,7 @@ STEPS: dict[str, Callable[[World], object]] = {
     "an edited statement": edit("notes.sql", "('a')", "('b')"),
     "an edited default": edit("bootstrap.yaml", "Default of", "Standard of"),
     "a comment": edit("bootstrap.yaml", "fixtures:\n", "# ours\nfixtures:\n"),
+    "a backup declared": edit("bootstrap.yaml", "  - uses: migrate\n", f"{BACKUP}  - uses: migrate\n"),
     "an edited overlay": write("here.yaml", "fixtures: {tenants: {rows: {default: {name: Overlaid}}}}\n"),
     "an edited plugin": edit("plugins/settled.py", "IS_SETTLED = True", "IS_SETTLED = False"),
     "a plugin removed": lambda world: (world.looks.folder / "plugins/settled.py").unlink(missing_ok=True),
@@ -204,7 +206,8 @@ def origin(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     text = BOOTSTRAP.replace("name: trial\n", "name: trial\nplugins: [./plugins]\n").replace(
         "fixtures:\n  tenants", f"{SETTLED}  tenants"
     )
-    write_project(looks, text.replace("  - uses: wait\n", "  - uses: wait\n    with: {timeout: 2s}\n"))
+    text = text.replace(BACKUP, "").replace("  - uses: wait\n", "  - uses: wait\n    with: {timeout: 2s}\n")
+    write_project(looks, text)
     looks.write(PLUGIN, "plugins/settled.py")
     looks.apply()
     for role, rights in (("agree_reader", "SELECT"), ("agree_writer", "ALL")):
@@ -218,10 +221,10 @@ def origin(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         server.execute(f"DROP ROLE {role}")
 
 
-def try_steps(origin: Origin, folder: Path, steps: Sequence[str]) -> int:
-    """Compares after each step; returns how often the quick look answered."""
+def try_steps(origin: Origin, folder: Path, steps: Sequence[str]) -> Counter[str]:
+    """Compares after each step; returns how often the quick look answered which command."""
     shutil.copytree(origin.folder, folder)
-    answered = 0
+    answered = Counter[str]()
     with ExitStack() as sessions:
         world = World(origin, Looks(folder, ""), sessions, [origin.database])
         STEPS["a backup restored"](world)
@@ -231,8 +234,12 @@ def try_steps(origin: Origin, folder: Path, steps: Sequence[str]) -> int:
                 STEPS[step](world)
                 quick = world.looks.quick(**world.variables)
                 if quick is not None:
-                    answered += 1
+                    answered["apply"] += 1
                     assert world.looks.ordinary(**world.variables) == (0, quick), step
+                for reader in READERS:
+                    if world.looks.is_quick(reader, **world.variables):
+                        answered[reader] += 1
+                        assert world.looks.reads(reader, **world.variables) == (0, "", ""), (reader, step)
         finally:
             world.sessions.close()
             for name in world.names[1:]:
@@ -262,4 +269,6 @@ def test_the_quick_look_never_disagrees_with_an_ordinary_run(
 def test_it_answers_again_once_everything_is_as_it_was(origin: Origin, tmp_path: Path) -> None:
     """Else there would be nothing that the two could disagree about."""
     steps = ["a drifted row", "the row as it was", "an edited row", "the files as they were", "a renamed database"]
-    assert try_steps(origin, tmp_path / "project", [*steps, "a row deleted", "apply"]) == 5
+    assert try_steps(origin, tmp_path / "project", [*steps, "a row deleted", "apply"]) == dict.fromkeys(
+        ("apply", *READERS), 5
+    )

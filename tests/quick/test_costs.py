@@ -59,11 +59,14 @@ def test_a_quick_look_takes_one_login_and_two_round_trips(looks: Looks, proxy: C
     address = f"{proxy.url(looks.url)}?sslmode=disable&gssencmode=disable"
     assert looks.quick(DATABASE_URL=address) is not None
     assert (proxy.logins, proxy.round_trips) == (1, 2), proxy.statements
+    assert looks.is_quick("plan", DATABASE_URL=address)
+    assert (proxy.logins, proxy.round_trips) == (2, 4), proxy.statements
 
 
-def test_a_quick_look_loads_nothing_but_what_is_listed_here(looks: Looks) -> None:
+@pytest.mark.parametrize("asked", [["apply"], ["plan", "--exit-code"]], ids=" ".join)
+def test_a_quick_look_loads_nothing_but_what_is_listed_here(looks: Looks, asked: list[str]) -> None:
     looks.apply()
-    command = [sys.executable, "-c", SHOW, "apply", *ENVIRONMENT, "-q"]
+    command = [sys.executable, "-c", SHOW, *asked, *ENVIRONMENT, "-q"]
     done = subprocess.run(
         command, cwd=looks.folder, env=looks.variables(), capture_output=True, text=True, check=True, timeout=60
     )
