@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from bootstrapper.errors import PluginError
-from bootstrapper.plugin.boundary import CONTRACTS, contract_of, guarded
+from bootstrapper.plugin.boundary import guarded
 from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.contracts import CONTRACTS, contract_of
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.step import Unit
 from bootstrapper.plugin.traits import TRAITS

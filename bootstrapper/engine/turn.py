@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from bootstrapper.engine.limits import require_within
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
+from bootstrapper.engine.parts import Part, parts_of
 from bootstrapper.engine.probes import ask_condition
 from bootstrapper.engine.server_errors import explain
 from bootstrapper.errors import (
@@ -33,12 +34,12 @@ from bootstrapper.errors import (
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
-from bootstrapper.plans import Answer, Change, Deferred, PlannedStep, total
+from bootstrapper.plans import Answer, PlannedStep, total
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.faults import is_ours
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
-from bootstrapper.plugin.traits import Parted, Prepared, Remarked
+from bootstrapper.plugin.traits import Prepared, Remarked
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.session import ENDING_SECONDS
 from bootstrapper.postgres.connection.settings import lent
@@ -70,7 +71,7 @@ class Turn:
         return time.monotonic() - self.started
 
     @property
-    def items(self) -> tuple[Change | Deferred, ...]:
+    def items(self) -> Part:
         return (*self.planned.changes, *self.planned.deferred)
 
     @property
@@ -96,7 +97,7 @@ class TurnTaker:
         self._contract = contract
         self._looker = looker
         self._after_apply = after_apply
-        self._has_parts = False  # some may be committed when another one fails
+        self._has_parts = False  # some are committed, and stay when another one fails
         self.at_work: Step | None = None
         self.shown: Mapping[str, PlannedStep] = {}
         self.applied: list[PlannedStep] = []
@@ -170,19 +171,11 @@ class TurnTaker:
         if not turn.step.transactional:
             self._apply_between_rows(turn)
             return
-        parts = self._parts(turn)
-        if len(parts) == 1:
-            self._retry(turn, partial(self._apply_in_transaction, turn, parts[0]))
+        parts = parts_of(turn.step, turn.context, turn.hold, turn.items)
+        if parts is None:
+            self._retry(turn, partial(self._apply_in_transaction, turn))
         else:
-            self._has_parts = True
             self._apply_in_parts(turn, parts)
-
-    @staticmethod
-    def _parts(turn: Turn) -> Sequence[Sequence[Change | Deferred]]:
-        if not isinstance(turn.step, Parted):
-            return [turn.items]
-        with turn.hold.read_only():  # it may have to know the tables
-            return turn.step.parts(Context(turn.context), turn.items)
 
     def _retry(self, turn: Turn, attempt: Callable[[], None]) -> None:
         """Retries if the server rolled the transaction back for the sake of another one."""
@@ -199,27 +192,28 @@ class TurnTaker:
                 return
         attempt()
 
-    def _apply_in_parts(self, turn: Turn, parts: Sequence[Sequence[Change | Deferred]]) -> None:
+    def _apply_in_parts(self, turn: Turn, parts: Iterable[Part]) -> None:
         """Records an intent, applies each part in a transaction of its own, and records the result."""
         with turn.hold.transaction() as connection:
             self._record(connection, turn, "intent")
         for part in parts:
             self._retry(turn, partial(self._apply_part, turn, part))
+            self._has_parts = True
         with turn.hold.transaction(turn.context.deadline) as connection:
             self._record(connection, turn, "result")
             self._require_converged(connection, turn)
 
-    def _apply_part(self, turn: Turn, part: Sequence[Change | Deferred]) -> None:
+    def _apply_part(self, turn: Turn, part: Part) -> None:
         with turn.hold.transaction(turn.context.deadline):
             self._let_apply(turn, part)
 
-    def _apply_in_transaction(self, turn: Turn, items: Sequence[Change | Deferred]) -> None:
+    def _apply_in_transaction(self, turn: Turn) -> None:
         with turn.hold.transaction(turn.context.deadline) as connection:
-            self._let_apply(turn, items)
+            self._let_apply(turn, turn.items)
             self._record(connection, turn, "result")
             self._require_converged(connection, turn)
 
-    def _let_apply(self, turn: Turn, items: Sequence[Change | Deferred]) -> None:
+    def _let_apply(self, turn: Turn, items: Part) -> None:
         """Applies inside a transaction; the session's settings are the project's meanwhile, and restored afterwards."""
         with _lent(turn, turn.hold.lent):
             turn.step.apply(Context(turn.context), items)

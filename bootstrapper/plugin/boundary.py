@@ -7,10 +7,10 @@ checked what they return, and an error in one of them is a bug of bootstrapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from inspect import unwrap
 from types import CodeType, TracebackType, new_class
@@ -19,91 +19,25 @@ from typing import Any
 import psycopg
 
 from bootstrapper.errors import BootstrapperError, PluginError, PluginFailedError, StepFailedError
-from bootstrapper.plans import Answer, Bounds, ChangeLimits
 from bootstrapper.plugin import results
-from bootstrapper.plugin.check import Check, Probe
+from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
+from bootstrapper.plugin.contracts import LOADING, READING, REASONED, SHOWN, contract_of
 from bootstrapper.plugin.faults import at_line, is_ours, is_raised_by_plugin, line_of, loading, raised
 from bootstrapper.plugin.quoting import quote_error, quoted
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.plugin.scopes import Gate, Scope
-from bootstrapper.plugin.step import Step, Unit
-from bootstrapper.plugin.value import Value
+from bootstrapper.plugin.step import Unit
 from bootstrapper.postgres.connection.loan import ForbiddenError, Loan
 from bootstrapper.postgres.lock.hold import Hold
 
 _INSIDE: ContextVar[tuple[object, ...]] = ContextVar("inside", default=())
 """The objects whose methods are at work: what they call of themselves is their own matter."""
 
-_SETTLED = frozenset(["problems", "inputs", "seeds", "heads", "beforehand", "marks", "about"])
-_LOADING = _SETTLED | {"__init__", "is_secret", "hides_argument", "variables", "files"}
-"""Methods that are called for the configuration: what is wrong with them is an error of it."""
-_READING = frozenset(
-    ["changes", "findings", "hazards", "with_sql", "done_reason", "bounds", "limits", "parts", "ask", "open"]
-)
-"""Methods that may only read, wherever they are called."""
-_REASONED = frozenset(["check", "resolve", "is_compared", "holds"])
-"""Methods of values that raise ValueError with a reason, which callers report at its place in the file."""
-
 _LEAVE = "Leave BEGIN, COMMIT and ROLLBACK to bootstrapper; `with context.connection.transaction():` is a savepoint."
 
-_SHOWN = frozenset(
-    ["changes", "with_sql", "findings", "done_reason", "remarks", "answer", "ask", "beforehand", "problems"]
-)
-"""Methods whose results are texts for people."""
-
-_bool = results.exactly(bool)
-_texts = results.listed(str)
-
-CONTRACTS: Mapping[type[Any], Mapping[str, results.Check]] = {
-    Step: {
-        "changes": results.CHANGES,
-        "apply": results.nothing,
-        "findings": results.FINDINGS,
-        "hazards": results.HAZARDS,
-        "problems": results.PROBLEMS,
-        "inputs": results.PATHS,
-        "prepare": results.nothing,
-        "parts": results.PARTS,
-        "bounds": results.exactly(Bounds, or_none=True),
-        "done_reason": results.exactly(str),
-        "remarks": _texts,
-        "with_sql": results.CHANGES,
-        "seeds": _texts,
-        "limits": results.mapped(ChangeLimits),
-        "heads": _texts,
-    },
-    Gate: {"open": results.nothing},
-    Scope: {"enter": results.exactly(AbstractContextManager, or_none=True)},
-    Check: {
-        "probe": results.exactly(Probe, or_none=True),
-        "answer": results.exactly(Answer),
-        "ask": results.exactly(Answer),
-        "beforehand": results.exactly(Answer, or_none=True),
-        "problems": results.PROBLEMS,
-        "marks": _texts,
-        "about": _texts,
-    },
-    Value: {
-        "is_secret": _bool,
-        "hides_argument": _bool,
-        "variables": _texts,
-        "files": _texts,
-        "check": results.nothing,
-        "resolve": results.plain,
-        "is_compared": _bool,
-        "holds": _bool,
-    },
-    Renderer: {"plan": results.exactly(str)},
-}
-"""The methods that the engine calls, by the class that they belong to, and what each must return."""
-
-
-def contract_of(kind: type[Any]) -> Mapping[str, results.Check]:
-    """Returns the methods of a class that the engine calls, with what each must return."""
-    found = next(contract for base, contract in CONTRACTS.items() if issubclass(kind, base))
-    return {name: check for name, check in found.items() if hasattr(kind, name)}
+_END = object()
+"""Stands for the end of the parts, which a plugin might take None for."""
 
 
 def guarded(kind: type[Any], origin: str) -> type[Any]:
@@ -142,17 +76,28 @@ class _Call:
     check: results.Check
     origin: str
 
-    def make(self, unit: Any, call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def make(
+        self,
+        unit: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        lent: _Lent | None = None,
+    ) -> Any:
         """Returns the checked result.
+
+        Args:
+            lent: What a call that goes on was lent; it has no context among its arguments.
 
         Raises PluginFailedError, PluginError for the configuration, or ValueError where that is the contract. Our own
         errors pass, and so does an error of the server, which the engine explains.
         """
-        run = next((run_of(each) for each in arguments if isinstance(each, Context)), None)
+        lent = lent or _lent(arguments, reads=self.name in READING)
         token = _INSIDE.set((*_INSIDE.get(), unit))
         try:
-            with _lending(run, reads=self.name in _READING) as context:
-                own = partial(call, *(context if isinstance(each, Context) else each for each in arguments), **options)
+            with lent or nullcontext():
+                given = (lent.context if lent and isinstance(each, Context) else each for each in arguments)
+                own = partial(call, *given, **options)
                 result = self.check(own())
             if self.name == "__init__":
                 _require_attributes(unit)
@@ -168,19 +113,25 @@ class _Call:
             raise self._fault(unit, f"{error}{self._beginning}") from error
         except (Exception, SystemExit) as error:
             server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
-            if run is not None and isinstance(server, psycopg.Error) and _is_of_server(server, run):
+            if lent and isinstance(server, psycopg.Error) and _is_of_server(server, lent.run):
                 if self.name == "ask":  # the engine answers for it by its SQLSTATE
                     raise server from None
                 raise
             quote_error(error)  # a KeyError would escape it
-            if isinstance(error, ValueError) and self.name in _REASONED:
+            if isinstance(error, ValueError) and self.name in REASONED:
                 raise
             raise self._fault(unit, f"{raised(error)}{line_of(error, self.origin, self._code)}") from error
         finally:
             _INSIDE.reset(token)
+        return self._kept(unit, result, lent)
+
+    def _kept(self, unit: Any, result: Any, lent: _Lent | None) -> Any:
+        """Returns the result; where more of the plugin is called through it, behind the boundary as well."""
+        if self.check is results.parts and lent is not None and result is not None:
+            return _Parts(replace(self, check=_part), unit, result, lent)
         if self.name == "enter" and result is not None:
             return _Around(self.origin, unit, result)
-        return quoted(result) if self.name in _SHOWN else result
+        return quoted(result) if self.name in SHOWN else result
 
     @property
     def _code(self) -> CodeType | None:
@@ -194,11 +145,31 @@ class _Call:
     def _fault(self, unit: Any, said: str, hint: str | None = None) -> Exception:
         said = f"{self.kind.__name__}.{self.name}() {quoted(said)}"
         source = getattr(unit, "source", None)
-        if self.name in _REASONED:
+        if self.name in REASONED:
             return ValueError(f"{unit.key}: plugin {self.origin}: {said}")
-        if self.name in _LOADING:
+        if self.name in LOADING:
             return PluginError(self.origin, said, hint=hint, source=source)
         return PluginFailedError(self.origin, said, hint=hint, source=source)
+
+
+class _Parts(Iterator[Any]):
+    """The parts of a step of a plugin: each is taken behind the boundary, with the connection of the whole call."""
+
+    def __init__(self, call: _Call, unit: Any, parts: Iterator[Any], lent: _Lent) -> None:
+        self._call = call
+        self._unit = unit
+        self._parts = parts
+        self._lent = lent
+
+    def __next__(self) -> Any:
+        part = self._call.make(self._unit, lambda: next(self._parts, _END), (), {}, self._lent)
+        if part is _END:
+            raise StopIteration
+        return part
+
+
+def _part(found: Any) -> Any:
+    return found if found is _END else results.PART(found)
 
 
 class _Around(AbstractContextManager[Hold]):
@@ -234,20 +205,23 @@ def _require_attributes(unit: Any) -> None:
         raise results.WrongResultError("does not call super().__init__()")
 
 
-@contextmanager
-def _lending(run: RunContext | None, *, reads: bool) -> Iterator[Context | None]:
-    """Gives the context of one call, with a connection of its own; what it read by it is put back."""
-    if run is None:
-        yield None
-        return
-    loan = Loan(lambda: run.connection, reads=reads)
-    try:
-        yield Context(run, loan)
-    except BaseException:
-        with suppress(psycopg.Error):
-            loan.end()
-        raise
-    loan.end()
+class _Lent(AbstractContextManager["_Lent"]):
+    """The context of one call, with a connection of its own; what it read by it is put back when the call ends."""
+
+    def __init__(self, run: RunContext, *, reads: bool) -> None:
+        self.run = run
+        self._loan = Loan(lambda: run.connection, reads=reads)
+        self.context = Context(run, self._loan)
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        with suppress(psycopg.Error) if kind is not None else nullcontext():
+            self._loan.end()
+
+
+def _lent(arguments: tuple[Any, ...], *, reads: bool) -> _Lent | None:
+    """Returns what a call with these arguments is lent; None for one without a context."""
+    run = next((run_of(each) for each in arguments if isinstance(each, Context)), None)
+    return _Lent(run, reads=reads) if run is not None else None
 
 
 def _is_of_server(error: psycopg.Error, run: RunContext) -> bool:

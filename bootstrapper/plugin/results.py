@@ -59,22 +59,36 @@ def exactly(kind: type[Any], *, or_none: bool = False) -> Check:
     return check
 
 
-def listed(*kinds: type[Any], of: Check | None = None) -> Check:
-    """Takes any iterable of instances of these types, or of what `of` takes, and makes it a list."""
-    wanted = "a list of lists of changes" if of is not None else f"a list of {' and '.join(_plural(kinds))}"
+def listed(*kinds: type[Any], each: str = "") -> Check:
+    """Takes any iterable of instances of these types, and makes it a list.
+
+    Args:
+        each: What such a list is one of.
+    """
+    wanted = f"{each}a list of {' and '.join(_plural(kinds))}"
 
     def check(found: Any) -> Any:
-        _require(found, (Iterable,), wanted)
-        if isinstance(found, str | bytes | Mapping):
-            raise WrongResultError(f"returned {_named(found)}; it must return {wanted}")
+        _require_iterable(found, wanted)
         items = list(found)
-        if of is not None:
-            return [of(item) for item in items]
         for number, item in enumerate(items, start=1):
             _require(item, kinds, wanted, number)
         return items
 
     return check
+
+
+def parts(found: Any) -> Any:
+    """Takes any iterable, or None, and makes it an iterator, whose items are checked as they are taken."""
+    if found is None:
+        return None
+    _require_iterable(found, "parts, or None")
+    return iter(found)
+
+
+def _require_iterable(found: Any, wanted: str) -> None:
+    _require(found, (Iterable,), wanted)
+    if isinstance(found, str | bytes | Mapping):
+        raise WrongResultError(f"returned {_named(found)}; it must return {wanted}")
 
 
 def mapped(kind: type[Any]) -> Check:
@@ -241,4 +255,4 @@ TEXTS = listed(str)
 FINDINGS = listed(Finding)
 HAZARDS = listed(Hazard, TableLock)
 PROBLEMS = listed(Problem)
-PARTS = listed(of=CHANGES)
+PART = listed(Change, Deferred, each="parts, each ")

@@ -5,7 +5,7 @@ A step takes a trait by inheriting it, as in `class Import(Step, Prepared)`, or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from bootstrapper.plans import Bounds, Change, ChangeLimits, Deferred, Hazard, TableLock
@@ -28,12 +28,18 @@ class Prepared(Protocol):
 class Parted(Protocol):
     """A transactional step that may commit in parts."""
 
-    def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
-        """Returns the changes cut into parts that are applied and committed one after the other; one part for all.
+    def parts(
+        self, context: Context, changes: Sequence[Change | Deferred]
+    ) -> Iterable[Sequence[Change | Deferred]] | None:
+        """Returns the changes cut into parts, which are applied and committed one after the other.
 
-        Called under the lock, in a READ ONLY transaction. Each part goes to `apply` as it is returned, also a single
-        one; without any, `apply` is not called. If a run is interrupted between two parts, the next run finds the
-        rest by `changes`.
+        None stands for one transaction, as for a step without parts. Otherwise each part goes to `apply` as it is,
+        in a transaction of its own with the fence, whether there is one or many; without any, `apply` is not called.
+        A generator is asked for the next part once the one before it is committed, so that it sees its rows and needs
+        the memory of one part. Called under the lock, and asked for each part, in a READ ONLY transaction.
+
+        The ledger gets an intent before the first part and the result after the last one, with the check. If the run
+        ends in between, the committed parts stay, and the next run finds the rest by `changes`.
         """
         ...
 

@@ -28,6 +28,9 @@ def marks(author: Author) -> list[tuple[int, int]]:
         return connection.execute("SELECT id, part FROM marks ORDER BY id").fetchall()
 
 
+EACH = "def parts(self, context, changes):\n    "
+
+
 @pytest.mark.parametrize(
     ("parts", "found"),
     [
@@ -35,11 +38,13 @@ def marks(author: Author) -> list[tuple[int, int]]:
         ("[list(changes)[:2], list(changes)[2:]]", [(0, 2), (1, 2), (2, 1)]),
         ("([change] for change in changes)", [(0, 1), (1, 1), (2, 1)]),
         ("[list(reversed(changes))]", [(0, 3), (1, 3), (2, 3)]),
+        ("None", [(0, 3), (1, 3), (2, 3)]),
     ],
 )
 def test_parts_are_applied_as_they_are_returned(author: Author, parts: str, found: list[tuple[int, int]]) -> None:
     author.step(**STEP, more=f"def parts(self, context, changes): return {parts}")
-    assert author.run("apply").returncode == 0
+    done = author.run("apply")
+    assert done.returncode == 0, done.stderr
     assert marks(author) == found
 
 
@@ -47,3 +52,52 @@ def test_parts_are_applied_as_they_are_returned(author: Author, parts: str, foun
 def test_a_part_that_is_left_out_is_still_to_make(author: Author, parts: str) -> None:
     author.step(**STEP, more=f"def parts(self, context, changes): return {parts}")
     assert "its own comparison answers no: 1 change still to make" in author.refused("apply")
+    assert [n for n, _ in marks(author)] == [0, 1]
+
+
+def test_without_any_part_apply_is_not_called(author: Author) -> None:
+    author.step(**STEP, more="def parts(self, context, changes): return iter(())")
+    assert "3 changes still to make" in author.refused("apply")
+    assert author.tables() == []
+
+
+def test_a_part_is_asked_for_once_the_one_before_it_is_committed(author: Author) -> None:
+    body = """
+    connection = context.connection
+    for change in changes:
+        yield [change]
+        count, = connection.execute("SELECT count(*) FROM marks").fetchone()
+        assert count == int(change.target.split()[1]) + 1, count
+    """
+    author.step(**STEP, more=f"def parts(self, context, changes):{body}")
+    done = author.run("apply")
+    assert done.returncode == 0, done.stderr
+    assert marks(author) == [(0, 1), (1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raise KeyError('no luck')", "raised KeyError: 'no luck', line"),
+        ("sys.exit(0)", "called sys.exit(0), line"),
+        ("yield None", "returned None; it must return parts, each a list of Change and Deferred"),
+        ("yield ['x']", "returned a list whose item 1 is str; it must return parts, each a list"),
+        ("context.connection.execute('CREATE TABLE sneaked ()')", "cannot execute CREATE TABLE in a read-only"),
+        ("context.connection.commit()", "used commit() of the connection"),
+    ],
+)
+def test_what_goes_wrong_after_a_part_is_reported_and_the_next_run_makes_the_rest(
+    author: Author, fault: str, said: str
+) -> None:
+    parts = f"{EACH}yield list(changes)[:1]\n    {fault}\n    yield list(changes)[1:]"
+    author.step(**STEP, more=parts)
+    assert said in author.refused("apply")
+    assert marks(author) == [(0, 1)]
+    author.step(**STEP, more=f"{EACH}yield changes")
+    assert author.run("apply").returncode == 0
+    assert (marks(author), author.tables()) == ([(0, 1), (1, 2), (2, 2)], ["marks"])
+
+
+def test_parts_that_cannot_be_iterated_are_refused(author: Author) -> None:
+    author.step(**STEP, more="def parts(self, context, changes): return 7")
+    assert "Mark.parts() returned int; it must return parts, or None" in author.refused("apply")

@@ -57,11 +57,10 @@ class Seed(Step[SeedOptions], Bounded, Limited, Parted, Prepared, Remarked, Seed
         run = run_of(context)
         preparing.prepare(run, changes)
 
-    def parts(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Sequence[Change | Deferred]]:
-        run = run_of(context)
-        if self.options.batch is None:
-            return (changes,)
-        return parts(run, changes, self.options.batch)
+    def parts(
+        self, context: Context, changes: Sequence[Change | Deferred]
+    ) -> Sequence[Sequence[Change | Deferred]] | None:
+        return parts(run_of(context), changes, self.options.batch) if self.options.batch is not None else None
 
     def remarks(self, changes: Sequence[Change | Deferred]) -> Sequence[str]:
         return reviewing.overwritten(changes)

@@ -28,7 +28,7 @@ class ForbiddenError(psycopg.ProgrammingError):
 
 
 class Loan:
-    """Lends the connection to one call, from its first use until `end`.
+    """Lends the connection to one call, from its first use until `end`; then again, if the call goes on.
 
     What only reads leaves no settings behind: inside the transaction of a look, a savepoint is set before a statement
     that may change some, so that questions cost nothing; where no transaction is open, each statement has a READ ONLY
@@ -95,6 +95,7 @@ class LentConnection(Connection[Any]):
                     if self.closed:
                         raise
                     raise ForbiddenError("ended its transaction, or left it in the middle of something") from error
+                self._is_saved = False
         elif self._reads and status_of(self._lender) != TransactionStatus.IDLE:
             super().rollback()
 
