@@ -122,9 +122,9 @@ def reset(request: Request, shown: Preview) -> None:
     """
     planned = shown.plan.steps[0]
     with (
-        single_step.run_events(request),
+        single_step.run_events(request) as observed,
         stoppable(request.stop),
-        opened(request, _STEP, writes=True) as run,
+        opened(observed, _STEP, writes=True) as run,
     ):
         run.executor.open_gates()
         run.session.require_direct(_STEP)

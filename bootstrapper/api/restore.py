@@ -110,8 +110,8 @@ def restore(
         unfrozen: Whether the database is not left frozen, even if the next run would apply revisions again.
     """
     started, planned = time.monotonic(), plan.steps[0]
-    with single_step.run_events(request):
-        with opened(request, _STEP, writes=True) as run:
+    with single_step.run_events(request) as observed:
+        with opened(observed, _STEP, writes=True) as run:
             run.executor.open_gates()
             guarding.require_own_environment(run.session, run.project, request.confirmed)
             run.session.require_direct("restore")
@@ -129,7 +129,7 @@ def restore(
                     name = NewDatabase(context, reader, changes, terminate, jobs, freezes).run()
         for finding in planned.findings:
             if finding.target == restore_plan.LATER_REVISIONS:
-                request.tell(Warned(finding.message, finding.remedy))
+                observed.tell(Warned(finding.message, finding.remedy))
     return Restored(name, time.monotonic() - started)
 
 

@@ -92,6 +92,7 @@ def apply(request: Request, command: str = "apply") -> Outcome:
     Raises the error of the first step that failed; what earlier steps committed stays.
     """
     started = time.monotonic()
+    request = request.observed()
     outcome = "failed"
     applied: list[PlannedStep] = []
     try:

@@ -20,11 +20,12 @@ from bootstrapper.postgres.connection.server_messages import said
 
 
 @contextmanager
-def run_events(request: Request) -> Iterator[None]:
-    """Emits the end of the run."""
+def run_events(request: Request) -> Iterator[Request]:
+    """Yields the request of an observed run, and emits the end of that."""
     started, outcome = time.monotonic(), "failed"
+    request = request.observed()
     try:
-        yield
+        yield request
         outcome = "done"
     except (BootstrapperError, KeyboardInterrupt) as error:
         is_signal = isinstance(error, KeyboardInterrupt) or error.exit_code >= 130

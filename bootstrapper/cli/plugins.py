@@ -29,7 +29,7 @@ def plugins() -> None:
 @plugins.command("list")
 @takes(*options.WHERE, options.data_format, *options.PRINTING)
 def list_plugins(invocation: Invocation) -> int:
-    """List plugins with their steps, checks, values and renderers.
+    """List plugins with their steps, checks, values, renderers and hooks.
 
     Shows of each plugin its file, or its distribution with its version, and why it could not be loaded: then the exit
     code is 2. Installed plugins that the file does not list are shown, and not imported.
@@ -50,6 +50,7 @@ def _lines(info: PluginInfo) -> Iterator[str]:
     for text in filter(None, (info.failure, info.hint and f"hint: {info.hint}")):
         yield from wrapped(f"{_INDENT}{one_line(text)}", hang=len(_INDENT))
     brought = {"steps": info.steps, "checks": info.checks, "values": info.values, "renderers": info.renderers}
+    brought |= {"hooks": info.hooks}
     for kind, names in brought.items():
         if names:
             yield from wrapped(f"{_INDENT}{kind:<{_KIND}} {', '.join(names)}", hang=len(_INDENT) + _KIND + 1)

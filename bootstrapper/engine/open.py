@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
 from bootstrapper.engine.address import Address, find_address
+from bootstrapper.engine.callbacks import ask_configured
 from bootstrapper.engine.contract import Contract, require_trusted
 from bootstrapper.engine.declared import declared
 from bootstrapper.engine.entry import Entry
@@ -24,6 +24,7 @@ from bootstrapper.engine.first_project import first_project
 from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import masked_errors
+from bootstrapper.engine.masked_logger import MaskedLogger
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.recorded_inputs import Inputs, Named
 from bootstrapper.engine.recorder import Notes, Recorder
@@ -153,7 +154,9 @@ def _resolved(
         declared=cache(partial(declared, loaded, project, applied)),
         ignores_freeze=all(not isinstance(entry.unit, Step) or entry.unit.leaves_others_alone for entry in chosen),
     )
-    read = partial(_inputs, loaded, project, (*files, *found.files), named.names)
+    ask_configured(found.configured, project, request.masker.quote)
+    is_quick = not found.observers and not found.configured  # those are to be called at each run
+    read = partial(_inputs, loaded, project, (*files, *found.files), named.names) if is_quick else lambda _: None
     return Resolved(loaded, found, project, chosen, address, entries, read)
 
 
@@ -201,6 +204,8 @@ def opened(
     resolved = resolve(request, command)
     if request.saved is not None:
         require_trusted(request.saved, resolved.project, request.plan_key)
+    if request.observers is not None:
+        request.observers.begin(resolved.plugins.observers)
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
     tell = _one_at_a_time(request.tell)
@@ -223,7 +228,7 @@ def opened(
                 session=session,
                 emit=noted,
                 deadline=deadline.sooner(seconds),
-                logger=logging.getLogger(f"bootstrapper.steps.{entry.name}"),
+                logger=MaskedLogger(f"bootstrapper.steps.{entry.name}", request.masker),
                 masker=request.masker,
                 options=entry.unit.options,
                 declaration=entry.declaration,
@@ -279,7 +284,7 @@ def _context(request: Request, project: Project) -> RunContext:
         session=session,
         emit=request.tell,
         deadline=Deadline.after(request.timeout_seconds, request.stop),
-        logger=logging.getLogger("bootstrapper"),
+        logger=MaskedLogger("bootstrapper", request.masker),
         masker=request.masker,
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pluggy
 
+from bootstrapper.engine.callbacks import Callback
 from bootstrapper.errors import BootstrapperError, PluginError
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
@@ -21,6 +22,7 @@ from bootstrapper.plugin.value import Value
 from bootstrapper.text import did_you_mean
 
 _HOOK_PREFIX = "bootstrapper_"
+_CALLED = ("events", "configured")
 
 Quote = Callable[[str], str]
 
@@ -30,6 +32,7 @@ class PluginInfo:
     """One plugin and what it provides; of an unlisted one, which was not imported, that is unknown.
 
     Attributes:
+        hooks: The hooks that are called at each run, `events` and `configured`.
         origin: Its file, or its distribution and module.
         version: That of its distribution; None for a file.
         failure: Why it could not be loaded; None if it was.
@@ -45,6 +48,7 @@ class PluginInfo:
     checks: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     renderers: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
 
     @classmethod
     def failed(cls, name: str, origin: str, error: BootstrapperError, version: str | None = None) -> Self:
@@ -116,6 +120,7 @@ class Collector:
         self._quote = quote
         self._manager = pluggy.PluginManager("bootstrapper")
         self._manager.add_hookspecs(hookspecs)
+        self._added: list[Found] = []
         self._registries = {
             "values": _Registry("value", "key", (Value,)),
             "checks": _Registry("check", "key", (Check,)),
@@ -127,6 +132,12 @@ class Collector:
         """Returns everything of a kind, such as `steps`, by name."""
         return self._registries[kind].found
 
+    def callbacks(self, kind: str) -> tuple[Callback, ...]:
+        """Returns the functions for a hook that is called with something: `events` or `configured`."""
+        hook = f"{_HOOK_PREFIX}{kind}"  # only now: a caller calls plugins that are registered later as well
+        callers = [(item.origin, self._caller(item, hook)) for item in self._added]
+        return tuple(Callback(origin, hook, caller) for origin, caller in callers if caller.get_hookimpls())
+
     def add(self, item: Found) -> PluginInfo:
         """Calls the hooks of a plugin. Raises PluginError; then nothing of it was added."""
         known = {kind: set(registry.found) for kind, registry in self._registries.items()}
@@ -137,6 +148,8 @@ class Collector:
             for kind, registry in self._registries.items():
                 registry.forget(registry.found.keys() - known[kind])
             raise
+        self._added.append(item)
+        called = tuple(kind for kind in _CALLED if self._caller(item, f"{_HOOK_PREFIX}{kind}").get_hookimpls())
         return PluginInfo(
             item.name,
             item.origin,
@@ -146,6 +159,7 @@ class Collector:
             checks=provided["checks"],
             values=provided["values"],
             renderers=provided["renderers"],
+            hooks=called,
         )
 
     def _register(self, item: Found) -> None:
@@ -180,14 +194,17 @@ class Collector:
     def _provided(self, item: Found, kind: str) -> tuple[str, ...]:
         """Returns the names of what the plugin's hook of a kind returns."""
         hook = f"{_HOOK_PREFIX}{kind}"
-        others = [plugin for plugin in self._manager.get_plugins() if plugin is not item.plugin]
-        caller = self._manager.subset_hook_caller(hook, remove_plugins=others)
+        caller = self._caller(item, hook)
         with loading(item.origin, hook, quote=self._quote):
             results = caller()
         if not results and caller.get_hookimpls():  # pluggy leaves None out
             results = [None]
         things = [thing for result in results for thing in _listed_things(result, item, hook)]
         return tuple(self._registries[kind].add(thing, item.origin) for thing in things)
+
+    def _caller(self, item: Found, hook: str) -> pluggy.HookCaller:
+        others = [plugin for plugin in self._manager.get_plugins() if plugin is not item.plugin]
+        return self._manager.subset_hook_caller(hook, remove_plugins=others)
 
 
 def _listed_things(result: object, item: Found, hook: str) -> list[object]:

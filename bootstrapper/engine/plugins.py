@@ -16,6 +16,7 @@ from bootstrapper.config.files import is_folder
 from bootstrapper.config.load import Loaded
 from bootstrapper.config.recent import Recent
 from bootstrapper.engine import distributions
+from bootstrapper.engine.callbacks import Callback
 from bootstrapper.engine.plugin_files import import_file, package_of, require_unshared, sources
 from bootstrapper.engine.plugin_registry import Collector, Found, PluginInfo, Quote
 from bootstrapper.errors import GuardError, PluginError, Source
@@ -36,6 +37,8 @@ class Plugins:
     """Everything that `uses:`, checks, values and `--format` may name.
 
     Attributes:
+        observers: The functions that are told the events of a run.
+        configured: The functions that are asked about the configuration.
         files: The files of local plugins, and of the packages of installed ones; they belong to the digest of the
             configuration.
         versions: Names and versions of installed distributions, which belong to it as well.
@@ -45,6 +48,8 @@ class Plugins:
     checks: Mapping[str, type[Check]]
     values: Mapping[str, type[Value]]
     renderers: Mapping[str, type[Renderer]]
+    observers: tuple[Callback, ...] = ()
+    configured: tuple[Callback, ...] = ()
     files: tuple[Path, ...] = ()
     versions: tuple[str, ...] = ()
 
@@ -193,5 +198,7 @@ def _collect(found: Sequence[Found], files: tuple[Path, ...], quote: Quote) -> P
         ByName(collector.found("checks")),
         ByName(collector.found("values")),
         ByName(collector.found("renderers")),
+        collector.callbacks("events"),
+        collector.callbacks("configured"),
         files,
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.masked_events import masked_event
+from bootstrapper.engine.observers import Observers
 from bootstrapper.errors import BootstrapperError
-from bootstrapper.events import Emit, Event
+from bootstrapper.events import Emit, Event, RunFinished
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Selection
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
@@ -49,6 +50,7 @@ class Request:
         startup: Whether the run is the start of an application, one of many replicas, perhaps of an older release:
             it accepts a database that is ahead of the code, with a warning, and then writes nothing.
         stop: Ends the run early when it is set.
+        observers: The plugins that observe the run, until its RunFinished; None for a command without one.
     """
 
     file: Path = Path("bootstrap.yaml")
@@ -71,6 +73,7 @@ class Request:
     emit: Emit = _silent
     masker: Masker = field(default_factory=Masker)
     stop: Stop | None = None
+    observers: Observers | None = None
 
     @property
     def selection(self) -> Selection:
@@ -81,16 +84,30 @@ class Request:
         """The key that signs saved plans; None where there is none."""
         return self.variables.get(KEY_VARIABLE) or None
 
+    def observed(self) -> Request:
+        """Returns the request as that of one run whose events plugins observe."""
+        return replace(self, observers=Observers(self.masker.quote))
+
     def tell(self, event: Event) -> None:
         """Emits the event, without any secret that its texts may hold after all.
 
-        An observer that raises is logged and breaks nothing; only what stops the run passes.
+        The last one is emitted once the plugins have observed it, so that a warning about them comes before it.
         """
         shown = masked_event(event, self.masker)
+        if self.observers is not None:
+            self.observers.take(shown)
+            if isinstance(event, RunFinished):
+                self.observers.end()
+            for trouble in self.observers.troubles():
+                self._emit(masked_event(trouble, self.masker))
+        self._emit(shown)
+
+    def _emit(self, shown: Event) -> None:
+        """Calls `emit`: if it raises, that is logged and breaks nothing; only what stops the run passes."""
         try:
             self.emit(shown)
         except BootstrapperError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
-            name, said = type(event).__name__, self.masker.quote(f"{type(error).__name__}: {error}")
+            name, said = type(shown).__name__, self.masker.quote(f"{type(error).__name__}: {error}")
             _LOGGER.warning("an observer of events failed at %s: %s", name, said)

@@ -16,12 +16,13 @@ from bootstrapper.config.recent import Recent
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.plugins import Plugins
 from bootstrapper.engine.probes import FixtureCondition
+from bootstrapper.engine.questions import asked_before, reaches
 from bootstrapper.errors import InvalidFileError, PluginError, Problem, Source
 from bootstrapper.plans import ChangeLimits
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.conditions import ConditionReader
 from bootstrapper.plugin.evaluate import evaluate
-from bootstrapper.plugin.faults import validating
+from bootstrapper.plugin.faults import is_ours, validating
 from bootstrapper.plugin.inspect import call_of, problem_with_value, require_no_call
 from bootstrapper.plugin.options import Empty
 from bootstrapper.plugin.project import Declaration, Project
@@ -57,7 +58,7 @@ class Resolver:
 
         Args:
             is_incomplete: Whether plugins are missing, so that an unknown name may be right.
-            looks_further: Whether steps and checks also look at the files that they name.
+            looks_further: Whether our own steps and checks also look at the files that they name.
         """
         self._looks_further = looks_further
         self._are_fixtures_wrong = any(place[:1] == ("fixtures",) for place in loaded.misshapen)
@@ -88,8 +89,7 @@ class Resolver:
         self._require_locks()
         self._require_seeded(entries)
         self._require_answerable(entries, conditions)
-        if self._looks_further:
-            self._look_further(entries, project, conditions)
+        self._look_further(entries, project, conditions)
         if self._problems:
             raise InvalidFileError(dict.fromkeys(self._problems))
         return project, tuple(entries)
@@ -232,7 +232,7 @@ class Resolver:
     def _require_answerable(self, entries: Sequence[Entry], conditions: Mapping[str, FixtureCondition]) -> None:
         """Checks that questions about steps name steps that exist, and form no cycle."""
         kinds = {config.name: self._plugins.steps.get(config.uses) for config in self._loaded.config.steps}
-        asked = {entry.name: _asked(entry, conditions) for entry in entries}
+        asked = {entry.name: asked_before(entry, conditions) for entry in entries}
         about = {step: [(check, name) for check in checks for name in check.about()] for step, checks in asked.items()}
         for check, name in {
             (id(check), name): (check, name) for found in about.values() for check, name in found
@@ -247,21 +247,27 @@ class Resolver:
             elif kind is not None and not issubclass(kind, Step):
                 self._problems.append(Problem(f"{name!r} changes nothing itself", check.source, "Name the steps."))
         for entry in entries:
-            if _reaches(entry.name, entry.name, about):
+            if reaches(entry.name, entry.name, about):
                 self._problems.append(Problem(f"`when` of step {entry.name!r} asks about itself", entry.source))
 
     def _look_further(
         self, entries: Sequence[Entry], project: Project, conditions: Mapping[str, FixtureCondition]
     ) -> None:
-        """Collects the problems of steps and checks; those of fixtures only if their own shape is valid."""
+        """Collects the problems of steps and checks; those of fixtures only if their own shape is valid.
+
+        What ours would say here, they say as well when they look at the database; those of plugins are always asked.
+        """
         are_fixtures_known = not self._are_fixtures_wrong and not self._is_incomplete
-        for step in [entry.unit for entry in entries if isinstance(entry.unit, Step)]:
+        for step in [entry.unit for entry in entries if isinstance(entry.unit, Step) and self._is_asked(entry.unit)]:
             if are_fixtures_known or not (isinstance(step, SeedsFixtures) and step.seeds(list(project.fixtures))):
                 self._problems += step.problems(project)
         asked = [condition for entry in entries for condition in (entry.when, entry.check) if condition is not None]
         for condition in [*asked, *(found.condition for found in conditions.values())]:
-            for check in condition.checks():
+            for check in filter(self._is_asked, condition.checks()):
                 self._problems += check.problems()
+
+    def _is_asked(self, thing: Step | Check) -> bool:
+        return self._looks_further or not is_ours(type(thing))
 
     def _problem(self, place: Place, message: str, hint: str | None = None) -> None:
         self._problems.append(Problem(message, self._document.source(place), hint))
@@ -277,23 +283,3 @@ def _calls_other_than(known: Collection[str], raw: object) -> bool:
     if call is not None and call[0] not in known:
         return True
     return any(_calls_other_than(known, item) for item in children(raw))
-
-
-def _asked(entry: Entry, conditions: Mapping[str, FixtureCondition]) -> list[Check]:
-    """Returns the checks that are asked before the step is planned: of its own `when`, and of its fixtures."""
-    own = list(entry.when.checks()) if entry.when is not None else []
-    seeded = entry.unit.seeds(list(conditions)) if isinstance(entry.unit, SeedsFixtures) else ()
-    return [*own, *(check for name in seeded if name in conditions for check in conditions[name].condition.checks())]
-
-
-def _reaches(start: str, goal: str, about: Mapping[str, Sequence[tuple[Check, str]]]) -> bool:
-    seen: set[str] = set()
-    todo = [name for _, name in about.get(start, ())]
-    while todo:
-        name = todo.pop()
-        if name == goal:
-            return True
-        if name not in seen:
-            seen.add(name)
-            todo += [later for _, later in about.get(name, ())]
-    return False

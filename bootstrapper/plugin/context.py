@@ -56,7 +56,7 @@ class Context:
 
     @property
     def logger(self) -> Logger:
-        """A logger of the step's own name."""
+        """The logger `bootstrapper.steps.NAME`, with the name of the step; what it logs is masked."""
         return self._run.logger
 
     @property

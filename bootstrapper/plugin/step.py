@@ -106,7 +106,11 @@ class Step(Unit[With], ABC):
         return ()
 
     def problems(self, project: Project) -> Sequence[Problem]:
-        """Returns the problems of the step's options that are visible without a database; for `validate`."""
+        """Returns the problems of the step's options that are visible without a database.
+
+        Asked by each command that reads the file, before anything is connected to. Problems are reported together, and
+        end the command with exit code 2; so does what it raises.
+        """
         return ()
 
     def inputs(self, project: Project) -> Sequence[Path]:

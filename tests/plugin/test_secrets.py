@@ -120,3 +120,22 @@ def test_a_payload_reaches_apply_as_it_was_made(author: Author) -> None:
     )
     done = author.run("apply", KEY="correct horse battery")
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_step_logs_shows_no_secret_in_whatever_handler(author: Author) -> None:
+    logs = """
+import logging, os
+logging.basicConfig(format="%(name)s %(message)s %(token)s", level=logging.INFO, force=True)
+secret = os.environ["API_TOKEN"]
+context.logger.info("in halves: %s%s", secret[:9], secret[9:], extra={"token": secret})
+try:
+    raise KeyError(secret)
+except KeyError:
+    context.logger.getChild("inner").exception("failed", extra={"token": ""})
+"""
+    author.step(apply=APPLY + logs)
+    said = author.run("apply", API_TOKEN="correct-horse-battery").stderr
+    assert "bootstrapper.steps.mark in halves: *** ***" in said
+    assert "bootstrapper.steps.mark.inner failed" in said
+    assert "KeyError: '***'" in said
+    assert "correct" not in said
