@@ -48,7 +48,7 @@ class Loaded:
 
     Attributes:
         directory: The file's folder, absolute; relative paths start here.
-        files: Everything that was read: the file, its overlay, its env files.
+        files: Everything that was read: the file, its overlay, its env files, also those that may be missing and are.
         variables: The given ones over those of the env files.
         problems: What is wrong; `load` lets none of these pass.
         misshapen: Places where `config` has a stand-in, since the file's own value is not valid there.
@@ -170,12 +170,12 @@ class _Reading:
             if not isinstance(name, str):
                 continue
             path = self.file.parent / self._from_here(place, name.removesuffix(OPTIONAL))
+            self.files.append(path)
             if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
                 if not name.endswith(OPTIONAL):  # a developer's own file, which a fresh clone does not have
                     hint = f"Write the file, or {name}{OPTIONAL} for one that may be missing."
                     self.problems.append(Problem(f"file {path} does not exist", self.document.source(place), hint))
                 continue
-            self.files.append(path)
             try:
                 found |= read_variables(path)
             except InvalidFileError as error:

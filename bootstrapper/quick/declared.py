@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import yaml
 
+from bootstrapper.config import env_lines
 from bootstrapper.quick import embedded
 
 _FORMAT = "1"
@@ -26,7 +27,8 @@ class Declared(NamedTuple):
         url: The address of the database, for libpq.
         schema: The schema of the ledger.
         folder: Where relative paths start.
-        key: Of the record in the ledger: the digest of the file and its overlay, and of the version that read them.
+        key: Of the record in the ledger: the digest of the file, its overlay and its env files, and of the version that
+            read them.
         is_protected: Whether its environment is.
         is_embedded: Whether the database is on an embedded server.
     """
@@ -55,24 +57,28 @@ def read(file: str, environment: str | None, variables: Mapping[str, str], versi
     if not isinstance(is_protected, bool):
         return None
     database, ledger = _mapping(data.get("database")), _mapping(data.get("ledger"))
-    env_files = data.get("env_files")
+    env_files, beside = data.get("env_files"), folder
     if chosen.get("file") is not None:
-        contents.append(_content(os.path.join(folder, chosen["file"])))
+        place = os.path.join(folder, chosen["file"])
+        contents.append(_content(place))
         overlay = _parsed(contents[1])
         database |= _mapping(overlay.get("database"))
         ledger |= _mapping(overlay.get("ledger"))
-        env_files = overlay.get("env_files", env_files)
+        if "env_files" in overlay:
+            env_files, beside = overlay["env_files"], os.path.dirname(place)
+    found = [_env_file(name, beside, folder) for name in ([] if is_protected else env_files or [])]
+    variables = {**_variables(found), **variables}
     written = _written(database, variables)
     is_embedded = written is not None and written.startswith(embedded.SCHEME)
     if written is None or (is_embedded and is_protected):
         return None
     url = embedded.address_of(written, folder) if is_embedded else _address(written)
     schema = ledger.get("schema", "bootstrapper")
-    if url is None or not isinstance(schema, str) or not _NAME.fullmatch(schema) or (env_files and not is_protected):
+    if url is None or not isinstance(schema, str) or not _NAME.fullmatch(schema):
         return None
     digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
-    for content in contents:
-        digest.update(b"%d:%b" % (len(content), content))
+    for content in (*contents, *found):
+        digest.update(b"-" if content is None else b"%d:%b" % (len(content), content))
     return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_protected, is_embedded)
 
 
@@ -81,6 +87,33 @@ def _content(path: str) -> bytes:
         raise ValueError("not a regular file")
     with open(path, "rb") as file:
         return file.read()
+
+
+def _env_file(name: str, beside: str, folder: str) -> bytes | None:
+    """Returns the content of a file of variables; None if it may be missing, and is. Raises ValueError for a variable.
+
+    Args:
+        beside: The folder of the file that names it; as `config/load.py`, which has the path start at the main file.
+        folder: That of the main file.
+    """
+    if "$" in name:
+        raise ValueError("not a plain name")
+    path = name.removesuffix("?")
+    if beside != folder and not os.path.isabs(path):
+        path = os.path.relpath(os.path.join(beside, path), folder)
+    path = os.path.join(folder, path)
+    return None if name.endswith("?") and not os.path.exists(path) else _content(path)
+
+
+def _variables(contents: Iterable[bytes | None]) -> dict[str, str]:
+    """Returns the variables of all files, of which the last one wins."""
+    found: dict[str, str] = {}
+    for content in contents:
+        variables, wrong = env_lines.parse((content or b"").decode("utf-8-sig"))
+        if wrong:
+            raise ValueError("not a file of variables")
+        found |= variables
+    return found
 
 
 def _parsed(content: bytes) -> dict[Any, Any]:

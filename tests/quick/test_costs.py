@@ -21,6 +21,8 @@ from tests.servers import Server
 MODULES = {
     "bootstrapper",
     "bootstrapper.__main__",
+    "bootstrapper.config",
+    "bootstrapper.config.env_lines",
     "bootstrapper.postgres",
     "bootstrapper.postgres.connection",
     "bootstrapper.postgres.connection.session_texts",
