@@ -186,7 +186,7 @@ def test_the_overlay_of_the_example_merges_as_the_page_says(folder: Path) -> Non
 def test_a_plugin_of_the_documentation_loads(code: str, tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(code, encoding="utf-8")
     info = plugins.survey([(f"{tmp_path}/", None)], tmp_path)[1]
-    assert (info.failure, bool(info.steps + info.checks + info.values + info.hooks)) == (None, True)
+    assert (info.failure, bool(info.steps + info.checks + info.values + info.renderers + info.hooks)) == (None, True)
 
 
 def test_the_readme_shows_the_sample_file_as_it_is() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,15 +57,32 @@ def plugins(request: Request) -> tuple[PluginInfo, ...]:
     return engine_plugins.survey(listed, loaded.directory, quote=request.masker.quote, protected=loaded.protected)
 
 
-def renderer(request: Request, format_name: str, width: int = 80, *, is_full: bool = False) -> Renderer:
-    """What turns a plan into text of a format; a built-in one needs no file. Raises UsageError for an unknown one."""
+def renderer(
+    request: Request,
+    format_name: str,
+    width: int = 80,
+    *,
+    what: str = "plan",
+    besides: Iterable[str] = (),
+    is_full: bool = False,
+) -> Renderer:
+    """What turns a plan, or what else a command finds, into text of a format; a built-in one needs no file.
+
+    Args:
+        what: What it is to render, by the name of its method.
+        besides: Formats that the command has itself.
+
+    Raises UsageError for an unknown format, and for one that cannot render this.
+    """
     found = {kind.format: kind for kind in registry.bootstrapper_renderers()}
     if format_name not in found:
         found = dict(load_plugins(request, _load(request)).renderers)
+    known = ", ".join(sorted({*besides, *(name for name, kind in found.items() if kind.has(what))}))
     if format_name not in found:
-        known = ", ".join(sorted(found))
         raise UsageError(f"unknown format {format_name!r}", hint=f"Choose one of these: {known}.")
     made = found[format_name](width)
+    if not found[format_name].has(what):
+        raise UsageError(f"format {format_name!r} has no {what}", hint=f"Choose one of these: {known}.")
     made.is_full = is_full
     made.file = str(request.file)
     return made

@@ -14,8 +14,9 @@ from bootstrapper.api.event_text import phrase
 from bootstrapper.api.outcomes import Outcome
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import Specifics, request
+from bootstrapper.cli.formats import print_formatted, renderer
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.plan import plan_renderer, print_plan, show_plan
+from bootstrapper.cli.plan import show_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode
@@ -78,10 +79,10 @@ def apply_or_show(
     is_program = invocation.format == "json"
     with Reporter(invocation, command, as_data=is_program) as reporter:
         asked = request(invocation, reporter.emit, **specifics)
-        render = plan_renderer(invocation, asked) if invocation.format and not is_program else None
+        render = renderer(invocation, asked, "outcome") if invocation.format and not is_program else None
         outcome = apply_asked(invocation, reporter, asked, nothing)
         if render:
-            print_plan(invocation, render.plan(outcome.plan))
+            print_formatted(invocation, render.outcome(outcome))
     return ExitCode.DONE
 
 

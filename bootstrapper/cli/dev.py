@@ -13,7 +13,7 @@ from bootstrapper.cli.confirmation import require_yes
 from bootstrapper.cli.dev_snapshot import snapshot
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data, print_message
+from bootstrapper.cli.output import give_back_stdout, print_data, print_message
 from bootstrapper.errors import EmbeddedServerError, ExitCode
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.server.embedded import EmbeddedServer
@@ -61,6 +61,7 @@ def psql(invocation: Invocation, *, arguments: tuple[str, ...]) -> int:
     """Open psql; arguments after `--` are passed to it."""
     target = _running(invocation)
     program = _server(invocation).psql()
+    give_back_stdout()
     os.execvpe(program, [str(program), *arguments], {**invocation.variables, **target.client_environment()})  # noqa: S606
 
 

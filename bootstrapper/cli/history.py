@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -12,11 +12,12 @@ from bootstrapper.api import inspection
 from bootstrapper.builtin.renderers import wording
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
+from bootstrapper.cli.formats import shown_by
 from bootstrapper.cli.options import Invocation, refuse_beside, takes, was_given
 from bootstrapper.cli.output import print_data, show_time, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
-from bootstrapper.errors import ExitCode, LedgerDamagedError
+from bootstrapper.errors import ExitCode, LedgerDamagedError, UsageError
 from bootstrapper.plans import Action
 from bootstrapper.postgres.ledger.records import RevisionRecord, RunHistory, StepRecord
 from bootstrapper.text import counted, dumps, one_line
@@ -29,7 +30,7 @@ _PAST = {"upgrade": ">", "downgrade": "-", "stamp": "~"}
 @takes(
     *options.WHERE,
     options.timeout,
-    options.data_format,
+    options.found_format,
     *options.PRINTING,
     click.option(
         "--most", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs to show."
@@ -42,22 +43,21 @@ def history(invocation: Invocation, *, run: str | None, most: int, verify: bool)
     RUN is the number of a run, its id, or the beginning or end of its id.
     """
     if verify:
+        if invocation.format not in ("text", "json"):
+            raise UsageError(f"format {invocation.format!r} has no --verify", hint="Choose text or json.")
         refuse_beside("--verify", {"RUN": run, "--most": was_given("most")}, "it looks at all runs")
         return _verify(invocation)
     if run is not None:
         refuse_beside("RUN", {"--most": was_given("most")}, "it is one run")
     with Reporter(invocation, "history") as reporter:
         asked = request(invocation, reporter.emit)
-        shown: RunHistory | list[RunHistory]
-        if run is not None:
-            one = inspection.past_run(asked, run)
-            shown, lines = one, _in_full(one)
-        else:
-            found = inspection.history(asked, most)
-            shown, lines = found or [], _text(found)
+        own = {"text": _text, "json": _json} if run is None else {"text": _in_full, "json": _json_in_full}
+        show = shown_by(invocation, asked, "history", own)
+        runs = inspection.history(asked, most) if run is None else [inspection.past_run(asked, run)]
         reporter.before_data()
-        text = _json(shown) if invocation.format == "json" else "\n".join(lines)
-        print_data(invocation.masker.mask(text))
+        if runs is None and invocation.format not in own:
+            runs = []  # only our own formats tell a database without a ledger from one without runs
+        print_data(invocation.masker.mask(show(runs)))
     return ExitCode.DONE
 
 
@@ -78,7 +78,11 @@ def _verify(invocation: Invocation) -> int:
     return ExitCode.DONE
 
 
-def _text(found: list[RunHistory] | None) -> Iterator[str]:
+def _text(found: Sequence[RunHistory] | None) -> str:
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Sequence[RunHistory] | None) -> Iterator[str]:
     if not found:
         yield "no runs" if found is not None else "no runs: the database has no ledger"
     for run in found or ():
@@ -92,7 +96,11 @@ def _text(found: list[RunHistory] | None) -> Iterator[str]:
             yield from _error(run.error)
 
 
-def _in_full(run: RunHistory) -> Iterator[str]:
+def _in_full(runs: Sequence[RunHistory] | None) -> str:
+    return "\n".join(line for run in runs or () for line in _all_of(run))
+
+
+def _all_of(run: RunHistory) -> Iterator[str]:
     facts = {
         "run": str(run.run_id),
         "number": str(run.serial),
@@ -171,5 +179,9 @@ def _revision(each: RevisionRecord) -> str:
     return one_line(f"{_PAST[each.action]} {show_time(each.noted_at)}  {each.action} {each.revision}{seconds}")
 
 
-def _json(shown: RunHistory | list[RunHistory]) -> str:
-    return dumps(asdict(shown) if isinstance(shown, RunHistory) else [asdict(run) for run in shown])
+def _json(runs: Sequence[RunHistory] | None) -> str:
+    return dumps([asdict(run) for run in runs or ()])
+
+
+def _json_in_full(runs: Sequence[RunHistory] | None) -> str:
+    return "\n".join(dumps(asdict(run)) for run in runs or ())

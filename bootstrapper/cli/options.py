@@ -150,6 +150,13 @@ outcome_format = click.option(
     metavar="FORMAT",
     help="Print the plan as well, as text, markdown or a format of a plugin; with json, an object per event instead.",
 )
+found_format = click.option(
+    "--format",
+    metavar="FORMAT",
+    default="text",
+    show_default=True,
+    help="Format of the output: text, json, or one of a plugin.",
+)
 data_format = click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of the output."
 )

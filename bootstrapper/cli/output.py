@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
 from datetime import datetime
 from io import TextIOWrapper
@@ -19,6 +18,7 @@ from bootstrapper.errors import UsageError
 from bootstrapper.text import one_line
 
 GREEN, RED, YELLOW, DIM = "32", "31", "33", "2"
+_STDOUT, _STDERR = 1, 2
 _NARROWEST, _USUAL_WIDTH = 40, 80  # columns
 _OWN_COLOURS = re.compile(rf"(\x1b\[(?:0|{GREEN}|{RED}|{YELLOW}|{DIM})m)")
 _PLAINLY = "bootstrapper.plainly"
@@ -60,13 +60,47 @@ def escaped(line: str) -> str:
 
 @contextmanager
 def reserving_stdout() -> Iterator[None]:
-    """Within it only data reaches stdout: what code of the project prints, such as a plugin, goes to stderr."""
-    token = _DATA.set(sys.stdout)
+    """Within it only data reaches stdout: what code of the project prints, and its programs write, goes to stderr."""
+    stdout = sys.stdout
+    data = _apart(stdout)
+    token = _DATA.set(data)
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
         _DATA.reset(token)
+        if data is not stdout:
+            _give_back(data)
+            with suppress(OSError):
+                data.close()
+
+
+def give_back_stdout() -> None:
+    """Lets a program that becomes this process write to stdout."""
+    data = data_stream()
+    if data is not sys.stdout:
+        _give_back(data)
+
+
+def _apart(stdout: TextIO) -> TextIO:
+    """Returns a stream that leads where stdout does, whose descriptor leads to stderr from then on.
+
+    A stream of another descriptor, as in a test, is returned as it is.
+    """
+    try:
+        if stdout.fileno() != _STDOUT:
+            return stdout
+        stdout.flush()
+        kept = os.dup(_STDOUT)
+        os.dup2(_STDERR, _STDOUT)
+    except (OSError, ValueError, AttributeError):  # there is none, or it is closed
+        return stdout
+    return open(kept, "w", encoding=stdout.encoding, errors=stdout.errors)  # noqa: PTH123 - a descriptor
+
+
+def _give_back(data: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        os.dup2(data.fileno(), _STDOUT)
 
 
 def data_stream() -> TextIO:
@@ -109,7 +143,12 @@ def silence(stream: TextIO) -> None:
 
 def columns() -> int:
     """Returns the width of the terminal, or 80 without one; the variable COLUMNS has precedence, as in a shell."""
-    return max(_NARROWEST, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
+    try:
+        usual = os.get_terminal_size(data_stream().fileno()).columns
+    except (OSError, ValueError):
+        usual = 0
+    asked = os.environ.get("COLUMNS", "")
+    return max(_NARROWEST, (int(asked) if asked.isdecimal() else 0) or usual or _USUAL_WIDTH)
 
 
 def wrapped(text: str, hang: int = 0) -> list[str]:

@@ -7,18 +7,16 @@ from typing import Unpack
 
 import click
 
-from bootstrapper.api import plan_files, project, run
+from bootstrapper.api import plan_files, run
 from bootstrapper.cli import options, reportfile
 from bootstrapper.cli.api_request import Specifics, request
+from bootstrapper.cli.formats import print_formatted, renderer
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import columns, print_data
-from bootstrapper.cli.plan_colours import coloured
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode
 from bootstrapper.plans import Plan
 from bootstrapper.plans.saved import SavedPlan
-from bootstrapper.plugin.renderer import Renderer
 
 
 @click.command()
@@ -80,19 +78,9 @@ def make_plan(
     invocation: Invocation, reporter: Reporter, asked: Request, *, is_to_be_saved: bool = False, prints: bool = True
 ) -> Plan:
     """Plans within an open report, prints the plan and returns it."""
-    render = plan_renderer(invocation, asked)
+    render = renderer(invocation, asked)
     plan = reporter.journal.plan = run.plan(asked, reporter.journal.command, is_to_be_saved=is_to_be_saved)
     if prints:
         reporter.before_data()
-        print_plan(invocation, render.plan(plan))
+        print_formatted(invocation, render.plan(plan))
     return plan
-
-
-def plan_renderer(invocation: Invocation, asked: Request) -> Renderer:
-    """Returns the renderer for the requested format, as wide as the terminal."""
-    return project.renderer(asked, invocation.format or "text", columns(), is_full=invocation.full)
-
-
-def print_plan(invocation: Invocation, text: str) -> None:
-    shown = invocation.masker.mask(text)
-    print_data(coloured(shown, invocation) if invocation.format in (None, "text") else shown)

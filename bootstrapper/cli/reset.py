@@ -10,8 +10,8 @@ from bootstrapper.api import reset as resetting
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.confirmation import Consent
+from bootstrapper.cli.formats import print_formatted, renderer
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.plan import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.errors import ExitCode
 from bootstrapper.events import once
@@ -43,11 +43,11 @@ def reset(invocation: Invocation, *, yes: bool, dry_run: bool) -> int:
     """
     with Reporter(invocation, "reset") as reporter:
         asked = request(invocation, once(reporter.emit))
-        render = plan_renderer(replace(invocation, full=True), asked)  # all that goes is shown
+        render = renderer(replace(invocation, full=True), asked)  # all that goes is shown
         shown = resetting.preview(asked)
         reporter.journal.plan = shown.plan
         reporter.before_data()
-        print_plan(invocation, render.plan(shown.plan))
+        print_formatted(invocation, render.plan(shown.plan))
         if dry_run or not shown.plan.pending:
             return ExitCode.DONE
         database, number = shown.plan.database.database, len(shown.plan.steps[0].changes)

@@ -15,9 +15,9 @@ from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.confirmation import Consent
+from bootstrapper.cli.formats import print_formatted, renderer
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import print_data
-from bootstrapper.cli.plan import plan_renderer, print_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds, show_size
 from bootstrapper.engine.request import Request
@@ -158,11 +158,11 @@ def _shown(
     **how: Unpack[_How],
 ) -> Iterator[tuple[Plan, Chosen]]:
     """Prints what would be replaced and yields it."""
-    render = plan_renderer(invocation, asked)
+    render = renderer(invocation, asked)
     with restoring.preview(asked, wanted, **how) as (plan, chosen):
         reporter.journal.plan = plan
         reporter.before_data()
-        print_plan(invocation, render.plan(plan))
+        print_formatted(invocation, render.plan(plan))
         yield plan, chosen
 
 

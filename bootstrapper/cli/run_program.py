@@ -9,6 +9,7 @@ from bootstrapper.cli.api_request import request
 from bootstrapper.cli.apply import apply_asked, follow_asked
 from bootstrapper.cli.groups import Misuse
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import give_back_stdout
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.programs.replacement import find_program, replace_process
 
@@ -57,4 +58,5 @@ def run(invocation: Invocation, *, follow: bool, program: tuple[str, ...]) -> in
             follow_asked(invocation, reporter, asked)
         else:
             apply_asked(invocation, reporter, asked)
+    give_back_stdout()
     replace_process(path, program, invocation.variables)

@@ -15,9 +15,9 @@ from bootstrapper.api.standing import FixtureState, Position
 from bootstrapper.builtin.renderers import wording
 from bootstrapper.cli import health_text, options
 from bootstrapper.cli.api_request import request
+from bootstrapper.cli.formats import print_formatted, shown_by
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.output import print_data, show_time, wrapped
-from bootstrapper.cli.plan_colours import coloured
+from bootstrapper.cli.output import show_time, wrapped
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import BackupError, ExitCode
@@ -31,7 +31,7 @@ _MOST_NAMES = 5
 @click.command()
 @takes(
     *options.SELECTION,
-    options.data_format,
+    options.found_format,
     *options.RUNNING,
     click.option("--health", is_flag=True, help="Also show connections, blocked sessions and other facts."),
     options.exit_code,
@@ -42,11 +42,12 @@ def status(invocation: Invocation, *, health: bool, exit_code: bool) -> int:
     That is pending changes, revisions and heads, drifted fixtures, the last backup and run, and the lock.
     """
     with Reporter(invocation, "status") as reporter:
-        found = inspection.status(request(invocation, reporter.emit), health=health)
+        asked = request(invocation, reporter.emit)
+        show = shown_by(invocation, asked, "status", {"text": _text, "json": _json})
+        found = inspection.status(asked, health=health)
         if not invocation.wants_exit_code_only(exit_code=exit_code):
             reporter.before_data()
-            mask = invocation.masker.mask
-            print_data(mask(_json(found)) if invocation.format == "json" else coloured(mask(_text(found)), invocation))
+            print_formatted(invocation, show(found))
     if found.errors:  # after everything known was printed
         raise found.errors[0]
     return ExitCode.PENDING if exit_code and found.plan.pending else ExitCode.DONE

@@ -71,7 +71,7 @@ CONTRACTS: Mapping[type[Any], Mapping[str, results.Check]] = {
         "is_compared": _bool,
         "holds": _bool,
     },
-    Renderer: {"plan": results.exactly(str)},
+    Renderer: dict.fromkeys(("plan", "outcome", "status", "history"), results.exactly(str)),
 }
 """The methods that the engine calls, by the class that they belong to, and what each must return."""
 

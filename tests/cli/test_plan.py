@@ -52,7 +52,7 @@ def test_a_markdown_plan_starts_with_a_heading(project: Project) -> None:
 def test_an_unknown_format_is_refused_before_connecting(offline: Project) -> None:
     run = offline.run("plan", "--format", "yaml")
     assert run.returncode == 2
-    assert run.stderr.startswith("error: unknown format 'yaml'\nhint: Choose one of these: json, markdown, text")
+    assert run.stderr.startswith("error: unknown format 'yaml'\nhint: Choose one of these: json, markdown, sarif, text")
 
 
 def test_a_plan_is_as_wide_as_the_terminal(project: Project) -> None:

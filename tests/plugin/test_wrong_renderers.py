@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -67,7 +68,56 @@ def test_a_fault_of_a_hook_is_an_error_of_the_configuration(author: Author, faul
     assert f"plugin {author.plugin}: {said}" in author.refused("plan", code=2)
 
 
+@pytest.mark.parametrize(
+    ("what", "command"),
+    [("outcome", ("apply",)), ("status", ("status",)), ("history", ("history",)), ("history", ("history", "1"))],
+    ids=" ".join,
+)
+def test_a_format_that_a_command_lacks_is_refused_before_anything_is_done(
+    author: Author, what: str, command: tuple[str, ...]
+) -> None:
+    renderer(author, "return 'x'")
+    said = author.refused(*command, "--format", "count", code=2)
+    assert said.startswith(f"error: format 'count' has no {what}\nhint: Choose one of these: ")
+    assert "text" in said.splitlines()[1]
+    assert author.run("history").stdout == "no runs: the database has no ledger\n"
+
+
+def test_a_renderer_renders_whatever_it_has_a_method_for(author: Author) -> None:
+    more = """
+    def outcome(self, outcome):
+        return f"{len(outcome.applied)} applied"
+
+    def status(self, status):
+        return f"{status.plan.name}, {status.last_run.outcome}"
+
+    def history(self, runs):
+        return ", ".join(f"{run.command} {len(run.steps)}" for run in runs) or "none"
+"""
+    renderer(author, "return 'x'", more.strip())
+    assert author.run("history", "--format", "count").stdout == "none\n"
+    assert author.run("apply", "--format", "count").stdout == "1 applied\n"
+    assert author.run("status", "--format", "count").stdout == "authors, done\n"
+    assert author.run("history", "--format", "count").stdout.startswith("apply ")
+    assert author.run("history", "1", "--format", "count").stdout == "apply 1\n"
+    assert author.run("history", "--verify", "--format", "count").returncode == 2
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "status", "history"])
+def test_an_unknown_format_is_refused(author: Author, command: str) -> None:
+    renderer(author, "return 'x'")
+    assert "unknown format 'counts'" in author.refused(command, "--format", "counts", code=2)
+
+
+@pytest.mark.parametrize(("what", "command"), [("outcome", "apply"), ("status", "status"), ("history", "history")])
+def test_a_fault_of_any_method_names_it(author: Author, what: str, command: str) -> None:
+    renderer(author, "return 'x'", f"def {what}(self, found): return 7")
+    said = author.refused(command, "--format", "count")
+    assert f"plugin {author.plugin}: Count.{what}() returned int; it must return text, line" in said
+
+
 PRINTS = "print('printed by a plugin')"
+WRITES = "import os, subprocess; os.write(1, b'written by a plugin'); subprocess.run(['echo', 'said by a program'])"
 
 
 @pytest.mark.parametrize("command", [("plan",), ("apply",), ("validate",), ("plugins", "list")], ids=" ".join)
@@ -81,3 +131,38 @@ def test_what_a_plugin_prints_goes_to_stderr(author: Author, command: tuple[str,
     assert [json.loads(line) for line in lines]
     assert "printed by a plugin" in done.stderr
     assert "printed by a plugin" not in done.stdout
+
+
+WRITES = "import os, subprocess; os.write(1, b'written by a plugin'); subprocess.run(['echo', 'said by a program'])"
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_what_its_programs_write_to_descriptor_1_goes_to_stderr(author: Author, command: str) -> None:
+    author.step(changes=f"{WRITES}\n{CHANGES}", apply=f"{WRITES}\n{APPLY}")
+    author.plugin.write_text(f"{WRITES}\n{author.plugin.read_text()}")
+    project = author.project
+    done = subprocess.run(
+        project.command(command, "--format", "json"),
+        cwd=project.folder,
+        env=project.variables(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines() if command == "apply" else [done.stdout]
+    assert [json.loads(line) for line in lines]
+    assert "written by a plugin" in done.stderr
+    assert "said by a program" in done.stderr
+
+
+def test_a_program_that_replaces_the_process_writes_to_stdout(author: Author) -> None:
+    author.step(apply=f"{WRITES}\n{APPLY}")
+    project = author.project
+    done = subprocess.run(
+        project.command("run", "--", "echo", "ready"),
+        cwd=project.folder,
+        env=project.variables(),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, "said by a program" in done.stderr) == ("ready\n", True)

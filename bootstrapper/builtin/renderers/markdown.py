@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bootstrapper.builtin.renderers import wording
 from bootstrapper.plans import Change, Deferred, Plan, PlannedStep
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.text import not_set, one_line, with_reason
+
+if TYPE_CHECKING:
+    from bootstrapper.api.outcomes import Outcome
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~@&])")
 _BACKTICKS = re.compile(r"`+")
@@ -25,6 +29,9 @@ class MarkdownRenderer(Renderer):
         refusal = wording.refusal(plan)
         end = [f"**{wording.totals(plan)}**", *(["", _escaped(refusal)] if refusal else [])]
         return "\n".join([*head, *table, "", *details, *end])
+
+    def outcome(self, outcome: Outcome) -> str:
+        return self.plan(outcome.plan)
 
 
 def _row(step: PlannedStep) -> str:

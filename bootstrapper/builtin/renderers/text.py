@@ -6,11 +6,15 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from bootstrapper.builtin.renderers import wording
 from bootstrapper.plans import Change, Deferred, Plan, PlannedStep
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.text import not_set, one_line, with_reason
+
+if TYPE_CHECKING:
+    from bootstrapper.api.outcomes import Outcome
 
 _STEP = " " * 4
 _CHANGE = " " * 8
@@ -25,6 +29,9 @@ class TextRenderer(Renderer):
         refusal = wording.refusal(plan)
         end = [wording.totals(plan), *([refusal] if refusal else [])]
         return "\n".join([wording.title(plan), wording.where(plan), "", *steps, "", *end])
+
+    def outcome(self, outcome: Outcome) -> str:
+        return self.plan(outcome.plan)
 
 
 @dataclass(frozen=True)
