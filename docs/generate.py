@@ -74,7 +74,7 @@ from bootstrapper.plugin.on_demand import loaded
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.scopes import Gate, LockScope, Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.health import Health
@@ -251,10 +251,8 @@ def steps() -> Iterator[str]:
 def _nature(kind: type[Unit]) -> str:
     if issubclass(kind, Gate):
         return "A gate: opened before planning. It takes neither `when` nor `check`."
-    if issubclass(kind, Scope):
-        return (
-            "A scope: entered before the later steps if one of them has changes. It takes neither `when` nor `check`."
-        )
+    if issubclass(kind, LockScope):
+        return "A scope: taken before the later steps if one of them has changes. It takes neither `when` nor `check`."
     assert issubclass(kind, Step)
     check = " It requires a `check`." if kind.needs_check else ""
     if kind.transactional:
@@ -339,7 +337,8 @@ def hooks() -> Iterator[str]:
 def plugin_types() -> Iterator[str]:
     yield "# Types for plugins"
     yield (
-        "What the [contracts](hooks.md) name. All are imported from `bootstrapper`. Texts are shown to people, in one "
+        "What the [contracts](hooks.md) name. All are imported from `bootstrapper`, and [events](events.md) from "
+        "`bootstrapper.events`. Texts are shown to people, in one "
         "line and without a full stop; known secrets in them are masked. All of these objects are immutable."
     )
     yield "## What a plugin makes"

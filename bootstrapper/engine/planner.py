@@ -29,7 +29,7 @@ from bootstrapper.plugin.conditions import Condition
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.purity import note_impure
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.scopes import Gate, LockScope, Scope
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Explained
 from bootstrapper.postgres.connection.interjection import status_of
@@ -115,7 +115,7 @@ class Planner:
     def plan_what_can_be(self) -> tuple[tuple[PlannedStep, ...], list[BootstrapperError]]:
         """Returns all entries in order, and the errors of those that could not be looked at, which are unknown."""
         errors = []
-        for entry in sorted(self._entries.values(), key=lambda entry: isinstance(entry.unit, Scope)):
+        for entry in sorted(self._entries.values(), key=lambda entry: isinstance(entry.unit, LockScope | Scope)):
             try:
                 self.plan_entry(entry.name)
             except UnreachableError:
@@ -155,18 +155,20 @@ class Planner:
         match entry.unit:
             case Gate():
                 return PlannedStep(entry.name, entry.unit.uses, State.DONE, "open")
+            case LockScope():
+                return self._plan_scope(entry, "will be taken")
             case Scope():
-                return self._plan_scope(entry)
+                return self._plan_scope(entry, "will be entered")
             case Step() as step:
                 return self._plan_step(entry, step, is_turn=is_turn)
             case _:
                 raise TypeError(f"{entry.name} is neither gate, scope nor step")
 
-    def _plan_scope(self, entry: Entry) -> PlannedStep:
+    def _plan_scope(self, entry: Entry, needed: str) -> PlannedStep:
         names = list(self._entries)
         later = names[names.index(entry.name) + 1 :]
         is_needed = any(self.plan_entry(name).has_changes for name in later)
-        state, reason = (State.PENDING, "will be taken") if is_needed else (State.DONE, "not needed")
+        state, reason = (State.PENDING, needed) if is_needed else (State.DONE, "not needed")
         return PlannedStep(entry.name, entry.unit.uses, state, reason)
 
     def _plan_step(self, entry: Entry, step: Step, *, is_turn: bool) -> PlannedStep:

@@ -28,7 +28,7 @@ from bootstrapper.plugin.options import Empty
 from bootstrapper.plugin.project import Declaration, Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.run_url import marks
-from bootstrapper.plugin.scopes import Scope
+from bootstrapper.plugin.scopes import LockScope, Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.traits import SeedsFixtures
 from bootstrapper.text import did_you_mean, nearest
@@ -186,17 +186,18 @@ class Resolver:
 
     def _require_locks(self) -> None:
         """Checks the declared types, since a lock with invalid options is still a lock."""
-        scopes: set[str] = set()
+        locks: set[str] = set()
         for index, config in enumerate(self._loaded.config.steps):
             kind = self._plugins.steps.get(config.uses)
             if kind is None:
-                scopes.add(UNKNOWN)  # it may have been meant as a lock
-            if kind is not None and issubclass(kind, Scope):
-                if config.uses in scopes:
+                locks.add(UNKNOWN)  # it may have been meant as a lock
+            if kind is not None and issubclass(kind, LockScope):
+                if config.uses in locks:
                     self._problem(("steps", index), f"a second {config.uses} would wait for the first one")
-                scopes.add(config.uses)
-            if kind is not None and issubclass(kind, Step) and not scopes:
-                message = f"step {config.name!r} writes, but no lock precedes it"
+                locks.add(config.uses)
+            if kind is not None and issubclass(kind, Step | Scope) and not locks:
+                what = "step" if issubclass(kind, Step) else "scope"
+                message = f"{what} {config.name!r} writes, but no lock precedes it"
                 self._problem(("steps", index), message, "Put `- uses: lock` before it.")
 
     def _require_seeded(self, entries: Sequence[Entry]) -> None:

@@ -21,6 +21,7 @@ from bootstrapper.engine.hazards import require_allowed
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.run_end import note_end, note_end_anew
+from bootstrapper.engine.scopes import Scopes
 from bootstrapper.engine.server_errors import explained
 from bootstrapper.engine.turn import AfterApply, TurnTaker
 from bootstrapper.errors import (
@@ -37,7 +38,7 @@ from bootstrapper.events import Warned
 from bootstrapper.plans import PlannedStep
 from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.scopes import Gate, LockScope, Scope
 from bootstrapper.plugin.step import Step
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.session import Session
@@ -111,8 +112,8 @@ class Executor:
         Args:
             ignores_freeze: Whether the work, which applies nothing of the file, goes on in a frozen database.
         """
-        entry = next((entry for entry in self._entries if isinstance(entry.unit, Scope)), None)
-        if entry is None or not isinstance(entry.unit, Scope):
+        entry = next((entry for entry in self._entries if isinstance(entry.unit, LockScope)), None)
+        if entry is None or not isinstance(entry.unit, LockScope):
             raise UsageError(f"{name} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
         context = self._looker.context(entry)
         context = replace(context, project=replace(context.project, declared=dict, ignores_freeze=ignores_freeze))
@@ -154,17 +155,21 @@ class Executor:
             self.hold.require_not_broken()
 
     def _go_through(self, entries: Sequence[Entry]) -> None:
-        for position, entry in enumerate(entries):
-            if isinstance(entry.unit, Scope):
-                self._enter(entry, entry.unit, entries[position + 1 :])
-                return
-            if isinstance(entry.unit, Step):
-                self._turns.take(entry, entry.unit)
+        with Scopes(self._looker) as scopes:
+            for position, entry in enumerate(entries):
+                match entry.unit:
+                    case LockScope() as lock:
+                        self._enter(entry, lock, entries[position + 1 :])
+                        return
+                    case Scope() as scope:
+                        scopes.add(entry, scope)
+                    case Step() as step:
+                        self._turns.take(entry, step, scopes)
 
-    def _enter(self, entry: Entry, scope: Scope, later: Sequence[Entry]) -> None:
+    def _enter(self, entry: Entry, lock: LockScope, later: Sequence[Entry]) -> None:
         context = self._looker.context(entry)
         with explained(entry, context):
-            manager = scope.enter(Context(context), lambda: self._is_pending(later))
+            manager = lock.enter(Context(context), lambda: self._is_pending(later))
         if manager is None:
             return
         with manager as hold:

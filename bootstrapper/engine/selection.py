@@ -8,7 +8,7 @@ from dataclasses import replace
 from bootstrapper.engine.entry import Entry
 from bootstrapper.errors import Source, UsageError
 from bootstrapper.plans import Answer
-from bootstrapper.plugin.scopes import Gate, Scope
+from bootstrapper.plugin.scopes import Gate, LockScope, Scope
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.text import did_you_mean
 
@@ -28,7 +28,7 @@ def select(
         if name in only and name in skip:
             raise UsageError(f"step {name!r} is both chosen and skipped", hint="Use either --step or --skip for it.")
     for entry in entries:
-        if entry.name in skip and isinstance(entry.unit, Scope):
+        if entry.name in skip and isinstance(entry.unit, LockScope):
             raise UsageError(f"{entry.name!r} cannot be skipped: steps write only while it is held")
     chosen = [
         entry
@@ -76,9 +76,18 @@ def with_operation(
     if len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise UsageError(f"the file has several steps that use {kind.uses!r}: {names}", hint="Name one with --step.")
-    around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))
     (entry,) = found
-    return (*around, replace(entry, unit=make(entry.unit), when=None, check=None))
+    return (*_around(entries, entry), replace(entry, unit=make(entry.unit), when=None, check=None))
+
+
+def _around(entries: Sequence[Entry], step: Entry | None) -> tuple[Entry, ...]:
+    """Returns gates and lock, and the scopes that the step stands in; of one that the file does not have, none."""
+    inside = entries[: entries.index(step)] if step is not None else ()
+    return tuple(
+        entry
+        for entry in entries
+        if not isinstance(entry.unit, Step) and (not isinstance(entry.unit, Scope) or entry in inside)
+    )
 
 
 def _none_of(uses: str, entries: Sequence[Entry]) -> UsageError:
@@ -110,7 +119,7 @@ def with_explicit(
     unit = kind(name, declared.model_copy(update=options))
     if isinstance(unit, Gate):
         return (Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)),)
-    around = tuple(entry for entry in entries if not isinstance(entry.unit, Step))
-    if not any(isinstance(entry.unit, Scope) for entry in around):
+    around = _around(entries, found)
+    if not any(isinstance(entry.unit, LockScope) for entry in around):
         raise UsageError(f"{kind.uses} writes, but the file has no lock", hint="Add `- uses: lock` to steps:.")
     return (*around, Entry(name, unit, None, None, found.source if found is not None else Source("", 0, 0)))

@@ -23,6 +23,7 @@ from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.parts import Part, parts_of
 from bootstrapper.engine.probes import ask_condition
+from bootstrapper.engine.scopes import Scopes
 from bootstrapper.engine.server_errors import explain
 from bootstrapper.errors import (
     BootstrapperError,
@@ -102,8 +103,8 @@ class TurnTaker:
         self.shown: Mapping[str, PlannedStep] = {}
         self.applied: list[PlannedStep] = []
 
-    def take(self, entry: Entry, step: Step) -> None:
-        """Looks at the step again, and applies it if it has changes."""
+    def take(self, entry: Entry, step: Step, scopes: Scopes) -> None:
+        """Looks at the step again, also after the scopes around it are entered, and applies it if it has changes."""
         context = self._looker.context(entry)
         look = self._looker.looking(lambda other: context if other is entry else self._looker.context(other))
         with look as (planner, _):
@@ -122,7 +123,10 @@ class TurnTaker:
             raise UnsetVariablesError(planned.unset, document.messages_for(planned.unset))
         if self._looker.hold is None:
             raise FencedOffError(f"step {entry.name!r} has changes, but no lock was taken")
-        self._apply(Turn(entry, step, context, self._looker.hold, planned))
+        if scopes.enter():
+            self.take(entry, step, scopes)
+        else:
+            self._apply(Turn(entry, step, context, self._looker.hold, planned))
 
     def _follows_changes(self) -> bool:
         """Returns whether an applied step of this run may change what later ones find."""

@@ -29,7 +29,6 @@ from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Unit
 from bootstrapper.postgres.connection.loan import ForbiddenError, Loan
-from bootstrapper.postgres.lock.hold import Hold
 
 _INSIDE: ContextVar[tuple[object, ...]] = ContextVar("inside", default=())
 """The objects whose methods are at work: what they call of themselves is their own matter."""
@@ -129,8 +128,8 @@ class _Call:
         """Returns the result; where more of the plugin is called through it, behind the boundary as well."""
         if self.check is results.parts and lent is not None and result is not None:
             return _Parts(replace(self, check=_part), unit, result, lent)
-        if self.name == "enter" and result is not None:
-            return _Around(self.origin, unit, result)
+        if self.name == "around" and lent is not None and result is not None:
+            return _Around(replace(self, check=results.nothing), unit, result, lent)
         return quoted(result) if self.name in SHOWN else result
 
     @property
@@ -172,30 +171,22 @@ def _part(found: Any) -> Any:
     return found if found is _END else results.PART(found)
 
 
-class _Around(AbstractContextManager[Hold]):
-    """What a scope of a plugin puts around the run: it neither ends the run's errors nor hides them."""
+class _Around(AbstractContextManager[None]):
+    """What a scope of a plugin puts around steps: entered and left behind the boundary, with one context."""
 
-    def __init__(self, origin: str, scope: Any, manager: AbstractContextManager[Hold]) -> None:
-        self._origin = origin
+    def __init__(self, call: _Call, scope: Any, manager: AbstractContextManager[None], lent: _Lent) -> None:
+        self._call = call
         self._scope = scope
         self._manager = manager
+        self._lent = lent
 
-    def _call(self, name: str, check: results.Check, *arguments: Any) -> Any:
-        own = getattr(self._manager, name)
-        return _Call(type(self._manager), name, check, self._origin).make(self._scope, own, arguments, {})
-
-    def __enter__(self) -> Hold:
-        hold: Hold = self._call("__enter__", results.exactly(Hold))
-        return hold
+    def __enter__(self) -> None:
+        self._call.make(self._scope, self._manager.__enter__, (), {}, self._lent)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._call("__exit__", results.nothing, kind, error, trace)
-        except Exception:
-            if error is None:  # else that one is to be reported
-                raise
+        self._call.make(self._scope, partial(self._manager.__exit__, kind, error, trace), (), {}, self._lent)
 
 
 def _require_attributes(unit: Any) -> None:

@@ -51,7 +51,7 @@ CONTRACTS: Mapping[type[Any], Mapping[str, results.Check]] = {
         "heads": _texts,
     },
     Gate: {"open": results.nothing},
-    Scope: {"enter": results.exactly(AbstractContextManager, or_none=True)},
+    Scope: {"around": results.exactly(AbstractContextManager)},
     Check: {
         "probe": results.exactly(Probe, or_none=True),
         "answer": results.exactly(Answer),

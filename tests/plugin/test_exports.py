@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import bootstrapper
+from bootstrapper import events
 from bootstrapper.plugin import hooks
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ ELSEWHERE = {
     "GrantOptions",  # of examples
     "RoleCheck",
     "Hold",  # the lock's own
+    *(each.__name__ for each in events.ALL),  # from bootstrapper.events
 }
 
 

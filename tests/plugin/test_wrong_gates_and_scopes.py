@@ -19,23 +19,18 @@ def bootstrapper_steps():
 """
 SCOPE = """
 from contextlib import contextmanager
-from bootstrapper.builtin.steps.lock import Lock
 
-class Around(Lock):
+class Around(Scope):
     uses = "around"
 
-    def enter(self, context, pending):
-        {enter}
-
     @contextmanager
-    def around(self, manager):
+    def around(self, context):
         {around}
 
 @hookimpl
 def bootstrapper_steps():
     return [Around]
 """
-ENTER = "return self.around(super().enter(context, pending))"
 FAULTS = [
     ("raise KeyError('no luck')", "raised KeyError: 'no luck', line"),
     ("sys.exit(0)", "called sys.exit(0), line"),
@@ -47,11 +42,16 @@ def gate(author: Author, body: str) -> None:
     author.write(GATE.format(open=body), "- uses: door\n- uses: sql\n  with: {statement: SELECT 1}\n  check: never")
 
 
-def scope(author: Author, enter: str = ENTER, around: str = "with manager as hold: yield hold") -> None:
-    sql = "- uses: sql\n  with: {statement: SELECT 1/0}\n  check: never"
-    author.write(SCOPE.format(enter=enter, around=around), sql)
-    file = author.project.folder / "bootstrap.yaml"
-    file.write_text(file.read_text().replace("uses: lock", "uses: around"))
+def scope(author: Author, around: str, statement: str = "SELECT 1/0") -> None:
+    author.write(
+        SCOPE.format(around=around),
+        f"""
+    - uses: around
+    - uses: sql
+      with: {{statement: {statement}}}
+      check: never
+    """,
+    )
 
 
 @pytest.mark.parametrize(("fault", "said"), FAULTS)
@@ -66,40 +66,59 @@ def test_what_the_server_refuses_a_gate_is_an_error_of_it(author: Author) -> Non
     assert "bootstrap.yaml:8:5: step 'door': relation \"nowhere\" does not exist" in author.refused("plan")
 
 
-@pytest.mark.parametrize(("fault", "said"), FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [*FAULTS[:2], ("return 7", "returned int; it must return an AbstractContextManager")],
+)
 def test_a_fault_of_a_scope_is_a_failure(author: Author, fault: str, said: str) -> None:
-    scope(author, fault)
-    assert f"Around.enter() {said}" in author.refused("apply")
+    scope(author, "yield")
+    author.plugin.write_text(author.plugin.read_text().replace("    @contextmanager\n", "").replace("yield", fault))
+    assert f"bootstrap.yaml:8:5: plugin {author.plugin}: Around.around() {said}" in author.refused("apply")
 
 
 @pytest.mark.parametrize(
     ("around", "said"),
     [
-        ("raise KeyError('no luck'); yield", "__enter__() raised KeyError: 'no luck', line"),
-        ("yield None", "__enter__() returned None; it must return a Hold"),
+        ("raise KeyError('no luck'); yield", "Around.around() raised KeyError: 'no luck', line"),
+        ("context.connection.commit(); yield", "Around.around() used commit() of the connection"),
+        ("context.connection.execute('SELECT * FROM nowhere'); yield", 'relation "nowhere" does not exist'),
+        ("return; yield", "Around.around() raised RuntimeError: generator didn't yield"),
     ],
 )
-def test_a_fault_while_a_scope_is_entered_is_a_failure(author: Author, around: str, said: str) -> None:
-    scope(author, around=around)
+def test_a_fault_while_a_scope_is_entered_is_a_failure_before_any_step(author: Author, around: str, said: str) -> None:
+    scope(author, around, "CREATE TABLE marks ()")
     assert said in author.refused("apply")
+    assert author.tables() == []
 
 
 @pytest.mark.parametrize("error", ["Exception", "BaseException"])
 def test_a_scope_cannot_swallow_the_error_of_a_step(author: Author, error: str) -> None:
-    scope(author, around=f"with manager as hold:\n            try: yield hold\n            except {error}: pass")
+    scope(author, f"try: yield\n        except {error}: pass")
     assert "division by zero" in author.refused("apply")
 
 
 def test_a_fault_at_the_end_of_a_scope_does_not_hide_the_error_of_a_step(author: Author) -> None:
-    scope(
-        author,
-        around="with manager as hold:\n            try: yield hold\n            finally: raise KeyError('no luck')",
-    )
-    assert "division by zero" in author.refused("apply")
+    scope(author, "try: yield\n        finally: raise KeyError('no luck')")
+    said = author.refused("apply")
+    assert "error: bootstrap.yaml:9:5: the statement: division by zero" in said
+    assert "scope 'around' could not be left" in said
+    assert f"Around.around() raised KeyError: 'no luck', line {author.line_of('no luck')}\n" in said
 
 
 def test_a_fault_at_the_end_of_a_scope_fails_a_run_that_went_well(author: Author) -> None:
-    scope(author, around="with manager as hold:\n            yield hold\n        raise KeyError('no luck')")
+    scope(author, "yield; raise KeyError('no luck')", "SELECT 1")
+    assert "Around.around() raised KeyError: 'no luck', line" in author.refused("apply")
+
+
+def test_a_scope_above_the_lock_is_refused(author: Author) -> None:
+    scope(author, "yield")
     file = author.project.folder / "bootstrap.yaml"
-    file.write_text(file.read_text().replace("1/0", "1"))
-    assert "__exit__() raised KeyError: 'no luck', line" in author.refused("apply")
+    file.write_text(file.read_text().replace("- uses: wait", "- uses: around\n    name: above"))
+    assert "scope 'above' writes, but no lock precedes it" in author.refused("validate", code=2)
+
+
+def test_a_plugin_cannot_take_the_lock_itself(author: Author) -> None:
+    scope(author, "yield")
+    text = author.plugin.read_text().replace("(Scope)", "(Lock)")
+    author.plugin.write_text("from bootstrapper.builtin.steps.lock import Lock\n" + text)
+    assert "is not a subclass of Gate or Scope or Step" in author.refused("validate", code=2)

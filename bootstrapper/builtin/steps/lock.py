@@ -15,7 +15,7 @@ from bootstrapper.events import LockAwaited, ScopeEntered, ScopeLeft
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.run_context import RunContext
-from bootstrapper.plugin.scopes import Scope
+from bootstrapper.plugin.scopes import LockScope
 from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 from bootstrapper.postgres.ledger.run_ids import uuid7
 from bootstrapper.postgres.lock.acquire import Holder, RunDetails, try_take
@@ -37,7 +37,7 @@ class LockOptions(StepModel):
     timeout: Seconds = 300.0
 
 
-class Lock(Scope[LockOptions]):
+class Lock(LockScope[LockOptions]):
     """Takes the ledger's lock for all later steps."""
 
     uses = "lock"

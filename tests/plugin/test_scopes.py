@@ -1,0 +1,142 @@
+"""Scopes of plugins: when they are entered and left, and what stays of them."""
+
+from __future__ import annotations
+
+import signal
+
+import psycopg
+import pytest
+
+from tests.plugin.authors import Author
+
+SCOPE = """
+import os, signal
+from contextlib import contextmanager
+
+class Around(Scope):
+    uses = "around"
+
+    @contextmanager
+    def around(self, context):
+        connection = context.connection
+        connection.execute("CREATE TABLE IF NOT EXISTS public.log (id int GENERATED ALWAYS AS IDENTITY, said text)")
+        connection.execute("INSERT INTO public.log (said) VALUES (%s)", (f"{self.name} entered",))
+        try:
+            yield
+        except Exception as error:
+            said = type(error).__name__
+            raise
+        else:
+            said = "nothing"
+        finally:
+            connection.execute("INSERT INTO public.log (said) VALUES (%s)", (f"{self.name} left by {said}",))
+
+class Kill(Step):
+    uses = "kill"
+
+    def changes(self, context):
+        return [Change.run("kill")]
+
+    def apply(self, context, changes):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@hookimpl
+def bootstrapper_steps():
+    return [Around, Kill]
+"""
+STEPS = """
+- uses: sql
+  name: log
+  with: {{statement: "CREATE TABLE log (id int GENERATED ALWAYS AS IDENTITY, said text)"}}
+  check: {{table: log}}
+- uses: around
+  name: outer
+- uses: sql
+  name: first
+  with: {{statement: "CREATE TABLE first (); INSERT INTO log (said) VALUES ('first')"}}
+  check: {{table: first}}
+- uses: around
+  name: inner
+- uses: sql
+  name: second
+  with: {{statement: "{second}"}}
+  check: {{table: second}}
+"""
+SECOND = "CREATE TABLE second (); INSERT INTO log (said) VALUES ('second')"
+
+
+def write(author: Author, second: str = SECOND) -> None:
+    author.write(SCOPE, STEPS.format(second=second))
+
+
+def log(author: Author) -> list[str]:
+    with psycopg.connect(author.project.url) as connection:
+        return [said for (said,) in connection.execute("SELECT said FROM log ORDER BY id")]
+
+
+def test_scopes_are_entered_before_the_first_step_below_them_and_left_in_reverse_order(author: Author) -> None:
+    write(author)
+    done = author.run("apply")
+    assert done.returncode == 0, done.stderr
+    middle = ["outer entered", "first", "inner entered", "second"]
+    assert log(author) == [*middle, "inner left by nothing", "outer left by nothing"]
+
+
+def test_a_scope_is_entered_only_if_a_step_below_it_is_applied(author: Author) -> None:
+    write(author)
+    author.run("apply")
+    before = log(author)
+    assert author.run("apply").returncode == 0
+    assert log(author) == before
+    with psycopg.connect(author.project.url) as connection:
+        connection.execute("DROP TABLE log; DROP TABLE second")
+    assert author.run("apply").returncode == 0
+    middle = ["outer entered", "inner entered", "second"]
+    assert log(author) == [*middle, "inner left by nothing", "outer left by nothing"]
+
+
+def test_a_plan_shows_a_scope_and_enters_nothing(author: Author) -> None:
+    write(author)
+    assert author.run("plan").stdout.count("will be entered") == 2
+    assert author.tables() == []
+    author.run("apply")
+    assert author.run("plan").stdout.count("will be entered") == 0
+
+
+def test_scopes_are_left_when_a_step_fails_and_get_its_error(author: Author) -> None:
+    write(author, "SELECT 1/0")
+    assert "division by zero" in author.refused("apply")
+    middle = ["outer entered", "first", "inner entered"]
+    assert log(author) == [*middle, "inner left by StepFailedError", "outer left by StepFailedError"]
+
+
+@pytest.mark.parametrize("statement", ["SELECT pg_terminate_backend(pg_backend_pid())"])
+def test_without_a_connection_a_scope_cannot_write_and_the_next_run_enters_it_again(
+    author: Author, statement: str
+) -> None:
+    write(author, statement)
+    assert author.run("apply").returncode != 0
+    assert "inner left by" not in " ".join(log(author))
+    write(author)
+    assert author.run("apply").returncode == 0
+    assert log(author)[-5:] == [
+        *("outer entered", "inner entered", "second"),
+        *("inner left by nothing", "outer left by nothing"),
+    ]
+
+
+def test_a_killed_process_leaves_the_scope_entered_and_the_next_run_enters_it_again(author: Author) -> None:
+    author.write(SCOPE, "- uses: around\n- uses: kill")
+    assert author.project.spawn("apply").returncode == -signal.SIGKILL
+    assert log(author) == ["around entered"]
+    author.plugin.write_text(author.plugin.read_text().replace("os.kill(os.getpid(), signal.SIGKILL)", "1/0"))
+    assert author.run("apply").returncode == 1
+    assert log(author)[1:] == ["around entered", "around left by PluginFailedError"]
+
+
+def test_a_command_for_steps_of_one_type_enters_the_scopes_around_them(author: Author) -> None:
+    write(author)
+    assert author.run("apply", "--step", "log", "--step", "first").returncode == 0
+    assert log(author) == ["outer entered", "first", "outer left by nothing"]
+    assert author.run("apply", "--skip", "inner").returncode == 0
+    assert log(author)[3:] == ["outer entered", "second", "outer left by nothing"]
