@@ -160,6 +160,9 @@ SECTIONS = {
     "fixtures": DEFINITIONS["FixtureConfig"],
     "ledger": DEFINITIONS["LedgerConfig"],
     "limits": DEFINITIONS["LimitsConfig"],
+    "fleet": DEFINITIONS["FleetConfig"],
+    "fleet.targets": DEFINITIONS["TargetsConfig"],
+    "fleet.waves": DEFINITIONS["WaveConfig"],
 }
 TRAITS = (
     traits.Prepared,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tests.waiting import at_most
 
 _BLOCK = re.compile(r"^```(console|sh|yaml workflow)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FREEZE = r"\(by .*\)|database \S+[:,]"
+_TIMES = r"[0-9.]+ m?s\b"
 _FACT = r"^(\w+)  +(.*)$"
 _INSTALLED = re.compile(r"pip install (.*)")
 SEED_PASSWORDS = {"SUPERADMIN_PASSWORD": "hunter2 and 3"}
@@ -246,6 +248,15 @@ def test_the_commands_about_freezing_work(tmp_path: Path, database: str) -> None
         assert re.sub(_FREEZE, "", printed) == re.sub(_FREEZE, "", shown.strip())
 
 
+def test_the_commands_about_fleets_work(tmp_path: Path, database: str) -> None:
+    shutil.copytree(ROOT / "examples" / "fleet", tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "bootstrap.yaml"
+    file.write_text(file.read_text().replace("soak: 5s", "soak: 100ms"))
+    for typed, shown in commands_of("docs/how-to/fleet.md"):
+        said = Reader(tmp_path, {"DATABASE_URL": database}).follow(typed)
+        assert re.sub(_TIMES, "-", said).splitlines() == re.sub(_TIMES, "-", shown).splitlines()
+
+
 def test_the_commands_about_resetting_work(reader: Reader) -> None:
     reader.follow("bootstrapper apply")
     for typed, shown in commands_of("docs/how-to/reset.md"):
@@ -321,6 +332,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
     "docs/how-to/connect.md": test_the_commands_about_connecting_work,
+    "docs/how-to/fleet.md": test_the_commands_about_fleets_work,
     "docs/how-to/freeze.md": test_the_commands_about_freezing_work,
     "docs/how-to/inspect.md": test_the_commands_about_inspecting_work,
     "docs/how-to/lock.md": test_the_commands_about_the_lock_work,

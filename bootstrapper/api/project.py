@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from bootstrapper.postgres.server.embedded import EmbeddedServer
 
 
+_STAND_IN = "1"
+"""Fits where text is expected, and where a number is."""
+
+
 @dataclass(frozen=True)
 class Validation:
     """What a file declares that was found right.
@@ -40,8 +44,8 @@ class Validation:
 
 
 def validate(request: Request) -> Validation:
-    """Reads the file, its overlay, its plugins and fixtures; connects to nothing."""
-    resolved = resolve(request, "validate", connects=False, looks_further=True)
+    """Reads the file, its overlay, its plugins and fixtures; connects to nothing, and lists no targets of a fleet."""
+    resolved = resolve(_of_some_target(request), "validate", connects=False, looks_further=True)
     rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
     is_protected = resolved.project.protected
@@ -133,6 +137,14 @@ def config_schema(request: Request | None = None) -> dict[str, Any]:
     from bootstrapper.engine import json_schema  # noqa: PLC0415 - only this command needs it
 
     return json_schema.json_schema(load_plugins(request, _load(request)) if request is not None else None)
+
+
+def _of_some_target(request: Request) -> Request:
+    """Returns the request with a stand-in for each variable of a target, if the file is one for many databases."""
+    document = load.read_all(request.file, request.environment, request.variables).document
+    if document.get(("fleet",)) is None:
+        return request
+    return replace(request, variables={**dict.fromkeys(document.names_of_target(), _STAND_IN), **request.variables})
 
 
 def _row_count(rows: object) -> int | None:

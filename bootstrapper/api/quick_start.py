@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 
 from bootstrapper import __version__
@@ -50,7 +51,8 @@ def _look(request: Request) -> Found | None:
         return None
     is_over = partial(_is_stopped, request)
     try:
-        with crowd.Place(is_over=is_over) as turn:
+        place = crowd.Place(is_over=is_over)
+        with place if request.queues else nullcontext(place) as turn:
             from bootstrapper.quick import declared, look  # noqa: PLC0415 - in turn, as they take their time
 
             file = declared.read(os.fspath(request.file), request.environment, request.variables, __version__)

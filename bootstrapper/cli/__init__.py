@@ -49,6 +49,9 @@ _COMMANDS = {
         "backups": "bootstrapper.cli.backups:backups",
         "restore": "bootstrapper.cli.restore:restore",
     },
+    "Many databases": {
+        "fleet": "bootstrapper.cli.fleet:fleet",
+    },
     "Guards": {
         "freeze": "bootstrapper.cli.freezing:freeze",
         "unfreeze": "bootstrapper.cli.freezing:unfreeze",

@@ -29,8 +29,12 @@ class Consent:
 
 def require_yes(question: str, *, yes: bool, nothing: str) -> None:
     """Raises GuardError unless the answer is yes; `nothing` says what was left unchanged."""
-    if not yes and _answer(f"{question} [y/N]") not in ("y", "yes"):
+    if not yes and not is_yes(question):
         raise GuardError(f"not confirmed: {nothing}", hint="Answer yes, or pass --yes.")
+
+
+def is_yes(question: str) -> bool:
+    return _answer(f"{question} [y/N]") in ("y", "yes")
 
 
 def _require_name(question: str, name: str, *, given: str | None, nothing: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from bootstrapper.config.document import Document, Place, read, validation
 from bootstrapper.config.document.envfile import read_variables
 from bootstrapper.config.document.overlay import lay_over
+from bootstrapper.config.fleet import FleetConfig
 from bootstrapper.config.models import (
     Config,
     DatabaseConfig,
@@ -39,6 +40,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "fixtures": FixtureConfig,
     "ledger": LedgerConfig,
     "limits": LimitsConfig,
+    "fleet": FleetConfig,
 }
 
 

@@ -9,9 +9,11 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from bootstrapper.config.fleet import FleetConfig
 from bootstrapper.config.schema_parts import absent, one_of, present
+from bootstrapper.config.section import Section
 from bootstrapper.config.unit_fields import Age, Limit, Seconds
 from bootstrapper.plans import HazardName
 
@@ -92,12 +94,6 @@ HazardText = Annotated[str, WithJsonSchema({"enum": [name.value for name in Haza
 
 _NOT_EMPTY = Field(min_length=1)
 _FullText = Annotated[str, _NOT_EMPTY]
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are errors, instances do not change. Built when it is first used."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _url_or_parts(schema: dict[str, Any]) -> None:
@@ -279,6 +275,7 @@ class Config(Section):
     fixtures: dict[str, FixtureConfig] = Field(default_factory=dict, description="Fixtures by name: the declared rows.")
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    fleet: FleetConfig | None = Field(None, description="Databases or schemas that this file is applied to in turn.")
     env_files: list[_FullText] = Field(
         default_factory=list,
         description="Files of NAME=value lines; variables of the process take precedence. A trailing ? marks a file"

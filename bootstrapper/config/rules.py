@@ -7,6 +7,7 @@ from typing import Any
 
 from bootstrapper.config.document import Document, Place, validation
 from bootstrapper.config.document.builder import show_key
+from bootstrapper.config.fleet_rules import fleet_problems
 from bootstrapper.config.models import DatabaseConfig
 from bootstrapper.errors import Problem, Source
 from bootstrapper.plans import unknown_hazard
@@ -22,6 +23,7 @@ def contradictions(raw: Mapping[str, Any], document: Document) -> Iterator[Probl
     yield from _database(raw.get("database"), document)
     yield from _names(raw.get("steps"), document)
     yield from _hazards(raw.get("steps"), document)
+    yield from fleet_problems(raw.get("fleet"), document)
     fixtures = raw.get("fixtures")
     for name, fixture in (fixtures if isinstance(fixtures, dict) else {}).items():
         if isinstance(fixture, dict):

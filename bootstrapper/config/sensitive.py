@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 from bootstrapper.config.secret_names import is_secret_name, is_secret_variable
 from bootstrapper.masking import MASK
 
-VARIABLE = re.compile(r"\$\{(?P<name>run\.url(?:\+\w+)?|[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}")
-_OPENING = re.compile(r"\$\{[A-Za-z_]\w*:-")
+VARIABLE = re.compile(
+    r"\$\{(?P<name>run\.url(?:\+\w+)?|(?:target\.)?[A-Za-z_]\w*)(?:(?P<kind>:[-?])(?P<rest>(?:[^}\\]|\\.)*))?\}"
+)
+_OPENING = re.compile(r"\$\{(?:target\.)?[A-Za-z_]\w*:-")
 
 
 def _pieces(letter: str) -> str:

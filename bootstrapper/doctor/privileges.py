@@ -126,7 +126,7 @@ COMMANDS: Mapping[str, Command] = {
     "plan": Command((_CONNECT, *_READ_IF_THERE, _TEMPORARY), also=("status",), looks=True),
     "apply": Command(
         (_CONNECT, *_WRITE, *_EXPIRE, _TEMPORARY),
-        also=("run", "migrate", "upgrade", "seed", "backup"),
+        also=("run", "migrate", "upgrade", "seed", "backup", "fleet apply"),
         looks=True,
         applies=True,
         writes=True,

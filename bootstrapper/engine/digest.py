@@ -12,7 +12,8 @@ from bootstrapper.config.document import UnsetVariable, expand
 from bootstrapper.config.run_cache import RunCache
 from bootstrapper.plugin.value import Value
 
-_ADDRESS_KEY = "database"
+_ELSEWHERE = ("database", "fleet")
+"""Where the database is, and beside which others, does not decide what is done to it."""
 
 
 def digest(
@@ -32,7 +33,7 @@ def digest(
     """
     tools = "\0".join([__version__, *versions])
     state = hashlib.sha256(f"{tools}\0{environment}\0".encode())
-    rest = {key: item for key, item in data.items() if key != _ADDRESS_KEY}
+    rest = {key: item for key, item in data.items() if key not in _ELSEWHERE}
     functions = {key: kind() for key, kind in values.items()}
     _add(state, _texts(rest, variables, functions), files, cache)
     return state.hexdigest()

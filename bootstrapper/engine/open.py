@@ -216,7 +216,7 @@ def opened(
         seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
         deadline = Deadline.after(seconds, request.stop)
         notes = Notes()
-        turnstile = Turnstile(target.where) if writes and queues else None
+        turnstile = Turnstile(target.where) if writes and queues and request.queues else None
         name = f"bootstrapper/{project.name}"
         session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
 

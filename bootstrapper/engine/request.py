@@ -51,6 +51,7 @@ class Request:
             it accepts a database that is ahead of the code, with a warning, and then writes nothing.
         stop: Ends the run early when it is set.
         observers: The plugins that observe the run, until its RunFinished; None for a command without one.
+        queues: Whether other processes of this host may want the same, which queue then; those of a fleet do not.
     """
 
     file: Path = Path("bootstrap.yaml")
@@ -74,6 +75,7 @@ class Request:
     masker: Masker = field(default_factory=Masker)
     stop: Stop | None = None
     observers: Observers | None = None
+    queues: bool = True
 
     @property
     def selection(self) -> Selection:

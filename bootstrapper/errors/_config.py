@@ -52,7 +52,9 @@ class UnsetVariablesError(ConfigError):
         verb, object_ = ("is", "it") if len(self.names) == 1 else ("are", "them")
         super().__init__(
             f"{listed} {verb} not set here, and the pending changes need {object_}{said}",
-            hint=f"Set {listed} and run again.",
+            hint=f"Set {listed} and run again."
+            if not any("." in name for name in self.names)
+            else "Each target of the fleet must have the variables that it names as target.",
         )
 
 

@@ -14,7 +14,7 @@ from bootstrapper.config import env_lines
 from bootstrapper.quick import embedded
 
 _FORMAT = "1"
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
+_VARIABLE = re.compile(r"\$\{((?:target\.)?[A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
 _URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@,]*)?)")
 _SEVERAL = re.compile(r"%2c|[?&]service=", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -73,8 +73,8 @@ def read(file: str, environment: str | None, variables: Mapping[str, str], versi
     if written is None or (is_embedded and is_protected):
         return None
     url = embedded.address_of(written, folder) if is_embedded else _address(written)
-    schema = ledger.get("schema", "bootstrapper")
-    if url is None or not isinstance(schema, str) or not _NAME.fullmatch(schema):
+    schema = _expanded(ledger.get("schema", "bootstrapper"), variables)
+    if url is None or schema is None or not _NAME.fullmatch(schema):
         return None
     digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
     for content in (*contents, *found):
@@ -136,14 +136,19 @@ def _written(database: Mapping[str, object], variables: Mapping[str, str]) -> st
         return None
     if any("," in variables.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGPORT")):
         return None
-    written = database.get("direct_url") or database.get("url")
+    written = _expanded(database.get("direct_url") or database.get("url"), variables)
+    return None if written is None else written.strip()
+
+
+def _expanded(written: object, variables: Mapping[str, str]) -> str | None:
+    """Returns a text with its variables; None where one has no value, and for anything else."""
     if not isinstance(written, str) or "$" in _VARIABLE.sub("", written):
         return None
     found = [variables.get(name) or default for name, default in _VARIABLE.findall(written)]
     if not all(found):
         return None
     rest = iter(found)
-    return _VARIABLE.sub(lambda _: next(rest), written).strip()
+    return _VARIABLE.sub(lambda _: next(rest), written)
 
 
 def _address(written: str) -> str | None:

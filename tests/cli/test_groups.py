@@ -10,7 +10,7 @@ import pytest
 from bootstrapper.cli import group
 from tests.cli.project import Project
 
-HEADINGS = ["Every day", "Database", "Fixtures", "Backups", "Guards", "Inspect", "Set up"]
+HEADINGS = ["Every day", "Database", "Fixtures", "Backups", "Many databases", "Guards", "Inspect", "Set up"]
 
 
 def paths(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

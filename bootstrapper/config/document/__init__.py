@@ -5,6 +5,7 @@ and text."""
 
 from bootstrapper.config.document.interpolation import (
     DRIVERS,
+    OF_TARGET,
     Expansion,
     MalformedExpression,
     UnsetVariable,
@@ -18,6 +19,7 @@ __all__ = [
     "DRIVERS",
     "MAX_BYTES",
     "MAX_DATA_BYTES",
+    "OF_TARGET",
     "Document",
     "Expansion",
     "MalformedExpression",

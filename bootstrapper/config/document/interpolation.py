@@ -1,5 +1,5 @@
-"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`; and `${run.url}` and its parts, which only a
-run knows."""
+"""Variables in text: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, also of a target of a fleet, `${target.NAME}`;
+and `${run.url}` and its parts, which only a run knows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from bootstrapper.text import did_you_mean
 DRIVERS = ("psycopg", "psycopg2", "pg8000", "psycopg2cffi", "asyncpg", "psycopg_async")
 """What SQLAlchemy has for PostgreSQL, as its URLs name them; what each needs: migrations/project/drivers.py."""
 
+OF_TARGET = "target."
+"""Begins the names of the variables of a target of a fleet."""
+
 # `\}` stands for a brace inside a default. The possessive quantifiers keep long texts linear, in time and in memory.
 _EXPRESSION = re.compile(
     r"\$\{(?:(?P<run>run\.(?:url(?:\+[a-z0-9_]+)?|host|port|user|password|dbname))"
-    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?)\}"
+    r"|(?P<name>(?:target\.)?[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>(?:[^}\\]++|\\\}|\\)*+))?)\}"
 )
 _OF_RUN = re.compile(r"(?<!\$)\$\{(run\.(?:url(?:\+[a-z0-9_]+)?|host|port|user|password|dbname))\}")
+_OF_TARGET = re.compile(r"(?<!\$)\$\{(target\.[A-Za-z_][A-Za-z0-9_]*)")
 _MEANS_RUN = re.compile(r"\$\{(?P<name>run\.[A-Za-z0-9_.]*)(?P<plus>\+(?P<driver>[A-Za-z0-9_]*))?(?P<rest>[^}]*)\}")
 _OF_RUNS = tuple(f"run.{name}" for name in ("url", "host", "port", "user", "password", "dbname"))
 _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
@@ -28,9 +32,19 @@ class UnsetVariable(ValueError):  # noqa: N818 - names a fact; the caller decide
 
     def __init__(self, name: str, message: str = "") -> None:
         self.name = name
-        self.message = message or f"variable {name} is not set"
-        self.hint = None if message else f"Set {name}, or write a default: ${{{name}:-default}}."
+        self.message = message or _unset(name)
+        self.hint = None if message else _hint(name)
         super().__init__(self.message)
+
+
+def _unset(name: str) -> str:
+    return f"{name} is known only in a run of a fleet" if name.startswith(OF_TARGET) else f"variable {name} is not set"
+
+
+def _hint(name: str) -> str:
+    if name.startswith(OF_TARGET):
+        return "Use `bootstrapper fleet apply`, with `--target NAME` for one target; each must have this variable."
+    return f"Set {name}, or write a default: ${{{name}:-default}}."
 
 
 class MalformedExpression(ValueError):  # noqa: N818 - reads as what it is
@@ -119,6 +133,11 @@ def of_run(text: str) -> set[str]:
     return set(_OF_RUN.findall(text))
 
 
+def of_target(text: str) -> set[str]:
+    """Returns the names in a text that only a target of a fleet has."""
+    return set(_OF_TARGET.findall(text))
+
+
 def fault(text: str) -> MalformedExpression | None:
     """Returns what is malformed in a text, whatever the variables are; None if nothing is."""
     end = 0
@@ -157,7 +176,7 @@ def _require_known(meant: re.Match[str]) -> None:
 def _complaint(text: str, start: int) -> str:
     if "}" not in text[start:]:
         return "a ${ without its closing brace"
-    if re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:[-?]").match(text, start):
+    if re.compile(r"\$\{(?:target\.)?[A-Za-z_][A-Za-z0-9_]*:[-?]").match(text, start):
         return "a ${ without its closing brace: \\} does not close it"
     return "a ${ without a variable name after it, or with more than :-default or :?message"
 

@@ -6,7 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bootstrapper.config.document.interpolation import MalformedExpression, UnsetVariable, demands, expand, fault
+from bootstrapper.config.document.interpolation import (
+    MalformedExpression,
+    UnsetVariable,
+    demands,
+    expand,
+    fault,
+    of_target,
+)
 from bootstrapper.errors import Problem, Source
 
 Place = tuple[str | int, ...]
@@ -128,6 +135,10 @@ class Document:
             for place, text in _texts(self.data, skip)
             if (found := fault(text))
         ]
+
+    def names_of_target(self) -> set[str]:
+        """Returns the names of all variables that only a target of a fleet has."""
+        return {name for _, text in _texts(self.data) for name in of_target(text)}
 
     def messages_for(self, names: Collection[str]) -> dict[str, str]:
         """Returns the first message (`${NAME:?message}`) for each of these variables; none for those without one."""

@@ -1,0 +1,256 @@
+"""`fleet apply`: wave after wave, until the budget is used up or no target is left that was not done."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bootstrapper.config import load
+from bootstrapper.config.load import Loaded
+from bootstrapper.engine.request import Request
+from bootstrapper.errors import GuardError, InvalidFileError, UsageError
+from bootstrapper.fleet import report
+from bootstrapper.fleet.dispatch import Dispatch, Limits, Work
+from bootstrapper.fleet.places import Placed, placed
+from bootstrapper.fleet.pools import Pool, dask_pool, local_pool, processors
+from bootstrapper.fleet.report import Report
+from bootstrapper.fleet.targets import fleet_of, read_targets
+from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
+from bootstrapper.fleet.work import Result, Task, apply_one
+
+MOST_SHOWN = 20
+NEW_TARGETS = "new"
+"""The wave of targets that were listed only after the run began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked for a fleet.
+
+    Attributes:
+        request: What an ordinary run would be asked for: file, environment, variables, allowed hazards, time limit.
+        patterns: Only targets whose name one of them matches; empty for all.
+        wave: Only this wave.
+        shard: Only this part, as number and count; it is done without Dask.
+        scheduler: The address of a Dask scheduler; None for a cluster on this machine.
+        resumes: Whether the report is of a run that this one continues.
+    """
+
+    request: Request
+    patterns: tuple[str, ...] = ()
+    wave: str | None = None
+    shard: tuple[int, int] | None = None
+    scheduler: str | None = None
+    dashboard: bool = False
+    report: Path | None = None
+    resumes: bool = False
+    overwrite: bool = False
+
+
+class Watcher:
+    """Is told how a run goes; this one is silent."""
+
+    def wave(self, name: str, targets: Sequence[Placed]) -> None:
+        """Called before a wave."""
+
+    def ended(self, result: Result, attempts: int) -> None:
+        """Called with the last result of each target."""
+
+    def tick(self, running: int) -> None:
+        """Called now and then."""
+
+    def soak(self, wave: str, seconds: float) -> None:
+        """Called before the wait after a wave."""
+
+    def confirm(self, wave: str, following: str) -> bool:
+        """Asks whether the next wave may begin."""
+        return False
+
+
+@dataclass
+class Summary:
+    """What became of the targets.
+
+    Attributes:
+        outcomes: How many ended how.
+        failures: The first of those that failed.
+        left: How many were not done since a wave was over its budget.
+        stopped_in: That wave.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: list[Result] = field(default_factory=list)
+    left: int = 0
+    stopped_in: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        return self.outcomes["failed"]
+
+    def add(self, result: Result) -> None:
+        self.outcomes[result.outcome] += 1
+        if result.outcome == "failed" and len(self.failures) < MOST_SHOWN:
+            self.failures.append(result)
+
+
+def apply(asked: Asked, watcher: Watcher, work: Work = apply_one) -> Summary:
+    """Does all targets that are asked for.
+
+    Raises ConfigError before the first one if the file is not valid for it, if the list of targets cannot be had, or if
+    two targets are the same.
+
+    Args:
+        work: What a worker does for a target; another one for tests.
+    """
+    started = time.monotonic()
+    loaded = load_fleet(asked)
+    waves = waves_of(loaded, asked)
+    ended = report.ended_waves(asked.report) if asked.resumes and asked.report is not None else frozenset()
+    summary = Summary()
+    writing = report.writing(
+        asked.report, overwrite=asked.overwrite, goes_on=asked.resumes, inputs=[asked.request.file]
+    )
+    with writing as written, pool_for(loaded, asked) as pool:
+        written.begin(loaded.config.name, "fleet apply")
+        run = _Run(loaded, asked, watcher, work=work, written=written, pool=pool, summary=summary)
+        run.waves(waves, ended)
+        while summary.stopped_in is None and asked.wave is None and (new := run.new_targets()):
+            run.wave(Wave(NEW_TARGETS, new))
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def load_fleet(asked: Asked) -> Loaded:
+    """Reads the file; what only targets know is missing in it, so that problems may be left."""
+    request = asked.request
+    loaded = load.read_all(request.file, request.environment, request.variables)
+    if any(place[:1] == ("fleet",) for place in loaded.misshapen):
+        raise InvalidFileError(loaded.problems)
+    fleet_of(loaded)
+    return loaded
+
+
+def list_targets(loaded: Loaded, asked: Asked) -> list[Placed]:
+    """Reads the list of targets; the file has to be valid for the first one, and so for all."""
+    request = asked.request
+    found = list(placed(loaded, read_targets(loaded)))
+    if found:
+        load.load(request.file, request.environment, {**request.variables, **found[0].target.of_request})
+    return found
+
+
+def waves_of(loaded: Loaded, asked: Asked) -> list[Wave]:
+    """Returns the waves with the targets that are asked for; the shares are those of all targets."""
+    fleet = fleet_of(loaded)
+    waves = divided(list_targets(loaded, asked), fleet.waves)
+    known = {*(wave.name for wave in fleet.waves), *(wave.name for wave in waves)}
+    if asked.wave is not None and asked.wave not in known:
+        raise UsageError(f"unknown wave {asked.wave!r}", hint=f"Known: {', '.join(sorted(known))}.")
+    chosen = (wave for wave in waves if asked.wave in (None, wave.name))
+    chosen = (replace(wave, targets=[each for each in wave.targets if is_asked(each, asked)]) for wave in chosen)
+    found = [wave for wave in chosen if wave.targets]
+    if not found and asked.patterns:
+        raise UsageError(f"no target matches {' or '.join(asked.patterns)}")
+    return found
+
+
+def is_asked(each: Placed, asked: Asked) -> bool:
+    name = each.target.name
+    is_named = not asked.patterns or any(fnmatchcase(name, pattern) for pattern in asked.patterns)
+    return is_named and (asked.shard is None or in_shard(name, asked.shard))
+
+
+def pool_for(loaded: Loaded, asked: Asked) -> AbstractContextManager[Pool]:
+    parallel = fleet_of(loaded).parallel
+    if asked.shard is not None:
+        return local_pool(parallel or processors())
+    return dask_pool(parallel, asked.scheduler, dashboard=asked.dashboard)
+
+
+def task_of(asked: Asked) -> Callable[[Placed], Task]:
+    request = asked.request
+    file = str(request.file.absolute())
+
+    def make(each: Placed) -> Task:
+        variables = each.target.of_request
+        return Task(file, request.environment, each.target.name, variables, request.allow, request.timeout_seconds)
+
+    return make
+
+
+def dispatch(loaded: Loaded, asked: Asked, pool: Pool, work: Work) -> Dispatch:
+    fleet = fleet_of(loaded)
+    return Dispatch(pool, work, task_of(asked), Limits(pool.size, fleet.per_server, fleet.retry))
+
+
+class _Run:
+    """A run under way."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        asked: Asked,
+        watcher: Watcher,
+        *,
+        work: Work,
+        written: Report,
+        pool: Pool,
+        summary: Summary,
+    ) -> None:
+        self._loaded, self._asked, self._watcher = loaded, asked, watcher
+        self._work, self._written, self._pool, self._summary = work, written, pool, summary
+        self._known: set[str] = set()
+
+    def waves(self, waves: Sequence[Wave], ended: frozenset[str]) -> None:
+        for wave, following in zip(waves, [*waves[1:], None], strict=True):
+            if not self.wave(wave):
+                self._summary.left += sum(len(each.targets) for each in waves[waves.index(wave) + 1 :])
+                return
+            if following is not None and wave.name not in ended:
+                self._go_on(wave, following)
+            self._written.wave(wave.name)
+
+    def wave(self, wave: Wave) -> bool:
+        """Does a wave; returns whether it kept within its budget."""
+        most = tolerated(fleet_of(self._loaded).budget, len(wave.targets))
+        failed = 0
+
+        def on_end(each: Placed, result: Result, attempts: int) -> None:
+            nonlocal failed
+            failed += result.outcome == "failed"
+            self._summary.add(result)
+            self._written.target(wave.name, result, attempts)
+            self._watcher.ended(result, attempts)
+
+        self._known.update(each.target.name for each in wave.targets)
+        self._watcher.wave(wave.name, wave.targets)
+        self._summary.left += dispatch(self._loaded, self._asked, self._pool, self._work).run(
+            wave.targets, may_start=lambda: failed <= most, on_end=on_end, on_tick=self._watcher.tick
+        )
+        if failed > most:
+            self._summary.stopped_in = wave.name
+        return failed <= most
+
+    def new_targets(self) -> list[Placed]:
+        """Asks for the list again; returns the targets that were not in it before."""
+        if isinstance(fleet_of(self._loaded).targets, list):
+            return []
+        listed = list_targets(self._loaded, self._asked)
+        return [each for each in listed if each.target.name not in self._known and is_asked(each, self._asked)]
+
+    def _go_on(self, wave: Wave, following: Wave) -> None:
+        """Waits after a wave, and asks whether the next one may begin."""
+        if wave.soak_seconds:
+            self._watcher.soak(wave.name, wave.soak_seconds)
+            time.sleep(wave.soak_seconds)
+        if wave.confirm and not self._watcher.confirm(wave.name, following.name):
+            raise GuardError(
+                f"wave {wave.name!r} is done; the next one, {following.name!r}, was not confirmed",
+                hint=f"Begin it with `bootstrapper fleet apply --wave {following.name}`.",
+            )

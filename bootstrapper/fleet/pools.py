@@ -1,0 +1,136 @@
+"""The processes that work on targets: those of a Dask cluster, or a few of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any, Protocol
+
+from bootstrapper.errors import UnreachableError, UsageError
+from bootstrapper.text import one_line
+
+_CONNECT_SECONDS = "30s"
+
+
+class Pool(Protocol):
+    """Processes that calls are submitted to; `size` is how many work at the same time."""
+
+    @property
+    def size(self) -> int: ...
+
+    def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]: ...
+
+
+class LocalPool:
+    """Processes of this machine. If one dies, those that are left are replaced, and what they were at has failed."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._executor = self._new()
+
+    def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
+        try:
+            return self._executor.submit(function, task)
+        except BrokenExecutor:
+            self._executor.shutdown(wait=False)
+            self._executor = self._new()
+            return self._executor.submit(function, task)
+
+    def close(self, *, waits: bool) -> None:
+        """Ends the processes; without waiting, what they are at is cut off, as by a kill."""
+        children = list(self._executor._processes.values()) if self._executor._processes else []
+        if not waits:
+            for child in children:
+                child.terminate()
+        self._executor.shutdown(wait=waits, cancel_futures=True)
+
+    def _new(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.size, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+@contextmanager
+def local_pool(size: int) -> Iterator[LocalPool]:
+    pool = LocalPool(size)
+    is_whole = False
+    try:
+        yield pool
+        is_whole = True
+    finally:
+        pool.close(waits=is_whole)
+
+
+@dataclass(frozen=True)
+class _DaskPool:
+    size: int
+    executor: Any
+
+    def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
+        found: Future[Any] = self.executor.submit(function, task)
+        return found
+
+
+@contextmanager
+def dask_pool(size: int | None, scheduler: str | None, *, dashboard: bool) -> Iterator[Pool]:
+    """Workers of Dask: of the cluster whose scheduler is named, or of one on this machine, which ends with the block.
+
+    The cluster of this machine listens on the loopback interface alone, and its processes know each other by
+    certificates that it makes: a client that reaches a scheduler can run any code.
+
+    Raises UsageError without the extra `fleet`, UnreachableError if the scheduler is not reached or has no workers.
+    """
+    try:
+        from distributed import Client, LocalCluster  # noqa: PLC0415 - an extra, and it takes a second to load
+    except ImportError as error:
+        raise UsageError(
+            f"the extra `fleet` is not installed: {one_line(str(error))}",
+            hint="Use `--shard 0/1`, which needs no cluster, or: pip install 'pg-bootstrapper[fleet]'",
+        ) from error
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, ImportError) as error:
+            raise UnreachableError(f"the scheduler {scheduler}", one_line(str(error))) from error
+        with client:
+            workers = sum(client.nthreads().values())
+            if workers == 0:
+                raise UnreachableError(f"the scheduler {scheduler}", "it has no workers")
+            yield _DaskPool(min(size or workers, workers), client.get_executor(pure=False))
+        return
+    count = size or processors()
+    with (
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            security=True,
+            dashboard_address="127.0.0.1:8787" if dashboard else None,
+            memory_limit=0,
+            silence_logs=50,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield _DaskPool(count, client.get_executor(pure=False))
+
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, also in the middle of its work."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="bootstrapper-parent").start()

@@ -1,0 +1,100 @@
+"""What a worker does for one target: the ordinary engine, in the worker's own process and environment.
+
+A worker may be another process or another machine: what goes to it and comes back is plain data.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from bootstrapper.api.arguments import request_of
+from bootstrapper.engine.masked_errors import told
+from bootstrapper.engine.request import Request
+from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.text import one_line
+
+Outcome = Literal["done", "unchanged", "failed"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One target, and what is asked for it.
+
+    Attributes:
+        variables: Those of the target, under the names that the file has for them.
+    """
+
+    file: str
+    environment: str | None
+    target: str
+    variables: dict[str, str] = field(repr=False)
+    allow: tuple[str, ...] = ()
+    timeout_seconds: float | None = None
+
+    def request(self) -> Request:
+        """Returns the request of an ordinary run, with the variables of this process and the target."""
+        asked = request_of(self.file, self.environment, None, self.timeout_seconds, allow=self.allow)
+        return replace(asked, variables={**asked.variables, **self.variables}, queues=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one target ended.
+
+    Attributes:
+        exit_code: That of the same work as a command of its own.
+        run_id: Of the run in the ledger of the target; None if nothing was written.
+        steps: How many steps changed something.
+        message: What went wrong, without secrets.
+    """
+
+    target: str
+    outcome: Outcome
+    exit_code: int
+    seconds: float
+    run_id: str | None = None
+    steps: int = 0
+    message: str | None = None
+
+    @property
+    def is_retryable(self) -> bool:
+        return self.exit_code in (ExitCode.UNREACHABLE, ExitCode.LOCKED)
+
+
+def apply_one(task: Task) -> Result:
+    """Brings one target to the declared state; never raises."""
+    from bootstrapper.api import quick_start  # noqa: PLC0415 - the engine is loaded only where a quick look fails
+
+    started = time.monotonic()
+    asked = task.request()
+    try:
+        outcome = quick_start.apply(asked)
+        if outcome is None:
+            from bootstrapper.api import run  # noqa: PLC0415 - as above
+
+            outcome = run.apply(asked)
+    except Exception as error:  # noqa: BLE001 - the coordinator decides what it means
+        return failed(task, asked, error, started)
+    run_id = None if outcome.run_id is None else str(outcome.run_id)
+    steps = len(outcome.applied)
+    return Result(task.target, "done" if steps else "unchanged", 0, time.monotonic() - started, run_id, steps)
+
+
+def failed(task: Task, asked: Request, error: Exception, started: float) -> Result:
+    """Returns the result of a target that raised; a bug is told with the place where it was raised."""
+    code = error.exit_code if isinstance(error, BootstrapperError) else ExitCode.BUG
+    said = told(error, asked.masker)
+    if not isinstance(error, BootstrapperError):
+        said = f"{type(error).__name__}: {said}{_place(error)}"
+    hint = f"\nhint: {asked.masker.mask(error.hint)}" if isinstance(error, BootstrapperError) and error.hint else ""
+    return Result(task.target, "failed", int(code), time.monotonic() - started, message=f"{said}{hint}")
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return one_line(f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})") if trace else ""

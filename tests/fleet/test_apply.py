@@ -1,0 +1,139 @@
+"""Tests of `fleet apply` on real servers: schemas of one database, and databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fleet.tenants import Fleet
+from tests.servers import Server
+
+SHARD = ("--shard", "0/1")
+REPORT = ("--report", "report.jsonl")
+
+
+def test_schemas_of_one_database_are_done_by_a_cluster_of_dask(fleet: Fleet) -> None:
+    fleet.list_schemas(6)
+    done = fleet.spawn("fleet", "apply", *REPORT)
+    assert done.returncode == 0, done.stderr
+    assert "fleet: 6 changed in" in done.stderr
+    for number in range(6):
+        assert fleet.notes(f"t{number}") == [(1, f"note of tenant-{number}")]
+        told = fleet.results()[f"tenant-{number}"]
+        assert [(told["run_id"], told["outcome"])] == fleet.runs(f"t{number}"), "report and ledger agree"
+    again = fleet.spawn("fleet", "apply")
+    assert "fleet: 6 with nothing to do in" in again.stderr, again.stderr
+
+
+def test_databases_are_done_without_dask_in_two_parts(
+    tmp_path: Path, server: Server, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = [new_database() for _ in range(5)]
+    fleet = Fleet(tmp_path, server.url())
+    fleet.declare(url="${target.url}")
+    fleet.list([{"name": url.rpartition("/")[2], "url": url, "schema": "own"} for url in urls])
+    for part in ("0/2", "1/2"):
+        done = fleet.run("fleet", "apply", "--shard", part, "--report", f"{part[0]}.jsonl")
+        assert done.returncode == 0, done.stderr
+    first, second = fleet.results("0.jsonl"), fleet.results("1.jsonl")
+    assert not first.keys() & second.keys()
+    assert len(first) + len(second) == 5
+    assert [fleet.notes("own", url) for url in urls] == [[(1, f"note of {url.rpartition('/')[2]}")] for url in urls]
+    assert "correct horse" not in (fleet.folder / "0.jsonl").read_text()
+
+
+def test_a_failed_canary_stops_before_the_second_wave_and_the_next_run_goes_on(fleet: Fleet) -> None:
+    fleet.declare("waves: [{name: canary, first: 2}]\nparallel: 1\nbudget: 10%")
+    fleet.list_schemas(6)
+    with psycopg.connect(fleet.url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA t1; CREATE VIEW t1.notes AS SELECT 1 AS id")
+    done = fleet.run("fleet", "apply", *SHARD, *REPORT)
+    assert done.returncode == 1, done.stderr
+    assert "tenant-1: failed (exit code 1)" in done.stderr
+    assert "fleet: 1 changed, 1 failed, 4 not done: wave canary is over its budget in" in done.stderr
+    assert [line["kind"] for line in fleet.report()] == ["run", "target", "target"]
+    assert [fleet.notes(f"t{number}") for number in (0, 2)] == [[(1, "note of tenant-0")], None]
+    with psycopg.connect(fleet.url, autocommit=True) as connection:
+        connection.execute("DROP VIEW t1.notes")
+    done = fleet.run("fleet", "apply", *SHARD, "--resume", "report.jsonl")
+    assert "fleet: 5 changed, 1 with nothing to do in" in done.stderr, done.stderr
+    assert [line["wave"] for line in fleet.report() if line["kind"] == "wave"] == ["canary", "rest"]
+
+
+def test_a_database_that_is_not_there_fails_alone_and_a_budget_tolerates_it(fleet: Fleet) -> None:
+    fleet.declare("budget: 1\nretry: 0\nparallel: 2", url="${target.url}")
+    nowhere = "postgresql://guest:hunter2hunter2@127.0.0.1:1/app"
+    fleet.list([{"name": str(n), "schema": f"t{n}", "url": nowhere if n == 0 else fleet.url} for n in range(4)])
+    done = fleet.run("fleet", "apply", *SHARD, *REPORT)
+    assert done.returncode == 1, done.stderr
+    assert "fleet: 3 changed, 1 failed in" in done.stderr
+    assert {name: line["exit_code"] for name, line in fleet.results().items()} == {"0": 5, "1": 0, "2": 0, "3": 0}
+    assert "hunter2" not in done.stderr + (fleet.folder / "report.jsonl").read_text()
+
+
+def test_only_chosen_targets_and_waves_are_done(fleet: Fleet) -> None:
+    fleet.declare("waves: [{name: canary, first: 2, confirm: true}]\nparallel: 1")
+    fleet.list_schemas(4)
+    done = fleet.run("fleet", "apply", *SHARD, "--target", "*-1", "--target", "*-3")
+    assert done.returncode == 9, "nobody confirms the second wave"
+    assert "error: wave 'canary' is done; the next one, 'rest', was not confirmed" in done.stderr
+    assert "hint: Begin it with `bootstrapper fleet apply --wave rest`." in done.stderr
+    assert [fleet.notes(f"t{n}") is not None for n in range(4)] == [False, True, False, False]
+    done = fleet.run("fleet", "apply", *SHARD, "--wave", "rest", "--log-format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stderr.splitlines()[0])["message"] == "wave rest: 2 targets"
+    assert [fleet.notes(f"t{n}") is not None for n in range(4)] == [False, True, True, True]
+
+
+def test_a_target_that_is_listed_during_the_run_is_done_as_well(fleet: Fleet) -> None:
+    fleet.declare("parallel: 1")
+    (fleet.folder / "bootstrap.yaml").write_text(
+        (fleet.folder / "bootstrap.yaml").read_text().replace("{file: targets.csv}", "{command: [./list]}")
+    )
+    program = fleet.folder / "list"
+    program.write_text(
+        "#!/bin/sh\necho name,schema\necho a,a\n[ -e asked ] && echo b,b\ntouch asked\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    done = fleet.run("fleet", "apply", *SHARD)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[:2] == ["wave rest: 1 target", "wave new: 1 target"]
+    assert fleet.notes("b") == [(1, "note of b")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fleet", "apply", "--shard", "2/2"), "parts count from 0: the last one is 1/2"),
+        (("fleet", "apply", "--shard", "x"), "expected I/N, such as 0/4"),
+        (("fleet", "apply", "--shard", "0/1", "--dashboard"), "--shard cannot be combined with --dashboard"),
+        (("fleet", "apply", "--shard", "0/1", "--wave", "x"), "unknown wave 'x'"),
+        (("fleet", "apply", "--shard", "0/1", "--target", "x"), "no target matches x"),
+        (("fleet", "apply", "--shard", "0/1", "--resume", "targets.csv"), "targets.csv is not a report"),
+        (("fleet", "apply", "--shard", "0/1", "--report", "targets.csv"), "targets.csv already exists"),
+        (("apply",), "target.schema is known only in a run of a fleet"),
+    ],
+)
+def test_wrong_usage_is_refused(arguments: tuple[str, ...], said: str, fleet: Fleet) -> None:
+    fleet.list_schemas(2)
+    done = fleet.run(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_file_without_a_fleet_is_refused(fleet: Fleet) -> None:
+    fleet.write()
+    assert "has no section `fleet`" in fleet.run("fleet", "apply", *SHARD).stderr
+
+
+def test_without_the_extra_the_error_names_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.list_schemas(1)
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    done = fleet.run("fleet", "apply")
+    assert done.returncode == 2
+    assert "error: the extra `fleet` is not installed" in done.stderr
+    assert "pip install 'pg-bootstrapper[fleet]'" in done.stderr
