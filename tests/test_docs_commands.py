@@ -24,7 +24,7 @@ from tests.migrations.projects import write_env, write_revision
 from tests.test_docs import PAGES, ROOT, copy_sample
 from tests.waiting import at_most
 
-_BLOCK = re.compile(r"^```(console|sh|yaml workflow)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^ *```(console|sh|yaml workflow)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _FREEZE = r"\(by .*\)|database \S+[:,]"
 _TIMES = r"[0-9.]+ m?s\b"
 _FACT = r"^(\w+)  +(.*)$"
@@ -328,6 +328,36 @@ def test_the_commands_about_plugins_work(reader: Reader) -> None:
     assert '"with.extension"' in schema
 
 
+def test_the_commands_about_rolling_back_work(reader: Reader, database: str) -> None:
+    reader.variables = {"DATABASE_URL": database, **SEED_PASSWORDS}
+    reader.follow("bootstrapper apply -e production")
+    bad = write_revision(reader.folder, "002", "001_initial", upgrade='op.execute("CREATE TABLE bad (id int)")')
+    reader.follow("bootstrapper apply -e production")
+    reader.replaced = {"--confirm app": f"--confirm {database.rpartition('/')[2]}"}
+    freezing, looking, restoring, lifting = [typed for typed, _ in commands_of("docs/how-to/roll-back.md")]
+    reader.follow(freezing)
+    reader.follow(looking)
+    reader.follow(restoring)
+    assert reader.shell(lifting).returncode == 4  # the files still have the bad revision
+    bad.unlink()
+    assert "Nothing to do." in reader.follow(lifting)
+
+
+def test_the_commands_about_monitoring_work(reader: Reader, database: str) -> None:
+    reader.variables = {"DATABASE_URL": database, **SEED_PASSWORDS}
+    reader.follow("bootstrapper apply -e production")
+    for typed, _ in commands_of("docs/how-to/monitor.md"):
+        reader.follow(typed)
+
+
+def test_the_commands_and_limits_of_the_page_about_sizes_work(reader: Reader, database: str) -> None:
+    reader.variables = {"DATABASE_URL": database, **SEED_PASSWORDS}
+    (overlay,) = re.findall(r"^```yaml overlay\n(.*?)^```$", (ROOT / "docs/how-to/sizing.md").read_text(), re.M | re.S)
+    (reader.folder / "config/production.yaml").write_text(overlay)
+    for typed, _ in commands_of("docs/how-to/sizing.md"):
+        reader.follow(typed)
+
+
 RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
@@ -337,17 +367,23 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/inspect.md": test_the_commands_about_inspecting_work,
     "docs/how-to/lock.md": test_the_commands_about_the_lock_work,
     "docs/how-to/production.md": test_the_commands_about_production_work,
+    "docs/how-to/monitor.md": test_the_commands_about_monitoring_work,
     "docs/how-to/pull-fixtures.md": test_the_commands_about_pulling_work,
     "docs/how-to/reset.md": test_the_commands_about_resetting_work,
     "docs/how-to/restore.md": test_the_commands_about_restoring_work,
     "docs/how-to/review-a-plan.md": test_the_commands_about_reviewing_a_plan_work,
+    "docs/how-to/roll-back.md": test_the_commands_about_rolling_back_work,
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
     "docs/how-to/write-a-plugin.md": test_the_commands_about_plugins_work,
+    "docs/how-to/sizing.md": test_the_commands_and_limits_of_the_page_about_sizes_work,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }
 RUN_ELSEWHERE = (
     "CONTRIBUTING.md",  # by developers
     "docs/tutorial.md",  # by test_docs with all output
+    "docs/how-to/deploy-with-containers.md",  # these three by platforms; tests/deploy checks them
+    "docs/how-to/deploy-with-kubernetes.md",
+    "docs/how-to/deploy-with-systemd.md",
     "docs/how-to/start-flask-django-celery.md",  # by tests/integrations
 )
 

@@ -17,6 +17,7 @@ from bootstrapper.errors import (
     FixtureError,
     NotConvergedError,
     PendingError,
+    RefusedError,
     UnreachableError,
 )
 from bootstrapper.events import ChangesAwaited, Emit
@@ -87,6 +88,10 @@ def _pending(looker: Looker) -> list[str]:
         return [step.name for step in looker.look(is_last=True) if step.has_changes]
     except (NotConvergedError, BlockedError) as error:
         return [error.step]  # the run at work may be between two states, or hold a lock on a table
+    except RefusedError as error:
+        if error.step is None:
+            raise
+        return [error.step]  # the run at work may have the privilege that this one needs only to make the changes
     except FixtureError as error:
         if not error.may_come:
             raise

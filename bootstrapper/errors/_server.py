@@ -43,13 +43,20 @@ class UnreachableError(BootstrapperError):
 
 
 class RefusedError(BootstrapperError):
-    """The server refused, and would again: wrong credentials, a missing privilege or database, no TLS."""
+    """The server refused, and would again: wrong credentials, a missing privilege or database, no TLS.
+
+    Attributes:
+        step: The step that cannot make its changes without a privilege, which a run that only looks does not need.
+    """
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, where: str, reason: str, *, sqlstate: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, where: str, reason: str, *, sqlstate: str | None = None, hint: str | None = None, step: str | None = None
+    ) -> None:
         self.where = where
         self.reason = reason
+        self.step = step
         super().__init__(f"{where} refused (not retryable): {reason}", hint=hint, sqlstate=sqlstate)
 
 

@@ -61,7 +61,7 @@ class Migrate(Step[MigrationSettings], Bounded, HasHeads, Hazardous, ShowsSql):
         adopted, later = self._after_adoption(run, state)
         refused = self._missing_right(run, state)
         if refused is not None and not run.earlier():  # an earlier step may grant it
-            raise refused.error(run.project.target.where)
+            raise refused.error(run.project.target.where, self.name)
         repairs = repair.repairs(run, state) if self.options.repair else []
         return [*adopted, *repairs, *moves(later.pending, later, run.project)]
 

@@ -45,8 +45,8 @@ class MissingRight:
     def finding(self) -> Finding:
         return Finding(f"schema {self.schema}", f"role {self.role!r} may not create tables in it", self.grant)
 
-    def error(self, where: str) -> RefusedError:
-        return RefusedError(where, self.reason, sqlstate=INSUFFICIENT_PRIVILEGE, hint=self.hint)
+    def error(self, where: str, step: str) -> RefusedError:
+        return RefusedError(where, self.reason, sqlstate=INSUFFICIENT_PRIVILEGE, hint=self.hint, step=step)
 
 
 def missing(context: RunContext, settings: MigrationSettings) -> MissingRight | None:

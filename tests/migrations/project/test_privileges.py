@@ -74,6 +74,11 @@ def test_a_missing_privilege_is_refused_with_the_grant(project: Project, databas
     assert project.run("apply").returncode == 0
 
 
+def test_a_follower_without_the_privilege_waits_for_a_run_that_has_it(project: Project) -> None:
+    waited = project.run("apply", "--follow", "--timeout", "1s")
+    assert (waited.returncode, "waiting: for other runs to apply migrate" in waited.stderr) == (4, True)
+
+
 def test_the_privilege_is_required_in_the_schema_of_the_version_table(project: Project, database: str) -> None:
     execute(database, "CREATE SCHEMA versions AUTHORIZATION app_of_test")
     project.write(MIGRATES % ("", ", version_table_schema: versions"))
