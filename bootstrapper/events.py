@@ -6,8 +6,8 @@ Events carry no secret: texts that come from outside are masked before an event 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import PlannedStep
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bootstrapper.api.restore import given_key, keys_of
 from bootstrapper.api.single_step import translated
@@ -14,6 +13,7 @@ from bootstrapper.backups.settings import is_url
 from bootstrapper.backups.stores.signature import is_trusted
 from bootstrapper.backups.stores.store import Backup
 from bootstrapper.config import load
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.engine.open import opened, resolve
 from bootstrapper.engine.request import Request

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from psycopg import Connection
 
 from bootstrapper.api.run import apply
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.open import Opened
 from bootstrapper.engine.request import Request

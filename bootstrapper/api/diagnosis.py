@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psycopg
 
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.backups.settings import BackupSettings
+from bootstrapper.dataclass import dataclass
 from bootstrapper.doctor import access, ledger_state, machine, objects, server, server_facts
 from bootstrapper.doctor.privileges import NAMES
 from bootstrapper.doctor.result import Result, Verdict, of_error, ok, problem

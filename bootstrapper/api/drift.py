@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
@@ -11,6 +10,7 @@ from psycopg import Connection
 from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built, require_scratch_possible
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import identity_of
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import GuardError, UsageError

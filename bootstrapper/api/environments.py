@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 
 from bootstrapper.api.marking import transaction, writing
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
 from bootstrapper.postgres.ledger import environment_mark, frozen, ledger, records, rights

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from bootstrapper.builtin.renderers.wording import past
 from bootstrapper.config.units import show_seconds
+from bootstrapper.dataclass import dataclass
 from bootstrapper.events import (
     AttemptFailed,
     ChangesAwaited,

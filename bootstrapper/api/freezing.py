@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 
 from psycopg import errors
 
 from bootstrapper.api.marking import transaction, writing
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.request import Request
 from bootstrapper.postgres.ledger import frozen
 from bootstrapper.postgres.ledger.frozen import Freeze

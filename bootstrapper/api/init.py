@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import UnusableServerError, UsageError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
@@ -13,6 +12,7 @@ from bootstrapper.api import standing
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.planning import plan_of
 from bootstrapper.api.standing import FixtureState, LastBackup, Position
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.freeze import told
 from bootstrapper.engine.masked_errors import mask_error
 from bootstrapper.engine.open import opened

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import plugins as engine_plugins
 from bootstrapper.engine.open import Resolved, load_plugins, resolve
 from bootstrapper.engine.plugin_registry import PluginInfo

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,6 +12,7 @@ from psycopg import Connection, errors
 from bootstrapper.api import single_step
 from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built, require_scratch_possible
 from bootstrapper.api.interruption import stoppable
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import freeze, identity, lock_waits
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.api import single_step
@@ -25,6 +24,7 @@ from bootstrapper.backups.restore.dump_reader import DumpReader, verified
 from bootstrapper.backups.restore.fingerprint import require_unbroken
 from bootstrapper.backups.restore.in_place import InPlace, require_archive
 from bootstrapper.backups.restore.new_database import NewDatabase
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import identity as guarding
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request

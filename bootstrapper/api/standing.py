@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from psycopg import Connection
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.newest import newest_backup
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.open import Opened
 from bootstrapper.migrations.history.versions import read_versions
 from bootstrapper.migrations.settings import MigrationSettings

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from psycopg import Connection, errors, sql
 
 from bootstrapper.backups.restore import maintenance_database, sessions
 from bootstrapper.backups.restore.database_properties import copy_properties
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, GuardError, UsageError
 from bootstrapper.postgres.connection.target import Target

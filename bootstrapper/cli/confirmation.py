@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 from bootstrapper.api import project
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import print_message
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from bootstrapper.cli.output import reserving_stdout
 from bootstrapper.config.units import parse_duration
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UsageError
 from bootstrapper.masking import Masker
 from bootstrapper.text import listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from bootstrapper.config.models import (
 )
 from bootstrapper.config.partial import makeshift
 from bootstrapper.config.rules import contradictions
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BootstrapperError, InvalidFileError, Problem, Source, UnknownEnvironmentError
 
 OPTIONAL = "?"

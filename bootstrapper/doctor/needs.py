@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.doctor import seeded
 from bootstrapper.doctor.privileges import NAMES, STEPS, On, Right
 from bootstrapper.fixtures.declare.fixture import Fixtures

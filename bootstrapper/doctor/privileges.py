@@ -4,9 +4,9 @@ that docs/reference/privileges.md is made from."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.postgres.ledger.table_names import TABLES
 
 

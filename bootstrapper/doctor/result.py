@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BootstrapperError, ExitCode
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
+
+from bootstrapper.dataclass import dataclass
 
 # pg_stat_activity hides from an ordinary role what another role does, but not that it is connected.
 _FACTS = """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bootstrapper.config.document import Place
 from bootstrapper.config.load import Loaded
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.engine.secrets import learn_target
 from bootstrapper.errors import GuardError, InvalidFileError, Problem, Source, UnreachableError

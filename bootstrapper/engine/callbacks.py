@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BootstrapperError, InvalidFileError, PluginError, Problem
 from bootstrapper.plugin import results
 from bootstrapper.plugin.faults import line_of, raised

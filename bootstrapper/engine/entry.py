@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Source
 from bootstrapper.plans import ChangeLimits
 from bootstrapper.plugin.conditions import Condition

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,6 +13,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BlockedError, BootstrapperError, StepError, StepFailedError, UnreachableError
 from bootstrapper.events import StepBlocked

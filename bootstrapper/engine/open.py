@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.engine import digest as inputs
 from bootstrapper.engine import plugins
@@ -127,9 +128,8 @@ def _resolved(
                 address = address.with_database(request.database)
         except InvalidFileError as error:
             problems += error.problems
-    project = replace(context.project, default_secrets=_allows_default_secrets(loaded, address))
-    if address.target is not None:
-        project = replace(project, target=address.target)
+    target, default_secrets = address.target or context.project.target, _allows_default_secrets(loaded, address)
+    project = replace(context.project, default_secrets=default_secrets, target=target)
     context = replace(context, project=project)
     project, entries = Resolver(loaded, found, context, problems, looks_further=looks_further).resolve()
     files = [path for entry in entries if isinstance(entry.unit, Step) for path in entry.unit.inputs(project)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Self
 
 import pluggy
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.callbacks import Callback
 from bootstrapper.errors import BootstrapperError, PluginError
 from bootstrapper.plugin import hooks as hookspecs

@@ -6,7 +6,7 @@ An installed distribution that the file does not list is shown by `plugins list`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bootstrapper.builtin import registry as builtins
 from bootstrapper.config.files import is_folder
 from bootstrapper.config.load import Loaded
 from bootstrapper.config.recent import Recent
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import distributions
 from bootstrapper.engine.callbacks import Callback
 from bootstrapper.engine.plugin_files import import_file, package_of, require_unshared, sources

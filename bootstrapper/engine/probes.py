@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from psycopg import Connection, Cursor, errors
 from psycopg.pq import TransactionStatus
 
 from bootstrapper.config.run_cache import Kept
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import CheckFailedError
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check, Probe

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from bootstrapper.config.files import state_of
+from bootstrapper.dataclass import dataclass
 from bootstrapper.quick import inputs
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 
 from bootstrapper.config.secret_names import is_hash_column, is_secret_name, may_be_password
 from bootstrapper.config.sensitive import hidden, hidden_words, sources
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.secrets import OPEN_KEYS
 from bootstrapper.plugin.inspect import call_of
 

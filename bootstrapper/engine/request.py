@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.masked_events import masked_event
 from bootstrapper.engine.observers import Observers

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import Self
 
 import psycopg
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told

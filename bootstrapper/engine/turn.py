@@ -6,11 +6,12 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 import psycopg
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine import lock_waits
 from bootstrapper.engine.contract import Contract

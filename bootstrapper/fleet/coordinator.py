@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import GuardError, InvalidFileError, UsageError
 from bootstrapper.fleet import report

@@ -8,9 +8,10 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import ExitCode
 from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.pools import Pool

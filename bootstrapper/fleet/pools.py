@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Protocol
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UnreachableError, UsageError
 from bootstrapper.text import one_line
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
 
 from bootstrapper.config.fleet import WaveConfig
 from bootstrapper.config.fleet_rules import REST
+from bootstrapper.dataclass import dataclass
 from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.targets import text_of
 

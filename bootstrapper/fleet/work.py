@@ -6,11 +6,12 @@ A worker may be another process or another machine: what goes to it and comes ba
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
 
 from bootstrapper.api.arguments import request_of
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, ExitCode

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -19,6 +18,7 @@ from typing import Literal, NoReturn, get_args
 from bootstrapper.api.arguments import File, OnEvent, request_of
 from bootstrapper.api.event_log import LOGGER
 from bootstrapper.api.functions import apply, follow
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Stop
 from bootstrapper.errors import BootstrapperError, ExitCode, RunInterrupted
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.state import State
 from bootstrapper.plans import Action, Change, Deferred

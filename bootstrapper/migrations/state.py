@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +11,7 @@ from psycopg import Connection
 from bootstrapper.config.files import FileFacts, once
 from bootstrapper.config.recent import Recent
 from bootstrapper.config.run_cache import Kept
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations.history.history import BrokenHistory, History

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.text import did_you_mean, one_line
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans.changes import Action, Answer, Change, Deferred, Finding, total, unset_in
 from bootstrapper.plans.hazards import Hazard, HazardName, refused
 from bootstrapper.plans.locks import TableLock

@@ -10,10 +10,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 from uuid import UUID
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans.plan import Plan
 from bootstrapper.text import dumps
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, wraps
 from inspect import unwrap
 from types import CodeType, TracebackType, new_class
@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BootstrapperError, PluginError, PluginFailedError, StepFailedError
 from bootstrapper.plugin import results
 from bootstrapper.plugin.check import Check

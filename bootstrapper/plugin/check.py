@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from typing_extensions import TypeVar
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Problem, Source
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.context import Context

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bootstrapper.config.document import Document, Place
 from bootstrapper.config.sensitive import hidden
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Problem
 from bootstrapper.plans import Answer, Verdict
 from bootstrapper.plugin.check import Check

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from bootstrapper.config.document import expand
 from bootstrapper.config.run_cache import Kept
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError, Source
 from bootstrapper.masking import MASK
 from bootstrapper.plugin.context import Context

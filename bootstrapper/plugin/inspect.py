@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bootstrapper.config.document import MalformedExpression, UnsetVariable, children, expand
 from bootstrapper.config.sensitive import hidden
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Problem, Source
 from bootstrapper.masking import MASK
 from bootstrapper.plugin.run_context import RunContext

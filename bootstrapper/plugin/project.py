@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bootstrapper.config.run_cache import RunCache
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import Answer
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.ledger.ledger import LedgerNames

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from bootstrapper.config.run_cache import RunCache
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import FencedOffError
 from bootstrapper.events import Emit, StepProgressed, StepReported

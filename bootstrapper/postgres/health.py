@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
+
+from bootstrapper.dataclass import dataclass
 
 LONG_SECONDS = 60
 NEAR_END = 0.8

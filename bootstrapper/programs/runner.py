@@ -10,9 +10,9 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.programs.streams import Lines, read_until_exit
 from bootstrapper.programs.supervised import end_group, supervised

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection, errors, sql
@@ -16,6 +16,7 @@ from psycopg import Connection, errors, sql
 from bootstrapper.api.run import apply
 from bootstrapper.config.document import UnsetVariable, expand
 from bootstrapper.config.load import Loaded, read_all
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import (

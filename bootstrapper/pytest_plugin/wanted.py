@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytest
+
+from bootstrapper.dataclass import dataclass
 
 Scope = Literal["function", "class", "module", "package", "session"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import configparser
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.config import document
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UsageError
 from bootstrapper.migrations.project import layout
 from bootstrapper.migrations.project.configuration import BadConfiguration

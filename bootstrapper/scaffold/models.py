@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.scaffold.sources import called, keyword, literal, text_of, tree_of
 
 _COLUMNS = frozenset({"Column", "mapped_column", "Field"})

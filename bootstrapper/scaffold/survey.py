@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import InvalidFileError, UsageError
 from bootstrapper.migrations.history.revisions import read_revision
 from bootstrapper.migrations.project.layout import DynamicProject, Layout

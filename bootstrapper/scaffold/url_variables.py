@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bootstrapper.config import document
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.scaffold.sources import keyword, literal, text_of, tree_of
 from bootstrapper.scaffold.variable_names import names_address, parts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.scaffold.sources import called, keyword, literal, tree_of
 
 

@@ -6,10 +6,10 @@ https://github.com/postgres/postgres/blob/REL_18_STABLE/src/bin/pg_dump/pg_backu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BackupError
 
 _MAGIC = b"PGDMP"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bootstrapper.backups.stores.remote import Remote, owner_of, password_of, wi
 from bootstrapper.backups.stores.signature import is_trusted, require_own, require_trusted
 from bootstrapper.backups.stores.store import Backup, Store
 from bootstrapper.config.outputs import shown
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError, UsageError
 from bootstrapper.masking import Masker
 from bootstrapper.plugin.project import Project

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from psycopg import Connection, sql
 
 from bootstrapper.backups.restore.archive_toc import Entry
+from bootstrapper.dataclass import dataclass
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES
 

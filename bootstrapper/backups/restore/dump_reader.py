@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +16,7 @@ from bootstrapper.backups.stores.folder import size_of
 from bootstrapper.backups.stores.manifest import Format, Manifest
 from bootstrapper.backups.stores.signature import has_key
 from bootstrapper.backups.take.verify import verify
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, ClientToolsError
 from bootstrapper.postgres.connection.target import Target

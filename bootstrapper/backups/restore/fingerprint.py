@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.backups.client_programs import in_background
 from bootstrapper.backups.take.verify import checksum
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError
 

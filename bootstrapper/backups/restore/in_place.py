@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bootstrapper.backups.restore import (
@@ -25,6 +25,7 @@ from bootstrapper.backups.restore.pg_restore import known_settings
 from bootstrapper.backups.stores.atomic_files import draft, write_all
 from bootstrapper.backups.stores.location import folder_in_container
 from bootstrapper.backups.take.dump import plan_backup, take
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UsageError
 from bootstrapper.events import Warned

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -21,6 +20,7 @@ from bootstrapper.backups.restore.database_properties import copy_properties, cr
 from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, growth
 from bootstrapper.backups.restore.privileges import require_may_replace, require_may_terminate
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BootstrapperError, CommitUnknownError
 from bootstrapper.plans import Change
 from bootstrapper.plugin.run_context import RunContext

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import Connection, errors
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError
 
 _PAUSE_SECONDS = 0.05

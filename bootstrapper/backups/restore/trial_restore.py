@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,6 +15,7 @@ from bootstrapper.backups.restore import maintenance_database
 from bootstrapper.backups.restore.dump_reader import DumpReader
 from bootstrapper.backups.restore.pg_restore import fill, rehearse
 from bootstrapper.backups.restore.psql import known_only, of_file, play
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.errors import BackupError, UnusableServerError
 from bootstrapper.postgres.connection.introduction import introduce

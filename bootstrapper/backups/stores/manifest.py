@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 from pydantic_core import from_json
+
+from bootstrapper.dataclass import dataclass
 
 FORMAT_VERSION = 1
 SUFFIX = ".json"

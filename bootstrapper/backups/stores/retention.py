@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from bootstrapper.backups.stores.signature import is_trusted
 from bootstrapper.backups.stores.store import Backup, Store
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BackupError
 
 _UNSAFE = re.compile(r"[^\w.-]|^\.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.backups.stores.manifest import Manifest
+from bootstrapper.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from bootstrapper.backups.take.pg_dump import Client, find_client
 from bootstrapper.backups.take.retry import retry_connecting
 from bootstrapper.backups.take.streaming import Stream, tailing
 from bootstrapper.backups.take.verify import checksum, verify
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.run_context import RunContext
 

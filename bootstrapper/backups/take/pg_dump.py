@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from bootstrapper.backups.settings import BackupSettings
 from bootstrapper.backups.stores.manifest import Format
 from bootstrapper.backups.take import pg_dump_options
 from bootstrapper.config.run_cache import Kept
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BackupError
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.server.clienttools import ClientTools, find_tools

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from bootstrapper.backups.stores.store import Draft
 from bootstrapper.backups.take.encryption import Encrypter
 from bootstrapper.backups.take.pg_dump import Client
 from bootstrapper.backups.take.verify import PIECE, Decoder, decoding, read_contents, verify
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import GIVE_LONGER, Deadline
 from bootstrapper.errors import BackupError
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from bootstrapper.builtin.renderers import wording
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import Change, Deferred, Plan, PlannedStep
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.text import not_set, one_line, with_reason

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from bootstrapper.config.units import show_seconds
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import SQL, Action, Answer, Change, Deferred, Finding, Hazard, Plan, PlannedStep, State, total
 from bootstrapper.text import column_lines, counted, listed, one_line, with_reason
 

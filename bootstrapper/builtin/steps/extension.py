@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psycopg
 from psycopg import sql
 from pydantic import Field
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import StepFailedError
 from bootstrapper.plans import SQL, Action, Bounds, Change, Deferred, Finding, payload_of
 from bootstrapper.plugin.context import Context

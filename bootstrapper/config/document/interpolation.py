@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.text import did_you_mean
 
 DRIVERS = ("psycopg", "psycopg2", "pg8000", "psycopg2cffi", "asyncpg", "psycopg_async")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
 from bootstrapper.config.document.builder import CONTAINER_NODES
 from bootstrapper.config.document.scalars import number
 from bootstrapper.config.document.tree import Document, Place, pack
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import InvalidFileError, Source
 
 Parse = Callable[[bytes], Document]

@@ -7,11 +7,12 @@ replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from bootstrapper.config.document.builder import show_key
 from bootstrapper.config.document.tree import NO_MARKS, Document, Marks, in_file
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Problem, Source
 from bootstrapper.text import nearest
 

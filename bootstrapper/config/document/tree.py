@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from bootstrapper.config.document.interpolation import (
@@ -14,6 +14,7 @@ from bootstrapper.config.document.interpolation import (
     fault,
     of_target,
 )
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Problem, Source
 
 Place = tuple[str | int, ...]

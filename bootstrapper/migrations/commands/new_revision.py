@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import MigrationError, Source
 from bootstrapper.migrations.payloads import payloads
 from bootstrapper.migrations.settings import MigrationSettings

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import MigrationError, Source
 from bootstrapper.migrations.history.versions import BASE, Versions, read_versions, write_versions
 from bootstrapper.migrations.payloads import payloads

@@ -10,13 +10,13 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from bootstrapper.config.files import require_regular
 from bootstrapper.config.recent import Recent
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.project.layout import DynamicProject
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection, sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.postgres.connection.relations import current_schema

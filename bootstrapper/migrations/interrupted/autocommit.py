@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.state import State
 from bootstrapper.plans import Finding

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import Connection, errors, sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import MigrationError
 from bootstrapper.masking import Masker
 from bootstrapper.plans import Finding

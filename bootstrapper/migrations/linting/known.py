@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.linting import lockrules
 from bootstrapper.migrations.linting.canonical import actions, each, folded, schema_and_name
 from bootstrapper.text import one_line

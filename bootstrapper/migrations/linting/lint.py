@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.linting import tables
 from bootstrapper.migrations.linting.causes import Cause, Lock
 from bootstrapper.migrations.linting.held import Held

@@ -7,8 +7,8 @@ relations that are locked, `{index}` an index whose table is locked, `{objects}`
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.linting.canonical import NAME, QUALIFIED, without_parentheses
 from bootstrapper.migrations.linting.causes import Cause, Lock
 

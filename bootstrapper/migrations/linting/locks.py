@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.linting import lockrules
 from bootstrapper.migrations.linting.canonical import actions, canonical, each, folded
 from bootstrapper.migrations.linting.causes import Cause, Lock

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bootstrapper.config.run_cache import Kept
+from bootstrapper.dataclass import dataclass
 from bootstrapper.events import Event
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.linting import review

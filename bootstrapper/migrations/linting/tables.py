@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from psycopg import Connection
 
 from bootstrapper.config.units import show_size
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.postgres.connection.relations import locate
 from bootstrapper.postgres.connection.settings import ask_lent

@@ -7,13 +7,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bootstrapper.config.files import is_file
 from bootstrapper.config.recent import Recent
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plugin.project import Project
 

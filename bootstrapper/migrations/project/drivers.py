@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from bootstrapper.dataclass import dataclass
 
 Engine = Literal["sync", "async"]
 Name = Literal["psycopg", "psycopg_async", "psycopg2", "psycopg2cffi", "pg8000", "asyncpg"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.config.files import is_file, is_folder
 from bootstrapper.config.recent import Recent
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.migrations.project import configuration
 from bootstrapper.migrations.project.configuration import BadConfiguration, Configuration

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from psycopg import sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import RefusedError
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plans import Finding

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError, MigrationError
 from bootstrapper.migrations.history.versions import write_versions
 from bootstrapper.migrations.payloads import Adopt

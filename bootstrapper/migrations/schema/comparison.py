@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from itertools import zip_longest
 from typing import Any, Literal
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.postgres.connection.settings import ask_lent
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from psycopg import Connection
+
+from bootstrapper.dataclass import dataclass
 
 _MOST_COUNTED_BYTES = 64 * 1024 * 1024
 # Rows are counted where that is quick and no policy hides any; else the statistics have to do.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from typing import Any
 
 from psycopg import Connection, sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.schema.objects import DatabaseObject
 
 

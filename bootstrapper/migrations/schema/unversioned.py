@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.migrations.history.versions import read_versions
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.plugin.project import Project

@@ -6,12 +6,12 @@ import math
 import os
 import re
 import select
-from dataclasses import dataclass
 
 from psycopg import NotSupportedError, pq
 from psycopg.pq import ConnStatus, PollingStatus, Trace
 from psycopg.pq.abc import PGconn
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.connection import sqlstates
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection, errors
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UnreachableError
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+
+from bootstrapper.dataclass import dataclass
 
 _TOKEN = re.compile(
     r"""

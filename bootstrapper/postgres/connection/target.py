@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import cycle
 from typing import Self
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
 from bootstrapper.postgres.connection import defaults, keywords, url
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import Action, Change, total
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.postgres.ledger.ledger import RESTORED_AS_OF, UNREADABLE, LedgerNames
 from bootstrapper.postgres.ledger.past_run import PastRun
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection, sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.postgres.ledger.chain import storable
 from bootstrapper.postgres.ledger.ledger import UNREADABLE, LedgerNames
 from bootstrapper.text import one_line

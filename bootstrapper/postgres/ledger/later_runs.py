@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 
 

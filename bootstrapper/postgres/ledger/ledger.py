@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
@@ -15,6 +14,7 @@ from uuid import UUID
 
 from psycopg import Connection, errors, sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import AheadError, RefusedError
 from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA, TABLES, table_name
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.plans import Action
 from bootstrapper.postgres.ledger.ledger import UNREADABLE, LedgerNames, RunRecord
 from bootstrapper.postgres.ledger.run_ids import SHORTEST_END

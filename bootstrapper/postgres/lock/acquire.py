@@ -11,7 +11,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, errors
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import FrozenError, RefusedError, StepFailedError, UnreachableError
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.connection.session import Session

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
+
+from bootstrapper.dataclass import dataclass
 
 # Asked of the few sessions alone that wait for a lock: the answer takes the server's lock tables for a moment. What a
 # session of another role does is hidden from roles without pg_read_all_stats.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import FencedOffError
 from bootstrapper.postgres.ledger.ledger import LedgerNames
 

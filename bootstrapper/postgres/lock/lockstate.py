@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection, errors
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import GuardError, LockBusyError
 from bootstrapper.postgres.connection import settings
 from bootstrapper.postgres.ledger import ledger

@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bootstrapper.config.files import is_folder
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import ClientToolsError
 
 # Where packages put the versions that are not on PATH: Debian, RPM, Postgres.app, Homebrew on both kinds of Mac and on

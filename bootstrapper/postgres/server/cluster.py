@@ -6,10 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.server.clienttools import ClientTools
 from bootstrapper.postgres.server.placement import UNFINISHED

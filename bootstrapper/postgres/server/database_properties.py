@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection, sql
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import StepFailedError
 
 # The columns of the locale differ between major versions. Naming a tablespace needs privileges on it, even for the

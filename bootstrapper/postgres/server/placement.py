@@ -9,10 +9,11 @@ import secrets
 import shutil
 import socket
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import EmbeddedServerError, UnusableServerError
 from bootstrapper.postgres.server.unprivileged import Identity
 

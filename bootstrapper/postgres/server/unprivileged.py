@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UnusableServerError
 
 _ACCOUNTS = ("postgres", "nobody")
