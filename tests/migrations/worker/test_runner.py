@@ -22,8 +22,6 @@ from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.hold import Hold
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
-from tests.round_trips import CountingProxy
-from tests.servers import Server
 from tests.waiting import eventually
 
 TAKE_OVER = "UPDATE bootstrapper.lock SET token = token + 1"
@@ -172,53 +170,6 @@ def test_each_revision_is_limited_and_its_backend_is_noted_in_the_lock(tmp_path:
     with trial(tmp_path, database, **options) as migrate:
         migrate.apply()
         assert migrate.lines == ["1500ms 7s True", "1500ms 7s True"]
-
-
-def messages(tmp_path: Path, server: Server, database: str, env: str = ENV, **options: object) -> list[list[str]]:
-    """What the worker says for three revisions of one statement each, one list a round trip."""
-    write_env(tmp_path, env)
-    for name, down in (("first", None), ("second", "first"), ("third", "second")):
-        write_revision(tmp_path, name, down, upgrade=create_table(name))
-    with CountingProxy(server.port) as proxy:
-        with trial(
-            tmp_path, f"{proxy.url(database)}?sslmode=disable", script_location="migrations", **options
-        ) as migrate:
-            migrate.apply()
-        found = [each.statements for each in proxy.conversations if "CREATE TABLE third" in str(each.statements)]
-    assert len(found) == 1
-    return found[0]
-
-
-def test_each_revision_takes_as_many_round_trips_as_in_plain_alembic(
-    tmp_path: Path, server: Server, database: str
-) -> None:
-    said = messages(tmp_path, server, database)
-    at = next(number for number, texts in enumerate(said) if "CREATE TABLE third" in texts[0])
-    begin, ddl, version, end = said[at - 1 : at + 3]
-    assert begin[0].startswith("BEGIN; ")
-    assert begin[0].rstrip().endswith("FOR UPDATE")
-    assert (len(ddl), len(version)) == (1, 1)
-    assert version[0].startswith("UPDATE alembic_version")
-    assert end[0].endswith("; COMMIT")
-    assert "CREATE TABLE second" in said[at - 4][0], "four round trips from one statement to the next"
-
-
-@pytest.mark.parametrize(
-    ("env", "options"),
-    [
-        pytest.param(ENV, {"transaction_per_migration": False}, id="all in one transaction"),
-        pytest.param(ENV.replace("with engine.connect() as", "with engine.begin() as"), {}, id="begun by env.py"),
-        pytest.param(ENV.replace("NullPool", 'NullPool, isolation_level="AUTOCOMMIT"'), {}, id="autocommit"),
-    ],
-)
-def test_only_what_alembic_commits_at_once_is_sent_with_its_commit(
-    tmp_path: Path, server: Server, database: str, env: str, options: dict[str, bool]
-) -> None:
-    said = [text for texts in messages(tmp_path, server, database, env, **options) for text in texts]
-    assert not any("; COMMIT" in text for text in said)
-    with psycopg.connect(database) as connection:
-        rows = connection.execute("SELECT revision FROM bootstrapper.revisions ORDER BY revision").fetchall()
-    assert rows == [("first",), ("second",), ("third",)]
 
 
 def test_a_run_that_loses_the_lock_in_a_revision_does_not_commit_it(tmp_path: Path, database: str) -> None:

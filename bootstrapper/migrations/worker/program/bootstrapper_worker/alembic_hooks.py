@@ -33,7 +33,7 @@ class Guard:
         self.events = events
         self.fence = Fence(request, events)
         self.revision: str | None = None
-        self.digest = ""
+        self.file = ""
         self.began = 0.0
         self.is_migrating = False
         self.uncommitted: list[str | None] = []
@@ -125,7 +125,7 @@ class Guard:
         @functools.wraps(run)  # Alembic logs the function's name
         def migrate(**options: Any) -> None:
             self.revision = step.revision.revision
-            self.digest = hashlib.sha256(Path(step.revision.path).read_bytes()).hexdigest()
+            self.file = step.revision.path
             number = self.fence.enter(connection)
             self.events.send("began", revision=self.revision, transaction=number)
             self.began = time.monotonic()
@@ -153,8 +153,12 @@ class Guard:
             "revision": literal(self.revision),
             "action": literal(action),
             "seconds": f"{time.monotonic() - self.began:.6f}",
-            "file": literal(self.digest),
         }
+
+    def noted_block(self) -> dict[str, str] | None:
+        """Returns what the ledger notes of an autocommit block that begins: also the file as it is now."""
+        noted = self.noted("autocommit")
+        return noted and {**noted, "file": literal(hashlib.sha256(Path(self.file).read_bytes()).hexdigest())}
 
     def without_ledger(self, include: Callable[..., bool] | None) -> Callable[..., bool]:
         """Autogenerate would drop the ledger's tables, since no model has them."""
@@ -195,7 +199,7 @@ class Guard:
         @contextmanager
         def fenced_block() -> Iterator[None]:
             if context.connection is not None:  # the block commits this together with what came before it
-                self.fence.leave(context.connection, self.noted("autocommit"), is_block=True)
+                self.fence.leave(context.connection, self.noted_block(), is_block=True)
             with block():
                 yield
             if context.connection is not None:

@@ -18,6 +18,7 @@ from bootstrapper_worker.database import (
     where,
 )
 from bootstrapper_worker.direct import Refused, begins_plainly, direct, first_row, is_in_transaction, send
+from bootstrapper_worker.prepared import Prepared
 
 DIVISION_BY_ZERO = "22012"
 TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
@@ -33,6 +34,7 @@ class Fence:
         ends_with_revision: Whether Alembic commits the transaction right after the version row.
         leaving: What is sent in one message with that COMMIT.
         hears_commits: Whether SQLAlchemy has told of a COMMIT of this connection.
+        has_to_repeat: Whether a revision was rolled back since it had dropped the prepared statements.
     """
 
     def __init__(self, request: dict[str, Any], events: Events) -> None:
@@ -47,6 +49,8 @@ class Fence:
         self.ends_with_revision = False
         self.leaving: str | None = None
         self.hears_commits = False
+        self.prepared = Prepared()
+        self.has_to_repeat = False
 
     def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
         stop = Stop(kind, reason, **facts)
@@ -92,6 +96,8 @@ class Fence:
         """
         if client_side_pid(connection) == fetch_one(connection, BACKEND)[1]:
             connection.exec_driver_sql(self.statements["note_worker"])
+            if self.may_note and (driver := direct(connection)) is not None:
+                self.prepared.prepare(driver, self.statements)
             # The fence sets the name in its transaction; this is for statements outside one, as in an autocommit block.
             name = literal(self.request["application_name"])
             connection.exec_driver_sql(f"SELECT pg_catalog.set_config('application_name', {name}, false)")
@@ -111,8 +117,12 @@ class Fence:
         driver = direct(connection)
         if driver is None or not (is_in_transaction(driver) or begins_plainly(driver)):
             return self._pass(connection, self.statements["fence"])
-        begin = [] if is_in_transaction(driver) else ["BEGIN"]
-        return self._compare(connection, first_row(send(driver, *begin, self.statements["fence"])))
+        return self._compare(connection, first_row(self._send_fence(driver)))
+
+    def _send_fence(self, driver: Any) -> Any:
+        if is_in_transaction(driver):
+            return send(driver, self.statements["fence"])
+        return self.prepared.begin(driver, self.statements["fence"])
 
     def leave(self, connection: Any, noted: dict[str, str] | None, *, is_block: bool = False) -> None:
         """Renews the lease before a COMMIT; where that follows at once, in one message with it.
@@ -122,9 +132,13 @@ class Fence:
             is_block: Whether an autocommit block of the revision begins, rather than its version row being written.
         """
         driver = direct(connection)
+        if is_block:
+            self.prepared.begun = None
         is_noted = noted is not None and self.may_note
         if self.ends_with_revision and self.hears_commits and not is_block and driver and is_in_transaction(driver):
-            self.leaving = filled_in(self.statements["noting_last_fence" if is_noted else "last_fence"], noted or {})
+            prepared = self.prepared.last_fence(driver, noted) if noted is not None and is_noted else None
+            parts = self.statements["noting_last_fence" if is_noted else "last_fence"]
+            self.leaving = prepared or filled_in(parts, noted or {})
         elif is_noted:
             parts = self.statements["noting_block" if is_block else "noting_fence"]
             self._pass(connection, filled_in(parts, noted or {}))
@@ -137,9 +151,11 @@ class Fence:
         leaving, self.leaving = self.leaving, None
         if leaving is None:
             return
+        driver = direct(connection)
         try:
-            result = send(direct(connection), leaving, "COMMIT")
+            result = send(driver, leaving, "COMMIT")
         except Refused as error:
+            self.has_to_repeat = self.prepared.are_dropped(driver, error)
             if error.sqlstate == DIVISION_BY_ZERO:  # what the last fence raises, so that the COMMIT is not run
                 raise self._fenced_off() from error
             raise
