@@ -120,8 +120,9 @@ def apply(request: Request, command: str = "apply") -> Outcome:
 def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
     """Looks, and makes the changes; returns the plan, and whether the database was left alone since it is ahead."""
     planned: Plan | None = None
+    is_last = run.contract is None and not request.records
     try:
-        planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _first_look(run))
+        planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _first_look(run, is_last=is_last))
         if planned.pending and run.guard is not None:
             while_held(run.session, run.project.ledger, run.deadline, run.guard.require_current)
         if run.contract is not None:
@@ -131,7 +132,7 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
             freeze.require_unfrozen(run.session, run.project)
         if planned.unset:
             raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
-        if planned.pending:
+        if planned.pending or (request.records and not _is_frozen(run, request)):
             identity.require_own_environment(run.session, run.project, request.confirmed)
             hazards.require_allowed(run.project.environment, planned.steps)
             run.executor.require_within(planned.steps)
@@ -145,10 +146,18 @@ def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
     return planned, False
 
 
-def _first_look(run: Opened) -> Plan:
+def _is_frozen(run: Opened, request: Request) -> bool:
+    """Returns whether the database is frozen, and warns of it: a run with nothing to do does not fail for that."""
+    frozen = freeze.freeze_of(run.session, run.project)
+    if frozen is not None:
+        request.tell(freeze.told(run.session, frozen))
+    return frozen is not None
+
+
+def _first_look(run: Opened, *, is_last: bool) -> Plan:
     """A database that is ahead of the code is reported as that, whatever else of it the code does not understand."""
     try:
-        return look(run, is_result=False, is_last=run.contract is None)
+        return look(run, is_result=False, is_last=is_last)
     except (AheadError, BlockedError, RunInterrupted, UnreachableError):
         raise
     except BootstrapperError:

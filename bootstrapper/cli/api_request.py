@@ -22,6 +22,7 @@ class Specifics(TypedDict, total=False):
     operation: Operation
     sql: bool
     force: bool
+    records: bool
     startup: bool
     saved: SavedPlan | None
 

@@ -38,13 +38,18 @@ from bootstrapper.text import one_line
     options.dry_run,
     click.option("--follow", is_flag=True, help="Wait until other runs are done; takes no lock, writes nothing."),
     click.option("--force", is_flag=True, help="Do not ask checks beforehand; never repeats rows or revisions."),
+    click.option("--record", is_flag=True, help="With nothing to do, record that under the lock for the quick look."),
 )
-def apply(invocation: Invocation, *, plan: Path | None, dry_run: bool, follow: bool, force: bool) -> int:
+def apply(invocation: Invocation, *, plan: Path | None, dry_run: bool, follow: bool, force: bool, record: bool) -> int:
     """Bring the database to the declared state (alias: setup).
 
     With PLAN, a file of `bootstrapper plan --out FILE`, exactly its changes are made, in its environment; refused if
     anything differs by now.
     """
+    if record:
+        parts = {"PLAN": plan, "--step": invocation.step, "--skip": invocation.skip}
+        whole = {**parts, "--force": force, "--follow": follow, "--dry-run": dry_run}
+        options.refuse_beside("--record", whole, "the quick look answers for a run of the whole file")
     if plan is not None:
         others = {"--force": force, "--follow": follow, "--step": invocation.step, "--skip": invocation.skip}
         options.refuse_beside("PLAN", others, "a saved plan says what is applied")
@@ -55,7 +60,7 @@ def apply(invocation: Invocation, *, plan: Path | None, dry_run: bool, follow: b
         with Reporter(invocation, "apply") as reporter:
             follow_asked(invocation, reporter, request(invocation, reporter.emit))
         return ExitCode.DONE
-    return apply_or_show(invocation, "apply", dry_run=dry_run, force=force)
+    return apply_or_show(invocation, "apply", dry_run=dry_run, force=force, records=record)
 
 
 def _apply_saved(invocation: Invocation, file: Path, *, dry_run: bool) -> ExitCode:

@@ -208,14 +208,14 @@ def opened(
         request.observers.begin(resolved.plugins.observers)
     address = resolved.address
     request.tell(RunStarted(command, address.server, address.database, resolved.project.environment))
-    tell = _one_at_a_time(request.tell)
+    notes = Notes()
+    tell = _one_at_a_time(request.tell, notes)
     with masked_errors(request.masker), address.reached(writes=writes, stop=request.stop) as target:
         learn_target(request.masker, target)
         project, entries = replace(resolved.project, target=target), resolved.entries
         limits = resolved.loaded.config.limits
         seconds = request.timeout_seconds if request.timeout_seconds is not None else limits.timeout
         deadline = Deadline.after(seconds, request.stop)
-        notes = Notes()
         turnstile = Turnstile(target.where) if writes and queues and request.queues else None
         name = f"bootstrapper/{project.name}"
         session = Session(target, application_name=name, deadline=deadline, turnstile=turnstile, ledger=project.ledger)
@@ -226,17 +226,13 @@ def opened(
                 project=project,
                 step=entry.name,
                 session=session,
-                emit=noted,
+                emit=tell,
                 deadline=deadline.sooner(seconds),
                 logger=MaskedLogger(f"bootstrapper.steps.{entry.name}", request.masker),
                 masker=request.masker,
                 options=entry.unit.options,
                 declaration=entry.declaration,
             )
-
-        def noted(event: Event) -> None:
-            notes.take(event)
-            tell(event)
 
         digest = request.saved.digest if request.saved is not None else None
         looker = Looker(entries, session, make_context, force=request.force, plan=digest)
@@ -254,6 +250,7 @@ def opened(
             confirmed=request.confirmed,
             contract=contract,
             record=recorder.record,
+            records=request.records,
         )
         try:
             yield Opened(project, entries, session, looker, executor, address, deadline, guard, contract)
@@ -289,12 +286,13 @@ def _context(request: Request, project: Project) -> RunContext:
     )
 
 
-def _one_at_a_time(emit: Emit) -> Emit:
-    """Passes events on from several threads, one after the other."""
+def _one_at_a_time(emit: Emit, notes: Notes) -> Emit:
+    """Notes events from several threads and passes them on, one after the other."""
     lock = threading.RLock()
 
     def pass_on(event: Event) -> None:
         with lock:
+            notes.take(event)
             emit(event)
 
     return pass_on

@@ -101,8 +101,11 @@ class Recorder:
         self._inputs = found
         self._notes = notes
 
-    def record(self, hold: Hold) -> None:
-        """Looks once more, and records the look if it finds nothing to do; never fails a run that did its work."""
+    def record(self, hold: Hold) -> bool:
+        """Looks once more, and records the look if it finds nothing to do; returns whether it did.
+
+        Never fails a run that did its work.
+        """
         project = self._make_context(self._entries[0]).project
         file = self._file(project)
         if (
@@ -111,12 +114,14 @@ class Recorder:
             or self._notes.has_warned
             or not all(map(_opens_for_all, self._entries))
         ):
-            return
+            return False
         with suppress(psycopg.Error, BootstrapperError, OSError, inputs.TooManyError):
             text = self._text(project, file, self._inputs)
             if text is not None:
                 with hold.transaction() as connection:
                     quick_records.keep(connection, hold.fence.ledger, file.key, text)
+                return True
+        return False
 
     def _text(self, project: Project, file: Declared, found: Inputs) -> str | None:
         look = self._look(project)

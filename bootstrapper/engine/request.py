@@ -44,6 +44,7 @@ class Request:
             and `check` are not asked.
         sql: Whether a plan shows the statements of its changes, which may run code of the project.
         force: Asks no check beforehand. Rows and revisions are still never repeated.
+        records: Whether the run takes the lock with nothing to do as well, to record that for the quick look.
         confirmed: The name of the database, as confirmation that a run of this environment is to write to one
             that belongs to another environment.
         allow: Names of hazards that a protected environment is to permit in this run.
@@ -68,6 +69,7 @@ class Request:
     timeout_seconds: float | None = None
     sql: bool = False
     force: bool = False
+    records: bool = False
     confirmed: str | None = None
     allow: tuple[str, ...] = ()
     saved: SavedPlan | None = None

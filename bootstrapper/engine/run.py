@@ -46,6 +46,8 @@ from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.retention import remove_expired
 from bootstrapper.postgres.lock.hold import Hold
 
+_RECORDED = "Its steps, checks and values have to be `pure`, its files unchanged during the run, its address a URL."
+
 
 class Executor:
     """One run under the lock."""
@@ -60,8 +62,10 @@ class Executor:
         guard: Guard | None = None,
         confirmed: str | None = None,
         contract: Contract | None = None,
-        record: Callable[[Hold], None] = lambda hold: None,
+        record: Callable[[Hold], bool] = lambda hold: False,
+        records: bool = False,
     ) -> None:
+        """Takes `record`, which tells whether it recorded the run; if it `records`, it takes the lock in any case."""
         self._entries = tuple(entries)
         self._session = session
         self._looker = looker
@@ -71,6 +75,7 @@ class Executor:
         self._confirmed = confirmed
         self._came_back = False
         self._record = record
+        self._records = records
 
     @property
     def applied(self) -> list[PlannedStep]:
@@ -192,8 +197,8 @@ class Executor:
                 if not self._leaves_no_trace(error) or not self._forget(hold):
                     self._finish(hold, error)
                 raise
-            if self.applied:
-                self._record(hold)
+            if (self.applied or self._records) and not self._record(hold) and self._records:
+                context.emit(Warned("the quick look cannot answer for this project: nothing was recorded", _RECORDED))
             if self.applied or self._came_back or not self._forget(hold):
                 self._finish(hold, None)
 
@@ -210,7 +215,7 @@ class Executor:
 
     def _is_pending(self, entries: Sequence[Entry]) -> bool:
         """Returns whether the lock is still needed; before it is taken on a new connection, that one is looked at."""
-        is_pending = self._looker.any_pending(entries)
+        is_pending = self._looker.any_pending(entries) or self._records
         if is_pending:
             self._require_own_database()
             require_unfrozen(self._session, self._looker.context(self._entries[0]).project)

@@ -9,9 +9,15 @@ RUN = "apply"
 """What the commands that run are called in a record; `plan` and `status` ask more."""
 
 _PRINTING = ("-q", "--quiet", "--no-color")
-_RUNNING = {*_PRINTING, "--follow"}
-_READING = {*_PRINTING, "--exit-code"}
-_FLAGS = {"apply": _RUNNING, "setup": _RUNNING, "run": _RUNNING, "plan": _READING, "status": _READING}
+_APPLYING = (*_PRINTING, "--follow", "--record")
+_READING = (*_PRINTING, "--exit-code")
+_FLAGS = {
+    "apply": _APPLYING,
+    "setup": _APPLYING,
+    "run": (*_PRINTING, "--follow"),
+    "plan": _READING,
+    "status": _READING,
+}
 DEFAULT_FILE = "bootstrap.yaml"
 _VALUES = {"-f": "file", "--file": "file", "-e": "environment", "--environment": "environment"}
 
@@ -57,8 +63,8 @@ def read(arguments: Sequence[str], variables: Mapping[str, str]) -> Asked | None
     if not {"", "."}.isdisjoint(file.removeprefix("/").split("/")):  # an ordinary run shows it in another form
         return None
     is_quiet = not flags.isdisjoint(("-q", "--quiet"))
-    if _FLAGS[command] is _RUNNING:
-        command = RUN
-    elif not is_quiet or "--exit-code" not in flags:  # it prints the plan
+    prints_plan = _FLAGS[command] is _READING and not (is_quiet and "--exit-code" in flags)
+    if prints_plan or flags.issuperset(("--follow", "--record")):
         return None
+    command = command if _FLAGS[command] is _READING else RUN
     return Asked(command, file, values["environment"], "--follow" in flags, is_quiet, "--no-color" in flags, program)
