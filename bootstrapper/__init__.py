@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from bootstrapper.plans import Finding as Finding
     from bootstrapper.plans import Hazard as Hazard
     from bootstrapper.plans import HazardName as HazardName
+    from bootstrapper.plans import JSONValue as JSONValue
     from bootstrapper.plans import Plan as Plan
     from bootstrapper.plans import PlannedStep as PlannedStep
     from bootstrapper.plans import Selection as Selection
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from bootstrapper.plugin.renderer import Renderer as Renderer
     from bootstrapper.plugin.scopes import Gate as Gate
     from bootstrapper.plugin.scopes import Scope as Scope
+    from bootstrapper.plugin.state import StepState as StepState
     from bootstrapper.plugin.step import Step as Step
     from bootstrapper.plugin.step import Unit as Unit
     from bootstrapper.plugin.traits import Bounded as Bounded
@@ -147,6 +149,7 @@ _HOMES = {
     "Health": "postgres.health",
     "Holder": "postgres.lock.acquire",
     "InvalidObject": "migrations.interrupted.invalid_objects",
+    "JSONValue": "plans",
     "LastBackup": "api.standing",
     "LongTransaction": "postgres.health",
     "NearSequence": "postgres.health",
@@ -182,6 +185,7 @@ _HOMES = {
     "StepFailedError": "errors",
     "StepModel": "plugin.options",
     "StepRecord": "postgres.ledger.records",
+    "StepState": "plugin.state",
     "Stop": "deadline",
     "TableLock": "plans",
     "UNKNOWN": "plugin.value",

@@ -75,6 +75,7 @@ from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, LockScope, Scope
+from bootstrapper.plugin.state import StepState
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.health import Health
@@ -175,7 +176,7 @@ TRAITS = (
     traits.SeedsFixtures,
     traits.HasHeads,
 )
-CONTRACTS = (Unit, Step, Gate, Scope, Check, Probe, Value, Context, Project, Renderer)
+CONTRACTS = (Unit, Step, Gate, Scope, Check, Probe, Value, Context, StepState, Project, Renderer)
 MADE = (Change, Action, Deferred, Bounds, Finding, Hazard, TableLock, Answer, Verdict, Problem, Source)
 GIVEN = (Deadline, Plan, PlannedStep, State, DatabaseIdentity, Selection)
 RAISED = (StepFailedError, StepError, RefusedError, UnreachableError, BootstrapperError)

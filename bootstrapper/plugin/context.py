@@ -12,6 +12,7 @@ from bootstrapper.events import Event
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.quoting import quoted
 from bootstrapper.plugin.run_context import RunContext
+from bootstrapper.plugin.state import StepState
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -67,6 +68,11 @@ class Context:
         `with context.connection.transaction():`, a savepoint, around what may fail.
         """
         return self._run.connection if self._loan is None else self._loan.connection
+
+    @property
+    def state(self) -> StepState:
+        """What the step remembers from run to run, in the ledger; also of other steps."""
+        return StepState(self._run, may_write=self._loan is None or not self._loan.reads)
 
     def sqlalchemy(self) -> SQLAlchemyConnection:
         """Returns a SQLAlchemy Connection on the same backend as `connection`.

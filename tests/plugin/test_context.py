@@ -23,6 +23,7 @@ OFFERED = {
     "report",
     "run_id",
     "sqlalchemy",
+    "state",
     "step",
 }
 

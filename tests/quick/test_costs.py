@@ -188,6 +188,41 @@ def test_a_step_of_a_plugin_is_answered_for_only_if_it_says_that_it_is_pure(
         assert looks.quick() is None
 
 
+REMEMBERS = """
+from bootstrapper import Change, Step, hookimpl
+
+
+class Remembers(Step):
+    uses = "timely"
+    pure = True
+
+    def changes(self, context):
+        return [] if context.state.read() == 7 else [Change.run("it")]
+
+    def apply(self, context, changes):
+        context.state.write(7)
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Remembers]
+"""
+
+
+def test_what_a_step_remembers_is_asked_again(looks: Looks) -> None:
+    looks.write(REMEMBERS, "plugins/timely.py")
+    file = looks.folder / "bootstrap.yaml"
+    text = file.read_text().replace("name: trial\n", "name: trial\nplugins: [./plugins]\n")
+    file.write_text(text.replace("fixtures:\n  tenants", "  - uses: timely\nfixtures:\n  tenants"))
+    looks.apply()
+    assert looks.quick() is not None
+    with psycopg.connect(looks.url) as connection:
+        connection.execute("UPDATE bootstrapper.meta SET value = value || '0' WHERE key = 'state:timely'")
+    assert looks.quick() is None
+    looks.apply()
+    assert looks.quick() is not None
+
+
 def test_run_becomes_the_program_after_a_quick_look(looks: Looks) -> None:
     looks.apply()
     show = "import os, sys; print(sys.argv[1:], 'DATABASE_URL' in os.environ); sys.exit(7)"

@@ -37,7 +37,7 @@ class Loan:
 
     def __init__(self, owner: Callable[[], Connection[Any]], *, reads: bool) -> None:
         self._owner = owner
-        self._reads = reads
+        self.reads = reads
         self._lent: LentConnection | None = None
 
     @property
@@ -46,7 +46,7 @@ class Loan:
         owner = self._owner()
         if self._lent is None or not self._lent.is_of(owner):
             is_inside = status_of(owner) != TransactionStatus.IDLE
-            self._lent = LentConnection(owner, reads=self._reads, stays=is_inside)
+            self._lent = LentConnection(owner, reads=self.reads, stays=is_inside)
         return self._lent
 
     def end(self) -> None:

@@ -60,6 +60,11 @@ class FencedConnection:
         """Whether the connection that holds the lock is closed."""
         return self._connection.closed
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a writing transaction is open, which passed the fence."""
+        return self._transaction is not None
+
     @contextmanager
     def transaction(self, deadline: Deadline | None = None) -> Iterator[Connection[Any]]:
         """A writing transaction that passed the fence; committed at the end, rolled back on any error.

@@ -12,6 +12,8 @@ import pytest
 from bootstrapper.backups.restore import drop_existing
 from bootstrapper.backups.restore import in_place as in_place_module
 from bootstrapper.backups.stores.folder import backups
+from bootstrapper.postgres.ledger import step_states
+from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.backups.restore.shops import CHANGES, FILE, Shop, opened_shop
 from tests.servers import Server
 
@@ -63,6 +65,25 @@ def test_the_ledger_stays_and_tells_of_it(shop: Shop) -> None:
     assert runs(shop) == [("backup", "done"), ("restore", "done")]
     assert shop.execute("SELECT run_id, token FROM bootstrapper.lock") == [(None, 2)]
     assert shop.execute("SELECT uses FROM bootstrapper.steps ORDER BY id")[-1] == ("restore",)
+
+
+def test_what_a_step_remembered_since_the_backup_does_not_hold_any_more(shop: Shop) -> None:
+    def remembered() -> list[str | None]:
+        with psycopg.connect(shop.project.url) as connection:
+            return [step_states.read(connection, LedgerNames(), step, "here") for step in ("old", "new")]
+
+    remember = "INSERT INTO bootstrapper.meta VALUES (%s, to_char({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.USOF') || ' 1')"
+    shop.back_up()
+    with psycopg.connect(shop.project.url) as connection:
+        connection.execute(remember.format("now() - interval '1 day'"), ("state:old",))
+        connection.execute(remember.format("now()"), ("state:new",))
+    assert remembered() == ["1", "1"]
+    in_place(shop, "--latest")
+    assert remembered() == ["1", None]
+    with psycopg.connect(shop.project.url) as connection:
+        connection.execute("DELETE FROM bootstrapper.meta WHERE key = 'state:new'")
+        connection.execute(remember.format("now()"), ("state:new",))
+    assert remembered() == ["1", "1"]
 
 
 def test_a_ledger_among_other_tables_stays_as_well(server: Server, tmp_path: Path) -> None:
