@@ -32,8 +32,8 @@ from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import HasHeads
 from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.connection.listening import Exchange, listening
-from bootstrapper.postgres.connection.pooling import BEGIN_LOOK
 from bootstrapper.postgres.connection.session import Session
+from bootstrapper.postgres.connection.session_texts import BEGIN_LOOK
 from bootstrapper.postgres.ledger import frozen, quick_records, rights
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.quick import declared, inputs, record

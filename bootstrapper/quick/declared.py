@@ -29,7 +29,6 @@ class Declared(NamedTuple):
         folder: Where relative paths start.
         key: Of the record in the ledger: the digest of the file, its overlay and its env files, and of the version that
             read them.
-        is_protected: Whether its environment is.
         is_embedded: Whether the database is on an embedded server.
     """
 
@@ -37,7 +36,6 @@ class Declared(NamedTuple):
     schema: str
     folder: str
     key: str
-    is_protected: bool
     is_embedded: bool
 
 
@@ -79,7 +77,7 @@ def read(file: str, environment: str | None, variables: Mapping[str, str], versi
     digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
     for content in (*contents, *found):
         digest.update(b"-" if content is None else b"%d:%b" % (len(content), content))
-    return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_protected, is_embedded)
+    return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_embedded)
 
 
 def _content(path: str) -> bytes:
@@ -144,11 +142,8 @@ def _expanded(written: object, variables: Mapping[str, str]) -> str | None:
     """Returns a text with its variables; None where one has no value, and for anything else."""
     if not isinstance(written, str) or "$" in _VARIABLE.sub("", written):
         return None
-    found = [variables.get(name) or default for name, default in _VARIABLE.findall(written)]
-    if not all(found):
-        return None
-    rest = iter(found)
-    return _VARIABLE.sub(lambda _: next(rest), written)
+    found = _VARIABLE.sub(lambda each: variables.get(each[1]) or each[2] or "\0", written)
+    return None if "\0" in found else found
 
 
 def _address(written: str) -> str | None:

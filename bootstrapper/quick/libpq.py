@@ -11,12 +11,26 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import CDLL, POINTER, c_char_p, c_int, c_uint, c_void_p, string_at
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _BAD = 1
 _TICK_SECONDS = 0.1
 _POLL_FAILED, _POLL_WRITING, _POLL_OK = 0, 2, 3
 _COMMAND_OK, _TUPLES_OK = 1, 2
+_TEXTS, _NUMBERS = POINTER(c_char_p), POINTER(c_int)
+_FUNCTIONS: Sequence[tuple[Any, ...]] = (
+    ("PQconnectStartParams", c_void_p, _TEXTS, _TEXTS, c_int),
+    ("PQfinish PQclear", None, c_void_p),
+    ("PQgetResult", c_void_p, c_void_p),
+    ("PQhost PQport PQdb", c_char_p, c_void_p),
+    ("PQconnectPoll PQstatus PQsocket PQbackendPID PQserverVersion", c_int, c_void_p),
+    ("PQflush PQisBusy PQconsumeInput PQenterPipelineMode PQexitPipelineMode PQpipelineSync", c_int, c_void_p),
+    ("PQsendQueryParams", c_int, c_void_p, c_char_p, c_int, POINTER(c_uint), _TEXTS, _NUMBERS, _NUMBERS, c_int),
+    ("PQresultStatus PQnfields PQntuples", c_int, c_void_p),
+    ("PQgetisnull PQgetlength", c_int, c_void_p, c_int, c_int),
+    ("PQgetvalue", c_void_p, c_void_p, c_int, c_int),
+)
+"""Names, what they return, and what they take."""
 
 
 class QuickError(Exception):
@@ -194,45 +208,13 @@ def _library() -> CDLL:
         libpq = CDLL(_path())
     except OSError as error:
         raise QuickError("no libpq") from error
-    connection = result = c_void_p
-    texts = POINTER(c_char_p)
-    numbers = POINTER(c_int)
-    declarations = {
-        "PQconnectStartParams": (connection, [texts, texts, c_int]),
-        "PQgetResult": (result, [connection]),
-        "PQclear": (None, [result]),
-        "PQfinish": (None, [connection]),
-        "PQsendQueryParams": (
-            c_int,
-            [connection, c_char_p, c_int, POINTER(c_uint), texts, numbers, numbers, c_int],
-        ),
-        "PQgetvalue": (c_void_p, [result, c_int, c_int]),
-        **{name: (c_char_p, [connection]) for name in ("PQhost", "PQport", "PQdb")},
-        **{name: (c_int, [connection]) for name in _OF_CONNECTION},
-        **{name: (c_int, [result]) for name in ("PQresultStatus", "PQnfields", "PQntuples")},
-        **{name: (c_int, [result, c_int, c_int]) for name in ("PQgetisnull", "PQgetlength")},
-    }
-    for name, (kind, arguments) in declarations.items():
-        function = getattr(libpq, name, None)
-        if function is None:
-            raise QuickError(f"a libpq without {name}")
-        function.restype, function.argtypes = kind, arguments
+    for names, kind, *arguments in _FUNCTIONS:
+        for name in names.split():
+            function = getattr(libpq, name, None)
+            if function is None:
+                raise QuickError(f"a libpq without {name}")
+            function.restype, function.argtypes = kind, arguments
     return libpq
-
-
-_OF_CONNECTION = (
-    *(
-        "PQconnectPoll",
-        "PQstatus",
-        "PQsocket",
-        "PQbackendPID",
-        "PQserverVersion",
-        "PQflush",
-        "PQisBusy",
-        "PQconsumeInput",
-    ),
-    *("PQenterPipelineMode", "PQexitPipelineMode", "PQpipelineSync"),
-)
 
 
 def _path() -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from bootstrapper.postgres.connection.session_texts import FIRST, adoption
+from bootstrapper.postgres.connection.session_texts import BEGIN_LOOK, FIRST, KEEPALIVES, adoption
 from bootstrapper.postgres.ledger.ownership_questions import FOREIGN, HAS_CODE
 from bootstrapper.postgres.ledger.table_names import TABLES, table_name
 from bootstrapper.quick import inputs, record
@@ -15,7 +15,6 @@ from bootstrapper.quick.declared import Declared
 from bootstrapper.quick.libpq import Connection, Statement
 from bootstrapper.quick.record import Record
 
-BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SERVER = b"""
 SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num'),
        pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), pg_catalog.pg_is_in_recovery(),
@@ -42,14 +41,6 @@ WHERE roleid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_write_al
     AND member NOT IN (SELECT oid FROM trusted)
 LIMIT 1
 """
-# As of an ordinary run, so that a vanished peer is noticed.
-_KEEPALIVES = {
-    "keepalives": "1",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-}
 _LOGIN_SECONDS = 3.0
 LONGEST_SECONDS = 5.0
 
@@ -90,7 +81,7 @@ def look(
     """
     started = time.monotonic()
     parameters = {
-        **_KEEPALIVES,
+        **KEEPALIVES,
         "dbname": declared.url,
         "fallback_application_name": "bootstrapper",
         "client_encoding": "UTF8",
@@ -127,7 +118,7 @@ def _first(connection: Connection, schema: str) -> Sequence[bytes]:
     foreign = FOREIGN.format(schema=f"'{schema}'", tables=f"'{tables}'", has_code=HAS_CODE, writes="true")
     writers = _WRITERS.format(schema=schema, meta=table_name(schema, "meta"))
     session = adoption(connection.server_version, "true")
-    return (BEGIN, *FIRST, *session, _SERVER, foreign.encode(), writers.encode())
+    return (BEGIN_LOOK, *FIRST, *session, _SERVER, foreign.encode(), writers.encode())
 
 
 def _record(declared: Declared) -> Statement:

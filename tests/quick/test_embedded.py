@@ -31,6 +31,8 @@ def test_it_prints_what_an_ordinary_run_prints(running: Looks) -> None:
     assert quick[0] == "apply · embedded PostgreSQL · database app · environment here"
     assert quick[-1].startswith("connect: bootstrapper dev psql -e here -f ")
     assert running.quick("--follow") == running.ordinary("--follow")[1]
+    assert running.is_quick("plan")
+    assert running.reads("plan") == (0, "", "")
 
 
 def test_its_outcome_is_that_of_an_ordinary_run(running: Looks) -> None:

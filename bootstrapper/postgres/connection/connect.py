@@ -18,20 +18,13 @@ from bootstrapper.masking import Masker
 from bootstrapper.postgres.connection import libpq_errors, sqlstates
 from bootstrapper.postgres.connection.attempt import Failure, attempt
 from bootstrapper.postgres.connection.resolve import addresses
+from bootstrapper.postgres.connection.session_texts import KEEPALIVES
 from bootstrapper.postgres.connection.stoppable import StoppableConnection
 from bootstrapper.postgres.connection.target import Host, Target
 
 # So that a try against an address that swallows everything leaves time for another one.
 ATTEMPT_SECONDS = 10.0
 
-# A vanished peer is noticed within 15 s; on the server's side, only its own settings do that.
-_DEFAULTS = {
-    "keepalives": "1",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-}
 # An empty password and a file that cannot exist keep libpq from reading PGPASSWORD or ~/.pgpass.
 _WITHOUT_PASSWORD = {"password": "", "passfile": "/dev/null/none"}
 
@@ -125,7 +118,7 @@ def _limit(target: Target, deadline: Deadline, places_left: int) -> Deadline:
 
 
 def _conninfo(target: Target, host: Host, extra: Mapping[str, str]) -> str:
-    own = {name: value for name, value in _DEFAULTS.items() if name not in target.parameters}
+    own = {name: value for name, value in KEEPALIVES.items() if name not in target.parameters}
     place = {"host": host.name or None, "hostaddr": host.address or None, "load_balance_hosts": None}
     if "port" in target.parameters:
         place["port"] = str(host.port)

@@ -11,9 +11,9 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import RefusedError, UnreachableError
 from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.cutoff import cut_off
+from bootstrapper.postgres.connection.session_texts import BEGIN_LOOK
 from bootstrapper.postgres.connection.target import Target
 
-BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TRIAL_SECONDS = 3.0
 _STATEMENT_POOLING = "statement pooling"  # PgBouncer's words, which are in English everywhere
 _HINT = "Set its pool_mode to transaction, or give the server's own address as direct_url."

@@ -18,6 +18,7 @@ from bootstrapper.postgres.connection.connect import connect
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.introduction import Server, introduce
 from bootstrapper.postgres.connection.server_messages import said
+from bootstrapper.postgres.connection.session_texts import BEGIN_LOOK
 from bootstrapper.postgres.connection.sqlstates import LOCK_NOT_FREE
 from bootstrapper.postgres.connection.stoppable import StoppableConnection
 from bootstrapper.postgres.connection.target import Target
@@ -256,7 +257,7 @@ class Session:
         patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
         limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
         limited = b", ".join(b"pg_catalog.set_config('%b', '%d', true)" % limit for limit in limits.items())
-        return (pooling.BEGIN_LOOK, *ours, b"SELECT " + limited)
+        return (BEGIN_LOOK, *ours, b"SELECT " + limited)
 
     @property
     def timeouts(self) -> tuple[bytes, ...]:

@@ -1,8 +1,18 @@
-"""The statements that make a session ours, as texts; also for the quick look, which loads no driver."""
+"""What makes a session ours, as texts: keywords of the login, statements; also for the quick look without a driver."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+
+# A vanished peer is noticed within 15 s; on the server's side, only its own settings do that.
+KEEPALIVES = {
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+BEGIN_LOOK = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 LENT = {
     "search_path": "pg_catalog, pg_temp",  # where no foreign functions, operators and types can be chosen
