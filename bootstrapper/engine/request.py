@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Stop
 from bootstrapper.engine.masked_events import masked_event
-from bootstrapper.engine.observers import Observers
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.events import Emit, Event, RunFinished
 from bootstrapper.masking import Masker
@@ -19,6 +18,7 @@ from bootstrapper.plans import Selection
 from bootstrapper.plans.saved import KEY_VARIABLE, SavedPlan
 
 if TYPE_CHECKING:  # loads the models of options
+    from bootstrapper.engine.observers import Observers
     from bootstrapper.plugin.step import Unit
 
 _LOGGER = logging.getLogger("bootstrapper")
@@ -91,6 +91,8 @@ class Request:
 
     def observed(self) -> Request:
         """Returns the request as that of one run whose events plugins observe."""
+        from bootstrapper.engine.observers import Observers  # noqa: PLC0415 - loads pydantic; a quick look does without
+
         return replace(self, observers=Observers(self.masker.quote))
 
     def tell(self, event: Event) -> None:
