@@ -22,7 +22,7 @@ from pydantic import WithJsonSchema
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import bootstrapper
-from bootstrapper import events
+from bootstrapper import events, testing
 from bootstrapper.api import event_facts, functions
 from bootstrapper.api.drift import Drift
 from bootstrapper.api.event_log import EventLog
@@ -178,6 +178,14 @@ TRAITS = (
 )
 CONTRACTS = (Unit, Step, Gate, Scope, Check, Probe, Value, Context, StepState, Project, Renderer)
 MADE = (Change, Action, Deferred, Bounds, Finding, Hazard, TableLock, Answer, Verdict, Problem, Source)
+KIT_SUITES = [
+    *(testing.StepSuite, testing.CheckSuite, testing.ValueSuite, testing.RendererSuite, testing.GateSuite),
+]
+KIT_FUNCTIONS = [
+    *(testing.assert_step_contract, testing.assert_drift_is_seen, testing.assert_step_survives_kills),
+    *(testing.assert_check_contract, testing.assert_value_contract),
+    *(testing.assert_renderer_contract, testing.assert_gate_contract),
+]
 GIVEN = (Deadline, Plan, PlannedStep, State, DatabaseIdentity, Selection)
 RAISED = (StepFailedError, StepError, RefusedError, UnreachableError, BootstrapperError)
 
@@ -370,8 +378,15 @@ def plugin_types() -> Iterator[str]:
         arguments = _broken(f"{_signature(error.__init__).replace('self, ', '')}")
         yield f"```text\n{error.__name__}{arguments.removesuffix(' -> None')}\n```"
     yield "## Tests"
-    yield "Imported from `bootstrapper.testing`."
-    yield from _contract(Request)
+    yield "Imported from `bootstrapper.testing`. [Test a plugin](../how-to/test-a-plugin.md) shows how they are used."
+    for kind in KIT_SUITES:
+        yield from _contract(kind)
+    for function in KIT_FUNCTIONS:
+        yield f"### {function.__name__}"
+        yield f"```python\n{function.__name__}{_broken(_signature(function))}\n```"
+        yield _docstring(function)
+    for kind in (testing.Trial, Request):
+        yield from _contract(kind)
 
 
 _UNITS = {"Seconds": "A time, in seconds", "Bytes": "A size, in bytes"}
@@ -581,8 +596,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
-def _docstring(kind: type) -> str:
-    """Returns the class docstring, with attributes as a list."""
+def _docstring(kind: Any) -> str:
+    """Returns the docstring of a class or function, with attributes as a list."""
     lines = []
     for line in (inspect.getdoc(kind) or "").splitlines():
         name, colon, text = line.strip().partition(":")

@@ -12,7 +12,6 @@ from psycopg import Connection, errors
 from bootstrapper.api import single_step
 from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built, require_scratch_possible
 from bootstrapper.api.interruption import stoppable
-from bootstrapper.api.run_end import run_end
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import freeze, identity, lock_waits
 from bootstrapper.engine.open import Opened, opened
@@ -123,9 +122,9 @@ def reset(request: Request, shown: Preview) -> None:
     """
     planned = shown.plan.steps[0]
     with (
-        run_end(request) as end,
+        single_step.run_events(request) as observed,
         stoppable(request.stop),
-        opened(end.request, _STEP, writes=True) as run,
+        opened(observed, _STEP, writes=True) as run,
     ):
         run.executor.open_gates()
         run.session.require_direct(_STEP)
@@ -140,7 +139,6 @@ def reset(request: Request, shown: Preview) -> None:
                 removal = _agreed(connection, run, shown)
                 with hold.lent():  # event triggers of the project may run
                     remove(connection, removal)
-            end.applied = [planned]
             hold.hand_over()  # no ledger is left to record the end in
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from bootstrapper.pytest_plugin.sharing import NotMadeError
 if TYPE_CHECKING:  # loaded when a fixture is used
     from _pytest.fixtures import SubRequest
 
+    from bootstrapper.pytest_plugin.empty import EmptyDatabases
     from bootstrapper.pytest_plugin.template import BootstrapTemplate
     from bootstrapper.pytest_plugin.templates import Templates
 
@@ -81,6 +82,27 @@ def bootstrap_database(request: pytest.FixtureRequest, _bootstrap_templates: Tem
             else:
                 database = _shared(owner, wanted, _bootstrap_templates)
         yield database
+
+
+@pytest.fixture(scope="session")
+def _bootstrap_empty_databases(pytestconfig: pytest.Config) -> Iterator[EmptyDatabases]:
+    from bootstrapper.pytest_plugin.empty import EmptyDatabases  # noqa: PLC0415 - loads psycopg
+
+    databases = EmptyDatabases(asked.configured(pytestconfig))
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def bootstrap_new_database(_bootstrap_empty_databases: EmptyDatabases) -> Iterator[Callable[[], BootstrapDatabase]]:
+    """Makes empty databases, for tests of plugins; they are dropped after the test."""
+    with ExitStack() as stack:
+
+        def make() -> BootstrapDatabase:
+            with _reported():
+                return stack.enter_context(_bootstrap_empty_databases.new())
+
+        yield make
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bootstrapper.config.document import UnsetVariable
 from bootstrapper.plugin.context import Context, run_of
-from bootstrapper.plugin.value import Value
+from bootstrapper.plugin.value import UNKNOWN, Value
 
 
 class Env(Value):
@@ -23,6 +23,12 @@ class Env(Value):
     def variables(self, argument: Any) -> tuple[str, ...]:
         name = argument.get("name") if isinstance(argument, Mapping) else argument
         return (name,) if isinstance(name, str) and "$" not in name else ()
+
+    def check(self, argument: Any) -> None:
+        if isinstance(argument, Mapping):
+            _name({key: "?" if part is UNKNOWN else part for key, part in argument.items()})
+        elif argument is not UNKNOWN:
+            _name(argument)
 
     def resolve(self, context: Context, argument: Any) -> object:
         run = run_of(context)

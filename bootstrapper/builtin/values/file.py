@@ -7,7 +7,7 @@ from typing import Any
 
 from bootstrapper.config.files import is_file
 from bootstrapper.plugin.context import Context, run_of
-from bootstrapper.plugin.value import Value
+from bootstrapper.plugin.value import UNKNOWN, Value
 
 LARGEST = 16 * 1024 * 1024  # bytes; anything larger is data for a fixture's `file`, not a value
 
@@ -21,10 +21,13 @@ class File(Value):
     def files(self, argument: Any) -> tuple[str, ...]:
         return (argument,) if isinstance(argument, str) else ()
 
-    def resolve(self, context: Context, argument: Any) -> object:
-        run = run_of(context)
-        if not isinstance(argument, str) or not argument:
+    def check(self, argument: Any) -> None:
+        if argument is not UNKNOWN and (not isinstance(argument, str) or not argument):
             raise ValueError("$file takes the path of a file")
+
+    def resolve(self, context: Context, argument: Any) -> object:
+        self.check(argument)
+        run = run_of(context)
         path = run.project.path(argument)
         if not is_file(path):  # a pipe or a device would block or never end
             raise ValueError(f"$file: {argument} is not a file")

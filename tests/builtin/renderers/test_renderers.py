@@ -13,7 +13,7 @@ from bootstrapper.builtin.renderers.markdown import MarkdownRenderer
 from bootstrapper.builtin.renderers.text import TextRenderer
 from bootstrapper.plans import Finding, Plan
 from bootstrapper.plugin.renderer import Renderer
-from tests.builtin.renderers.plans import EVERY_ACTION, FIRST_RUN, HOSTILE, MANY_ROWS, NOTHING_TO_DO, PLANS
+from bootstrapper.testing.sample_plans import EVERY_ACTION, FIRST_RUN, HOSTILE, MANY_ROWS, NOTHING_TO_DO, PLANS
 
 GOLDEN = Path(__file__).parent / "golden"
 RENDERERS = {"text": (TextRenderer(), "txt"), "markdown": (MarkdownRenderer(), "md")}

@@ -1,0 +1,141 @@
+"""The contracts of checks, value functions, renderers and gates, each asked of one on a real database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bootstrapper.api.project import renderer
+from bootstrapper.api.run import apply, plan
+from bootstrapper.engine.open import opened
+from bootstrapper.engine.request import Request
+from bootstrapper.errors import RefusedError, UnreachableError
+from bootstrapper.plans import Answer, Plan
+from bootstrapper.testing.looking import assert_looking_changes_nothing
+from bootstrapper.testing.sample_plans import PLANS
+from bootstrapper.testing.snapshots import difference, look
+from bootstrapper.testing.trial import Trial
+
+_NOWHERE = "postgresql://trial@127.0.0.1:1/trial"
+_ROWS = "CREATE TABLE trial_rows (label text PRIMARY KEY, value text)"
+_VALUE = "SELECT value FROM trial_rows"
+_LONGEST_SECONDS = 30.0
+
+
+def assert_check_contract(trial: Trial, check: str, yes: str, *, entries: Sequence[str] = (), more: str = "") -> None:
+    """Asks a check before and after its answer becomes yes.
+
+    In the database as it is, it answers no or unknown, and says why: what is missing is never an error. It answers the
+    same when it is asked again, writes nothing and leaves no setting of the session changed. Once `yes` was run, it
+    answers yes.
+
+    Args:
+        check: As `when` and `check` take it: `{role: reader}`.
+        yes: SQL after which the answer is yes; empty for a check whose answer does not hang on the database.
+        entries: Further entries of `steps:`, which the check is about.
+        more: Further keys of the file, such as `fixtures`.
+
+    Raises AssertionError, naming the sentence that is not true.
+    """
+    request = trial.request(*_asking(check), *entries, more=more)
+    first = _answer(request)
+    if yes:
+        assert not first.is_yes, f"{check} answers yes before it can be true: {first.reason}"
+    assert first.reason, f"{check} answers {first.verdict} without a reason"
+    second = _answer(request)
+    assert second == first, f"{check} answers {first}, and asked again {second}"
+    assert_looking_changes_nothing(request, check)
+    if yes:
+        trial.execute(yes)
+        last = _answer(request)
+        assert last.is_yes, f"{check} does not answer yes: {last.verdict}, {last.reason}"
+        assert_looking_changes_nothing(request, check)
+
+
+def assert_value_contract(trial: Trial, value: str, *, is_secret: bool) -> str:
+    """Puts a value function into a row of a fixture, and applies that; returns the text that it stood for.
+
+    Planning writes nothing and leaves no setting of the session changed; the result is stored as text, and a second
+    `apply` writes nothing. A secret stands neither in the plan, nor in what the run tells, nor in the ledger.
+
+    Args:
+        value: As a row takes it: `{$vault: name}`.
+
+    Raises AssertionError, naming the sentence that is not true.
+    """
+    trial.execute(_ROWS)
+    request = trial.request(
+        "uses: lock",
+        "uses: seed",
+        more=f"fixtures: {{trial_rows: {{key: [label], rows: [{{label: one, value: {value}}}]}}}}",
+    )
+    assert_looking_changes_nothing(request, value)
+    shown = plan(request).to_json()
+    apply(request)
+    [(text,)] = trial.execute(_VALUE)
+    assert isinstance(text, str), f"{value} stood for nothing"
+    before = look(request)
+    assert not apply(request).applied, f"{value} was applied again"
+    assert not difference(before, look(request)), f"{value} was written again"
+    if is_secret:
+        ledger = trial.execute("SELECT string_agg(t::text, ' ') FROM bootstrapper.steps AS t")
+        told = {"the plan": shown, "the events": repr(trial.events), "the ledger": repr(ledger)}
+        shows = [place for place, said in told.items() if text in said]
+        assert not shows, f"{value} is secret, and {' and '.join(shows)} shows it"
+    return text
+
+
+def assert_renderer_contract(trial: Trial, name: str) -> None:
+    """Renders plans of all kinds: of a new database, with nothing to do, with many rows, with hostile names.
+
+    Each is text without a line break at its end, the same when it is rendered again, and the plan is as it was; wide
+    and narrow, in full and not.
+
+    Raises AssertionError, naming the plan and the sentence that is not true.
+    """
+    request = trial.request("uses: wait")
+    plans: dict[str, Plan] = {**PLANS, "of this database": plan(request)}
+    for title, found in plans.items():
+        before = found.to_json()
+        for width, is_full in ((80, False), (20, False), (200, True)):
+            texts = [renderer(request, name, width, is_full=is_full).plan(found) for _ in range(2)]
+            where = f"{name} renders the plan {title!r} at a width of {width}"
+            assert isinstance(texts[0], str), f"{where} as {type(texts[0]).__name__}, not as text"
+            assert texts[0] == texts[1], f"{where} differently when it is asked again"
+            assert not texts[0].endswith("\n"), f"{where} with a line break at the end"
+        assert found.to_json() == before, f"{name} changed the plan {title!r}"
+
+
+def assert_gate_contract(trial: Trial, gate: str) -> None:
+    """Opens a gate of a server that can be reached, and tries it on one that cannot.
+
+    It opens again and again, writes nothing and leaves no setting of the session changed. Without a server, it raises
+    an error of that kind before its time is up, with exit code 5 or 6.
+
+    Args:
+        gate: An entry of `steps:` with a short timeout.
+
+    Raises AssertionError, naming the sentence that is not true.
+    """
+    request = trial.request(gate)
+    assert_looking_changes_nothing(request, gate)
+    started = time.monotonic()
+    try:
+        with opened(replace(request, url=_NOWHERE, timeout_seconds=_LONGEST_SECONDS), "test", writes=True) as run:
+            run.executor.open_gates()
+    except (UnreachableError, RefusedError):
+        seconds = time.monotonic() - started
+        assert seconds < _LONGEST_SECONDS, f"{gate} waits {seconds:.0f} s for a server that is not there"
+    else:
+        raise AssertionError(f"{gate} opens although there is no server")
+
+
+def _asking(check: str) -> tuple[str, str]:
+    return "uses: lock", f"{{uses: sql, name: asked, with: {{statement: SELECT 1}}, check: never, when: {check}}}"
+
+
+def _answer(request: Request) -> Answer:
+    found = next(step.when for step in plan(request).steps if step.name == "asked")
+    assert found is not None
+    return found
