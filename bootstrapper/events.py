@@ -225,6 +225,8 @@ class StepFailed(Event):
         seconds: How long it ran.
         rolled_back: Whether nothing of its work remains; false if some may.
         interrupted: Whether a signal, or a request to stop, ended it.
+        error: Type of the error, such as `StepFailedError`.
+        sqlstate: The code of the server's error; none for another one.
     """
 
     step: str
@@ -232,6 +234,8 @@ class StepFailed(Event):
     seconds: float
     rolled_back: bool = False
     interrupted: bool = False
+    error: str | None = None
+    sqlstate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -255,11 +259,15 @@ class RunFinished(Event):
         outcome: done, unchanged, failed or interrupted.
         seconds: How long the run took.
         applied: Number of steps that made changes.
+        error: Type of the error that ended it, such as `UnreachableError`; none if none did.
+        reason: What that error says.
     """
 
     outcome: str
     seconds: float
     applied: int = 0
+    error: str | None = None
+    reason: str | None = None
 
 
 ALL: tuple[type[Event], ...] = (
@@ -269,28 +277,3 @@ ALL: tuple[type[Event], ...] = (
 """Every event there is, in the order in which a run has them."""
 
 Emit = Callable[[Event], None]
-
-
-def once(emit: Emit) -> Emit:
-    """Passes events on from a run that looks several times: only the first start, and each gate's first opening.
-
-    A gate that was closed meanwhile is announced again.
-    """
-    opened: set[str] = set()
-    begun = False
-
-    def pass_on(event: Event) -> None:
-        nonlocal begun
-        if isinstance(event, AttemptFailed):
-            opened.discard(event.step)
-        elif isinstance(event, GateOpened):
-            if event.step in opened:
-                return
-            opened.add(event.step)
-        elif isinstance(event, RunStarted):
-            if begun:
-                return
-            begun = True
-        emit(event)
-
-    return pass_on

@@ -12,6 +12,7 @@ from psycopg import Connection, errors
 from bootstrapper.api import single_step
 from bootstrapper.api.built_schema import AppliedHistory, applied_histories, ask_built, require_scratch_possible
 from bootstrapper.api.interruption import stoppable
+from bootstrapper.api.run_end import run_end
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import freeze, identity, lock_waits
 from bootstrapper.engine.open import Opened, opened
@@ -122,9 +123,9 @@ def reset(request: Request, shown: Preview) -> None:
     """
     planned = shown.plan.steps[0]
     with (
-        single_step.run_events(request) as observed,
+        run_end(request) as end,
         stoppable(request.stop),
-        opened(observed, _STEP, writes=True) as run,
+        opened(end.request, _STEP, writes=True) as run,
     ):
         run.executor.open_gates()
         run.session.require_direct(_STEP)
@@ -139,6 +140,7 @@ def reset(request: Request, shown: Preview) -> None:
                 removal = _agreed(connection, run, shown)
                 with hold.lent():  # event triggers of the project may run
                     remove(connection, removal)
+            end.applied = [planned]
             hold.hand_over()  # no ledger is left to record the end in
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bootstrapper.api import single_step
+from bootstrapper.api.run_end import run_end
 from bootstrapper.api.single_step import translated
 from bootstrapper.backups.restore import (
     choose,
@@ -110,8 +111,8 @@ def restore(
         unfrozen: Whether the database is not left frozen, even if the next run would apply revisions again.
     """
     started, planned = time.monotonic(), plan.steps[0]
-    with single_step.run_events(request) as observed:
-        with opened(observed, _STEP, writes=True) as run:
+    with run_end(request) as end:
+        with opened(end.request, _STEP, writes=True) as run:
             run.executor.open_gates()
             guarding.require_own_environment(run.session, run.project, request.confirmed)
             run.session.require_direct("restore")
@@ -127,9 +128,10 @@ def restore(
                     name = InPlace(context, reader, changes, terminate, freezes).run()
                 else:
                     name = NewDatabase(context, reader, changes, terminate, jobs, freezes).run()
+        end.applied = [planned]
         for finding in planned.findings:
             if finding.target == restore_plan.LATER_REVISIONS:
-                observed.tell(Warned(finding.message, finding.remedy))
+                end.request.tell(Warned(finding.message, finding.remedy))
     return Restored(name, time.monotonic() - started)
 
 

@@ -10,6 +10,8 @@ from bootstrapper.api import saved_plans
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.outcomes import Followed, Outcome, Ready
 from bootstrapper.api.planning import identity_of, look, plan_of
+from bootstrapper.api.repeated import once
+from bootstrapper.api.run_end import run_end
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import freeze, hazards, identity, reconnect
 from bootstrapper.engine.busy_tables import while_held
@@ -25,10 +27,9 @@ from bootstrapper.errors import (
     UnreachableError,
     UnsetVariablesError,
 )
-from bootstrapper.events import RunFinished, once
 from bootstrapper.masking import masked
 from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
-from bootstrapper.plans import Plan, PlannedStep
+from bootstrapper.plans import Plan
 from bootstrapper.plugin.step import Step
 
 if TYPE_CHECKING:  # loaded by the command alone
@@ -91,30 +92,21 @@ def apply(request: Request, command: str = "apply") -> Outcome:
 
     Raises the error of the first step that failed; what earlier steps committed stays.
     """
-    started = time.monotonic()
-    request = request.observed()
-    outcome = "failed"
-    applied: list[PlannedStep] = []
-    try:
-        with stoppable(request.stop), opened(request, command, writes=True) as run:
-            applied = run.executor.applied
-            run.executor.open_gates()
-            if run.contract is not None and saved_plans.require_same(run, run.contract) is Standing.DONE:
-                outcome, seconds = "unchanged", time.monotonic() - started
-                return Outcome(run.contract.plan, (), None, seconds, run.address.embedded is not None, was_applied=True)
-            planned, is_ahead = _bring_up(run, request)
-            outcome = "done" if applied else "unchanged"
-            run_id = run.executor.hold.fence.run_id if run.executor.hold else None
-            is_embedded = run.address.embedded is not None
-        return Outcome(planned, tuple(applied), run_id, time.monotonic() - started, is_embedded, is_ahead)
-    except BootstrapperError as error:
-        outcome = "interrupted" if error.exit_code >= 130 else "failed"
-        raise
-    except KeyboardInterrupt:
-        outcome = "interrupted"
-        raise
-    finally:
-        request.tell(RunFinished(outcome, time.monotonic() - started, len(applied)))
+    with (
+        run_end(request) as end,
+        stoppable(request.stop),
+        opened(end.request, command, writes=True) as run,
+    ):
+        applied = end.applied = run.executor.applied
+        run.executor.open_gates()
+        is_embedded = run.address.embedded is not None
+        if run.contract is not None and saved_plans.require_same(run, run.contract) is Standing.DONE:
+            end.outcome = "unchanged"
+            return Outcome(run.contract.plan, (), None, end.seconds, is_embedded, was_applied=True)
+        planned, is_ahead = _bring_up(run, end.request)
+        end.outcome = "done" if applied else "unchanged"
+        run_id = run.executor.hold.fence.run_id if run.executor.hold else None
+        return Outcome(planned, tuple(applied), run_id, end.seconds, is_embedded, is_ahead)
 
 
 def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:

@@ -11,28 +11,12 @@ import psycopg
 
 from bootstrapper.api.planning import identity_of
 from bootstrapper.engine.open import Opened
-from bootstrapper.engine.request import Request
+from bootstrapper.engine.turn import failed
 from bootstrapper.errors import BootstrapperError, GuardError, StepFailedError, UnreachableError
-from bootstrapper.events import RunFinished, StepApplied, StepFailed, StepStarted
+from bootstrapper.events import StepApplied, StepStarted
 from bootstrapper.plans import Plan, PlannedStep
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said
-
-
-@contextmanager
-def run_events(request: Request) -> Iterator[Request]:
-    """Yields the request of an observed run, and emits the end of that."""
-    started, outcome = time.monotonic(), "failed"
-    request = request.observed()
-    try:
-        yield request
-        outcome = "done"
-    except (BootstrapperError, KeyboardInterrupt) as error:
-        is_signal = isinstance(error, KeyboardInterrupt) or error.exit_code >= 130
-        outcome = "interrupted" if is_signal else "failed"
-        raise
-    finally:
-        request.tell(RunFinished(outcome, time.monotonic() - started, int(outcome == "done")))
 
 
 @contextmanager
@@ -43,7 +27,7 @@ def step_events(context: RunContext, planned: PlannedStep) -> Iterator[None]:
     try:
         yield
     except BootstrapperError as error:
-        context.emit(StepFailed(name, context.masker.mask(str(error)), time.monotonic() - started))
+        context.emit(failed(name, error, context.masker.mask(str(error)), time.monotonic() - started))
         raise
     context.emit(StepApplied(name, replace(planned, findings=()), time.monotonic() - started))
 

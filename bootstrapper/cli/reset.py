@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 
 from bootstrapper.api import reset as resetting
+from bootstrapper.api.repeated import once
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.confirmation import Consent
@@ -14,7 +15,6 @@ from bootstrapper.cli.formats import print_formatted, renderer
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.errors import ExitCode
-from bootstrapper.events import once
 from bootstrapper.text import counted
 
 _NOTHING = "nothing was dropped"

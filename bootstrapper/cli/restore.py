@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 import click
 
 from bootstrapper.api import restore as restoring
+from bootstrapper.api.repeated import once
 from bootstrapper.api.restore import Chosen, Wanted
 from bootstrapper.backups.stores.manifest import manifest_path
 from bootstrapper.cli import options
@@ -22,7 +23,6 @@ from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds, show_size
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode, UsageError
-from bootstrapper.events import once
 from bootstrapper.plans import Plan
 from bootstrapper.text import counted
 

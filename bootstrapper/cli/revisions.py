@@ -8,6 +8,7 @@ from dataclasses import replace
 import click
 
 from bootstrapper.api import run
+from bootstrapper.api.repeated import once
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.apply import apply_asked, apply_or_show
@@ -17,7 +18,6 @@ from bootstrapper.cli.output import print_data
 from bootstrapper.cli.plan import make_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.errors import ExitCode, UsageError
-from bootstrapper.events import once
 from bootstrapper.migrations.commands import operations
 from bootstrapper.migrations.commands.new_revision import Written
 from bootstrapper.migrations.commands.operations import Operation

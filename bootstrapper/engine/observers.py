@@ -7,6 +7,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from functools import partial
 
 from bootstrapper.engine.callbacks import Callback
 from bootstrapper.events import Event, Warned
@@ -58,7 +60,8 @@ class _Observer:
         self.is_told = False
         self._callback = callback
         self._quote = quote
-        self._thread = threading.Thread(target=self._work, name="bootstrapper observer", daemon=True)
+        work = partial(copy_context().run, self._work)  # in the caller's span, for one
+        self._thread = threading.Thread(target=work, name="bootstrapper observer", daemon=True)
         self._thread.start()
 
     def end(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from bootstrapper.errors import PluginError
 from bootstrapper.plugin.boundary import guarded
 from bootstrapper.plugin.check import Check
-from bootstrapper.plugin.contracts import CONTRACTS, contract_of
+from bootstrapper.plugin.contracts import CONTRACTS, contract_of, may_yield
 from bootstrapper.plugin.options import StepModel
 from bootstrapper.plugin.step import Unit
 from bootstrapper.plugin.traits import TRAITS
@@ -45,10 +45,14 @@ def _require_reachable(kind: type[Any], name: str, origin: str) -> None:
 
 def _require_methods(kind: type[Any], origin: str) -> None:
     """Raises PluginError for a method that the engine cannot call."""
-    for name in contract_of(kind):
+    for name, check in contract_of(kind).items():
         method, expected = getattr(kind, name), _expected(kind, name)
         if not callable(method):
             raise PluginError(origin, f"{kind.__name__}.{name} is not a method")
+        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            raise PluginError(origin, f"{kind.__name__}.{name} is asynchronous; it must be `def`, not `async def`")
+        if inspect.isgeneratorfunction(method) and not may_yield(check):
+            raise PluginError(origin, f"{kind.__name__}.{name} yields; nothing of it would run")
         parameters = list(inspect.signature(expected).parameters.values())[1:]
         named = {each.name: None for each in parameters if each.kind is each.KEYWORD_ONLY}
         is_plain = not isinstance(inspect.getattr_static(kind, name), staticmethod | classmethod)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bootstrapper.config.files import require_regular
+from bootstrapper.engine.plugin_api import require_file_supported
 from bootstrapper.errors import GuardError, PluginError, Source
 
 Quote = Callable[[str], str]
@@ -117,6 +118,7 @@ def _import_now(path: Path, name: str, quote: Quote) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
+        require_file_supported(path)
         raise PluginError(str(path), quote(_import_failure(error, path)), hint=_import_hint(error, path)) from error
     return module
 

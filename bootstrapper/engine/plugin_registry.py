@@ -11,6 +11,7 @@ import pluggy
 
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.callbacks import Callback
+from bootstrapper.engine.plugin_api import require_supported
 from bootstrapper.errors import BootstrapperError, PluginError
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
@@ -164,6 +165,7 @@ class Collector:
         )
 
     def _register(self, item: Found) -> None:
+        require_supported(item.plugin, item.origin)
         hooks = [
             name for name in dir(item.plugin) if name.startswith(_HOOK_PREFIX) and callable(getattr(item.plugin, name))
         ]

@@ -1,4 +1,5 @@
-"""Loads plugins: the built-ins first, then what the file lists, folders of single files and installed distributions.
+"""Loads plugins: the built-ins first, then what the file lists, folders of single files and installed distributions,
+and those that come with bootstrapper.
 
 An installed distribution that the file does not list is shown by `plugins list`, and never imported.
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from bootstrapper import __version__
@@ -22,11 +25,14 @@ from bootstrapper.engine.plugin_files import import_file, package_of, require_un
 from bootstrapper.engine.plugin_registry import Collector, Found, PluginInfo, Quote
 from bootstrapper.errors import GuardError, PluginError, Source
 from bootstrapper.plugin.check import Check
+from bootstrapper.plugin.faults import loading
 from bootstrapper.plugin.on_demand import ByName
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.step import Unit
 from bootstrapper.plugin.value import Value
 
+_OWN = "bootstrapper.integrations."
+"""Begins the names of plugins that come with bootstrapper, and that only a file that lists them loads."""
 _BUILT_IN = Found("built-in", "bootstrapper", builtins, __version__)
 
 Listed = Sequence[tuple[str, Source | None]]
@@ -135,10 +141,22 @@ def _candidates(
     text: str, source: Source | None, directory: Path, quote: Quote, *, protected: bool
 ) -> Iterator[_Candidate]:
     """Yields the plugins of a folder or a distribution, none of them imported; raises as `load` does."""
-    if _is_folder(text):
+    if text.startswith(_OWN):
+        yield _own(text, source, quote)
+    elif _is_folder(text):
         yield from _local(directory / _expanded(text), text, source, quote, protected=protected)
     else:
         yield from _installed(text, source, quote)
+
+
+def _own(text: str, source: Source | None, quote: Quote) -> _Candidate:
+    def load() -> object:
+        if find_spec(text) is None:
+            raise PluginError(text, "no such plugin of bootstrapper", source=source)
+        with loading(text, "import", source, quote):
+            return import_module(text)
+
+    return _Candidate(text.removeprefix(_OWN), text, load, tuple, __version__)
 
 
 def _local(folder: Path, text: str, source: Source | None, quote: Quote, *, protected: bool) -> Iterator[_Candidate]:

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 
 import psycopg
@@ -159,7 +159,8 @@ class TurnTaker:
             text = told(failure, turn.context.masker)
             is_undone = self._is_undone(turn, failure)
             is_interrupted = isinstance(failure, KeyboardInterrupt) or turn.context.deadline.is_stopped
-            turn.context.emit(StepFailed(turn.entry.name, text, turn.seconds, is_undone, is_interrupted))
+            event = failed(turn.entry.name, failure, text, turn.seconds)
+            turn.context.emit(replace(event, rolled_back=is_undone, interrupted=is_interrupted))
             if failure is error:
                 raise
             raise failure from error
@@ -267,6 +268,12 @@ class TurnTaker:
         if not answer.is_yes:
             reason = f"{answer.verdict}: {answer.reason}"
             raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)
+
+
+def failed(step: str, error: BaseException, reason: str, seconds: float) -> StepFailed:
+    """Returns the event of a step that failed with this error."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return StepFailed(step, reason, seconds, error=type(error).__name__, sqlstate=sqlstate)
 
 
 def _lent(turn: Turn, lend: Callable[..., AbstractContextManager[None]]) -> AbstractContextManager[None]:

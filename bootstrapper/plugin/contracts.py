@@ -14,6 +14,9 @@ from bootstrapper.plugin.scopes import Gate, Scope
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.value import Value
 
+API_VERSION = 1
+"""The version of these contracts; it rises when a plugin that was right before would not be any more."""
+
 SETTLED = frozenset(["problems", "inputs", "seeds", "heads", "beforehand", "marks", "about"])
 LOADING = SETTLED | {"__init__", "is_secret", "hides_argument", "variables", "files"}
 """Methods that are called for the configuration: what is wrong with them is an error of it."""
@@ -74,6 +77,13 @@ CONTRACTS: Mapping[type[Any], Mapping[str, results.Check]] = {
     Renderer: dict.fromkeys(("plan", "outcome", "status", "history"), results.exactly(str)),
 }
 """The methods that the engine calls, by the class that they belong to, and what each must return."""
+
+_LISTS = (results.CHANGES, results.FINDINGS, results.HAZARDS, results.PROBLEMS, results.PATHS, _texts, results.parts)
+
+
+def may_yield(check: results.Check) -> bool:
+    """Returns whether a method with this result may be a generator."""
+    return check in _LISTS
 
 
 def contract_of(kind: type[Any]) -> Mapping[str, results.Check]:

@@ -302,3 +302,33 @@ def test_a_link_that_leads_back_ends_the_search_for_files_beside_a_plugin(folder
     write(folder, "greet.py", STEP.format(uses="greet"))
     (folder / "plugins" / "again").symlink_to(folder / "plugins")
     assert [path.name for path in load(folder).files] == ["greet.py"]
+
+
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [
+        ("2", r"grant.py: was written for version 2 of the plugin API; bootstrapper \S+ has version 1"),
+        ("0", r"grant.py: was written for version 0 of the plugin API; bootstrapper \S+ has version 1"),
+        ("'1'", r"grant.py: bootstrapper_api is not a whole number"),
+        ("True", r"grant.py: bootstrapper_api is not a whole number"),
+    ],
+)
+@pytest.mark.parametrize("begin", ["", "from bootstrapper import NameOfAnotherVersion\n"], ids=["imported", "failing"])
+def test_a_plugin_for_another_version_of_the_contracts_is_refused(
+    folder: Path, begin: str, api: str, said: str
+) -> None:
+    write(folder, "grant.py", f"{begin}bootstrapper_api = {api}\n{STEP.format(uses='greet')}")
+    with pytest.raises(PluginError, match=said):
+        load(folder)
+
+
+def test_a_distribution_for_another_version_of_the_contracts_is_refused(folder: Path, distribution: Path) -> None:
+    module = distribution / "greetings_plugin.py"
+    module.write_text(f"bootstrapper_api = 2\n{module.read_text()}")
+    with pytest.raises(PluginError, match=r"bootstrapper.greetings \(greetings_plugin\): was written for version 2"):
+        load(folder, "bootstrapper-greetings")
+
+
+def test_a_plugin_may_say_the_version_that_it_was_written_for(folder: Path) -> None:
+    write(folder, "grant.py", f"bootstrapper_api = 1\n{STEP.format(uses='greet')}")
+    assert "greet" in load(folder).steps

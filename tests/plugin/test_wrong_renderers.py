@@ -41,7 +41,7 @@ def test_a_correct_renderer_prints_the_plan(author: Author) -> None:
         ("sys.exit(0)", "called sys.exit(0), line"),
         ("return 7", "returned int; it must return text, line"),
         ("return None", "returned None; it must return text, line"),
-        ("yield 'x'", "returned generator; it must return text, line"),
+        ("return (each for each in ())", "returned generator; it must return text, line"),
     ],
 )
 def test_a_fault_of_a_renderer_names_method_and_line(author: Author, fault: str, said: str) -> None:

@@ -80,7 +80,7 @@ def test_faults_while_planning_are_failures_of_the_step(author: Author, method: 
 
 
 @pytest.mark.parametrize("method", AT_APPLY)
-@pytest.mark.parametrize("fault", [RAISES, "sys.exit(0)", "yield 7"])
+@pytest.mark.parametrize("fault", [RAISES, "sys.exit(0)", "return (each for each in (7,))"])
 def test_faults_around_apply_leave_nothing(author: Author, method: str, fault: str) -> None:
     author.step(more=AT_APPLY[method].format(fault))
     said = author.refused("apply")
@@ -128,14 +128,24 @@ def test_changes_of_another_type_are_refused_before_anything_is_applied(
 def test_asynchronous_methods_are_refused(author: Author) -> None:
     author.step()
     text = author.plugin.read_text()
-    author.plugin.write_text(text.replace("def changes", "async def changes"))
-    assert "Mark.changes() is asynchronous, so nothing of it ran" in author.refused("plan")
-    author.plugin.write_text(text.replace("def apply", "async def apply"))
+    for method in ("changes", "apply"):
+        author.plugin.write_text(text.replace(f"def {method}", f"async def {method}"))
+        said = author.refused("validate", code=2)
+        assert f"plugin {author.plugin}: Mark.{method} is asynchronous; it must be `def`, not `async def`" in said
+
+
+def test_a_method_that_turns_out_to_be_asynchronous_is_refused(author: Author) -> None:
+    author.step(apply="async def later(): ...\nreturn later()")
     assert "Mark.apply() is asynchronous, so nothing of it ran" in author.refused("apply")
 
 
 def test_apply_as_a_generator_is_refused(author: Author) -> None:
     author.step(apply="yield")
+    assert "Mark.apply yields; nothing of it would run" in author.refused("validate", code=2)
+
+
+def test_a_generator_that_apply_returns_is_refused(author: Author) -> None:
+    author.step(apply="return (change for change in changes)")
     assert "Mark.apply() returned generator, so nothing of it ran" in author.refused("apply")
 
 
