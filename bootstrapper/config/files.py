@@ -37,12 +37,16 @@ def require_regular(path: Path) -> None:
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """Returns a value that differs once the file is written to or replaced; raises OSError if it does not exist.
+    """Returns a value that differs once the file is written to or replaced; raises OSError if it does not exist."""
+    return path, state_in(path.stat())
+
+
+def state_in(found: os.stat_result) -> tuple[int, ...]:
+    """Returns what differs then.
 
     The time of the last change of the inode, too: tools that copy files give them their old time of modification.
     """
-    stat = path.stat()
-    return path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_dev, stat.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino
 
 
 def once(

@@ -122,7 +122,7 @@ def _environments_adapter() -> TypeAdapter[dict[str, EnvironmentConfig]]:
 def _choose(document: Document, file: Path, name: str | None, variables: Mapping[str, str]) -> EnvironmentConfig:
     raw = _environments(document.expanded_into([], ("environments",), variables))
     try:
-        declared = _environments_adapter().validate_python(raw)
+        declared = _environments_adapter().validate_python(raw) if raw != {} else {}  # most files have none
     except ValidationError:
         reading = _Reading(file, document, dict(variables))
         reading.config()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from bootstrapper.config.files import state_of
+from bootstrapper.config.files import state_in, state_of
 from bootstrapper.dataclass import dataclass
 from bootstrapper.quick import inputs
 
@@ -49,10 +49,24 @@ class _State(NamedTuple):
 def _state(path: Path) -> _State | None:
     try:
         if path.is_dir():
-            return _State(inputs.tree_of(str(path)))  # modules that are compiled change the folder as well
+            return _folder_state(path)
         return _State(state_of(path), path.stat().st_ctime_ns)
     except (OSError, inputs.TooManyError):
         return None
+
+
+def _folder_state(path: Path) -> _State:
+    """Returns the state of all files that count; that of the folder itself changes as modules are compiled into it."""
+    changed_ns = [0]
+
+    def file_state(file: str) -> str:
+        if not os.path.isfile(file):  # noqa: PTH113 - as `inputs` does
+            return "no file"
+        found = os.stat(file)  # noqa: PTH116 - a path is made for each of a thousand revisions
+        changed_ns.append(found.st_ctime_ns)
+        return str(state_in(found))
+
+    return _State(inputs.tree_of(str(path), file_state), max(changed_ns))
 
 
 def named_inputs(found: Inputs, start: Path) -> Iterator[tuple[str, str]]:

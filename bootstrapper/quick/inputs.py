@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import file_digest, sha256
 
 FILE, FOLDER, VARIABLE = "file", "folder", "variable"
@@ -39,18 +39,26 @@ def _found(kind: str, name: str, folder: str, variables: Mapping[str, str]) -> s
     path = os.path.join(folder, name)
     try:
         if kind == FOLDER:
-            return tree_of(path)
-        return _content(path)
+            return tree_of(path, content_of)
+        return content_of(path)
     except OSError as error:
         return type(error).__name__
 
 
-def tree_of(folder: str) -> str:
-    """Returns what a folder counts by; raises TooManyError."""
-    return "\0".join(_tree(folder))
+def content_of(path: str) -> str:
+    """Returns what a file counts by."""
+    if not os.path.isfile(path):
+        return "no file"
+    with open(path, "rb") as file:
+        return f"{_is_shared(os.fstat(file.fileno()))} {file_digest(file, 'sha256').hexdigest()}"
 
 
-def _tree(folder: str) -> Iterator[str]:
+def tree_of(folder: str, file: Callable[[str], str]) -> str:
+    """Returns what a folder counts by, given what each file does; raises TooManyError."""
+    return "\0".join(_tree(folder, file))
+
+
+def _tree(folder: str, file: Callable[[str], str]) -> Iterator[str]:
     """Follows links: a module may be imported through one."""
     count = 0
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -60,14 +68,7 @@ def _tree(folder: str) -> Iterator[str]:
             raise TooManyError(folder)
         yield f"{os.path.relpath(place, folder)}: {_is_shared(os.stat(place))} {folders}"
         for name in sorted(name for name in files if name.endswith(".py")):
-            yield f"{name}: {_content(os.path.join(place, name))}"
-
-
-def _content(path: str) -> str:
-    if not os.path.isfile(path):
-        return "no file"
-    with open(path, "rb") as file:
-        return f"{_is_shared(os.fstat(file.fileno()))} {file_digest(file, 'sha256').hexdigest()}"
+            yield f"{name}: {file(os.path.join(place, name))}"
 
 
 def _is_shared(found: os.stat_result) -> bool:

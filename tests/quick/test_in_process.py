@@ -14,6 +14,7 @@ import bootstrapper
 from bootstrapper import Event, Stop
 from bootstrapper.api import quick_start
 from bootstrapper.api.functions import request_of
+from bootstrapper.quick import inputs
 from tests.quick.looks import Looks
 
 OFF = {"BOOTSTRAPPER_QUICK": "off"}
@@ -95,6 +96,34 @@ def test_compiled_modules_do_not_count(looks: Looks) -> None:
 
     bootstrapper.apply(on_event=compile_one, **arguments(looks))
     assert looks.quick() is not None
+
+
+def test_a_revision_that_changes_and_changes_back_during_a_run_is_not_recorded(looks: Looks) -> None:
+    revision = next((looks.folder / "migrations" / "versions").glob("*.py"))
+
+    def edit(event: Event) -> None:
+        if type(event).__name__ == "ScopeEntered":
+            text = revision.read_text()
+            revision.write_text(f"{text}# other\n")
+            revision.write_text(text)
+
+    bootstrapper.apply(on_event=edit, **arguments(looks))
+    assert looks.quick() is None
+
+
+def test_a_run_reads_a_revision_only_once_to_record_it(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def content_of(path: str) -> str:
+        read.append(path)
+        return original(path)
+
+    original = inputs.content_of
+    monkeypatch.setattr(inputs, "content_of", content_of)
+    bootstrapper.apply(**arguments(looks))
+    assert looks.quick() is not None
+    revision = str(next((looks.folder / "migrations" / "versions").glob("*.py")))
+    assert read.count(revision) == 2, "once to record it, once for the quick look"
 
 
 def test_a_file_that_is_renamed_during_a_run_is_not_recorded(looks: Looks) -> None:
