@@ -350,6 +350,13 @@ def test_the_commands_about_monitoring_work(reader: Reader, database: str) -> No
         reader.follow(typed)
 
 
+def test_the_commands_about_neon_work(reader: Reader) -> None:
+    ((typed, _),) = commands_of("docs/how-to/providers/neon.md")
+    reader.variables |= {"PASSWORD": "secret"}
+    pooled, direct = reader.follow(f"{typed}\necho $DATABASE_URL\necho $DIRECT_URL").split()
+    assert (pooled.count("-pooler."), pooled.replace("-pooler.", ".")) == (1, direct)
+
+
 def test_the_commands_and_limits_of_the_page_about_sizes_work(reader: Reader, database: str) -> None:
     reader.variables = {"DATABASE_URL": database, **SEED_PASSWORDS}
     (overlay,) = re.findall(r"^```yaml overlay\n(.*?)^```$", (ROOT / "docs/how-to/sizing.md").read_text(), re.M | re.S)
@@ -368,6 +375,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/lock.md": test_the_commands_about_the_lock_work,
     "docs/how-to/production.md": test_the_commands_about_production_work,
     "docs/how-to/monitor.md": test_the_commands_about_monitoring_work,
+    "docs/how-to/providers/neon.md": test_the_commands_about_neon_work,
     "docs/how-to/pull-fixtures.md": test_the_commands_about_pulling_work,
     "docs/how-to/reset.md": test_the_commands_about_resetting_work,
     "docs/how-to/restore.md": test_the_commands_about_restoring_work,

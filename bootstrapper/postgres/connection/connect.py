@@ -137,7 +137,8 @@ def _judge(failure: Failure) -> sqlstates.Verdict:
 
 def _error(target: Target, failures: Sequence[Failure]) -> UnreachableError | RefusedError:
     """Returns one error for all hosts; a server's own words tell more than the silence of another."""
-    told = [failure for failure in failures if failure.sqlstate] or failures
+    answered = [failure for failure in failures if failure.sqlstate]
+    told = answered or [failure for failure in failures if not libpq_errors.lacks_ipv6(failure)] or failures
     verdicts = [_judge(failure) for failure in told]
     mask = Masker(target.secrets)
     reason = "; ".join(

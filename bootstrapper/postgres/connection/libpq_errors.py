@@ -66,14 +66,35 @@ _PASSING = (
         "Wait for one, or change target_session_attrs.",
     ),
 )
+# An address with colons, of IPv6. A host that has IPv4 addresses as well is tried at those next.
+_AT_IPV6 = r'connection to server at "(?:[^"]*:[^"]*"|[^"]*" \([^)]*:)'
+_NO_ROUTE = r"^(?:Network is unreachable|No route to host|Cannot assign requested address)"
 _NO_NAME = "Correct the host of the database, or the name server of this machine."
+_IPV4 = "Connect from a network with IPv6, or to an address with IPv4, such as that of the provider's pooler."
 _NO_ANSWER = "Check host and port of the database, and firewalls on the way to it."
+
+
+def lacks_ipv6(failure: Failure) -> bool:
+    """Returns whether this machine has no way to the address because it is of IPv6."""
+    return bool(re.search(_AT_IPV6, failure.message) and re.search(_NO_ROUTE, _said(failure.message)))
 
 
 def judge(failure: Failure) -> Verdict:
     """Returns the verdict on a failure without a SQLSTATE."""
+    return _without_way(failure) or _by_text(failure)
+
+
+def _without_way(failure: Failure) -> Verdict | None:
+    """Returns the verdict if the host could not even be asked; it may get a name or a route soon, but rarely does."""
     if failure.unresolved:
         return Verdict(failure.message, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS, hint=_NO_NAME)
+    if lacks_ipv6(failure):
+        said = "no route over IPv6, and the host has no IPv4 address"
+        return Verdict(said, transient=True, patience_seconds=SHORT_PATIENCE_SECONDS, hint=_IPV4)
+    return None
+
+
+def _by_text(failure: Failure) -> Verdict:
     if failure.needs_password:
         return Verdict(
             "the server requires a password, and none was given",
