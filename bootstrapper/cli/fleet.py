@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import click
 
+from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
+from bootstrapper.cli.fleet_text import plans_json, plans_text, status_html, status_json, status_markdown, status_text
 from bootstrapper.cli.fleet_view import FleetView, failure_table, summary_line
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.output import columns, print_data
 from bootstrapper.errors import ExitCode, UsageError
-from bootstrapper.fleet import coordinator
+from bootstrapper.fleet import contract, coordinator, survey
 from bootstrapper.fleet.coordinator import Asked
 
 
@@ -28,6 +32,15 @@ def _shard(context: click.Context, option: click.Parameter, text: str | None) ->
     if not int(number) < int(count):
         raise click.BadParameter(f"parts count from 0: the last one is {int(count) - 1}/{count}", context, option)
     return int(number), int(count)
+
+
+class _Chosen(TypedDict):
+    """Options that all commands have: which targets, and by which processes."""
+
+    patterns: tuple[str, ...]
+    shard: tuple[int, int] | None
+    scheduler: str | None
+    dashboard: bool
 
 
 _Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -52,6 +65,73 @@ def fleet() -> None:
 @fleet.command()
 @takes(
     *_WHERE,
+    options.data_format,
+    options.full,
+    options.allow,
+    click.option(
+        "--out",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Save the plans of all targets to FILE, for `fleet apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set.",
+    ),
+    options.overwrite,
+    *options.PRINTING,
+)
+def plan(invocation: Invocation, *, out: Path | None, **chosen: Unpack[_Chosen]) -> int:
+    """Show what apply would change, one plan for all targets that are alike.
+
+    Every target is looked at in a READ ONLY transaction. Plans are alike if they differ in the variables of their
+    targets alone. Exits with 1 if a target could not be planned.
+    """
+    asked = _asked(invocation, **chosen)
+    with FleetView(invocation, sys.stderr) as view:
+        found = survey.plan(asked, view, out)
+    renderer = project.renderer(asked.request, "text", columns(), is_full=invocation.full)
+    shown = plans_json(found) if invocation.format == "json" else plans_text(found, renderer)
+    print_data(invocation.masker.mask(shown))
+    if found.saved is not None:
+        how = "signed" if asked.request.plan_key else "not signed"
+        view.say(f"saved to {out} ({how}, digest {found.saved[:12]}); to make exactly these changes:")
+        view.say(f"  bootstrapper fleet apply {out}{invocation.again}")
+    return ExitCode.FAILED if found.failed or found.unreachable else ExitCode.DONE
+
+
+@fleet.command()
+@takes(
+    *_WHERE,
+    click.option(
+        "--format",
+        type=click.Choice(["text", "json", "markdown", "html"]),
+        default="text",
+        show_default=True,
+        help="Format of the output; html is a page with a grid of all targets.",
+    ),
+    options.full,
+    click.option("--exit-code", is_flag=True, help="Exit with 4 if a target is not at head, else with 0."),
+    *options.PRINTING,
+)
+def status(invocation: Invocation, *, exit_code: bool, **chosen: Unpack[_Chosen]) -> int:
+    """Show which targets are at head, behind, drifted, failed or unreachable.
+
+    Every target is asked once; nothing is waited for, and nothing is written.
+    """
+    with FleetView(invocation, sys.stderr) as view:
+        found = survey.status(_asked(invocation, **chosen), view)
+    form, is_full = invocation.format, invocation.full
+    if form == "json":
+        shown = status_json(found)
+    elif form == "markdown":
+        shown = status_markdown(found, is_full=is_full)
+    else:
+        shown = status_html(found) if form == "html" else status_text(found, is_full=is_full)
+    print_data(invocation.masker.mask(shown))
+    return ExitCode.PENDING if exit_code and found.states["head"] < len(found.targets) else ExitCode.DONE
+
+
+@fleet.command()
+@click.argument("plan", metavar="[PLAN]", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@takes(
+    *_WHERE,
     click.option("--wave", metavar="NAME", help="Only this wave."),
     options.allow,
     click.option(
@@ -72,32 +152,27 @@ def fleet() -> None:
 def apply(
     invocation: Invocation,
     *,
-    patterns: tuple[str, ...],
-    shard: tuple[int, int] | None,
-    scheduler: str | None,
-    dashboard: bool,
+    plan: Path | None,
     wave: str | None,
     resume: Path | None,
+    **chosen: Unpack[_Chosen],
 ) -> int:
     """Bring all targets to the declared state, wave after wave.
+
+    With PLAN, a file of `fleet plan --out FILE`, exactly its changes are made; targets that are not in it are left
+    alone.
 
     A target whose database or lock is not available is tried again. If more targets of a wave fail than the budget
     tolerates, nothing more is started, and what runs is finished. Exits with 1 if any target failed.
     """
     if resume is not None and invocation.report is not None:
         raise UsageError("--resume cannot be combined with --report: it continues that report", hint="Omit one.")
-    _refuse_cluster(shard, scheduler, dashboard=dashboard)
-    asked = Asked(
-        request=request(invocation),
-        patterns=patterns,
-        wave=wave,
-        shard=shard,
-        scheduler=scheduler,
-        dashboard=dashboard,
-        report=resume or invocation.report,
-        resumes=resume is not None,
-        overwrite=invocation.overwrite,
-    )
+    asked = _asked(invocation, **chosen)
+    asked = replace(asked, wave=wave, report=resume or invocation.report, resumes=resume is not None)
+    if plan is not None:
+        planned = contract.read(plan, asked.request.plan_key)
+        environment = asked.request.environment or planned.environment
+        asked = replace(asked, request=replace(asked.request, environment=environment), plan=planned)
     with FleetView(invocation, sys.stderr) as view:
         done = coordinator.apply(asked, view)
     for line in failure_table(done):
@@ -106,7 +181,22 @@ def apply(
     return ExitCode.FAILED if done.failed or done.left else ExitCode.DONE
 
 
-def _refuse_cluster(shard: tuple[int, int] | None, scheduler: str | None, *, dashboard: bool) -> None:
+def _asked(
+    invocation: Invocation,
+    *,
+    patterns: tuple[str, ...],
+    shard: tuple[int, int] | None,
+    scheduler: str | None,
+    dashboard: bool,
+) -> Asked:
     if shard is not None:
         others = {"--scheduler": scheduler, "--dashboard": dashboard}
         options.refuse_beside("--shard", others, "a part is done without Dask")
+    return Asked(
+        request=request(invocation),
+        patterns=patterns,
+        shard=shard,
+        scheduler=scheduler,
+        dashboard=dashboard,
+        overwrite=invocation.overwrite,
+    )

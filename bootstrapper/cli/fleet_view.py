@@ -47,11 +47,18 @@ class FleetView(Watcher):
     ) -> None:
         self._close()
 
+    def begin(self, targets: Sequence[Placed]) -> None:
+        self._tell("begun", counted(len(targets), "target"), targets=len(targets))
+        self._follow(targets)
+
     def wave(self, name: str, targets: Sequence[Placed]) -> None:
         self._close()
+        self._tell("wave", f"wave {one_line(name)}: {counted(len(targets), 'target')}", wave=name, targets=len(targets))
+        self._follow(targets)
+
+    def _follow(self, targets: Sequence[Placed]) -> None:
         self._total, self._ended = len(targets), 0
         self._began = self._told_at = time.monotonic()
-        self._tell("wave", f"wave {one_line(name)}: {counted(len(targets), 'target')}", wave=name, targets=len(targets))
         if self._is_live:
             from bootstrapper.cli.fleet_grid import Grid  # noqa: PLC0415 - loads rich
 
@@ -123,6 +130,7 @@ def summary_line(done: Summary) -> str:
     """Returns what became of the targets, in one line."""
     counts: Counter[str] = done.outcomes
     parts = [f"{counts[outcome]:,} {word}" for outcome, word in _WORDS.items() if counts[outcome]]
+    parts += [f"{done.unplanned:,} not in the plan"] if done.unplanned else []
     parts += [f"{done.left:,} not done: wave {one_line(done.stopped_in or '')} is over its budget"] if done.left else []
     return f"fleet: {', '.join(parts) or 'no targets'} in {show_seconds(done.seconds)}"
 

@@ -123,7 +123,7 @@ _NEW_VERSION_TABLE = Right(
 )
 
 COMMANDS: Mapping[str, Command] = {
-    "plan": Command((_CONNECT, *_READ_IF_THERE, _TEMPORARY), also=("status",), looks=True),
+    "plan": Command((_CONNECT, *_READ_IF_THERE, _TEMPORARY), also=("status", "fleet plan", "fleet status"), looks=True),
     "apply": Command(
         (_CONNECT, *_WRITE, *_EXPIRE, _TEMPORARY),
         also=("run", "migrate", "upgrade", "seed", "backup", "fleet apply"),

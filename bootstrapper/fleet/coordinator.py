@@ -16,9 +16,10 @@ from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import GuardError, InvalidFileError, UsageError
 from bootstrapper.fleet import report
+from bootstrapper.fleet.contract import FleetPlan
 from bootstrapper.fleet.dispatch import Dispatch, Limits, Work
 from bootstrapper.fleet.places import Placed, placed
-from bootstrapper.fleet.pools import Pool, dask_pool, local_pool, processors
+from bootstrapper.fleet.pools import Pool, connected_pool, dask_pool, local_pool, processors
 from bootstrapper.fleet.report import Report
 from bootstrapper.fleet.targets import fleet_of, read_targets
 from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
@@ -40,6 +41,7 @@ class Asked:
         shard: Only this part, as number and count; it is done without Dask.
         scheduler: The address of a Dask scheduler; None for a cluster on this machine.
         resumes: Whether the report is of a run that this one continues.
+        plan: A plan of the fleet: the plan of each target is applied exactly, and targets without one are left alone.
     """
 
     request: Request
@@ -51,10 +53,14 @@ class Asked:
     report: Path | None = None
     resumes: bool = False
     overwrite: bool = False
+    plan: FleetPlan | None = None
 
 
 class Watcher:
     """Is told how a run goes; this one is silent."""
+
+    def begin(self, targets: Sequence[Placed]) -> None:
+        """Called before targets are looked at."""
 
     def wave(self, name: str, targets: Sequence[Placed]) -> None:
         """Called before a wave."""
@@ -81,12 +87,14 @@ class Summary:
         outcomes: How many ended how.
         failures: The first of those that failed.
         left: How many were not done since a wave was over its budget.
+        unplanned: How many are not in the plan of the fleet.
         stopped_in: That wave.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[Result] = field(default_factory=list)
     left: int = 0
+    unplanned: int = 0
     stopped_in: str | None = None
     seconds: float = 0.0
 
@@ -111,20 +119,30 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one) -> Summary:
     """
     started = time.monotonic()
     loaded = load_fleet(asked)
-    waves = waves_of(loaded, asked)
+    waves, summary = waves_of(loaded, asked), Summary()
+    if asked.plan is not None:
+        summary.unplanned, waves = _planned_alone(waves, asked.plan)
     ended = report.ended_waves(asked.report) if asked.resumes and asked.report is not None else frozenset()
-    summary = Summary()
     writing = report.writing(
         asked.report, overwrite=asked.overwrite, goes_on=asked.resumes, inputs=[asked.request.file]
     )
-    with writing as written, pool_for(loaded, asked) as pool:
+    targets = sum(len(wave.targets) for wave in waves)
+    with writing as written, pool_for(loaded, asked, targets) as pool:
         written.begin(loaded.config.name, "fleet apply")
         run = _Run(loaded, asked, watcher, work=work, written=written, pool=pool, summary=summary)
         run.waves(waves, ended)
-        while summary.stopped_in is None and asked.wave is None and (new := run.new_targets()):
+        goes_on = asked.wave is None and asked.plan is None
+        while summary.stopped_in is None and goes_on and (new := run.new_targets()):
             run.wave(Wave(NEW_TARGETS, new))
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _planned_alone(waves: Sequence[Wave], plan: FleetPlan) -> tuple[int, list[Wave]]:
+    """Returns how many targets are not in the plan, and the waves without them."""
+    kept = [replace(wave, targets=[each for each in wave.targets if each.target.name in plan]) for wave in waves]
+    left_out = sum(len(wave.targets) for wave in waves) - sum(len(wave.targets) for wave in kept)
+    return left_out, [wave for wave in kept if wave.targets]
 
 
 def load_fleet(asked: Asked) -> Loaded:
@@ -167,11 +185,14 @@ def is_asked(each: Placed, asked: Asked) -> bool:
     return is_named and (asked.shard is None or in_shard(name, asked.shard))
 
 
-def pool_for(loaded: Loaded, asked: Asked) -> AbstractContextManager[Pool]:
-    parallel = fleet_of(loaded).parallel
+def pool_for(loaded: Loaded, asked: Asked, targets: int) -> AbstractContextManager[Pool]:
+    """Returns the processes for so many targets."""
+    size = max(1, min(fleet_of(loaded).parallel or processors(), targets))
     if asked.shard is not None:
-        return local_pool(parallel or processors())
-    return dask_pool(parallel, asked.scheduler, dashboard=asked.dashboard)
+        return local_pool(size)
+    if asked.scheduler is not None:
+        return connected_pool(fleet_of(loaded).parallel, asked.scheduler)
+    return dask_pool(size, dashboard=asked.dashboard)
 
 
 def task_of(asked: Asked) -> Callable[[Placed], Task]:
@@ -179,15 +200,16 @@ def task_of(asked: Asked) -> Callable[[Placed], Task]:
     file = str(request.file.absolute())
 
     def make(each: Placed) -> Task:
-        variables = each.target.of_request
-        return Task(file, request.environment, each.target.name, variables, request.allow, request.timeout_seconds)
+        name, variables = each.target.name, each.target.of_request
+        saved = None if asked.plan is None else asked.plan.saved(name)
+        return Task(file, request.environment, name, variables, request.allow, request.timeout_seconds, saved)
 
     return make
 
 
-def dispatch(loaded: Loaded, asked: Asked, pool: Pool, work: Work) -> Dispatch:
+def dispatch(loaded: Loaded, asked: Asked, pool: Pool, work: Work, *, retries: bool = True) -> Dispatch:
     fleet = fleet_of(loaded)
-    return Dispatch(pool, work, task_of(asked), Limits(pool.size, fleet.per_server, fleet.retry))
+    return Dispatch(pool, work, task_of(asked), Limits(pool.size, fleet.per_server, fleet.retry if retries else 0))
 
 
 class _Run:

@@ -15,7 +15,7 @@ from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UnreachableError, UsageError
 from bootstrapper.text import one_line
 
-_CONNECT_SECONDS = "30s"
+_CONNECT_SECONDS = "10s"
 
 
 class Pool(Protocol):
@@ -76,36 +76,16 @@ class _DaskPool:
 
 
 @contextmanager
-def dask_pool(size: int | None, scheduler: str | None, *, dashboard: bool) -> Iterator[Pool]:
-    """Workers of Dask: of the cluster whose scheduler is named, or of one on this machine, which ends with the block.
+def dask_pool(size: int, *, dashboard: bool) -> Iterator[Pool]:
+    """Workers of a Dask cluster on this machine, which ends with the block.
 
-    The cluster of this machine listens on the loopback interface alone, and its processes know each other by
-    certificates that it makes: a client that reaches a scheduler can run any code.
-
-    Raises UsageError without the extra `fleet`, UnreachableError if the scheduler is not reached or has no workers.
+    It listens on the loopback interface alone, and its processes know each other by certificates that it makes: a
+    client that reaches a scheduler can run any code. Raises UsageError without the extra `fleet`.
     """
-    try:
-        from distributed import Client, LocalCluster  # noqa: PLC0415 - an extra, and it takes a second to load
-    except ImportError as error:
-        raise UsageError(
-            f"the extra `fleet` is not installed: {one_line(str(error))}",
-            hint="Use `--shard 0/1`, which needs no cluster, or: pip install 'pg-bootstrapper[fleet]'",
-        ) from error
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError, ImportError) as error:
-            raise UnreachableError(f"the scheduler {scheduler}", one_line(str(error))) from error
-        with client:
-            workers = sum(client.nthreads().values())
-            if workers == 0:
-                raise UnreachableError(f"the scheduler {scheduler}", "it has no workers")
-            yield _DaskPool(min(size or workers, workers), client.get_executor(pure=False))
-        return
-    count = size or processors()
+    distributed = _distributed()
     with (
-        LocalCluster(
-            n_workers=count,
+        distributed.LocalCluster(
+            n_workers=size,
             threads_per_worker=1,
             host="127.0.0.1",
             security=True,
@@ -113,9 +93,39 @@ def dask_pool(size: int | None, scheduler: str | None, *, dashboard: bool) -> It
             memory_limit=0,
             silence_logs=50,
         ) as cluster,
-        Client(cluster, set_as_default=False) as client,
+        distributed.Client(cluster, set_as_default=False) as client,
     ):
-        yield _DaskPool(count, client.get_executor(pure=False))
+        yield _DaskPool(size, client.get_executor(pure=False))
+
+
+@contextmanager
+def connected_pool(most: int | None, scheduler: str) -> Iterator[Pool]:
+    """Workers of the Dask cluster whose scheduler is named; at most so many at the same time.
+
+    Raises UsageError without the extra `fleet`, UnreachableError if the scheduler is not reached or has no workers.
+    """
+    distributed = _distributed()
+    try:
+        client = distributed.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise UnreachableError(f"the scheduler {scheduler}", one_line(str(error))) from error
+    with client:
+        workers = sum(client.nthreads().values())
+        if workers == 0:
+            raise UnreachableError(f"the scheduler {scheduler}", "it has no workers")
+        yield _DaskPool(min(most or workers, workers), client.get_executor(pure=False))
+
+
+def _distributed() -> Any:
+    """Returns Dask's package; raises UsageError where it is not installed."""
+    try:
+        import distributed  # noqa: PLC0415 - an extra, and it takes a second to load
+    except ImportError as error:
+        raise UsageError(
+            f"the extra `fleet` is not installed: {one_line(str(error))}",
+            hint="Use `--shard 0/1`, which needs no cluster, or: pip install 'pg-bootstrapper[fleet]'",
+        ) from error
+    return distributed
 
 
 def processors() -> int:

@@ -26,6 +26,7 @@ class Task:
 
     Attributes:
         variables: Those of the target, under the names that the file has for them.
+        saved: A saved plan of the target as text, which is applied exactly.
     """
 
     file: str
@@ -34,6 +35,7 @@ class Task:
     variables: dict[str, str] = field(repr=False)
     allow: tuple[str, ...] = ()
     timeout_seconds: float | None = None
+    saved: str | None = None
 
     def request(self) -> Request:
         """Returns the request of an ordinary run, with the variables of this process and the target."""
@@ -72,16 +74,24 @@ def apply_one(task: Task) -> Result:
     started = time.monotonic()
     asked = task.request()
     try:
-        outcome = quick_start.apply(asked)
+        outcome = None if task.saved is not None else quick_start.apply(asked)
         if outcome is None:
             from bootstrapper.api import run  # noqa: PLC0415 - as above
 
-            outcome = run.apply(asked)
+            outcome = run.apply(asked if task.saved is None else _bound(asked, task.saved))
     except Exception as error:  # noqa: BLE001 - the coordinator decides what it means
         return failed(task, asked, error, started)
     run_id = None if outcome.run_id is None else str(outcome.run_id)
     steps = len(outcome.applied)
     return Result(task.target, "done" if steps else "unchanged", 0, time.monotonic() - started, run_id, steps)
+
+
+def _bound(asked: Request, text: str) -> Request:
+    """Returns the request to apply a saved plan."""
+    from bootstrapper.plans.saved import SavedPlan  # noqa: PLC0415 - few runs read a plan
+
+    saved = SavedPlan.from_json(text)
+    return replace(asked, saved=saved, steps=saved.plan.selection.steps, skip=saved.plan.selection.skip)
 
 
 def failed(task: Task, asked: Request, error: Exception, started: float) -> Result:

@@ -1,0 +1,147 @@
+"""What `fleet plan` and `fleet status` print: text, JSON, Markdown and a page of HTML."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from string import ascii_uppercase
+
+from bootstrapper.config.units import show_seconds
+from bootstrapper.fleet.survey import Group, Plans, Standing, Standings
+from bootstrapper.plans import Plan
+from bootstrapper.plugin.renderer import Renderer
+from bootstrapper.text import counted, dumps, listed, one_line
+
+_MOST_SHOWN, _SLOWEST = 20, 5
+_ORDER = ("failed", "unreachable", "unknown", "ahead", "behind", "drifted", "head")
+_COLOURS = {
+    "head": "#2da44e",
+    "drifted": "#d4a72c",
+    "behind": "#bf8700",
+    "ahead": "#8250df",
+    "unreachable": "#57606a",
+    "unknown": "#8c959f",
+    "failed": "#cf222e",
+}
+
+
+def plans_text(found: Plans, renderer: Renderer) -> str:
+    """Returns how many targets have which plan, and one plan of each group."""
+    lines = [_totals(found)]
+    for letter, group in _lettered(found.groups):
+        names = ", ".join(map(one_line, group.examples))
+        more = f" and {group.targets - len(group.examples):,} more" if group.targets > len(group.examples) else ""
+        lines += ["", f"{letter}: {counted(group.targets, 'target')}: {names}{more}"]
+        lines += renderer.plan(Plan.from_json(group.plan)).splitlines()
+    return "\n".join([*lines, *_failures(found)])
+
+
+def plans_json(found: Plans) -> str:
+    groups = [{**asdict(group), "plan": json.loads(group.plan) if group.plan else None} for group in found.groups]
+    return dumps({**asdict(found), "groups": groups})
+
+
+def _totals(found: Plans) -> str:
+    parts = [f"{group.targets:,} alike ({letter})" for letter, group in _lettered(found.groups)]
+    parts += [f"{group.targets:,} with nothing to do" for group in found.groups if not group.is_pending]
+    parts += [f"{found.unreachable:,} unreachable"] if found.unreachable else []
+    parts += [f"{found.failed:,} failed"] if found.failed else []
+    return f"fleet {one_line(found.fleet)}: {', '.join(parts) or 'no targets'}"
+
+
+def _lettered(groups: Sequence[Group]) -> Iterator[tuple[str, Group]]:
+    """Yields the groups with something to do: A to Z, then A2 and so on."""
+    pending = (group for group in groups if group.is_pending)
+    for number, group in enumerate(pending):
+        again, place = divmod(number, len(ascii_uppercase))
+        yield f"{ascii_uppercase[place]}{again + 1 if again else ''}", group
+
+
+def _failures(found: Plans) -> Iterator[str]:
+    if found.failures:
+        yield ""
+        for result in found.failures:
+            said = (result.message or "").partition("\n")[0]
+            yield f"{one_line(result.target)}: exit code {result.exit_code}: {one_line(said)}"
+        left = found.failed + found.unreachable - len(found.failures)
+        if left:
+            yield f"and {left:,} more"
+
+
+def status_text(found: Standings, *, is_full: bool) -> str:
+    lines = [f"fleet {one_line(found.fleet)}: {counted(len(found.targets), 'target')}"]
+    lines += [f"{number:>9,} {state}" for state, number in _counts(found)]
+    wrong = _wrong(found)
+    shown = wrong if is_full else wrong[:_MOST_SHOWN]
+    if shown:
+        rows = [_row(each) for each in shown]
+        first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+        lines += ["", *(f"{name:<{first}}  {state:<{second}}  {why}".rstrip() for name, state, why in rows)]
+    if len(wrong) > len(shown):
+        lines.append(f"and {len(wrong) - len(shown):,} more; --full lists all of them")
+    slowest = [f"{one_line(each.target)} ({show_seconds(each.seconds)})" for each in _slowest(found)]
+    return "\n".join([*lines, *(["", f"slowest to answer: {listed(slowest)}"] if slowest else [])])
+
+
+def status_json(found: Standings) -> str:
+    return dumps({**asdict(found), "states": dict(_counts(found))})
+
+
+def status_markdown(found: Standings, *, is_full: bool) -> str:
+    lines = [f"## Fleet {_cell(found.fleet)}", "", "| state | targets |", "| --- | --- |"]
+    lines += [f"| {state} | {number:,} |" for state, number in _counts(found)]
+    wrong = _wrong(found)
+    shown = wrong if is_full else wrong[:_MOST_SHOWN]
+    if shown:
+        lines += ["", "| target | state | why |", "| --- | --- | --- |"]
+        lines += [f"| {' | '.join(map(_cell, _row(each)))} |" for each in shown]
+    if len(wrong) > len(shown):
+        lines += ["", f"And {len(wrong) - len(shown):,} more."]
+    return "\n".join(lines)
+
+
+def status_html(found: Standings) -> str:
+    """Returns a page that needs nothing else: a cell for each target, which names it and tells why."""
+    legend = "".join(
+        f'<li><i style="background:{_COLOURS[state]}"></i>{number:,} {state}</li>' for state, number in _counts(found)
+    )
+    cells = "".join(
+        f'<i style="background:{_COLOURS[each.state]}" title="{html.escape(": ".join(filter(None, _row(each))))}"></i>'
+        for each in found.targets
+    )
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in _row(each))}</tr>" for each in _wrong(found)
+    )
+    name = html.escape(one_line(found.fleet))
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Fleet {name}</title>\n<style>'
+        "body{font:14px/1.5 system-ui,sans-serif;margin:2em}i{display:inline-block;width:12px;height:12px;"
+        "margin:1px;border-radius:2px}ul{list-style:none;padding:0;display:flex;gap:1.5em;flex-wrap:wrap}"
+        "li i{margin-right:.4em}td{padding:.1em 1em .1em 0}</style>\n"
+        f"<h1>Fleet {name}</h1>\n<ul>{legend}</ul>\n<div>{cells}</div>\n<table>{rows}</table>\n</html>"
+    )
+
+
+def _counts(found: Standings) -> list[tuple[str, int]]:
+    states = found.states
+    return [(state, states[state]) for state in reversed(_ORDER) if states[state]]
+
+
+def _wrong(found: Standings) -> list[Standing]:
+    """Returns the targets that are not at head, the worst first."""
+    wrong = (each for each in found.targets if each.state != "head")
+    return sorted(wrong, key=lambda each: (_ORDER.index(each.state), each.target))
+
+
+def _slowest(found: Standings) -> list[Standing]:
+    return sorted(found.targets, key=lambda each: -each.seconds)[:_SLOWEST]
+
+
+def _row(each: Standing) -> tuple[str, str, str]:
+    return one_line(each.target), each.state, one_line(each.detail)
+
+
+def _cell(text: str) -> str:
+    return html.escape(one_line(text)).replace("|", "\\|")
