@@ -3,6 +3,7 @@
 # `make environments` migrates with other releases of Alembic and other drivers, each installed on its own, and runs the
 # tests on servers of other majors, which npm downloads.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
+# `make fleet` does 1,200 targets on four servers and kills workers, the coordinator and a server meanwhile.
 # `make real-projects` runs real projects through it and compares with plain Alembic; it downloads a lot.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c 
 MAJORS ?= 14 16 17
 SERVER_TESTS ?= tests
 
-.PHONY: apply plan test smoke faults environments releases servers real-projects lint format types layers schema check clean
+.PHONY: apply plan test smoke faults environments releases servers fleet real-projects lint format types layers schema check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -42,6 +43,9 @@ servers: $(STAMPS)/dev
 	    BOOTSTRAPPER_TEST_SERVER=$$major \
 	        "$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults and not environments' $(SERVER_TESTS); \
 	done
+
+fleet: $(STAMPS)/dev
+	"$(BIN)/python" -m tests.fleet.campaign
 
 real-projects: $(STAMPS)/dev
 	"$(BIN)/python" -m tests.real_projects

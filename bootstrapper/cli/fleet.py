@@ -78,7 +78,7 @@ def fleet() -> None:
     *options.PRINTING,
 )
 def plan(invocation: Invocation, *, out: Path | None, **chosen: Unpack[_Chosen]) -> int:
-    """Show what apply would change, one plan for all targets that are alike.
+    """Show what apply would change, one plan for all alike.
 
     Every target is looked at in a READ ONLY transaction. Plans are alike if they differ in the variables of their
     targets alone. Exits with 1 if a target could not be planned.
@@ -111,7 +111,7 @@ def plan(invocation: Invocation, *, out: Path | None, **chosen: Unpack[_Chosen])
     *options.PRINTING,
 )
 def status(invocation: Invocation, *, exit_code: bool, **chosen: Unpack[_Chosen]) -> int:
-    """Show which targets are at head, behind, drifted, failed or unreachable.
+    """Show which targets are at head, behind, drifted or failed.
 
     Every target is asked once; nothing is waited for, and nothing is written.
     """

@@ -1,0 +1,36 @@
+"""Work that stands in for a run, where what is measured is the coordinator alone."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from bootstrapper.engine.request import Request
+from bootstrapper.fleet import coordinator
+from bootstrapper.fleet.coordinator import Asked, Watcher
+from bootstrapper.fleet.work import Result, Task
+
+
+def nothing(task: Task) -> Result:
+    """Succeeds, but for one target in a hundred, whose message is long."""
+    if task.target.endswith("99"):
+        return Result(task.target, "failed", 1, 0.0, message="x" * 2000)
+    return Result(task.target, "unchanged", 0, 0.0)
+
+
+def main() -> None:
+    """Does the targets of a file by `nothing`, and prints the outcomes and the peak memory in MiB."""
+    file, way = Path(sys.argv[1]), sys.argv[2]
+    shard = (0, 1) if way == "shard" else None
+    asked = Asked(request=Request(file=file), shard=shard, report=file.parent / "report.jsonl", overwrite=True)
+    done = coordinator.apply(asked, Watcher(), nothing)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(
+        json.dumps({"outcomes": done.outcomes, "shown": len(done.failures), "peak_mib": peak, "s": done.seconds})
+    )
+
+
+if __name__ == "__main__":
+    main()
