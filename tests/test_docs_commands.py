@@ -328,6 +328,8 @@ def test_the_commands_about_plugins_work(reader: Reader) -> None:
     for typed, shown in commands_of("docs/how-to/write-a-plugin.md"):
         reader.follow(typed, shown)
     schema = (reader.folder / "config" / "bootstrap.schema.json").read_text(encoding="utf-8")
+    assert (reader.folder / "plugins" / "grant_read.py").exists()
+    assert (reader.folder / "bootstrapper-grant-read" / "tests" / "test_grant_read.py").exists()
     assert '"with.extension"' in schema
 
 

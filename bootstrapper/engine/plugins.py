@@ -137,6 +137,11 @@ def folders(listed: Iterable[str], directory: Path) -> list[Path] | None:
     return [directory / _expanded(text) for text in texts] if all(map(_is_folder, texts)) else None
 
 
+def first_folder(listed: Listed, directory: Path) -> Path | None:
+    """Returns the first folder of single files that the file lists."""
+    return next((directory / _expanded(text) for text, _ in listed if _is_folder(text)), None)
+
+
 def _candidates(
     text: str, source: Source | None, directory: Path, quote: Quote, *, protected: bool
 ) -> Iterator[_Candidate]:
