@@ -69,6 +69,7 @@ _COMMANDS = {
         "dev": "bootstrapper.cli.dev:dev",
         "url": "bootstrapper.cli.url:url",
         "plugins": "bootstrapper.cli.plugins:plugins",
+        "completion": "bootstrapper.cli.completion:completion",
     },
 }
 _EXIT_CODES = """
