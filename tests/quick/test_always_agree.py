@@ -97,9 +97,9 @@ class World:
         if file.exists():
             file.write_text(file.read_text().replace(old, new))
 
-    def apply(self) -> None:
+    def apply(self, *options: str) -> None:
         self.sessions.close()
-        self.looks.run("apply", *ENVIRONMENT, **self.variables)
+        self.looks.run("apply", *ENVIRONMENT, *options, **self.variables)
 
     def hold(self, statement: str) -> None:
         connection = self.sessions.enter_context(psycopg.connect(self.origin.server.url(self.database)))
@@ -121,6 +121,7 @@ class World:
         shutil.copytree(self.origin.folder, self.looks.folder, dirs_exist_ok=True)
         (self.looks.folder / "migrations/versions/third_.py").unlink(missing_ok=True)
         (self.looks.folder / "alembic.ini").unlink(missing_ok=True)
+        (self.looks.folder / "own.env").unlink(missing_ok=True)
 
 
 def run(statement: str) -> Callable[[World], object]:
@@ -141,6 +142,7 @@ def set_variable(name: str, value: str) -> Callable[[World], object]:
 
 STEPS: dict[str, Callable[[World], object]] = {
     "apply": World.apply,
+    "apply --record": lambda world: world.apply("--record"),
     "a drifted row": run("UPDATE tenants SET name = 'another'"),
     "the row as it was": run("UPDATE tenants SET name = 'Default of nowhere'"),
     "a row deleted": run("DELETE FROM prices WHERE code = 7"),
@@ -185,6 +187,8 @@ STEPS: dict[str, Callable[[World], object]] = {
     "another greeting": set_variable("GREETING", "ahoy"),
     "another place": set_variable("PLACE", "somewhere"),
     "options of the session": set_variable("PGOPTIONS", "-c search_path=postgres"),
+    "an env file": write("own.env", "GREETING=moin\n"),
+    "no env file": lambda world: (world.looks.folder / "own.env").unlink(missing_ok=True),
     "no variables": lambda world: world.variables.clear(),
     "a role that reads": lambda world: world.log_in("agree_reader"),
     "a role that writes": lambda world: world.log_in("agree_writer"),
@@ -203,7 +207,7 @@ def origin(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     name = f"agree_{os.getpid()}"
     server.create_database(name)
     looks = Looks(tmp_path_factory.mktemp("origin"), server.url(name))
-    text = BOOTSTRAP.replace("name: trial\n", "name: trial\nplugins: [./plugins]\n").replace(
+    text = BOOTSTRAP.replace("name: trial\n", "name: trial\nplugins: [./plugins]\nenv_files: [own.env?]\n").replace(
         "fixtures:\n  tenants", f"{SETTLED}  tenants"
     )
     text = text.replace(BACKUP, "").replace("  - uses: wait\n", "  - uses: wait\n    with: {timeout: 2s}\n")
@@ -247,7 +251,7 @@ def try_steps(origin: Origin, folder: Path, steps: Sequence[str]) -> Counter[str
     return answered
 
 
-OFTEN = [*STEPS, *(["apply", "the files as they were", "no variables", "the role as it was"] * 2)]
+OFTEN = [*STEPS, *(["apply", "apply --record", "the files as they were", "no variables", "the role as it was"] * 2)]
 EXAMPLES = os.environ.get("BOOTSTRAPPER_QUICK_EXAMPLES")
 
 
@@ -264,6 +268,12 @@ def test_the_quick_look_never_disagrees_with_an_ordinary_run(
     origin: Origin, tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
     try_steps(origin, tmp_path_factory.mktemp("copy") / "project", steps)
+
+
+def test_it_answers_after_an_edit_that_was_recorded(origin: Origin, tmp_path: Path) -> None:
+    """At the beginning, after each run that recorded, and where files are again as they were at an earlier record."""
+    steps = ["a comment", "apply", "apply --record", "an env file", "a row deleted", "apply", "no env file"]
+    assert try_steps(origin, tmp_path / "project", steps) == dict.fromkeys(("apply", *READERS), 4)
 
 
 def test_it_answers_again_once_everything_is_as_it_was(origin: Origin, tmp_path: Path) -> None:
