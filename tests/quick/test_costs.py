@@ -188,6 +188,15 @@ def test_a_step_of_a_plugin_is_answered_for_only_if_it_says_that_it_is_pure(
         assert looks.quick() is None
 
 
+@pytest.mark.parametrize("hook", ["bootstrapper_events(event)", "bootstrapper_configured(project)"])
+def test_a_file_whose_plugins_are_called_at_each_run_is_not_answered_for(looks: Looks, hook: str) -> None:
+    looks.write(f"from bootstrapper import hookimpl\n\n\n@hookimpl\ndef {hook}:\n    pass\n", "plugins/called.py")
+    file = looks.folder / "bootstrap.yaml"
+    file.write_text(file.read_text().replace("name: trial\n", "name: trial\nplugins: [./plugins]\n"))
+    looks.apply()
+    assert looks.quick() is None
+
+
 REMEMBERS = """
 from bootstrapper import Change, Step, hookimpl
 
