@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 
 import psycopg
 import pytest
 
 from tests.plugin.authors import Author
+from tests.waiting import at_most, eventually
 
 SCOPE = """
 import os, signal
@@ -23,7 +25,7 @@ class Around(Scope):
         connection.execute("INSERT INTO public.log (said) VALUES (%s)", (f"{self.name} entered",))
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             said = type(error).__name__
             raise
         else:
@@ -140,3 +142,17 @@ def test_a_command_for_steps_of_one_type_enters_the_scopes_around_them(author: A
     assert log(author) == ["outer entered", "first", "outer left by nothing"]
     assert author.run("apply", "--skip", "inner").returncode == 0
     assert log(author)[3:] == ["outer entered", "second", "outer left by nothing"]
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, "Terminated"), (signal.SIGINT, "KeyboardInterrupt")])
+def test_scopes_are_left_when_the_run_is_interrupted(author: Author, number: int, error: str) -> None:
+    write(author, "SELECT pg_sleep(600)")
+    command = author.project.command("apply")
+    environment = author.project.variables()
+    with subprocess.Popen(command, cwd=author.project.folder, env=environment, stderr=subprocess.DEVNULL) as process:
+        asleep = "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+        with psycopg.connect(author.project.url, autocommit=True) as connection:
+            assert eventually(lambda: connection.execute(asleep).fetchone() is not None, 30)
+        process.send_signal(number)
+        assert process.wait(at_most(30)) == 128 + number
+    assert log(author)[-2:] == [f"inner left by {error}", f"outer left by {error}"]

@@ -218,6 +218,40 @@ def bootstrapper_steps():
 """
 
 
+SCOPE = """
+from contextlib import contextmanager
+from bootstrapper import Scope, hookimpl
+
+
+class Around(Scope):
+    uses = "around"
+
+    @contextmanager
+    def around(self, context):
+        context.connection.execute("CREATE TABLE IF NOT EXISTS entered ()")
+        yield
+
+
+@hookimpl
+def bootstrapper_steps():
+    return [Around]
+"""
+
+
+def test_a_scope_that_is_not_entered_costs_nothing(looks: Looks) -> None:
+    looks.write(SCOPE, "plugins/around.py")
+    file = looks.folder / "bootstrap.yaml"
+    text = file.read_text().replace("name: trial\n", "name: trial\nplugins: [./plugins]\n")
+    file.write_text(text.replace("  - uses: lock\n", "  - uses: lock\n  - uses: around\n"))
+    looks.apply()
+    with psycopg.connect(looks.url) as connection:
+        connection.execute("DROP TABLE entered")
+    assert looks.quick() is not None
+    assert looks.ordinary()[0] == 0
+    with psycopg.connect(looks.url) as connection:
+        assert connection.execute("SELECT to_regclass('entered')").fetchone() == (None,)
+
+
 def test_what_a_step_remembers_is_asked_again(looks: Looks) -> None:
     looks.write(REMEMBERS, "plugins/timely.py")
     file = looks.folder / "bootstrap.yaml"
