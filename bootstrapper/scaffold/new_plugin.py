@@ -25,7 +25,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from bootstrapper import Change, Context, Deferred, Step, StepModel, hookimpl
+from bootstrapper import Change, Context, Deferred, Step, StepFailedError, StepModel, hookimpl
 
 bootstrapper_api = {version}
 
@@ -65,8 +65,11 @@ class {kind}(Step[{kind}Options]):
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         """Makes these changes, in one transaction with the fence of the lock; never commits."""
         names = sql.SQL(".").join(map(sql.Identifier, self.options.table.split(".")))
-        statement = sql.SQL("COMMENT ON TABLE {{}} IS {{}}").format(names, sql.Literal(self.options.comment))
-        context.connection.execute(statement)
+        for change in changes:
+            if isinstance(change, Deferred):  # still missing at the step's turn
+                raise StepFailedError(f"needs {{change.needs}}", hint="Create it in an earlier step.")
+            statement = sql.SQL("COMMENT ON TABLE {{}} IS {{}}").format(names, sql.Literal(self.options.comment))
+            context.connection.execute(statement)
 
 
 @hookimpl

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from bootstrapper.api import inspection
 from bootstrapper.api.project import renderer
 from bootstrapper.api.run import apply, plan
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import RefusedError, UnreachableError
-from bootstrapper.plans import Answer, Plan
+from bootstrapper.plans import Answer
 from bootstrapper.testing.looking import assert_looking_changes_nothing
 from bootstrapper.testing.sample_plans import PLANS
 from bootstrapper.testing.snapshots import difference, look
@@ -90,21 +92,32 @@ def assert_renderer_contract(trial: Trial, name: str) -> None:
     """Renders plans of all kinds: of a new database, with nothing to do, with many rows, with hostile names.
 
     Each is text without a line break at its end, the same when it is rendered again, and the plan is as it was; wide
-    and narrow, in full and not.
+    and narrow, in full and not. So are the result of `apply`, the status and the history of a real run, as far as the
+    format has them.
 
-    Raises AssertionError, naming the plan and the sentence that is not true.
+    Raises AssertionError, naming what is rendered and the sentence that is not true.
     """
-    request = trial.request("uses: wait")
-    plans: dict[str, Plan] = {**PLANS, "of this database": plan(request)}
-    for title, found in plans.items():
+    request = trial.request("uses: lock", "{uses: sql, with: {statement: CREATE TABLE made ()}, check: {table: made}}")
+    for title, found in {**PLANS, "of this database": plan(request)}.items():
         before = found.to_json()
         for width, is_full in ((80, False), (20, False), (200, True)):
-            texts = [renderer(request, name, width, is_full=is_full).plan(found) for _ in range(2)]
-            where = f"{name} renders the plan {title!r} at a width of {width}"
-            assert isinstance(texts[0], str), f"{where} as {type(texts[0]).__name__}, not as text"
-            assert texts[0] == texts[1], f"{where} differently when it is asked again"
-            assert not texts[0].endswith("\n"), f"{where} with a line break at the end"
+            made = renderer(request, name, width, is_full=is_full)
+            _require_text(f"{name} renders the plan {title!r} at a width of {width}", made.plan, found)
         assert found.to_json() == before, f"{name} changed the plan {title!r}"
+    made, outcome = renderer(request, name), apply(request)
+    if made.has("outcome"):
+        _require_text(f"{name} renders the result of apply", made.outcome, outcome)
+    if made.has("status"):
+        _require_text(f"{name} renders the status", made.status, inspection.status(request))
+    if made.has("history"):
+        _require_text(f"{name} renders the history", made.history, inspection.history(request, 20) or [])
+
+
+def _require_text(where: str, render: Callable[[Any], object], found: object) -> None:
+    text = render(found)
+    assert isinstance(text, str), f"{where} as {type(text).__name__}, not as text"
+    assert not text.endswith("\n"), f"{where} with a line break at the end"
+    assert render(found) == text, f"{where} differently when it is asked again"
 
 
 def assert_gate_contract(trial: Trial, gate: str) -> None:
