@@ -26,7 +26,7 @@ WHERE e.extname OPERATOR(pg_catalog.=) %s
 """
 _OFFERED = """
 SELECT v.version, v.version OPERATOR(pg_catalog.=) a.default_version, v.superuser, v.trusted, v.schema,
-    ARRAY(SELECT r.name::text FROM pg_catalog.unnest(v.requires) AS r (name)
+    ARRAY(SELECT r.name::pg_catalog.text FROM pg_catalog.unnest(v.requires) AS r (name)
         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname OPERATOR(pg_catalog.=) r.name))
 FROM pg_catalog.pg_available_extension_versions AS v
     JOIN pg_catalog.pg_available_extensions AS a ON a.name OPERATOR(pg_catalog.=) v.name

@@ -12,7 +12,7 @@ from tests.faults.pgbouncer import PgBouncer
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.peers import log
 from tests.planting import SPRUNG, plant
-from tests.projects import TrialProject
+from tests.projects import HEAD, TrialProject
 from tests.servers import Server, running_server, wheel_bin
 
 TABLES = """
@@ -127,6 +127,20 @@ def test_planning_applying_and_looking_choose_no_planted_object(planted: TrialPr
         ("a", "Old@example.com"),
         ("b", "new@example.com"),
     ]
+
+
+def test_installing_and_updating_an_extension_chooses_no_planted_object(
+    planted: TrialProject, logging_server: Server
+) -> None:
+    planted.rows("CREATE SCHEMA elsewhere")
+    before = chosen(logging_server)
+    for version, schema in (("1.5", "public"), ("1.6", "elsewhere")):
+        step = f"{{uses: extension, with: {{name: pg_trgm, version: '{version}', schema: {schema}}}}}"
+        planted.write(f"{HEAD}steps:\n  - uses: lock\n  - {step}\n")
+        assert pending(planted) == ["extension"]
+        planted.apply()
+        assert pending(planted) == []
+    assert chosen(logging_server) - before == set()
 
 
 def test_pulling_backing_up_and_restoring_choose_no_planted_object(
