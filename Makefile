@@ -16,7 +16,7 @@ INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c 
 MAJORS ?= 14 16 17
 SERVER_TESTS ?= tests
 
-.PHONY: apply plan test smoke faults environments releases servers fleet real-projects lint format types layers schema check clean
+.PHONY: apply plan test smoke faults environments releases servers fleet real-projects lint format types layers schema man check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -65,6 +65,9 @@ layers: $(STAMPS)/dev
 schema: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" config schema > config/bootstrap.schema.json
 	"$(BIN)/bootstrapper" config schema --plan > config/plan.schema.json
+
+man: $(STAMPS)/dev
+	"$(BIN)/python" docs/man.py build/man
 
 check: lint format types layers test environments faults
 

@@ -27,7 +27,10 @@ from bootstrapper.plugin import hooks
 from bootstrapper.plugin.on_demand import loaded
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 SAMPLE = ("bootstrap.yaml", "pyproject.toml", "config", "migrations", "plugins")
 VARIABLES = {

@@ -393,6 +393,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
 }
 RUN_ELSEWHERE = (
     "CONTRIBUTING.md",  # by developers
+    "SECURITY.md",  # about a release
     "docs/tutorial.md",  # by test_docs with all output
     "docs/how-to/deploy-with-containers.md",  # these three by platforms; tests/deploy checks them
     "docs/how-to/deploy-with-kubernetes.md",
