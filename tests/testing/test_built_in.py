@@ -139,7 +139,7 @@ class TestFixturesCheck(CheckSuite):
     entries = ("uses: seed",)
     more = "fixtures: {words: {key: [word], rows: [{word: one}]}}"
     yes = f"{WORDS}; INSERT INTO words VALUES ('one')"
-    refused = ("{fixtures: {words: all}}",)
+    refused = ("{fixtures: {words: all}}", "{fixtures: [wrods]}")
 
 
 class TestRevisionCheck(CheckSuite):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from bootstrapper.errors import Problem
 from bootstrapper.fixtures import seeding
+from bootstrapper.fixtures.declare.fixture import unknown_fixture
 from bootstrapper.plans import Action, Answer, Change, Deferred, total
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
@@ -14,6 +18,11 @@ class FixturesCheck(Check[list[str] | None]):
     key = "fixtures"
     pure = True
     borrows_session = False
+
+    def problems(self) -> Sequence[Problem]:
+        written = self.project.document.data.get("fixtures")
+        known = written if isinstance(written, Mapping) else {}  # also those that are wrong, which are reported
+        return [unknown_fixture(name, known, self.source) for name in self.argument or () if name not in known]
 
     def ask(self, context: Context) -> Answer:
         run = run_of(context)
