@@ -14,7 +14,7 @@ from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
 from bootstrapper.cli.fleet_text import plans_json, plans_text, status_html, status_json, status_markdown, status_text
-from bootstrapper.cli.fleet_view import FleetView, failure_table, summary_line
+from bootstrapper.cli.fleet_view import FleetView
 from bootstrapper.cli.groups import Group
 from bootstrapper.cli.options import Invocation, takes
 from bootstrapper.cli.output import columns, print_data
@@ -175,9 +175,7 @@ def apply(
         asked = replace(asked, request=replace(asked.request, environment=environment), plan=planned)
     with FleetView(invocation, sys.stderr) as view:
         done = coordinator.apply(asked, view)
-    for line in failure_table(done):
-        view.say(line)
-    view.say(summary_line(done))
+    view.finish(done)
     return ExitCode.FAILED if done.failed or done.left else ExitCode.DONE
 
 

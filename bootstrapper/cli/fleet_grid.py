@@ -31,7 +31,7 @@ class Grid:
         self._ended = self._running = 0
         self._began = time.monotonic()
         self._live = Live(
-            get_renderable=self._render,
+            get_renderable=self.shown,
             console=self._console,
             transient=True,
             refresh_per_second=_REFRESHES_A_SECOND,
@@ -56,7 +56,8 @@ class Grid:
     def close(self) -> None:
         self._live.stop()
 
-    def _render(self) -> Text:
+    def shown(self) -> Text:
+        """Returns the grid as it is now, with a line of numbers below."""
         shown = Text("  ")
         for outcome in self._cells:
             shown.append("x" if outcome == "failed" else self._full, _STYLES.get(outcome, ""))

@@ -92,6 +92,13 @@ class FleetView(Watcher):
         self._close()
         return is_yes(f"Wave {one_line(wave)} is done. Begin wave {one_line(following)}?")
 
+    def finish(self, done: Summary) -> None:
+        """Prints the failed targets and what became of all."""
+        for line in failure_table(done):
+            self.say(line)
+        said, outcomes = summary_line(done), dict(done.outcomes)
+        self._tell("finished", said, outcomes=outcomes, left=done.left, unplanned=done.unplanned, seconds=done.seconds)
+
     def say(self, text: str) -> None:
         """Prints a line for people; JSON logs are for programs."""
         if not self._is_json and not self._invocation.quiet:
@@ -101,7 +108,7 @@ class FleetView(Watcher):
         shown = self._invocation.masker.mask(text)
         if self._is_json:
             level = "error" if important else "info"
-            print_message(json.dumps({**head(datetime.now(UTC), level, f"fleet_{event}"), "message": shown, **facts}))
+            print_message(json.dumps({**head(datetime.now(UTC), f"fleet_{event}", level), "message": shown, **facts}))
         elif self._grid is not None:
             self._grid.print(paint(shown, RED if important else None, enabled=self._colour))
         elif important or not self._invocation.quiet:

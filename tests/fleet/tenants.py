@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 
@@ -57,6 +60,10 @@ class Fleet(Project):
             writer = csv.DictWriter(file, list(targets[0]))
             writer.writeheader()
             writer.writerows(targets)
+
+    def environment(self) -> AbstractContextManager[object]:
+        """The variables of the project, as those of this process."""
+        return patch.dict(os.environ, self.variables(), clear=True)
 
     def list_schemas(self, number: int) -> None:
         self.list([{"name": f"tenant-{each}", "schema": f"t{each}"} for each in range(number)])

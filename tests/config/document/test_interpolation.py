@@ -14,7 +14,7 @@ from bootstrapper.errors import InvalidFileError, Problem, Source
 
 pytestmark = pytest.mark.smoke
 
-VARIABLES = {"NAME": "value", "EMPTY": "", "TRICK": "${NAME} $${NAME} \\1", "_x9": "x"}
+VARIABLES = {"NAME": "value", "EMPTY": "", "TRICK": "${NAME} $${NAME} \\1", "_x9": "x", "target.name": "acme"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,9 @@ VARIABLES = {"NAME": "value", "EMPTY": "", "TRICK": "${NAME} $${NAME} \\1", "_x9
         ("${EMPTY:-default}", "default"),
         ("${MISSING:-}", ""),
         ("${NAME:?message}", "value"),
+        ("a-${target.name}", "a-acme"),
+        ("${target.tier:-free}", "free"),
+        ("${target.name:-x} $${target.name}", "acme ${target.name}"),
         ("${MISSING:-postgresql://u:p@h/d?a=b:-c $ 'x' {y}", "postgresql://u:p@h/d?a=b:-c $ 'x' {y"),
         ("${MISSING:-a\\}b}c", "a}bc"),
         ("${MISSING:-a\\b\nc}", "a\\b\nc"),
