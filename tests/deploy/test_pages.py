@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def test_the_commands_are_correct_shell_and_name_files_that_exist(name: str, tmp
     named = FILES.findall(script.read_text(encoding="utf-8"))
     assert named
     there = {path.name for path in DEPLOY.rglob("*")}
-    missing = [each for each in named if not ((ROOT / each.rstrip("/*")).exists() or each in there)]
+    made = {"examples/deploy/secrets"}  # by the commands themselves
+    missing = [each for each in set(named) - made if not ((ROOT / each.rstrip("/*")).exists() or each in there)]
     assert missing == []
 
 
@@ -50,8 +52,52 @@ def test_the_job_takes_the_annotations_of_the_platform(platform: str, tmp_path: 
     check("kubernetes-validate", "--strict", tmp_path / "job.yaml")
 
 
+def test_the_init_container_of_the_page_is_a_patch_of_the_deployment(tmp_path: Path) -> None:
+    (shown,) = blocks("deploy-with-kubernetes.md", "yaml manifest init-container")
+    patch = yaml.safe_load(shown)["spec"]["template"]["spec"]
+    deployment = manifest("kubernetes/deployment.yaml")
+    pod, job = deployment["spec"]["template"]["spec"], manifest("kubernetes/job.yaml")["spec"]["template"]["spec"]
+    for kind, items in patch.items():
+        named = {item["name"]: item for item in pod[kind]}
+        for item in items:
+            named[item["name"]].update(item)
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(deployment), encoding="utf-8")
+    check("kubernetes-validate", "--strict", tmp_path / "deployment.yaml")
+    assert pod["initContainers"][0]["args"] == job["containers"][0]["args"]
+    secrets = [
+        volume["secret"]["secretName"] for spec in (pod, job) for volume in spec["volumes"] if "secret" in volume
+    ]
+    assert secrets == ["app-database", "app-database"]
+
+
+def test_the_secrets_of_the_page_are_those_that_the_manifests_mount() -> None:
+    made = re.findall(r"secret generic (\S+)", blocks("deploy-with-kubernetes.md", "sh")[1])
+    pods = [manifest(f"kubernetes/{name}.yaml")["spec"]["template"]["spec"] for name in ("job", "deployment")]
+    assert made == [volume["secret"]["secretName"] for pod in pods for volume in pod["volumes"] if "secret" in volume]
+
+
+def test_the_secrets_of_the_page_are_those_of_the_compose_file(tmp_path: Path) -> None:
+    script = blocks("deploy-with-containers.md", "sh")[1].partition("docker compose")[0]
+    (tmp_path / "examples" / "deploy").mkdir(parents=True)
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True)
+    made = {path.name: path for path in (tmp_path / "examples/deploy/secrets").iterdir()}
+    assert {name: f"secrets/{name}" for name in made} == {
+        name: given["file"] for name, given in manifest("compose.yaml")["secrets"].items()
+    }
+    assert made["postgres_password"].read_text().strip() in made["database_url"].read_text()
+    assert made["postgres_password"].read_text() != made["admin_password"].read_text()
+    assert {path.stat().st_mode & 0o777 for path in made.values()} == {0o444}
+
+
+def test_the_volumes_of_compose_belong_to_the_user_of_the_image() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (user,) = re.findall(r"^USER (\d+):\d+$", dockerfile, re.MULTILINE)
+    for volume in manifest("compose.yaml")["services"]["database"]["volumes"]:
+        assert f"install -d -o {user} -g {user} {volume.partition(':')[2]}" in dockerfile
+
+
 def test_the_names_of_the_page_are_those_of_the_manifests() -> None:
-    (typed,) = blocks("deploy-with-kubernetes.md", "sh")
+    typed = blocks("deploy-with-kubernetes.md", "sh")[0]
     job = manifest("kubernetes/job.yaml")["metadata"]["name"]
     assert f"delete job {job} " in typed
     assert f"job/{job}\n" in typed
