@@ -89,7 +89,7 @@ import signal
 from pathlib import Path
 
 from alembic import context
-from bootstrapper_worker import fence
+from bootstrapper_worker import fence, prepared
 from sqlalchemy import create_engine, event, make_url, pool
 
 TRAP = Path(__file__).with_name("trap.json")
@@ -119,14 +119,15 @@ send = fence.send
 
 
 def send_between_traps(driver, *statements):
-    trap(f"fence {next(fences)}")
+    if not statements[0].startswith("PREPARE"):
+        trap(f"fence {next(fences)}")
     result = send(driver, *statements)
     if statements[-1] == "COMMIT":
         trap(f"committed {next(messages)}")
     return result
 
 
-fence.send = send_between_traps
+fence.send = prepared.send = send_between_traps
 event.listen(engine, "commit", lambda connection: trap(f"commit {next(commits)}"))
 
 
