@@ -16,7 +16,7 @@ INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c 
 MAJORS ?= 14 16 17
 SERVER_TESTS ?= tests
 
-.PHONY: apply plan test smoke faults environments releases servers fleet real-projects lint format types layers schema man check clean
+.PHONY: apply plan test smoke faults environments releases servers fleet real-projects lint format types layers schema man site check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -69,6 +69,9 @@ schema: $(STAMPS)/tool
 man: $(STAMPS)/dev
 	"$(BIN)/python" docs/man.py build/man
 
+site: $(STAMPS)/docs
+	NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --quiet --strict
+
 check: lint format types layers test environments faults
 
 clean:
@@ -87,3 +90,7 @@ $(STAMPS)/tool: $(STAMPS)/venv pyproject.toml constraints.txt
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
 	$(INSTALL) -e '.[embedded,dev]'
 	touch $(STAMPS)/tool $@
+
+$(STAMPS)/docs: $(STAMPS)/venv pyproject.toml constraints.txt
+	$(INSTALL) -e '.[docs]'
+	touch $@

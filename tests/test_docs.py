@@ -273,6 +273,12 @@ def test_a_mentioned_command_parses_given_its_arguments(line: str) -> None:
         given(line.replace("RUN_ID", "01a207ee-ff5c-7924-ae70-7ac7957d1113"))
 
 
+def test_the_site_has_every_page_in_its_navigation() -> None:
+    named = re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(named) == sorted(pages)
+
+
 def links() -> Iterator[Any]:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):

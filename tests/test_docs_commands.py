@@ -370,6 +370,17 @@ def test_the_commands_and_limits_of_the_page_about_sizes_work(reader: Reader, da
         reader.follow(typed)
 
 
+def test_the_commands_about_upgrading_complete_the_ledger(reader: Reader, database: str) -> None:
+    reader.variables = {"DATABASE_URL": database, **SEED_PASSWORDS}
+    reader.follow("bootstrapper apply -e production")
+    version = "SELECT value FROM bootstrapper.meta WHERE key = 'ledger_version'"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE bootstrapper.meta SET value = '5' WHERE key = 'ledger_version'")
+        for typed, _ in commands_of("docs/how-to/upgrade.md"):
+            reader.follow(typed)
+        assert connection.execute(version).fetchone() == ("6",)
+
+
 RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
@@ -389,6 +400,7 @@ RUN_HERE: dict[str, Callable[..., Any]] = {
     "docs/how-to/run-in-ci.md": test_the_workflows_work,
     "docs/how-to/write-a-plugin.md": test_the_commands_about_plugins_work,
     "docs/how-to/sizing.md": test_the_commands_and_limits_of_the_page_about_sizes_work,
+    "docs/how-to/upgrade.md": test_the_commands_about_upgrading_complete_the_ledger,
     "docs/how-to/start-an-application.md": test_the_commands_about_starting_an_application_work,
 }
 RUN_ELSEWHERE = (
