@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing.connection import wait
 from typing import Any, Protocol
 
@@ -16,6 +17,16 @@ from bootstrapper.errors import UnreachableError, UsageError
 from bootstrapper.text import one_line
 
 _CONNECT_SECONDS = "10s"
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+"""Without these, Dask's processes watch themselves for as long as a target's quick look takes, and tell it by HTTP."""
 
 
 class Pool(Protocol):
@@ -83,19 +94,36 @@ def dask_pool(size: int, *, dashboard: bool) -> Iterator[Pool]:
     client that reaches a scheduler can run any code. Raises UsageError without the extra `fleet`.
     """
     distributed = _distributed()
-    with (
-        distributed.LocalCluster(
-            n_workers=size,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            security=True,
-            dashboard_address="127.0.0.1:8787" if dashboard else None,
-            memory_limit=0,
-            silence_logs=50,
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
+    import dask  # noqa: PLC0415 - comes with the extra
+
+    with ExitStack() as stack:
+        with _deaf_children(), nullcontext() if dashboard else dask.config.set(_QUIET):
+            cluster = distributed.LocalCluster(
+                n_workers=size,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                security=True,
+                dashboard_address=f"127.0.0.1:{8787 if dashboard else 0}",
+                scheduler_kwargs={"dashboard": dashboard},
+                memory_limit=0,
+                silence_logs=50,
+            )
+        stack.enter_context(cluster)
+        client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         yield _DaskPool(size, client.get_executor(pure=False))
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started in the block ignore SIGINT, which a terminal sends to all: we end them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
