@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,17 @@ def test_the_commands_are_correct_shell_and_name_files_that_exist(name: str, tmp
     made = {"examples/deploy/secrets"}  # by the commands themselves
     missing = [each for each in set(named) - made if not ((ROOT / each.rstrip("/*")).exists() or each in there)]
     assert missing == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_the_unit_of_the_page_depends_on_that_of_the_database(tmp_path: Path) -> None:
+    (shown,) = blocks("deploy-with-systemd.md", "ini")
+    database = (DEPLOY / "systemd" / "app-database.service").read_text(encoding="utf-8")
+    (tmp_path / "app-database.service").write_text(re.sub("ExecStart=.*", "ExecStart=/bin/true", database))
+    (tmp_path / "app.service").write_text(f"{shown}[Service]\nExecStart=/bin/true\n")
+    assert check("systemd-analyze", "verify", tmp_path / "app.service", tmp_path / "app-database.service") == ""
+    required = re.findall(r"^Requires=(\S+)$", shown, re.MULTILINE)
+    assert required == ["app-database.service"]
 
 
 def test_the_policy_of_the_page_is_that_of_the_job() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bootstrapper.postgres.connection.attempt import Failure
 from bootstrapper.postgres.connection.libpq_errors import judge
-from tests.cli.project import Project
+from tests.cli.project import ROOT, Project
 from tests.waiting import at_most
 
 ADVICE = "\n\tIs the server running on that host and accepting TCP/IP connections?"
@@ -36,6 +36,11 @@ def test_a_host_without_ipv4_is_named_as_the_cause(place: str, reason: str) -> N
 )
 def test_another_cause_is_not_taken_for_it(place: str, reason: str) -> None:
     assert judge(Failure(f"connection to server at {place}, port 5432 failed: {reason}{ADVICE}")).reason != CAUSE
+
+
+def test_the_page_about_supabase_shows_the_message() -> None:
+    page = (ROOT / "docs" / "how-to" / "providers" / "supabase.md").read_text(encoding="utf-8")
+    assert f"wait: attempt 1 failed: {CAUSE}; retrying" in page
 
 
 def has_namespaces() -> bool:
