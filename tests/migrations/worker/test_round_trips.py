@@ -78,6 +78,28 @@ def test_the_fence_is_prepared_once(tmp_path: Path, server: Server, database: st
     assert said.index(prepared[0]) < said.index("BEGIN; EXECUTE bootstrapper_fence")
 
 
+def test_the_fence_is_prepared_once_where_env_py_configures_alembic_twice(
+    tmp_path: Path, server: Server, database: str
+) -> None:
+    configured = ENV[ENV.index("    context.configure") :]
+    said = [text for texts in messages(tmp_path, server.port, database, ENV + configured) for text in texts]
+    assert len([text for text in said if "PREPARE" in text]) == 1
+    assert noted(database) == APPLIED
+
+
+def test_the_fence_is_prepared_once_where_targets_share_a_connection(tmp_path: Path, database: str) -> None:
+    kept = """
+import sys
+engine = sys.__dict__.setdefault("engine", create_engine(context.config.get_main_option("sqlalchemy.url")))
+with engine.connect()"""
+    write_env(tmp_path, ENV[: ENV.index("engine =")] + kept + ENV.partition("with engine.connect()")[2])
+    for name in ("first", "second"):
+        write_revision(tmp_path, name, upgrade=create_table(name))
+    with trial(tmp_path, database, script_location="migrations", target=["first", "second"]) as migrate:
+        migrate.apply()
+    assert sorted(noted(database)) == [("first",), ("second",)]
+
+
 def test_nothing_is_prepared_behind_a_pooler(tmp_path: Path, server: Server, database: str) -> None:
     with PgBouncer(server, "transaction") as pooler:
         said = messages(tmp_path, pooler.port, pooler.url(database))

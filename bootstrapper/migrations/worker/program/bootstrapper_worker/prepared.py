@@ -27,7 +27,12 @@ class Prepared:
         self.begun: Any = None
 
     def prepare(self, driver: Any, statements: dict[str, Any]) -> None:
-        """Prepares the statements on a direct connection: behind a pooler, the next server would not know them."""
+        """Prepares the statements on a direct connection: behind a pooler, the next server would not know them.
+
+        Once for each connection: an env.py may configure Alembic for several schemas on one.
+        """
+        if driver in self._has_them:
+            return
         last = filled_in(statements["noting_last_fence"], FACTS)
         send(driver, f"PREPARE {FENCE} AS {statements['fence']}", f"PREPARE {LAST_FENCE} ({TYPES}) AS {last}")
         self._has_them[driver] = True
