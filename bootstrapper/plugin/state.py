@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from bootstrapper.errors import FencedOffError
 from bootstrapper.plans import JSONValue
@@ -66,14 +67,27 @@ class StepState:
     def _text(self, state: JSONValue) -> str:
         """Returns the state as JSON in ASCII, which every server can store."""
         try:
-            text = json.dumps(state, allow_nan=False)
+            kept = json.loads(json.dumps(state, allow_nan=False))  # of keys that are equal as texts the last one
         except (TypeError, ValueError) as error:
             raise ValueError(f"the state of step {self._run.step!r} is not JSON: {error}") from error
+        text = json.dumps(kept)
         if len(text) > _MOST_BYTES:
             raise ValueError(
                 f"the state of step {self._run.step!r} has {len(text):,} bytes; {_MOST_BYTES:,} are allowed"
             )
-        plain = json.dumps(state, ensure_ascii=False)
-        if self._run.masker.quote(plain) != plain:
+        if any(self._run.masker.quote(part) != part for part in _parts(kept)):
             raise ValueError(f"the state of step {self._run.step!r} holds a secret, which the ledger never does")
         return text
+
+
+def _parts(state: JSONValue) -> Iterator[str]:
+    """Yields all texts and numbers in the state: in JSON, a text that is JSON itself is escaped beyond recognition."""
+    if isinstance(state, dict):
+        for key, value in state.items():
+            yield key
+            yield from _parts(value)
+    elif isinstance(state, list):
+        for value in state:
+            yield from _parts(value)
+    else:
+        yield str(state)

@@ -93,6 +93,23 @@ def test_what_cannot_be_kept_is_refused(author: Author, value: str, said: str) -
     assert "Grüße" not in done.stderr
 
 
+@pytest.mark.parametrize("secret", ["hunter2", "correcthorsebattery", 'pä"s\\s w0rd9', "12345678"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("[{'log': 'out:\\n' + secret}]", "{'a\\t' + secret: 1}", "{'a': json.dumps({'b': [secret]})}"),
+        *("{1: secret, '1': secret}", "int(secret) if secret.isdigit() else secret"),
+    ],
+)
+def test_a_secret_is_found_wherever_it_stands_in_the_document(author: Author, value: str, secret: str) -> None:
+    steps = "- uses: mark\n  with: {text: {$env: {name: TOKEN, secret: true}}}"
+    apply = f"import json\nsecret = context.options.text\ncontext.state.write({value})"
+    author.step(changes=READS, apply=apply, steps=steps)
+    done = author.run("apply", TOKEN=secret)
+    assert (done.returncode, "holds a secret, which the ledger never does" in done.stderr) == (1, True), done.stderr
+    assert stored(author) == {}
+
+
 @pytest.mark.parametrize("value", ["'x' * 65_534", "'\\0 \\ud800 € 😀'", "[None, True, 1.5, {'a': []}]"])
 def test_all_of_json_is_kept_as_it_was(author: Author, value: str) -> None:
     author.step(
