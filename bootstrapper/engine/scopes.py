@@ -11,7 +11,7 @@ from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
-from bootstrapper.engine.server_errors import explained
+from bootstrapper.engine.server_errors import judged
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.events import ScopeEntered, ScopeLeft, Warned
 from bootstrapper.plugin.context import Context
@@ -53,7 +53,7 @@ class Scopes:
         context = self._looker.context(entry)
         hold = context.require_hold()
         hold.note_step(entry.name)
-        with explained(entry, context), hold.transaction(context.deadline), hold.lent(borrows=scope.borrows_session):
+        with judged(entry, context), hold.transaction(context.deadline), hold.lent(borrows=scope.borrows_session):
             manager = scope.around(Context(context))
             manager.__enter__()
             self._entered.append(_Entered(entry, scope, context, manager))  # to be left, also if COMMIT fails
@@ -68,7 +68,7 @@ class Scopes:
         while self._entered:
             left = self._entered.pop()
             try:
-                _leave(left, error)
+                _leave(left, self._looker.context(left.entry), error)
             except BaseException as late:  # noqa: BLE001 - the others are to be left as well; then it is raised
                 if first is not None:
                     said = one_line(told(late, left.context.masker))
@@ -78,11 +78,12 @@ class Scopes:
             raise first
 
 
-def _leave(entered: _Entered, error: BaseException | None) -> None:
-    context, hold = entered.context, entered.context.require_hold()
+def _leave(entered: _Entered, context: RunContext, error: BaseException | None) -> None:
+    """Leaves the scope; the context is that of now, whose time began with leaving."""
+    hold = context.require_hold()
     if error is not None:
         context.session.let_finish()
-    with explained(entered.entry, context), ExitStack() as stack:
+    with judged(entered.entry, context), ExitStack() as stack:
         try:
             stack.enter_context(hold.transaction())
             stack.enter_context(hold.lent(borrows=entered.scope.borrows_session))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -14,15 +14,31 @@ from bootstrapper.errors import StepFailedError, UnreachableError
 from bootstrapper.plugin.faults import is_ours
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said_without_values
+from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED
 
 
 @contextmanager
 def explained(entry: Entry, context: RunContext) -> Iterator[None]:
     """Raises an error of the server as `explain` returns it."""
+    with _raised_as(explain, entry, context):
+        yield
+
+
+@contextmanager
+def judged(entry: Entry, context: RunContext) -> Iterator[None]:
+    """Raises an error of what is at work as `judge` returns it."""
+    with _raised_as(judge, entry, context):
+        yield
+
+
+@contextmanager
+def _raised_as(
+    what: Callable[[Entry, RunContext, BaseException], BaseException], entry: Entry, context: RunContext
+) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        failure = explain(entry, context, error)
+        failure = what(entry, context, error)
         if failure is error:
             raise
         raise failure from error
@@ -40,7 +56,7 @@ def in_time(entry: Entry, context: RunContext) -> Iterator[None]:
     timer = threading.Timer(max(0.0, context.deadline.seconds_left), context.connection.cancel_safe)
     timer.daemon = True
     timer.start()
-    exceeded = StepFailedError(f"step {entry.name!r} exceeded its deadline", hint=GIVE_LONGER, source=entry.source)
+    exceeded = _exceeded(entry)
     try:
         yield
     except psycopg.Error as error:
@@ -63,3 +79,16 @@ def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseExce
     if context.session.is_open:
         return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
     return UnreachableError(context.project.target.where, f"the connection was lost: {message}")
+
+
+def judge(entry: Entry, context: RunContext, error: BaseException) -> BaseException:
+    """Returns an error of what is at work as one of the tool; an interruption by the deadline is reported as that."""
+    failure = explain(entry, context, error)
+    is_cut = isinstance(failure, UnreachableError) or getattr(failure, "sqlstate", None) == QUERY_CANCELED
+    if is_cut and context.deadline.has_passed:
+        return _exceeded(entry)
+    return failure.at(entry.source) if isinstance(failure, StepFailedError) else failure
+
+
+def _exceeded(entry: Entry) -> StepFailedError:
+    return StepFailedError(f"step {entry.name!r} exceeded its deadline", hint=GIVE_LONGER, source=entry.source)

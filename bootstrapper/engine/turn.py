@@ -12,7 +12,6 @@ from functools import partial
 import psycopg
 
 from bootstrapper.dataclass import dataclass
-from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine import lock_waits
 from bootstrapper.engine.contract import Contract
 from bootstrapper.engine.dependence import require_planned
@@ -25,14 +24,12 @@ from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.parts import Part, parts_of
 from bootstrapper.engine.probes import ask_condition
 from bootstrapper.engine.scopes import Scopes
-from bootstrapper.engine.server_errors import explain
+from bootstrapper.engine.server_errors import explain, judge
 from bootstrapper.errors import (
     BootstrapperError,
     FencedOffError,
     NotConvergedError,
     StepError,
-    StepFailedError,
-    UnreachableError,
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
@@ -45,7 +42,7 @@ from bootstrapper.plugin.traits import Prepared, Remarked
 from bootstrapper.postgres.connection.cutoff import cut_off
 from bootstrapper.postgres.connection.session import ENDING_SECONDS
 from bootstrapper.postgres.connection.settings import lent
-from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED, RETRY_AT_ONCE
+from bootstrapper.postgres.connection.sqlstates import RETRY_AT_ONCE
 from bootstrapper.postgres.ledger.chain import record_step
 from bootstrapper.postgres.lock.hold import Hold
 from bootstrapper.text import one_line
@@ -155,7 +152,9 @@ class TurnTaker:
             with cut_off(turn.hold.connection, turn.context.deadline.later(grace), tidying_seconds=ENDING_SECONDS):
                 self._do(turn)
         except BaseException as error:
-            failure = lock_waits.judged(_judge(turn, error), turn.entry.name, watch, turn.context.deadline)
+            failure = lock_waits.judged(
+                judge(turn.entry, turn.context, error), turn.entry.name, watch, turn.context.deadline
+            )
             text = told(failure, turn.context.masker)
             is_undone = self._is_undone(turn, failure)
             is_interrupted = isinstance(failure, KeyboardInterrupt) or turn.context.deadline.is_stopped
@@ -280,16 +279,6 @@ def _lent(turn: Turn, lend: Callable[..., AbstractContextManager[None]]) -> Abst
     """Returns what is around `prepare` and `apply`: the session is put back afterwards, unless the step is ours."""
     borrows = turn.step.borrows_session
     return lend(borrows=borrows) if borrows or not is_ours(type(turn.step)) else nullcontext()
-
-
-def _judge(turn: Turn, error: BaseException) -> BaseException:
-    """Returns the error as one of the tool; an interruption by the deadline is reported as that."""
-    failure = explain(turn.entry, turn.context, error)
-    is_cut = isinstance(failure, UnreachableError) or getattr(failure, "sqlstate", None) == QUERY_CANCELED
-    if is_cut and turn.context.deadline.has_passed:
-        said = f"step {turn.entry.name!r} exceeded its deadline"
-        return StepFailedError(said, hint=GIVE_LONGER, source=turn.entry.source)
-    return failure.at(turn.entry.source) if isinstance(failure, StepFailedError) else failure
 
 
 def _short(turn: Turn, error: BaseException) -> str:

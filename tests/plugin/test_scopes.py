@@ -156,3 +156,15 @@ def test_scopes_are_left_when_the_run_is_interrupted(author: Author, number: int
         process.send_signal(number)
         assert process.wait(at_most(30)) == 128 + number
     assert log(author)[-2:] == [f"inner left by {error}", f"outer left by {error}"]
+
+
+@pytest.mark.parametrize(
+    ("entering", "leaving"),
+    [("SELECT pg_sleep(60)", "SELECT"), ("SELECT", "SELECT pg_sleep(60)")],
+    ids=["entered", "left"],
+)
+def test_a_scope_that_takes_too_long_exceeds_the_deadline(author: Author, entering: str, leaving: str) -> None:
+    slow = SCOPE.replace("        try:\n", f"        connection.execute({entering!r})\n        try:\n")
+    slow = slow.replace("        finally:\n", f"        finally:\n            connection.execute({leaving!r})\n")
+    author.write(slow, "- uses: around\n- uses: sql\n  with: {statement: CREATE TABLE it ()}\n  check: {table: it}")
+    assert "step 'around' exceeded its deadline" in author.refused("apply", "--timeout", "3s")
