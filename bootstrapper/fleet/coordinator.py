@@ -17,13 +17,13 @@ from bootstrapper.engine.request import Request
 from bootstrapper.errors import GuardError, InvalidFileError, UsageError
 from bootstrapper.fleet import report
 from bootstrapper.fleet.contract import FleetPlan
-from bootstrapper.fleet.dispatch import Dispatch, Limits, Work
+from bootstrapper.fleet.dispatch import Dispatch, Limits, Look, Work
 from bootstrapper.fleet.places import Placed, placed
 from bootstrapper.fleet.pools import Pool, connected_pool, dask_pool, local_pool, processors
 from bootstrapper.fleet.report import Report
 from bootstrapper.fleet.targets import fleet_of, read_targets
 from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
-from bootstrapper.fleet.work import Result, Task, apply_one
+from bootstrapper.fleet.work import Result, Task, apply_one, look_at
 
 MOST_SHOWN = 20
 NEW_TARGETS = "new"
@@ -108,7 +108,7 @@ class Summary:
             self.failures.append(result)
 
 
-def apply(asked: Asked, watcher: Watcher, work: Work = apply_one) -> Summary:
+def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | None = look_at) -> Summary:
     """Does all targets that are asked for.
 
     Raises ConfigError before the first one if the file is not valid for it, if the list of targets cannot be had, or if
@@ -116,6 +116,7 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one) -> Summary:
 
     Args:
         work: What a worker does for a target; another one for tests.
+        look: What finds targets with nothing to do, many at a time; not asked about targets of a plan.
     """
     started = time.monotonic()
     loaded = load_fleet(asked)
@@ -129,7 +130,8 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one) -> Summary:
     targets = sum(len(wave.targets) for wave in waves)
     with writing as written, pool_for(loaded, asked, targets) as pool:
         written.begin(loaded.config.name, "fleet apply")
-        run = _Run(loaded, asked, watcher, work=work, written=written, pool=pool, summary=summary)
+        look = look if asked.plan is None else None
+        run = _Run(loaded, asked, watcher, work=work, look=look, written=written, pool=pool, summary=summary)
         run.waves(waves, ended)
         goes_on = asked.wave is None and asked.plan is None
         while summary.stopped_in is None and goes_on and (new := run.new_targets()):
@@ -207,9 +209,12 @@ def task_of(asked: Asked) -> Callable[[Placed], Task]:
     return make
 
 
-def dispatch(loaded: Loaded, asked: Asked, pool: Pool, work: Work, *, retries: bool = True) -> Dispatch:
+def dispatch(
+    loaded: Loaded, asked: Asked, pool: Pool, work: Work, *, look: Look | None = None, retries: bool = True
+) -> Dispatch:
     fleet = fleet_of(loaded)
-    return Dispatch(pool, work, task_of(asked), Limits(pool.size, fleet.per_server, fleet.retry if retries else 0))
+    limits = Limits(pool.size, fleet.per_server, fleet.retry if retries else 0)
+    return Dispatch(pool, work, task_of(asked), limits, look)
 
 
 class _Run:
@@ -222,12 +227,13 @@ class _Run:
         watcher: Watcher,
         *,
         work: Work,
+        look: Look | None,
         written: Report,
         pool: Pool,
         summary: Summary,
     ) -> None:
         self._loaded, self._asked, self._watcher = loaded, asked, watcher
-        self._work, self._written, self._pool, self._summary = work, written, pool, summary
+        self._work, self._look, self._written, self._pool, self._summary = work, look, written, pool, summary
         self._known: set[str] = set()
 
     def waves(self, waves: Sequence[Wave], ended: frozenset[str]) -> None:
@@ -253,7 +259,7 @@ class _Run:
 
         self._known.update(each.target.name for each in wave.targets)
         self._watcher.wave(wave.name, wave.targets)
-        self._summary.left += dispatch(self._loaded, self._asked, self._pool, self._work).run(
+        self._summary.left += dispatch(self._loaded, self._asked, self._pool, self._work, look=self._look).run(
             wave.targets, may_start=lambda: failed <= most, on_end=on_end, on_tick=self._watcher.tick
         )
         if failed > most:

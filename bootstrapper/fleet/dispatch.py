@@ -6,8 +6,8 @@ import heapq
 import random
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import field
 from typing import Any
 
@@ -20,8 +20,11 @@ from bootstrapper.text import one_line
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 _TICK_SECONDS = 0.5
+_MOST_AT_ONCE = 16
 
 Work = Callable[[Task], Result]
+Look = Callable[[Sequence[Task]], Sequence[Result | None]]
+"""Looks at several targets, for which Dask takes less time than for each alone; None is for one that needs work."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,25 @@ class _Job:
     number: int
     placed: Placed = field(compare=False)
     attempts: int = field(default=0, compare=False)
+    is_looked_at: bool = field(default=False, compare=False)
 
 
 class Dispatch:
     """The targets of a wave that wait, and those that run; holds no result."""
 
-    def __init__(self, pool: Pool, work: Work, task_of: Callable[[Placed], Task], limits: Limits) -> None:
-        """Takes what is done for a target, and what that is told."""
+    def __init__(
+        self, pool: Pool, work: Work, task_of: Callable[[Placed], Task], limits: Limits, look: Look | None = None
+    ) -> None:
+        """Takes what is done for a target, what that is told, and what finds targets for which nothing is to do."""
         self._pool = pool
         self._work = work
         self._task_of = task_of
         self._limits = limits
+        self._look = look
         self._waiting: dict[str, deque[_Job]] = defaultdict(deque)
         self._servers: deque[str] = deque()
         self._paused: list[_Job] = []
-        self._running: dict[Future[Any], _Job] = {}
+        self._running: dict[Future[Any], Sequence[_Job]] = {}
         self._busy: Counter[str] = Counter()
 
     def run(
@@ -81,11 +88,11 @@ class Dispatch:
                 return sum(map(len, self._waiting.values())) + len(self._paused)
             self._take(on_end)
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: _Job, *, first: bool = False) -> None:
         queue = self._waiting[job.placed.server]
         if not queue:
             self._servers.append(job.placed.server)
-        queue.append(job)
+        (queue.appendleft if first else queue.append)(job)
 
     def _start(self) -> None:
         """Starts what may run now; servers take turns."""
@@ -99,16 +106,28 @@ class Dispatch:
             queue = self._waiting[server]
             most = self._limits.per_server or self._limits.parallel
             while queue and self._busy[server] < most and len(self._running) < self._limits.parallel:
-                self._submit(queue.popleft())
+                self._submit(server, self._next(queue))
             if queue:
                 self._servers.append(server)
             else:
                 del self._waiting[server]
 
-    def _submit(self, job: _Job) -> None:
-        job.attempts += 1
-        self._busy[job.placed.server] += 1
-        self._running[self._pool.submit(self._work, self._task_of(job.placed))] = job
+    def _next(self, queue: deque[_Job]) -> list[_Job]:
+        """Takes the next target; or several, if that many are left that they may be looked at together first."""
+        size = 1 if self._look is None else min(_MOST_AT_ONCE, len(queue) // (2 * self._limits.parallel))
+        jobs = [queue.popleft()]
+        while len(jobs) < size and not (jobs[0].is_looked_at or queue[0].is_looked_at):
+            jobs.append(queue.popleft())
+        return jobs
+
+    def _submit(self, server: str, jobs: Sequence[_Job]) -> None:
+        self._busy[server] += 1
+        tasks = [self._task_of(job.placed) for job in jobs]
+        if self._look is not None and len(jobs) > 1:
+            self._running[self._pool.submit(self._look, tasks)] = jobs
+        else:
+            jobs[0].attempts += 1
+            self._running[self._pool.submit(self._work, tasks[0])] = jobs
 
     def _take(self, on_end: Callable[[Placed, Result, int], None]) -> None:
         """Waits for the next results, or for a target whose pause is over."""
@@ -117,25 +136,42 @@ class Dispatch:
             return
         ended, _ = wait(self._running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
         for future in ended:
-            job = self._running.pop(future)
-            self._busy[job.placed.server] -= 1
-            result = _result(job, future)
+            jobs = self._running.pop(future)
+            self._busy[jobs[0].placed.server] -= 1
+            if len(jobs) > 1:
+                self._take_looks(jobs, future, on_end)
+                continue
+            job, result = jobs[0], _result(jobs[0], future)
             if result.is_retryable and job.attempts <= self._limits.retry:
                 job.ready_at = time.monotonic() + _pause(job.attempts)
                 heapq.heappush(self._paused, job)
             else:
                 on_end(job.placed, result, job.attempts)
 
+    def _take_looks(
+        self, jobs: Sequence[_Job], future: Future[Any], on_end: Callable[[Placed, Result, int], None]
+    ) -> None:
+        """Passes on the targets with nothing to do; the others, and all of a lost worker, are next."""
+        looks: Sequence[Result | None] = [None] * len(jobs) if _error(future) else future.result()
+        for job, result in zip(reversed(jobs), reversed(looks), strict=True):
+            if result is not None:
+                on_end(job.placed, result, 1)
+            else:
+                job.is_looked_at = True
+                self._put(job, first=True)
+
+
+def _error(future: Future[Any]) -> BaseException | None:
+    """Returns what a call ended with, also one that the pool gave up with its worker."""
+    try:
+        return future.exception()
+    except CancelledError as cancelled:
+        return cancelled
+
 
 def _result(job: _Job, future: Future[Any]) -> Result:
     """Returns the result; work never raises, so that an exception is the end of the worker, which is retryable."""
-    error: BaseException | None
-    try:
-        error = future.exception()
-    except BaseException as cancelled:
-        if isinstance(cancelled, KeyboardInterrupt):
-            raise
-        error = cancelled
+    error = _error(future)
     if error is None:
         found: Result = future.result()
         return found

@@ -6,6 +6,7 @@ A worker may be another process or another machine: what goes to it and comes ba
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
@@ -65,6 +66,19 @@ class Result:
     @property
     def is_retryable(self) -> bool:
         return self.exit_code in (ExitCode.UNREACHABLE, ExitCode.LOCKED)
+
+
+def look_at(tasks: Sequence[Task]) -> list[Result | None]:
+    """Returns the results of the targets where a quick look finds nothing to do, None for the others; never raises."""
+    from bootstrapper.api import quick_start  # noqa: PLC0415 - as below
+
+    results: list[Result | None] = []
+    for task in tasks:
+        started = time.monotonic()
+        is_done = quick_start.apply(task.request()) is not None
+        seconds = time.monotonic() - started
+        results.append(Result(task.target, "unchanged", 0, seconds) if is_done else None)
+    return results
 
 
 def apply_one(task: Task) -> Result:

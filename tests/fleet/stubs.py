@@ -25,7 +25,7 @@ def main() -> None:
     file, way = Path(sys.argv[1]), sys.argv[2]
     shard = (0, 1) if way == "shard" else None
     asked = Asked(request=Request(file=file), shard=shard, report=file.parent / "report.jsonl", overwrite=True)
-    done = coordinator.apply(asked, Watcher(), nothing)
+    done = coordinator.apply(asked, Watcher(), nothing, look=None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(
         json.dumps({"outcomes": done.outcomes, "shown": len(done.failures), "peak_mib": peak, "s": done.seconds})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bootstrapper.fleet import dispatch
-from bootstrapper.fleet.dispatch import Dispatch, Limits
+from bootstrapper.fleet.dispatch import Dispatch, Limits, Look
 from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.targets import Target
 from bootstrapper.fleet.work import Result, Task
@@ -48,6 +48,7 @@ def run(
     placed: list[Placed],
     limits: Limits,
     most_failed: int = 1000,
+    look: Look | None = None,
 ) -> tuple[dict[str, tuple[Result, int]], int]:
     ended: dict[str, tuple[Result, int]] = {}
 
@@ -58,7 +59,9 @@ def run(
     def may_start() -> bool:
         return sum(result.exit_code != 0 for result, _ in ended.values()) <= most_failed
 
-    left = Dispatch(Threads(limits.parallel), work, task_of, limits).run(placed, may_start=may_start, on_end=on_end)
+    left = Dispatch(Threads(limits.parallel), work, task_of, limits, look).run(
+        placed, may_start=may_start, on_end=on_end
+    )
     return ended, left
 
 
@@ -133,3 +136,31 @@ def test_over_the_budget_nothing_more_is_started_and_what_runs_is_finished() -> 
     assert 3 <= len(ended) <= 5, "those that ran with it, and those that were started before its end was seen"
     assert len(ended) + left == 10
     assert [name for name, (found, _) in ended.items() if found.exit_code] == ["0"]
+
+
+def test_many_targets_are_looked_at_together_and_only_those_that_need_it_are_worked_at() -> None:
+    sizes: list[int] = []
+    worked: list[str] = []
+
+    def look(tasks: Sequence[Task]) -> list[Result | None]:
+        sizes.append(len(tasks))
+        return [None if int(task.target) % 10 == 0 else Result(task.target, "unchanged", 0, 0.0) for task in tasks]
+
+    def work(task: Task) -> Result:
+        worked.append(task.target)
+        return result(task)
+
+    ended, left = run(work, targets(100, servers=2), Limits(parallel=2, per_server=None, retry=0), look=look)
+    assert (len(ended), left) == (100, 0)
+    assert [found.outcome for found, _ in ended.values()].count("unchanged") > 70
+    assert len(worked) == len(set(worked)) < 30
+    assert {str(number) for number in range(0, 100, 10)} <= set(worked)
+    assert 8 < max(sizes) <= 16
+
+
+def test_targets_whose_look_was_lost_with_its_worker_are_worked_at() -> None:
+    def look(tasks: Sequence[Task]) -> list[Result | None]:
+        raise OSError("worker killed")
+
+    ended, _ = run(result, targets(40), Limits(parallel=2, per_server=1, retry=0), look=look)
+    assert [found.outcome for found, _ in ended.values()] == ["done"] * 40
