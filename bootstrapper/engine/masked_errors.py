@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from bootstrapper.errors import BootstrapperError
 from bootstrapper.masking import Masker, masked
+from bootstrapper.plugin.faults import text_of
 from bootstrapper.plugin.quoting import quoting
 from bootstrapper.text import error_lines, one_line
 
@@ -64,7 +65,7 @@ def _mask_own(error: BaseException, masker: Masker, seen: set[int]) -> None:
 
 def _shows_secret(error: BaseException, masker: Masker) -> bool:
     """Returns whether the text of an error of others is not made of what was masked."""
-    text = str(error)
+    text = text_of(error)
     return not isinstance(error, BootstrapperError) and masker.quote(text) != text
 
 
@@ -72,4 +73,4 @@ def told(error: BaseException, masker: Masker) -> str:
     """Returns the error as it is shown and recorded."""
     if isinstance(error, BootstrapperError):
         return "\n".join(error_lines(error, masker.mask))
-    return one_line(masker.quote(str(error)))
+    return one_line(masker.quote(text_of(error)))

@@ -56,8 +56,16 @@ def raised(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         code = "" if error.code is None else repr(error.code)
         return f"called sys.exit({code})"
-    said = str(error)
+    said = text_of(error)
     return f"raised {type(error).__name__}{': ' if said else ''}{said}"
+
+
+def text_of(error: BaseException) -> str:
+    """Returns the text of the error; none if the plugin's class fails to make it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - any code of the plugin may fail in any way
+        return ""
 
 
 def is_raised_by_plugin(error: BaseException) -> bool:

@@ -89,6 +89,7 @@ def test_what_only_looks_is_not_observed(author: Author, command: tuple[str, ...
         ("raise KeyError('no luck')", "raised KeyError: 'no luck', line "),
         ("sys.exit(7)", "called sys.exit(7), line "),
         ("raise KeyboardInterrupt", "raised KeyboardInterrupt, line "),
+        ("class Mute(Exception):\n    __str__ = None\nraise Mute", "raised Mute, line "),
         ("yield event", "returned generator, so nothing of it ran; it must not yield"),
     ],
 )

@@ -54,6 +54,13 @@ def test_an_error_deeper_in_other_code_names_the_line_of_the_method(author: Auth
     assert f", line {author.line_of('json.loads')}\n" in said
 
 
+@pytest.mark.parametrize("failing", ["changes", "apply"])
+def test_an_error_whose_text_fails_is_named_by_its_type(author: Author, failing: str) -> None:
+    author.step(**{failing: "class Mute(Exception):\n    __str__ = None\nraise Mute"})
+    said = author.refused("apply")
+    assert f"Mark.{failing}() raised Mute, line {author.line_of('raise Mute')}\n" in said
+
+
 def test_an_error_in_apply_is_a_failed_step_that_leaves_nothing(author: Author) -> None:
     author.step(apply=f"{APPLY}\n{RAISES}")
     said = author.refused("apply")
