@@ -54,7 +54,7 @@ _SCHEDULER: _Option = click.option(
     "--scheduler", metavar="ADDRESS", help="A Dask scheduler, such as tls://host:8786; else a cluster of this machine."
 )
 _DASHBOARD: _Option = click.option("--dashboard", is_flag=True, help="Serve Dask's dashboard on 127.0.0.1:8787.")
-_WHERE = (*options.WHERE, options.timeout, _TARGET, _SHARD, _SCHEDULER, _DASHBOARD)
+_WHERE = (*options.WHERE, options.timeout_each, _TARGET, _SHARD, _SCHEDULER, _DASHBOARD)
 
 
 @click.group(cls=Group)

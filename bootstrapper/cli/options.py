@@ -143,6 +143,9 @@ skip = click.option("--skip", multiple=True, metavar="NAME", help="All but this 
 timeout = click.option(
     "--timeout", metavar="TIME", callback=_seconds, help="Time limit of the whole run, such as 90s or 5m."
 )
+timeout_each = click.option(
+    "--timeout", metavar="TIME", callback=_seconds, help="Time limit of the run of each target, such as 90s or 5m."
+)
 plan_format = click.option(
     "--format", metavar="FORMAT", help="Format of the plan: text, json, markdown, sarif, or one of a plugin."
 )
