@@ -76,9 +76,10 @@ def writing(path: Path, name: str, environment: str | None) -> Iterator[Writer]:
 class FleetPlan:
     """A plan of a fleet that was read: where in the file the plan of each target is."""
 
-    def __init__(self, path: Path, environment: str | None, places: dict[str, int]) -> None:
+    def __init__(self, path: Path, environment: str | None, digest: str, places: dict[str, int]) -> None:
         self._path = path
         self.environment = environment
+        self.digest = digest
         self._places = places
 
     def __contains__(self, target: str) -> bool:
@@ -125,13 +126,13 @@ def read(path: Path, key: str | None) -> FleetPlan:
         raise UsageError(f"{path} is not a plan of a fleet", hint=hint) from error
     if not is_whole or last is None:
         raise GuardError("the plan of the fleet was changed after it was made, or is not whole; nothing was applied")
-    signature = str(last["signature"] or "")
+    signature = str(last.get("signature") or "")
     if key is not None and not hmac.compare_digest(signature.encode(), _signature(last["digest"], key).encode()):
         raise GuardError(
             f"the plan of the fleet is not signed with the key in {KEY_VARIABLE}; nothing was applied",
             hint="Make the plan and apply it with the same key.",
         )
-    return FleetPlan(path, environment, places)
+    return FleetPlan(path, environment, last["digest"], places)
 
 
 def is_fleet_plan(path: Path) -> bool:

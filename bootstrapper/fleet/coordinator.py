@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
@@ -123,13 +124,14 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
     waves, summary = waves_of(loaded, asked), Summary()
     if asked.plan is not None:
         summary.unplanned, waves = _planned_alone(waves, asked.plan)
-    ended = report.ended_waves(asked.report) if asked.resumes and asked.report is not None else frozenset()
+    said = _said(loaded, asked)
+    ended = report.ended_waves(asked.report, said) if asked.resumes and asked.report is not None else frozenset()
     writing = report.writing(
         asked.report, overwrite=asked.overwrite, goes_on=asked.resumes, inputs=[asked.request.file]
     )
     targets = sum(len(wave.targets) for wave in waves)
     with writing as written, pool_for(loaded, asked, targets) as pool:
-        written.begin(loaded.config.name, "fleet apply")
+        written.begin("fleet apply", said)
         look = look if asked.plan is None else None
         run = _Run(loaded, asked, watcher, work=work, look=look, written=written, pool=pool, summary=summary)
         run.waves(waves, ended)
@@ -138,6 +140,18 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
             run.wave(Wave(NEW_TARGETS, new))
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _said(loaded: Loaded, asked: Asked) -> dict[str, Any]:
+    """Returns what makes two runs the same, as JSON has it: the waves of one are those of the other."""
+    return {
+        "fleet": loaded.config.name,
+        "environment": asked.request.environment,
+        "wave": asked.wave,
+        "targets": sorted(asked.patterns),
+        "shard": None if asked.shard in (None, (0, 1)) else list(asked.shard or ()),
+        "plan": None if asked.plan is None else asked.plan.digest,
+    }
 
 
 def _planned_alone(waves: Sequence[Wave], plan: FleetPlan) -> tuple[int, list[Wave]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,8 +25,9 @@ class Report:
     def __init__(self, file: IO[bytes] | None) -> None:
         self._file = file
 
-    def begin(self, name: str, command: str) -> None:
-        self._write({"kind": "run", "fleet": name, "command": command, "version": __version__})
+    def begin(self, command: str, asked: Mapping[str, Any]) -> None:
+        """Writes what is asked for: the fleet, and which of its targets."""
+        self._write({"kind": "run", **asked, "command": command, "version": __version__})
 
     def target(self, wave: str, result: Result, attempts: int) -> None:
         self._write({"kind": "target", "wave": wave, "attempts": attempts, **asdict(result)})
@@ -65,13 +66,24 @@ def writing(path: Path | None, *, overwrite: bool, goes_on: bool, inputs: Iterab
         raise UsageError(f"cannot write the report {path}: {error.strerror}") from error
 
 
-def ended_waves(path: Path) -> frozenset[str]:
-    """Returns the names of the waves that the report tells as ended; raises UsageError for any other file."""
+def ended_waves(path: Path, asked: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the names of the waves that the report tells as ended.
+
+    Raises UsageError for any other file, and for the report of a run that was asked for something else: its waves had
+    other targets, or were confirmed for another environment.
+    """
     if not _is_report(path):
         raise UsageError(f"{path} is not a report of `fleet apply`", hint="Name the file of --report of that run.")
     with path.open("rb") as file:
-        found = (facts for line in file if (facts := _facts(line)) is not None)
-        return frozenset(str(facts["wave"]) for facts in found if facts.get("kind") == "wave")
+        lines = [facts for line in file if (facts := _facts(line)) is not None and facts.get("kind") in ("run", "wave")]
+    for line in lines:
+        differs = next((key for key in asked if line["kind"] == "run" and line.get(key) != asked[key]), None)
+        if differs is not None:
+            raise UsageError(
+                f"{path} is the report of another run: the {differs} is not the same",
+                hint="Name the report of this fleet, and pass the environment, plan and options of its run.",
+            )
+    return frozenset(str(line.get("wave")) for line in lines if line["kind"] == "wave")
 
 
 def _is_report(path: Path) -> bool:

@@ -105,6 +105,27 @@ def test_a_target_that_is_listed_during_the_run_is_done_as_well(fleet: Fleet) ->
     assert fleet.notes("b") == [(1, "note of b")]
 
 
+def test_only_the_report_of_the_same_run_is_resumed(fleet: Fleet) -> None:
+    fleet.declare("waves: [{name: canary, first: 1, confirm: true}]\nparallel: 1")
+    fleet.list_schemas(3)
+    assert fleet.run("fleet", "apply", *SHARD, *REPORT, "--wave", "canary").returncode == 0
+    before = fleet.report()
+    done = fleet.run("fleet", "apply", *SHARD, "--resume", "report.jsonl")
+    assert done.returncode == 2, "else the second wave begins without the question of the first"
+    assert "report.jsonl is the report of another run: the wave is not the same" in done.stderr
+    assert fleet.report() == before
+    other = [{**before[0], "wave": None, "fleet": "other"}, *before[1:]]
+    (fleet.folder / "report.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in other))
+    done = fleet.run("fleet", "apply", *SHARD, "--resume", "report.jsonl")
+    assert "report.jsonl is the report of another run: the fleet is not the same" in done.stderr
+    (fleet.folder / "report.jsonl").write_text(
+        f'{json.dumps({**before[0], "wave": None})}\n{{"kind": "wave"}}\n[1]\n\0'
+    )
+    done = fleet.run("fleet", "apply", *SHARD, "--resume", "report.jsonl")
+    assert done.returncode == 9, "a wave without a name has not ended"
+    assert [fleet.notes(f"t{n}") is not None for n in range(3)] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
