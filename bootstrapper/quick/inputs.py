@@ -12,6 +12,7 @@ from hashlib import file_digest, sha256
 
 FILE, FOLDER, VARIABLE = "file", "folder", "variable"
 _MOST_NAMES = 10_000
+_COMPILED = "__pycache__"
 
 
 class TooManyError(Exception):
@@ -62,13 +63,20 @@ def _tree(folder: str, file: Callable[[str], str]) -> Iterator[str]:
     """Follows links: a module may be imported through one."""
     count = 0
     for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        is_shared = any(_is_shared(os.stat(each)) for each in (place, *_compiled(place, folders)))
+        folders[:] = sorted(name for name in folders if name != _COMPILED)
         count += len(folders) + len(files)
         if count > _MOST_NAMES:
             raise TooManyError(folder)
-        yield f"{os.path.relpath(place, folder)}: {_is_shared(os.stat(place))} {folders}"
+        yield f"{os.path.relpath(place, folder)}: {is_shared} {folders}"
         for name in sorted(name for name in files if name.endswith(".py")):
             yield f"{name}: {file(os.path.join(place, name))}"
+
+
+def _compiled(place: str, folders: Iterable[str]) -> Iterator[str]:
+    """Yields the folder of compiled modules if there is one; what is in it counts by the sources alone."""
+    if _COMPILED in folders:
+        yield os.path.join(place, _COMPILED)
 
 
 def _is_shared(found: os.stat_result) -> bool:

@@ -119,11 +119,14 @@ def test_a_gate_of_a_plugin_that_does_not_open_any_more(notes: Looks) -> None:
     assert not agree(notes)
 
 
-def test_plugins_of_a_protected_environment_that_others_may_write_to_now(notes: Looks) -> None:
+@pytest.mark.parametrize("folder", ["plugins", "plugins/__pycache__", "plugins/more/__pycache__"])
+def test_plugins_of_a_protected_environment_that_others_may_write_to_now(notes: Looks, folder: str) -> None:
+    (notes.folder / folder).mkdir(exist_ok=True, parents=True)
     assert notes.run("apply", "-e", "live").returncode == 0
     assert notes.quick("-e", "live") is not None
-    (notes.folder / "plugins").chmod(0o777)
+    (notes.folder / folder).chmod(0o777)
     assert notes.quick("-e", "live") is None
+    assert notes.run("plan", "-e", "live").returncode != 0
 
 
 EDITS = {
