@@ -15,7 +15,7 @@ from bootstrapper.cli.jsonlog import head
 from bootstrapper.cli.options import Invocation
 from bootstrapper.cli.output import RED, is_terminal, paint, print_message, takes_colour
 from bootstrapper.config.units import show_seconds
-from bootstrapper.fleet.coordinator import MOST_SHOWN, Summary, Watcher
+from bootstrapper.fleet.outcomes import MOST_SHOWN, Summary, Watcher
 from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.work import Result
 from bootstrapper.text import counted, one_line

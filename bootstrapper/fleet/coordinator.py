@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.request import Request
+from bootstrapper.engine.secrets import learn_declared, learn_variables
 from bootstrapper.errors import GuardError, InvalidFileError, UsageError
 from bootstrapper.fleet import report
 from bootstrapper.fleet.contract import FleetPlan
 from bootstrapper.fleet.dispatch import Dispatch, Limits, Look, Work
+from bootstrapper.fleet.outcomes import Summary, Watcher
 from bootstrapper.fleet.places import Placed, placed
 from bootstrapper.fleet.pools import Pool, connected_pool, dask_pool, local_pool, processors
 from bootstrapper.fleet.report import Report
@@ -26,7 +27,6 @@ from bootstrapper.fleet.targets import fleet_of, read_targets
 from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
 from bootstrapper.fleet.work import Result, Task, apply_one, look_at
 
-MOST_SHOWN = 20
 NEW_TARGETS = "new"
 """The wave of targets that were listed only after the run began."""
 
@@ -55,58 +55,6 @@ class Asked:
     resumes: bool = False
     overwrite: bool = False
     plan: FleetPlan | None = None
-
-
-class Watcher:
-    """Is told how a run goes; this one is silent."""
-
-    def begin(self, targets: Sequence[Placed]) -> None:
-        """Called before targets are looked at."""
-
-    def wave(self, name: str, targets: Sequence[Placed]) -> None:
-        """Called before a wave."""
-
-    def ended(self, result: Result, attempts: int) -> None:
-        """Called with the last result of each target."""
-
-    def tick(self, running: int) -> None:
-        """Called now and then."""
-
-    def soak(self, wave: str, seconds: float) -> None:
-        """Called before the wait after a wave."""
-
-    def confirm(self, wave: str, following: str) -> bool:
-        """Asks whether the next wave may begin."""
-        return False
-
-
-@dataclass
-class Summary:
-    """What became of the targets.
-
-    Attributes:
-        outcomes: How many ended how.
-        failures: The first of those that failed.
-        left: How many were not done since a wave was over its budget.
-        unplanned: How many are not in the plan of the fleet.
-        stopped_in: That wave.
-    """
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    failures: list[Result] = field(default_factory=list)
-    left: int = 0
-    unplanned: int = 0
-    stopped_in: str | None = None
-    seconds: float = 0.0
-
-    @property
-    def failed(self) -> int:
-        return self.outcomes["failed"]
-
-    def add(self, result: Result) -> None:
-        self.outcomes[result.outcome] += 1
-        if result.outcome == "failed" and len(self.failures) < MOST_SHOWN:
-            self.failures.append(result)
 
 
 def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | None = look_at) -> Summary:
@@ -164,7 +112,9 @@ def _planned_alone(waves: Sequence[Wave], plan: FleetPlan) -> tuple[int, list[Wa
 def load_fleet(asked: Asked) -> Loaded:
     """Reads the file; what only targets know is missing in it, so that problems may be left."""
     request = asked.request
+    learn_variables(request.masker, request.variables)  # what is wrong with the list of targets may quote one
     loaded = load.read_all(request.file, request.environment, request.variables)
+    learn_declared(request.masker, {"fleet": loaded.document.get(("fleet",))}, {}, loaded.variables)
     if any(place[:1] == ("fleet",) for place in loaded.misshapen):
         raise InvalidFileError(loaded.problems)
     fleet_of(loaded)

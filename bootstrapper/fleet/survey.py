@@ -13,9 +13,7 @@ from bootstrapper.config.outputs import require_writable
 from bootstrapper.errors import ExitCode
 from bootstrapper.fleet import contract
 from bootstrapper.fleet.coordinator import (
-    MOST_SHOWN,
     Asked,
-    Watcher,
     dispatch,
     is_asked,
     list_targets,
@@ -24,6 +22,7 @@ from bootstrapper.fleet.coordinator import (
 )
 from bootstrapper.fleet.dispatch import Work
 from bootstrapper.fleet.looks import NOTHING, Look, plan_one, save_one, state_of, status_one
+from bootstrapper.fleet.outcomes import MOST_SHOWN, Watcher
 from bootstrapper.fleet.work import Result
 
 _EXAMPLES = 5

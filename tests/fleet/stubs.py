@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bootstrapper.engine.request import Request
 from bootstrapper.fleet import coordinator
-from bootstrapper.fleet.coordinator import Asked, Watcher
+from bootstrapper.fleet.coordinator import Asked
+from bootstrapper.fleet.outcomes import Watcher
 from bootstrapper.fleet.work import Result, Task
 
 

@@ -158,3 +158,13 @@ def test_without_the_extra_the_error_names_it(fleet: Fleet, monkeypatch: pytest.
     assert done.returncode == 2
     assert "error: the extra `fleet` is not installed" in done.stderr
     assert "pip install 'pg-bootstrapper[fleet]'" in done.stderr
+
+
+def test_what_is_wrong_with_the_list_of_targets_shows_no_secret(fleet: Fleet) -> None:
+    file = fleet.folder / "bootstrap.yaml"
+    source = "{command: [/bin/sh, -c, 'echo no access with $API_TOKEN >&2; exit 1']}"
+    file.write_text(file.read_text().replace("{file: targets.csv}", source))
+    done = fleet.run("fleet", "apply", *SHARD, API_TOKEN="hunter2hunter2")
+    assert done.returncode == 2
+    assert "no access with" in done.stderr
+    assert "hunter2" not in done.stderr

@@ -1,0 +1,65 @@
+"""What a run over a fleet tells while it goes on, and in the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bootstrapper.fleet.places import Placed
+from bootstrapper.fleet.work import Result
+
+MOST_SHOWN = 20
+"""How many failed targets are named in the end; the report has all of them."""
+
+
+class Watcher:
+    """Is told how a run goes; this one is silent."""
+
+    def begin(self, targets: Sequence[Placed]) -> None:
+        """Called before targets are looked at."""
+
+    def wave(self, name: str, targets: Sequence[Placed]) -> None:
+        """Called before a wave."""
+
+    def ended(self, result: Result, attempts: int) -> None:
+        """Called with the last result of each target."""
+
+    def tick(self, running: int) -> None:
+        """Called now and then."""
+
+    def soak(self, wave: str, seconds: float) -> None:
+        """Called before the wait after a wave."""
+
+    def confirm(self, wave: str, following: str) -> bool:
+        """Asks whether the next wave may begin."""
+        return False
+
+
+@dataclass
+class Summary:
+    """What became of the targets.
+
+    Attributes:
+        outcomes: How many ended how.
+        failures: The first of those that failed.
+        left: How many were not done since a wave was over its budget.
+        unplanned: How many are not in the plan of the fleet.
+        stopped_in: That wave.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: list[Result] = field(default_factory=list)
+    left: int = 0
+    unplanned: int = 0
+    stopped_in: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        return self.outcomes["failed"]
+
+    def add(self, result: Result) -> None:
+        self.outcomes[result.outcome] += 1
+        if result.outcome == "failed" and len(self.failures) < MOST_SHOWN:
+            self.failures.append(result)
