@@ -97,7 +97,7 @@ def _said(loaded: Loaded, asked: Asked) -> dict[str, Any]:
         "environment": asked.request.environment,
         "wave": asked.wave,
         "targets": sorted(asked.patterns),
-        "shard": None if asked.shard in (None, (0, 1)) else list(asked.shard or ()),
+        "shard": list(asked.shard or (0, 1)),
         "plan": None if asked.plan is None else asked.plan.digest,
     }
 
@@ -125,6 +125,8 @@ def list_targets(loaded: Loaded, asked: Asked) -> list[Placed]:
     """Reads the list of targets; the file has to be valid for the first one, and so for all."""
     request = asked.request
     found = list(placed(loaded, read_targets(loaded)))
+    if asked.patterns and not any(_is_named(each.target.name, asked) for each in found):
+        raise UsageError(f"no target matches {' or '.join(asked.patterns)}")
     if found:
         load.load(request.file, request.environment, {**request.variables, **found[0].target.of_request})
     return found
@@ -139,16 +141,15 @@ def waves_of(loaded: Loaded, asked: Asked) -> list[Wave]:
         raise UsageError(f"unknown wave {asked.wave!r}", hint=f"Known: {', '.join(sorted(known))}.")
     chosen = (wave for wave in waves if asked.wave in (None, wave.name))
     chosen = (replace(wave, targets=[each for each in wave.targets if is_asked(each, asked)]) for wave in chosen)
-    found = [wave for wave in chosen if wave.targets]
-    if not found and asked.patterns:
-        raise UsageError(f"no target matches {' or '.join(asked.patterns)}")
-    return found
+    return [wave for wave in chosen if wave.targets]
 
 
 def is_asked(each: Placed, asked: Asked) -> bool:
-    name = each.target.name
-    is_named = not asked.patterns or any(fnmatchcase(name, pattern) for pattern in asked.patterns)
-    return is_named and (asked.shard is None or in_shard(name, asked.shard))
+    return _is_named(each.target.name, asked) and (asked.shard is None or in_shard(each.target.name, asked.shard))
+
+
+def _is_named(name: str, asked: Asked) -> bool:
+    return not asked.patterns or any(fnmatchcase(name, pattern) for pattern in asked.patterns)
 
 
 def pool_for(loaded: Loaded, asked: Asked, targets: int) -> AbstractContextManager[Pool]:

@@ -7,7 +7,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -106,6 +107,8 @@ def _asked(targets: TargetsConfig, query: str, source: Source) -> Iterator[dict[
         session.close()
     assert found is not None
     names = [(found.fname(column) or b"").decode() for column in range(found.nfields)]
+    if fault := _columns_fault(names):
+        raise InvalidFileError([Problem(f"fleet.targets.sql: {fault}", source)])
     for row in range(found.ntuples):
         values = (found.get_value(row, column) for column in range(found.nfields))
         yield {name: None if value is None else value.decode() for name, value in zip(names, values, strict=True)}
@@ -146,6 +149,8 @@ def _parsed(content: bytes, where: str, source: Source) -> list[dict[str, Any]]:
                 return list(entries)
             raise ValueError("expected a list of objects with plain values")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="", restval=None)
+        if fault := _columns_fault(reader.fieldnames or ()):
+            raise ValueError(fault)
         rows = [{key: value or None for key, value in row.items()} for row in reader]
         if any("" in row for row in rows):
             raise ValueError("a line has more fields than the header")
@@ -153,6 +158,14 @@ def _parsed(content: bytes, where: str, source: Source) -> list[dict[str, Any]]:
     except (ValueError, csv.Error, RecursionError) as error:
         said = one_line(str(error))
         raise InvalidFileError([Problem(f"{where} is neither CSV with a header nor JSON: {said}", source)]) from error
+
+
+def _columns_fault(names: Sequence[str]) -> str | None:
+    """Returns what is wrong with the columns, also of an empty list: what lists nothing at all has none."""
+    if "name" not in names:
+        return "a target needs a name, but there is no column `name`"
+    twice = next((name for name, number in Counter(names).items() if number > 1), None)
+    return None if twice is None else f"two columns have the name {one_line(twice)}"
 
 
 def _is_nested(value: object) -> bool:

@@ -134,6 +134,8 @@ def test_only_the_report_of_the_same_run_is_resumed(fleet: Fleet) -> None:
         (("fleet", "apply", "--shard", "0/1", "--dashboard"), "--shard cannot be combined with --dashboard"),
         (("fleet", "apply", "--shard", "0/1", "--wave", "x"), "unknown wave 'x'"),
         (("fleet", "apply", "--shard", "0/1", "--target", "x"), "no target matches x"),
+        (("fleet", "plan", "--shard", "0/1", "--target", "x"), "no target matches x"),
+        (("fleet", "status", "--shard", "0/1", "--target", "x", "--exit-code"), "no target matches x"),
         (("fleet", "apply", "--shard", "0/1", "--resume", "targets.csv"), "targets.csv is not a report"),
         (("fleet", "apply", "--shard", "0/1", "--report", "targets.csv"), "targets.csv already exists"),
         (("apply",), "target.schema is known only in a run of a fleet"),

@@ -69,11 +69,24 @@ def test_a_query_that_fails_or_writes_is_refused(tmp_path: Path, database: str) 
         assert "bootstrap.yaml:6:12: the targets cannot be read" in said
 
 
+def test_a_query_without_the_columns_of_targets_is_refused(tmp_path: Path, database: str) -> None:
+    for query, fault in (
+        ("SET work_mem = 64", "a target needs a name, but there is no column `name`"),
+        ("SELECT 1 AS id WHERE false", "a target needs a name, but there is no column `name`"),
+        ("SELECT 1 AS name, 2 AS name", "two columns have the name name"),
+    ):
+        said = refused(tmp_path, f"{{sql: {query!r}, url: '{database}'}}")
+        assert f"bootstrap.yaml:6:12: fleet.targets.sql: {fault}" in said
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("name\na\na\n", "two targets have the name a"),
         ("tier\ngold\n", "a target needs a name"),
+        ("", "there is no column `name`"),
+        ("null", "there is no column `name`"),
+        ("name,tier,tier\na,b,c\n", "two columns have the name tier"),
         ("name,a-b\nx,1\n", '"a-b" is not a valid name of a variable'),
         ("name,tier\na,b,c\n", "a line has more fields than the header"),
         ('[{"name": "a", "deep": {}}]', "expected a list of objects with plain values"),
