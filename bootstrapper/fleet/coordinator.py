@@ -25,7 +25,7 @@ from bootstrapper.fleet.pools import Pool, connected_pool, dask_pool, local_pool
 from bootstrapper.fleet.report import Report
 from bootstrapper.fleet.targets import fleet_of, read_targets
 from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
-from bootstrapper.fleet.work import Result, Task, apply_one, look_at
+from bootstrapper.fleet.work import Result, Task, apply_one, digest_of, look_at
 
 NEW_TARGETS = "new"
 """The wave of targets that were listed only after the run began."""
@@ -165,11 +165,12 @@ def pool_for(loaded: Loaded, asked: Asked, targets: int) -> AbstractContextManag
 def task_of(asked: Asked) -> Callable[[Placed], Task]:
     request = asked.request
     file = str(request.file.absolute())
+    digest = digest_of(file)
 
     def make(each: Placed) -> Task:
         name, variables = each.target.name, each.target.of_request
         saved = None if asked.plan is None else asked.plan.saved(name)
-        return Task(file, request.environment, name, variables, request.allow, request.timeout_seconds, saved)
+        return Task(file, request.environment, name, variables, request.allow, request.timeout_seconds, saved, digest)
 
     return make
 

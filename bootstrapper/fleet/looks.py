@@ -57,6 +57,7 @@ def status_one(task: Task) -> Result:
     """Looks how one target stands; never raises, and writes nothing."""
     started, asked = time.monotonic(), task.request()
     try:
+        task.require_file()
         if _is_done(asked):
             return Look(task.target, "unchanged", 0, time.monotonic() - started, state="head")
         from bootstrapper.api import inspection  # noqa: PLC0415 - the engine is loaded only where a quick look fails
@@ -71,6 +72,7 @@ def status_one(task: Task) -> Result:
 def _planned(task: Task, *, is_to_be_saved: bool) -> Result:
     started, asked = time.monotonic(), task.request()
     try:
+        task.require_file()
         if not is_to_be_saved and _is_done(asked):
             return Look(task.target, "unchanged", 0, time.monotonic() - started)
         from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where a quick look fails

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from bootstrapper.api.arguments import request_of
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.request import Request
-from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.errors import BootstrapperError, ConfigError, ExitCode
 from bootstrapper.text import one_line
 
 Outcome = Literal["done", "unchanged", "failed"]
@@ -28,6 +29,7 @@ class Task:
     Attributes:
         variables: Those of the target, under the names that the file has for them.
         saved: A saved plan of the target as text, which is applied exactly.
+        digest: Of the content of the file, as the coordinator has it.
     """
 
     file: str
@@ -37,11 +39,32 @@ class Task:
     allow: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     saved: str | None = None
+    digest: str | None = None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether this process sees the file of the coordinator, and not one of an older deployment."""
+        return self.digest is None or digest_of(self.file) in (self.digest, None)
+
+    def require_file(self) -> None:
+        if not self.has_file:
+            raise ConfigError(
+                f"{Path(self.file).name} is not the file that this wave began with",
+                hint="Give all workers the same file; if it was changed during the run, run again.",
+            )
 
     def request(self) -> Request:
         """Returns the request of an ordinary run, with the variables of this process and the target."""
         asked = request_of(self.file, self.environment, None, self.timeout_seconds, allow=self.allow)
         return replace(asked, variables={**asked.variables, **self.variables}, queues=False)
+
+
+def digest_of(file: str) -> str | None:
+    """Returns a digest of the content; None if it cannot be read, which reading it for use reports."""
+    try:
+        return sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -75,7 +98,7 @@ def look_at(tasks: Sequence[Task]) -> list[Result | None]:
     results: list[Result | None] = []
     for task in tasks:
         started = time.monotonic()
-        is_done = quick_start.apply(task.request()) is not None
+        is_done = task.has_file and quick_start.apply(task.request()) is not None
         seconds = time.monotonic() - started
         results.append(Result(task.target, "unchanged", 0, seconds) if is_done else None)
     return results
@@ -88,6 +111,7 @@ def apply_one(task: Task) -> Result:
     started = time.monotonic()
     asked = task.request()
     try:
+        task.require_file()
         outcome = None if task.saved is not None else quick_start.apply(asked)
         if outcome is None:
             from bootstrapper.api import run  # noqa: PLC0415 - as above
