@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -380,13 +381,15 @@ def test_a_file_of_rows_may_be_larger_than_a_configuration() -> None:
 def test_thousands_of_rows_take_less_than_yamls_own_composer() -> None:
     row = "  - {email: u%d@example.com, name: User, n: %d, price: 1.50, active: true, tenant: {$ref: tenants.default}}"
     content = ("rows:\n" + "\n".join(row % (n, n) for n in range(4_000))).encode()
-    begun = time.process_time()
-    document = parse(content, "a.yaml")
-    ours = time.process_time() - begun
-    assert len(document.data["rows"]) == 4_000
-    begun = time.process_time()
-    yaml.compose(content, Loader=yaml.CSafeLoader)
-    assert ours < time.process_time() - begun
+    assert len(parse(content, "a.yaml").data["rows"]) == 4_000
+    works = {"ours": lambda: parse(content, "a.yaml"), "yaml's": lambda: yaml.compose(content, Loader=yaml.CSafeLoader)}
+    least = dict.fromkeys(works, math.inf)
+    for _ in range(5):  # in turn, and the least: on a busy machine a single one may wait
+        for name, work in works.items():
+            begun = time.process_time()
+            work()
+            least[name] = min(least[name], time.process_time() - begun)
+    assert least["ours"] < least["yaml's"]
 
 
 @pytest.mark.parametrize("is_enabled", [True, False])
