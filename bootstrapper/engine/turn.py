@@ -166,7 +166,8 @@ class TurnTaker:
 
     def _is_undone(self, turn: Turn, failure: BaseException) -> bool:
         """Returns whether nothing of the step stays; unknown if the connection was lost at COMMIT."""
-        return turn.step.transactional and not self._has_parts and isinstance(failure, StepError)
+        may_be = turn.step.transactional and not self._has_parts and isinstance(failure, StepError)
+        return may_be and not turn.hold.is_committed()
 
     def _do(self, turn: Turn) -> None:
         self._has_parts = False

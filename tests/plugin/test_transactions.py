@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.plugin.authors import APPLY, CHANGES, Author
@@ -70,13 +72,32 @@ def test_apply_cannot_leave_its_transaction(author: Author, leaves: str) -> None
     ("leaves", "said"),
     [
         ("context.connection.commit()", "used commit() of the connection, whose transaction is not its own"),
-        ("context.connection.execute('COMMIT')", "ended its transaction; its earlier work is committed"),
+        ("context.connection.execute('COMMIT')", "ended its transaction; its earlier work may be committed"),
     ],
 )
 def test_the_line_that_ends_a_transaction_is_named(author: Author, leaves: str, said: str) -> None:
     author.step(apply=f"x = 1\n{leaves}")
     line = author.line_of(leaves)
     assert f"bootstrap.yaml:8:5: plugin {author.plugin}: Mark.apply() {said}, line {line}\n" in author.refused("apply")
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_undone"),
+    [
+        ("context.connection.execute('COMMIT')", False),
+        ("context.connection.cursor().execute('commit; begin')\nraise KeyError('no luck')", False),
+        ("context.connection.cursor().execute('commit; begin')\ncontext.connection.execute('SELECT 1/0')", False),
+        ("context.connection.execute('ROLLBACK')", True),
+        ("raise KeyError('no luck')", True),
+    ],
+)
+def test_a_step_that_committed_is_not_called_rolled_back(author: Author, ends: str, is_undone: bool) -> None:
+    author.step(apply=f"{APPLY}\n{ends}")
+    assert ("; rolled back" in author.refused("apply")) == is_undone
+    assert (author.tables() == []) == is_undone
+    author.step(changes="return [Change.run('again')]", apply=ends)
+    events = [json.loads(line) for line in author.run("apply", "--log-format", "json").stderr.splitlines()]
+    assert [each["rolled_back"] for each in events if each.get("event") == "step_failed"] == [is_undone]
 
 
 def test_a_savepoint_around_what_may_fail_is_allowed(author: Author) -> None:

@@ -114,7 +114,8 @@ class LentConnection(Connection[Any]):
 
     def _require_inside(self) -> None:
         if self._is_outside:
-            raise ForbiddenError("ended its transaction" + ("" if self._reads else "; its earlier work is committed"))
+            stays = "" if self._reads else "; its earlier work may be committed"
+            raise ForbiddenError(f"ended its transaction{stays}")
 
     def expect(self, query: Query) -> None:
         """Sets a savepoint before a statement that may change the session.

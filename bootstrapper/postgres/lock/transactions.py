@@ -32,6 +32,7 @@ SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text, pg_catalog.set_config('
 """
 _RENEW = "UPDATE {lock} SET expires_at = clock_timestamp() + %s * interval '1 second'"
 _TRANSACTION = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text"
+_FATE = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 
 
 class FencedConnection:
@@ -44,6 +45,7 @@ class FencedConnection:
         self._connection = session.connection
         self._pooled = session.server.pooled
         self._transaction: str | None = None
+        self._last_transaction: str | None = None
         self._deadline = Deadline.never()
         if not self._pooled:
             self._mark_session()
@@ -97,6 +99,19 @@ class FencedConnection:
                 self._transaction = None
             _commit(connection)
 
+    def is_committed(self) -> bool:
+        """Returns whether the last transaction is committed, also by the code inside it that ended it itself.
+
+        False for a lost connection, whose open transaction the server rolls back.
+        """
+        if self._last_transaction is None or self._connection.closed:
+            return False
+        try:
+            row = self._connection.execute(_FATE, [self._last_transaction]).fetchone()
+        except psycopg.Error:
+            return False
+        return row is not None and row[0] == "committed"
+
     def require_transaction(self) -> None:
         """Raises StepFailedError if the code inside `transaction` ended it, or ignored the error that aborted it."""
         if status_of(self.connection) == TransactionStatus.INERROR:
@@ -104,7 +119,7 @@ class FencedConnection:
         row = self.connection.execute(_TRANSACTION).fetchone()
         if row is None or row[0] != self._transaction:
             raise StepFailedError(
-                "the step ended its transaction; its earlier work is committed",
+                "the step ended its transaction; its earlier work may be committed",
                 hint="Leave BEGIN, COMMIT and ROLLBACK to bootstrapper, or set transactional = False.",
             )
 
@@ -155,7 +170,7 @@ class FencedConnection:
         ours = b"; " + b"; ".join(settings.for_transaction(connection)) if self._pooled else b""
         connection.execute(_BEGIN + ours)
         self._deadline = deadline
-        self._transaction = self._limit(connection)
+        self._transaction = self._last_transaction = self._limit(connection)
 
     def _limit(self, connection: Connection[Any]) -> str:
         """Sets the limits of the open transaction; returns its number."""
