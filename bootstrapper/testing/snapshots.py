@@ -96,6 +96,13 @@ SELECT 'pg_catalog', relname, false FROM pg_catalog.pg_class
 WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND NOT relisshared
   AND relname !~ '^pg_statistic' AND pg_catalog.has_table_privilege(oid, 'SELECT') ORDER BY 2
 """
+_COUNTED = """
+SELECT n.nspname, c.relname
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname !~ '^(pg_|information_schema$|bootstrapper$)' AND c.relname !~ '^bootstrapper_'
+"""
+_COUNT = "SELECT count(*) FROM {}.{}"
 _SEQUENCES = """
 SELECT pg_catalog.format('sequence %I.%I', schemaname, sequencename), last_value::text FROM pg_catalog.pg_sequences
 """
@@ -126,6 +133,12 @@ def versions(connection: Connection[Any]) -> dict[str, str]:
     tables = [*connection.execute(_TABLES).fetchall(), *connection.execute(_CATALOGUES).fetchall()]
     found = {f"{schema}.{table}": _digest(connection, _VERSIONS, schema, table) for schema, table, _ in tables}
     return found | {name: value or "" for name, value in connection.execute(_SEQUENCES).fetchall()}
+
+
+def row_counts(connection: Connection[Any]) -> dict[str, str]:
+    """Returns the number of rows of each table, all partitions of one together, except those of the ledger."""
+    tables = connection.execute(_COUNTED).fetchall()
+    return {f"{schema}.{table}": _digest(connection, _COUNT, schema, table) for schema, table in tables}
 
 
 def _objects(connection: Connection[Any], catalog: str, columns: list[str] | None) -> dict[str, str]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from bootstrapper.api.run import apply, plan
 from bootstrapper.engine.open import opened
 from bootstrapper.engine.request import Request
-from bootstrapper.plans import PlannedStep
+from bootstrapper.plans import Action, PlannedStep
 from bootstrapper.plugin.step import Step
-from bootstrapper.testing.snapshots import difference, look, versions
+from bootstrapper.testing.snapshots import difference, look, row_counts, versions
 
 
 class _InjectedError(Exception):
@@ -21,7 +21,10 @@ def assert_step_contract(request: Request, step: str) -> None:
     """Takes one step of the file through its whole life, after all steps above it were applied.
 
     Planned, it has changes, and planning writes nothing. Failing at the last moment, a transactional step leaves
-    nothing. Applied, it has no changes left. Applied again, it writes nothing.
+    nothing. Applied, it has no changes left, and no table has fewer rows unless a change says so. Applied again, it
+    writes nothing.
+
+    Rows are counted where every change creates or updates: a deletion, a change `run` and a `Deferred` may remove any.
 
     Raises AssertionError, naming the sentence that is not true.
     """
@@ -35,8 +38,12 @@ def assert_step_contract(request: Request, step: str) -> None:
     if _fail_at_the_end(request, step):
         left = difference(before, look(request))
         assert not left, f"{step} failed and left something: {left}"
-    applied = [item.name for item in apply(request).applied]
-    assert step in applied, f"{step} was planned and not applied"
+    counts = look(request, row_counts)
+    applied = apply(request).applied
+    assert step in [item.name for item in applied], f"{step} was planned and not applied"
+    if not any(_may_remove_rows(item) for item in applied):
+        lost = _lost(counts, look(request, row_counts))
+        assert not lost, f"{step} has no change that deletes, and tables have lost rows: {lost}"
     assert not planned(request, step).has_changes, f"{step} still has changes after it was applied"
     rows = look(request, versions)
     apply(request)
@@ -70,6 +77,17 @@ def apply_above(request: Request, step: str) -> None:
 
 def planned(request: Request, step: str) -> PlannedStep:
     return next(item for item in plan(request).steps if item.name == step)
+
+
+def _may_remove_rows(applied: PlannedStep) -> bool:
+    removes = {Action.DELETE, Action.RUN}
+    return bool(applied.deferred) or any(change.action in removes for change in applied.changes)
+
+
+def _lost(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Returns the tables that have fewer rows than before, with both numbers; one that was dropped has none."""
+    now = {table: after.get(table, "0") for table in before}
+    return [f"{table}: {before[table]} to {now[table]}" for table in before if int(now[table]) < int(before[table])]
 
 
 def _fail_at_the_end(request: Request, step: str) -> bool:

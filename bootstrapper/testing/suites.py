@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from inspect import get_annotations
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,9 @@ import pytest
 import yaml
 
 from bootstrapper.api.run import plan
+from bootstrapper.builtin import registry
 from bootstrapper.engine.request import Request
+from bootstrapper.plugin.on_demand import loaded
 from bootstrapper.testing.contracts import (
     assert_check_contract,
     assert_gate_contract,
@@ -26,6 +29,7 @@ from bootstrapper.testing.contracts import (
 from bootstrapper.testing.killing import assert_step_survives_kills
 from bootstrapper.testing.steps import assert_drift_is_seen, assert_step_contract
 from bootstrapper.testing.trial import Trial
+from bootstrapper.text import listed
 
 NewTrial = Callable[[], Trial]
 
@@ -53,6 +57,7 @@ class Suite:
     @pytest.fixture
     def new_trial(self, tmp_path: Path, bootstrap_new_database: Callable[[], str]) -> NewTrial:
         """Returns what makes a folder and an empty database, both prepared."""
+        self._require_declared()
         numbers = itertools.count(1)
 
         def make() -> Trial:
@@ -66,19 +71,32 @@ class Suite:
 
         return make
 
+    def _require_declared(self) -> None:
+        ours = [kind for kind in type(self).__mro__ if kind.__module__ == __name__]
+        missing = [name for kind in ours for name in get_annotations(kind) if not hasattr(self, name)]
+        if missing:
+            pytest.fail(f"set {listed([f'`{name}`' for name in missing])} in {type(self).__name__}", pytrace=False)
+
+
+def _require_plugins(trial: Trial, entry: str) -> None:
+    """Fails a test whose unit is not built in if the suite lists no plugin that could have it."""
+    uses = yaml.safe_load(entry).get("uses")
+    if not trial.plugins and uses not in [kind.uses for kind in loaded(registry.bootstrapper_steps())]:
+        pytest.fail(f"set `plugins` to the folder or distribution that has {uses!r}", pytrace=False)
+
 
 class StepSuite(Suite):
     """The contract of a step; drift is seen; killed at any exchange with the server, it comes to the same end.
 
     Attributes:
         step: The entry of `steps:`, as YAML; the step must have something to do in a prepared database.
-        above: Entries above it.
+        above: Entries above it; a `lock` precedes them if none of them is one.
         drifted: SQL that undoes or changes what the step did; overwrite `drift` where SQL does not.
         kill_every: 1 kills a run at each exchange, 3 at each third one.
     """
 
     step: ClassVar[str]
-    above: ClassVar[Sequence[str]] = ("uses: lock",)
+    above: ClassVar[Sequence[str]] = ()
     drifted: ClassVar[str] = ""
     kill_every: ClassVar[int] = 1
 
@@ -103,10 +121,15 @@ class StepSuite(Suite):
         trial = new_trial()
         assert plan(self._request(trial)).steps, "the file with the step itself is valid"
         for entry in (*self.refused, _with_unknown_option(self.step)):
-            trial.require_refused(*self.above, entry, more=self.more)
+            trial.require_refused(*self._above(), entry, more=self.more)
 
     def _request(self, trial: Trial) -> Request:
-        return trial.request(*self.above, self.step, more=self.more)
+        _require_plugins(trial, self.step)
+        return trial.request(*self._above(), self.step, more=self.more)
+
+    def _above(self) -> Sequence[str]:
+        has_lock = any(dict(yaml.safe_load(entry)).get("uses") == "lock" for entry in self.above)
+        return self.above if has_lock else ("uses: lock", *self.above)
 
 
 def _last_step(request: Request) -> str:
@@ -195,7 +218,9 @@ class GateSuite(Suite):
     gate: ClassVar[str]
 
     def test_the_gate_keeps_the_contract(self, new_trial: NewTrial) -> None:
-        assert_gate_contract(new_trial(), self.gate)
+        trial = new_trial()
+        _require_plugins(trial, self.gate)
+        assert_gate_contract(trial, self.gate)
 
     def test_wrong_options_are_refused_with_their_place(self, new_trial: NewTrial) -> None:
         trial = new_trial()

@@ -76,6 +76,28 @@ def test_a_step_that_breaks_the_contract_fails_with_the_broken_sentence(
         assert_step_contract(sample.request(), "broken")
 
 
+@pytest.mark.parametrize("extra", ["DELETE FROM other", "DROP TABLE other"])
+def test_a_step_that_removes_rows_of_which_its_changes_say_nothing_is_found(sample: TrialProject, extra: str) -> None:
+    with psycopg.connect(sample.database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE other AS SELECT 1 AS id")
+    apply = f"{MAKE}; context.connection.execute({extra!r})"
+    sample.write(BROKEN.format(attributes="", changes=MISSING, apply=apply), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken}]\n")
+    with pytest.raises(AssertionError, match=r"tables have lost rows: \['public\.other: 1 to 0'\]"):
+        assert_step_contract(sample.request(), "broken")
+
+
+def test_a_step_whose_change_deletes_may_remove_rows(sample: TrialProject) -> None:
+    with psycopg.connect(sample.database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE other AS SELECT 1 AS id")
+    found = 'context.connection.execute("SELECT FROM other").fetchone()'
+    changes = f'return [] if {found} is None else [Change.delete("other 1")]'
+    apply = 'context.connection.execute("DELETE FROM other")'
+    sample.write(BROKEN.format(attributes="", changes=changes, apply=apply), "plugins/broken.py")
+    sample.write("plugins: [./plugins]\nsteps: [{uses: lock}, {uses: broken}]\n")
+    assert_step_contract(sample.request(), "broken")
+
+
 def test_a_step_that_writes_its_own_rows_again_and_again_is_found(sample: TrialProject) -> None:
     always = 'return [Change.run("again")]'
     again = 'context.connection.execute("CREATE TABLE IF NOT EXISTS made ()")'
