@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _STAND_IN = "1"
 """Fits where text is expected, and where a number is."""
+_STAND_IN_URL = "postgresql://target/target"
+"""Fits at the beginning of the address of the database."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,13 @@ def _of_some_target(request: Request) -> Request:
     document = load.read_all(request.file, request.environment, request.variables).document
     if document.get(("fleet",)) is None:
         return request
-    return replace(request, variables={**dict.fromkeys(document.names_of_target(), _STAND_IN), **request.variables})
+    database = document.get(("database",), {})
+    urls = [str(database.get(key, "")) for key in ("url", "direct_url")] if isinstance(database, dict) else []
+    stand_ins = {
+        name: _STAND_IN_URL if any(url.startswith((f"${{{name}}}", f"${{{name}:")) for url in urls) else _STAND_IN
+        for name in document.names_of_target()
+    }
+    return replace(request, variables={**stand_ins, **request.variables})
 
 
 def _row_count(rows: object) -> int | None:

@@ -63,8 +63,7 @@ def _failures(found: Plans) -> Iterator[str]:
     if found.failures:
         yield ""
         for result in found.failures:
-            said = (result.message or "").partition("\n")[0]
-            yield f"{one_line(result.target)}: exit code {result.exit_code}: {one_line(said)}"
+            yield f"{one_line(result.target)}: exit code {result.exit_code}: {one_line(result.headline)}"
         left = found.failed + found.unreachable - len(found.failures)
         if left:
             yield f"and {left:,} more"

@@ -70,7 +70,9 @@ class FleetView(Watcher):
             self._grid.ended(result.outcome)
         if result.outcome == "failed":
             tries = f" after {counted(attempts, 'attempt')}" if attempts > 1 else ""
-            said = f"{one_line(result.target)}: failed{tries} (exit code {result.exit_code}): {_first(result)}"
+            said = (
+                f"{one_line(result.target)}: failed{tries} (exit code {result.exit_code}): {one_line(result.headline)}"
+            )
             self._tell("failed", said, important=True, target=result.target, exit_code=result.exit_code)
 
     def tick(self, running: int) -> None:
@@ -128,7 +130,7 @@ def failure_table(done: Summary) -> Iterator[str]:
     yield ""
     yield f"{'target':<{width}}  exit code  message"
     for result in done.failures:
-        yield f"{one_line(result.target):<{width}}  {result.exit_code:<9}  {_first(result)}"
+        yield f"{one_line(result.target):<{width}}  {result.exit_code:<9}  {one_line(result.headline)}"
     if done.failed > MOST_SHOWN:
         yield f"and {done.failed - MOST_SHOWN:,} more; the report has all of them"
 
@@ -140,7 +142,3 @@ def summary_line(done: Summary) -> str:
     parts += [f"{done.unplanned:,} not in the plan"] if done.unplanned else []
     parts += [f"{done.left:,} not done: wave {one_line(done.stopped_in or '')} is over its budget"] if done.left else []
     return f"fleet: {', '.join(parts) or 'no targets'} in {show_seconds(done.seconds)}"
-
-
-def _first(result: Result) -> str:
-    return one_line((result.message or "").partition("\n")[0])

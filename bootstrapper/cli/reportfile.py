@@ -52,7 +52,10 @@ def report_refusal(error: BaseException, arguments: Sequence[str], masker: Maske
         return
     if isinstance(error, click.UsageError) and not _takes_report(error.ctx):
         return
-    journal = Journal(next((word for word in arguments if not word.startswith("-")), ""))
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if command == "fleet":
+        return  # its report has another form, which the next run continues or replaces
+    journal = Journal(command)
     journal.error = error_output.facts(error, masker)
     with (
         suppress(BootstrapperError, OSError),  # the error of the command itself is already printed

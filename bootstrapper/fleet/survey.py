@@ -128,7 +128,7 @@ def status(asked: Asked, watcher: Watcher) -> Standings:
     started, found = time.monotonic(), Standings(load_fleet(asked).config.name)
 
     def on_end(result: Result) -> None:
-        detail = result.detail if isinstance(result, Look) else (result.message or "").partition("\n")[0]
+        detail = result.detail if isinstance(result, Look) else result.headline
         found.targets.append(Standing(result.target, state_of(result), detail, result.seconds))
 
     listed = _survey(asked, watcher, status_one, on_end, retries=False)

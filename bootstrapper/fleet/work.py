@@ -87,6 +87,12 @@ class Result:
     message: str | None = None
 
     @property
+    def headline(self) -> str:
+        """The first line of the message, with the next one if that is what the first announces."""
+        first, _, left = (self.message or "").partition("\n")
+        return f"{first} {left.splitlines()[0].strip()}" if first.endswith(":") and left else first
+
+    @property
     def is_retryable(self) -> bool:
         return self.exit_code in (ExitCode.UNREACHABLE, ExitCode.LOCKED)
 

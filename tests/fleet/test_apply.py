@@ -126,6 +126,20 @@ def test_only_the_report_of_the_same_run_is_resumed(fleet: Fleet) -> None:
     assert [fleet.notes(f"t{n}") is not None for n in range(3)] == [True, False, False]
 
 
+def test_a_refusal_leaves_the_place_of_the_report_to_the_next_run(fleet: Fleet) -> None:
+    fleet.list_schemas(1)
+    assert fleet.run("fleet", "apply", *SHARD, *REPORT, "--target", "x").returncode == 2
+    assert fleet.run("fleet", "apply", *SHARD, *REPORT).returncode == 0
+    assert list(fleet.results()) == ["tenant-0"]
+
+
+def test_a_file_whose_targets_have_urls_is_valid(fleet: Fleet) -> None:
+    for url in ("${target.url}", "${target.url:-postgresql://app@h/app}", "postgresql://${target.host}/app"):
+        fleet.declare(url=url)
+        done = fleet.run("validate")
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

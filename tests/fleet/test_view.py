@@ -6,13 +6,14 @@ import io
 import json
 from dataclasses import replace
 
+import pytest
 import yaml
 
 from bootstrapper.api import quick_start
 from bootstrapper.cli.fleet_grid import Grid
 from bootstrapper.fleet.looks import plan_one, save_one, status_one
 from bootstrapper.fleet.targets import Target
-from bootstrapper.fleet.work import Task, apply_one, digest_of, look_at
+from bootstrapper.fleet.work import Result, Task, apply_one, digest_of, look_at
 from tests.cli.project import ROOT
 from tests.cli.pseudoterminal import on_terminal
 from tests.fleet.tenants import Fleet
@@ -56,6 +57,22 @@ def test_a_target_with_nothing_to_do_is_answered_by_a_quick_look(fleet: Fleet) -
         other = Target("", {"name": "renamed", "schema": "t1"}).of_request
         renamed = Task(file, None, "renamed", other).request()
         assert quick_start.apply(renamed) is None, "its note has another name"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            "does not allow these hazards:\n  drop-table: app.t\n  more\nhint: Allow it.",
+            "does not allow these hazards: drop-table: app.t",
+        ),
+        ("cannot be reached\nhint: Start it.", "cannot be reached"),
+        ("ends so:", "ends so:"),
+        (None, ""),
+    ],
+)
+def test_a_failure_is_shown_with_what_its_first_line_announces(message: str | None, shown: str) -> None:
+    assert Result("a", "failed", 9, 0.0, message=message).headline == shown
 
 
 def test_a_worker_with_another_file_refuses_the_target(fleet: Fleet) -> None:
