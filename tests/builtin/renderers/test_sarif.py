@@ -11,7 +11,7 @@ import pytest
 
 from bootstrapper.builtin.renderers.sarif import SARIFRenderer
 from bootstrapper.plans import Finding, Hazard, HazardName, Plan, PlannedStep, State
-from tests.builtin.renderers.plans import PLANS, plan
+from bootstrapper.testing.sample_plans import PLANS, plan
 
 SCHEMA = json.loads(Path(__file__).with_name("sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8"))
 DROP = HazardName.DROP_COLUMN
