@@ -11,10 +11,12 @@ import psycopg
 from bootstrapper.deadline import GIVE_LONGER
 from bootstrapper.engine.entry import Entry
 from bootstrapper.errors import StepFailedError, UnreachableError
-from bootstrapper.plugin.faults import is_ours
+from bootstrapper.plugin.faults import is_ours, place_of
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.server_messages import said_without_values
-from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED
+from bootstrapper.postgres.connection.sqlstates import QUERY_CANCELED, READ_ONLY_SQL_TRANSACTION, SYNTAX_ERROR
+
+_WRITES = "Only `apply` and `prepare` may write; `changes` and checks read."
 
 
 @contextmanager
@@ -75,9 +77,21 @@ def explain(entry: Entry, context: RunContext, error: BaseException) -> BaseExce
     server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)  # SQLAlchemy wraps it
     if not isinstance(server, psycopg.Error):
         return error
-    message = context.masker.quote(said_without_values(server, context.project.written))
+    place = place_of(server)
+    written = context.project.written
+    if place is not None and server.sqlstate == SYNTAX_ERROR:
+        written = f"{written}\n{place.words}"
+    message = context.masker.quote(said_without_values(server, written))
     if context.session.is_open:
-        return StepFailedError(f"step {entry.name!r}: {message}", sqlstate=server.sqlstate, source=entry.source)
+        return StepFailedError(
+            f"step {entry.name!r}: {message}",
+            sqlstate=server.sqlstate,
+            source=entry.source,
+            hint=_WRITES
+            if place is not None and place.reads and server.sqlstate == READ_ONLY_SQL_TRANSACTION
+            else None,
+            details=[context.masker.quote(f"in {place.said}")] if place is not None else (),
+        )
     return UnreachableError(context.project.target.where, f"the connection was lost: {message}")
 
 

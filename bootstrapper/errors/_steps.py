@@ -30,9 +30,10 @@ class StepFailedError(StepError):
         sqlstate: str | None = None,
         hint: str | None = None,
         source: Source | None = None,
+        details: Iterable[str] = (),
     ) -> None:
         self.reason = reason
-        super().__init__(reason, hint=hint, source=source, sqlstate=sqlstate)
+        super().__init__(reason, hint=hint, source=source, details=details, sqlstate=sqlstate)
 
 
 class PluginFailedError(StepError):

@@ -7,6 +7,8 @@ checked what they return, and an error in one of them is a bug of bootstrapper.
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
@@ -24,7 +26,16 @@ from bootstrapper.plugin import results
 from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.contracts import LOADING, READING, REASONED, SHOWN, contract_of
-from bootstrapper.plugin.faults import at_line, is_ours, is_raised_by_plugin, line_of, loading, raised
+from bootstrapper.plugin.faults import (
+    Place,
+    at_line,
+    is_ours,
+    is_raised_by_plugin,
+    line_of,
+    loading,
+    note_place,
+    raised,
+)
 from bootstrapper.plugin.quoting import quote_error, quoted
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.run_context import RunContext
@@ -102,7 +113,7 @@ class _Call:
             if self.name == "__init__":
                 _require_attributes(unit)
         except ForbiddenError as error:
-            raise self._fault(unit, f"{error}{line_of(error, self.origin, self._code)}", _LEAVE) from error
+            raise self._fault(unit, f"{error}{self._line(error)}", _LEAVE) from error
         except BootstrapperError as error:
             if isinstance(error, StepFailedError):
                 error.at(getattr(unit, "source", None))
@@ -114,13 +125,14 @@ class _Call:
         except (Exception, SystemExit) as error:
             server = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
             if lent and isinstance(server, psycopg.Error) and _is_of_server(server, lent.run):
+                note_place(server, self._place(error))
                 if self.name == "ask":  # the engine answers for it by its SQLSTATE
                     raise server from None
                 raise
             quote_error(error)  # a KeyError would escape it
             if isinstance(error, ValueError) and self.name in REASONED:
                 raise
-            raise self._fault(unit, f"{raised(error)}{line_of(error, self.origin, self._code)}") from error
+            raise self._fault(unit, f"{raised(error)}{self._line(error)}") from error
         finally:
             _INSIDE.reset(token)
         return self._kept(unit, result, lent)
@@ -136,6 +148,14 @@ class _Call:
     @property
     def _code(self) -> CodeType | None:
         return getattr(unwrap(getattr(self.kind, self.name)), "__code__", None)
+
+    def _line(self, error: BaseException) -> str:
+        return line_of(error, self.origin, self._code) or self._beginning
+
+    def _place(self, error: BaseException) -> Place:
+        said = f"plugin {self.origin}: {self.kind.__name__}.{self.name}(){self._line(error)}"
+        file = self._code.co_filename if self._code is not None else ""
+        return Place(said, file, reads=self.name in READING)
 
     @property
     def _beginning(self) -> str:
@@ -182,7 +202,15 @@ class _Around(AbstractContextManager[None]):
         self._lent = lent
 
     def __enter__(self) -> None:
-        self._call.make(self._scope, self._manager.__enter__, (), {}, self._lent)
+        self._call.make(self._scope, self._enter, (), {}, self._lent)
+
+    def _enter(self) -> None:
+        try:
+            self._manager.__enter__()
+        except (RuntimeError, TypeError) as error:
+            if traceback.extract_tb(error.__traceback__)[-1].filename == contextlib.__file__:
+                raise results.WrongResultError("does not yield") from error
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

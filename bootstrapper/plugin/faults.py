@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,9 +16,53 @@ from typing import Any
 from pydantic import ValidationError
 
 import bootstrapper
+from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import BootstrapperError, PluginError, Source
 
 _OURS = f"{Path(bootstrapper.__file__).parent}{os.sep}"
+_STANDARD = f"{Path(os.__file__).parent}{os.sep}"
+_INSTALLED = ("site-packages", "dist-packages")
+_PLACE = "bootstrapper_place"
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a method of a plugin asked the server for what it refused.
+
+    Attributes:
+        said: Plugin, method and line.
+        file: The file of the method.
+        reads: Whether the method may only read.
+    """
+
+    said: str
+    file: str
+    reads: bool
+
+    @property
+    def words(self) -> str:
+        """The words in the texts of the file, one a line: those of its SQL, and no values."""
+        try:
+            tree = ast.parse(Path(self.file).read_bytes())
+        except (OSError, ValueError, SyntaxError):
+            return ""
+        texts = [
+            each.value for each in ast.walk(tree) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        ]
+        return "\n".join(word for text in texts for word in _WORD.findall(text))
+
+
+def note_place(error: BaseException, place: Place) -> None:
+    """Notes where an error of the server comes from, unless a call further inside has."""
+    if place_of(error) is None:
+        setattr(error, _PLACE, place)
+
+
+def place_of(error: BaseException) -> Place | None:
+    """Returns where in a plugin an error of the server comes from; None if no method of one sent the statement."""
+    found = getattr(error, _PLACE, None)
+    return found if isinstance(found, Place) else None
 
 
 def is_ours(kind: Any) -> bool:
@@ -75,11 +121,23 @@ def is_raised_by_plugin(error: BaseException) -> bool:
 
 
 def line_of(error: BaseException, origin: str, code: CodeType | None = None) -> str:
-    """Returns the line at which the code of a plugin raised the error: in the method's own file, if it is there."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_OURS)]
-    own = [each for each in frames if code is not None and each.filename == code.co_filename]
-    last = next(reversed(own or frames), None)
+    """Returns the last line of the plugin that the error passed: of the method's own file, or of one beside it.
+
+    Nothing where it passed only the standard library.
+    """
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not _is_library(each.filename)]
+    file = code.co_filename if code is not None else origin
+    own = [each for each in frames if each.filename == file]
+    beside = [each for each in frames if Path(each.filename).parent == Path(file).parent]
+    last = next(reversed(own or beside or frames), None)
     return at_line(last.lineno, last.filename, origin) if last is not None else ""
+
+
+def _is_library(file: str) -> bool:
+    """Returns whether a file is one of ours, or of the standard library."""
+    if file.startswith((_OURS, "<frozen ")):
+        return True
+    return file.startswith(_STANDARD) and not file.removeprefix(_STANDARD).startswith(_INSTALLED)
 
 
 def at_line(line: int | None, file: str, origin: str) -> str:

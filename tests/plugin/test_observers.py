@@ -90,6 +90,10 @@ def test_what_only_looks_is_not_observed(author: Author, command: tuple[str, ...
         ("sys.exit(7)", "called sys.exit(7), line "),
         ("raise KeyboardInterrupt", "raised KeyboardInterrupt, line "),
         ("class Mute(Exception):\n    __str__ = None\nraise Mute", "raised Mute, line "),
+        (
+            "import json\njson.dumps(event)",
+            "raised TypeError: Object of type RunStarted is not JSON serializable, line 13\n",
+        ),
         ("yield event", "returned generator, so nothing of it ran; it must not yield"),
     ],
 )

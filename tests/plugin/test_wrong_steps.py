@@ -54,6 +54,17 @@ def test_an_error_deeper_in_other_code_names_the_line_of_the_method(author: Auth
     assert f", line {author.line_of('json.loads')}\n" in said
 
 
+def test_an_error_in_a_file_beside_the_plugin_and_the_standard_library_names_the_line_of_that_file(
+    author: Author,
+) -> None:
+    author.step()
+    beside = author.plugin.with_name("_beside.py")
+    beside.write_text("import json\n\nclass Base:\n    def changes(self, context):\n        return json.dumps({1})\n")
+    text = author.plugin.read_text().replace("class Mark(Step", "from ._beside import Base\nclass Mark(Base, Step")
+    author.plugin.write_text(text.replace("def changes", "def unused"))
+    assert f"is not JSON serializable, line 5 of {beside}\n" in author.refused("plan")
+
+
 @pytest.mark.parametrize("failing", ["changes", "apply"])
 def test_an_error_whose_text_fails_is_named_by_its_type(author: Author, failing: str) -> None:
     author.step(**{failing: "class Mute(Exception):\n    __str__ = None\nraise Mute"})
@@ -201,7 +212,42 @@ def test_what_psycopg_itself_refuses_names_the_line(author: Author) -> None:
 
 def test_what_the_server_refuses_is_an_error_of_the_step(author: Author) -> None:
     author.step(changes="context.connection.execute('SELECT * FROM nowhere')\nreturn []")
-    assert "step 'mark': relation \"nowhere\" does not exist" in author.refused("plan")
+    line = author.line_of("nowhere")
+    assert (
+        "step 'mark': relation \"nowhere\" does not exist (SQLSTATE 42P01)\n"
+        f"  in plugin {author.plugin}: Mark.changes(), line {line}\n"
+    ) in author.refused("plan")
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_what_writes_where_it_may_only_read_gets_a_hint(author: Author, command: str) -> None:
+    author.step(changes="context.connection.execute('CREATE TABLE marks ()')\nreturn []")
+    said = author.refused(command)
+    assert f"(SQLSTATE 25006)\n  in plugin {author.plugin}: Mark.changes(), line " in said
+    assert "Only `apply` and `prepare` may write; `changes` and checks read." in said
+
+
+@pytest.mark.parametrize("method", ["apply", "prepare"])
+def test_a_refused_statement_of_a_method_that_writes_is_named(author: Author, method: str) -> None:
+    more = (
+        "def prepare(self, context, changes): context.connection.execute('SELECT 2/0')" if method == "prepare" else ""
+    )
+    author.step(apply="context.connection.execute('SELECT 1/0')", more=more)
+    said = author.refused("apply")
+    line = author.line_of("2/0" if method == "prepare" else "1/0")
+    assert f"Mark.{method}(), line {line}\n" in said
+
+
+def test_a_word_of_the_plugin_is_shown_where_the_syntax_is_wrong_and_a_value_is_not(author: Author) -> None:
+    author.step(changes="context.connection.execute('SELEC 1')\nreturn []")
+    said = author.refused("plan")
+    assert 'syntax error at or near "SELEC" (SQLSTATE 42601)' in said
+    assert f"Mark.changes(), line {author.line_of('SELEC 1')}\n" in said
+    author.step(changes="import os\ncontext.connection.execute(f\"SELECT '{os.environ['PIN']}'\")\nreturn []")
+    for pin in ("a' y hunter ", "a' y 7 ", "a' y (hunter"):
+        done = author.run("plan", PIN=pin)
+        assert 'syntax error at or near "***" (SQLSTATE 42601)' in done.stderr
+        assert "hunter" not in done.stderr
 
 
 def test_a_step_may_catch_what_its_own_methods_raise(author: Author) -> None:

@@ -10,14 +10,13 @@ import re
 import psycopg
 
 from bootstrapper.masking import MASK, Masker
-from bootstrapper.postgres.connection.sqlstates import QUOTES_A_KEY
+from bootstrapper.postgres.connection.sqlstates import QUOTES_A_KEY, SYNTAX_ERROR
 
 _MARKS = '"«»„“”「」'  # as the languages of the server have them, in any order
 _QUOTED = re.compile(rf"[{_MARKS}]([^{_MARKS}]*)[{_MARKS}]")
 _FROM_FIRST_TO_LAST = re.compile(rf"([{_MARKS}]).*([{_MARKS}])", re.DOTALL)
 _LONGEST_DETAIL = 1000
 _DATA = "22"
-_SYNTAX = "42601"
 
 
 def said(error: psycopg.Error) -> str:
@@ -36,7 +35,9 @@ def said_without_values(error: psycopg.Error, written: str = "", *, is_filled_in
         is_filled_in: Whether variables stand in the statement, so that even a name in it may be such a part.
     """
     text, sqlstate = said(error), error.sqlstate or ""
-    may_quote_values = sqlstate.startswith(_DATA) or sqlstate == _SYNTAX or (is_filled_in and sqlstate.startswith("42"))
+    may_quote_values = (
+        sqlstate.startswith(_DATA) or sqlstate == SYNTAX_ERROR or (is_filled_in and sqlstate.startswith("42"))
+    )
     return without_values(text, written) if may_quote_values else text
 
 
