@@ -4,6 +4,7 @@
 # tests on servers of other majors, which npm downloads.
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
 # `make fleet` does 1,200 targets on four servers and kills workers, the coordinator and a server meanwhile.
+# `make site` builds the documentation as a site in build/site.
 # `make real-projects` runs real projects through it and compares with plain Alembic; it downloads a lot.
 VENV := .venv
 BIN := $(VENV)/bin

@@ -31,6 +31,7 @@ from bootstrapper.api.project import Validation
 from bootstrapper.api.run import Followed, Outcome, Ready
 from bootstrapper.builtin import registry
 from bootstrapper.cli import group
+from bootstrapper.cli.explain import explanations
 from bootstrapper.config import unit_fields
 from bootstrapper.deadline import Deadline, Stop
 from bootstrapper.doctor.privileges import COMMANDS, STEPS, WITHOUT_DATABASE, On, Right
@@ -201,6 +202,7 @@ def pages() -> dict[str, str]:
         "hooks.md": hooks(),
         "plugin-types.md": plugin_types(),
         "exit-codes.md": exit_codes(),
+        "errors.md": error_codes(),
         "events.md": event_lines(),
         "python.md": python_api(),
         "privileges.md": privileges(),
@@ -454,9 +456,24 @@ def exit_codes() -> Iterator[str]:
     yield "5 and 7 are retryable; the key `retryable` in `--log-format json` and `--report` says so."
     raised: dict[ExitCode, list[str]] = {}
     for kind in _leaves(BootstrapperError):
-        raised.setdefault(kind.exit_code, []).append(f"`{kind.__name__}`")
+        raised.setdefault(kind.exit_code, []).append(f"[`{kind.__name__}`](errors.md#{kind.code.lower()})")
     rows = ((str(int(code)), EXIT_CODES[code], ", ".join(sorted(raised.get(code, [])))) for code in ExitCode)
     yield table(("code", "meaning", "errors"), rows)
+
+
+def error_codes() -> Iterator[str]:
+    yield "# Errors"
+    yield (
+        "Each kind of error has a code that stays the same in later releases: `BOOT-`, the [exit code](exit-codes.md) "
+        "and two digits. The hint of an error ends with it, JSON has it as `code`, and `bootstrapper explain CODE` "
+        "prints what this page says."
+    )
+    known = explanations()
+    yield table(("code", "meaning"), ((f"[`{code}`](#{code.lower()})", each.title) for code, each in known.items()))
+    for code, each in known.items():
+        yield f"## {code}"
+        yield f"**{each.title[0].upper()}{each.title[1:]}.** {each.meaning}"
+        yield f"What to do: {each.remedy} [More](../{each.page})"
 
 
 def hazards() -> Iterator[str]:
@@ -550,6 +567,7 @@ EVENT_HEAD = {
     "message": "The sentence that the text format shows.",
 }
 ERROR_LINE = {
+    "code": "Code of the [kind of error](errors.md); none for a bug in bootstrapper.",
     "hint": "What to do about it; none if no remedy is known.",
     "exit_code": "The process's [exit code](exit-codes.md).",
     "retryable": "Whether the same command may succeed when repeated.",

@@ -10,7 +10,7 @@ and processes at once. The arguments that all have in common:
 * `on_event`: called with each event, in the thread that called; what it raises is logged.
 * `stop`: ends the run early once it is set, from any thread; the run then raises RunInterrupted.
 
-Every failure is a BootstrapperError, with `exit_code`, `retryable` and `hint`. Events go to the standard logger
+Every failure is a BootstrapperError, with `code`, `exit_code`, `retryable` and `hint`. Events go to the standard logger
 `bootstrapper`.
 """
 

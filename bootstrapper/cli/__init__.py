@@ -63,6 +63,7 @@ _COMMANDS = {
         "lock": "bootstrapper.cli.lock:lock",
         "doctor": "bootstrapper.cli.doctor:doctor",
         "config": "bootstrapper.cli.config:config",
+        "explain": "bootstrapper.cli.explain:explain",
     },
     "Set up": {
         "init": "bootstrapper.cli.init:init",

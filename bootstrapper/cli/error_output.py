@@ -77,6 +77,7 @@ def facts(error: BaseException, masker: Masker, *, with_traceback: bool = False)
 
     said: dict[str, JSONValue] = {
         "event": "error",
+        "code": ours.code if ours else None,
         "message": told(ours.message if ours else masker.quote(_one_line(error))),
         "hint": told(ours.hint) if ours else None,
         "exit_code": int(exit_code(error)),
@@ -157,11 +158,11 @@ def _lines(error: BaseException, masker: Masker, *, colour: bool) -> list[str]:
         ]
         return [*problems, *_hint(ours.hint, masker)]
     first, *more = error_lines(ours, masker.mask)
-    return [f"{label} {first}", *more, *_hint(ours.hint, masker)]
+    return [f"{label} {first}", *more, *_hint(ours.hint, masker, f" [{ours.code}]")]
 
 
-def _hint(hint: str | None, masker: Masker) -> list[str]:
-    return [f"hint: {one_line(masker.mask(hint))}"] if hint else []
+def _hint(hint: str | None, masker: Masker, code: str = "") -> list[str]:
+    return [f"hint: {one_line(masker.mask(hint))}{code}"] if hint else []
 
 
 def _one_line(error: BaseException) -> str:

@@ -249,7 +249,9 @@ COMMANDS: Mapping[str, Command] = {
     ),
 }
 """By the command's name."""
-WITHOUT_DATABASE = ("validate", "revision", "backups list", "config", "init", "dev", "url", "plugins", "completion")
+WITHOUT_DATABASE = (
+    *("validate", "revision", "backups list", "config", "explain", "init", "dev", "url", "plugins", "completion"),
+)
 """Commands that connect to no server, or to one of their own."""
 
 NAMES: Mapping[str, Command] = {name: command for first, command in COMMANDS.items() for name in (first, *command.also)}

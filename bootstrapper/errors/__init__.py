@@ -5,6 +5,7 @@
     │   ├── InvalidFileError                every problem of a file at once, each with its place
     │   ├── UnknownEnvironmentError         no environment chosen, or one that the file does not declare
     │   ├── UnsetVariablesError             variables that the pending changes need
+    │   ├── FleetError                      the targets cannot be read, or a worker has another file
     │   ├── UsageError                      contradictory arguments
     │   └── PluginError
     ├── StepError                        1
@@ -31,6 +32,7 @@
     ├── LedgerDamagedError               1
     ├── GuardError                       9
     ├── HazardError                      9  a hazard in a protected environment that is not allowed
+    ├── FrozenError                      9
     ├── ForeignDatabaseError             9  of another environment, or on another server than before
     ├── AheadError                       10
     ├── PendingError                     4  other runs did not reach the declared state in time
@@ -40,12 +42,14 @@
         └── RunTerminated                143
 
 Only leaves are raised. Each one takes facts, keeps them as attributes and builds its own message; `hint` says in one
-imperative sentence what to do. Imports nothing of the package.
+imperative sentence what to do. Each has a code that stays: BOOT-, its exit code and two digits; what the codes mean
+is in `cli/explanations.yaml`. Imports nothing of the package.
 """
 
 from bootstrapper.errors._base import BootstrapperError, ExitCode, Problem, Source, with_sqlstate
 from bootstrapper.errors._config import (
     ConfigError,
+    FleetError,
     InvalidFileError,
     PluginError,
     UnknownEnvironmentError,
@@ -105,6 +109,7 @@ __all__ = [
     "ExitCode",
     "FencedOffError",
     "FixtureError",
+    "FleetError",
     "ForeignDatabaseError",
     "FrozenError",
     "GuardError",

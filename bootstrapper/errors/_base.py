@@ -58,7 +58,7 @@ class Problem:
 
 
 class BootstrapperError(Exception):
-    """The root; has a message without secrets, a hint, and the exit code of its class.
+    """The root; has a message without secrets, a hint, and the exit code and the code of its class.
 
     Attributes:
         headline: What is wrong, in one line; a line break in it comes from outside and is shown as an escape.
@@ -71,6 +71,7 @@ class BootstrapperError(Exception):
     """
 
     exit_code: ClassVar[ExitCode]
+    code: ClassVar[str]
 
     def __init__(
         self,

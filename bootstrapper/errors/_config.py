@@ -12,6 +12,8 @@ class ConfigError(BootstrapperError):
 
 
 class InvalidFileError(ConfigError):
+    code = "BOOT-201"
+
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=_place))
         super().__init__("\n".join(str(problem) for problem in self.problems))
@@ -27,6 +29,8 @@ def _place(problem: Problem) -> tuple[str, int, int]:
 
 
 class UnknownEnvironmentError(ConfigError):
+    code = "BOOT-202"
+
     def __init__(self, name: str | None, known: Sequence[str]) -> None:
         self.name = name
         self.known = tuple(known)
@@ -43,6 +47,8 @@ class UnknownEnvironmentError(ConfigError):
 class UnsetVariablesError(ConfigError):
     """Variables without a value that the pending changes need; nothing was written."""
 
+    code = "BOOT-203"
+
     def __init__(self, names: Iterable[str], messages: Mapping[str, str] | None = None) -> None:
         """Takes the names, and by name the messages that the file has for some of them."""
         self.names = tuple(dict.fromkeys(names))
@@ -58,11 +64,19 @@ class UnsetVariablesError(ConfigError):
         )
 
 
+class FleetError(ConfigError):
+    """The list of targets is missing or cannot be read, or a worker has another file than the coordinator."""
+
+    code = "BOOT-206"
+
+
 class UsageError(ConfigError):
-    pass
+    code = "BOOT-204"
 
 
 class PluginError(ConfigError):
+    code = "BOOT-205"
+
     def __init__(self, plugin: str, reason: str, *, hint: str | None = None, source: Source | None = None) -> None:
         self.plugin = plugin
         self.reason = reason

@@ -9,18 +9,21 @@ from bootstrapper.errors._base import BootstrapperError, ExitCode, Source
 
 class GuardError(BootstrapperError):
     exit_code = ExitCode.GUARDED
+    code = "BOOT-901"
 
 
 class ForeignDatabaseError(BootstrapperError):
     """The database is another one than the run began with, or belongs to another environment."""
 
     exit_code = ExitCode.GUARDED
+    code = "BOOT-903"
 
 
 class FrozenError(BootstrapperError):
     """The database is frozen: nothing is applied to it until it is unfrozen."""
 
     exit_code = ExitCode.GUARDED
+    code = "BOOT-904"
 
     def __init__(self, database: str, freeze: str, steps: Sequence[str] = ()) -> None:
         """Takes the reason of the freeze with who and since when, and the steps that were waited for."""
@@ -42,6 +45,7 @@ class HazardError(BootstrapperError):
     """
 
     exit_code = ExitCode.GUARDED
+    code = "BOOT-902"
 
     def __init__(self, environment: str, hazards: Mapping[str, Sequence[str]], lines: Sequence[str]) -> None:
         """Takes the names of the hazards by step, and a line for each place that has one."""
@@ -66,6 +70,7 @@ class AheadError(BootstrapperError):
     """
 
     exit_code = ExitCode.AHEAD
+    code = "BOOT-1001"
 
     def __init__(
         self,
@@ -83,6 +88,7 @@ class LedgerDamagedError(BootstrapperError):
     """Rows of the ledger were changed, inserted or removed."""
 
     exit_code = ExitCode.FAILED
+    code = "BOOT-111"
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
@@ -97,6 +103,7 @@ class PendingError(BootstrapperError):
     """Other runs did not reach the declared state in time."""
 
     exit_code = ExitCode.PENDING
+    code = "BOOT-401"
 
     def __init__(self, steps: Sequence[str], seconds: float | None) -> None:
         """Takes for how long they were waited for; None for a single look."""
@@ -115,6 +122,7 @@ class UnplannedChangeError(BootstrapperError):
     """A step would delete or overwrite at its turn what the plan did not show; it was not started."""
 
     exit_code = ExitCode.STALE
+    code = "BOOT-802"
 
     def __init__(self, step: str, action: str, target: str, count: int) -> None:
         self.step = step
@@ -133,6 +141,7 @@ class RunInterrupted(BootstrapperError):  # noqa: N818 - it reports a signal, no
     """A signal ended the run; committed work stays, the rest is rolled back."""
 
     exit_code = ExitCode.INTERRUPTED
+    code = "BOOT-13001"
 
     def __init__(self, signal_name: str) -> None:
         self.signal_name = signal_name
@@ -141,6 +150,7 @@ class RunInterrupted(BootstrapperError):  # noqa: N818 - it reports a signal, no
 
 class RunTerminated(RunInterrupted):
     exit_code = ExitCode.TERMINATED
+    code = "BOOT-14301"
 
 
 class StalePlanError(BootstrapperError):
@@ -151,6 +161,7 @@ class StalePlanError(BootstrapperError):
     """
 
     exit_code = ExitCode.STALE
+    code = "BOOT-801"
 
     def __init__(self, difference: str, *, step: str | None = None, details: Sequence[str] = ()) -> None:
         self.step = step

@@ -17,6 +17,7 @@ class UnreachableError(BootstrapperError):
     """
 
     exit_code = ExitCode.UNREACHABLE
+    code = "BOOT-501"
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class RefusedError(BootstrapperError):
     """
 
     exit_code = ExitCode.REFUSED
+    code = "BOOT-601"
 
     def __init__(
         self, where: str, reason: str, *, sqlstate: str | None = None, hint: str | None = None, step: str | None = None
@@ -65,6 +67,8 @@ class LockError(BootstrapperError):
 
 
 class LockTimeoutError(LockError):
+    code = "BOOT-701"
+
     def __init__(self, holder: str, seconds: float) -> None:
         self.holder = holder
         self.seconds = seconds
@@ -72,6 +76,8 @@ class LockTimeoutError(LockError):
 
 
 class LockBusyError(LockError):
+    code = "BOOT-702"
+
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         super().__init__(
@@ -83,6 +89,8 @@ class LockBusyError(LockError):
 class FencedOffError(LockError):
     """Another run has the lock; this one wrote nothing after losing it."""
 
+    code = "BOOT-703"
+
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"fenced off: {reason}; nothing was written since", hint="Run again.")
@@ -92,6 +100,7 @@ class CommitUnknownError(BootstrapperError):
     """The connection was lost during a COMMIT: only the ledger knows whether it happened."""
 
     exit_code = ExitCode.UNREACHABLE
+    code = "BOOT-502"
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -103,6 +112,7 @@ class CommitUnknownError(BootstrapperError):
 
 class EmbeddedServerError(BootstrapperError):
     exit_code = ExitCode.UNREACHABLE
+    code = "BOOT-503"
 
     def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
@@ -113,3 +123,4 @@ class UnusableServerError(EmbeddedServerError):
     """The embedded server cannot run here, however often it is tried."""
 
     exit_code = ExitCode.REFUSED
+    code = "BOOT-602"

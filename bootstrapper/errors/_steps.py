@@ -23,6 +23,8 @@ class StepFailedError(StepError):
     Raised by `apply`, `prepare` or `changes`, without a place: the place of the step in the file is added.
     """
 
+    code = "BOOT-101"
+
     def __init__(
         self,
         reason: str,
@@ -44,6 +46,8 @@ class PluginFailedError(StepError):
         reason: The method, what it did, and the line.
     """
 
+    code = "BOOT-110"
+
     def __init__(self, plugin: str, reason: str, *, hint: str | None = None, source: Source | None = None) -> None:
         self.plugin = plugin
         self.reason = reason
@@ -52,6 +56,8 @@ class PluginFailedError(StepError):
 
 class NotConvergedError(StepError):
     """A step's changes and its check contradict each other; a transactional step was rolled back."""
+
+    code = "BOOT-102"
 
     def __init__(self, step: str, check: str, reason: str, *, source: Source | None = None) -> None:
         self.step = step
@@ -65,6 +71,8 @@ class NotConvergedError(StepError):
 
 
 class UndecidedError(StepError):
+    code = "BOOT-103"
+
     def __init__(self, step: str, reason: str, *, source: Source | None = None) -> None:
         self.step = step
         self.reason = reason
@@ -72,6 +80,8 @@ class UndecidedError(StepError):
 
 
 class CheckFailedError(StepError):
+    code = "BOOT-104"
+
     def __init__(self, check: str, reason: str, *, sqlstate: str | None = None, source: Source | None = None) -> None:
         self.check = check
         self.reason = reason
@@ -88,6 +98,7 @@ class BlockedError(StepError):
     """
 
     exit_code = ExitCode.LOCKED
+    code = "BOOT-704"
 
     def __init__(self, step: str, cause: BootstrapperError, blockers: Sequence[Blocker]) -> None:
         self.step = step
@@ -119,6 +130,8 @@ class MigrationError(StepError):
         traceback: Frames of the project's own code, on several lines; not part of the message.
     """
 
+    code = "BOOT-105"
+
     def __init__(
         self,
         reason: str,
@@ -149,6 +162,8 @@ class FixtureError(StepError):
         detail: The server's DETAIL about the key that broke a constraint.
     """
 
+    code = "BOOT-106"
+
     def __init__(
         self,
         reason: str,
@@ -178,6 +193,8 @@ def _detail(detail: str | None) -> list[str]:
 
 
 class BackupError(StepError):
+    code = "BOOT-107"
+
     def __init__(self, reason: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
         self.reason = reason
         super().__init__(reason, hint=hint, details=details)
@@ -185,6 +202,8 @@ class BackupError(StepError):
 
 class ClientToolsError(StepError):
     """No client programs here fit the server: they must not be older than it."""
+
+    code = "BOOT-108"
 
     def __init__(self, program: str, server_major: int, found: Sequence[str], looked_in: Sequence[str]) -> None:
         self.program = program
@@ -199,6 +218,8 @@ class ClientToolsError(StepError):
 
 
 class CommandFailedError(StepError):
+    code = "BOOT-109"
+
     def __init__(
         self,
         program: str,

@@ -21,7 +21,7 @@ from bootstrapper.config.fleet import FleetConfig, TargetsConfig
 from bootstrapper.config.fleet_rules import target_fault
 from bootstrapper.config.load import Loaded
 from bootstrapper.deadline import Deadline
-from bootstrapper.errors import ConfigError, InvalidFileError, Problem, Source
+from bootstrapper.errors import FleetError, InvalidFileError, Problem, Source
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.connection.settings import LEND_PATH, lent
 from bootstrapper.postgres.connection.target import Target as Address
@@ -66,7 +66,7 @@ def read_targets(loaded: Loaded) -> list[Target]:
 
 def fleet_of(loaded: Loaded) -> FleetConfig:
     if loaded.config.fleet is None:
-        raise ConfigError(f"{loaded.document.name} has no section `fleet`", hint="Declare its targets there.")
+        raise FleetError(f"{loaded.document.name} has no section `fleet`", hint="Declare its targets there.")
     return loaded.config.fleet
 
 
@@ -102,7 +102,7 @@ def _asked(targets: TargetsConfig, query: str, source: Source) -> Iterator[dict[
             found = connection.execute(query.encode()).pgresult
     except psycopg.Error as error:
         said = one_line(str(error).partition("\n")[0])
-        raise ConfigError(f"the targets cannot be read: {said}", source=source, sqlstate=error.sqlstate) from error
+        raise FleetError(f"the targets cannot be read: {said}", source=source, sqlstate=error.sqlstate) from error
     finally:
         session.close()
     assert found is not None
@@ -119,7 +119,7 @@ def _printed(words: list[str], loaded: Loaded, source: Source) -> bytes:
     is_path = os.sep in name
     found = shutil.which(loaded.directory / name if is_path else name, path=loaded.variables.get("PATH", os.defpath))
     if found is None:
-        raise ConfigError(f"fleet.targets.command: program {one_line(name)} not found", source=source)
+        raise FleetError(f"fleet.targets.command: program {one_line(name)} not found", source=source)
     deadline = Deadline.after(_LONGEST_SECONDS)
     try:
         ended, content = runner.output(
@@ -130,12 +130,12 @@ def _printed(words: list[str], loaded: Loaded, source: Source) -> bytes:
             longest=_LARGEST,
         )
     except runner.OutOfTimeError:
-        raise ConfigError(f"fleet.targets.command: no answer within {_LONGEST_SECONDS:.0f} s", source=source) from None
+        raise FleetError(f"fleet.targets.command: no answer within {_LONGEST_SECONDS:.0f} s", source=source) from None
     except OSError as error:
-        raise ConfigError(f"fleet.targets.command cannot be started: {error.strerror}", source=source) from error
+        raise FleetError(f"fleet.targets.command cannot be started: {error.strerror}", source=source) from error
     if ended.code != 0 or len(content) > _LARGEST:
         how = ended.how if ended.code != 0 else "printed more than 256 MB"
-        raise ConfigError(f"fleet.targets.command {how}", source=source, details=ended.last_lines[-3:])
+        raise FleetError(f"fleet.targets.command {how}", source=source, details=ended.last_lines[-3:])
     return content
 
 

@@ -16,7 +16,7 @@ from bootstrapper.api.arguments import request_of
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.request import Request
-from bootstrapper.errors import BootstrapperError, ConfigError, ExitCode
+from bootstrapper.errors import BootstrapperError, ExitCode, FleetError
 from bootstrapper.text import one_line
 
 Outcome = Literal["done", "unchanged", "failed"]
@@ -48,7 +48,7 @@ class Task:
 
     def require_file(self) -> None:
         if not self.has_file:
-            raise ConfigError(
+            raise FleetError(
                 f"{Path(self.file).name} is not the file that this wave began with",
                 hint="Give all workers the same file; if it was changed during the run, run again.",
             )

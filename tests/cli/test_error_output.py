@@ -68,7 +68,7 @@ def test_an_error_is_printed_with_its_hint_and_without_traceback(capsys: pytest.
     error = caught(lambda: raise_(errors.GuardError("it is protected", hint="Name another.")))
     code = error_output.report(error, Masker(), as_json=False, colour=False)
     assert code == ExitCode.GUARDED
-    assert capsys.readouterr().err == "error: it is protected\nhint: Name another.\n"
+    assert capsys.readouterr().err == "error: it is protected\nhint: Name another. [BOOT-901]\n"
 
 
 def test_every_problem_of_a_file_has_its_line_and_its_hint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 
@@ -22,8 +24,8 @@ MIGRATE = "  - {uses: migrate, with: {script_location: migrations, ddl_retries: 
 
 
 def hint_of(error: str) -> str:
-    """Returns the hint of the error, which is the last line."""
-    return error.splitlines()[-1].removeprefix("hint: ")
+    """Returns the hint of the error, which is the last line, without the code at its end."""
+    return re.sub(r" \[BOOT-\d+\]$", "", error.splitlines()[-1].removeprefix("hint: "))
 
 
 @pytest.fixture

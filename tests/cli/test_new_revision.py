@@ -42,7 +42,7 @@ def test_autogenerate_ignores_the_ledger(project: Project) -> None:
         "def upgrade():\n    ${upgrades}\ndef downgrade():\n    ${downgrades}\n"
     )
     behind = project.run("revision", "drop all", "--autogenerate", "-e", "here")
-    assert behind.stderr.endswith("hint: Run `bootstrapper upgrade` first.\n")
+    assert behind.stderr.endswith("hint: Run `bootstrapper upgrade` first. [BOOT-105]\n")
     project.run("upgrade", "-e", "here")
     made = project.run("revision", "drop all", "--autogenerate", "-e", "here")
     assert made.returncode == 0, made.stderr

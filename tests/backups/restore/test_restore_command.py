@@ -64,6 +64,7 @@ def test_no_command_is_said_where_all_that_was_done_is_rolled_back(migrated: Sho
     assert (failed.returncode, "restore" in failed.stderr) == (1, False)
     assert failed.stderr.splitlines()[-1] == (
         "hint: Revision three was rolled back; the database is at one as before. Correct the cause and apply again."
+        " [BOOT-105]"
     )
 
 
