@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bootstrapper.api.asynchronous import aplan as aplan
     from bootstrapper.api.asynchronous import astatus as astatus
     from bootstrapper.api.drift import Drift as Drift
+    from bootstrapper.api.event_facts import event_data as event_data
     from bootstrapper.api.functions import apply as apply
     from bootstrapper.api.functions import drift as drift
     from bootstrapper.api.functions import follow as follow
@@ -202,6 +203,7 @@ _HOMES = {
     "apply": "api.functions",
     "astatus": "api.asynchronous",
     "drift": "api.functions",
+    "event_data": "api.event_facts",
     "follow": "api.functions",
     "hookimpl": "plugin.hooks",
     "initialize_database": "api.initialization",

@@ -29,6 +29,7 @@ from bootstrapper.api.event_log import EventLog
 from bootstrapper.api.inspection import Status
 from bootstrapper.api.project import Validation
 from bootstrapper.api.run import Followed, Outcome, Ready
+from bootstrapper.api.standing import FixtureState, LastBackup, Position
 from bootstrapper.builtin import registry
 from bootstrapper.cli import group
 from bootstrapper.cli.explain import explanations
@@ -80,6 +81,9 @@ from bootstrapper.plugin.state import StepState
 from bootstrapper.plugin.step import Step, Unit
 from bootstrapper.plugin.value import Value
 from bootstrapper.postgres.health import Health
+from bootstrapper.postgres.ledger.frozen import Freeze
+from bootstrapper.postgres.ledger.records import RevisionRecord, RunHistory, StepRecord
+from bootstrapper.postgres.lock.acquire import Holder
 from bootstrapper.text import listed
 
 FOLDER = Path(__file__).parent / "reference"
@@ -187,7 +191,10 @@ KIT_FUNCTIONS = [
     *(testing.assert_check_contract, testing.assert_value_contract),
     *(testing.assert_renderer_contract, testing.assert_gate_contract),
 ]
-GIVEN = (Deadline, Plan, PlannedStep, State, DatabaseIdentity, Selection)
+GIVEN = (
+    *(Deadline, Plan, PlannedStep, State, DatabaseIdentity, Selection),
+    *(RunHistory, StepRecord, RevisionRecord, FixtureState, Position, LastBackup, Freeze, Holder),
+)
 RAISED = (StepFailedError, StepError, RefusedError, UnreachableError, BootstrapperError)
 
 
@@ -407,7 +414,8 @@ def _contract(kind: type) -> Iterator[str]:
 def _members(kind: type) -> Iterator[str]:
     """Yields fields, then public methods and properties, each with its docstring as a comment."""
     hidden = {each.name for each in fields(kind) if each.metadata} if is_dataclass(kind) else set()
-    own = inspect.get_annotations(kind).items()
+    own = [item for base in kind.__mro__[::-1] if is_dataclass(base) for item in inspect.get_annotations(base).items()]
+    own = own or list(inspect.get_annotations(kind).items())
     attributes = [f"{name}: {text}" for name, text in own if not name.startswith("_") and name not in hidden]
     if attributes:
         yield "\n".join(attributes)
@@ -580,21 +588,36 @@ ERROR_LINE = {
 }
 
 
+_OBJECTS = {"PlannedStep": " The object holds the whole [PlannedStep](plugin-types.md#plannedstep)."}
+
+
 def event_lines() -> Iterator[str]:
     yield "# Events"
     yield (
         "With `--log-format json`, stderr has one JSON object per event; with `apply --format json`, stdout has. Later "
         "releases may add keys and events, but rename and remove none. No event contains a secret."
     )
-    yield "Every event begins with:"
+    yield "Each JSON object begins with:"
     yield table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in EVENT_HEAD.items()))
+    yield (
+        "In Python, an observer (`bootstrapper_events`) and `on_event` get objects of `bootstrapper.events`: "
+        "`StepApplied` for `step_applied`. Their attributes are the keys listed below and, of `Warned`, `message`; "
+        "they have no `time`, `level` or `event`. This function makes the JSON of one:"
+    )
+    signature = _signature(bootstrapper.event_data)
+    yield f"```python\nfrom bootstrapper import event_data\n\ndef event_data{signature}\n```"
+    yield inspect.getdoc(bootstrapper.event_data) or ""
     for kind in events.ALL:
         yield f"## {event_facts.name(kind)}"
         yield (inspect.getdoc(kind) or "").partition("\n\nAttributes:")[0]
         named = attributes(kind)
         yield table(
             ("key", "meaning"),
-            ((f"`{each.name}`", named[each.name]) for each in fields(kind) if each.name != "message"),
+            (
+                (f"`{each.name}`", f"{named[each.name]}{_OBJECTS.get(str(each.type), '')}")
+                for each in fields(kind)
+                if each.name != "message"
+            ),
         )
     yield "## error"
     yield "The last line of a command that failed."

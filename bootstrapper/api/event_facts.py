@@ -55,6 +55,14 @@ def message(event: Event) -> str:
     return f"{said.step}: {said.text}" if said else ""
 
 
+def event_data(event: Event) -> dict[str, JSONValue]:
+    """Returns the event as `--log-format json` writes it, without `time`: `level`, `event`, `message` and its fields.
+
+    `json.dumps` takes the result.
+    """
+    return {"level": level(event), "event": name(event), "message": message(event), **facts(event)}
+
+
 def facts(event: Event) -> dict[str, JSONValue]:
     """Returns the fields of the event as JSON."""
     found = {field.name: _fact(getattr(event, field.name)) for field in fields(event)}

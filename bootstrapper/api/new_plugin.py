@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ def new_file(request: Request, name: str) -> NewPlugin:
     Raises UsageError for a name that cannot be one, and if the file exists.
     """
     _require_name(name)
+    if name in sys.stdlib_module_names:  # type checkers would take the file for that module
+        raise UsageError(f"{name!r} is the name of a module of Python", hint="Choose another name.")
     folder = None
     if request.file.exists():
         found = load.read_all(request.file, request.environment, request.variables)
@@ -54,8 +57,12 @@ def new_distribution(name: str, folder: Path) -> NewPlugin:
     _require_name(name)
     own = folder / new_plugin.distribution_name(name)
     if os.path.lexists(own):
-        raise UsageError(f"{own} already exists", hint="Choose another name, or remove it.")
+        raise _exists(own)
     return _written(folder, new_plugin.distribution(name), own.name)
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path} already exists", hint="Choose another name, or remove it.")
 
 
 def _require_name(name: str) -> None:
@@ -63,6 +70,9 @@ def _require_name(name: str) -> None:
 
 
 def _written(folder: Path, texts: Mapping[str, str], listing: str | None) -> NewPlugin:
+    existing = next((folder / path for path in texts if os.path.lexists(folder / path)), None)
+    if existing is not None:
+        raise _exists(existing)
     with NewFiles(overwrite=False) as new_files:
         for path, text in texts.items():
             with new_files.create(folder / path) as stream:

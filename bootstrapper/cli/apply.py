@@ -84,7 +84,7 @@ def apply_or_show(
     is_program = invocation.format == "json"
     with Reporter(invocation, command, as_data=is_program) as reporter:
         asked = request(invocation, reporter.emit, **specifics)
-        render = renderer(invocation, asked, "outcome") if invocation.format and not is_program else None
+        render = renderer(invocation, asked, "outcome", ["json"]) if invocation.format and not is_program else None
         outcome = apply_asked(invocation, reporter, asked, nothing)
         if render:
             print_formatted(invocation, render.outcome(outcome))

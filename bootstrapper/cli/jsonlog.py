@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from bootstrapper.api.event_facts import Throttle, facts, level, message, name
+from bootstrapper.api.event_facts import Throttle, event_data
 from bootstrapper.cli.output import print_message
 from bootstrapper.events import Event, Warned
 from bootstrapper.plans import JSONValue
@@ -31,10 +31,7 @@ class JsonLog:
     def emit(self, event: Event) -> None:
         if self._throttle.holds_back(event) or (self._quiet and not isinstance(event, Warned)):
             return
-        print_message(
-            json.dumps({**head(self._clock(), name(event), level(event)), "message": message(event), **facts(event)}),
-            self._stream,
-        )
+        print_message(json.dumps({"time": _shown(self._clock()), **event_data(event)}), self._stream)
 
     def say(self, text: str) -> None:
         """Prints nothing: the event `run_finished` has the same facts."""
@@ -45,4 +42,8 @@ class JsonLog:
 
 def head(moment: datetime, event: str, level: str) -> dict[str, JSONValue]:
     """Returns the keys that every line begins with."""
-    return {"time": moment.isoformat(timespec="milliseconds"), "level": level, "event": event}
+    return {"time": _shown(moment), "level": level, "event": event}
+
+
+def _shown(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -89,7 +89,8 @@ class Change:
         count: Above 1 where it stands for that many rows of a large fixture, which are not listed.
         digest: A SHA-256 over the rows that are not listed.
         origin: The declaration that it comes from, where a step has several, such as a fixture.
-        sensitive: The columns whose value is hidden in `before` or `after`.
+        sensitive: The columns whose value is a secret, for readers of the plan as JSON. It hides nothing: `before` and
+            `after` are shown as they are, so put `***` or the name of the source there.
         payload: What the step's `apply` needs to make the change; never shown, serialised or compared.
     """
 

@@ -28,7 +28,7 @@ from bootstrapper.testing.contracts import (
 from bootstrapper.testing.killing import assert_step_survives_kills
 from bootstrapper.testing.snapshots import snapshot
 from bootstrapper.testing.steps import assert_drift_is_seen, assert_step_contract
-from bootstrapper.testing.trial import Trial
+from bootstrapper.testing.trial import NewTrial, Trial
 
 if TYPE_CHECKING:  # needs pytest
     from bootstrapper.testing.suites import CheckSuite, GateSuite, RendererSuite, StepSuite, ValueSuite
@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # needs pytest
 __all__ = [
     "CheckSuite",
     "GateSuite",
+    "NewTrial",
     "RendererSuite",
     "Request",
     "StepSuite",

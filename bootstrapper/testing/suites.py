@@ -28,10 +28,8 @@ from bootstrapper.testing.contracts import (
 )
 from bootstrapper.testing.killing import assert_step_survives_kills
 from bootstrapper.testing.steps import assert_drift_is_seen, assert_step_contract
-from bootstrapper.testing.trial import Trial
+from bootstrapper.testing.trial import NewTrial, Trial
 from bootstrapper.text import listed
-
-NewTrial = Callable[[], Trial]
 
 
 class Suite:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from bootstrapper.api import run
+from bootstrapper.api.outcomes import Outcome
 from bootstrapper.api.project import validate
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import BootstrapperError, InvalidFileError
@@ -53,6 +55,10 @@ class Trial:
         )
         return Request(file=file, variables={**self.variables, _URL: self.url}, emit=self.events.append)
 
+    def apply(self, *entries: str, more: str = "") -> Outcome:
+        """Applies a file with these entries of `steps`, with its observers; their warnings stand in `events`."""
+        return run.apply(self.request(*entries, more=more))
+
     def require_refused(self, *entries: str, more: str = "") -> None:
         """Raises AssertionError unless the file is refused with a place in it."""
         request = self.request(*entries, more=more)
@@ -66,3 +72,7 @@ class Trial:
             raise AssertionError(f"{shown} is refused, but not as an invalid file: {error}") from error
         else:
             raise AssertionError(f"{shown} is not refused")
+
+
+NewTrial = Callable[[], Trial]
+"""What the fixture `new_trial` of a suite is: each call makes a folder and a database, both prepared."""

@@ -103,3 +103,9 @@ def test_a_failed_step_is_printed_without_traceback(project: Project) -> None:
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert "division by zero" in run.stderr.split("error: ")[-1]
+
+
+def test_the_hint_for_a_format_that_apply_lacks_names_json(project: Project) -> None:
+    run = project.run("apply", "--format", "csv")
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: unknown format 'csv'\nhint: Choose one of these: json, markdown, text.")

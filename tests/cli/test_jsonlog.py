@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bootstrapper import events
+from bootstrapper import event_data, events
 from bootstrapper.cli.jsonlog import JsonLog
 from bootstrapper.events import ChangesAwaited, Event, StepProgressed
 from tests.cli.events import FAILED, RUN
@@ -39,6 +39,7 @@ def test_the_json_log_has_one_object_per_event_with_its_fields() -> None:
         "database": "app",
         "environment": "development",
     }
+    assert {"time": lines[0]["time"], **event_data(RUN[0])} == lines[0]
     applied = next(line for line in lines if line["event"] == "step_applied")
     assert applied["result"] == {"state": "applied", "changes": 1, "deferred": 0}
     assert lines[-1]["event"] == "run_finished"

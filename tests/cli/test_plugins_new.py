@@ -82,7 +82,15 @@ def test_a_new_distribution_passes_its_tests_as_it_is_written(offline: Project, 
 def test_nothing_is_replaced(offline: Project, options: tuple[str, ...]) -> None:
     assert offline.run("plugins", "new", "grant_read", *options).returncode == 0
     again = offline.run("plugins", "new", "grant_read", *options)
-    assert (again.returncode, "already exists" in again.stderr) == (2, True)
+    assert again.returncode == 2
+    assert again.stderr.endswith(" already exists\nhint: Choose another name, or remove it.\n")
+
+
+@pytest.mark.parametrize("name", ["os", "json"])
+def test_a_file_with_the_name_of_a_module_of_python_is_refused(offline: Project, name: str) -> None:
+    made = offline.run("plugins", "new", name)
+    assert (made.returncode, f"{name!r} is the name of a module of Python" in made.stderr) == (2, True)
+    assert not (offline.folder / "plugins").exists()
 
 
 @pytest.mark.parametrize(
