@@ -79,10 +79,17 @@ def local_pool(size: int) -> Iterator[LocalPool]:
 @dataclass(frozen=True)
 class _DaskPool:
     size: int
+    client: Any
     executor: Any
 
     def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
-        found: Future[Any] = self.executor.submit(function, task)
+        """Raises UnreachableError if the scheduler is lost."""
+        try:
+            found: Future[Any] = self.executor.submit(function, task)
+        except Exception as error:
+            if self.client.status != "closed":
+                raise
+            raise UnreachableError("the scheduler of Dask", one_line(str(error))) from error
         return found
 
 
@@ -110,7 +117,7 @@ def dask_pool(size: int, *, dashboard: bool) -> Iterator[Pool]:
             )
         stack.enter_context(cluster)
         client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
-        yield _DaskPool(size, client.get_executor(pure=False))
+        yield _DaskPool(size, client, client.get_executor(pure=False))
 
 
 @contextmanager
@@ -141,7 +148,7 @@ def connected_pool(most: int | None, scheduler: str) -> Iterator[Pool]:
         workers = sum(client.nthreads().values())
         if workers == 0:
             raise UnreachableError(f"the scheduler {scheduler}", "it has no workers")
-        yield _DaskPool(min(most or workers, workers), client.get_executor(pure=False))
+        yield _DaskPool(min(most or workers, workers), client, client.get_executor(pure=False))
 
 
 def _distributed() -> Any:
