@@ -99,7 +99,9 @@ def _asked(targets: TargetsConfig, query: str, source: Source) -> Iterator[dict[
     session = Session(address, application_name="bootstrapper/fleet", deadline=deadline)
     try:
         with session.read_only() as connection, lent(connection, LEND_PATH):
-            found = connection.execute(query.encode()).pgresult
+            with connection.pipeline():  # takes one statement: a COMMIT before another would end READ ONLY
+                cursor = connection.execute(query.encode())
+            found = cursor.pgresult
     except psycopg.Error as error:
         said = one_line(str(error).partition("\n")[0])
         raise FleetError(f"the targets cannot be read: {said}", source=source, sqlstate=error.sqlstate) from error

@@ -64,7 +64,7 @@ def test_targets_are_rows_of_a_query_as_the_server_writes_them(tmp_path: Path, s
 
 
 def test_a_query_that_fails_or_writes_is_refused(tmp_path: Path, database: str) -> None:
-    for query in ("SELECT nonsense", "CREATE TABLE oops ()"):
+    for query in ("SELECT nonsense", "CREATE TABLE oops ()", "COMMIT; CREATE TABLE public.oops (); SELECT 1 AS name"):
         said = refused(tmp_path, f"{{sql: {query!r}, url: '{database}'}}")
         assert "bootstrap.yaml:6:12: the targets cannot be read" in said
 
