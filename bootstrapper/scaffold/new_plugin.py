@@ -121,7 +121,7 @@ steps:
 ## Development
 
 ```sh
-pip install -e ".[dev]"
+pip install -e '.[dev]'
 mypy
 pytest
 ```
