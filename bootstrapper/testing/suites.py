@@ -172,7 +172,7 @@ class ValueSuite(Suite):
     Attributes:
         value: As a row takes it: `{$vault: name}`.
         expected: The text that it stands for in a row; None if that is another each time.
-        secret: Whether its result must not be shown anywhere.
+        secret: Whether its result must not be shown anywhere, nor printed.
         refused: Values whose argument must be refused.
     """
 
@@ -180,8 +180,10 @@ class ValueSuite(Suite):
     expected: ClassVar[str | None] = None
     secret: ClassVar[bool] = False
 
-    def test_the_value_keeps_the_contract(self, new_trial: NewTrial) -> None:
+    def test_the_value_keeps_the_contract(self, new_trial: NewTrial, capfd: pytest.CaptureFixture[str]) -> None:
         text = assert_value_contract(new_trial(), self.value, is_secret=self.secret)
+        if self.secret:
+            assert text not in "".join(capfd.readouterr()), f"{self.value} is secret, and the plugin prints it"
         assert self.expected in (None, text), f"{self.value} stands for another text"
 
     def test_wrong_arguments_are_refused_with_their_place(self, new_trial: NewTrial) -> None:

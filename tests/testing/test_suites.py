@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bootstrapper.api.run import plan
-from bootstrapper.testing import GateSuite, StepSuite, Trial
+from bootstrapper.testing import GateSuite, StepSuite, Trial, ValueSuite
 
 CREATE = "{{uses: sql, name: {0}, with: {{statement: CREATE TABLE {0} ()}}, check: {{table: {0}}}}}"
 
@@ -55,3 +55,33 @@ def test_entries_above_a_step_have_a_lock_above_them(trial: Trial) -> None:
 
     for suite, lock in ((Plain(), "lock"), (Locked(), "ours")):
         assert [step.name for step in plan(suite._request(trial)).steps] == [lock, "first", "made"]
+
+
+PRINTS = """
+from bootstrapper import Value, hookimpl
+
+class Prints(Value):
+    key = "$prints"
+    secret = True
+
+    def resolve(self, context, argument):
+        print("it is", argument + "-of-the-vault")
+        return argument + "-of-the-vault"
+
+@hookimpl
+def bootstrapper_values():
+    return [Prints]
+"""
+
+
+def test_a_secret_value_that_is_printed_is_found(trial: Trial, capfd: pytest.CaptureFixture[str]) -> None:
+    class OfAValue(ValueSuite):
+        value = "{$prints: token}"
+        secret = True
+
+    folder = trial.folder / "plugins"
+    folder.mkdir()
+    (folder / "prints.py").write_text(PRINTS, encoding="utf-8")
+    trial.plugins = [str(folder)]
+    with pytest.raises(AssertionError, match="is secret, and the plugin prints it"):
+        OfAValue().test_the_value_keeps_the_contract(lambda: trial, capfd)
