@@ -33,9 +33,9 @@ from bootstrapper.errors import (
     UnsetVariablesError,
 )
 from bootstrapper.events import StepApplied, StepFailed, StepStarted, StepUnchanged, Warned
-from bootstrapper.plans import Answer, PlannedStep, total
+from bootstrapper.plans import Change, Deferred, PlannedStep, total
 from bootstrapper.plugin.context import Context
-from bootstrapper.plugin.faults import is_ours
+from bootstrapper.plugin.faults import is_ours, origin_of
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import Prepared, Remarked
@@ -258,16 +258,24 @@ class TurnTaker:
         connection.execute("SET LOCAL transaction_read_only = on")
         if turn.entry.check is not None:
             name, answer = f"check {turn.entry.check}", ask_condition(turn.entry.check, turn.context, is_after=True)
+            reason = None if answer.is_yes else f"{answer.verdict}: {answer.reason}"
         else:
             with lent(connection) if turn.step.borrows_session else nullcontext():
                 left = turn.step.changes(Context(turn.context))
-            name = "its own comparison"
-            changes = f"{len(left)} change{'' if len(left) == 1 else 's'}"
-            answer = Answer.no(f"{changes} still to make") if left else Answer.yes()
+            name, reason = None, _still_found(turn.step, left) if left else None
         connection.execute("ROLLBACK TO SAVEPOINT read_only_window")
-        if not answer.is_yes:
-            reason = f"{answer.verdict}: {answer.reason}"
+        if reason is not None:
             raise NotConvergedError(turn.entry.name, name, reason, source=turn.entry.source)
+
+
+def _still_found(step: Step, left: Sequence[Change | Deferred]) -> str:
+    """Returns what a step finds after it made its changes: the first one, and how many more."""
+    plugin = origin_of(step)
+    subject = f"plugin {plugin}: {type(step).__name__}.changes()" if plugin is not None else "its own comparison"
+    first = left[0]
+    shown = f"{first.action} {first.target}" if isinstance(first, Change) else f"what needs {first.needs}"
+    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"{subject} still finds after apply: {shown}{more}"
 
 
 def failed(step: str, error: BaseException, reason: str, seconds: float) -> StepFailed:

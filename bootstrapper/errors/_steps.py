@@ -55,19 +55,23 @@ class PluginFailedError(StepError):
 
 
 class NotConvergedError(StepError):
-    """A step's changes and its check contradict each other; a transactional step was rolled back."""
+    """A step's changes and its check contradict each other; a transactional step was rolled back.
+
+    Attributes:
+        check: The declared check; None for a step without one, which still finds changes after it made them.
+    """
 
     code = "BOOT-102"
 
-    def __init__(self, step: str, check: str, reason: str, *, source: Source | None = None) -> None:
+    def __init__(self, step: str, check: str | None, reason: str, *, source: Source | None = None) -> None:
         self.step = step
         self.check = check
         self.reason = reason
-        super().__init__(
-            f"step {step!r} does not satisfy its check: {check} answers {reason}",
-            hint="Make the check ask for what the step does, or the step do what the check asks.",
-            source=source,
-        )
+        said, hint = f": {reason}", "Let `changes` find nothing more once `apply` has made all that it found."
+        if check is not None:
+            said = f" does not satisfy its check: {check} answers {reason}"
+            hint = "Make the check ask for what the step does, or the step do what the check asks."
+        super().__init__(f"step {step!r}{said}", hint=hint, source=source)
 
 
 class UndecidedError(StepError):

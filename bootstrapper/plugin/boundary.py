@@ -27,6 +27,7 @@ from bootstrapper.plugin.check import Check
 from bootstrapper.plugin.context import Context, run_of
 from bootstrapper.plugin.contracts import LOADING, READING, REASONED, SHOWN, contract_of
 from bootstrapper.plugin.faults import (
+    ORIGIN,
     Place,
     at_line,
     is_ours,
@@ -59,7 +60,7 @@ def guarded(kind: type[Any], origin: str) -> type[Any]:
     """
     if is_ours(kind):
         return kind
-    kept = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    kept = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__, ORIGIN: origin}
     with loading(origin, kind.__name__):
         found: type[Any] = new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(kept))
     for name, check in {"__init__": results.nothing, **contract_of(kind)}.items():

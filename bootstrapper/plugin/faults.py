@@ -22,6 +22,8 @@ from bootstrapper.errors import BootstrapperError, PluginError, Source
 _OURS = f"{Path(bootstrapper.__file__).parent}{os.sep}"
 _STANDARD = f"{Path(os.__file__).parent}{os.sep}"
 _INSTALLED = ("site-packages", "dist-packages")
+ORIGIN = "__bootstrapper_plugin__"
+"""The attribute of a guarded class that names its plugin."""
 _PLACE = "bootstrapper_place"
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -70,15 +72,27 @@ def is_ours(kind: Any) -> bool:
     return str(getattr(kind, "__module__", "")).partition(".")[0] == bootstrapper.__name__
 
 
+def origin_of(unit: object) -> str | None:
+    """Returns the plugin that a guarded class of an object comes from; None for one of ours."""
+    return getattr(type(unit), ORIGIN, None)
+
+
 @contextmanager
-def loading(origin: str, what: str, source: Source | None = None, quote: Callable[[str], str] = str) -> Iterator[None]:
+def loading(
+    origin: str,
+    what: str,
+    source: Source | None = None,
+    quote: Callable[[str], str] = str,
+    hint: Callable[[BaseException], str | None] = lambda _: None,
+) -> Iterator[None]:
     """Turns whatever the code of a plugin raises into a PluginError."""
     try:
         yield
     except BootstrapperError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(origin, quote(f"{what} {raised(error)}{line_of(error, origin)}"), source=source) from error
+        said = quote(f"{what} {raised(error)}{line_of(error, origin)}")
+        raise PluginError(origin, said, hint=hint(error), source=source) from error
 
 
 @contextmanager
