@@ -49,7 +49,8 @@ def _require_methods(kind: type[Any], origin: str) -> None:
         method, expected = getattr(kind, name), _expected(kind, name)
         if not callable(method):
             raise PluginError(origin, f"{kind.__name__}.{name} is not a method")
-        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        within = inspect.unwrap(method) if name == "around" else method  # @asynccontextmanager hides what it wraps
+        if inspect.iscoroutinefunction(within) or inspect.isasyncgenfunction(within):
             raise PluginError(origin, f"{kind.__name__}.{name} is asynchronous; it must be `def`, not `async def`")
         if inspect.isgeneratorfunction(method) and not may_yield(check):
             raise PluginError(origin, f"{kind.__name__}.{name} yields; nothing of it would run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
+from operator import attrgetter
 from typing import Any, Self
 
 import pluggy
@@ -15,7 +16,7 @@ from bootstrapper.engine.plugin_api import require_supported
 from bootstrapper.errors import BootstrapperError, PluginError
 from bootstrapper.plugin import hooks as hookspecs
 from bootstrapper.plugin.check import Check
-from bootstrapper.plugin.faults import is_ours, loading
+from bootstrapper.plugin.faults import is_ours, loading, text_of
 from bootstrapper.plugin.on_demand import OnDemand
 from bootstrapper.plugin.renderer import Renderer
 from bootstrapper.plugin.scopes import Gate, Scope
@@ -24,7 +25,9 @@ from bootstrapper.plugin.value import Value
 from bootstrapper.text import did_you_mean
 
 _HOOK_PREFIX = "bootstrapper_"
+_maker_of = attrgetter("__init__.__qualname__")
 _CALLED = ("events", "configured")
+_CLASSES = "Return the class, not an instance of it: `[Name]`, not `[Name()]`."
 
 Quote = Callable[[str], str]
 
@@ -93,17 +96,26 @@ class _Registry:
         self.origins[name] = origin
         return name
 
+    def hint_for(self, error: BaseException) -> str | None:
+        """Returns a hint for a hook that fails because it makes instances, which need what only the engine has."""
+        makers = tuple(f"{_maker_of(base)}() missing" for base in self.base)
+        return _CLASSES if isinstance(error, TypeError) and text_of(error).startswith(makers) else None
+
     def _taken(self, thing: object, origin: str) -> tuple[str, object]:
         """Returns the name, and the class as the engine uses it."""
         if not (inspect.isclass(thing) and issubclass(thing, self.base)):
+            if isinstance(thing, self.base):
+                raise PluginError(origin, f"{type(thing).__name__} is returned as an instance", hint=_CLASSES)
             names = " or ".join(base.__name__ for base in self.base)
             raise PluginError(origin, f"{thing!r} is not a subclass of {names}")
         if inspect.isabstract(thing):
             missing = ", ".join(sorted(getattr(thing, "__abstractmethods__", ())))
             raise PluginError(origin, f"{thing.__name__} does not define {missing}")
         name = getattr(thing, self.attribute, None)
-        if not isinstance(name, str) or not name:
+        if name is None or name == "":
             raise PluginError(origin, f"{thing.__name__} has no `{self.attribute}`")
+        if not isinstance(name, str):
+            raise PluginError(origin, f"`{self.attribute}` of {thing.__name__} must be text, not {type(name).__name__}")
         if not is_ours(thing):
             from bootstrapper.engine.plugin_classes import usable  # noqa: PLC0415 - for plugins of others alone
 
@@ -193,12 +205,13 @@ class Collector:
             raise PluginError(
                 item.origin, f"{name} is not marked as a hook", hint="Write @bootstrapper.hookimpl above it."
             )
+        _require_callable(getattr(item.plugin, name), name, item.origin)
 
     def _provided(self, item: Found, kind: str) -> tuple[str, ...]:
         """Returns the names of what the plugin's hook of a kind returns."""
         hook = f"{_HOOK_PREFIX}{kind}"
         caller = self._caller(item, hook)
-        with loading(item.origin, hook, quote=self._quote):
+        with loading(item.origin, hook, quote=self._quote, hint=self._registries[kind].hint_for):
             results = caller()
         if not results and caller.get_hookimpls():  # pluggy leaves None out
             results = [None]
@@ -210,7 +223,19 @@ class Collector:
         return self._manager.subset_hook_caller(hook, remove_plugins=others)
 
 
+def _require_callable(function: Callable[..., object], name: str, origin: str) -> None:
+    """Raises PluginError for a hook that is asynchronous, or that takes what it is not called with."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginError(origin, f"{name} is asynchronous; it must be `def`, not `async def`")
+    known = list(inspect.signature(getattr(hookspecs, name)).parameters)
+    parameters = inspect.signature(function).parameters.values()
+    taken = [each for each in parameters if each.default is each.empty and not str(each).startswith("*")]
+    if any(each.name not in known or each.kind is not each.POSITIONAL_OR_KEYWORD for each in taken):
+        raise PluginError(origin, f"{name} must take ({', '.join(known)})")
+
+
 def _listed_things(result: object, item: Found, hook: str) -> list[object]:
     if not isinstance(result, (list, tuple)):
-        raise PluginError(item.origin, f"{hook} must return a list of classes, not {type(result).__name__}")
+        found = f"the class {result.__name__}" if isinstance(result, type) else type(result).__name__
+        raise PluginError(item.origin, f"{hook} must return a list of classes, not {found}")
     return list(result)

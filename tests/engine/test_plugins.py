@@ -104,7 +104,10 @@ def test_a_hook_without_its_marker_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (STEP.format(uses="greet").replace("return [Greet]", "return Greet"), "must return a list"),
+        (
+            STEP.format(uses="greet").replace("return [Greet]", "return Greet"),
+            "must return a list of classes, not the class Greet",
+        ),
         (
             STEP.format(uses="greet").replace("return [Greet]", "return [int]"),
             "not a subclass of Gate or Scope or Step",
@@ -115,12 +118,46 @@ def test_a_hook_without_its_marker_is_refused(folder: Path) -> None:
             "does not define apply",
         ),
         (STEP.format(uses=""), "has no `uses`"),
+        (STEP.format(uses="greet").replace('"greet"', "5"), "`uses` of Greet must be text, not int"),
     ],
 )
 def test_a_hook_with_an_invalid_result_is_refused(folder: Path, broken: str, reason: str) -> None:
     write(folder, "nonsense.py", broken)
     with pytest.raises(PluginError, match=reason):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"), [("Greet()", "raised TypeError"), ("Greet('greet', None)", "Greet is returned as an instance")]
+)
+def test_a_hook_that_returns_an_instance_gets_a_hint(folder: Path, made: str, reason: str) -> None:
+    write(folder, "made.py", STEP.format(uses="greet").replace("[Greet]", f"[{made}]"))
+    with pytest.raises(PluginError, match=reason) as caught:
+        load(folder)
+    assert caught.value.hint == "Return the class, not an instance of it: `[Name]`, not `[Name()]`."
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("async def bootstrapper_events(event): ...", "bootstrapper_events is asynchronous; it must be `def`"),
+        ("async def bootstrapper_steps(): return []", "bootstrapper_steps is asynchronous; it must be `def`"),
+        ("def bootstrapper_events(e): ...", r"bootstrapper_events must take \(event\)$"),
+        ("def bootstrapper_events(*, event): ...", r"bootstrapper_events must take \(event\)$"),
+        ("def bootstrapper_steps(context): return []", r"bootstrapper_steps must take \(\)$"),
+    ],
+)
+def test_a_hook_that_cannot_be_called_is_refused_when_it_is_loaded(folder: Path, function: str, reason: str) -> None:
+    write(folder, "odd.py", f"from bootstrapper import hookimpl\n\n@hookimpl\n{function}\n")
+    with pytest.raises(PluginError, match=reason):
+        load(folder)
+
+
+def test_a_hook_need_not_take_what_it_does_not_use(folder: Path) -> None:
+    text = "from bootstrapper import hookimpl\n\n@hookimpl\ndef bootstrapper_events(known=1): ...\n"
+    write(folder, "few.py", text)
+    load(folder)
+    assert survey(folder)["few"].hooks == ("events",)
 
 
 def test_a_missing_folder_is_named_with_its_place(tmp_path: Path) -> None:

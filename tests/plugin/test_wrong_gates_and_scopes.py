@@ -119,6 +119,17 @@ def test_a_scope_above_the_lock_is_refused(author: Author) -> None:
     assert "scope 'above' writes, but no lock precedes it" in author.refused("validate", code=2)
 
 
+def test_an_asynchronous_scope_is_refused_when_it_is_loaded(author: Author) -> None:
+    scope(author, "yield")
+    text = (
+        author.plugin.read_text()
+        .replace("contextmanager", "asynccontextmanager")
+        .replace("    def around", "    async def around")
+    )
+    author.plugin.write_text(text)
+    assert "Around.around is asynchronous; it must be `def`, not `async def`" in author.refused("validate", code=2)
+
+
 def test_a_plugin_cannot_take_the_lock_itself(author: Author) -> None:
     scope(author, "yield")
     text = author.plugin.read_text().replace("(Scope)", "(Lock)")
