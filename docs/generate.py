@@ -396,6 +396,11 @@ def plugin_types() -> Iterator[str]:
         yield _docstring(function)
     for kind in (testing.Trial, Request):
         yield from _contract(kind)
+    yield "### NewTrial"
+    yield (
+        "The type of the fixture `new_trial` of a suite, `Callable[[], Trial]`: each call makes a folder and a "
+        "database, which `database` and `prepare` have filled."
+    )
 
 
 _UNITS = {"Seconds": "A time, in seconds", "Bytes": "A size, in bytes"}

@@ -78,6 +78,10 @@ class RunHistory(RunRecord):
     """One run with who made it, what it did, and what was lost by its changes.
 
     Attributes:
+        finished_at: None if the run did not finish, or has not yet; `outcome` is None then, too.
+        error: What ended it; None if nothing did.
+        role: The database role that it ran as; None where that was not recorded.
+        steps: Rows of the ledger about its steps.
         restored: What a restore put back: `backup`, `taken_at`, `taken_by` and the revisions `from` and `to`.
         version: That of bootstrapper.
         inputs: The digest of the configuration and its files.
