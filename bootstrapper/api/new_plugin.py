@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
+from bootstrapper.dataclass import dataclass
 from bootstrapper.engine import plugins
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import UsageError
