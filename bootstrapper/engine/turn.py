@@ -189,7 +189,8 @@ class TurnTaker:
             try:
                 attempt()
             except (psycopg.Error, BootstrapperError) as error:
-                if getattr(error, "sqlstate", None) not in RETRY_AT_ONCE or turn.context.deadline.seconds_left < pause:
+                is_worth_it = getattr(error, "sqlstate", None) in RETRY_AT_ONCE
+                if not is_worth_it or turn.context.deadline.seconds_left < pause or turn.hold.is_committed():
                     raise
                 said = _short(turn, error).removeprefix(f"step {turn.entry.name!r}: ")
                 turn.context.emit(Warned(f"step {turn.entry.name!r}: {said}; rolled back, retrying"))

@@ -100,6 +100,15 @@ def test_a_step_that_committed_is_not_called_rolled_back(author: Author, ends: s
     assert [each["rolled_back"] for each in events if each.get("event") == "step_failed"] == [is_undone]
 
 
+def test_a_step_that_committed_is_not_retried(author: Author) -> None:
+    fails = "context.connection.execute(\"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$\")"
+    author.step(apply=f"{APPLY}\ncontext.connection.cursor().execute('commit; begin')\n{fails}")
+    said = author.refused("apply")
+    assert "x (SQLSTATE 40001)" in said
+    assert "rolled back" not in said
+    assert author.tables() == ["marks"]
+
+
 def test_a_savepoint_around_what_may_fail_is_allowed(author: Author) -> None:
     fails = "with context.connection.transaction(): context.connection.execute('SELECT 1/0')"
     code = f"try:\n    {fails}\nexcept Exception:\n    pass"
