@@ -33,7 +33,11 @@ Method = Callable[..., Any]
 def _frozen(made: type, *, repr: bool = True, eq: bool = True, kw_only: bool = False) -> type:  # noqa: A002 - its name
     dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(made)  # compiles nothing, finds the fields
     fields = dataclasses.fields(made)
-    methods = {"__init__": _init(fields), "__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
+    methods = {
+        "__init__": _init(fields, getattr(made, "__post_init__", None)),
+        "__setattr__": _refuse_to_set,
+        "__delattr__": _refuse_to_delete,
+    }
     if repr:
         methods["__repr__"] = _repr([field.name for field in fields if field.repr])
     if eq:
@@ -46,7 +50,7 @@ def _frozen(made: type, *, repr: bool = True, eq: bool = True, kw_only: bool = F
     return made
 
 
-def _init(fields: Sequence[dataclasses.Field[Any]]) -> Method:
+def _init(fields: Sequence[dataclasses.Field[Any]], finish: Method | None) -> Method:
     missing = dataclasses.MISSING
     every = {field.name: field for field in fields}
     in_order = [field.name for field in fields if not field.kw_only]
@@ -64,6 +68,8 @@ def _init(fields: Sequence[dataclasses.Field[Any]]) -> Method:
             raise TypeError(_mismatch(type(self).__name__, given, every))
         for name in every:
             object.__setattr__(self, name, given[name])
+        if finish is not None:
+            finish(self)
 
     return __init__
 

@@ -112,6 +112,20 @@ def test_the_functions_of_the_standard_library_know_the_classes() -> None:
             assert (file, line) == ("a", 2)
 
 
+def test_a_class_may_check_its_values() -> None:
+    @dataclass(frozen=True)
+    class Share:
+        percent: int
+
+        def __post_init__(self) -> None:
+            if self.percent > 100:
+                raise ValueError("more than all")
+
+    assert Share(100) == Share(100)
+    with pytest.raises(ValueError, match="more than all"):
+        Share(101)
+
+
 def test_what_is_not_frozen_or_has_slots_is_made_by_the_standard_library() -> None:
     @dataclass
     class Counter:

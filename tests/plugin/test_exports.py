@@ -26,6 +26,7 @@ ELSEWHERE = {
     "All",  # the word
     "SQL",  # the language
     "SQLAlchemy",
+    "SecretStr",  # pydantic's
     "GrantOptions",  # of examples
     "RoleCheck",
     "Hold",  # the lock's own

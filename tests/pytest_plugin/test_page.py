@@ -22,7 +22,7 @@ def test_the_examples_of_the_page_work_on_the_sample(application: TestedApplicat
     for name in ("bootstrap.yaml", "config", "migrations", "plugins"):
         place = ROOT / name
         if place.is_dir():
-            shutil.copytree(place, application.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(place, application.folder / name, ignore=shutil.ignore_patterns("__pycache__", "webhook"))
         else:
             shutil.copy(place, application.folder / name)
     example, variable, marker = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -25,6 +25,7 @@ PLAN_ONLY = """
 import sys
 from pathlib import Path
 from bootstrapper.migrations.history.versions import Versions
+from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.state import compare, read_declared
 from bootstrapper.builtin.steps.migrate import Migrate
 from bootstrapper.builtin.checks.revision import RevisionCheck
