@@ -5,6 +5,7 @@
 # `make faults` kills, cuts and stops runs in every way there is; it needs PgBouncer.
 # `make fleet` does 1,200 targets on four servers and kills workers, the coordinator and a server meanwhile.
 # `make site` builds the documentation as a site in build/site.
+# `make benchmarks` measures against other tools, for hours, and writes docs/benchmarks.md.
 # `make real-projects` runs real projects through it and compares with plain Alembic; it downloads a lot.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,8 +17,10 @@ INSTALL = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c 
 # The majors that are tested beside the embedded 18 and the distribution's own, and what runs on each.
 MAJORS ?= 14 16 17
 SERVER_TESTS ?= tests
+BENCHMARKS ?= growth page rows backups starts clones arrivals stampede fleet
 
-.PHONY: apply plan test smoke faults environments releases servers fleet real-projects lint format types layers schema man site check clean
+.PHONY: apply plan test smoke faults environments releases servers fleet real-projects benchmarks lint format types layers schema
+.PHONY: man site check clean
 
 apply: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" apply -e $(ENVIRONMENT)
@@ -50,6 +53,10 @@ fleet: $(STAMPS)/dev
 
 real-projects: $(STAMPS)/dev
 	"$(BIN)/python" -m tests.real_projects
+
+benchmarks: $(STAMPS)/dev
+	$(INSTALL) matplotlib
+	set -e; for script in $(BENCHMARKS); do "$(BIN)/python" benchmarks/$$script.py; done
 
 lint: $(STAMPS)/dev
 	"$(BIN)/ruff" check .

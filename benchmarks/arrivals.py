@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,11 +61,31 @@ class Application:
         self._over.set()
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """How many of the processes succeeded, and what it took."""
+
+    replicas: int
+    done: int
+    alone: float
+    last_out: float
+    application: Application
+
+    @property
+    def ratio(self) -> float:
+        return self.last_out / (self.alone * self.replicas / (os.cpu_count() or 1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicas", type=int, default=300)
     options = parser.parse_args()
     show(f"{options.replicas} at once, nothing to do, max_connections {MAX_CONNECTIONS}, {os.cpu_count()} cores")
+    print_table([HEAD, *(_row(name, arrival) for name, [arrival] in measure([options.replicas]).items())])
+
+
+def measure(sizes: Sequence[int]) -> dict[str, list[Arrival]]:
+    """An arrival of each size, by the name of the way."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(path_bin() or wheel_bin(), max_connections=str(MAX_CONNECTIONS)) as server,
@@ -74,15 +94,17 @@ def main() -> None:
         sample = copy_sample(Path(folder) / "sample")
         variables = {**os.environ, "DATABASE_URL": server.url(DATABASE), "BOOTSTRAPPER_ENVIRONMENT": "development"}
         assert started(sample, variables).wait() == 0
-        rows = [row(name, sample, {**variables, **more}, server, options.replicas) for name, more in WAYS.items()]
-        print_table([HEAD, *rows])
+        return {
+            name: [arrive(sample, {**variables, **more}, server, replicas) for replicas in sizes]
+            for name, more in WAYS.items()
+        }
 
 
 def started(folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([str(BIN / "bootstrapper"), "apply", "-q"], cwd=folder, env=variables)
 
 
-def row(name: str, sample: Path, variables: Mapping[str, str], server: Server, replicas: int) -> tuple[str, ...]:
+def arrive(sample: Path, variables: Mapping[str, str], server: Server, replicas: int) -> Arrival:
     alone = []
     for _ in range(_ALONE):
         began = time.perf_counter()
@@ -97,13 +119,17 @@ def row(name: str, sample: Path, variables: Mapping[str, str], server: Server, r
     seconds = time.perf_counter() - began
     application.end()
     thread.join()
-    one = statistics.median(alone)
+    return Arrival(replicas, done, statistics.median(alone), seconds, application)
+
+
+def _row(name: str, arrival: Arrival) -> tuple[str, ...]:
+    application = arrival.application
     return (
         name,
-        f"{done} of {replicas}",
-        f"{one * 1000:.0f} ms",
-        f"{seconds:.1f} s",
-        f"{seconds / (one * replicas / (os.cpu_count() or 1)):.2f}",
+        f"{arrival.done} of {arrival.replicas}",
+        f"{arrival.alone * 1000:.0f} ms",
+        f"{arrival.last_out:.1f} s",
+        f"{arrival.ratio:.2f}",
         str(application.peak),
         f"{application.refused} of {application.attempts}",
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import products
-from benchmarks.tools import DATABASE, Tool, bootstrapper, django_database, django_python, peer, psql, show
+from benchmarks.installed import django_python
+from benchmarks.tools import DATABASE, Tool, bootstrapper, django_database, peer, psql, show
 from tests.servers import Server
 
 FIRST = "first load"

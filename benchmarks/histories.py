@@ -106,6 +106,37 @@ def write_dbmate(folder: Path, length: int) -> None:
         (folder / name).write_text(f"-- migrate:up\n{_statement(number)};\n\n-- migrate:down\n")
 
 
+def write_yoyo(folder: Path, length: int) -> None:
+    folder.mkdir(parents=True)
+    previous = ""
+    for number in range(length):
+        name = f"{number + 1:04}-{_message(number).replace(' ', '-')}"
+        depends = f"-- depends: {previous}\n\n" if previous else ""
+        (folder / f"{name}.sql").write_text(f"{depends}{_statement(number)};\n")
+        previous = name
+
+
+def write_sqitch(folder: Path, length: int) -> None:
+    """A project of changes that are deployed without verifying, as those of the others are."""
+    deploy = folder / "deploy"
+    deploy.mkdir(parents=True)
+    (folder / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
+    plan = "%syntax-version=1.0.0\n%project=things\n\n"
+    for number in range(length):
+        name = _message(number).replace(" ", "_")
+        plan += f"{name} 2025-01-01T12:00:00Z A Person <person@example.org>\n"
+        (deploy / f"{name}.sql").write_text(f"BEGIN;\n{_statement(number)};\nCOMMIT;\n")
+    (folder / "sqitch.plan").write_text(plan)
+
+
+def write_psql(folder: Path, length: int) -> None:
+    """All statements in one script, for a table that is missing: the least that any tool can do."""
+    folder.mkdir(parents=True)
+    statements = "".join(f"{_statement(number)};\n" for number in range(length))
+    missing = "SELECT to_regclass('things_0') IS NULL AS missing \\gset"
+    (folder / "all.sql").write_text(f"{missing}\n\\if :missing\n{statements}\\endif\n")
+
+
 def write_django(folder: Path, length: int, database: dict[str, str]) -> None:
     """A Django project with one application."""
     migrations = folder / "shop" / "migrations"

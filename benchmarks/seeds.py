@@ -36,6 +36,7 @@ from benchmarks.contestants import (
     Contestant,
     find_contestants,
 )
+from benchmarks.figures import Figure
 from benchmarks.tools import DATABASE, DURABLE, Run, print_table, show
 from tests.servers import Server, path_bin, running_server, wheel_bin
 
@@ -58,13 +59,17 @@ Results = Mapping[tuple[str, str], "Measured"]
 class Measured:
     """The runs of one contestant at one work."""
 
-    seconds: list[float] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
     mebibytes: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(run.seconds for run in self.runs)
 
     def add(self, run: Run, *, timed: bool) -> None:
         self.mebibytes = max(self.mebibytes, run.mebibytes)
         if timed:
-            self.seconds.append(run.seconds)
+            self.runs.append(run)
 
 
 def main() -> None:
@@ -126,20 +131,33 @@ def prepare(server: Server) -> None:
     server.execute(products.CREATE_TABLE, DATABASE)
 
 
+def figures(server: Server, rows: int, rounds: int, only: Sequence[str]) -> list[Figure]:
+    """Of the yardsticks, and of those whose names are given."""
+    with tempfile.TemporaryDirectory() as folder:
+        everyone = find_contestants(Path(folder) / "rows", rows, server)
+        found = measure(server, [one for one in everyone if one.is_yardstick or one.name in only], rows, rounds)
+    return [
+        Figure.of(
+            "rows", rows, work, name, runs=one.runs, yardstick=found[YARDSTICKS[work]].runs, mebibytes=one.mebibytes
+        )
+        for (name, work), one in found.items()
+    ]
+
+
 def report(rows: int, found: Results) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = []
     for work, yardstick in YARDSTICKS.items():
         one = found.get(yardstick)
         for (name, done), measured in found.items():
             if done == work:
-                seconds = statistics.median(measured.seconds)
+                seconds = measured.median
                 lines.append(
                     (
                         str(rows),
                         work,
                         name,
                         f"{seconds:.2f} s",
-                        f"{seconds / statistics.median(one.seconds):.2f}" if one else "",
+                        f"{seconds / one.median:.2f}" if one else "",
                         goal(rows, work, name),
                         f"{measured.mebibytes:.0f} MiB",
                         memory_goal(rows, name),

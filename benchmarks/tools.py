@@ -1,4 +1,4 @@
-"""What the benchmarks share: whole processes timed and weighed, Django's own environment, the printed table."""
+"""What the benchmarks share: whole processes timed and weighed, and the printed table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +22,6 @@ DATABASE = "benchmark"
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 _PEERS = Path(__file__).parent / "peers"
-_DJANGO = ROOT / ".venv" / "benchmarks" / "django"
-_DJANGO_PACKAGES = ("django>=5.2,<5.3", "psycopg[binary]", "pyyaml")
 _PROJECT = """version: 1
 name: benchmark
 
@@ -122,21 +119,6 @@ def _note_peaks(pid: int, peaks: dict[int, int], parent: bytes = b"") -> None:
         peaks[pid] = int(peak[1])
     for child in children:
         _note_peaks(int(child), peaks, command)
-
-
-def django_python() -> Path | None:
-    """The interpreter of an environment with Django, which is made where it is missing; None where that fails."""
-    python = _DJANGO / "bin" / "python"
-    installed = _DJANGO / "installed"
-    if installed.is_file() and installed.read_text().split() == list(_DJANGO_PACKAGES):
-        return python
-    with suppress(subprocess.CalledProcessError):
-        subprocess.run([sys.executable, "-m", "venv", str(_DJANGO)], check=True)
-        install = ["install", "--quiet", "--disable-pip-version-check", *_DJANGO_PACKAGES]
-        subprocess.run([str(python), "-m", "pip", *install], check=True)
-        installed.write_text("\n".join(_DJANGO_PACKAGES))
-        return python
-    return None
 
 
 def django_database(port: int, user: str, password: str) -> dict[str, str]:
