@@ -28,7 +28,7 @@ from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.lock import acquire, turnstile
 
 WORKER_FENCE = 'if not row or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
-LAST_FENCE = 'send(driver, leaving, "COMMIT")'
+LAST_FENCE = 'send(direct(connection), leaving, "COMMIT")'
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ class Fence:
         ends_with_revision: Whether Alembic commits the transaction right after the version row.
         leaving: What is sent in one message with that COMMIT.
         hears_commits: Whether SQLAlchemy has told of a COMMIT of this connection.
-        has_to_repeat: Whether a revision was rolled back since it had dropped the prepared statements.
     """
 
     def __init__(self, request: dict[str, Any], events: Events) -> None:
@@ -50,7 +49,6 @@ class Fence:
         self.leaving: str | None = None
         self.hears_commits = False
         self.prepared = Prepared()
-        self.has_to_repeat = False
 
     def stop(self, kind: str, reason: str, **facts: Any) -> Stop:
         stop = Stop(kind, reason, **facts)
@@ -96,8 +94,8 @@ class Fence:
         """
         if client_side_pid(connection) == fetch_one(connection, BACKEND)[1]:
             connection.exec_driver_sql(self.statements["note_worker"])
-            if self.may_note and (driver := direct(connection)) is not None:
-                self.prepared.prepare(driver, self.statements)
+            if (driver := direct(connection)) is not None:
+                self.prepared.prepare(driver, self.statements["fence"])
             # The fence sets the name in its transaction; this is for statements outside one, as in an autocommit block.
             name = literal(self.request["application_name"])
             connection.exec_driver_sql(f"SELECT pg_catalog.set_config('application_name', {name}, false)")
@@ -132,13 +130,10 @@ class Fence:
             is_block: Whether an autocommit block of the revision begins, rather than its version row being written.
         """
         driver = direct(connection)
-        if is_block:
-            self.prepared.begun = None
         is_noted = noted is not None and self.may_note
         if self.ends_with_revision and self.hears_commits and not is_block and driver and is_in_transaction(driver):
-            prepared = self.prepared.last_fence(driver, noted) if noted is not None and is_noted else None
             parts = self.statements["noting_last_fence" if is_noted else "last_fence"]
-            self.leaving = prepared or filled_in(parts, noted or {})
+            self.leaving = filled_in(parts, noted or {})
         elif is_noted:
             parts = self.statements["noting_block" if is_block else "noting_fence"]
             self._pass(connection, filled_in(parts, noted or {}))
@@ -151,11 +146,9 @@ class Fence:
         leaving, self.leaving = self.leaving, None
         if leaving is None:
             return
-        driver = direct(connection)
         try:
-            result = send(driver, leaving, "COMMIT")
+            result = send(direct(connection), leaving, "COMMIT")
         except Refused as error:
-            self.has_to_repeat = self.prepared.are_dropped(driver, error)
             if error.sqlstate == DIVISION_BY_ZERO:  # what the last fence raises, so that the COMMIT is not run
                 raise self._fenced_off() from error
             raise

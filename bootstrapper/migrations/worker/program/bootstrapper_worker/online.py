@@ -55,8 +55,6 @@ def guarded(request: dict[str, Any], events: Events, work: Callable[[Guard], Non
     guard = Guard(request, events)
     guard.install()
     failure = attempt(lambda: work(guard))
-    if failure is not None and guard.fence.has_to_repeat:  # nothing of that revision was committed
-        failure = attempt(lambda: work(guard))
     if failure is not None and _has_wrong_driver(failure, guard):
         other = other_address(request)
         if other is not None:

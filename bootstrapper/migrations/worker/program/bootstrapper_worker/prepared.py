@@ -1,65 +1,42 @@
-"""The fence as prepared statements: the server takes longer to plan it, again for each revision, than to run it."""
+"""The first fence of a revision as a prepared statement: the server takes longer to plan it, each time, than to run it.
+
+Not the last one: where the revision has dropped prepared statements, that would abort its transaction.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from bootstrapper_worker.database import filled_in
 from bootstrapper_worker.direct import Refused, send
 
 UNKNOWN_STATEMENT = "26000"
-FENCE, LAST_FENCE = "bootstrapper_fence", "bootstrapper_last_fence"
-FACTS = {"revision": "$1", "action": "$2", "seconds": "$3"}
-TYPES = "pg_catalog.text, pg_catalog.text, pg_catalog.float8"
+FENCE = "bootstrapper_fence"
 
 
 class Prepared:
-    """Which of psycopg's connections have the statements.
-
-    Attributes:
-        begun: The connection whose transaction began with the prepared fence, so that it has the last one as well; not
-            after an autocommit block, in which the project may have dropped both.
-    """
+    """Which of psycopg's connections have the statement."""
 
     def __init__(self) -> None:
-        self._has_them: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-        self.begun: Any = None
+        self._has_it: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
-    def prepare(self, driver: Any, statements: dict[str, Any]) -> None:
-        """Prepares the statements on a direct connection: behind a pooler, the next server would not know them.
+    def prepare(self, driver: Any, fence: str) -> None:
+        """Prepares the fence on a direct connection: behind a pooler, the next server would not know it.
 
         Once for each connection: an env.py may configure Alembic for several schemas on one.
         """
-        if driver in self._has_them:
-            return
-        last = filled_in(statements["noting_last_fence"], FACTS)
-        send(driver, f"PREPARE {FENCE} AS {statements['fence']}", f"PREPARE {LAST_FENCE} ({TYPES}) AS {last}")
-        self._has_them[driver] = True
+        if driver not in self._has_it:
+            send(driver, f"PREPARE {FENCE} AS {fence}")
+            self._has_it[driver] = True
 
     def begin(self, driver: Any, fence: str) -> Any:
         """Begins a transaction with the fence; returns libpq's result."""
-        self.begun = None
-        if self._has_them.get(driver):
+        if self._has_it.get(driver):
             try:
-                result = send(driver, "BEGIN", f"EXECUTE {FENCE}")
+                return send(driver, "BEGIN", f"EXECUTE {FENCE}")
             except Refused as error:
-                if not self.are_dropped(driver, error):
+                if error.sqlstate != UNKNOWN_STATEMENT:
                     raise
-                send(driver, "ROLLBACK")
-            else:
-                self.begun = driver
-                return result
+            self._has_it[driver] = False  # an earlier revision dropped it, as DEALLOCATE ALL does
+            send(driver, "ROLLBACK")
         return send(driver, "BEGIN", fence)
-
-    def last_fence(self, driver: Any, facts: dict[str, str]) -> str | None:
-        """Returns the last fence of a transaction, which notes the facts; None if the connection does not have it."""
-        values = ", ".join(facts[name] for name in FACTS)
-        return f"EXECUTE {LAST_FENCE} ({values})" if self.begun is driver else None
-
-    def are_dropped(self, driver: Any, error: Refused) -> bool:
-        """Returns whether the project dropped the statements, as DEALLOCATE ALL does; they are not used again then."""
-        if error.sqlstate != UNKNOWN_STATEMENT or not self._has_them.get(driver):
-            return False
-        self._has_them[driver] = False
-        return True
