@@ -163,7 +163,8 @@ def apply(
     alone.
 
     A target whose database or lock is not available is tried again. If more targets of a wave fail than the budget
-    tolerates, nothing more is started, and what runs is finished. Exits with 1 if any target failed.
+    tolerates, nothing more is started, and what runs is finished. Exits with 1 if any target failed, or is in PLAN and
+    not listed any more.
     """
     if resume is not None and invocation.report is not None:
         raise UsageError("--resume cannot be combined with --report: it continues that report", hint="Omit one.")
@@ -175,8 +176,7 @@ def apply(
         asked = replace(asked, request=replace(asked.request, environment=environment), plan=planned)
     with FleetView(invocation, sys.stderr) as view:
         done = coordinator.apply(asked, view)
-    view.finish(done)
-    return ExitCode.FAILED if done.failed or done.left else ExitCode.DONE
+    return ExitCode.FAILED if done.failed or done.left or done.unlisted else ExitCode.DONE
 
 
 def _asked(

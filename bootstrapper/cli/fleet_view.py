@@ -94,12 +94,21 @@ class FleetView(Watcher):
         self._close()
         return is_yes(f"Wave {one_line(wave)} is done. Begin wave {one_line(following)}?")
 
-    def finish(self, done: Summary) -> None:
+    def finished(self, done: Summary) -> None:
         """Prints the failed targets and what became of all."""
+        self._close()
         for line in failure_table(done):
             self.say(line)
         said, outcomes = summary_line(done), dict(done.outcomes)
-        self._tell("finished", said, outcomes=outcomes, left=done.left, unplanned=done.unplanned, seconds=done.seconds)
+        self._tell(
+            "finished",
+            said,
+            outcomes=outcomes,
+            left=done.left,
+            unplanned=done.unplanned,
+            unlisted=done.unlisted,
+            seconds=done.seconds,
+        )
 
     def say(self, text: str) -> None:
         """Prints a line for people; JSON logs are for programs."""
@@ -140,5 +149,6 @@ def summary_line(done: Summary) -> str:
     counts: Counter[str] = done.outcomes
     parts = [f"{counts[outcome]:,} {word}" for outcome, word in _WORDS.items() if counts[outcome]]
     parts += [f"{done.unplanned:,} not in the plan"] if done.unplanned else []
+    parts += [f"{done.unlisted:,} of the plan not listed any more"] if done.unlisted else []
     parts += [f"{done.left:,} not done: wave {one_line(done.stopped_in or '')} is over its budget"] if done.left else []
     return f"fleet: {', '.join(parts) or 'no targets'} in {show_seconds(done.seconds)}"

@@ -116,6 +116,7 @@ def read(path: Path, key: str | None) -> FleetPlan:
                     break
                 else:
                     places[str(facts["target"])] = place
+                    str(facts["plan"])  # which is read again when its turn comes
                 state.update(line)
                 place += len(line)
             is_whole = last is not None and last["digest"] == state.hexdigest() and not file.read(1)

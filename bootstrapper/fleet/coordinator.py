@@ -69,9 +69,11 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
     """
     started = time.monotonic()
     loaded = load_fleet(asked)
-    waves, summary = waves_of(loaded, asked), Summary()
+    listed, summary = list_targets(loaded, asked), Summary()
+    waves = waves_of(loaded, asked, listed)
     if asked.plan is not None:
         summary.unplanned, waves = _planned_alone(waves, asked.plan)
+        summary.unlisted = len(_unlisted(asked.plan, asked, listed))
     said = _said(loaded, asked)
     ended = report.ended_waves(asked.report, said) if asked.resumes and asked.report is not None else frozenset()
     writing = report.writing(
@@ -82,11 +84,14 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
         written.begin("fleet apply", said)
         look = look if asked.plan is None else None
         run = _Run(loaded, asked, watcher, work=work, look=look, written=written, pool=pool, summary=summary)
-        run.waves(waves, ended)
-        goes_on = asked.wave is None and asked.plan is None
-        while summary.stopped_in is None and goes_on and (new := run.new_targets()):
-            run.wave(Wave(NEW_TARGETS, new))
-    summary.seconds = time.monotonic() - started
+        try:
+            run.waves(waves, ended)
+            goes_on = asked.wave is None and asked.plan is None
+            while summary.stopped_in is None and goes_on and (new := run.new_targets()):
+                run.wave(Wave(NEW_TARGETS, new))
+        finally:  # also if a wave is not confirmed, or the list cannot be had again
+            summary.seconds = time.monotonic() - started
+            watcher.finished(summary)
     return summary
 
 
@@ -107,6 +112,13 @@ def _planned_alone(waves: Sequence[Wave], plan: FleetPlan) -> tuple[int, list[Wa
     kept = [replace(wave, targets=[each for each in wave.targets if each.target.name in plan]) for wave in waves]
     left_out = sum(len(wave.targets) for wave in waves) - sum(len(wave.targets) for wave in kept)
     return left_out, [wave for wave in kept if wave.targets]
+
+
+def _unlisted(plan: FleetPlan, asked: Asked, listed: Sequence[Placed]) -> frozenset[str]:
+    """Returns the targets of the plan that are asked for and not listed any more."""
+    if asked.wave is not None:  # the wave of a target that is not listed is not known
+        return frozenset()
+    return frozenset(name for name in plan.targets - {each.target.name for each in listed} if _is_asked(name, asked))
 
 
 def load_fleet(asked: Asked) -> Loaded:
@@ -132,20 +144,25 @@ def list_targets(loaded: Loaded, asked: Asked) -> list[Placed]:
     return found
 
 
-def waves_of(loaded: Loaded, asked: Asked) -> list[Wave]:
-    """Returns the waves with the targets that are asked for; the shares are those of all targets."""
+def waves_of(loaded: Loaded, asked: Asked, listed: Sequence[Placed]) -> list[Wave]:
+    """Returns the waves with the listed targets that are asked for; the shares are those of all targets."""
     fleet = fleet_of(loaded)
-    waves = divided(list_targets(loaded, asked), fleet.waves)
+    waves = divided(listed, fleet.waves)
     known = {*(wave.name for wave in fleet.waves), *(wave.name for wave in waves)}
     if asked.wave is not None and asked.wave not in known:
         raise UsageError(f"unknown wave {asked.wave!r}", hint=f"Known: {', '.join(sorted(known))}.")
     chosen = (wave for wave in waves if asked.wave in (None, wave.name))
-    chosen = (replace(wave, targets=[each for each in wave.targets if is_asked(each, asked)]) for wave in chosen)
+    chosen = (replace(wave, targets=chosen_of(wave.targets, asked)) for wave in chosen)
     return [wave for wave in chosen if wave.targets]
 
 
-def is_asked(each: Placed, asked: Asked) -> bool:
-    return _is_named(each.target.name, asked) and (asked.shard is None or in_shard(each.target.name, asked.shard))
+def chosen_of(listed: Sequence[Placed], asked: Asked) -> list[Placed]:
+    """Returns the targets that are asked for, of whichever wave."""
+    return [each for each in listed if _is_asked(each.target.name, asked)]
+
+
+def _is_asked(name: str, asked: Asked) -> bool:
+    return _is_named(name, asked) and (asked.shard is None or in_shard(name, asked.shard))
 
 
 def _is_named(name: str, asked: Asked) -> bool:
@@ -236,8 +253,8 @@ class _Run:
         """Asks for the list again; returns the targets that were not in it before."""
         if isinstance(fleet_of(self._loaded).targets, list):
             return []
-        listed = list_targets(self._loaded, self._asked)
-        return [each for each in listed if each.target.name not in self._known and is_asked(each, self._asked)]
+        listed = chosen_of(list_targets(self._loaded, self._asked), self._asked)
+        return [each for each in listed if each.target.name not in self._known]
 
     def _go_on(self, wave: Wave, following: Wave) -> None:
         """Waits after a wave, and asks whether the next one may begin."""

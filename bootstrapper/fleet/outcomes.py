@@ -35,6 +35,9 @@ class Watcher:
         """Asks whether the next wave may begin."""
         return False
 
+    def finished(self, done: Summary) -> None:
+        """Called after the last wave, and if the run ends before that."""
+
 
 @dataclass
 class Summary:
@@ -45,6 +48,7 @@ class Summary:
         failures: The first of those that failed.
         left: How many were not done since a wave was over its budget.
         unplanned: How many are not in the plan of the fleet.
+        unlisted: How many of that plan are not listed any more, and were not done.
         stopped_in: That wave.
     """
 
@@ -52,6 +56,7 @@ class Summary:
     failures: list[Result] = field(default_factory=list)
     left: int = 0
     unplanned: int = 0
+    unlisted: int = 0
     stopped_in: str | None = None
     seconds: float = 0.0
 

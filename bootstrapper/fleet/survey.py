@@ -14,8 +14,8 @@ from bootstrapper.errors import ExitCode
 from bootstrapper.fleet import contract
 from bootstrapper.fleet.coordinator import (
     Asked,
+    chosen_of,
     dispatch,
-    is_asked,
     list_targets,
     load_fleet,
     pool_for,
@@ -143,7 +143,7 @@ def _survey(
 ) -> list[str]:
     """Returns the names of the targets, in the order of their list."""
     loaded = load_fleet(asked)
-    targets = [each for each in list_targets(loaded, asked) if is_asked(each, asked)]
+    targets = chosen_of(list_targets(loaded, asked), asked)
     with pool_for(loaded, asked, len(targets)) as pool:
 
         def end(result: Result, attempts: int) -> None:

@@ -108,3 +108,15 @@ def test_a_plan_of_the_fleet_that_was_changed_or_is_signed_by_another_key_is_ref
     refused = fleet.run("fleet", "apply", *SHARD, "targets.csv", **KEY)
     assert (refused.returncode, "is not a plan of a fleet" in refused.stderr) == (2, True)
     assert fleet.notes("t0") is None
+
+
+def test_targets_of_a_plan_that_are_not_listed_any_more_are_counted_as_failures(fleet: Fleet) -> None:
+    fleet.declare("parallel: 1")
+    fleet.list_schemas(3)
+    assert fleet.run("fleet", "plan", *SHARD, "--out", "fleet.plan").returncode == 0
+    fleet.list_schemas(1)
+    done = fleet.run("fleet", "apply", *SHARD, "fleet.plan")
+    assert (done.returncode, fleet.notes("t0"), fleet.notes("t1")) == (1, [(1, "note of tenant-0")], None)
+    assert "fleet: 1 changed, 2 of the plan not listed any more in" in done.stderr
+    named = fleet.run("fleet", "apply", *SHARD, "fleet.plan", "--target", "tenant-0")
+    assert named.returncode == 0, named.stderr
