@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import click
 
@@ -16,7 +15,7 @@ from bootstrapper.cli.api_request import request
 from bootstrapper.cli.fleet_text import plans_json, plans_text, status_html, status_json, status_markdown, status_text
 from bootstrapper.cli.fleet_view import FleetView
 from bootstrapper.cli.groups import Group
-from bootstrapper.cli.options import Invocation, takes
+from bootstrapper.cli.options import Invocation, Option, takes
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.fleet import contract, coordinator, survey
@@ -43,17 +42,16 @@ class _Chosen(TypedDict):
     dashboard: bool
 
 
-_Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-_TARGET: _Option = click.option(
+_TARGET: Option = click.option(
     "--target", "patterns", multiple=True, metavar="PATTERN", help="Only targets of such names, as acme-*; repeatable."
 )
-_SHARD: _Option = click.option(
+_SHARD: Option = click.option(
     "--shard", metavar="I/N", callback=_shard, help="Only the part I of N, from 0; done by this machine, without Dask."
 )
-_SCHEDULER: _Option = click.option(
+_SCHEDULER: Option = click.option(
     "--scheduler", metavar="ADDRESS", help="A Dask scheduler, such as tls://host:8786; else a cluster of this machine."
 )
-_DASHBOARD: _Option = click.option("--dashboard", is_flag=True, help="Serve Dask's dashboard on 127.0.0.1:8787.")
+_DASHBOARD: Option = click.option("--dashboard", is_flag=True, help="Serve Dask's dashboard on 127.0.0.1:8787.")
 _WHERE = (*options.WHERE, options.timeout_each, _TARGET, _SHARD, _SCHEDULER, _DASHBOARD)
 
 
@@ -68,11 +66,9 @@ def fleet() -> None:
     options.data_format,
     options.full,
     options.allow,
-    click.option(
+    options.file_option(
         "--out",
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Save the plans of all targets to FILE, for `fleet apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set.",
+        "Save the plans of all targets to FILE, for `fleet apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set.",
     ),
     options.overwrite,
     *options.PRINTING,
@@ -134,17 +130,11 @@ def status(invocation: Invocation, *, exit_code: bool, **chosen: Unpack[_Chosen]
     *_WHERE,
     click.option("--wave", metavar="NAME", help="Only this wave."),
     options.allow,
-    click.option(
-        "--report",
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Write a JSON line for each target to FILE.",
-    ),
-    click.option(
+    options.file_option("--report", "Write a JSON line for each target to FILE."),
+    options.file_option(
         "--resume",
+        "Continue the run of that report, and its report; neither waits after its waves nor asks again.",
         metavar="REPORT",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Continue the run of that report, and its report; neither waits after its waves nor asks again.",
     ),
     options.overwrite,
     *options.PRINTING,

@@ -24,6 +24,7 @@ FILE_VARIABLE = "BOOTSTRAPPER_FILE"
 ENVIRONMENT_VARIABLE = "BOOTSTRAPPER_ENVIRONMENT"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def _seconds(context: click.Context, option: click.Parameter, text: str | None) 
         raise click.BadParameter(str(error), context, option) from error
 
 
-def takes(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[_Function], _Function]:
+def takes(*options: Option) -> Callable[[_Function], _Function]:
     """Adds options to a command: shared ones arrive as its Invocation, its own ones as keyword arguments."""
     shared = {each.name for each in fields(Invocation)}
 
@@ -118,6 +119,11 @@ def refuse_empty(context: click.Context, parameter: click.Parameter, text: str |
 def was_given(name: str) -> bool:
     """Returns whether the parameter stands on the command line of the current command."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def file_option(name: str, text: str, *, metavar: str = "FILE") -> Option:
+    """Returns an option for a file that is written, or was written by such an option."""
+    return click.option(name, metavar=metavar, type=click.Path(dir_okay=False, path_type=Path), help=text)
 
 
 file = click.option(
@@ -176,12 +182,7 @@ allow = click.option(
     metavar="HAZARD",
     help="Permit this hazard, such as drop-column, in a protected environment; repeatable.",
 )
-report = click.option(
-    "--report",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a JSON report of the run to FILE, also on failure.",
-)
+report = file_option("--report", "Write a JSON report of the run to FILE, also on failure.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace existing files that this command did not write.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
 yes = click.option("--yes", is_flag=True, help="Do not ask; not sufficient in a protected environment.")

@@ -28,12 +28,7 @@ from bootstrapper.plans.saved import SavedPlan
     options.allow,
     *options.RUNNING,
     click.option("--sql", is_flag=True, help="Show the SQL of each revision and its locks; runs env.py."),
-    click.option(
-        "--out",
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Save the plan to FILE, for `apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set.",
-    ),
+    options.file_option("--out", "Save the plan to FILE, for `apply FILE`; signed if BOOTSTRAPPER_PLAN_KEY is set."),
     options.exit_code,
 )
 def plan(invocation: Invocation, *, sql: bool, out: Path | None, exit_code: bool) -> int:
