@@ -94,7 +94,7 @@ def status(request: Request, *, health: bool = False) -> Status:
 
 
 def history(request: Request, most: int) -> list[RunHistory] | None:
-    """The latest runs with their steps and revisions, newest first; None where there is no ledger.
+    """The latest runs with their steps and revisions, newest first; None without a ledger.
 
     Raises RefusedError where the role may not read it.
     """
@@ -125,7 +125,7 @@ def past_run(request: Request, text: str) -> RunHistory:
 
 
 def verify_history(request: Request) -> Verdict | None:
-    """What following the hashes of the ledger's steps finds; None where there is no ledger.
+    """What following the hashes of the ledger's steps finds; None without a ledger.
 
     Raises RefusedError where the role may not read it.
     """

@@ -165,7 +165,7 @@ def _parsed(content: bytes, where: str, source: Source) -> list[dict[str, Any]]:
 def _columns_fault(names: Sequence[str]) -> str | None:
     """Returns what is wrong with the columns, also of an empty list: what lists nothing at all has none."""
     if "name" not in names:
-        return "a target needs a name, but there is no column `name`"
+        return "targets need a column `name`"
     twice = next((name for name, number in Counter(names).items() if number > 1), None)
     return None if twice is None else f"two columns have the name {one_line(twice)}"
 

@@ -150,7 +150,7 @@ class Deferred:
         needs: What has to exist first, such as "table documents".
         reason: Why that matters, in one line.
         may: The actions that are possible; empty only where nothing is known.
-        at_most: The most changes there can be; None when there is no bound.
+        at_most: The largest possible number of changes; None for any number.
         unset: Names of variables that applying the changes needs and that have no value here.
         targets: What the changes would be about, as far as that is declared; existing things may turn out to be done.
         after: The earlier steps that may bring them about; as the database is now, nothing of them is to be done.
@@ -171,7 +171,7 @@ class Bounds:
 
     Attributes:
         may: The actions that are possible; empty where any is.
-        at_most: The most changes there can be; None when there is no bound.
+        at_most: The largest possible number of changes; None for any number.
     """
 
     may: frozenset[Action] = frozenset()

@@ -105,7 +105,7 @@ class Plan:
     Attributes:
         inputs: SHA-256 over all inputs except the database's address.
         heads: Revisions that the migrations on disk lead to.
-        serial: The ledger's count of runs; None where there is no ledger or it cannot be read.
+        serial: The ledger's count of runs; None without a readable ledger.
         last_run: The id of the last one.
         version: That of the tool.
         made_at: When it was made, as ISO 8601; empty where that does not matter.

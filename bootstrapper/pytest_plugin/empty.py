@@ -40,7 +40,7 @@ class EmptyDatabases:
             target = self._target = self._target or self._entered()
             connection = psycopg.connect(target.url(), autocommit=True)
         except (BootstrapperError, psycopg.Error, ValueError) as error:
-            raise NotMadeError(f"there is no server for tests of plugins: {error}") from error
+            raise NotMadeError(f"tests of plugins need a server: {error}") from error
         with connection, reserved_name(connection, _PREFIX) as name:
             _create(connection, name)
             yield BootstrapDatabase.at(target.with_database(name))

@@ -141,7 +141,7 @@ def assert_gate_contract(trial: Trial, gate: str) -> None:
         seconds = time.monotonic() - started
         assert seconds < _LONGEST_SECONDS, f"{gate} waits {seconds:.0f} s for a server that is not there"
     else:
-        raise AssertionError(f"{gate} opens although there is no server")
+        raise AssertionError(f"{gate} opens without a server")
 
 
 def _asking(check: str) -> tuple[str, str]:

@@ -71,8 +71,8 @@ def test_a_query_that_fails_or_writes_is_refused(tmp_path: Path, database: str) 
 
 def test_a_query_without_the_columns_of_targets_is_refused(tmp_path: Path, database: str) -> None:
     for query, fault in (
-        ("SET work_mem = 64", "a target needs a name, but there is no column `name`"),
-        ("SELECT 1 AS id WHERE false", "a target needs a name, but there is no column `name`"),
+        ("SET work_mem = 64", "targets need a column `name`"),
+        ("SELECT 1 AS id WHERE false", "targets need a column `name`"),
         ("SELECT 1 AS name, 2 AS name", "two columns have the name name"),
     ):
         said = refused(tmp_path, f"{{sql: {query!r}, url: '{database}'}}")
@@ -83,9 +83,9 @@ def test_a_query_without_the_columns_of_targets_is_refused(tmp_path: Path, datab
     ("content", "said"),
     [
         ("name\na\na\n", "two targets have the name a"),
-        ("tier\ngold\n", "a target needs a name"),
-        ("", "there is no column `name`"),
-        ("null", "there is no column `name`"),
+        ("tier\ngold\n", "targets need a column `name`"),
+        ("", "targets need a column `name`"),
+        ("null", "targets need a column `name`"),
         ("name,tier,tier\na,b,c\n", "two columns have the name tier"),
         ("name,a-b\nx,1\n", '"a-b" is not a valid name of a variable'),
         ("name,tier\na,b,c\n", "a line has more fields than the header"),
