@@ -231,7 +231,7 @@ def _require_callable(function: Callable[..., object], name: str, origin: str) -
     parameters = inspect.signature(function).parameters.values()
     taken = [each for each in parameters if each.default is each.empty and not str(each).startswith("*")]
     if any(each.name not in known or each.kind is not each.POSITIONAL_OR_KEYWORD for each in taken):
-        raise PluginError(origin, f"{name} must take ({', '.join(known)})")
+        raise PluginError(origin, f"{name} must take ({', '.join(known)}), not {inspect.signature(function)}")
 
 
 def _listed_things(result: object, item: Found, hook: str) -> list[object]:

@@ -142,9 +142,9 @@ def test_a_hook_that_returns_an_instance_gets_a_hint(folder: Path, made: str, re
     [
         ("async def bootstrapper_events(event): ...", "bootstrapper_events is asynchronous; it must be `def`"),
         ("async def bootstrapper_steps(): return []", "bootstrapper_steps is asynchronous; it must be `def`"),
-        ("def bootstrapper_events(e): ...", r"bootstrapper_events must take \(event\)$"),
-        ("def bootstrapper_events(*, event): ...", r"bootstrapper_events must take \(event\)$"),
-        ("def bootstrapper_steps(context): return []", r"bootstrapper_steps must take \(\)$"),
+        ("def bootstrapper_events(e): ...", r"bootstrapper_events must take \(event\), not \(e\)$"),
+        ("def bootstrapper_events(*, event): ...", r"bootstrapper_events must take \(event\), not \(\*, event\)$"),
+        ("def bootstrapper_steps(context): return []", r"bootstrapper_steps must take \(\), not \(context\)$"),
     ],
 )
 def test_a_hook_that_cannot_be_called_is_refused_when_it_is_loaded(folder: Path, function: str, reason: str) -> None:

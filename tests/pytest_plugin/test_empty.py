@@ -33,7 +33,7 @@ def test_each_database_is_empty_and_dropped_at_its_end(tmp_path: Path, database:
 
 def test_a_server_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     databases = EmptyDatabases(Wanted(tmp_path, tmp_path, url="postgresql://trial@127.0.0.1:1/trial"))
-    with pytest.raises(NotMadeError, match="no server for tests of plugins"), databases.new():
+    with pytest.raises(NotMadeError, match="tests of plugins need a server: connection failed"), databases.new():
         pass
     unset = EmptyDatabases(Wanted(tmp_path, tmp_path, url="${TEST_DATABASE_URL_OF_NOBODY}"))
     with pytest.raises(NotMadeError, match=r"\$TEST_DATABASE_URL_OF_NOBODY is not set"), unset.new():
