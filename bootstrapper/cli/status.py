@@ -128,7 +128,10 @@ def _run(record: RunHistory | None) -> str:
 def _json(found: Status) -> str:
     record = asdict(found.last_run) if found.last_run else None
     holder = asdict(found.holder) if found.holder else None
-    errors = [{"message": error.message, "hint": error.hint, "exit_code": error.exit_code} for error in found.errors]
+    errors = [
+        {"code": error.code, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        for error in found.errors
+    ]
     data = {
         "pending": {action.value: found.plan.count(action) for action in Action},
         "revisions": [{**asdict(each), "at_head": each.is_at_head} for each in found.revisions],

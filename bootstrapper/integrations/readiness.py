@@ -48,7 +48,7 @@ class Readiness:
         """Records the error; its text is in the log."""
         self._error = {}
         if isinstance(error, BootstrapperError):
-            self._error = {"exit_code": int(error.exit_code), "retryable": error.retryable}
+            self._error = {"code": error.code, "exit_code": int(error.exit_code), "retryable": error.retryable}
 
     def report(self) -> dict[str, JSONValue]:
         """Returns the status as JSON: `ready`, `failed`, or `starting` with the progress."""

@@ -122,12 +122,14 @@ class _Formatter(logging.Formatter):
 
 
 def log_failure(error: BootstrapperError) -> None:
-    """Logs why the application cannot start, with the hint and the exit code."""
+    """Logs why the application cannot start, with the hint, the exit code and the code of the error."""
     hint = f"\n  hint: {error.hint}" if error.hint else ""
-    facts = {"exit_code": int(error.exit_code), "retryable": error.retryable}
+    number = int(error.exit_code)
+    facts = {"code": error.code, "exit_code": number, "retryable": error.retryable}
     extra = {"event": "error", "facts": facts, "run_id": None}
     level = logging.WARNING if isinstance(error, RunInterrupted) else logging.ERROR
-    LOGGER.log(level, "the database is not ready (exit code %d): %s%s", error.exit_code, error, hint, extra=extra)
+    text = "the database is not ready (exit code %d, %s): %s%s"
+    LOGGER.log(level, text, number, error.code, error, hint, extra=extra)
 
 
 def end_process(code: ExitCode) -> NoReturn:

@@ -100,7 +100,7 @@ def test_status_names_the_run_that_applied_an_unknown_revision(migrated: Project
     assert "migrations does not have; run number 2 (apply, bootstrapper" in done.stderr
     assert line_of(done.stdout, "seed") == "= seed done: as declared"
     as_data = json.loads(migrated.run("status", "--format", "json").stdout)
-    assert [error["exit_code"] for error in as_data["errors"]] == [10]
+    assert [(error["code"], error["exit_code"]) for error in as_data["errors"]] == [("BOOT-1001", 10)]
     assert [step["state"] for step in as_data["plan"]["steps"]][3] == "unknown"
 
 

@@ -86,7 +86,7 @@ def test_a_failure_ends_the_process_with_its_reason_and_exit_code(tmp_path: Path
     missing = database.rpartition("/")[0] + "/missing"
     with serving([*UVICORN, "--loop", loop], example("fastapi", tmp_path), missing) as server:
         assert server.wait() == 6
-        assert "the database is not ready (exit code 6): " in server.output
+        assert "the database is not ready (exit code 6, BOOT-601): " in server.output
         assert "hint: Create the database" in server.output
         assert "RefusedError" not in server.output, "the reason is told once"
 
@@ -119,7 +119,7 @@ def test_a_failure_in_the_background_ends_the_process(tmp_path: Path, database: 
     missing = database.rpartition("/")[0] + "/missing"
     with serving(UVICORN, example("fastapi", tmp_path), missing, BACKGROUND="1") as server:
         assert server.wait() == 6
-        assert "the database is not ready (exit code 6): " in server.output
+        assert "the database is not ready (exit code 6, BOOT-601): " in server.output
 
 
 def test_an_inner_lifespan_that_fails_in_the_background_ends_the_process(tmp_path: Path, database: str) -> None:
@@ -148,6 +148,21 @@ def test_an_application_in_a_test_client_gets_the_error(
     app = FastAPI(lifespan=lifespan(file))
     with pytest.raises(RefusedError), TestClient(app):
         pass
+
+
+def test_readiness_and_log_have_the_code_of_the_error(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = started(database.rpartition("/")[0] + "/missing", tmp_path, monkeypatch)
+    app = FastAPI(lifespan=lifespan(file, background=True))
+    app.add_middleware(ReadinessMiddleware)
+    facts = {"code": "BOOT-601", "exit_code": 6, "retryable": False}
+    with TestClient(app) as client:
+        assert eventually(lambda: client.get("/readyz").json()["status"] == "failed")
+        assert client.get("/readyz").json()["error"] == facts
+    (record,) = [record for record in caplog.records if getattr(record, "event", None) == "error"]
+    assert getattr(record, "facts", None) == facts
+    assert record.getMessage().startswith("the database is not ready (exit code 6, BOOT-601): ")
 
 
 @pytest.mark.parametrize("mode", ["check", "follow"])

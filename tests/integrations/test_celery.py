@@ -45,7 +45,7 @@ def test_a_failure_ends_the_worker_with_the_reason_and_the_exit_code(folder: Pat
     with serving(command, folder, NOTHING_ANSWERS, BOOTSTRAPPER_FILE="missing.yaml") as worker:
         assert worker.wait() == 2
         logged = (folder / "worker.log").read_text()
-        assert "the database is not ready (exit code 2): " in logged
+        assert "the database is not ready (exit code 2, BOOT-201): " in logged
         assert "Traceback" not in logged + worker.output
         assert not (folder / "worker.pid").exists()
 

@@ -122,5 +122,5 @@ def test_a_failure_ends_the_server_with_the_reason_and_the_exit_code(folder: Pat
     (folder / "bootstrap.yaml").write_text("version: 1\nsteps: [{uses: nothing}]\n")
     with serving(UVICORN, folder, NOTHING_ANSWERS) as server:
         assert server.wait() == 2
-        assert "the database is not ready (exit code 2): " in server.output
+        assert "the database is not ready (exit code 2, BOOT-201): " in server.output
         assert "Traceback" not in server.output

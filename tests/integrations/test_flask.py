@@ -67,7 +67,7 @@ def test_a_usage_error_names_the_command_that_was_typed(folder: Path, database: 
 def test_a_failure_ends_the_server_with_the_reason_and_the_exit_code(folder: Path) -> None:
     with serving(FLASK, folder, NOTHING_ANSWERS, BOOTSTRAPPER_FILE="missing.yaml") as server:
         assert server.wait() == 2
-        assert "the database is not ready (exit code 2): " in server.output
+        assert "the database is not ready (exit code 2, BOOT-201): " in server.output
         assert "Traceback" not in server.output
 
 

@@ -101,14 +101,14 @@ def test_a_reload_that_fails_ends_the_server_with_the_exit_code(folder: Path, da
         server.answers("/")
         (folder / "bootstrap.yaml").write_text("version: 1\nsteps: [{uses: nothing}]\n")
         assert server.end(signal.SIGHUP) == 2
-        assert "the database is not ready (exit code 2): " in server.output
+        assert "the database is not ready (exit code 2, BOOT-201): " in server.output
         assert "Traceback" not in server.output
 
 
 def test_a_failure_ends_the_server_with_the_reason_and_the_exit_code(folder: Path) -> None:
     with serving(gunicorn("app:app", "--pid", "pid"), folder, NOTHING_ANSWERS, BOOTSTRAPPER_FILE="no.yaml") as server:
         assert server.wait() == 2
-        assert "[ERROR] the database is not ready (exit code 2): " in server.output
+        assert "[ERROR] the database is not ready (exit code 2, BOOT-201): " in server.output
         assert "Traceback" not in server.output
         assert not (folder / "pid").exists()
 
@@ -142,4 +142,4 @@ def test_hooks_take_settings(folder: Path, database: str) -> None:
     )
     with serving(gunicorn(), folder, database) as server:
         assert server.wait() == 4
-        assert "[ERROR] the database is not ready (exit code 4): " in server.output
+        assert "[ERROR] the database is not ready (exit code 4, BOOT-401): " in server.output

@@ -47,7 +47,7 @@ def test_requests_pass_when_the_database_is_ready(folder: Path, database: str) -
 def test_a_failure_ends_the_server_with_the_reason_and_the_exit_code(folder: Path) -> None:
     with serving(LITESTAR, folder, NOTHING_ANSWERS, BOOTSTRAPPER_FILE="missing.yaml") as server:
         assert server.wait() == 2
-        assert "the database is not ready (exit code 2): " in server.output
+        assert "the database is not ready (exit code 2, BOOT-201): " in server.output
 
 
 def test_litestar_bootstrap_is_the_command_line(folder: Path, database: str) -> None:
