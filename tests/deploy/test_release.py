@@ -41,6 +41,15 @@ def test_the_files_and_targets_of_the_workflow_exist() -> None:
     assert set(made.split()) <= set(targets)
 
 
+def test_actions_of_others_are_pinned_by_commit_beside_their_tag() -> None:
+    """A tag can be moved to other code."""
+    text = WORKFLOW.read_text(encoding="utf-8") + (ROOT / "action.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (?!\./)(.*)$", text, re.MULTILINE)
+    loose = [each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", each)]
+    assert [each.partition("@")[0] for each in loose] == ["pypa/gh-action-pypi-publish"], "its branch of releases"
+    assert len(used) > len(loose)
+
+
 def test_no_job_has_more_than_it_needs() -> None:
     """Only the job that publishes may do so, and only that which announces may write to the repository."""
     assert {name for name, job in JOBS.items() if job["permissions"].get("contents") == "write"} == {"announce"}
