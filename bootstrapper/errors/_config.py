@@ -65,7 +65,7 @@ class UnsetVariablesError(ConfigError):
 
 
 class FleetError(ConfigError):
-    """The list of targets is missing or cannot be read, or a worker has another file than the coordinator."""
+    """The list of targets is missing or cannot be read, or a worker has other files than the coordinator."""
 
     code = "BOOT-206"
 

@@ -17,15 +17,17 @@ from bootstrapper.engine.request import Request
 from bootstrapper.engine.secrets import learn_declared, learn_variables
 from bootstrapper.errors import GuardError, InvalidFileError, UsageError
 from bootstrapper.fleet import report
+from bootstrapper.fleet.clusters import connected_pool, dask_pool
 from bootstrapper.fleet.contract import FleetPlan
 from bootstrapper.fleet.dispatch import Dispatch, Limits, Look, Work
+from bootstrapper.fleet.inputs import checkout_of
 from bootstrapper.fleet.outcomes import Summary, Watcher
 from bootstrapper.fleet.places import Placed, placed
-from bootstrapper.fleet.pools import Pool, connected_pool, dask_pool, local_pool, processors
+from bootstrapper.fleet.pools import Pool, local_pool, processors
 from bootstrapper.fleet.report import Report
 from bootstrapper.fleet.targets import fleet_of, read_targets
 from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
-from bootstrapper.fleet.work import Result, Task, apply_one, digest_of, look_at
+from bootstrapper.fleet.work import Result, Task, apply_one, look_at
 
 NEW_TARGETS = "new"
 """The wave of targets that were listed only after the run began."""
@@ -179,25 +181,34 @@ def pool_for(loaded: Loaded, asked: Asked, targets: int) -> AbstractContextManag
     return dask_pool(size, dashboard=asked.dashboard)
 
 
-def task_of(asked: Asked) -> Callable[[Placed], Task]:
+def task_of(asked: Asked, targets: Sequence[Placed]) -> Callable[[Placed], Task]:
+    """Returns what makes the tasks of these targets; the files must stay as they are now until all are done."""
     request = asked.request
     file = str(request.file.absolute())
-    digest = digest_of(file)
+    checkout = checkout_of(request, (each.target for each in targets))
 
     def make(each: Placed) -> Task:
         name, variables = each.target.name, each.target.of_request
         saved = None if asked.plan is None else asked.plan.saved(name)
-        return Task(file, request.environment, name, variables, request.allow, request.timeout_seconds, saved, digest)
+        limit, read = request.timeout_seconds, checkout.of_target(variables)
+        return Task(file, request.environment, name, variables, request.allow, limit, saved, read)
 
     return make
 
 
 def dispatch(
-    loaded: Loaded, asked: Asked, pool: Pool, work: Work, *, look: Look | None = None, retries: bool = True
+    loaded: Loaded,
+    asked: Asked,
+    pool: Pool,
+    work: Work,
+    targets: Sequence[Placed],
+    *,
+    look: Look | None = None,
+    retries: bool = True,
 ) -> Dispatch:
     fleet = fleet_of(loaded)
     limits = Limits(pool.size, fleet.per_server, fleet.retry if retries else 0)
-    return Dispatch(pool, work, task_of(asked), limits, look)
+    return Dispatch(pool, work, task_of(asked, targets), limits, look)
 
 
 class _Run:
@@ -242,7 +253,8 @@ class _Run:
 
         self._known.update(each.target.name for each in wave.targets)
         self._watcher.wave(wave.name, wave.targets)
-        self._summary.left += dispatch(self._loaded, self._asked, self._pool, self._work, look=self._look).run(
+        jobs = dispatch(self._loaded, self._asked, self._pool, self._work, wave.targets, look=self._look)
+        self._summary.left += jobs.run(
             wave.targets, may_start=lambda: failed <= most, on_end=on_end, on_tick=self._watcher.tick
         )
         if failed > most:

@@ -12,17 +12,18 @@ from dataclasses import field
 from typing import Any
 
 from bootstrapper.dataclass import dataclass
-from bootstrapper.errors import ExitCode
+from bootstrapper.errors import BootstrapperError, ExitCode
 from bootstrapper.fleet.places import Placed
-from bootstrapper.fleet.pools import Pool
+from bootstrapper.fleet.pools import Pool, death
 from bootstrapper.fleet.work import Result, Task
-from bootstrapper.text import one_line
+from bootstrapper.text import error_lines, one_line
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 _TICK_SECONDS = 0.5
 _MOST_AT_ONCE = 16
 
 Work = Callable[[Task], Result]
+OnEnd = Callable[[Placed, Result, int], None]
 Look = Callable[[Sequence[Task]], Sequence[Result | None]]
 """Looks at several targets, for which Dask takes less time than for each alone; None is for one that needs work."""
 
@@ -68,7 +69,7 @@ class Dispatch:
         targets: Iterable[Placed],
         *,
         may_start: Callable[[], bool],
-        on_end: Callable[[Placed, Result, int], None],
+        on_end: OnEnd,
         on_tick: Callable[[int], None] = lambda running: None,
     ) -> int:
         """Does the targets; returns how many were not, since nothing more might be started.
@@ -81,8 +82,8 @@ class Dispatch:
         for number, placed in enumerate(targets):
             self._put(_Job(0.0, number, placed))
         while True:
-            if may_start():
-                self._start()
+            while may_start() and not self._start(on_end):
+                pass
             on_tick(len(self._running))
             if not self._running and (not may_start() or not (self._paused or self._servers)):
                 return sum(map(len, self._waiting.values())) + len(self._paused)
@@ -94,23 +95,27 @@ class Dispatch:
             self._servers.append(job.placed.server)
         (queue.appendleft if first else queue.append)(job)
 
-    def _start(self) -> None:
-        """Starts what may run now; servers take turns."""
+    def _start(self, on_end: OnEnd) -> bool:
+        """Starts what may run now; servers take turns. Returns False after a target that failed before it began."""
         now = time.monotonic()
         while self._paused and self._paused[0].ready_at <= now:
             self._put(heapq.heappop(self._paused))
         for _ in range(len(self._servers)):
             if len(self._running) >= self._limits.parallel:
-                return
+                return True
             server = self._servers.popleft()
             queue = self._waiting[server]
             most = self._limits.per_server or self._limits.parallel
-            while queue and self._busy[server] < most and len(self._running) < self._limits.parallel:
-                self._submit(server, self._next(queue))
+            is_begun = True
+            while queue and is_begun and self._busy[server] < most and len(self._running) < self._limits.parallel:
+                is_begun = self._submit(server, self._next(queue), on_end)
             if queue:
                 self._servers.append(server)
             else:
                 del self._waiting[server]
+            if not is_begun:
+                return False
+        return True
 
     def _next(self, queue: deque[_Job]) -> list[_Job]:
         """Takes the next target; or several, if that many are left that they may be looked at together first."""
@@ -120,16 +125,31 @@ class Dispatch:
             jobs.append(queue.popleft())
         return jobs
 
-    def _submit(self, server: str, jobs: Sequence[_Job]) -> None:
-        self._busy[server] += 1
-        tasks = [self._task_of(job.placed) for job in jobs]
+    def _submit(self, server: str, jobs: Sequence[_Job], on_end: OnEnd) -> bool:
+        tasks = {job.number: task for job in jobs if (task := self._task(job, on_end)) is not None}
+        jobs = [job for job in jobs if job.number in tasks]
+        if not jobs:
+            return False
         if self._look is not None and len(jobs) > 1:
-            self._running[self._pool.submit(self._look, tasks)] = jobs
+            future = self._pool.submit(self._look, [tasks[job.number] for job in jobs])
         else:
             jobs[0].attempts += 1
-            self._running[self._pool.submit(self._work, tasks[0])] = jobs
+            future = self._pool.submit(self._work, tasks[jobs[0].number])
+        self._running[future] = jobs
+        self._busy[server] += 1
+        return True
 
-    def _take(self, on_end: Callable[[Placed, Result, int], None]) -> None:
+    def _task(self, job: _Job, on_end: OnEnd) -> Task | None:
+        """Returns what a worker is told; None if that cannot be had, which is the failure of this target alone."""
+        try:
+            return self._task_of(job.placed)
+        except BootstrapperError as error:
+            said = "\n".join(error_lines(error, str))
+            result = Result(job.placed.target.name, "failed", int(error.exit_code), 0.0, message=said)
+            on_end(job.placed, result, 1)
+            return None
+
+    def _take(self, on_end: OnEnd) -> None:
         """Waits for the next results, or for a target whose pause is over."""
         if not self._running:
             time.sleep(max(0.0, min(_TICK_SECONDS, self._paused[0].ready_at - time.monotonic())))
@@ -148,9 +168,7 @@ class Dispatch:
             else:
                 on_end(job.placed, result, job.attempts)
 
-    def _take_looks(
-        self, jobs: Sequence[_Job], future: Future[Any], on_end: Callable[[Placed, Result, int], None]
-    ) -> None:
+    def _take_looks(self, jobs: Sequence[_Job], future: Future[Any], on_end: OnEnd) -> None:
         """Passes on the targets with nothing to do; the others, and all of a lost worker, are next."""
         looks: Sequence[Result | None] = [None] * len(jobs) if _error(future) else future.result()
         for job, result in zip(reversed(jobs), reversed(looks), strict=True):
@@ -170,13 +188,17 @@ def _error(future: Future[Any]) -> BaseException | None:
 
 
 def _result(job: _Job, future: Future[Any]) -> Result:
-    """Returns the result; work never raises, so that an exception is the end of the worker, which is retryable."""
+    """Returns the result. Work never raises: what comes instead is the end of its worker, or never reached one."""
     error = _error(future)
     if error is None:
         found: Result = future.result()
         return found
-    said = f"its worker was lost: {type(error).__name__}: {one_line(str(error))}"
-    return Result(job.placed.target.name, "failed", int(ExitCode.UNREACHABLE), 0.0, message=said)
+    name, lost = job.placed.target.name, death(error)
+    if lost is not None:
+        return Result(name, "failed", int(ExitCode.UNREACHABLE), 0.0, message=one_line(lost))
+    said = f"its worker cannot do it: {one_line(f'{type(error).__name__}: {error}')}"
+    hint = "hint: Give all workers the same versions of bootstrapper and Dask."
+    return Result(name, "failed", int(ExitCode.CONFIG), 0.0, message=f"{said}\n{hint}")
 
 
 def _pause(attempts: int) -> float:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from bootstrapper.api import quick_start
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode
-from bootstrapper.fleet.work import Result, Task, failed
+from bootstrapper.fleet.work import Result, Task, guarded
 from bootstrapper.text import listed, one_line
 
 if TYPE_CHECKING:  # loads the engine
@@ -45,46 +46,40 @@ class Look(Result):
 
 def plan_one(task: Task) -> Result:
     """Plans one target; never raises, and writes nothing."""
-    return _planned(task, is_to_be_saved=False)
+    return guarded(task, partial(_planned, is_to_be_saved=False))
 
 
 def save_one(task: Task) -> Result:
     """Does the same for a plan that is to be saved, also if there is nothing to do."""
-    return _planned(task, is_to_be_saved=True)
+    return guarded(task, partial(_planned, is_to_be_saved=True))
 
 
 def status_one(task: Task) -> Result:
     """Looks how one target stands; never raises, and writes nothing."""
-    started, asked = time.monotonic(), task.request()
-    try:
-        task.require_file()
-        if _is_done(asked):
-            return Look(task.target, "unchanged", 0, time.monotonic() - started, state="head")
-        from bootstrapper.api import inspection  # noqa: PLC0415 - the engine is loaded only where a quick look fails
-
-        state, detail = _standing(inspection.status(asked))
-        detail = asked.masker.mask(detail)
-        return Look(task.target, "unchanged", 0, time.monotonic() - started, state=state, detail=detail)
-    except Exception as error:  # noqa: BLE001 - the coordinator decides what it means
-        return failed(task, asked, error, started)
+    return guarded(task, _looked)
 
 
-def _planned(task: Task, *, is_to_be_saved: bool) -> Result:
-    started, asked = time.monotonic(), task.request()
-    try:
-        task.require_file()
-        if not is_to_be_saved and _is_done(asked):
-            return Look(task.target, "unchanged", 0, time.monotonic() - started)
-        from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where a quick look fails
-        from bootstrapper.plans.saved import SavedPlan  # noqa: PLC0415 - as above
+def _planned(task: Task, asked: Request, started: float, *, is_to_be_saved: bool) -> Result:
+    if not is_to_be_saved and _is_done(asked):
+        return Look(task.target, "unchanged", 0, time.monotonic() - started)
+    from bootstrapper.api import run  # noqa: PLC0415 - the engine is loaded only where a quick look fails
+    from bootstrapper.plans.saved import SavedPlan  # noqa: PLC0415 - as above
 
-        plan = run.plan(asked, is_to_be_saved=is_to_be_saved)
-        saved = SavedPlan.of(plan, asked.plan_key).to_json() if is_to_be_saved else None
-        state = _digest(plan, task.variables)
-        detail = json.dumps(plan.to_data())
-        return Look(task.target, "unchanged", 0, time.monotonic() - started, state=state, detail=detail, saved=saved)
-    except Exception as error:  # noqa: BLE001 - the coordinator decides what it means
-        return failed(task, asked, error, started)
+    plan = run.plan(asked, is_to_be_saved=is_to_be_saved)
+    saved = SavedPlan.of(plan, asked.plan_key).to_json() if is_to_be_saved else None
+    state = _digest(plan, task.variables)
+    detail = json.dumps(plan.to_data())
+    return Look(task.target, "unchanged", 0, time.monotonic() - started, state=state, detail=detail, saved=saved)
+
+
+def _looked(task: Task, asked: Request, started: float) -> Result:
+    if _is_done(asked):
+        return Look(task.target, "unchanged", 0, time.monotonic() - started, state="head")
+    from bootstrapper.api import inspection  # noqa: PLC0415 - the engine is loaded only where a quick look fails
+
+    state, detail = _standing(inspection.status(asked))
+    detail = asked.masker.mask(detail)
+    return Look(task.target, "unchanged", 0, time.monotonic() - started, state=state, detail=detail)
 
 
 def _is_done(asked: Request) -> bool:

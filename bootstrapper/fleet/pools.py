@@ -1,32 +1,15 @@
-"""The processes that work on targets: those of a Dask cluster, or a few of this machine."""
+"""The processes that work on targets: a few of this machine; those of Dask are in `clusters.py`."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Protocol
-
-from bootstrapper.dataclass import dataclass
-from bootstrapper.errors import UnreachableError, UsageError
-from bootstrapper.text import one_line
-
-_CONNECT_SECONDS = "10s"
-_QUIET = {
-    "distributed.worker.profile.enabled": False,
-    "distributed.admin.tick.interval": "1s",
-    "distributed.admin.system-monitor.interval": "5s",
-    "distributed.admin.system-monitor.gil.enabled": False,
-    "distributed.scheduler.work-stealing": False,
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-}
-"""Without these, Dask's processes watch themselves for as long as a target's quick look takes, and tell it by HTTP."""
 
 
 class Pool(Protocol):
@@ -76,91 +59,16 @@ def local_pool(size: int) -> Iterator[LocalPool]:
         pool.close(waits=is_whole)
 
 
-@dataclass(frozen=True)
-class _DaskPool:
-    size: int
-    client: Any
-    executor: Any
-
-    def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
-        """Raises UnreachableError if the scheduler is lost."""
-        try:
-            found: Future[Any] = self.executor.submit(function, task)
-        except Exception as error:
-            if self.client.status != "closed":
-                raise
-            raise UnreachableError("the scheduler of Dask", one_line(str(error))) from error
-        return found
-
-
-@contextmanager
-def dask_pool(size: int, *, dashboard: bool) -> Iterator[Pool]:
-    """Workers of a Dask cluster on this machine, which ends with the block.
-
-    It listens on the loopback interface alone, and its processes know each other by certificates that it makes: a
-    client that reaches a scheduler can run any code. Raises UsageError without the extra `fleet`.
-    """
-    distributed = _distributed()
-    import dask  # noqa: PLC0415 - comes with the extra
-
-    with ExitStack() as stack:
-        with _deaf_children(), nullcontext() if dashboard else dask.config.set(_QUIET):
-            cluster = distributed.LocalCluster(
-                n_workers=size,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                security=True,
-                dashboard_address=f"127.0.0.1:{8787 if dashboard else 0}",
-                scheduler_kwargs={"dashboard": dashboard},
-                memory_limit=0,
-                silence_logs=50,
-            )
-        stack.enter_context(cluster)
-        client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
-        yield _DaskPool(size, client, client.get_executor(pure=False))
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes that are started in the block ignore SIGINT, which a terminal sends to all: we end them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def connected_pool(most: int | None, scheduler: str) -> Iterator[Pool]:
-    """Workers of the Dask cluster whose scheduler is named; at most so many at the same time.
-
-    Raises UsageError without the extra `fleet`, UnreachableError if the scheduler is not reached or has no workers.
-    """
-    distributed = _distributed()
-    try:
-        client = distributed.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise UnreachableError(f"the scheduler {scheduler}", one_line(str(error))) from error
-    with client:
-        workers = sum(client.nthreads().values())
-        if workers == 0:
-            raise UnreachableError(f"the scheduler {scheduler}", "it has no workers")
-        yield _DaskPool(min(most or workers, workers), client, client.get_executor(pure=False))
-
-
-def _distributed() -> Any:
-    """Returns Dask's package; raises UsageError where it is not installed."""
-    try:
-        import distributed  # noqa: PLC0415 - an extra, and it takes a second to load
-    except ImportError as error:
-        raise UsageError(
-            f"the extra `fleet` is not installed: {one_line(str(error))}",
-            hint="Use `--shard 0/1`, which needs no cluster, or: pip install 'pg-bootstrapper[fleet]'",
-        ) from error
-    return distributed
+def death(error: BaseException) -> str | None:
+    """Returns what a call ended with if that is the end of its worker, or of the connection to it."""
+    if type(error).__name__ == "KilledWorker":  # of Dask, which may not be installed
+        worker = getattr(getattr(error, "last_worker", None), "address", None)
+        return f"its worker {worker} died" if worker else "its worker died"
+    if isinstance(error, BrokenExecutor):
+        return "its worker died"
+    if isinstance(error, CancelledError):
+        return "its worker was lost"
+    return f"the connection to its worker was lost: {error}" if isinstance(error, OSError) else None
 
 
 def processors() -> int:

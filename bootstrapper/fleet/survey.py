@@ -151,7 +151,7 @@ def _survey(
             watcher.ended(result, attempts)
 
         watcher.begin(targets)
-        dispatch(loaded, asked, pool, work, retries=retries).run(
+        dispatch(loaded, asked, pool, work, targets, retries=retries).run(
             targets,
             may_start=lambda: True,
             on_end=lambda _, result, attempts: end(result, attempts),

@@ -6,9 +6,8 @@ A worker may be another process or another machine: what goes to it and comes ba
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,9 @@ from bootstrapper.api.arguments import request_of
 from bootstrapper.dataclass import dataclass
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.request import Request
-from bootstrapper.errors import BootstrapperError, ExitCode, FleetError
+from bootstrapper.errors import BootstrapperError, ExitCode
+from bootstrapper.fleet.checkout import Checkout
+from bootstrapper.masking import Masker
 from bootstrapper.text import one_line
 
 Outcome = Literal["done", "unchanged", "failed"]
@@ -29,7 +30,7 @@ class Task:
     Attributes:
         variables: Those of the target, under the names that the file has for them.
         saved: A saved plan of the target as text, which is applied exactly.
-        digest: Of the content of the file, as the coordinator has it.
+        checkout: What a run reads, as the coordinator has it; None if that does not matter.
     """
 
     file: str
@@ -39,32 +40,17 @@ class Task:
     allow: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     saved: str | None = None
-    digest: str | None = None
-
-    @property
-    def has_file(self) -> bool:
-        """Whether this process sees the file of the coordinator, and not one of an older deployment."""
-        return self.digest is None or digest_of(self.file) in (self.digest, None)
-
-    def require_file(self) -> None:
-        if not self.has_file:
-            raise FleetError(
-                f"{Path(self.file).name} is not the file that this wave began with",
-                hint="Give all workers the same file; if it was changed during the run, run again.",
-            )
+    checkout: Checkout | None = None
 
     def request(self) -> Request:
-        """Returns the request of an ordinary run, with the variables of this process and the target."""
+        """Returns the request of an ordinary run, with the variables of this process and the target.
+
+        Raises FleetError if this process does not read what the coordinator does, as with an older deployment.
+        """
+        if self.checkout is not None:
+            self.checkout.require_here(self.variables)
         asked = request_of(self.file, self.environment, None, self.timeout_seconds, allow=self.allow)
         return replace(asked, variables={**asked.variables, **self.variables}, queues=False)
-
-
-def digest_of(file: str) -> str | None:
-    """Returns a digest of the content; None if it cannot be read, which reading it for use reports."""
-    try:
-        return sha256(Path(file).read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -104,7 +90,10 @@ def look_at(tasks: Sequence[Task]) -> list[Result | None]:
     results: list[Result | None] = []
     for task in tasks:
         started = time.monotonic()
-        is_done = task.has_file and quick_start.apply(task.request()) is not None
+        try:
+            is_done = quick_start.apply(task.request()) is not None
+        except Exception:  # noqa: BLE001 - the work says what is wrong
+            is_done = False
         seconds = time.monotonic() - started
         results.append(Result(task.target, "unchanged", 0, seconds) if is_done else None)
     return results
@@ -112,19 +101,17 @@ def look_at(tasks: Sequence[Task]) -> list[Result | None]:
 
 def apply_one(task: Task) -> Result:
     """Brings one target to the declared state; never raises."""
+    return guarded(task, _apply)
+
+
+def _apply(task: Task, asked: Request, started: float) -> Result:
     from bootstrapper.api import quick_start  # noqa: PLC0415 - the engine is loaded only where a quick look fails
 
-    started = time.monotonic()
-    asked = task.request()
-    try:
-        task.require_file()
-        outcome = None if task.saved is not None else quick_start.apply(asked)
-        if outcome is None:
-            from bootstrapper.api import run  # noqa: PLC0415 - as above
+    outcome = None if task.saved is not None else quick_start.apply(asked)
+    if outcome is None:
+        from bootstrapper.api import run  # noqa: PLC0415 - as above
 
-            outcome = run.apply(asked if task.saved is None else _bound(asked, task.saved))
-    except Exception as error:  # noqa: BLE001 - the coordinator decides what it means
-        return failed(task, asked, error, started)
+        outcome = run.apply(asked if task.saved is None else _bound(asked, task.saved))
     run_id = None if outcome.run_id is None else str(outcome.run_id)
     steps = len(outcome.applied)
     return Result(task.target, "done" if steps else "unchanged", 0, time.monotonic() - started, run_id, steps)
@@ -138,17 +125,32 @@ def _bound(asked: Request, text: str) -> Request:
     return replace(asked, saved=saved, steps=saved.plan.selection.steps, skip=saved.plan.selection.skip)
 
 
-def failed(task: Task, asked: Request, error: Exception, started: float) -> Result:
+def guarded(task: Task, work: Callable[[Task, Request, float], Result]) -> Result:
+    """Returns the result of work for a target; whatever it raises is the failure of that target alone.
+
+    Args:
+        work: Takes the task, its request, and when it began.
+    """
+    started, masker = time.monotonic(), Masker()
+    try:
+        asked = task.request()
+        masker = asked.masker
+        return work(task, asked, started)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the coordinator decides what it means
+        return failed(task, masker, error, started)
+
+
+def failed(task: Task, masker: Masker, error: BaseException, started: float) -> Result:
     """Returns the result of a target that raised; a bug is told with the place where it was raised."""
     code = error.exit_code if isinstance(error, BootstrapperError) else ExitCode.BUG
-    said = told(error, asked.masker)
+    said = told(error, masker)
     if not isinstance(error, BootstrapperError):
         said = f"{type(error).__name__}: {said}{_place(error)}"
-    hint = f"\nhint: {asked.masker.mask(error.hint)}" if isinstance(error, BootstrapperError) and error.hint else ""
+    hint = f"\nhint: {masker.mask(error.hint)}" if isinstance(error, BootstrapperError) and error.hint else ""
     return Result(task.target, "failed", int(code), time.monotonic() - started, message=f"{said}{hint}")
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

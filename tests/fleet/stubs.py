@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 from bootstrapper.engine.request import Request
@@ -18,6 +21,31 @@ def nothing(task: Task) -> Result:
     if task.target.endswith("99"):
         return Result(task.target, "failed", 1, 0.0, message="x" * 2000)
     return Result(task.target, "unchanged", 0, 0.0)
+
+
+def dying(task: Task) -> Result:
+    """Notes that it began, and kills its process."""
+    _note(task, "began")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("killed")
+
+
+def slow(task: Task) -> Result:
+    """Notes when it begins and ends."""
+    _note(task, "began")
+    time.sleep(0.1)
+    _note(task, "ended")
+    return Result(task.target, "unchanged", 0, 0.1)
+
+
+def noted(folder: Path) -> list[str]:
+    """Returns what was noted, in order."""
+    return (folder / "noted").read_text().splitlines()
+
+
+def _note(task: Task, what: str) -> None:
+    with Path(task.file).with_name("noted").open("a") as file:
+        file.write(f"{what}\n")
 
 
 def main() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from bootstrapper.errors import GuardError
 from bootstrapper.fleet import dispatch
 from bootstrapper.fleet.dispatch import Dispatch, Limits, Look
 from bootstrapper.fleet.places import Placed
@@ -49,6 +50,7 @@ def run(
     limits: Limits,
     most_failed: int = 1000,
     look: Look | None = None,
+    make: Callable[[Placed], Task] = task_of,
 ) -> tuple[dict[str, tuple[Result, int]], int]:
     ended: dict[str, tuple[Result, int]] = {}
 
@@ -59,9 +61,7 @@ def run(
     def may_start() -> bool:
         return sum(result.exit_code != 0 for result, _ in ended.values()) <= most_failed
 
-    left = Dispatch(Threads(limits.parallel), work, task_of, limits, look).run(
-        placed, may_start=may_start, on_end=on_end
-    )
+    left = Dispatch(Threads(limits.parallel), work, make, limits, look).run(placed, may_start=may_start, on_end=on_end)
     return ended, left
 
 
@@ -109,14 +109,36 @@ def test_another_attempt_may_succeed() -> None:
     assert {attempts for found, attempts in ended.values() if found.exit_code == 0} == {3}
 
 
-def test_a_lost_worker_is_retryable() -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "attempts", "said"),
+    [
+        (BrokenExecutor("killed"), 5, 2, "its worker died"),
+        (CancelledError(), 5, 2, "its worker was lost"),
+        (OSError("closed"), 5, 2, "the connection to its worker was lost: closed"),
+        (ModuleNotFoundError("no bootstrapper"), 2, 1, "its worker cannot do it: ModuleNotFoundError: no bootstrapper"),
+    ],
+)
+def test_a_lost_worker_is_retryable_and_one_that_cannot_work_is_not(
+    error: Exception, code: int, attempts: int, said: str
+) -> None:
     def work(task: Task) -> Result:
-        raise OSError("worker killed")
+        raise error
 
     ended, _ = run(work, targets(1), Limits(parallel=1, per_server=None, retry=1))
-    found, attempts = ended["0"]
-    assert (found.exit_code, attempts) == (5, 2)
-    assert found.message == "its worker was lost: OSError: worker killed"
+    found, tries = ended["0"]
+    assert (found.exit_code, tries, found.headline) == (code, attempts, said)
+
+
+def test_a_target_whose_task_cannot_be_made_fails_alone_and_counts() -> None:
+    def task(each: Placed) -> Task:
+        if int(each.target.name) % 2:
+            raise GuardError("the plan was changed")
+        return task_of(each)
+
+    ended, left = run(result, targets(5), Limits(parallel=2, per_server=None, retry=1), make=task)
+    assert {name: found.exit_code for name, (found, _) in ended.items()} == {"0": 0, "1": 9, "2": 0, "3": 9, "4": 0}
+    ended, left = run(result, targets(9), Limits(parallel=2, per_server=None, retry=1), most_failed=0, make=task)
+    assert (sum(found.exit_code for found, _ in ended.values()), left) == (9, 9 - len(ended))
 
 
 def test_over_the_budget_nothing_more_is_started_and_what_runs_is_finished() -> None:

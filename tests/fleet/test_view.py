@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 
 import pytest
 import yaml
 
 from bootstrapper.api import quick_start
 from bootstrapper.cli.fleet_grid import Grid
-from bootstrapper.fleet.looks import plan_one, save_one, status_one
 from bootstrapper.fleet.targets import Target
-from bootstrapper.fleet.work import Result, Task, apply_one, digest_of, look_at
+from bootstrapper.fleet.work import Result, Task
 from tests.cli.project import ROOT
 from tests.cli.pseudoterminal import on_terminal
 from tests.fleet.tenants import Fleet
@@ -73,24 +71,6 @@ def test_a_target_with_nothing_to_do_is_answered_by_a_quick_look(fleet: Fleet) -
 )
 def test_a_failure_is_shown_with_what_its_first_line_announces(message: str | None, shown: str) -> None:
     assert Result("a", "failed", 9, 0.0, message=message).headline == shown
-
-
-def test_a_worker_with_another_file_refuses_the_target(fleet: Fleet) -> None:
-    file = str(fleet.folder / "bootstrap.yaml")
-    task = Task(
-        file, None, "tenant-0", Target("", {"name": "tenant-0", "schema": "t0"}).of_request, digest=digest_of(file)
-    )
-    with fleet.environment():
-        with (fleet.folder / "bootstrap.yaml").open("a") as older:
-            older.write("# of an older deployment\n")
-        for work in (apply_one, plan_one, save_one, status_one):
-            refused = work(task)
-            assert (refused.outcome, refused.exit_code) == ("failed", 2)
-            assert str(refused.message).startswith("bootstrap.yaml is not the file that this wave began with\nhint: ")
-        assert fleet.notes("t0") is None
-        same = replace(task, digest=digest_of(file))
-        assert apply_one(same).outcome == "done"
-        assert [found is not None for found in look_at([same, task])] == [True, False]
 
 
 def test_the_log_of_a_program_is_json(fleet: Fleet) -> None:

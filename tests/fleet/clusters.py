@@ -1,0 +1,43 @@
+"""A scheduler of Dask and workers, as processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed import Client
+
+from tests.fleet.tenants import Fleet
+from tests.servers import free_port
+from tests.waiting import at_most
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    scheduler: subprocess.Popen[bytes]
+
+
+@contextmanager
+def cluster(folder: Path, *, workers: int, threads: int = 1) -> Iterator[Cluster]:
+    """Starts the processes; a worker that dies is not replaced."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    variables = Fleet(folder, "").variables()
+    dask = [sys.executable, "-m", "dask"]
+    commands = [[*dask, "scheduler", "--host", address, "--no-dashboard", "--no-jupyter"]]
+    options = ["--no-nanny", "--nthreads", str(threads), "--no-dashboard"]
+    commands += [[*dask, "worker", address, *options]] * workers
+    with ExitStack() as stack:
+        started = []
+        for command in commands:
+            process = subprocess.Popen(command, cwd=folder, env=variables, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            started.append(process)
+        with Client(address, timeout=at_most(60), set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=at_most(60))
+        yield Cluster(address, started[0])
