@@ -17,7 +17,7 @@ version: 1
 name: sample
 database: {url: "${DATABASE_URL}"}
 steps:
-  - {uses: wait, with: {timeout: 300ms}}
+  - {uses: wait, with: {timeout: 15s}}
   - uses: lock
 """
 MIGRATE = "  - {uses: migrate, with: {script_location: migrations, ddl_retries: 0, lock_timeout: 100ms}}\n"
@@ -126,7 +126,7 @@ def test_a_retried_step_is_named_once(project: Project) -> None:
     ],
 )
 def test_the_hint_for_an_unreachable_server_says_what_to_correct(offline: Project, url: str, advice: str) -> None:
-    offline.write(HEAD)
+    offline.write(HEAD.replace("15s", "300ms"))
     hint = hint_of(offline.run("wait", "--timeout", "15s", DATABASE_URL=url).stderr)
     assert hint == f"{advice} `timeout` of step 'wait' limits the wait to 300 ms."
 
@@ -135,7 +135,7 @@ def test_the_hint_for_exhausted_connections_is_not_to_start_the_server(project: 
     with psycopg.connect(project.url, autocommit=True) as admin:
         admin.execute("CREATE ROLE without_any LOGIN PASSWORD 'pw' CONNECTION LIMIT 0")
         try:
-            project.write(HEAD)
+            project.write(HEAD.replace("15s", "2s"))
             address = project.url.replace("postgres:correct%20horse", "without_any:pw")
             said = project.run("wait", DATABASE_URL=address)
         finally:
@@ -164,5 +164,5 @@ def test_a_plan_warns_that_the_role_cannot_create_the_ledger_with_the_grant(proj
 
 
 def test_the_hint_names_the_limit_that_ended_the_wait(offline: Project) -> None:
-    offline.write(HEAD.replace("300ms", "15s"))
+    offline.write(HEAD)
     assert "--timeout or `limits`" in hint_of(offline.run("wait", "--timeout", "300ms").stderr)
