@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import tomllib
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,19 @@ def modules() -> list[Path]:
 
 def test_the_layers_of_the_map_are_those_that_are_enforced() -> None:
     assert [set(names) for names in rows("layer | packages and modules")] == layers()
+
+
+def test_the_pictures_are_those_that_the_code_draws() -> None:
+    """The layers are drawn from the rule of import-linter, so that the picture cannot go stale."""
+    drawn = runpy.run_path(str(ROOT / "docs" / "pictures.py"))["pictures"]()
+    stored = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert stored == drawn, "run python docs/pictures.py"
+    names = {
+        element.text for element in ElementTree.fromstring(drawn["layers.svg"]).iter() if element.get("class") == "code"
+    }
+    assert names == set().union(*layers())
+    for name in drawn:
+        assert f"](pictures/{name})" in PAGE
 
 
 def test_the_map_names_each_package_and_module_at_the_top() -> None:
