@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -55,7 +55,7 @@ def table(figures: Sequence[Figure]) -> str:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    spread = f" ({figure.spread})" if figure.spread else ""
+    spread = f" ({figure.spread})".replace("-", "\N{NON-BREAKING HYPHEN}") if figure.spread else ""
     return f"**{figure.ratio:.2f}** {figure.median:.2f} s{spread}"
 
 
@@ -63,7 +63,8 @@ def draw(figures: Iterable[Figure]) -> None:
     """Four panels, on logarithmic scales; text stays text."""
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bootstrapper", "font.size": 9})
     mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=PEERS)
-    picture = Picture(figsize=(10, 7.5), layout="constrained")
+    picture = Picture(figsize=(10, 10))
+    picture.subplots_adjust(left=0.07, right=0.98, top=0.97, bottom=0.09, wspace=0.16, hspace=0.48)
     panels = picture.subplots(2, 2).flat
     everything = list(figures)
     for axes, (title, topic, works) in zip(
@@ -96,9 +97,10 @@ def _panel(axes: Axes, title: str, topic: str, figures: Sequence[Figure]) -> Non
         )
     axes.set(title=title, xlabel=topic, ylabel="seconds", xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.9g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=7, framealpha=0.6)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
 
 
 def _is_ours(tool: str) -> bool:

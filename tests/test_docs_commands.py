@@ -145,6 +145,14 @@ def test_the_first_commands_of_the_readme_work(library: Reader) -> None:
     assert "lock: free\nNothing to do." in said
 
 
+def test_the_commands_of_the_first_page_work(library: Reader) -> None:
+    (library.folder / "bootstrap.yaml").unlink()
+    ((typed, _),) = blocks_of("docs/index.md")
+    said = library.follow(typed.partition("\n")[2])
+    library.variables["BOOTSTRAPPER_ENVIRONMENT"] = "development"  # for its end
+    assert " applied" in said
+
+
 def test_the_commands_about_connecting_work(reader: Reader) -> None:
     for typed, shown in commands_of("docs/how-to/connect.md"):
         said = reader.follow(typed, shown)
@@ -383,6 +391,7 @@ def test_the_commands_about_upgrading_complete_the_ledger(reader: Reader, databa
 
 RUN_HERE: dict[str, Callable[..., Any]] = {
     "README.md": test_the_first_commands_of_the_readme_work,
+    "docs/index.md": test_the_commands_of_the_first_page_work,
     "docs/how-to/back-up-before-migrations.md": test_the_commands_about_backups_work,
     "docs/how-to/connect.md": test_the_commands_about_connecting_work,
     "docs/how-to/fleet.md": test_the_commands_about_fleets_work,
