@@ -15,6 +15,7 @@ from bootstrapper.events import GateOpened, RunFinished, RunStarted
 from bootstrapper.plans import Answer, DatabaseIdentity, Plan, PlannedStep, State, Verdict
 from bootstrapper.quick import crowd
 from bootstrapper.quick.answer import OFF_VARIABLE, place_of
+from bootstrapper.quick.command_line import RUN
 from bootstrapper.quick.look import Found
 
 
@@ -34,6 +35,11 @@ def apply(request: Request) -> Outcome | None:
     return Outcome(plan, (), None, seconds, embedded=found.is_embedded)
 
 
+def has_nothing_to_tell(request: Request) -> bool:
+    """Returns whether nothing is to do, and a plan has nothing to say besides, as of a freeze; False if unknown."""
+    return _look(request, "plan") is not None
+
+
 def follow(request: Request, command: str) -> Followed | None:
     """Returns that the state is reached; None if an ordinary run is to wait for it."""
     started = time.monotonic()
@@ -44,7 +50,7 @@ def follow(request: Request, command: str) -> Followed | None:
     return Followed(is_reached=True, seconds=time.monotonic() - started)
 
 
-def _look(request: Request) -> Found | None:
+def _look(request: Request, command: str = RUN) -> Found | None:
     asked = (request.steps, request.skip, request.types, request.force, request.confirmed, request.allow, request.saved)
     is_elsewhere = request.url is not None or request.database is not None
     if any(asked) or is_elsewhere or request.variables.get(OFF_VARIABLE) == "off" or _is_stopped(request):
@@ -59,7 +65,7 @@ def _look(request: Request) -> Found | None:
             limit = request.timeout_seconds or look.LONGEST_SECONDS
             if file is None:
                 return None
-            return look.look(file, request.variables, turn.tell, longest_seconds=limit, is_over=is_over)
+            return look.look(file, request.variables, turn.tell, command, longest_seconds=limit, is_over=is_over)
     except Exception:  # noqa: BLE001 - whatever is wrong, an ordinary run says it
         return None
 

@@ -19,7 +19,7 @@ from bootstrapper.cli.options import Invocation, Option, takes
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.fleet import contract, coordinator, survey
-from bootstrapper.fleet.coordinator import Asked
+from bootstrapper.fleet.asked import Asked
 
 
 def _shard(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -77,7 +77,7 @@ def plan(invocation: Invocation, *, out: Path | None, **chosen: Unpack[_Chosen])
     """Show what apply would change, one plan for all alike.
 
     Every target is looked at in a READ ONLY transaction. Plans are alike if they differ in the variables of their
-    targets alone. Exits with 1 if a target could not be planned.
+    targets alone. Exits with 1 if a target could not be planned; if none could, nothing is saved.
     """
     asked = _asked(invocation, **chosen)
     with FleetView(invocation, sys.stderr) as view:
@@ -89,6 +89,8 @@ def plan(invocation: Invocation, *, out: Path | None, **chosen: Unpack[_Chosen])
         how = "signed" if asked.request.plan_key else "not signed"
         view.say(f"saved to {out} ({how}, digest {found.saved[:12]}); to make exactly these changes:")
         view.say(f"  bootstrapper fleet apply {out}{invocation.again}")
+    elif out is not None:
+        view.say(f"{out} was not written: no target could be planned")
     return ExitCode.FAILED if found.failed or found.unreachable else ExitCode.DONE
 
 
@@ -166,7 +168,7 @@ def apply(
         asked = replace(asked, request=replace(asked.request, environment=environment), plan=planned)
     with FleetView(invocation, sys.stderr) as view:
         done = coordinator.apply(asked, view)
-    return ExitCode.FAILED if done.failed or done.left or done.unlisted else ExitCode.DONE
+    return ExitCode.FAILED if done.failed or done.left or done.unlisted or done.list_error else ExitCode.DONE
 
 
 def _asked(

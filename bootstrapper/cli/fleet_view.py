@@ -109,6 +109,10 @@ class FleetView(Watcher):
             unlisted=done.unlisted,
             seconds=done.seconds,
         )
+        if done.list_error is not None:
+            told = f"error: the list of targets cannot be read again: {one_line(done.list_error.headline)}"
+            self._tell("list_failed", told, important=True, exit_code=int(done.list_error.exit_code))
+            self.say("hint: Run again for targets that were listed during this run.")
 
     def say(self, text: str) -> None:
         """Prints a line for people; JSON logs are for programs."""

@@ -12,6 +12,8 @@ from bootstrapper.errors import Problem, Source
 
 REST = "rest"
 """The wave of the targets that no wave takes."""
+NEW = "new"
+"""The wave of the targets that are listed only after a run began."""
 LONGEST_NAME = 200
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -89,6 +91,9 @@ def _waves(waves: list[Any], document: Document) -> Iterator[Problem]:
             yield Problem(f"duplicate wave {show_key(str(name))}", document.source((*place, "name")))
         if name == REST and chosen:
             message = f"wave {REST} is that of all targets that are left"
+            yield Problem(message, document.source((*place, "name")), "Give it another name.")
+        if name == NEW:
+            message = f"wave {NEW} is that of targets that are listed during a run"
             yield Problem(message, document.source((*place, "name")), "Give it another name.")
         names |= {str(name)}
         all_taken = name if not chosen else all_taken

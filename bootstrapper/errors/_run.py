@@ -163,11 +163,19 @@ class StalePlanError(BootstrapperError):
     exit_code = ExitCode.STALE
     code = "BOOT-801"
 
-    def __init__(self, difference: str, *, step: str | None = None, details: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        difference: str,
+        *,
+        step: str | None = None,
+        details: Sequence[str] = (),
+        command: str = "bootstrapper plan --out FILE",
+    ) -> None:
+        """Takes what differs, and the command that makes a new plan."""
         self.step = step
         where = f"step {step!r}: " if step is not None else ""
         super().__init__(
             f"the saved plan is stale: {where}{difference}",
             details=details,
-            hint="Make a new plan with `bootstrapper plan --out FILE` and have it reviewed.",
+            hint=f"Make a new plan with `{command}` and have it reviewed.",
         )

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import UnreachableError, UsageError
-from bootstrapper.fleet.pools import Pool
+from bootstrapper.fleet.pools import Pool, quiet_tracker
 from bootstrapper.text import one_line
 
 _CONNECT_SECONDS = "10s"
@@ -57,6 +57,7 @@ def dask_pool(size: int, *, dashboard: bool) -> Iterator[Pool]:
     distributed = _distributed()
     import dask  # noqa: PLC0415 - comes with the extra
 
+    quiet_tracker()
     with ExitStack() as stack:
         with _deaf_children(), nullcontext() if dashboard else dask.config.set(_QUIET):
             cluster = distributed.LocalCluster(

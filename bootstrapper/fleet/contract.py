@@ -11,21 +11,22 @@ import hmac
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from bootstrapper import __version__
-from bootstrapper.errors import GuardError, UsageError
+from bootstrapper.errors import GuardError, StalePlanError, UsageError
 from bootstrapper.plans.saved import KEY_VARIABLE
+from bootstrapper.text import one_line
 
 _FORMAT_VERSION = 1
 _PURPOSE = b"bootstrapper fleet plan\0"
 
 
 class Writer:
-    """A plan of a fleet that is being written."""
+    """A plan of a fleet that is being written; without any target no file is left."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -50,21 +51,25 @@ class Writer:
 
 
 @contextmanager
-def writing(path: Path, name: str, environment: str | None) -> Iterator[Writer]:
-    """Replaces the file in one step at the end, readable by its owner only; leaves it as it was on an error."""
+def writing(path: Path, name: str, environment: str | None, inputs: Mapping[str, str]) -> Iterator[Writer]:
+    """Replaces the file in one step at the end, readable by its owner only; leaves it as it was on an error.
+
+    Args:
+        inputs: The digests of what is read for all targets, by their names.
+    """
     part = None
     try:
         descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             writer = Writer(file)
-            writer.line(
-                {"fleet": name, "environment": environment, "version": __version__, "format_version": _FORMAT_VERSION}
-            )
+            head = {"fleet": name, "environment": environment, "version": __version__, "inputs": dict(inputs)}
+            writer.line({**head, "format_version": _FORMAT_VERSION})
             yield writer
             file.flush()
             os.fsync(file.fileno())
-        Path(part).replace(path)
-        part = None
+        if writer.targets:
+            Path(part).replace(path)
+            part = None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
     finally:
@@ -74,11 +79,12 @@ def writing(path: Path, name: str, environment: str | None) -> Iterator[Writer]:
 
 
 class FleetPlan:
-    """A plan of a fleet that was read: where in the file the plan of each target is."""
+    """A plan of a fleet that was read: where in the file the plan of each target is, and the digest of its line."""
 
-    def __init__(self, path: Path, environment: str | None, digest: str, places: dict[str, int]) -> None:
+    def __init__(self, path: Path, head: dict[str, Any], digest: str, places: dict[str, tuple[int, bytes]]) -> None:
         self._path = path
-        self.environment = environment
+        self._fleet, self._inputs = str(head["fleet"]), dict(head["inputs"])
+        self.environment = None if head["environment"] is None else str(head["environment"])
         self.digest = digest
         self._places = places
 
@@ -90,11 +96,28 @@ class FleetPlan:
         return frozenset(self._places)
 
     def saved(self, target: str) -> str:
-        """Returns the saved plan of a target as text."""
-        with self._path.open("rb") as file:
-            file.seek(self._places[target])
-            found = json.loads(file.readline())
-        return str(found["plan"])
+        """Returns the saved plan of a target as text; raises GuardError if it is not what was read first."""
+        place, digest = self._places[target]
+        try:
+            with self._path.open("rb") as file:
+                file.seek(place)
+                line = file.readline()
+        except OSError as error:
+            raise UsageError(f"cannot read {self._path}: {error.strerror}") from error
+        if hashlib.sha256(line).digest() != digest:
+            raise GuardError("the plan of the fleet was changed during the run; this target was not touched")
+        return str(json.loads(line)["plan"])
+
+    def require_made_of(self, name: str, inputs: Mapping[str, str]) -> None:
+        """Raises StalePlanError if it was made for another fleet, or of files that were changed since."""
+        command = "bootstrapper fleet plan --out FILE"
+        if self._fleet != name:
+            raise StalePlanError(
+                f"it is of fleet {one_line(self._fleet)}, and not of {one_line(name)}", command=command
+            )
+        changed = next((each for each in inputs if self._inputs.get(each, inputs[each]) != inputs[each]), None)
+        if changed is not None:
+            raise StalePlanError(f"{one_line(changed)} was changed since it was made", command=command)
 
 
 def read(path: Path, key: str | None) -> FleetPlan:
@@ -103,19 +126,20 @@ def read(path: Path, key: str | None) -> FleetPlan:
     Raises UsageError if the file is not a plan of a fleet, and GuardError if it was changed, or is not signed with the
     key although there is one.
     """
-    state, places, environment, last = hashlib.sha256(), dict[str, int](), None, None
+    state, places = hashlib.sha256(), dict[str, tuple[int, bytes]]()
+    head, last = dict[str, Any](), None
     try:
         with path.open("rb") as file:
             place = 0
             for line in file:
                 facts = json.loads(line)
                 if place == 0:
-                    environment = _head(facts)
+                    head = _head(facts)
                 elif "digest" in facts:
                     last = facts
                     break
                 else:
-                    places[str(facts["target"])] = place
+                    places[str(facts["target"])] = (place, hashlib.sha256(line).digest())
                     str(facts["plan"])  # which is read again when its turn comes
                 state.update(line)
                 place += len(line)
@@ -133,7 +157,7 @@ def read(path: Path, key: str | None) -> FleetPlan:
             f"the plan of the fleet is not signed with the key in {KEY_VARIABLE}; nothing was applied",
             hint="Make the plan and apply it with the same key.",
         )
-    return FleetPlan(path, environment, last["digest"], places)
+    return FleetPlan(path, head, last["digest"], places)
 
 
 def is_fleet_plan(path: Path) -> bool:
@@ -146,10 +170,11 @@ def is_fleet_plan(path: Path) -> bool:
     return True
 
 
-def _head(facts: dict[str, Any]) -> str | None:
-    if facts["format_version"] != _FORMAT_VERSION or "fleet" not in facts:
+def _head(facts: dict[str, Any]) -> dict[str, Any]:
+    has_all = "fleet" in facts and "environment" in facts and isinstance(facts["inputs"], dict)
+    if facts["format_version"] != _FORMAT_VERSION or not has_all:
         raise ValueError("another format")
-    return None if facts["environment"] is None else str(facts["environment"])
+    return facts
 
 
 def _signature(digest: str, key: str) -> str:

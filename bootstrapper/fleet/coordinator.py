@@ -6,57 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from pathlib import Path
+from itertools import zip_longest
 from typing import Any
 
-from bootstrapper.config import load
+from bootstrapper.config.fleet_rules import NEW
 from bootstrapper.config.load import Loaded
-from bootstrapper.dataclass import dataclass
-from bootstrapper.engine.request import Request
-from bootstrapper.engine.secrets import learn_declared, learn_variables
-from bootstrapper.errors import GuardError, InvalidFileError, UsageError
+from bootstrapper.errors import BootstrapperError, GuardError
 from bootstrapper.fleet import report
+from bootstrapper.fleet.asked import Asked, chosen_of, is_asked, list_targets, load_fleet, waves_of
+from bootstrapper.fleet.checkout import Checkout
 from bootstrapper.fleet.clusters import connected_pool, dask_pool
 from bootstrapper.fleet.contract import FleetPlan
 from bootstrapper.fleet.dispatch import Dispatch, Limits, Look, Work
 from bootstrapper.fleet.inputs import checkout_of
+from bootstrapper.fleet.leases import Leased, lease_of
 from bootstrapper.fleet.outcomes import Summary, Watcher
-from bootstrapper.fleet.places import Placed, placed
+from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.pools import Pool, local_pool, processors
 from bootstrapper.fleet.report import Report
-from bootstrapper.fleet.targets import fleet_of, read_targets
-from bootstrapper.fleet.waves import Wave, divided, in_shard, tolerated
+from bootstrapper.fleet.targets import fleet_of
+from bootstrapper.fleet.waves import Wave, tolerated
 from bootstrapper.fleet.work import Result, Task, apply_one, look_at
-
-NEW_TARGETS = "new"
-"""The wave of targets that were listed only after the run began."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is asked for a fleet.
-
-    Attributes:
-        request: What an ordinary run would be asked for: file, environment, variables, allowed hazards, time limit.
-        patterns: Only targets whose name one of them matches; empty for all.
-        wave: Only this wave.
-        shard: Only this part, as number and count; it is done without Dask.
-        scheduler: The address of a Dask scheduler; None for a cluster on this machine.
-        resumes: Whether the report is of a run that this one continues.
-        plan: A plan of the fleet: the plan of each target is applied exactly, and targets without one are left alone.
-    """
-
-    request: Request
-    patterns: tuple[str, ...] = ()
-    wave: str | None = None
-    shard: tuple[int, int] | None = None
-    scheduler: str | None = None
-    dashboard: bool = False
-    report: Path | None = None
-    resumes: bool = False
-    overwrite: bool = False
-    plan: FleetPlan | None = None
 
 
 def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | None = look_at) -> Summary:
@@ -74,6 +44,7 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
     listed, summary = list_targets(loaded, asked), Summary()
     waves = waves_of(loaded, asked, listed)
     if asked.plan is not None:
+        _require_plan(loaded, asked, checkout_of(asked.request, (each.target for each in listed)))
         summary.unplanned, waves = _planned_alone(waves, asked.plan)
         summary.unlisted = len(_unlisted(asked.plan, asked, listed))
     said = _said(loaded, asked)
@@ -90,8 +61,8 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
             run.waves(waves, ended)
             goes_on = asked.wave is None and asked.plan is None
             while summary.stopped_in is None and goes_on and (new := run.new_targets()):
-                run.wave(Wave(NEW_TARGETS, new))
-        finally:  # also if a wave is not confirmed, or the list cannot be had again
+                run.wave(Wave(NEW, new))
+        finally:  # also if a wave is not confirmed
             summary.seconds = time.monotonic() - started
             watcher.finished(summary)
     return summary
@@ -116,59 +87,17 @@ def _planned_alone(waves: Sequence[Wave], plan: FleetPlan) -> tuple[int, list[Wa
     return left_out, [wave for wave in kept if wave.targets]
 
 
+def _require_plan(loaded: Loaded, asked: Asked, checkout: Checkout) -> None:
+    """Raises StalePlanError unless a plan that is asked for is that of these files."""
+    if asked.plan is not None:
+        asked.plan.require_made_of(loaded.config.name, checkout.of_all)
+
+
 def _unlisted(plan: FleetPlan, asked: Asked, listed: Sequence[Placed]) -> frozenset[str]:
     """Returns the targets of the plan that are asked for and not listed any more."""
     if asked.wave is not None:  # the wave of a target that is not listed is not known
         return frozenset()
-    return frozenset(name for name in plan.targets - {each.target.name for each in listed} if _is_asked(name, asked))
-
-
-def load_fleet(asked: Asked) -> Loaded:
-    """Reads the file; what only targets know is missing in it, so that problems may be left."""
-    request = asked.request
-    learn_variables(request.masker, request.variables)  # what is wrong with the list of targets may quote one
-    loaded = load.read_all(request.file, request.environment, request.variables)
-    learn_declared(request.masker, {"fleet": loaded.document.get(("fleet",))}, {}, loaded.variables)
-    if any(place[:1] == ("fleet",) for place in loaded.misshapen):
-        raise InvalidFileError(loaded.problems)
-    fleet_of(loaded)
-    return loaded
-
-
-def list_targets(loaded: Loaded, asked: Asked) -> list[Placed]:
-    """Reads the list of targets; the file has to be valid for the first one, and so for all."""
-    request = asked.request
-    found = list(placed(loaded, read_targets(loaded)))
-    if asked.patterns and not any(_is_named(each.target.name, asked) for each in found):
-        raise UsageError(f"no target matches {' or '.join(asked.patterns)}")
-    if found:
-        load.load(request.file, request.environment, {**request.variables, **found[0].target.of_request})
-    return found
-
-
-def waves_of(loaded: Loaded, asked: Asked, listed: Sequence[Placed]) -> list[Wave]:
-    """Returns the waves with the listed targets that are asked for; the shares are those of all targets."""
-    fleet = fleet_of(loaded)
-    waves = divided(listed, fleet.waves)
-    known = {*(wave.name for wave in fleet.waves), *(wave.name for wave in waves)}
-    if asked.wave is not None and asked.wave not in known:
-        raise UsageError(f"unknown wave {asked.wave!r}", hint=f"Known: {', '.join(sorted(known))}.")
-    chosen = (wave for wave in waves if asked.wave in (None, wave.name))
-    chosen = (replace(wave, targets=chosen_of(wave.targets, asked)) for wave in chosen)
-    return [wave for wave in chosen if wave.targets]
-
-
-def chosen_of(listed: Sequence[Placed], asked: Asked) -> list[Placed]:
-    """Returns the targets that are asked for, of whichever wave."""
-    return [each for each in listed if _is_asked(each.target.name, asked)]
-
-
-def _is_asked(name: str, asked: Asked) -> bool:
-    return _is_named(name, asked) and (asked.shard is None or in_shard(name, asked.shard))
-
-
-def _is_named(name: str, asked: Asked) -> bool:
-    return not asked.patterns or any(fnmatchcase(name, pattern) for pattern in asked.patterns)
+    return frozenset(name for name in plan.targets - {each.target.name for each in listed} if is_asked(name, asked))
 
 
 def pool_for(loaded: Loaded, asked: Asked, targets: int) -> AbstractContextManager[Pool]:
@@ -181,17 +110,20 @@ def pool_for(loaded: Loaded, asked: Asked, targets: int) -> AbstractContextManag
     return dask_pool(size, dashboard=asked.dashboard)
 
 
-def task_of(asked: Asked, targets: Sequence[Placed]) -> Callable[[Placed], Task]:
+def task_of(loaded: Loaded, asked: Asked, targets: Sequence[Placed]) -> Callable[[Placed], Task]:
     """Returns what makes the tasks of these targets; the files must stay as they are now until all are done."""
     request = asked.request
     file = str(request.file.absolute())
+    most = fleet_of(loaded).per_server if asked.scheduler is not None else None
     checkout = checkout_of(request, (each.target for each in targets))
+    _require_plan(loaded, asked, checkout)
 
     def make(each: Placed) -> Task:
         name, variables = each.target.name, each.target.of_request
         saved = None if asked.plan is None else asked.plan.saved(name)
         limit, read = request.timeout_seconds, checkout.of_target(variables)
-        return Task(file, request.environment, name, variables, request.allow, limit, saved, read)
+        lease = None if most is None else lease_of(each.server, most)
+        return Task(file, request.environment, name, variables, request.allow, limit, saved, read, lease)
 
     return make
 
@@ -208,7 +140,9 @@ def dispatch(
 ) -> Dispatch:
     fleet = fleet_of(loaded)
     limits = Limits(pool.size, fleet.per_server, fleet.retry if retries else 0)
-    return Dispatch(pool, work, task_of(asked, targets), limits, look)
+    if asked.scheduler is not None:
+        work, look = Leased(work), None if look is None else Leased(look)
+    return Dispatch(pool, work, task_of(loaded, asked, targets), limits, look)
 
 
 class _Run:
@@ -231,7 +165,7 @@ class _Run:
         self._known: set[str] = set()
 
     def waves(self, waves: Sequence[Wave], ended: frozenset[str]) -> None:
-        for wave, following in zip(waves, [*waves[1:], None], strict=True):
+        for wave, following in zip_longest(waves, waves[1:]):
             if not self.wave(wave):
                 self._summary.left += sum(len(each.targets) for each in waves[waves.index(wave) + 1 :])
                 return
@@ -265,7 +199,11 @@ class _Run:
         """Asks for the list again; returns the targets that were not in it before."""
         if isinstance(fleet_of(self._loaded).targets, list):
             return []
-        listed = chosen_of(list_targets(self._loaded, self._asked), self._asked)
+        try:
+            listed = chosen_of(list_targets(self._loaded, self._asked), self._asked)
+        except BootstrapperError as error:  # told after what became of those that were done
+            self._summary.list_error = error
+            return []
         return [each for each in listed if each.target.name not in self._known]
 
     def _go_on(self, wave: Wave, following: Wave) -> None:

@@ -22,10 +22,16 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 _TICK_SECONDS = 0.5
 _MOST_AT_ONCE = 16
 
-Work = Callable[[Task], Result]
+_BUSY_SECONDS = 0.3
+"""The pause after other coordinators had all leases of a server; a worker waited for one before."""
+
+Work = Callable[[Task], Result | None]
 OnEnd = Callable[[Placed, Result, int], None]
-Look = Callable[[Sequence[Task]], Sequence[Result | None]]
-"""Looks at several targets, for which Dask takes less time than for each alone; None is for one that needs work."""
+Look = Callable[[Sequence[Task]], Sequence[Result | None] | None]
+"""Looks at several targets, for which Dask takes less time than for each alone; None is for one that needs work.
+
+Both return None if nothing was done, since other coordinators had all leases of the server.
+"""
 
 
 @dataclass(frozen=True)
@@ -162,15 +168,25 @@ class Dispatch:
                 self._take_looks(jobs, future, on_end)
                 continue
             job, result = jobs[0], _result(jobs[0], future)
-            if result.is_retryable and job.attempts <= self._limits.retry:
-                job.ready_at = time.monotonic() + _pause(job.attempts)
-                heapq.heappush(self._paused, job)
+            if result is None:
+                job.attempts -= 1
+                self._pause(job, random.uniform(0.5, 1.0) * _BUSY_SECONDS)  # noqa: S311 - jitter
+            elif result.is_retryable and job.attempts <= self._limits.retry:
+                self._pause(job, _pause_seconds(job.attempts))
             else:
                 on_end(job.placed, result, job.attempts)
 
+    def _pause(self, job: _Job, seconds: float) -> None:
+        job.ready_at = time.monotonic() + seconds
+        heapq.heappush(self._paused, job)
+
     def _take_looks(self, jobs: Sequence[_Job], future: Future[Any], on_end: OnEnd) -> None:
         """Passes on the targets with nothing to do; the others, and all of a lost worker, are next."""
-        looks: Sequence[Result | None] = [None] * len(jobs) if _error(future) else future.result()
+        looks: Sequence[Result | None] | None = [None] * len(jobs) if _error(future) else future.result()
+        if looks is None:
+            for job in jobs:
+                self._pause(job, _BUSY_SECONDS)
+            return
         for job, result in zip(reversed(jobs), reversed(looks), strict=True):
             if result is not None:
                 on_end(job.placed, result, 1)
@@ -187,11 +203,11 @@ def _error(future: Future[Any]) -> BaseException | None:
         return cancelled
 
 
-def _result(job: _Job, future: Future[Any]) -> Result:
+def _result(job: _Job, future: Future[Any]) -> Result | None:
     """Returns the result. Work never raises: what comes instead is the end of its worker, or never reached one."""
     error = _error(future)
     if error is None:
-        found: Result = future.result()
+        found: Result | None = future.result()
         return found
     name, lost = job.placed.target.name, death(error)
     if lost is not None:
@@ -201,6 +217,6 @@ def _result(job: _Job, future: Future[Any]) -> Result:
     return Result(name, "failed", int(ExitCode.CONFIG), 0.0, message=f"{said}\n{hint}")
 
 
-def _pause(attempts: int) -> float:
+def _pause_seconds(attempts: int) -> float:
     longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempts)
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter

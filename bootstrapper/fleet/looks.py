@@ -73,7 +73,7 @@ def _planned(task: Task, asked: Request, started: float, *, is_to_be_saved: bool
 
 
 def _looked(task: Task, asked: Request, started: float) -> Result:
-    if _is_done(asked):
+    if quick_start.has_nothing_to_tell(asked):
         return Look(task.target, "unchanged", 0, time.monotonic() - started, state="head")
     from bootstrapper.api import inspection  # noqa: PLC0415 - the engine is loaded only where a quick look fails
 
@@ -119,20 +119,25 @@ def _part(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _standing(found: Status) -> tuple[str, str]:
-    """Returns the state of a target, and why it is in it."""
+    """Returns the state of a target, and why it is in it; and that it is frozen, which no state hides."""
+    state, why = _state_and_reason(found)
+    frozen = "" if found.freeze is None else f"frozen: {one_line(str(found.freeze))}"
+    return state, "; ".join(filter(None, (why, frozen)))
+
+
+def _state_and_reason(found: Status) -> tuple[str, str]:
     last, pending = found.last_run, [step.name for step in found.plan.pending]
     if last is not None and last.outcome == "failed" and (pending or found.errors):
         return "failed", one_line((last.error or "the last run failed").partition("\n")[0])
     if found.errors:
         return "unknown", one_line(found.errors[0].headline)
-    frozen = f"frozen: {found.freeze}" if found.freeze is not None else ""
     behind = [one_line(each.step) for each in found.revisions if each.heads and not each.is_at_head]
     drifted = [each.name for each in found.fixtures if each.state == "drifted"]
     if pending and last is not None and drifted and not behind:
         return "drifted", f"fixtures {listed(map(one_line, drifted))}"
     if pending:
         return "behind", f"changes pending in {listed(map(one_line, pending))}"
-    return "head", one_line(frozen)
+    return "head", ""
 
 
 def state_of(result: Result) -> str:

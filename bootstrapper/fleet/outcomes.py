@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bootstrapper.errors import BootstrapperError
 from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.work import Result
 
@@ -50,6 +51,7 @@ class Summary:
         unplanned: How many are not in the plan of the fleet.
         unlisted: How many of that plan are not listed any more, and were not done.
         stopped_in: That wave.
+        list_error: Why the list of targets could not be read again at the end; None if it was.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -58,6 +60,7 @@ class Summary:
     unplanned: int = 0
     unlisted: int = 0
     stopped_in: str | None = None
+    list_error: BootstrapperError | None = None
     seconds: float = 0.0
 
     @property

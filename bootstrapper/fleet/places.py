@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from bootstrapper.config.document import expand
+from bootstrapper.config.document import OF_TARGET, UnsetVariable, expand
 from bootstrapper.config.load import Loaded
 from bootstrapper.errors import InvalidFileError, Problem
 from bootstrapper.fleet.targets import Target
@@ -39,10 +39,23 @@ def placed(loaded: Loaded, targets: Iterable[Target]) -> Iterator[Placed]:
         database = {key: _expanded(value, variables) for key, value in raw.items()}
         server, where = _address(database)
         identity = sha256(json.dumps([where, _expanded(schema, variables)]).encode()).digest()
-        if identity in known:
+        if identity in known and not _lacks(raw, schema, variables):
             raise InvalidFileError([_same(loaded, known[identity], target.name)])
         known[identity] = target.name
         yield Placed(target, server)
+
+
+def _lacks(database: Mapping[str, Any], schema: Any, variables: Mapping[str, str]) -> bool:
+    """Returns whether a target has no value for what tells where it is, so that it fails before it is anywhere."""
+    for text in (*database.values(), schema):
+        try:
+            expand(str(text), variables)
+        except UnsetVariable as error:
+            if error.name.startswith(OF_TARGET):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _same(loaded: Loaded, first: str, second: str) -> Problem:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, Protocol
 
@@ -26,6 +28,7 @@ class LocalPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        quiet_tracker()
         self._executor = self._new()
 
     def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
@@ -74,6 +77,19 @@ def death(error: BaseException) -> str | None:
 def processors() -> int:
     """Returns how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quiet_tracker() -> None:
+    """Starts the process that removes what processes share, so that it does not warn if a second Ctrl-C ends this one.
+
+    It takes its filter of warnings from this process, as it starts.
+    """
+    before = list(sys.warnoptions)
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions[:] = before
 
 
 def _end_with_parent() -> None:

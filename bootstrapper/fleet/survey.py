@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootstrapper.config.load import Loaded
 from bootstrapper.config.outputs import require_writable
 from bootstrapper.errors import ExitCode
 from bootstrapper.fleet import contract
-from bootstrapper.fleet.coordinator import (
-    Asked,
-    chosen_of,
-    dispatch,
-    list_targets,
-    load_fleet,
-    pool_for,
-)
+from bootstrapper.fleet.asked import Asked, chosen_of, list_targets, load_fleet
+from bootstrapper.fleet.coordinator import dispatch, pool_for
 from bootstrapper.fleet.dispatch import Work
+from bootstrapper.fleet.inputs import checkout_of
 from bootstrapper.fleet.looks import NOTHING, Look, plan_one, save_one, state_of, status_one
 from bootstrapper.fleet.outcomes import MOST_SHOWN, Watcher
+from bootstrapper.fleet.places import Placed
 from bootstrapper.fleet.work import Result
 
 _EXAMPLES = 5
@@ -100,8 +97,8 @@ def plan(asked: Asked, watcher: Watcher, out: Path | None = None) -> Plans:
         inputs = [asked.request.file]
         require_writable(out, overwrite=asked.overwrite, is_ours=contract.is_fleet_plan, inputs=inputs)
     found, groups = Plans(loaded.config.name), dict[str, Group]()
-    writing = nullcontext(None) if out is None else contract.writing(out, found.fleet, asked.request.environment)
-    with writing as written:
+    targets = chosen_of(list_targets(loaded, asked), asked)
+    with _written(out, loaded, asked, targets) as written:
 
         def on_end(result: Result) -> None:
             if isinstance(result, Look):
@@ -116,8 +113,9 @@ def plan(asked: Asked, watcher: Watcher, out: Path | None = None) -> Plans:
             found.failed += not is_unreachable
             found.failures += [result] if len(found.failures) < MOST_SHOWN else []
 
-        _survey(asked, watcher, plan_one if out is None else save_one, on_end)
-        found.saved = None if written is None else written.end(asked.request.plan_key)
+        _survey(loaded, asked, watcher, targets, work=plan_one if out is None else save_one, on_end=on_end)
+        if written is not None and written.targets:
+            found.saved = written.end(asked.request.plan_key)
     found.seconds = time.monotonic() - started
     found.groups = sorted(groups.values(), key=lambda group: (not group.is_pending, -group.targets, group.digest))
     return found
@@ -125,25 +123,39 @@ def plan(asked: Asked, watcher: Watcher, out: Path | None = None) -> Plans:
 
 def status(asked: Asked, watcher: Watcher) -> Standings:
     """Looks at every target that is asked for."""
-    started, found = time.monotonic(), Standings(load_fleet(asked).config.name)
+    started, loaded = time.monotonic(), load_fleet(asked)
+    found, targets = Standings(loaded.config.name), chosen_of(list_targets(loaded, asked), asked)
 
     def on_end(result: Result) -> None:
         detail = result.detail if isinstance(result, Look) else result.headline
         found.targets.append(Standing(result.target, state_of(result), detail, result.seconds))
 
-    listed = _survey(asked, watcher, status_one, on_end, retries=False)
-    places = {name: number for number, name in enumerate(listed)}
+    _survey(loaded, asked, watcher, targets, work=status_one, on_end=on_end, retries=False)
+    places = {each.target.name: number for number, each in enumerate(targets)}
     found.targets.sort(key=lambda each: places[each.target])
     found.seconds = time.monotonic() - started
     return found
 
 
+def _written(
+    out: Path | None, loaded: Loaded, asked: Asked, targets: Sequence[Placed]
+) -> AbstractContextManager[contract.Writer | None]:
+    if out is None:
+        return nullcontext()
+    inputs = checkout_of(asked.request, (each.target for each in targets)).of_all
+    return contract.writing(out, loaded.config.name, asked.request.environment, inputs)
+
+
 def _survey(
-    asked: Asked, watcher: Watcher, work: Work, on_end: Callable[[Result], None], *, retries: bool = True
-) -> list[str]:
-    """Returns the names of the targets, in the order of their list."""
-    loaded = load_fleet(asked)
-    targets = chosen_of(list_targets(loaded, asked), asked)
+    loaded: Loaded,
+    asked: Asked,
+    watcher: Watcher,
+    targets: Sequence[Placed],
+    *,
+    work: Work,
+    on_end: Callable[[Result], None],
+    retries: bool = True,
+) -> None:
     with pool_for(loaded, asked, len(targets)) as pool:
 
         def end(result: Result, attempts: int) -> None:
@@ -157,4 +169,3 @@ def _survey(
             on_end=lambda _, result, attempts: end(result, attempts),
             on_tick=watcher.tick,
         )
-    return [each.target.name for each in targets]

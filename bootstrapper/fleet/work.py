@@ -31,6 +31,7 @@ class Task:
         variables: Those of the target, under the names that the file has for them.
         saved: A saved plan of the target as text, which is applied exactly.
         checkout: What a run reads, as the coordinator has it; None if that does not matter.
+        lease: The name of a limit that is shared with other coordinators, and how many targets it lets run at a time.
     """
 
     file: str
@@ -41,6 +42,7 @@ class Task:
     timeout_seconds: float | None = None
     saved: str | None = None
     checkout: Checkout | None = None
+    lease: tuple[str, int] | None = None
 
     def request(self) -> Request:
         """Returns the request of an ordinary run, with the variables of this process and the target.

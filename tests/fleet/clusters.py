@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from distributed import Client
 
@@ -23,10 +22,10 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, *, workers: int, threads: int = 1) -> Iterator[Cluster]:
+def cluster(fleet: Fleet, *, workers: int, threads: int = 1) -> Iterator[Cluster]:
     """Starts the processes; a worker that dies is not replaced."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    variables = Fleet(folder, "").variables()
+    variables = fleet.variables()
     dask = [sys.executable, "-m", "dask"]
     commands = [[*dask, "scheduler", "--host", address, "--no-dashboard", "--no-jupyter"]]
     options = ["--no-nanny", "--nthreads", str(threads), "--no-dashboard"]
@@ -34,7 +33,7 @@ def cluster(folder: Path, *, workers: int, threads: int = 1) -> Iterator[Cluster
     with ExitStack() as stack:
         started = []
         for command in commands:
-            process = subprocess.Popen(command, cwd=folder, env=variables, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(command, cwd=fleet.folder, env=variables, stderr=subprocess.DEVNULL)
             stack.callback(process.wait)
             stack.callback(process.kill)
             started.append(process)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bootstrapper.engine.request import Request
 from bootstrapper.fleet import coordinator
-from bootstrapper.fleet.coordinator import Asked
+from bootstrapper.fleet.asked import Asked
 from bootstrapper.fleet.outcomes import Watcher
 from bootstrapper.fleet.work import Result, Task
 

@@ -26,7 +26,7 @@ fleet:
 {fleet}
 steps:
   - uses: wait
-    with: {{timeout: 3s}}
+    with: {{timeout: {wait}}}
   - uses: lock
     with: {{timeout: 3s}}
   - uses: sql
@@ -51,9 +51,9 @@ fixtures:
 class Fleet(Project):
     """A project with `targets.csv`."""
 
-    def declare(self, fleet: str = "", url: str = "${DATABASE_URL}") -> None:
+    def declare(self, fleet: str = "", url: str = "${DATABASE_URL}", wait: str = "3s") -> None:
         indented = "\n".join(f"  {line}" for line in fleet.strip().splitlines())
-        self.write(FLEET.format(fleet=indented, url=url))
+        self.write(FLEET.format(fleet=indented, url=url, wait=wait))
 
     def list(self, targets: Sequence[Mapping[str, str]]) -> None:
         with (self.folder / "targets.csv").open("w", newline="") as file:

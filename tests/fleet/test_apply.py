@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.fleet.tenants import Fleet
-from tests.servers import Server
 
 SHARD = ("--shard", "0/1")
 REPORT = ("--report", "report.jsonl")
 
-
-def test_schemas_of_one_database_are_done_by_a_cluster_of_dask(fleet: Fleet) -> None:
-    fleet.list_schemas(6)
-    done = fleet.spawn("fleet", "apply", *REPORT)
-    assert done.returncode == 0, done.stderr
-    assert "fleet: 6 changed in" in done.stderr
-    for number in range(6):
-        assert fleet.notes(f"t{number}") == [(1, f"note of tenant-{number}")]
-        told = fleet.results()[f"tenant-{number}"]
-        assert [(told["run_id"], told["outcome"])] == fleet.runs(f"t{number}"), "report and ledger agree"
-    again = fleet.spawn("fleet", "apply")
-    assert "fleet: 6 with nothing to do in" in again.stderr, again.stderr
-
-
-def test_databases_are_done_without_dask_in_two_parts(
-    tmp_path: Path, server: Server, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    urls = [new_database() for _ in range(5)]
-    fleet = Fleet(tmp_path, server.url())
-    fleet.declare(url="${target.url}")
-    fleet.list([{"name": url.rpartition("/")[2], "url": url, "schema": "own"} for url in urls])
-    for part in ("0/2", "1/2"):
-        done = fleet.run("fleet", "apply", "--shard", part, "--report", f"{part[0]}.jsonl")
-        assert done.returncode == 0, done.stderr
-    first, second = fleet.results("0.jsonl"), fleet.results("1.jsonl")
-    assert not first.keys() & second.keys()
-    assert len(first) + len(second) == 5
-    assert [fleet.notes("own", url) for url in urls] == [[(1, f"note of {url.rpartition('/')[2]}")] for url in urls]
-    assert "correct horse" not in (fleet.folder / "0.jsonl").read_text()
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def test_a_failed_canary_stops_before_the_second_wave_and_the_next_run_goes_on(fleet: Fleet) -> None:
@@ -65,7 +34,7 @@ def test_a_failed_canary_stops_before_the_second_wave_and_the_next_run_goes_on(f
 
 
 def test_a_database_that_is_not_there_fails_alone_and_a_budget_tolerates_it(fleet: Fleet) -> None:
-    fleet.declare("budget: 1\nretry: 0\nparallel: 2", url="${target.url}")
+    fleet.declare("budget: 1\nretry: 0\nparallel: 2", url="${target.url}", wait="1s")
     nowhere = "postgresql://guest:hunter2hunter2@127.0.0.1:1/app"
     fleet.list([{"name": str(n), "schema": f"t{n}", "url": nowhere if n == 0 else fleet.url} for n in range(4)])
     done = fleet.run("fleet", "apply", *SHARD, *REPORT)
@@ -106,6 +75,25 @@ def test_a_target_that_is_listed_during_the_run_is_done_as_well(fleet: Fleet) ->
     assert fleet.notes("b") == [(1, "note of b")]
 
 
+def test_a_list_that_cannot_be_read_again_is_told_after_the_targets_that_failed(unconnected: Fleet) -> None:
+    unconnected.declare("parallel: 1\nretry: 0\nbudget: 100%", wait="100ms")
+    file = unconnected.folder / "bootstrap.yaml"
+    program = "{command: [/bin/sh, -c, '[ ! -e asked ] || exit 3; touch asked; echo name,schema; echo a,a; echo b,']}"
+    file.write_text(file.read_text().replace("{file: targets.csv}", program))
+    done = unconnected.run("fleet", "apply", *SHARD, *REPORT)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    start = lines.index("target  exit code  message")
+    assert [line.split()[:2] for line in lines[start + 1 : start + 3]] == [["a", "5"], ["b", "2"]]
+    assert lines[start + 3].startswith("fleet: 2 failed in ")
+    assert (
+        lines[start + 4]
+        == "error: the list of targets cannot be read again: fleet.targets.command ended with exit code 3"
+    )
+    message = unconnected.results()["b"]["message"]
+    assert "variable target.schema is not set" in message
+
+
 def test_only_the_report_of_the_same_run_is_resumed(fleet: Fleet) -> None:
     fleet.declare("waves: [{name: canary, first: 1, confirm: true}]\nparallel: 1")
     fleet.list_schemas(3)
@@ -134,10 +122,10 @@ def test_a_refusal_leaves_the_place_of_the_report_to_the_next_run(fleet: Fleet) 
     assert list(fleet.results()) == ["tenant-0"]
 
 
-def test_a_file_whose_targets_have_urls_is_valid(fleet: Fleet) -> None:
+def test_a_file_whose_targets_have_urls_is_valid(unconnected: Fleet) -> None:
     for url in ("${target.url}", "${target.url:-postgresql://app@h/app}", "postgresql://${target.host}/app"):
-        fleet.declare(url=url)
-        done = fleet.run("validate")
+        unconnected.declare(url=url)
+        done = unconnected.run("validate")
         assert done.returncode == 0, done.stderr
 
 
@@ -156,32 +144,46 @@ def test_a_file_whose_targets_have_urls_is_valid(fleet: Fleet) -> None:
         (("apply",), "target.schema is known only in a run of a fleet"),
     ],
 )
-def test_wrong_usage_is_refused(arguments: tuple[str, ...], said: str, fleet: Fleet) -> None:
-    fleet.list_schemas(2)
-    done = fleet.run(*arguments)
+def test_wrong_usage_is_refused(arguments: tuple[str, ...], said: str, unconnected: Fleet) -> None:
+    unconnected.list_schemas(2)
+    done = unconnected.run(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
 
 
-def test_a_file_without_a_fleet_is_refused(fleet: Fleet) -> None:
-    fleet.write()
-    assert "has no section `fleet`" in fleet.run("fleet", "apply", *SHARD).stderr
+def test_a_part_without_targets_has_nothing_to_do(unconnected: Fleet) -> None:
+    (unconnected.folder / "targets.csv").write_text("name,schema\n")
+    done = unconnected.run("fleet", "apply", *SHARD)
+    assert (done.returncode, done.stderr.startswith("fleet: no targets in ")) == (0, True), done.stderr
 
 
-def test_without_the_extra_the_error_names_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    fleet.list_schemas(1)
+def test_a_variable_that_every_target_lacks_is_asked_for_in_the_list(unconnected: Fleet) -> None:
+    unconnected.list([{"name": "a", "schema": ""}, {"name": "b", "schema": ""}])
+    done = unconnected.run("fleet", "apply", *SHARD)
+    assert done.returncode == 2
+    assert "variable target.schema is not set" in done.stderr
+    assert "hint: Set it in the list of targets, or write a default: ${target.schema:-default}." in done.stderr
+
+
+def test_a_file_without_a_fleet_is_refused(unconnected: Fleet) -> None:
+    unconnected.write()
+    assert "has no section `fleet`" in unconnected.run("fleet", "apply", *SHARD).stderr
+
+
+def test_without_the_extra_the_error_names_it(unconnected: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    unconnected.list_schemas(1)
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
-    done = fleet.run("fleet", "apply")
+    done = unconnected.run("fleet", "apply")
     assert done.returncode == 2
     assert "error: the extra `fleet` is not installed" in done.stderr
     assert "pip install 'pg-bootstrapper[fleet]'" in done.stderr
 
 
-def test_what_is_wrong_with_the_list_of_targets_shows_no_secret(fleet: Fleet) -> None:
-    file = fleet.folder / "bootstrap.yaml"
+def test_what_is_wrong_with_the_list_of_targets_shows_no_secret(unconnected: Fleet) -> None:
+    file = unconnected.folder / "bootstrap.yaml"
     source = "{command: [/bin/sh, -c, 'echo no access with $API_TOKEN >&2; exit 1']}"
     file.write_text(file.read_text().replace("{file: targets.csv}", source))
-    done = fleet.run("fleet", "apply", *SHARD, API_TOKEN="hunter2hunter2")
+    done = unconnected.run("fleet", "apply", *SHARD, API_TOKEN="hunter2hunter2")
     assert done.returncode == 2
     assert "no access with" in done.stderr
     assert "hunter2" not in done.stderr

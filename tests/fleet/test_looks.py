@@ -7,9 +7,16 @@ import json
 import psycopg
 import pytest
 
+from bootstrapper.api import freezing
+from bootstrapper.errors import GuardError
+from bootstrapper.fleet import contract
+from bootstrapper.fleet.targets import Target
+from bootstrapper.fleet.work import Task
 from tests.fleet.tenants import Fleet
 
 SHARD = ("--shard", "0/1")
+
+pytestmark = pytest.mark.usefixtures("in_process")
 KEY = {"BOOTSTRAPPER_PLAN_KEY": "correct horse"}
 NOWHERE = "postgresql://guest:hunter2hunter2@127.0.0.1:1/app"
 
@@ -17,7 +24,7 @@ NOWHERE = "postgresql://guest:hunter2hunter2@127.0.0.1:1/app"
 @pytest.fixture
 def mixed(fleet: Fleet) -> Fleet:
     """Six targets: 0 and 1 at head, 2 with a changed row, 3 and 4 empty, 5 unreachable."""
-    fleet.declare("parallel: 1\nretry: 0\nbudget: 1", url="${target.url}")
+    fleet.declare("parallel: 1\nretry: 0\nbudget: 1", url="${target.url}", wait="1s")
     schemas = [{"name": f"tenant-{n}", "schema": f"t{n}", "url": fleet.url if n < 5 else NOWHERE} for n in range(6)]
     fleet.list(schemas[:3])
     assert fleet.run("fleet", "apply", *SHARD).returncode == 0
@@ -25,6 +32,11 @@ def mixed(fleet: Fleet) -> Fleet:
     with psycopg.connect(fleet.url, autocommit=True) as connection:
         connection.execute("UPDATE t2.notes SET body = 'changed by hand'")
     return fleet
+
+
+def task_of(fleet: Fleet, number: int) -> Task:
+    variables = {"name": f"tenant-{number}", "schema": f"t{number}", "url": fleet.url}
+    return Task(str(fleet.folder / "bootstrap.yaml"), None, variables["name"], Target("", variables).of_request)
 
 
 def tables(fleet: Fleet) -> list[tuple[object, ...]]:
@@ -49,18 +61,33 @@ def test_a_plan_is_shown_once_for_targets_that_are_alike(mixed: Fleet) -> None:
 
 
 def test_the_status_tells_how_each_target_stands(mixed: Fleet) -> None:
+    with mixed.environment():
+        for number in (0, 2, 3):
+            freezing.freeze(task_of(mixed, number).request(), "incident")
     found = json.loads(mixed.run("fleet", "status", *SHARD, "--format", "json").stdout)
     states = [each["state"] for each in found["targets"]]
     assert states == ["head", "head", "drifted", "behind", "behind", "unreachable"]
     done = mixed.run("fleet", "status", *SHARD, "--exit-code")
     assert done.returncode == 4
-    assert "tenant-2  drifted      fixtures notes" in done.stdout.splitlines()
-    assert "tenant-3  behind       changes pending in schema, notes and seed" in done.stdout.splitlines()
+    details = {each["target"]: each["detail"].partition(" (by ")[0] for each in found["targets"]}
+    assert details["tenant-0"] == "frozen: incident"
+    assert details["tenant-1"] == ""
+    assert details["tenant-2"] == "fixtures notes; frozen: incident"
+    assert details["tenant-3"] == "changes pending in schema, notes and seed; frozen: incident"
+    assert "tenant-4  behind       changes pending in schema, notes and seed" in done.stdout.splitlines()
     markdown = mixed.run("fleet", "status", *SHARD, "--format", "markdown", "--target", "*-[0123]").stdout
-    assert "| tenant-2 | drifted | fixtures notes |" in markdown.splitlines()
+    assert "| tenant-2 | drifted | fixtures notes; frozen: incident " in markdown
     page = mixed.run("fleet", "status", *SHARD, "--format", "html", "--target", "*-[0123]").stdout
     assert page.count('title="tenant-') == 4
     assert "hunter2" not in done.stdout + page
+
+
+def test_no_plan_of_the_fleet_is_written_if_no_target_could_be_planned(unconnected: Fleet) -> None:
+    unconnected.declare("parallel: 1\nretry: 0", wait="100ms")
+    unconnected.list_schemas(2)
+    done = unconnected.run("fleet", "plan", *SHARD, "--out", "fleet.plan")
+    assert (done.returncode, (unconnected.folder / "fleet.plan").exists()) == (1, False)
+    assert "fleet.plan was not written: no target could be planned" in done.stderr
 
 
 def test_a_failed_run_is_told_by_the_status(fleet: Fleet) -> None:
@@ -107,6 +134,22 @@ def test_a_plan_of_the_fleet_that_was_changed_or_is_signed_by_another_key_is_ref
         assert (refused.returncode, "was changed after it was made" in refused.stderr) == (9, True), refused.stderr
     refused = fleet.run("fleet", "apply", *SHARD, "targets.csv", **KEY)
     assert (refused.returncode, "is not a plan of a fleet" in refused.stderr) == (2, True)
+    file.write_text(whole)
+    planned = contract.read(file, KEY["BOOTSTRAPPER_PLAN_KEY"])
+    file.write_text(whole.replace("tenant-0", "tenant-9"))
+    with pytest.raises(GuardError, match="was changed during the run"):
+        planned.saved("tenant-0")
+    assert planned.saved("tenant-1")
+    file.write_text(whole)
+    declared = (fleet.folder / "bootstrap.yaml").read_text()
+    for text, said in (
+        (declared.replace("name: tenants", "name: others"), "it is of fleet tenants, and not of others"),
+        (f"{declared}# changed", "bootstrap.yaml was changed since it was made"),
+    ):
+        (fleet.folder / "bootstrap.yaml").write_text(text)
+        refused = fleet.run("fleet", "apply", *SHARD, "fleet.plan", **KEY)
+        assert (refused.returncode, f"the saved plan is stale: {said}" in refused.stderr) == (8, True), refused.stderr
+        assert "`bootstrapper fleet plan --out FILE`" in refused.stderr
     assert fleet.notes("t0") is None
 
 

@@ -128,6 +128,10 @@ def test_two_targets_that_are_the_same_database_and_ledger_are_refused(tmp_path:
         ("{targets: [], waves: [{name: a}, {name: b, first: 1}]}", 'would be empty: wave "a" takes all that are left'),
         ("{targets: [], waves: [{name: a, first: 1}, {name: a}]}", 'duplicate wave "a"'),
         ("{targets: [], waves: [{name: rest, first: 1}]}", "wave rest is that of all targets that are left"),
+        (
+            "{targets: [], waves: [{name: new, first: 1}]}",
+            "1:37: wave new is that of targets that are listed during a run",
+        ),
         ("{targets: [], waves: [{name: a, share: 5}]}", "expected a share, such as 10%"),
         ("{targets: [], budget: 200%}", "is not a limit"),
         ("{targets: [], paralel: 2}", 'did you mean "parallel"?'),

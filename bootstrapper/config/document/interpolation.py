@@ -30,18 +30,23 @@ _OPENING = re.compile(r"(?P<literal>\$\$\{)|\$\{")
 class UnsetVariable(ValueError):  # noqa: N818 - names a fact; the caller decides whether it is an error
     """A variable without a value and a default."""
 
-    def __init__(self, name: str, message: str = "") -> None:
+    def __init__(self, name: str, message: str = "", *, of_fleet: bool = False) -> None:
+        """Takes the name, what the file says about it, and whether a target of a fleet lacks it."""
         self.name = name
-        self.message = message or _unset(name)
-        self.hint = None if message else _hint(name)
+        self.message = message or _unset(name, of_fleet=of_fleet)
+        self.hint = None if message else _hint(name, of_fleet=of_fleet)
         super().__init__(self.message)
 
 
-def _unset(name: str) -> str:
-    return f"{name} is known only in a run of a fleet" if name.startswith(OF_TARGET) else f"variable {name} is not set"
+def _unset(name: str, *, of_fleet: bool) -> str:
+    if name.startswith(OF_TARGET) and not of_fleet:
+        return f"{name} is known only in a run of a fleet"
+    return f"variable {name} is not set"
 
 
-def _hint(name: str) -> str:
+def _hint(name: str, *, of_fleet: bool) -> str:
+    if name.startswith(OF_TARGET) and of_fleet:
+        return f"Set it in the list of targets, or write a default: ${{{name}:-default}}."
     if name.startswith(OF_TARGET):
         return "Use `bootstrapper fleet apply`, with `--target NAME` for one target; each must have this variable."
     return f"Set {name}, or write a default: ${{{name}:-default}}."
@@ -196,7 +201,7 @@ def _value(match: re.Match[str], variables: Mapping[str, str]) -> str | None:
         return value
     if kind == "-":
         return None
-    raise UnsetVariable(name, _literal(match["rest"] or ""))
+    raise UnsetVariable(name, _literal(match["rest"] or ""), of_fleet=f"{OF_TARGET}name" in variables)
 
 
 def _literal(text: str) -> str:
