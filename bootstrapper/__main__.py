@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from bootstrapper.quick import crowd
 from bootstrapper.quick.answer import Answer, answer
+
+if TYPE_CHECKING:  # loaded by the look
+    from bootstrapper.quick.declared import Declared
 
 
 def run() -> NoReturn:
     """Runs the program and ends the process, without finalising the interpreter."""
     _open_missing_streams()
     try:
-        found = answer(sys.argv[1:], os.environ, sys.stderr)
+        found = answer(sys.argv[1:], os.environ, sys.stderr, _start_worker)
         if found is not None:
             _end(found)
         from bootstrapper import cli  # noqa: PLC0415 - loaded only where the quick look does not suffice
@@ -24,6 +28,17 @@ def run() -> NoReturn:
 
         os._exit(report(error, Masker(), as_json=False, colour=False))
     cli.run()
+
+
+def _start_worker(file: Declared) -> None:
+    """Has the worker of a first apply load while the run itself does; one at a time, since only one has the lock."""
+    if not file.migrates:
+        return
+    from bootstrapper.migrations.worker import early  # noqa: PLC0415 - only before a first apply
+
+    place = crowd.alone() if early.helps() else None
+    if place is not None:
+        early.start(file.folder, file.variables, place)
 
 
 def _open_missing_streams() -> None:

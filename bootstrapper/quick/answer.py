@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from bootstrapper import __version__
@@ -11,6 +11,7 @@ from bootstrapper.quick import command_line, crowd
 from bootstrapper.quick.command_line import DEFAULT_FILE, Asked
 
 if TYPE_CHECKING:  # loaded in turn
+    from bootstrapper.quick.declared import Declared
     from bootstrapper.quick.look import Found
 
 OFF_VARIABLE = "BOOTSTRAPPER_QUICK"
@@ -32,17 +33,25 @@ class Answer(NamedTuple):
     program: tuple[str, Sequence[str]] | None = None
 
 
-def answer(arguments: Sequence[str], variables: Mapping[str, str], stderr: TextIO) -> Answer | None:
+def answer(
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    stderr: TextIO,
+    on_first: Callable[[Declared], None] = lambda declared: None,
+) -> Answer | None:
     """Returns the answer; None if there is to be an ordinary run.
 
     Whatever is wrong is a matter of the ordinary run, which says it.
+
+    Args:
+        on_first: Called before an ordinary run that is to apply a file to a database without a ledger.
     """
     try:
         asked = command_line.read(arguments, variables)
         if asked is None or variables.get(OFF_VARIABLE) == "off":
             return None
         program = (_path(asked.program[0], variables), asked.program) if asked.program else None
-        lines = _lines(asked, variables, _gate_line(asked, variables, stderr))
+        lines = _lines(asked, variables, _gate_line(asked, variables, stderr), on_first)
         if lines is None or not all(line.replace(_DIMMED, "").isprintable() for line in lines):
             return None
         "".join(lines).encode(stderr.encoding)
@@ -65,12 +74,20 @@ def _gate_line(asked: Asked, variables: Mapping[str, str], stderr: TextIO) -> st
     return f"  {mark} {{0:<12}}  {{1}}"
 
 
-def _lines(asked: Asked, variables: Mapping[str, str], gate_line: str) -> Sequence[str] | None:
+def _lines(
+    asked: Asked, variables: Mapping[str, str], gate_line: str, on_first: Callable[[Declared], None]
+) -> Sequence[str] | None:
+    found = is_first = None
     with crowd.Place() as turn:
         from bootstrapper.quick import declared, look  # noqa: PLC0415 - only for command lines that they answer
 
         file = declared.read(asked.file, asked.environment, variables, __version__)
-        found = look.look(file, variables, turn.tell, asked.command) if file is not None else None
+        try:
+            found = look.look(file, variables, turn.tell, asked.command) if file is not None else None
+        except look.NoLedgerError:
+            is_first = file if asked.command == command_line.RUN and not asked.follows else None
+    if is_first is not None:
+        on_first(is_first)
     if found is None or found.seconds >= _LONGEST_SHOWN_AS_MS:
         return None
     server, database = place_of(found)

@@ -38,7 +38,7 @@ class Place:
         now = time.monotonic()
         deadline, turn, began = now + self._longest_seconds, 0, now
         try:
-            self._file = _opened()
+            self._file = _opened(f"quick.{os.getpid() % PLACES}")
             while not _is_taken(self._file):
                 turn, now, before = os.fstat(self._file).st_mtime_ns, time.monotonic(), turn
                 began = began if turn == before else now
@@ -70,6 +70,18 @@ class Place:
             self._file = None
 
 
+def alone() -> int | None:
+    """Takes what only one process of this user on this host has at a time; returns a descriptor, which is to be kept.
+
+    Raises OSError without a folder for it.
+    """
+    file = _opened("alone")
+    if _is_taken(file):
+        return file
+    os.close(file)
+    return None
+
+
 def _is_taken(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,13 +90,12 @@ def _is_taken(file: int) -> bool:
     return True
 
 
-def _opened() -> int:
-    """Opens one of the files, in a folder that only this user can write to; raises OSError."""
+def _opened(name: str) -> int:
+    """Opens a file, in a folder that only this user can write to; raises OSError."""
     folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"bootstrapper-{os.getuid()}")  # noqa: S108 - made private
     with suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise PermissionError(folder)
-    place = os.path.join(folder, f"quick.{os.getpid() % PLACES}")
-    return os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    return os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -17,6 +17,7 @@ _FORMAT = "1"
 _VARIABLE = re.compile(r"\$\{((?:target\.)?[A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
 _URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@,]*)?)")
 _SEVERAL = re.compile(r"%2c|[?&]service=", re.IGNORECASE)
+_ELSEWHERE = ("python", "cwd", "env")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -30,6 +31,8 @@ class Declared(NamedTuple):
         key: Of the record in the ledger: the digest of the file, its overlay and its env files, and of the version that
             read them.
         is_embedded: Whether the database is on an embedded server.
+        variables: Those of the process, and below them those of its env files.
+        migrates: Whether it has a step that runs revisions in this interpreter and in its folder.
     """
 
     url: str
@@ -37,6 +40,8 @@ class Declared(NamedTuple):
     folder: str
     key: str
     is_embedded: bool
+    variables: Mapping[str, str]
+    migrates: bool
 
 
 def read(file: str, environment: str | None, variables: Mapping[str, str], version: str) -> Declared | None:
@@ -77,7 +82,14 @@ def read(file: str, environment: str | None, variables: Mapping[str, str], versi
     digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
     for content in (*contents, *found):
         digest.update(b"-" if content is None else b"%d:%b" % (len(content), content))
-    return Declared(url, schema, folder, f"quick:{digest.hexdigest()}", is_embedded)
+    key = f"quick:{digest.hexdigest()}"
+    return Declared(url, schema, folder, key, is_embedded, variables, _migrates(data.get("steps")))
+
+
+def _migrates(steps: object) -> bool:
+    found = [each for each in steps if isinstance(each, dict)] if isinstance(steps, list) else []
+    settings = [each.get("with") or {} for each in found if each.get("uses") == "migrate"]
+    return bool(settings) and all(isinstance(each, dict) and each.keys().isdisjoint(_ELSEWHERE) for each in settings)
 
 
 def _content(path: str) -> bytes:

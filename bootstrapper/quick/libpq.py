@@ -17,6 +17,7 @@ _BAD = 1
 _TICK_SECONDS = 0.1
 _POLL_FAILED, _POLL_WRITING, _POLL_OK = 0, 2, 3
 _COMMAND_OK, _TUPLES_OK = 1, 2
+_SQLSTATE = ord("C")
 _TEXTS, _NUMBERS = POINTER(c_char_p), POINTER(c_int)
 _FUNCTIONS: Sequence[tuple[Any, ...]] = (
     ("PQconnectStartParams", c_void_p, _TEXTS, _TEXTS, c_int),
@@ -29,12 +30,19 @@ _FUNCTIONS: Sequence[tuple[Any, ...]] = (
     ("PQresultStatus PQnfields PQntuples", c_int, c_void_p),
     ("PQgetisnull PQgetlength", c_int, c_void_p, c_int, c_int),
     ("PQgetvalue", c_void_p, c_void_p, c_int, c_int),
+    ("PQresultErrorField", c_char_p, c_void_p, c_int),
 )
 """Names, what they return, and what they take."""
 
 
 class QuickError(Exception):
-    """The server or libpq did not do as asked; an ordinary run finds out why."""
+    """The server or libpq did not do as asked; an ordinary run finds out why.
+
+    Attributes:
+        sqlstate: Of the statement that failed; None for anything else.
+    """
+
+    sqlstate: str | None = None
 
 
 class Statement(NamedTuple):
@@ -172,7 +180,9 @@ class Connection:
         libpq = self._libpq
         status, columns = libpq.PQresultStatus(handle), libpq.PQnfields(handle)
         if status not in (_COMMAND_OK, _TUPLES_OK):
-            raise QuickError("a statement failed")
+            error = QuickError("a statement failed")
+            error.sqlstate = (libpq.PQresultErrorField(handle, _SQLSTATE) or b"").decode() or None
+            raise error
 
         def value(row: int, column: int) -> bytes | None:
             if libpq.PQgetisnull(handle, row, column):

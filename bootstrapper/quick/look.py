@@ -12,7 +12,7 @@ from bootstrapper.postgres.ledger.table_names import TABLES, table_name
 from bootstrapper.quick import inputs, record
 from bootstrapper.quick.command_line import RUN
 from bootstrapper.quick.declared import Declared
-from bootstrapper.quick.libpq import Connection, Statement
+from bootstrapper.quick.libpq import Connection, QuickError, Result, Statement
 from bootstrapper.quick.record import Record
 
 _SERVER = b"""
@@ -41,8 +41,13 @@ WHERE roleid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_write_al
     AND member NOT IN (SELECT oid FROM trusted)
 LIMIT 1
 """
+_UNDEFINED_TABLE = "42P01"
 _LOGIN_SECONDS = 3.0
 LONGEST_SECONDS = 5.0
+
+
+class NoLedgerError(Exception):
+    """The database has no ledger: nothing was ever applied to it."""
 
 
 class Found(NamedTuple):
@@ -77,7 +82,8 @@ def look(
         longest_seconds: How long to wait for answers.
         is_over: Asked meanwhile: whether the answer is not wanted any more.
 
-    Raises QuickError, ValueError, KeyError or TypeError if the server or the record is not as expected.
+    Raises QuickError, ValueError, KeyError or TypeError if the server or the record is not as expected, and
+    NoLedgerError.
     """
     started = time.monotonic()
     parameters = {
@@ -91,7 +97,7 @@ def look(
         tell(True)
         seconds = time.monotonic() - started
         connection.deadline = started + longest_seconds
-        first = connection.ask([Statement(text) for text in _first(connection, declared.schema)] + [_record(declared)])
+        first = _ask(connection, [*map(Statement, _first(connection, declared.schema)), _record(declared)])
         *_, server, foreign, writers, kept = (result.rows for result in first)
         if foreign or writers or not kept or kept[0][0] is None:
             return None
@@ -107,6 +113,15 @@ def look(
         if record.digest(answers[:-1]) != found.answers[command]:
             return None
         return Found(found, connection.place(), seconds, declared.is_embedded)
+
+
+def _ask(connection: Connection, statements: Sequence[Statement]) -> Sequence[Result]:
+    try:
+        return connection.ask(statements)
+    except QuickError as error:
+        if error.sqlstate == _UNDEFINED_TABLE:  # all others ask the catalogue
+            raise NoLedgerError from error
+        raise
 
 
 def _first(connection: Connection, schema: str) -> Sequence[bytes]:

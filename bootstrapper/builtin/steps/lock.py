@@ -20,6 +20,7 @@ from bootstrapper.postgres.connection.sqlstates import READ_ONLY_SQL_TRANSACTION
 from bootstrapper.postgres.ledger.run_ids import uuid7
 from bootstrapper.postgres.lock.acquire import Holder, RunDetails, try_take
 from bootstrapper.postgres.lock.hold import Hold
+from bootstrapper.programs import ahead
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -58,6 +59,7 @@ class Lock(LockScope[LockOptions]):
             if isinstance(taken, Hold):
                 run.session.make_way()
                 return self._holding(run, taken)
+            ahead.dismiss()  # a worker is of no use to a run that waits, and takes memory
             if str(taken) != said and not deadline.has_passed:
                 said = str(taken)
                 run.emit(LockAwaited(self.name, said))

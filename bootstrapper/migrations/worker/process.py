@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
@@ -14,10 +13,12 @@ from typing import Any, Self
 
 from bootstrapper.dataclass import dataclass
 from bootstrapper.deadline import Deadline
-from bootstrapper.programs.streams import Lines, pipe, read_until_exit
+from bootstrapper.migrations.worker.early import PROGRAM, TOLD
+from bootstrapper.programs import ahead
+from bootstrapper.programs.streams import Lines, read_until_exit
 from bootstrapper.programs.supervised import end_group
 
-_WORKER = Path(__file__).with_name("program")
+_WORKER = PROGRAM
 _PAUSE_SECONDS = 0.01
 """Of thousand revisions each reports twice: waking up each time takes longer than reading."""
 
@@ -43,28 +44,14 @@ class WorkerProcess:
     def __init__(
         self, python: str, request: Mapping[str, Any], *, directory: Path, environment: Mapping[str, str]
     ) -> None:
-        control, self._control = pipe()
-        self._events, events = pipe()
-        try:
-            self._process = subprocess.Popen(
-                [python, str(_WORKER), str(control), str(events)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-                env=dict(environment),
-                pass_fds=(control, events),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._control)
-            os.close(self._events)
-            raise
-        finally:
-            os.close(control)
-            os.close(events)
+        command = [python, str(_WORKER)]
+        started = ahead.take(command, directory=directory, environment=environment, told=TOLD)
+        self._process, self._control, self._events = started or ahead.start(
+            command, directory=directory, environment=environment
+        )
         self._is_stopped = False
-        self._request = json.dumps(request).encode() + b"\n"
+        told = {name: environment[name] for name in sorted(TOLD & environment.keys())}
+        self._request = json.dumps({**request, "environment": told}).encode() + b"\n"
 
     @property
     def exit_code(self) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bootstrapper.migrations.project import drivers
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker import fence_statements
+from bootstrapper.migrations.worker.early import UNBUFFERED
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_url import filled_in
 from bootstrapper.postgres.connection.target import Target
@@ -140,7 +141,7 @@ def environment(settings: MigrationSettings, project: Project, asked: Mapping[st
     pooled = bool(asked.get("pooled"))
     url = project.target.url(settings.driver or project.target.driver, pooled=pooled)
     return {
-        "PYTHONUNBUFFERED": "1",
+        **UNBUFFERED,
         **project.variables,
         **name,
         "DATABASE_URL": url,

@@ -40,7 +40,10 @@ def receive(descriptor: int) -> dict[str, Any]:
     """
     os.set_inheritable(descriptor, False)
     control = os.fdopen(descriptor, "rb")
-    request: dict[str, Any] = json.loads(control.readline())
+    line = control.readline()
+    if not line:
+        os._exit(ORPHANED)  # started ahead, and not needed
+    request: dict[str, Any] = json.loads(line)
 
     def watch() -> None:
         control.read()

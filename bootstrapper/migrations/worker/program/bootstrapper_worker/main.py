@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 from bootstrapper_worker.channel import Events, receive
+from bootstrapper_worker.dialect import load_dialect
 from bootstrapper_worker.offline import history, render
 from bootstrapper_worker.online import downgrade, revision, upgrade
 
 FAILED = 1
+AHEAD = "ahead"
 COMMANDS = {
     "upgrade": upgrade,
     "downgrade": downgrade,
@@ -26,8 +29,11 @@ COMMANDS = {
 def main() -> int:
     gc.freeze()
     gc.enable()
+    if sys.argv[3:] == [AHEAD]:
+        load_dialect()
     events = Events(int(sys.argv[2]))
     request = receive(int(sys.argv[1]))
+    os.environ.update(request["environment"])
     sys.argv[1:] = []  # code of the project may look at them
     sys.path.append(str(Path.cwd()))  # last, so that a folder named alembic hides nothing
     failure = COMMANDS[request["command"]](request, events)
