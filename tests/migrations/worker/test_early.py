@@ -1,4 +1,4 @@
-"""A worker that is started before the run is loaded: used at a first apply, seen by nobody, never left behind."""
+"""A worker that is started before the run is loaded: taken at a first apply, as one started then, or ended."""
 
 from __future__ import annotations
 

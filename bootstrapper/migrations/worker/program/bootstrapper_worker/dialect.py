@@ -16,5 +16,5 @@ def load_dialect() -> None:
         if installed == ["psycopg"]:
             import_module("sqlalchemy.dialects.postgresql.psycopg")
             import_module("psycopg")
-    except Exception:  # noqa: BLE001, S110 - whoever needs it says what is wrong
+    except Exception:  # noqa: BLE001, S110 - the first use of it reports the error
         pass
