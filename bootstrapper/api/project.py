@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bootstrapper.api import revision_files
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
@@ -18,6 +19,7 @@ from bootstrapper.engine.redact import disclose
 from bootstrapper.engine.request import Request
 from bootstrapper.engine.secrets import learn_variables
 from bootstrapper.errors import UsageError
+from bootstrapper.plans import Hazard
 from bootstrapper.plugin.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Validation:
     Attributes:
         fixtures: The number of rows by fixture; None for those in a file of their own.
         allowed: The hazards that steps allow, by step; only where the environment is protected.
+        revisions: The number of revisions whose SQL was examined.
+        hazards: What was found in it, as if each table that they do not create had rows.
     """
 
     file: Path
@@ -44,16 +48,23 @@ class Validation:
     steps: tuple[str, ...]
     fixtures: Mapping[str, int | None]
     allowed: Mapping[str, tuple[str, ...]]
+    revisions: int = 0
+    hazards: tuple[Hazard, ...] = ()
 
 
-def validate(request: Request) -> Validation:
-    """Reads the file, its overlay, its plugins and fixtures; connects to nothing, and lists no targets of a fleet."""
+def validate(request: Request, revisions: Collection[Path] = ()) -> Validation:
+    """Reads the file, its overlay, its plugins and fixtures; connects to nothing, and lists no targets of a fleet.
+
+    Args:
+        revisions: Files of revisions whose SQL is examined as well; env.py renders it, without a connection.
+    """
     resolved = resolve(_of_some_target(request), "validate", connects=False, looks_further=True)
     rows = {name: _row_count(fixture.rows) for name, fixture in resolved.project.fixtures.items()}
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
     is_protected = resolved.project.protected
     allowed = {entry.name: entry.allowed for entry in resolved.entries if entry.allowed and is_protected}
-    return Validation(request.file, resolved.project.environment, steps, rows, allowed)
+    hazards = revision_files.hazards(request, resolved, revisions) if revisions else ()
+    return Validation(request.file, resolved.project.environment, steps, rows, allowed, len({*revisions}), hazards)
 
 
 def plugins(request: Request) -> tuple[PluginInfo, ...]:

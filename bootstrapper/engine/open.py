@@ -270,10 +270,11 @@ def _selected(request: Request, entries: tuple[Entry, ...], found: Plugins) -> t
 
 def _first_context(request: Request, loaded: Loaded, found: Plugins, command: str, *, validates: bool) -> RunContext:
     """Returns a context that suffices to evaluate the file's values, without a database."""
-    return _context(request, first_project(loaded, found, command, validates=validates))
+    return bare_context(request, first_project(loaded, found, command, validates=validates))
 
 
-def _context(request: Request, project: Project) -> RunContext:
+def bare_context(request: Request, project: Project) -> RunContext:
+    """Returns a context whose session must not be used."""
     session = Session(project.target, application_name="bootstrapper", deadline=Deadline.after(0))
     return RunContext(
         project=project,

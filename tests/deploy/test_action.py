@@ -172,13 +172,20 @@ def test_the_workflows_of_the_page_are_correct_and_give_the_action_inputs_that_i
     assert [name for names in given for name in names if name not in ACTION["inputs"]] == []
 
 
-def test_the_hook_of_the_page_validates_the_sample() -> None:
+@pytest.mark.parametrize("changed", [[], ["migrations/versions/001_initial.py"]])
+def test_the_hooks_of_the_page_accept_the_sample(changed: list[str]) -> None:
     (text,) = re.findall(r"^```yaml manifest pre-commit\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    (used,) = yaml.safe_load(text)["repos"][0]["hooks"]
-    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert (hook["id"], hook["language"], hook["pass_filenames"]) == (used["id"], "python", False)
+    used = {hook["id"]: hook["args"] for hook in yaml.safe_load(text)["repos"][0]["hooks"]}
+    offered = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    assert {hook["id"]: hook["language"] for hook in offered} == dict.fromkeys(used, "python")
+    (hook,) = [hook for hook in offered if hook.get("pass_filenames", True) is bool(changed)]
+    assert [path for path in changed if not re.search(hook["files"], path)] == []
     done = subprocess.run(
-        [*shlex.split(hook["entry"].replace("bootstrapper", f"{sys.executable} -m bootstrapper", 1)), *used["args"]],
+        [
+            *shlex.split(hook["entry"].replace("bootstrapper", f"{sys.executable} -m bootstrapper", 1)),
+            *used[hook["id"]],
+            *changed,
+        ],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,

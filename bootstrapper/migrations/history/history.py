@@ -186,6 +186,10 @@ class History:
         needed = self._closure(targets, self._parents) - self._closure(rows, self._parents)
         return tuple(self.revisions[name] for name in reversed(self._sorted(needed, targets)))
 
+    def parents(self, name: str) -> tuple[str, ...]:
+        """Returns the revisions that have to be applied right before this one."""
+        return self._parents(name)
+
     def _parents(self, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.revisions[name].down, *self._depends[name])))
 

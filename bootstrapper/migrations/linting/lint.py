@@ -71,6 +71,22 @@ def lint(
     statements = [(script, split(script.text)) for script in scripts]
     named = list(_named(texts for _, texts in statements))
     there = There(tables.ask(connection, named), tables.objects(connection, named))
+    return _linted(statements, there, transaction_per_script=transaction_per_script)
+
+
+def lint_unseen(scripts: Iterable[Script], *, transaction_per_script: bool = True) -> list[Hazard]:
+    """Returns the hazards without a database: what the statements do not create exists, and its tables have rows."""
+    statements = [(script, split(script.text)) for script in scripts]
+    named = list(_named(texts for _, texts in statements))
+    assumed = {each: tables.Table.assumed(each) for each in named if each.has_rows}
+    there = There(assumed, {each for each in named if not each.has_rows})
+    found = _linted(statements, there, transaction_per_script=transaction_per_script)
+    return [each for each in found if isinstance(each, Hazard)]
+
+
+def _linted(
+    statements: Iterable[tuple[Script, list[Statement]]], there: There, *, transaction_per_script: bool
+) -> list[Hazard | TableLock]:
     known = tables.known(there.tables)
     found: list[Hazard] = []
     locks: dict[tuple[str, str], tuple[Lock, TableLock]] = {}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os.path
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bootstrapper.config.run_cache import Kept
 from bootstrapper.dataclass import dataclass
+from bootstrapper.errors import Source
 from bootstrapper.events import Event
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.linting import review
 from bootstrapper.migrations.linting.known import Known
-from bootstrapper.migrations.linting.lint import Script
+from bootstrapper.migrations.linting.lint import Script, lint_unseen
 from bootstrapper.migrations.linting.locks import annotate
 from bootstrapper.migrations.payloads import Move, payloads, revision_of
 from bootstrapper.migrations.settings import MigrationSettings
-from bootstrapper.migrations.state import State
+from bootstrapper.migrations.state import State, read_declared
 from bootstrapper.migrations.worker.offline_sql import Direction, Rendered, Walk, render
 from bootstrapper.plans import SQL, Change, Deferred, Finding, Hazard, HazardName, TableLock
 from bootstrapper.plugin.run_context import RunContext
@@ -60,14 +62,12 @@ class Rendering:
         rendered = self._rendered(replace(self.context, emit=_drop))  # the reader did not ask for what env.py prints
         files = {revision_of(item): item.after.get("file") or "" for item in items if isinstance(item, Change)}
         revisions = [move.revision for move in payloads(items, Move)]
-        unknown = [*_unrendered(rendered, revisions, files), *_asking_for_mode(rendered, revisions, files)]
-        scripts = [
-            Script(f"revision {each.id}", sql, files.get(each.id, ""), rendered.lines.get(each.id, ()))
-            for each in revisions
-            if (sql := rendered.sql.get(each.id))
-        ]
-        each_alone = self.settings.transaction_per_migration
-        return [*unknown, *review.hazards(self.context, scripts, transaction_per_script=each_alone)]
+        found = review.hazards(
+            self.context,
+            _scripts(rendered, revisions, files),
+            transaction_per_script=self.settings.transaction_per_migration,
+        )
+        return [*_unread(rendered, revisions, files), *found]
 
     def _rendered(self, context: RunContext) -> Rendered:
         kept = self.context.project.cache.of(_RENDERED)
@@ -75,6 +75,42 @@ class Rendering:
         if key not in kept:
             kept[key] = render(self.settings, self.state.declared.layout, context, self.walks, self.direction)
         return kept[key]
+
+
+def hazards_of_files(
+    settings: MigrationSettings, context: RunContext, source: Source | None, paths: Collection[Path]
+) -> tuple[list[Path], list[Hazard]]:
+    """Returns those files that are revisions of the step, and the hazards in them, without a database.
+
+    Each table that these revisions do not create counts as one with rows. Runs env.py, which cannot connect.
+    """
+    project = context.project
+    declared = read_declared(settings, project, deadline=context.deadline, report=context.report, source=source)
+    history = declared.history
+    wanted = {path.resolve(): path for path in paths}
+    everything = history.pending((), history.heads)
+    chosen = {each: wanted[each.file.resolve()] for each in everything if each.file and each.file.resolve() in wanted}
+    if not chosen:
+        return [], []
+    walks = [(history.rows_after((), history.parents(each.id)), each.id) for each in chosen]
+    rendered = render(settings, declared.layout, replace(context, emit=_drop), walks)
+    files: dict[str | None, str] = {each.id: os.path.relpath(path, project.directory) for each, path in chosen.items()}
+    scripts = _scripts(rendered, list(chosen), files)
+    found = lint_unseen(scripts, transaction_per_script=settings.transaction_per_migration)
+    return list(chosen.values()), [*_unread(rendered, list(chosen), files), *found]
+
+
+def _scripts(rendered: Rendered, revisions: Sequence[Revision], files: Mapping[str | None, str]) -> list[Script]:
+    return [
+        Script(f"revision {each.id}", sql, files.get(each.id, ""), rendered.lines.get(each.id, ()))
+        for each in revisions
+        if (sql := rendered.sql.get(each.id))
+    ]
+
+
+def _unread(rendered: Rendered, revisions: Sequence[Revision], files: Mapping[str | None, str]) -> list[Hazard]:
+    """Returns hazards for what cannot be read, or may run differently."""
+    return [*_unrendered(rendered, revisions, files), *_asking_for_mode(rendered, revisions, files)]
 
 
 def _unrendered(rendered: Rendered, revisions: Sequence[Revision], files: Mapping[str | None, str]) -> Iterator[Hazard]:

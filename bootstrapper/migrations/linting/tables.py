@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, Self
 
 from psycopg import Connection
 
@@ -74,7 +74,7 @@ _KINDS = {"domain": "type"}  # DROP TYPE takes domains as well
 
 @dataclass(frozen=True)
 class Table:
-    """A table on the server; `rows` is the server's estimate, 0 without one."""
+    """A table on the server; `rows` is the server's estimate, 0 without one. Without a server it is only assumed."""
 
     schema: str
     name: str
@@ -83,6 +83,12 @@ class Table:
     rows: int
     not_null: tuple[str, ...] = ()
     checks: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
+    is_assumed: bool = False
+
+    @classmethod
+    def assumed(cls, relation: Relation) -> Self:
+        """Returns a table that was not looked at: it counts as one with rows."""
+        return cls(relation.schema or "", relation.name, 0, 1, 0, is_assumed=True)
 
     @property
     def is_empty(self) -> bool:
@@ -124,8 +130,8 @@ def objects(connection: Connection[Any], relations: Iterable[Relation]) -> set[R
 
 
 def sized(relation: Relation, table: Table | None) -> str:
-    """Words name and size, such as `users (about 1.2 million rows, 340 MB)`; only the name if it does not exist."""
-    if table is None:
+    """Words name and size, such as `users (about 1.2 million rows, 340 MB)`; only the name if the size is unknown."""
+    if table is None or table.is_assumed:
         return str(relation)
     name = one_line(table.name) if relation.kind == "index" else str(relation)
     return f"{name} ({table.size})"
