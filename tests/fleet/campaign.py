@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 
@@ -34,9 +35,9 @@ ledger: {schema: "${target.schema}_ledger"}
 fleet:
   targets: {file: targets.csv}
   waves:
-    - {name: canary, first: 4}
+    - {name: canary, first: 2}
     - {name: half, share: 50%}
-  parallel: 3
+  parallel: PARALLEL
   per_server: 2
   budget: 100%
   retry: 2
@@ -97,7 +98,14 @@ class Target:
     schema: str
 
 
-def targets_of(found: Sequence[Running], schemas: int, databases: int) -> list[Target]:
+class Standing(Protocol):
+    """A server of targets."""
+
+    @property
+    def server(self) -> Server: ...
+
+
+def targets_of(found: Sequence[Standing], schemas: int, databases: int) -> list[Target]:
     """Returns schemas of one database of the first server, and databases of all servers, which are made."""
     first = found[0].server
     first.create_database("tenants")
@@ -109,8 +117,8 @@ def targets_of(found: Sequence[Running], schemas: int, databases: int) -> list[T
     return made
 
 
-def declare(fleet: Fleet, targets: Sequence[Target]) -> None:
-    fleet.write(ONCE)
+def declare(fleet: Fleet, targets: Sequence[Target], parallel: int) -> None:
+    fleet.write(ONCE.replace("PARALLEL", str(parallel)))
     fleet.list([{"name": each.name, "url": each.url, "schema": each.schema} for each in targets])
 
 
@@ -144,7 +152,7 @@ def workers(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def kill_workers(fleet: Fleet, process: subprocess.Popen[bytes], found: Sequence[Running]) -> None:
-    for pid in workers(process)[:2]:
+    for pid in workers(process)[1:]:
         os.kill(pid, signal.SIGKILL)
 
 
@@ -167,16 +175,32 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def trial(fleet: Fleet, targets: Sequence[Target], found: Sequence[Running], fault: Fault, at: Sequence[int]) -> None:
-    """Does the fleet with a fault whenever so many targets are done, then again until all are; verifies the end."""
-    declare(fleet, targets)
-    process = begin(fleet, "--report", "report.jsonl")
-    for number in at:
+@dataclass(frozen=True)
+class Trial:
+    """A fault, whenever so many targets are done.
+
+    Attributes:
+        first: Options of the first run.
+        again: Options of those that continue it.
+    """
+
+    fault: Fault
+    at: Sequence[int]
+    parallel: int = 3
+    first: Sequence[str] = ()
+    again: Sequence[str] = ()
+
+
+def carry_out(trial: Trial, fleet: Fleet, targets: Sequence[Target], found: Sequence[Running]) -> None:
+    """Does the fleet with the faults, then again until all targets are done; verifies the end."""
+    declare(fleet, targets, trial.parallel)
+    process = begin(fleet, "--report", "report.jsonl", *trial.first)
+    for number in trial.at:
         await_targets(fleet, process, number)
         if process.poll() is None:
-            fault(fleet, process, found)
+            trial.fault(fleet, process, found)
         if process.poll() is not None:
-            process = begin(fleet, "--resume", "report.jsonl")
+            process = begin(fleet, "--resume", "report.jsonl", *trial.again)
     process.wait(at_most(3600))
     again = fleet.spawn("fleet", "apply", "--shard", "0/1", "--resume", "report.jsonl")
     assert again.returncode == 0, again.stderr
@@ -229,7 +253,7 @@ def main() -> None:
             fleet = Fleet(Path(folder), found[0].server.url())
             targets = targets_of(found, asked.schemas, asked.databases)
             began = time.monotonic()
-            trial(fleet, targets, found, fault, [2, total // 4, total * 3 // 4])
+            carry_out(Trial(fault, [1, total // 4, total * 3 // 4]), fleet, targets, found)
             say(f"{name}: {total} targets, each exactly once, in {time.monotonic() - began:.0f} s")
     for way in ("shard", "dask"):
         with tempfile.TemporaryDirectory() as folder:

@@ -7,13 +7,33 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bootstrapper.engine.request import Request
 from bootstrapper.fleet import coordinator
 from bootstrapper.fleet.asked import Asked
 from bootstrapper.fleet.outcomes import Watcher
 from bootstrapper.fleet.work import Result, Task
+
+
+class InProcess:
+    """A pool of this process alone."""
+
+    size = 1
+
+    def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(task))
+        return done
+
+
+@contextmanager
+def in_process(size: int) -> Iterator[InProcess]:
+    yield InProcess()
 
 
 def nothing(task: Task) -> Result:
@@ -51,7 +71,9 @@ def _note(task: Task, what: str) -> None:
 def main() -> None:
     """Does the targets of a file by `nothing`, and prints the outcomes and the peak memory in MiB."""
     file, way = Path(sys.argv[1]), sys.argv[2]
-    shard = (0, 1) if way == "shard" else None
+    shard = None if way == "dask" else (0, 1)
+    if way == "alone":
+        coordinator.local_pool = in_process  # type: ignore[assignment]
     asked = Asked(request=Request(file=file), shard=shard, report=file.parent / "report.jsonl", overwrite=True)
     done = coordinator.apply(asked, Watcher(), nothing, look=None)
     status = Path("/proc/self/status").read_text()  # getrusage counts what the parent held when it started this, too
