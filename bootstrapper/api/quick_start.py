@@ -63,8 +63,6 @@ def _look(request: Request, command: str = RUN) -> Found | None:
 
             file = declared.read(os.fspath(request.file), request.environment, request.variables, __version__)
             limit = request.timeout_seconds or look.LONGEST_SECONDS
-            if file is None:
-                return None
             return look.look(file, request.variables, turn.tell, command, longest_seconds=limit, is_over=is_over)
     except Exception:  # noqa: BLE001 - whatever is wrong, an ordinary run says it
         return None

@@ -203,7 +203,7 @@ class Planner:
 
     def _changes(self, entry: Entry, step: Step) -> Sequence[Change | Deferred]:
         context = self.context(entry)
-        note_impure(context.project.cache, step)
+        note_impure(context.project.cache, step, f"step {entry.name}", entry.source)
         with self.reading(entry, context, borrows=step.borrows_session):
             return step.changes(Context(context))
 
@@ -243,7 +243,7 @@ class Planner:
 
     def _ask(self, check: Check, context: RunContext) -> Answer:
         """Answers a check; probes are sent together, those beside other kinds of checks only when needed."""
-        note_impure(context.project.cache, check)
+        note_impure(context.project.cache, check, f"check {check.key} of step {context.step}")
         for batch in self._batches:
             if id(check) in self._answers or not any(check is other for other, _ in batch):
                 continue

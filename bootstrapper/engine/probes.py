@@ -148,7 +148,7 @@ def ask_condition(condition: Condition, context: RunContext, *, is_after: bool =
     answers = ask_probes(context.connection, with_probes(asked))
 
     def answer(check: Check) -> Answer:
-        note_impure(context.project.cache, check)
+        note_impure(context.project.cache, check, f"check {check.key} of step {context.step}")
         if check not in asked:
             return Answer.yes()
         return answers[id(check)]() if id(check) in answers else _ask_in_savepoint(check, context)

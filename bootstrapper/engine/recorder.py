@@ -18,6 +18,7 @@ from bootstrapper.config.run_cache import RunCache
 from bootstrapper.engine import identity
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.look import Looker
+from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.planner import MakeContext, Planner
 from bootstrapper.engine.recorded_inputs import Inputs, named_inputs
 from bootstrapper.engine.request import Request
@@ -25,7 +26,7 @@ from bootstrapper.errors import BootstrapperError
 from bootstrapper.events import Event, GateOpened, Warned
 from bootstrapper.plans import DatabaseIdentity, Plan, PlannedStep, State
 from bootstrapper.plugin.project import Project
-from bootstrapper.plugin.purity import is_pure, note_impure
+from bootstrapper.plugin.purity import is_pure, note_impure, noted
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate
 from bootstrapper.plugin.step import Step
@@ -81,6 +82,14 @@ class _Looked(NamedTuple):
     readers: Sequence[str]
 
 
+class _NotRecordedError(Exception):
+    """Why a quick look could not find the same as an ordinary run, for people."""
+
+
+def _depends(what: str) -> _NotRecordedError:
+    return _NotRecordedError(f"{what} depends on more than the files and the database")
+
+
 class Recorder:
     """Records for one run; records nothing where a quick look could not find the same as an ordinary run."""
 
@@ -101,72 +110,96 @@ class Recorder:
         self._inputs = found
         self._notes = notes
 
-    def record(self, hold: Hold) -> bool:
-        """Looks once more, and records the look if it finds nothing to do; returns whether it did.
+    def record(self, hold: Hold) -> str:
+        """Looks once more, and records the look if it finds nothing to do; returns why it did not, else nothing.
 
         Never fails a run that did its work.
         """
-        project = self._make_context(self._entries[0]).project
-        file = self._file(project)
-        if (
-            file is None
-            or self._inputs is None
-            or self._notes.has_warned
-            or not all(map(_opens_for_all, self._entries))
-        ):
-            return False
-        with suppress(psycopg.Error, BootstrapperError, OSError, inputs.TooManyError):
-            text = self._text(project, file, self._inputs)
-            if text is not None:
-                with hold.transaction() as connection:
-                    quick_records.keep(connection, hold.fence.ledger, file.key, text)
-                return True
-        return False
+        try:
+            project = self._make_context(self._entries[0]).project
+            file = self._file(project)
+            text = self._text(project, file, self._read_inputs(project))
+            with hold.transaction() as connection:
+                quick_records.keep(connection, hold.fence.ledger, file.key, text)
+        except _NotRecordedError as error:
+            return str(error)
+        except (psycopg.Error, BootstrapperError, OSError, inputs.TooManyError) as error:
+            return told(error, self._request.masker)
+        return ""
 
-    def _text(self, project: Project, file: Declared, found: Inputs) -> str | None:
-        look = self._look(project)
-        made = self._record(project, file.folder, found, look) if look is not None else None
-        if made is None or self._tells_secret(made) or not found.are_unchanged():
-            return None
+    def _read_inputs(self, project: Project) -> Inputs:
+        """Returns what the run read; raises _NotRecordedError where that does not suffice to repeat it."""
+        for entry in self._entries:
+            if isinstance(entry.unit, Gate) and not entry.unit.pure:
+                raise _depends(f"step {entry.name} at {entry.source}")
+        if self._inputs is None:
+            if what := noted(project.cache):
+                raise _depends(what)
+            raise _NotRecordedError("a plugin is an installed package, or is called at each run")
+        if self._notes.has_warned:
+            raise _NotRecordedError("the run gave a warning, which the quick look could not repeat")
+        return self._inputs
+
+    def _text(self, project: Project, file: Declared, found: Inputs) -> str:
+        made = self._record(project, file.folder, found, self._look(project))
+        if self._tells_secret(made):
+            raise _NotRecordedError("a statement contains a secret")
+        if not found.are_unchanged():
+            raise _NotRecordedError("a file changed during the run")
         text = made.text()
-        return text if len(text) <= record.MOST_BYTES else None
+        if len(text) > record.MOST_BYTES:
+            raise _NotRecordedError(f"its statements take more than {record.MOST_BYTES // 1024} KiB")
+        return text
 
-    def _file(self, project: Project) -> Declared | None:
-        """Returns the file as the quick look reads it; None if it does not, or would connect elsewhere."""
+    def _file(self, project: Project) -> Declared:
+        """Returns the file as the quick look reads it; raises _NotRecordedError if it would connect elsewhere."""
         asked = self._request
         special = (asked.steps, asked.skip, asked.types, asked.explicit, asked.operation, asked.force)
         if any(special) or asked.url is not None or asked.database is not None:
-            return None
+            raise _NotRecordedError("the run was not of the whole file as it is")
         try:
             file = declared.read(str(asked.file), asked.environment, asked.variables, __version__)
-            given = conninfo_to_dict(file.url) if file is not None else {}
-        except Exception:  # noqa: BLE001 - the quick look leaves to the ordinary run what it cannot read
-            return None
-        return file if {name: str(value) for name, value in given.items()} == project.target.parameters else None
+            given = conninfo_to_dict(file.url)
+        except declared.NotReadError as error:
+            raise _NotRecordedError(str(error)) from error
+        except Exception as error:  # the quick look leaves to the ordinary run what it cannot read
+            raise _NotRecordedError("the file or its address cannot be read without the whole of the tool") from error
+        if {name: str(value) for name, value in given.items()} != project.target.parameters:
+            raise _NotRecordedError("the address has parameters that are not for libpq, or not in its form")
+        return file
 
-    def _look(self, project: Project) -> _Looked | None:
-        """Looks as a new run does, without what this one knows already; None if a quick look could not repeat that."""
+    def _look(self, project: Project) -> _Looked:
+        """Looks as a new run does, without what this one knows already.
+
+        Raises _NotRecordedError if a quick look could not repeat that.
+        """
         fresh, notes = replace(project, cache=RunCache()), Notes()
 
         def make_context(entry: Entry) -> RunContext:
             return replace(self._make_context(entry), project=fresh, emit=notes.take)
 
         if make_context(self._entries[0]).deadline.seconds_left < _LEAST_SECONDS_LEFT:
-            return None
+            raise _NotRecordedError("too little time was left")
         looker = Looker(self._entries, self._session, make_context)
         with (
             listening(self._session.connection) as heard,
             looker.looking(lock_timeout_seconds=_LOCK_SECONDS) as (planner, _),
         ):
             planned = planner.plan()
-            is_done = not any(step.has_changes for step in planned)
-            is_pure_run = is_pure(fresh.cache) and not notes.has_warned
+            pending = [step.name for step in planned if step.has_changes]
+            what, has_warned = noted(fresh.cache), notes.has_warned
             asked, readers = len(heard.exchanges), tuple[str, ...]()
-            if is_done and is_pure_run:
+            if not pending and not what and not has_warned:
                 with suppress(psycopg.Error, BootstrapperError):  # they say it, and a run does not ask for it
                     readers = self._review(planner, planned)
-        if not is_done or not is_pure_run or not heard.is_complete:
-            return None
+        if pending:
+            raise _NotRecordedError(f"step {pending[0]} has changes again")
+        if what:
+            raise _depends(what)
+        if has_warned:
+            raise _NotRecordedError("the look gives a warning, which the quick look could not repeat")
+        if not heard.is_complete:
+            raise _NotRecordedError("a plugin sends statements past the connection")
         if notes.has_warned or not is_pure(fresh.cache):
             readers = ()
         steps = [step.without_payloads() for step in planned]
@@ -178,7 +211,7 @@ class Recorder:
         project, connection = context.project, self._session.connection
         for entry, step in zip(self._entries, planned, strict=True):
             if isinstance(entry.unit, Step) and step.state is not State.SKIPPED:
-                note_impure(project.cache, entry.unit)
+                note_impure(project.cache, entry.unit, f"step {entry.name}", entry.source)
                 Looker.reviewed(planner, entry, step)
         with planner.lending.session(connection, borrows=False):
             for entry in self._entries:
@@ -193,11 +226,11 @@ class Recorder:
         knows_all = all(entry.unit.pure for entry in self._entries if isinstance(entry.unit, Step))
         return ("plan", "status") if knows_all else ("plan",)  # status reads the stores of backups
 
-    def _record(self, project: Project, folder: str, found: Inputs, looked: _Looked) -> Record | None:
-        """Returns the record; None if a statement failed."""
+    def _record(self, project: Project, folder: str, found: Inputs, looked: _Looked) -> Record:
+        """Returns the record; raises _NotRecordedError if a statement failed."""
         run, review = _transcript(looked.asked), _transcript(looked.reviewed)
         if run is None:
-            return None
+            raise _NotRecordedError("a statement of the look failed")
         statements, results = run
         reviewed, more = review or ((), ())
         answer = record.digest([*results, *more])
@@ -243,10 +276,6 @@ def _read_position(connection: Connection[Any], entry: Entry) -> None:
 
     if isinstance(entry.unit.options, MigrationSettings):
         read_versions(connection, entry.unit.options)
-
-
-def _opens_for_all(entry: Entry) -> bool:
-    return not isinstance(entry.unit, Gate) or entry.unit.pure
 
 
 def _transcript(heard: Sequence[Exchange]) -> tuple[Sequence[Statement], Sequence[Result]] | None:

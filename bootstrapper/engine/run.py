@@ -46,7 +46,7 @@ from bootstrapper.postgres.ledger import ledger
 from bootstrapper.postgres.ledger.retention import remove_expired
 from bootstrapper.postgres.lock.hold import Hold
 
-_RECORDED = "Its steps, checks and values have to be `pure`, its files unchanged during the run, its address a URL."
+_RECORDED = "Change that, or leave out --record: each start will be an ordinary run."
 
 
 class Executor:
@@ -62,10 +62,10 @@ class Executor:
         guard: Guard | None = None,
         confirmed: str | None = None,
         contract: Contract | None = None,
-        record: Callable[[Hold], bool] = lambda hold: False,
+        record: Callable[[Hold], str] = lambda hold: "",
         records: bool = False,
     ) -> None:
-        """Takes `record`, which tells whether it recorded the run; if it `records`, it takes the lock in any case."""
+        """Takes `record`, which tells why it did not record the run; if it `records`, it takes the lock in any case."""
         self._entries = tuple(entries)
         self._session = session
         self._looker = looker
@@ -197,8 +197,9 @@ class Executor:
                 if not self._leaves_no_trace(error) or not self._forget(hold):
                     self._finish(hold, error)
                 raise
-            if (self.applied or self._records) and not self._record(hold) and self._records:
-                context.emit(Warned("the quick look cannot answer for this project: nothing was recorded", _RECORDED))
+            reason = self._record(hold) if self.applied or self._records else ""
+            if reason and self._records:
+                context.emit(Warned(f"nothing was recorded for the quick look: {reason}", _RECORDED))
             if self.applied or self._came_back or not self._forget(hold):
                 self._finish(hold, None)
 

@@ -67,9 +67,9 @@ def evaluate(
         GuardError: A default stands in for a secret where only real secrets may be used.
     """
     if not isinstance(raw, Mapping | list):  # only functions know paths
-        return _Evaluation(context, interpolate, database).of(raw, in_secret=False)
+        return _Evaluation(context, interpolate, database, source).of(raw, in_secret=False)
     seen = _beside(context, source)
-    return _Evaluation(seen, interpolate, database, is_elsewhere=seen is not context).of(raw, in_secret=False)
+    return _Evaluation(seen, interpolate, database, source, is_elsewhere=seen is not context).of(raw, in_secret=False)
 
 
 def _beside(context: RunContext, source: Source | None) -> RunContext:
@@ -91,6 +91,7 @@ class _Evaluation:
     context: RunContext
     interpolate: bool
     database: bool
+    source: Source | None = None
     is_elsewhere: bool = False
 
     def of(self, raw: object, *, in_secret: bool) -> Evaluated:
@@ -123,7 +124,7 @@ class _Evaluation:
         secret, hides = function.is_secret(argument), function.hides_argument(argument, in_secret=in_secret)
         inner = Evaluated(argument) if function.verbatim else self.of(argument, in_secret=hides)
         if not self._is_named(function, argument, inner.value):
-            note(self.context.project.cache, key)
+            note(self.context.project.cache, key, self.source)
         if function.runs_program and self.context.project.validates:
             function.check(inner.value)
             return Evaluated(MASK, secret)
@@ -133,7 +134,7 @@ class _Evaluation:
         if isinstance(value, str) and function.is_compared(argument):
             self.context.project.cache.of(_COMPARED)[_comparison(key, inner.value, value)] = True
         if secret:
-            note(self.context.project.cache, key)
+            note(self.context.project.cache, key, self.source)
         if secret and isinstance(value, str):
             self.context.masker.learn(value)
         return Evaluated(value, secret or inner.secret, function.create_only or inner.create_only)
@@ -157,12 +158,12 @@ def holds(
     """
     call = call_of(raw)
     assert call is not None
-    note(context.project.cache, call[0])
+    note(context.project.cache, call[0], source)
     function, seen = function_of(call[0], context.project.values), _beside(context, source)
     inner = call[1]
     if not function.verbatim:
         hides = function.hides_argument(call[1])
-        inner = _Evaluation(seen, interpolate, database=True).of(call[1], in_secret=hides).value
+        inner = _Evaluation(seen, interpolate, database=True, source=source).of(call[1], in_secret=hides).value
     comparison, known = _comparison(call[0], inner, stored), context.project.cache.of(_COMPARED)
     if comparison not in known:
         known[comparison] = function.holds(Context(seen), inner, stored)

@@ -83,7 +83,7 @@ def _lines(
 
         file = declared.read(asked.file, asked.environment, variables, __version__)
         try:
-            found = look.look(file, variables, turn.tell, asked.command) if file is not None else None
+            found = look.look(file, variables, turn.tell, asked.command)
         except look.NoLedgerError:
             is_first = file if asked.command == command_line.RUN and not asked.follows else None
     if is_first is not None:

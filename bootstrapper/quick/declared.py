@@ -14,11 +14,19 @@ from bootstrapper.config import env_lines
 from bootstrapper.quick import embedded
 
 _FORMAT = "1"
-_VARIABLE = re.compile(r"\$\{((?:target\.)?[A-Za-z_][A-Za-z0-9_]*)(?::-([^${}\\]*))?\}")
+# As config/document/interpolation.py, which takes too long to load. A default with another `$${` is left to that.
+_VARIABLE = re.compile(
+    r"(?<!\$)\$\{(?P<name>(?:target\.)?[A-Za-z_][A-Za-z0-9_]*)"
+    r"(?::(?P<kind>[-?])(?P<rest>(?:[^}\\$]|\$(?!\{)|\\\}|\\)*+))?\}"
+)
 _URL = re.compile(r"(?P<scheme>postgres(?:ql)?)(?:\+[a-z0-9_]+)?(?P<rest>://[^@?,]*(?:@[^@?,]*)?(?:\?[^@,]*)?)")
 _SEVERAL = re.compile(r"%2c|[?&]service=", re.IGNORECASE)
 _ELSEWHERE = ("python", "cwd", "env")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class NotReadError(ValueError):
+    """What takes the whole of bootstrapper to read, as a reason for people."""
 
 
 class Declared(NamedTuple):
@@ -44,21 +52,22 @@ class Declared(NamedTuple):
     migrates: bool
 
 
-def read(file: str, environment: str | None, variables: Mapping[str, str], version: str) -> Declared | None:
-    """Returns what the file declares; None if it takes the whole of bootstrapper to read it.
+def read(file: str, environment: str | None, variables: Mapping[str, str], version: str) -> Declared:
+    """Returns what the file declares.
 
-    Raises OSError, ValueError or YAMLError for a file that cannot be read.
+    Raises NotReadError if it takes the whole of bootstrapper to read it; OSError, ValueError or YAMLError for a file
+    that cannot be read.
     """
     folder = os.path.dirname(os.path.abspath(file))
     contents = [_content(file)]
     data = _parsed(contents[0])
     declared = _mapping(data.get("environments"))
     if (environment is None) != (not declared) or (environment is not None and environment not in declared):
-        return None
+        raise NotReadError("the environment is not one of the file")
     chosen = _mapping(declared.get(environment)) if environment is not None else {}
     is_protected = chosen.get("protected", False)
     if not isinstance(is_protected, bool):
-        return None
+        raise NotReadError("`protected` is not true or false")
     database, ledger = _mapping(data.get("database")), _mapping(data.get("ledger"))
     env_files, beside = data.get("env_files"), folder
     if chosen.get("file") is not None:
@@ -72,13 +81,15 @@ def read(file: str, environment: str | None, variables: Mapping[str, str], versi
     found = [_env_file(name, beside, folder) for name in ([] if is_protected else env_files or [])]
     variables = {**_variables(found), **variables}
     written = _written(database, variables)
-    is_embedded = written is not None and written.startswith(embedded.SCHEME)
-    if written is None or (is_embedded and is_protected):
-        return None
+    is_embedded = written.startswith(embedded.SCHEME)
+    if is_embedded and is_protected:
+        raise NotReadError("a protected environment has an embedded server")
     url = embedded.address_of(written, folder) if is_embedded else _address(written)
-    schema = _expanded(ledger.get("schema", "bootstrapper"), variables)
-    if url is None or schema is None or not _NAME.fullmatch(schema):
-        return None
+    schema = _expanded(ledger.get("schema", "bootstrapper"), variables, "ledger.schema")
+    if url is None:
+        raise NotReadError("the embedded server does not run, or not for this project alone")
+    if not _NAME.fullmatch(schema):
+        raise NotReadError("ledger.schema is a name that has to be quoted")
     digest = sha256(f"{_FORMAT}\0{version}\0{environment}\0".encode())
     for content in (*contents, *found):
         digest.update(b"-" if content is None else b"%d:%b" % (len(content), content))
@@ -107,7 +118,7 @@ def _env_file(name: str, beside: str, folder: str) -> bytes | None:
         folder: That of the main file.
     """
     if "$" in name:
-        raise ValueError("not a plain name")
+        raise NotReadError("env_files: contains a variable")
     path = name.removesuffix("?")
     if beside != folder and not os.path.isabs(path):
         path = os.path.relpath(os.path.join(beside, path), folder)
@@ -140,27 +151,38 @@ def _mapping(value: object) -> dict[Any, Any]:
     return dict(value)
 
 
-def _written(database: Mapping[str, object], variables: Mapping[str, str]) -> str | None:
-    """Returns the address in use with its variables; None for separate keys, and several hosts."""
-    if not database or database.keys() - {"url", "direct_url"}:
-        return None
-    if any("," in variables.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGPORT")):
-        return None
-    written = _expanded(database.get("direct_url") or database.get("url"), variables)
-    return None if written is None else written.strip()
+def _written(database: Mapping[str, object], variables: Mapping[str, str]) -> str:
+    """Returns the address in use with its variables; raises NotReadError for separate keys, and several hosts."""
+    if others := database.keys() - {"url", "direct_url"}:
+        raise NotReadError(f"database: has {', '.join(sorted(map(str, others)))} besides a URL, or in its place")
+    several = [name for name in ("PGHOST", "PGHOSTADDR", "PGPORT") if "," in variables.get(name, "")]
+    if several:
+        raise NotReadError(f"variable {several[0]} names several servers")
+    name = "direct_url" if database.get("direct_url") else "url"
+    return _expanded(database.get(name), variables, f"database.{name}").strip()
 
 
-def _expanded(written: object, variables: Mapping[str, str]) -> str | None:
-    """Returns a text with its variables; None where one has no value, and for anything else."""
-    if not isinstance(written, str) or "$" in _VARIABLE.sub("", written):
-        return None
-    found = _VARIABLE.sub(lambda each: variables.get(each[1]) or each[2] or "\0", written)
-    return None if "\0" in found else found
+def _expanded(written: object, variables: Mapping[str, str], name: str) -> str:
+    """Returns a text with its variables; raises NotReadError where one has no value, and for anything else."""
+    if not isinstance(written, str):
+        raise NotReadError(f"{name} is not a text" if written is not None else f"{name} is not given")
+    if "${" in _VARIABLE.sub(" ", written):
+        raise NotReadError(f"{name} has a ${{ that is not a variable with a plain default or message")
+    return _VARIABLE.sub(lambda each: _value(each, variables, name), written)
 
 
-def _address(written: str) -> str | None:
-    """Returns a URL as libpq takes it; None for several hosts, and a service."""
+def _value(found: re.Match[str], variables: Mapping[str, str], name: str) -> str:
+    value = variables.get(found["name"])
+    if value or (value is not None and found["kind"] is None):
+        return value
+    if found["kind"] != "-":
+        raise NotReadError(f"variable {found['name']} of {name} has no value")
+    return str(found["rest"]).replace("\\}", "}")
+
+
+def _address(written: str) -> str:
+    """Returns a URL as libpq takes it; raises NotReadError for several hosts, and a service."""
     match = _URL.fullmatch(written)
     if match is None or _SEVERAL.search(match["rest"]):
-        return None
+        raise NotReadError("the address is not a URL of one PostgreSQL server without a service")
     return match["scheme"] + match["rest"]

@@ -66,16 +66,40 @@ def test_with_changes_it_applies_and_records(looks: Looks) -> None:
     assert looks.quick() is not None
 
 
-def test_a_project_that_the_quick_look_cannot_answer_for_is_told_so(looks: Looks) -> None:
+SECRET = ('name: "Default of ${PLACE:-nowhere}"', "name: {$env: {name: A, secret: true}}")
+URL = ('{url: "${DATABASE_URL}"}', '{url: "${DATABASE_URL}", direct_url: {$env: DATABASE_URL}}')
+UNANSWERED = {
+    "a secret": (SECRET, "nothing was recorded for the quick look: $env at bootstrap.yaml:31:23 depends on more than"),
+    "an address": (URL, "nothing was recorded for the quick look: database.direct_url is not a text"),
+}
+
+
+@pytest.mark.parametrize(("edit", "said"), UNANSWERED.values(), ids=UNANSWERED)
+def test_a_project_that_the_quick_look_cannot_answer_for_is_told_why(
+    looks: Looks, edit: tuple[str, str], said: str
+) -> None:
     file = looks.folder / "bootstrap.yaml"
-    file.write_text(
-        file.read_text().replace('name: "Default of ${PLACE:-nowhere}"', "name: {$env: {name: A, secret: true}}")
-    )
-    looks.apply(A="token-of-ours")
+    file.write_text(file.read_text().replace(*edit))
     done = looks.run("apply", *ENVIRONMENT, "--record", A="token-of-ours")
-    assert done.returncode == 0
-    assert "the quick look cannot answer for this project: nothing was recorded" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr
     assert "token-of-ours" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        r"${DATABASE_URL:?set it to the address (with a $, a { or a \})}",
+        "${UNSET:-}${DATABASE_URL}",
+        r"${DATABASE_URL}${OPTIONS:-?application_name=a\}b$c}",
+    ],
+)
+def test_an_address_with_any_form_of_a_variable_is_answered_for(looks: Looks, url: str) -> None:
+    file = looks.folder / "bootstrap.yaml"
+    file.write_text(file.read_text().replace('"${DATABASE_URL}"', f"'{url}'"))
+    looks.apply()
+    assert (0, looks.quick()) == looks.ordinary()
+    assert looks.quick(DATABASE_URL="") is None
 
 
 def test_a_frozen_database_is_left_alone(looks: Looks) -> None:
