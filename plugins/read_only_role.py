@@ -20,8 +20,15 @@ _ROLES = """
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s), rolsuper OR rolcreaterole, current_database()
 FROM pg_roles WHERE rolname = current_user
 """
-_MAY_CONNECT = "SELECT has_database_privilege(%s, current_database(), 'CONNECT')"
-_MAY_USE = "SELECT has_schema_privilege(%s, oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
+# The second answer of each: whether the role of the run may grant it; without that, GRANT only warns.
+_MAY_CONNECT = """
+SELECT has_database_privilege(%s, current_database(), 'CONNECT'),
+    has_database_privilege(current_database(), 'CONNECT WITH GRANT OPTION')
+"""
+_MAY_USE = """
+SELECT has_schema_privilege(%s, oid, 'USAGE'), has_schema_privilege(oid, 'USAGE WITH GRANT OPTION')
+FROM pg_namespace WHERE nspname = %s
+"""
 # Of tables that the role of the run may grant: those of its own, for a superuser all of them.
 _UNREADABLE = """
 SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -59,7 +66,9 @@ class ReadOnlyRole(Step[ReadOnlyRoleOptions]):
     def apply(self, context: Context, changes: Sequence[Change | Deferred]) -> None:
         for item in changes:
             if isinstance(item, Deferred):
-                raise StepFailedError(f"needs {item.needs}: {item.reason}", hint="Create it beforehand.")
+                raise StepFailedError(
+                    f"needs {item.needs}: {item.reason}", hint="Let a role that may do so provide it beforehand."
+                )
             assert isinstance(item.payload, sql.Composed)
             context.connection.execute(item.payload)
 
@@ -73,9 +82,10 @@ class ReadOnlyRole(Step[ReadOnlyRoleOptions]):
             statement = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name))
             yield Change.create(f"role {name}", reason="does not exist", payload=statement)
         holder = name if exists else "public"  # a new role may do what everyone may
-        if context.connection.execute(_MAY_CONNECT, (holder,)).fetchone() == (False,):
+        [(may_connect, may_grant)] = context.connection.execute(_MAY_CONNECT, (holder,)).fetchall()
+        if not may_connect:
             what = f"CONNECT on database {database}"
-            yield self._grant("GRANT CONNECT ON DATABASE {object} TO {role}", what, database)
+            yield self._grant("GRANT CONNECT ON DATABASE {object} TO {role}", what, database, may=may_grant)
         for schema in self.options.schemas:
             yield from self._missing_in(context, schema, holder)
 
@@ -84,17 +94,20 @@ class ReadOnlyRole(Step[ReadOnlyRoleOptions]):
         if may_use is None:
             yield Deferred(f"schema {schema}", "it does not exist")
             return
-        if may_use == (False,):
-            yield self._grant("GRANT USAGE ON SCHEMA {object} TO {role}", f"USAGE on schema {schema}", schema)
+        if not may_use[0]:
+            what = f"USAGE on schema {schema}"
+            yield self._grant("GRANT USAGE ON SCHEMA {object} TO {role}", what, schema, may=may_use[1])
         for (table,) in context.connection.execute(_UNREADABLE, (schema, holder)).fetchall():
             yield self._grant("GRANT SELECT ON {object} TO {role}", f"SELECT on {schema}.{table}", schema, table)
         if context.connection.execute(_READS_LATER, (schema, self.options.name)).fetchone() is None:
             statement = "ALTER DEFAULT PRIVILEGES IN SCHEMA {object} GRANT SELECT ON TABLES TO {role}"
             yield self._grant(statement, f"SELECT on later tables of schema {schema}", schema)
 
-    def _grant(self, statement: str, what: str, *names: str) -> Change:
+    def _grant(self, statement: str, what: str, *names: str, may: bool = True) -> Change | Deferred:
         role = sql.Identifier(self.options.name)
         granted = sql.SQL(statement).format(object=sql.Identifier(*names), role=role)
+        if not may:
+            return Deferred(what, f"the role of the run may not grant it; its owner runs: {granted.as_string()}")
         return Change.run(f"grant {what} to {self.options.name}", reason="not granted", payload=granted)
 
 

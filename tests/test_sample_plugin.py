@@ -14,6 +14,7 @@ from bootstrapper.plans import State
 from bootstrapper.testing import assert_step_contract
 from tests.projects import TrialProject
 from tests.samples import ROOT
+from tests.servers import Server
 from tests.waiting import at_most
 
 FILE = """
@@ -98,3 +99,18 @@ def test_a_role_that_may_not_create_roles_is_told_so(project: TrialProject, role
     project.write(FILE.format(role=name))
     [deferred] = [item for item in project.plan().steps[-1].deferred if not item.after]
     assert (deferred.needs, "lacks CREATEROLE" in deferred.reason) == (f"role {name}", True)
+
+
+def test_a_privilege_that_the_role_may_not_grant_is_named_with_its_statement(
+    project: TrialProject, reader: str, role: Callable[..., None], server: Server
+) -> None:
+    owner, name = project.database, project.database.rpartition("/")[2]
+    project.rows(f'CREATE ROLE "{reader}"')
+    role()
+    server.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+    server.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {project.database.partition("//")[2].partition(":")[0]}')
+    deferred = [item for item in project.plan().steps[-1].deferred if item.needs.startswith("CONNECT")]
+    assert [item.reason.partition("runs: ")[2] for item in deferred] == [
+        f'GRANT CONNECT ON DATABASE "{name}" TO "{reader}"'
+    ]
+    project.database = owner

@@ -20,7 +20,7 @@ from bootstrapper.engine.guard import Guard
 from bootstrapper.engine.hazards import require_allowed
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
-from bootstrapper.engine.run_end import note_end, note_end_anew
+from bootstrapper.engine.run_end import note_end, note_end_anew, tend_ledger
 from bootstrapper.engine.scopes import Scopes
 from bootstrapper.engine.server_errors import explained
 from bootstrapper.engine.turn import AfterApply, TurnTaker
@@ -40,10 +40,8 @@ from bootstrapper.plugin.context import Context
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.scopes import Gate, LockScope, Scope
 from bootstrapper.plugin.step import Step
-from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.connection.session import Session
 from bootstrapper.postgres.ledger import ledger
-from bootstrapper.postgres.ledger.retention import remove_expired
 from bootstrapper.postgres.lock.hold import Hold
 
 _RECORDED = "Change that, or leave out --record: each start will be an ordinary run."
@@ -265,7 +263,7 @@ class Executor:
         outcome = "done" if error is None else "interrupted" if interrupted else "failed"
         text = told(error, context.masker) if error is not None else None
         if error is None:
-            self._remove_expired(hold, context)
+            tend_ledger(hold, context.emit)
         try:
             note_end(hold, outcome, text)
         except psycopg.Error as lost:
@@ -286,13 +284,3 @@ class Executor:
             hint = "`bootstrapper doctor` names the missing privilege."
             return RefusedError(where, said, sqlstate=error.sqlstate, hint=hint)
         return UnreachableError(where, "connection lost after all steps, while recording the result")
-
-    def _remove_expired(self, hold: Hold, context: RunContext) -> None:
-        """Removes old runs, as the file says; a run that did its work does not fail because of them."""
-        if hold.fence.ledger.keep_seconds is None:
-            return
-        try:
-            with hold.transaction() as connection:
-                remove_expired(connection, hold.fence.ledger, hold.fence.run_id)
-        except psycopg.Error as error:
-            context.emit(Warned(f"could not remove old runs from the ledger: {said(error)}"))

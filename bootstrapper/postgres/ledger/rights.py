@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import Connection, errors, sql
 
-from bootstrapper.errors import InvalidFileError, Problem, RefusedError
+from bootstrapper.errors import RefusedError
 from bootstrapper.postgres.connection.server_messages import said
 from bootstrapper.postgres.ledger.ledger import UNREADABLE, LedgerNames
 from bootstrapper.postgres.ledger.table_names import TABLES
@@ -64,21 +64,25 @@ def require_breaking(connection: Connection[Any], names: LedgerNames, where: str
         raise RefusedError(where, told, hint="Break it as a role that may write the ledger.")
 
 
-def grant(connection: Connection[Any], names: LedgerNames) -> None:
-    """Lets the roles that the file names read the ledger, where this one may grant that and they cannot yet."""
+def grant(connection: Connection[Any], names: LedgerNames) -> list[str]:
+    """Lets the roles that the file names read the ledger, where this one may grant that and they cannot yet.
+
+    Returns those that do not exist: a step of this run may create them.
+    """
     if not names.grant_to:
-        return
+        return []
     row = connection.execute(_MAY_GRANT, (names.schema, names.table_name("lock"))).fetchone()
     if row is None or not row[0]:
-        return
+        return []
     tables = [names.table(name).as_string() for name in TABLES]
+    missing = []
     for role in names.grant_to:
         found = connection.execute(_MAY_READ, (names.schema, tables, role)).fetchone()
         if found is None and role != "public":
-            told = f"ledger: role {role!r} in grant_to does not exist"
-            raise InvalidFileError([Problem(told)])
-        if found is None or not found[0]:
+            missing.append(role)
+        elif found is None or not found[0]:
             _grant(connection, names, role)
+    return missing
 
 
 def _grant(connection: Connection[Any], names: LedgerNames, role: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from bootstrapper.errors import (
-    InvalidFileError,
     PluginFailedError,
     RefusedError,
     UnreachableError,
@@ -101,12 +100,6 @@ def test_a_foreign_table_in_the_schema_of_the_ledger_is_not_a_bug(project: Trial
     assert len(project.plan().pending) == 1
     assert project.status().last_run is None
     with pytest.raises(RefusedError, match="bootstrapper"):
-        project.apply()
-
-
-def test_granting_to_an_unknown_role_is_a_problem_of_the_file(project: TrialProject) -> None:
-    project.write("ledger: {grant_to: [no_such_role]}\n" + ONE_TABLE)
-    with pytest.raises(InvalidFileError, match="no_such_role"):
         project.apply()
 
 

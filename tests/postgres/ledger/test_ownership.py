@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from bootstrapper.errors import RefusedError
+from bootstrapper.events import Warned
 from tests.projects import TrialProject
 from tests.servers import Server
 
@@ -90,6 +91,20 @@ def test_a_role_without_rights_may_read_the_ledger_that_it_was_granted(open_proj
     open_project.write("ledger: {grant_to: [intruder]}\n" + STEPS.replace("notes", "others"))
     with pytest.raises(RefusedError):
         open_project.apply()
+
+
+def test_a_role_that_a_step_creates_may_read_the_ledger_after_the_run(open_project: TrialProject) -> None:
+    made = "SELECT to_regrole('late') IS NOT NULL"
+    create = f"  - {{uses: sql, name: role, with: {{statement: CREATE ROLE late}}, check: {{sql: {made}}}}}\n"
+    open_project.write("ledger: {grant_to: [late, never]}\n" + STEPS + create)
+    try:
+        open_project.apply()
+        assert open_project.rows("SELECT has_table_privilege('late', 'bootstrapper.runs', 'SELECT')") == [(True,)]
+        [warning] = [event for event in open_project.events if isinstance(event, Warned)]
+        assert warning.message == "ledger: role 'never' in grant_to does not exist"
+    finally:
+        open_project.rows("DROP OWNED BY late")
+        open_project.rows("DROP ROLE late")
 
 
 def test_a_trigger_on_the_ledger_is_refused_to_a_role_that_only_reads_as_well(open_project: TrialProject) -> None:
