@@ -28,7 +28,7 @@ class Grid:
         self._full, self._open = ("■", "·") if self._console.encoding.startswith("utf") else ("#", ".")
         self._total, self._size = total, max(1, math.ceil(total / _MOST_CELLS))
         self._cells: list[str] = []
-        self._ended = self._running = 0
+        self._ended = self._running = self._failed = 0
         self._began = time.monotonic()
         self._live = Live(
             get_renderable=self.shown,
@@ -46,6 +46,7 @@ class Grid:
         elif _worse(outcome, self._cells[-1]):
             self._cells[-1] = outcome
         self._ended += 1
+        self._failed += outcome == "failed"
 
     def running(self, number: int) -> None:
         self._running = number
@@ -65,7 +66,10 @@ class Grid:
         seconds = time.monotonic() - self._began
         rate = self._ended / seconds if seconds else 0.0
         left = f" · {show_seconds((self._total - self._ended) / rate)} left" if rate else ""
-        shown.append(f"\n  {self._ended:,} of {self._total:,} · {self._running} running · {rate:.1f}/s{left}")
+        shown.append(f"\n  {self._ended:,} of {self._total:,}")
+        if self._failed:
+            shown.append(f" · {self._failed:,} failed", _STYLES["failed"])
+        shown.append(f" · {self._running} running · {rate:.1f}/s{left}")
         return shown
 
 

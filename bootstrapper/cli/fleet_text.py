@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from string import ascii_uppercase
 
 from bootstrapper.config.units import show_seconds
@@ -19,12 +20,21 @@ _ORDER = ("failed", "unreachable", "unknown", "ahead", "behind", "drifted", "hea
 _COLOURS = {
     "head": "#2da44e",
     "drifted": "#d4a72c",
-    "behind": "#bf8700",
+    "behind": "#0969da",
     "ahead": "#8250df",
-    "unreachable": "#57606a",
-    "unknown": "#8c959f",
+    "unreachable": "#424a53",
+    "unknown": "#afb8c1",
     "failed": "#cf222e",
 }
+
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;margin:2em}"
+    "i{display:inline-block;flex:none;width:12px;height:12px;border-radius:2px}"
+    "ul{list-style:none;padding:0;display:flex;gap:.3em 1.5em;flex-wrap:wrap}li i,td i{margin-right:.5em}"
+    "div{display:flex;flex-wrap:wrap;gap:2px;margin:1.5em 0}table{border-collapse:collapse}"
+    "th,td{text-align:left;vertical-align:top;padding:.2em 1.5em .2em 0}td{border-top:1px solid #8884}"
+    "td:nth-child(2){white-space:nowrap}"
+)
 
 
 def plans_text(found: Plans, renderer: Renderer) -> str:
@@ -103,24 +113,27 @@ def status_markdown(found: Standings, *, is_full: bool) -> str:
 
 def status_html(found: Standings) -> str:
     """Returns a page that needs nothing else: a cell for each target, which names it and tells why."""
-    legend = "".join(
-        f'<li><i style="background:{_COLOURS[state]}"></i>{number:,} {state}</li>' for state, number in _counts(found)
-    )
-    cells = "".join(
-        f'<i style="background:{_COLOURS[each.state]}" title="{html.escape(": ".join(filter(None, _row(each))))}"></i>'
-        for each in found.targets
-    )
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in _row(each))}</tr>" for each in _wrong(found)
-    )
-    name = html.escape(one_line(found.fleet))
+    legend = "".join(f"<li>{_square(state)}{number:,} {state}</li>" for state, number in _counts(found))
+    cells = "".join(_square(each.state, ": ".join(filter(None, _row(each)))) for each in found.targets)
+    rows = "".join(_table_row(each) for each in _wrong(found))
+    head = "<tr><th>target</th><th>state</th><th>why</th></tr>" if rows else ""
+    name, at = html.escape(one_line(found.fleet)), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Fleet {name}</title>\n<style>'
-        "body{font:14px/1.5 system-ui,sans-serif;margin:2em}i{display:inline-block;width:12px;height:12px;"
-        "margin:1px;border-radius:2px}ul{list-style:none;padding:0;display:flex;gap:1.5em;flex-wrap:wrap}"
-        "li i{margin-right:.4em}td{padding:.1em 1em .1em 0}</style>\n"
-        f"<h1>Fleet {name}</h1>\n<ul>{legend}</ul>\n<div>{cells}</div>\n<table>{rows}</table>\n</html>"
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Fleet {name}</title>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>\n'
+        f"<h1>Fleet {name}</h1>\n<p>{counted(len(found.targets), 'target')} on {at}</p>\n"
+        f"<ul>{legend}</ul>\n<div>{cells}</div>\n<table>{head}{rows}</table>\n</html>"
     )
+
+
+def _square(state: str, title: str | None = None) -> str:
+    titled = "" if title is None else f' title="{html.escape(title)}"'
+    return f'<i style="background:{_COLOURS[state]}"{titled}></i>'
+
+
+def _table_row(each: Standing) -> str:
+    name, state, why = map(html.escape, _row(each))
+    return f"<tr><td>{name}</td><td>{_square(each.state)}{state}</td><td>{why}</td></tr>"
 
 
 def _counts(found: Standings) -> list[tuple[str, int]]:
@@ -129,8 +142,8 @@ def _counts(found: Standings) -> list[tuple[str, int]]:
 
 
 def _wrong(found: Standings) -> list[Standing]:
-    """Returns the targets that are not at head, the worst first."""
-    wrong = (each for each in found.targets if each.state != "head")
+    """Returns the targets that are not at head, the worst first, and those at head of which there is more to tell."""
+    wrong = (each for each in found.targets if each.state != "head" or each.detail)
     return sorted(wrong, key=lambda each: (_ORDER.index(each.state), each.target))
 
 

@@ -36,7 +36,8 @@ class FleetView(Watcher):
         self._colour = takes_colour(stream, invocation.variables, no_color=invocation.no_color)
         self._is_live = not (self._is_json or invocation.quiet) and is_terminal(stream, invocation.variables)
         self._grid: Grid | None = None
-        self._total = self._ended = 0
+        self._total = 0
+        self._outcomes = Counter[str]()
         self._began = self._told_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -57,7 +58,7 @@ class FleetView(Watcher):
         self._follow(targets)
 
     def _follow(self, targets: Sequence[Placed]) -> None:
-        self._total, self._ended = len(targets), 0
+        self._total, self._outcomes = len(targets), Counter()
         self._began = self._told_at = time.monotonic()
         if self._is_live:
             from bootstrapper.cli.fleet_grid import Grid  # noqa: PLC0415 - loads rich
@@ -65,7 +66,7 @@ class FleetView(Watcher):
             self._grid = Grid(self._stream, len(targets), colour=self._colour)
 
     def ended(self, result: Result, attempts: int) -> None:
-        self._ended += 1
+        self._outcomes[result.outcome] += 1
         if self._grid is not None:
             self._grid.ended(result.outcome)
         if result.outcome == "failed":
@@ -81,18 +82,22 @@ class FleetView(Watcher):
             self._grid.running(running)
         elif now - self._told_at >= _REPORTED_SECONDS:
             self._told_at = now
-            rate = self._ended / (now - self._began)
-            left = f", {show_seconds((self._total - self._ended) / rate)} left" if rate else ""
-            said = f"{self._ended:,} of {self._total:,} targets, {rate:.1f}/s{left}"
-            self._tell("progress", said, ended=self._ended, targets=self._total)
+            ended = self._outcomes.total()
+            rate = ended / (now - self._began)
+            left = f", {show_seconds((self._total - ended) / rate)} left" if rate else ""
+            said = f"{ended:,} of {self._total:,} targets, {rate:.1f}/s{left}"
+            self._tell("progress", said, ended=ended, targets=self._total)
 
     def soak(self, wave: str, seconds: float) -> None:
         self._close()
-        self._tell("soak", f"wave {one_line(wave)}: done; waiting {show_seconds(seconds)}", wave=wave, seconds=seconds)
+        failed = f", {self._outcomes['failed']:,} failed" if self._outcomes["failed"] else ""
+        said = f"wave {one_line(wave)}: done{failed}; waiting {show_seconds(seconds)}"
+        self._tell("soak", said, wave=wave, seconds=seconds)
 
     def confirm(self, wave: str, following: str) -> bool:
         self._close()
-        return is_yes(f"Wave {one_line(wave)} is done. Begin wave {one_line(following)}?")
+        done = ", ".join(_counted(self._outcomes))
+        return is_yes(f"Wave {one_line(wave)} is done: {done}. Begin wave {one_line(following)}?")
 
     def finished(self, done: Summary) -> None:
         """Prints the failed targets and what became of all."""
@@ -148,10 +153,13 @@ def failure_table(done: Summary) -> Iterator[str]:
         yield f"and {done.failed - MOST_SHOWN:,} more; the report has all of them"
 
 
+def _counted(outcomes: Counter[str]) -> list[str]:
+    return [f"{outcomes[outcome]:,} {word}" for outcome, word in _WORDS.items() if outcomes[outcome]]
+
+
 def summary_line(done: Summary) -> str:
     """Returns what became of the targets, in one line."""
-    counts: Counter[str] = done.outcomes
-    parts = [f"{counts[outcome]:,} {word}" for outcome, word in _WORDS.items() if counts[outcome]]
+    parts = _counted(done.outcomes)
     parts += [f"{done.unplanned:,} not in the plan"] if done.unplanned else []
     parts += [f"{done.unlisted:,} of the plan not listed any more"] if done.unlisted else []
     parts += [f"{done.left:,} not done: wave {one_line(done.stopped_in or '')} is over its budget"] if done.left else []

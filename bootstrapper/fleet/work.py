@@ -5,6 +5,7 @@ A worker may be another process or another machine: what goes to it and comes ba
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import field, replace
@@ -145,7 +146,7 @@ def guarded(task: Task, work: Callable[[Task, Request, float], Result]) -> Resul
 def failed(task: Task, masker: Masker, error: BaseException, started: float) -> Result:
     """Returns the result of a target that raised; a bug is told with the place where it was raised."""
     code = error.exit_code if isinstance(error, BootstrapperError) else ExitCode.BUG
-    said = told(error, masker)
+    said = told(error, masker).replace(f"{Path(task.file).parent}{os.sep}", "")  # as a command beside the file says it
     if not isinstance(error, BootstrapperError):
         said = f"{type(error).__name__}: {said}{_place(error)}"
     hint = f"\nhint: {masker.mask(error.hint)}" if isinstance(error, BootstrapperError) and error.hint else ""

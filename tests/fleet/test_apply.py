@@ -22,7 +22,7 @@ def test_a_failed_canary_stops_before_the_second_wave_and_the_next_run_goes_on(f
         connection.execute("CREATE SCHEMA t1; CREATE VIEW t1.notes AS SELECT 1 AS id")
     done = fleet.run("fleet", "apply", *SHARD, *REPORT)
     assert done.returncode == 1, done.stderr
-    assert "tenant-1: failed (exit code 1)" in done.stderr
+    assert "tenant-1: failed (exit code 1): bootstrap.yaml:" in done.stderr
     assert "fleet: 1 changed, 1 failed, 4 not done: wave canary is over its budget in" in done.stderr
     assert [line["kind"] for line in fleet.report()] == ["run", "target", "target"]
     assert [fleet.notes(f"t{number}") for number in (0, 2)] == [[(1, "note of tenant-0")], None]

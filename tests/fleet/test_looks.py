@@ -69,6 +69,7 @@ def test_the_status_tells_how_each_target_stands(mixed: Fleet) -> None:
     assert states == ["head", "head", "drifted", "behind", "behind", "unreachable"]
     done = mixed.run("fleet", "status", *SHARD, "--exit-code")
     assert done.returncode == 4
+    assert "tenant-0  head         frozen: incident" in done.stdout
     details = {each["target"]: each["detail"].partition(" (by ")[0] for each in found["targets"]}
     assert details["tenant-0"] == "frozen: incident"
     assert details["tenant-1"] == ""

@@ -26,7 +26,7 @@ def test_a_terminal_shows_a_grid_and_asks_before_the_next_wave(fleet: Fleet) -> 
     fleet.list_schemas(4)
     shown, code = on_terminal(fleet, ["fleet", "apply", *SHARD], b"yes\n")
     assert code == 0, shown
-    assert "Wave canary is done. Begin wave rest? [y/N]" in shown
+    assert "Wave canary is done: 2 changed. Begin wave rest? [y/N]" in shown
     assert "■" in shown
     assert "1 of 2 · 1 running" in shown
     assert "fleet: 4 changed in" in shown
@@ -39,7 +39,7 @@ def test_a_cell_of_many_targets_shows_the_worst_of_them() -> None:
     cells, numbers = grid.shown().plain.strip().split("\n")
     grid.close()
     assert (len(cells), cells.index("x"), cells.count("x")) == (334, 133, 1)
-    assert numbers.strip().startswith("900 of 1,000 · 0 running · ")
+    assert numbers.strip().startswith("900 of 1,000 · 1 failed · 0 running · ")
 
 
 def test_a_target_with_nothing_to_do_is_answered_by_a_quick_look(fleet: Fleet) -> None:
