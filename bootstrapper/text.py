@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from bootstrapper.errors import BootstrapperError
+from bootstrapper.errors import BootstrapperError, UnsetVariablesError
 
 _LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
 _LONGEST_LINE = 2000  # as would what a server says of it
@@ -81,10 +81,16 @@ def listed(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
+FILE = UnsetVariablesError.of_file
+
+
 def not_set(names: Iterable[str]) -> str:
-    """Returns which variables have no value here."""
-    shown = [f"${name}" for name in names]
-    return f"{listed(shown)} {'is' if len(shown) == 1 else 'are'} not set here"
+    """Returns which variables have no value here, and which files cannot be used."""
+    known = list(names)
+    shown = [f"${name}" for name in known if not name.startswith(FILE)]
+    files = [f"{name} here" for name in known if name.startswith(FILE)]
+    said = [f"{listed(shown)} {'is' if len(shown) == 1 else 'are'} not set here"] if shown else []
+    return "; ".join([*said, *files])
 
 
 def with_reason(text: str, reason: str) -> str:

@@ -9,6 +9,7 @@ from bootstrapper.cli.output import DIM, GREEN, RED, YELLOW, data_stream, paint,
 
 _STEP = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": DIM, "=": DIM}
 _CHANGE = {"+": GREEN, ">": GREEN, "?": YELLOW, "-": RED, "~": YELLOW, "!": YELLOW}
+_LACKING = tuple(f"{what} here" for what in (" not set", " does not exist", " cannot be read", " is empty"))
 _MARKED = re.compile(r"( {4})?([+>?~=!-]) (?=\S)")
 
 
@@ -22,7 +23,7 @@ def coloured(text: str, invocation: Invocation) -> str:
 def _line(line: str) -> str:
     marked = _MARKED.match(line)
     if marked is None:
-        return paint(line, YELLOW, enabled=True) if line.endswith(" not set here") else line
+        return paint(line, YELLOW, enabled=True) if line.endswith(_LACKING) else line
     colours = _CHANGE if marked[1] else _STEP
     indent = marked[1] or ""
     return indent + paint(line[len(indent) :], colours.get(marked[2]), enabled=True)

@@ -17,7 +17,7 @@ from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.lock.host_queue import queue_folder, require_private
 from bootstrapper.postgres.server.clienttools import find_tools
-from bootstrapper.text import listed, not_set
+from bootstrapper.text import FILE, listed, not_set
 
 _PROGRAMS = ("pg_dump", "pg_restore")
 
@@ -83,4 +83,6 @@ def variables(context: RunContext, fixtures: Iterable[str]) -> Iterator[Result]:
         unset = needs([config.rows, config.defaults, config.columns], context)
         if unset:
             said = f"fixture {name}: {not_set(unset)}"
-            yield warning("variables", said, f"Set {listed(unset)} for a run that creates its rows.")
+            files = [name for name in unset if name.startswith(FILE)]
+            remedy = "Provide them" if files else f"Set {listed(unset)}"
+            yield warning("variables", said, f"{remedy} for a run that creates its rows.")

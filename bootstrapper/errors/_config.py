@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from bootstrapper.errors._base import BootstrapperError, ExitCode, Problem, Source
 
@@ -45,22 +46,31 @@ class UnknownEnvironmentError(ConfigError):
 
 
 class UnsetVariablesError(ConfigError):
-    """Variables without a value that the pending changes need; nothing was written."""
+    """Variables without a value, or files that cannot be used, that the pending changes need; nothing was written."""
 
     code = "BOOT-203"
+    of_file: ClassVar[str] = "file "
+    """Begins what a file lacks, among the names of variables: `file admin.txt does not exist`."""
 
     def __init__(self, names: Iterable[str], messages: Mapping[str, str] | None = None) -> None:
-        """Takes the names, and by name the messages that the file has for some of them."""
+        """Takes the names, or what files lack, and by name the messages that the file has for some of them."""
         self.names = tuple(dict.fromkeys(names))
         self.messages = dict(messages or {})
         said = "".join(f"; ${name}: {message}" for name, message in self.messages.items())
-        listed = ", ".join(f"${name}" for name in self.names)
-        verb, object_ = ("is", "it") if len(self.names) == 1 else ("are", "them")
+        files = [name for name in self.names if name.startswith(self.of_file)]
+        unset = [name for name in self.names if name not in files]
+        listed = ", ".join(f"${name}" for name in unset)
+        missing = [f"{listed} {'is' if len(unset) == 1 else 'are'} not set here"] if unset else []
+        all_of_it = "; ".join([*missing, *(f"{name} here" for name in files)])
+        object_ = "it" if len(self.names) == 1 else "them"
         super().__init__(
-            f"{listed} {verb} not set here, and the pending changes need {object_}{said}",
-            hint=f"Set {listed} and run again."
-            if not any("." in name for name in self.names)
-            else "Each target of the fleet must have the variables that it names as target.",
+            f"{all_of_it}, and the pending changes need {object_}{said}",
+            hint="Each target of the fleet must have the variables that it names as target."
+            if any("." in name for name in unset)
+            else f"Set {listed} and run again."
+            if not files
+            else f"Put the {'value' if len(files) == 1 else 'values'} there{f', set {listed}' * bool(unset)}"
+            " and run again.",
         )
 
 

@@ -85,7 +85,8 @@ class Change:
         reason: Why, in one line.
         before: Values by column or property, as text fit for display; a secret stands there as the name of its source.
         after: The same after the change.
-        unset: Names of variables that applying this change needs and that have no value here.
+        unset: Names of variables that applying this change needs and that have no value here; a file that it needs and
+            that cannot be used stands there as `file admin.txt does not exist`.
         count: Above 1 where it stands for that many rows of a large fixture, which are not listed.
         digest: A SHA-256 over the rows that are not listed.
         origin: The declaration that it comes from, where a step has several, such as a fixture.
@@ -151,7 +152,8 @@ class Deferred:
         reason: Why that matters, in one line.
         may: The actions that are possible; empty only where nothing is known.
         at_most: The largest possible number of changes; None for any number.
-        unset: Names of variables that applying the changes needs and that have no value here.
+        unset: Names of variables that applying the changes needs and that have no value here; a file that it needs and
+            that cannot be used stands there as `file admin.txt does not exist`.
         targets: What the changes would be about, as far as that is declared; existing things may turn out to be done.
         after: The earlier steps that may bring them about; as the database is now, nothing of them is to be done.
     """

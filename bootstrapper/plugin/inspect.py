@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bootstrapper.config.document import MalformedExpression, UnsetVariable, children, expand
+from bootstrapper.config.files import require_regular
 from bootstrapper.config.sensitive import hidden
 from bootstrapper.dataclass import dataclass
 from bootstrapper.errors import Problem, Source
 from bootstrapper.masking import MASK
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.value import Value
-from bootstrapper.text import nearest
+from bootstrapper.text import FILE, nearest
 
 REFERENCE = "$ref"
 """A reference, which only fixtures resolve; named here because it is not a value function."""
@@ -134,10 +136,13 @@ def runs_program(raw: object, values: Mapping[str, Value]) -> bool:
     return any(key in values and values[key].runs_program for key, _ in _calls(raw, values))
 
 
-def needs(raw: object, context: RunContext) -> tuple[str, ...]:
-    """Returns the names of variables that `raw` needs and that are not set here.
+def needs(raw: object, context: RunContext, folder: Callable[[], Path] | None = None) -> tuple[str, ...]:
+    """Returns the names of variables that `raw` needs and that are not set here, and what its files lack.
 
-    A variable whose default is refused counts as not set.
+    A variable whose default is refused counts as not set. A file in the place of a secret must not be empty.
+
+    Args:
+        folder: Where relative paths start, if that is not the folder of the configuration.
     """
     found: list[str] = []
     for text, in_secret in _texts(raw, context, in_secret=False):
@@ -146,7 +151,39 @@ def needs(raw: object, context: RunContext) -> tuple[str, ...]:
         function = context.project.values.get(key)
         names = function.variables(argument) if function else ()
         found += [name for name in names if name not in context.project.variables]
+    found += _lacking_files(raw, context, folder or (lambda: context.project.directory), in_secret=False)
     return tuple(dict.fromkeys(found))
+
+
+def _lacking_files(raw: object, context: RunContext, folder: Callable[[], Path], *, in_secret: bool) -> Iterator[str]:
+    call = call_of(raw)
+    function = context.project.values.get(call[0]) if call else None
+    if call is None or function is None:
+        for item in children(raw):
+            yield from _lacking_files(item, context, folder, in_secret=in_secret)
+        return
+    for written in function.files(call[1]):
+        try:
+            path = expand(written, context.project.variables).text
+        except ValueError:  # its variable is named already, or it is malformed
+            continue
+        if lack := _lack(folder() / path, may_be_empty=not in_secret):
+            yield f"{FILE}{path} {lack}"
+    if not function.verbatim:
+        yield from _lacking_files(call[1], context, folder, in_secret=in_secret or function.secret)
+
+
+def _lack(path: Path, *, may_be_empty: bool) -> str:
+    """Returns what is wrong with a file; nothing if it can be read."""
+    try:
+        require_regular(path)
+        with path.open("rb") as file:
+            first = file.read(3)
+    except FileNotFoundError:
+        return "does not exist"
+    except OSError:
+        return "cannot be read"
+    return "" if may_be_empty or first not in (b"", b"\n", b"\r\n") else "is empty"
 
 
 def _texts(raw: object, context: RunContext, *, in_secret: bool) -> Iterator[tuple[str, bool]]:

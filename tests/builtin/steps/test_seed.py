@@ -89,6 +89,34 @@ def test_a_password_without_a_value_stops_the_run_before_anything_is_seeded(proj
         project.apply()
 
 
+@pytest.mark.parametrize(
+    ("content", "lack"), [(None, "does not exist"), ("\n", "is empty"), ("folder", "cannot be read")]
+)
+def test_a_file_without_a_password_stops_the_run_before_anything_is_done(
+    project: TrialProject, content: str | None, lack: str
+) -> None:
+    secret = project.folder / "admin.txt"
+    if content == "folder":
+        secret.mkdir()
+    elif content is not None:
+        secret.write_text(content)
+    project.write(FILE.replace('"${PASSWORD}"', "{$file: admin.txt}").replace("${PASSWORD}", "{$file: admin.txt}"))
+    assert project.plan().unset == (f"file admin.txt {lack}",)
+    with pytest.raises(UnsetVariablesError, match=f"^file admin.txt {lack} here, and the pending changes need it$"):
+        project.apply()
+    assert project.rows("SELECT to_regclass('users'), to_regclass('bootstrapper.runs')") == [(None, None)]
+
+
+def test_an_empty_password_stops_the_run_before_anything_is_done(project: TrialProject) -> None:
+    project.write(FILE)
+    project.variables["PASSWORD"] = ""
+    with pytest.raises(InvalidFileError, match="the password is empty"):
+        project.plan()
+    with pytest.raises(InvalidFileError, match="the password is empty"):
+        project.apply()
+    assert project.rows("SELECT to_regclass('users'), to_regclass('bootstrapper.runs')") == [(None, None)]
+
+
 def test_what_the_file_says_of_a_missing_variable_is_in_the_plan_and_in_the_error(project: TrialProject) -> None:
     project.write(FILE.replace("${PASSWORD}", "${PASSWORD:?ask the operations team}"))
     del project.variables["PASSWORD"]
