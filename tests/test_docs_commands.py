@@ -26,8 +26,8 @@ from tests.waiting import at_most
 
 _BLOCK = re.compile(r"^ *```(console|sh|yaml workflow)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _FREEZE = r"\(by .*\)|database \S+[:,]"
-_FLEET = re.compile(r"[0-9.]+ m?s\b|(?<=slowest to answer: ).*|(?<=A: 3 targets: ).*")
-"""Times, and the targets in the order in which they answered."""
+_FLEET = re.compile(r"[0-9.]+ m?s\b|(?<=slowest to answer: ).*|(?<=A: 3 targets: ).*|\d of 3 targets, .*\n")
+"""Times, the targets in the order in which they answered, and the progress that a busy machine has time to print."""
 _FACT = r"^(\w+)  +(.*)$"
 _INSTALLED = re.compile(r"pip install (.*)")
 SEED_PASSWORDS = {"SUPERADMIN_PASSWORD": "hunter2 and 3"}
