@@ -28,7 +28,8 @@ from bootstrapper.postgres.connection.introduction import Server
 from bootstrapper.postgres.lock import acquire, turnstile
 
 WORKER_FENCE = 'if not row or [row[0], row[1]] != [self.request["run_id"], self.request["token"]]:'
-LAST_FENCE = 'send(direct(connection), leaving, "COMMIT")'
+LAST_FENCE = "self.prepared.commit(direct(connection), *leaving)"
+NO_LAST_FENCE = 'send(direct(connection), "COMMIT")'
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _without_worker_fence() -> None:
     text = fence.read_text()
     assert WORKER_FENCE in text
     assert LAST_FENCE in text
-    fence.write_text(text.replace(WORKER_FENCE, "if False:").replace(LAST_FENCE, LAST_FENCE.replace("leaving, ", "")))
+    fence.write_text(text.replace(WORKER_FENCE, "if False:").replace(LAST_FENCE, NO_LAST_FENCE))
     process._WORKER = program
 
 

@@ -1,4 +1,4 @@
-"""What the worker sends for each revision: as many round trips as plain Alembic, and the fence is planned once."""
+"""What the worker sends for each revision: as many round trips as plain Alembic, and fences are planned once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_each_revision_takes_as_many_round_trips_as_in_plain_alembic(
     assert begin == ["BEGIN; EXECUTE bootstrapper_fence"]
     assert (len(ddl), len(version)) == (1, 1)
     assert version[0].startswith("UPDATE alembic_version")
-    assert end[0].startswith("WITH ")
+    assert end[0].startswith("SAVEPOINT bootstrapper_last_fence; EXECUTE bootstrapper_last_fence (")
     assert end[0].endswith("; COMMIT")
     assert "CREATE TABLE second" in said[at - 4][0], "four round trips from one statement to the next"
 
@@ -71,14 +71,14 @@ def test_only_what_alembic_commits_at_once_is_sent_with_its_commit(
     assert noted(database) == APPLIED
 
 
-def test_the_fence_is_prepared_once(tmp_path: Path, server: Server, database: str) -> None:
+def test_the_fences_are_prepared_once(tmp_path: Path, server: Server, database: str) -> None:
     said = [text for texts in messages(tmp_path, server.port, database) for text in texts]
     prepared = [text for text in said if "PREPARE" in text]
     assert len(prepared) == 1
     assert said.index(prepared[0]) < said.index("BEGIN; EXECUTE bootstrapper_fence")
 
 
-def test_the_fence_is_prepared_once_where_env_py_configures_alembic_twice(
+def test_the_fences_are_prepared_once_where_env_py_configures_alembic_twice(
     tmp_path: Path, server: Server, database: str
 ) -> None:
     configured = ENV[ENV.index("    context.configure") :]
@@ -87,7 +87,7 @@ def test_the_fence_is_prepared_once_where_env_py_configures_alembic_twice(
     assert noted(database) == APPLIED
 
 
-def test_the_fence_is_prepared_once_where_targets_share_a_connection(tmp_path: Path, database: str) -> None:
+def test_the_fences_are_prepared_once_where_targets_share_a_connection(tmp_path: Path, database: str) -> None:
     kept = """
 import sys
 engine = sys.__dict__.setdefault("engine", create_engine(context.config.get_main_option("sqlalchemy.url")))

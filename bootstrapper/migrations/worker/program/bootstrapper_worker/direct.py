@@ -10,7 +10,7 @@ from typing import Any
 
 from bootstrapper_worker.database import driver_connection
 
-IDLE, IN_TRANSACTION = 0, 2  # of libpq's PGTransactionStatusType
+IDLE, IN_TRANSACTION, FAILED = 0, 2, 3  # of libpq's PGTransactionStatusType
 SUCCEEDED = (1, 2)  # of ExecStatusType: without rows, with rows
 SQLSTATE, MESSAGE, DETAIL = ord("C"), ord("M"), ord("D")
 
@@ -33,6 +33,11 @@ def direct(connection: Any) -> Any:
 
 def is_in_transaction(driver: Any) -> bool:
     return bool(driver.pgconn.transaction_status == IN_TRANSACTION)
+
+
+def has_failed(driver: Any) -> bool:
+    """Whether a transaction is open that does nothing more but go back to a savepoint, or end."""
+    return bool(driver.pgconn.transaction_status == FAILED)
 
 
 def begins_plainly(driver: Any) -> bool:

@@ -32,7 +32,7 @@ class Fence:
         kind: The type of the connection that env.py made.
         is_pooled: Whether the next statement may be sent to another backend.
         ends_with_revision: Whether Alembic commits the transaction right after the version row.
-        leaving: What is sent in one message with that COMMIT.
+        leaving: The last fence, which is sent in one message with that COMMIT, and what it notes.
         hears_commits: Whether SQLAlchemy has told of a COMMIT of this connection.
     """
 
@@ -46,7 +46,7 @@ class Fence:
         self.statements: dict[str, Any] = {}
         self.may_note = False
         self.ends_with_revision = False
-        self.leaving: str | None = None
+        self.leaving: tuple[str, dict[str, str] | None] | None = None
         self.hears_commits = False
         self.prepared = Prepared()
 
@@ -95,7 +95,8 @@ class Fence:
         if client_side_pid(connection) == fetch_one(connection, BACKEND)[1]:
             connection.exec_driver_sql(self.statements["note_worker"])
             if (driver := direct(connection)) is not None:
-                self.prepared.prepare(driver, self.statements["fence"])
+                last = self.statements["noting_last_fence"] if self.may_note else None
+                self.prepared.prepare(driver, self.statements["fence"], last)
             # The fence sets the name in its transaction; this is for statements outside one, as in an autocommit block.
             name = literal(self.request["application_name"])
             connection.exec_driver_sql(f"SELECT pg_catalog.set_config('application_name', {name}, false)")
@@ -133,7 +134,7 @@ class Fence:
         is_noted = noted is not None and self.may_note
         if self.ends_with_revision and self.hears_commits and not is_block and driver and is_in_transaction(driver):
             parts = self.statements["noting_last_fence" if is_noted else "last_fence"]
-            self.leaving = filled_in(parts, noted or {})
+            self.leaving = filled_in(parts, noted or {}), noted if is_noted else None
         elif is_noted:
             parts = self.statements["noting_block" if is_block else "noting_fence"]
             self._pass(connection, filled_in(parts, noted or {}))
@@ -147,7 +148,7 @@ class Fence:
         if leaving is None:
             return
         try:
-            result = send(direct(connection), leaving, "COMMIT")
+            result = self.prepared.commit(direct(connection), *leaving)
         except Refused as error:
             if error.sqlstate == DIVISION_BY_ZERO:  # what the last fence raises, so that the COMMIT is not run
                 raise self._fenced_off() from error
