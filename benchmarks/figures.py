@@ -24,7 +24,8 @@ class Figure:
         cpu_seconds: The processor time of all processes of the tool, one a round.
         ratio: Of the medians of `seconds`, to the yardstick of the same run.
         cpu_ratio: Of the medians of `cpu_seconds`.
-        mebibytes: The sum of the peaks of all its processes; 0 if it was not weighed.
+        mebibytes: What all its processes held: of migrations together at most, by proportional shares, else the sum of
+            their peaks; 0 if it was not weighed.
     """
 
     topic: str

@@ -4,7 +4,8 @@ python benchmarks/migrations.py [--revisions 100] [--rounds 5] [--only NAME] [--
 
 Whole processes, in turn, and the median of the rounds with the fastest and the slowest. CPU is the processor time of
 all processes of a tool, without the server. Before the rounds comes one that is not timed: there the peak memory is
-read, the sum of the peaks of all processes of the tool. Slow tools are measured once where a history is long.
+read, what all processes of the tool held together at most, shared pages counted once (Pss). Slow tools are measured
+once where a history is long.
 Peers that are missing are installed (installed.py).
 """
 
@@ -74,7 +75,7 @@ def measure(server: Server, tools: Sequence[Tool], rounds: int) -> dict[str, Mea
     found = {tool.name: Measured() for tool in tools}
     for tool in tools:  # compiles what is compiled once, and warms the caches
         empty(server)
-        found[tool.name].peak = tool.run().mebibytes
+        found[tool.name].peak = tool.weigh()
     for number in range(rounds):
         for tool in tools:
             if tool.is_slow and number > 0:
