@@ -61,6 +61,18 @@ def test_validate_looks_into_fixtures(project: TrialProject) -> None:
     ]
 
 
+def test_a_key_that_no_row_has_is_complained_of_once_at_the_key(project: TrialProject) -> None:
+    project.write(STEPS + "fixtures:\n  users:\n    key: [mail]\n    rows: [{email: a}, {email: b}]\n")
+    with pytest.raises(InvalidFileError) as caught:
+        validate(project.request())
+    (problem,) = caught.value.problems
+    assert problem.message == "no row has mail, which is part of the key"
+    assert problem.hint == "Did you mean email? Correct the key, or rename email in the rows."
+    assert problem.source is not None
+    text = (project.folder / "bootstrap.yaml").read_text().splitlines()
+    assert text[problem.source.line - 1][problem.source.column - 1 :] == "[mail]"
+
+
 def test_a_misspelt_step_is_complained_of_once(project: TrialProject) -> None:
     project.write(
         "steps:\n  - uses: lock\n"
