@@ -7,8 +7,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
-from bootstrapper.errors import BootstrapperError, UnsetVariablesError
+from bootstrapper.errors import BootstrapperError, InvalidFileError, UnsetVariablesError
 
 _LONGEST_VALUE = 200  # a document of a megabyte would bury the change that it belongs to
 _LONGEST_LINE = 2000  # as would what a server says of it
@@ -36,6 +37,29 @@ def cut(text: str, longest: int = _LONGEST_LINE) -> str:
 def error_lines(error: BootstrapperError, mask: Callable[[str], str]) -> list[str]:
     """Returns the error's lines."""
     return [one_line(mask(line)) for line in error.lines]
+
+
+def report_lines(error: BootstrapperError, mask: Callable[[str], str], label: str = "") -> list[str]:
+    """Returns the error as it leaves the program: its lines, hints and code.
+
+    The code ends the hint, or the first line if there is no hint; several problems of a file share one at the end.
+
+    Args:
+        label: What comes before the first line, and before each problem of a file.
+    """
+
+    def hints(hint: str | None, code: str = "") -> list[str]:
+        return [f"hint: {one_line(mask(hint))}{code}"] if hint else []
+
+    code = f" [{error.code}]"
+    if isinstance(error, InvalidFileError) and len(error.problems) > 1:
+        problems = ([f"{label}{one_line(mask(str(each)))}", *hints(each.hint)] for each in error.problems)
+        return [*chain.from_iterable(problems), *hints(error.hint), f"{len(error.problems)} problems{code}"]
+    hint = error.hint
+    if isinstance(error, InvalidFileError) and hint is None and error.problems:
+        hint = error.problems[0].hint
+    first, *more = error_lines(error, mask)
+    return [f"{label}{first}{'' if hint else code}", *more, *hints(hint, code)]
 
 
 def _shown(character: str) -> str:

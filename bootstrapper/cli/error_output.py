@@ -30,7 +30,7 @@ from bootstrapper.errors import (
 from bootstrapper.masking import Masker
 from bootstrapper.plans import JSONValue
 from bootstrapper.programs.signals import Terminated
-from bootstrapper.text import cut, error_lines, listed, one_line
+from bootstrapper.text import cut, listed, one_line, report_lines
 
 if TYPE_CHECKING:
     from bootstrapper.postgres.lock.blockers import Blocker
@@ -150,19 +150,7 @@ def _lines(error: BaseException, masker: Masker, *, colour: bool) -> list[str]:
             f"{label} this is a bug in bootstrapper {__version__}: {one_line(masker.quote(_one_line(error)))}",
             "hint: Report it with the lines above; secrets known to bootstrapper are masked in them.",
         ]
-    if isinstance(ours, InvalidFileError):
-        problems = [
-            line
-            for each in ours.problems
-            for line in (f"{label} {one_line(masker.mask(str(each)))}", *_hint(each.hint, masker))
-        ]
-        return [*problems, *_hint(ours.hint, masker)]
-    first, *more = error_lines(ours, masker.mask)
-    return [f"{label} {first}", *more, *_hint(ours.hint, masker, f" [{ours.code}]")]
-
-
-def _hint(hint: str | None, masker: Masker, code: str = "") -> list[str]:
-    return [f"hint: {one_line(masker.mask(hint))}{code}"] if hint else []
+    return report_lines(ours, masker.mask, f"{label} ")
 
 
 def _one_line(error: BaseException) -> str:

@@ -39,14 +39,15 @@ def explanations() -> dict[str, Explanation]:
 @click.command()
 @click.argument("code", metavar="CODE")
 def explain(code: str) -> int:
-    """Explain the CODE of an error, such as BOOT-701.
+    """Explain the CODE of an error, such as BOOT-701, or 701 for short.
 
-    The hint of an error ends with its code; as JSON, the error has it as `code`.
+    Each error ends with its code; as JSON, the error has it as `code`.
     """
     known = explanations()
-    found = known.get(code.strip("[]").upper())
+    name = code.strip("[]").upper()
+    found = known.get(name if name.startswith("BOOT-") else f"BOOT-{name}")
     if found is None:
-        raise UsageError(f"unknown code {code!r}", hint=did_you_mean(code.upper(), known))
+        raise UsageError(f"unknown code {code!r}", hint=did_you_mean(name, known))
     paragraphs = (found.title, found.meaning, f"What to do: {found.remedy}", f"See docs/{found.page}")
     print_data("\n\n".join("\n".join(wrapped(text.replace("`", ""))) for text in paragraphs))
     return ExitCode.DONE

@@ -147,10 +147,12 @@ def failed(task: Task, masker: Masker, error: BaseException, started: float) -> 
     """Returns the result of a target that raised; a bug is told with the place where it was raised."""
     code = error.exit_code if isinstance(error, BootstrapperError) else ExitCode.BUG
     said = told(error, masker).replace(f"{Path(task.file).parent}{os.sep}", "")  # as a command beside the file says it
-    if not isinstance(error, BootstrapperError):
+    if isinstance(error, BootstrapperError):
+        said += f"
+hint: {masker.mask(error.hint)} [{error.code}]" if error.hint else f" [{error.code}]"
+    else:
         said = f"{type(error).__name__}: {said}{_place(error)}"
-    hint = f"\nhint: {masker.mask(error.hint)}" if isinstance(error, BootstrapperError) and error.hint else ""
-    return Result(task.target, "failed", int(code), time.monotonic() - started, message=f"{said}{hint}")
+    return Result(task.target, "failed", int(code), time.monotonic() - started, message=said)
 
 
 def _place(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from bootstrapper.pytest_plugin.inputs import project_key
 from bootstrapper.pytest_plugin.sharing import Agreement, NotMadeError
 from bootstrapper.pytest_plugin.template import BootstrapTemplate, enter, find_or_make
 from bootstrapper.pytest_plugin.wanted import Wanted
+from bootstrapper.text import report_lines
 
 
 class Templates:
@@ -83,7 +84,6 @@ def _explained(masker: Masker) -> Iterator[None]:
     try:
         yield
     except BootstrapperError as error:
-        lines = [*error.lines, *([f"hint: {error.hint}"] if error.hint else [])]
-        raise NotMadeError("\n".join(map(masker.mask, lines))) from error
+        raise NotMadeError("\n".join(report_lines(error, masker.mask))) from error
     except psycopg.Error as error:
         raise NotMadeError(masker.quote(f"the server refused: {error}".strip())) from error

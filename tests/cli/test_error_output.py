@@ -81,7 +81,23 @@ def test_every_problem_of_a_file_has_its_line_and_its_hint(capsys: pytest.Captur
         "error: bootstrap.yaml:1:1: version is missing",
         "error: bootstrap.yaml:4:1: unknown key 'stps'",
         "hint: Did you mean 'steps'?",
+        "2 problems [BOOT-201]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("Mend it.", "error: a.yaml:2:3: bad\nhint: Mend it. [BOOT-201]\n"),
+        (None, "error: a.yaml:2:3: bad [BOOT-201]\n"),
+    ],
+)
+def test_a_single_problem_has_its_code_beside_it(
+    hint: str | None, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = errors.InvalidFileError([Problem("bad", Source("a.yaml", 2, 3), hint)])
+    error_output.report(error, Masker(), as_json=False, colour=False)
+    assert capsys.readouterr().err == expected
 
 
 def test_a_bug_is_printed_with_its_traceback_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +131,7 @@ def test_a_json_error_of_a_file_lists_its_problems(capsys: pytest.CaptureFixture
 
 def test_the_word_error_is_red_if_colours_are_enabled(capsys: pytest.CaptureFixture[str]) -> None:
     error_output.report(errors.UsageError("no"), Masker(), as_json=False, colour=True)
-    assert capsys.readouterr().err == "\x1b[31merror:\x1b[0m no\n"
+    assert capsys.readouterr().err == "\x1b[31merror:\x1b[0m no [BOOT-204]\n"
 
 
 def test_a_very_long_line_of_an_error_is_truncated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,4 +145,4 @@ def test_a_very_long_line_of_an_error_is_truncated(capsys: pytest.CaptureFixture
 def test_details_of_an_error_are_lines_with_escaped_line_breaks(capsys: pytest.CaptureFixture[str]) -> None:
     error = errors.BackupError("pg_dump failed", details=["one\nerror: forged", "two"])
     error_output.report(error, Masker(), as_json=False, colour=False)
-    assert capsys.readouterr().err == "error: pg_dump failed\n  one\\nerror: forged\n  two\n"
+    assert capsys.readouterr().err == "error: pg_dump failed [BOOT-107]\n  one\\nerror: forged\n  two\n"

@@ -53,6 +53,7 @@ def test_an_error_ends_its_hint_with_the_code_that_explain_takes(offline: Projec
     code = re.search(r"\[(BOOT-\d+)\]\n$", refused.stderr)
     assert code is not None
     explained = offline.run("explain", code[1].lower())
+    assert offline.run("explain", code[1].removeprefix("BOOT-")).stdout == explained.stdout
     assert (explained.returncode, explained.stderr) == (0, "")
     assert explained.stdout.startswith("wrong usage\n")
     assert "See docs/reference/commands.md" in explained.stdout

@@ -230,7 +230,7 @@ def test_two_heads_are_one_error_with_its_position_and_a_hint(project: Project, 
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
         f"error: bootstrap.yaml:9:5: {TWO_HEADS}",
-        "hint: Merge them with `alembic merge heads`, or use `heads` instead of `head`.",
+        "hint: Merge them with `alembic merge heads`, or use `heads` instead of `head`. [BOOT-201]",
     ]
     assert done.stderr.count(TWO_HEADS) == 1
 

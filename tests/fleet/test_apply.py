@@ -86,10 +86,8 @@ def test_a_list_that_cannot_be_read_again_is_told_after_the_targets_that_failed(
     start = lines.index("target  exit code  message")
     assert [line.split()[:2] for line in lines[start + 1 : start + 3]] == [["a", "5"], ["b", "2"]]
     assert lines[start + 3].startswith("fleet: 2 failed in ")
-    assert (
-        lines[start + 4]
-        == "error: the list of targets cannot be read again: fleet.targets.command ended with exit code 3"
-    )
+    refused = "the list of targets cannot be read again: fleet.targets.command ended with exit code 3"
+    assert lines[start + 4] == f"error: {refused} [BOOT-206]"
     message = unconnected.results()["b"]["message"]
     assert "variable target.schema is not set" in message
 
