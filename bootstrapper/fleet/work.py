@@ -148,8 +148,7 @@ def failed(task: Task, masker: Masker, error: BaseException, started: float) -> 
     code = error.exit_code if isinstance(error, BootstrapperError) else ExitCode.BUG
     said = told(error, masker).replace(f"{Path(task.file).parent}{os.sep}", "")  # as a command beside the file says it
     if isinstance(error, BootstrapperError):
-        said += f"
-hint: {masker.mask(error.hint)} [{error.code}]" if error.hint else f" [{error.code}]"
+        said += f"\nhint: {masker.mask(error.hint)} [{error.code}]" if error.hint else f" [{error.code}]"
     else:
         said = f"{type(error).__name__}: {said}{_place(error)}"
     return Result(task.target, "failed", int(code), time.monotonic() - started, message=said)
