@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TypeVar
 
+from bootstrapper.config.content_digest import content_digest
 from bootstrapper.config.run_cache import Kept, RunCache
 
 Found = TypeVar("Found")
@@ -66,10 +66,10 @@ def once(
 
 def sha256(cache: RunCache, path: Path) -> str:
     """Returns the digest of the content in hex; raises OSError for a file that cannot be read."""
+    return once(cache, _DIGESTS, path, lambda: _hashed(path))
 
-    def find() -> str:
-        require_regular(path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
-    return once(cache, _DIGESTS, path, find)
+def _hashed(path: Path) -> str:
+    require_regular(path)
+    with path.open("rb", buffering=0) as file:
+        return content_digest(file)

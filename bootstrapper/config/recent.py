@@ -22,6 +22,11 @@ class Recent(Generic[Key, Made]):
         self._kept: OrderedDict[Key, Made] = OrderedDict()
         self._lock = threading.Lock()
 
+    def known(self, key: Key) -> Made | None:
+        """Returns what was made for an equal key; None if that is not among the last few."""
+        with self._lock:
+            return self._kept.get(key)
+
     def get(self, key: Key, make: Callable[[], Made]) -> Made:
         """Returns what was made for an equal key, or makes it; two threads that ask at once may both make it."""
         with self._lock:

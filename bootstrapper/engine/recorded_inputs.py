@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from bootstrapper.config.files import state_in, state_of
+from bootstrapper.config.files import state_in
 from bootstrapper.dataclass import dataclass
 from bootstrapper.quick import inputs
 
@@ -20,6 +21,7 @@ class Inputs:
         paths: Of files, and of folders to which files may be added.
         variables: The names of the variables of the environment.
         states: Of the paths, and of the file and its overlay, once they were read; None of one that does not exist.
+            A Python file in one of the folders counts with its folder.
         since_ns: When reading began, in nanoseconds since 1970.
     """
 
@@ -30,7 +32,9 @@ class Inputs:
 
     @classmethod
     def of(cls, paths: Sequence[Path], variables: Sequence[str], read: Sequence[Path], since_ns: int) -> Self:
-        return cls(paths, variables, {path: _state(path) for path in (*paths, *read)}, since_ns)
+        folders = tuple(f"{path}{os.sep}" for path in paths if path.suffix != ".py" and path.is_dir())
+        alone = (path for path in paths if not (path.suffix == ".py" and str(path).startswith(folders)))
+        return cls(paths, variables, {path: _state(path) for path in (*alone, *read)}, since_ns)
 
     def are_unchanged(self) -> bool:
         """Returns whether the files are still those that were read when the run began."""
@@ -48,9 +52,8 @@ class _State(NamedTuple):
 
 def _state(path: Path) -> _State | None:
     try:
-        if path.is_dir():
-            return _folder_state(path)
-        return _State(state_of(path), path.stat().st_ctime_ns)
+        found = path.stat()
+        return _folder_state(path) if stat.S_ISDIR(found.st_mode) else _State(state_in(found), found.st_ctime_ns)
     except (OSError, inputs.TooManyError):
         return None
 
@@ -60,9 +63,12 @@ def _folder_state(path: Path) -> _State:
     changed_ns = [0]
 
     def file_state(file: str) -> str:
-        if not os.path.isfile(file):  # noqa: PTH113 - as `inputs` does
+        try:
+            found = os.stat(file)  # noqa: PTH116 - a path is made for each of a thousand revisions
+        except (OSError, ValueError):
             return "no file"
-        found = os.stat(file)  # noqa: PTH116 - a path is made for each of a thousand revisions
+        if not stat.S_ISREG(found.st_mode):
+            return "no file"
         changed_ns.append(found.st_ctime_ns)
         return str(state_in(found))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from psycopg import Connection
 
-from bootstrapper.config.files import FileFacts, once
+from bootstrapper.config.files import FileFacts, once, sha256
 from bootstrapper.config.recent import Recent
 from bootstrapper.config.run_cache import Kept
 from bootstrapper.dataclass import dataclass
@@ -215,7 +215,7 @@ def _read_all(layout: Layout, project: Project) -> list[Revision]:
 def _read(file: Path, project: Project) -> Revision:
     """Once in a run, unless the file changes meanwhile: each look at a long history would read all of it."""
     try:
-        return once(project.cache, _REVISIONS, file, lambda: read_revision(file))
+        return once(project.cache, _REVISIONS, file, lambda: read_revision(file, sha256(project.cache, file)))
     except OSError:
         return read_revision(file)  # reports the error
 

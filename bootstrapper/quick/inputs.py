@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import file_digest, sha256
+from hashlib import sha256
+
+from bootstrapper.config.content_digest import content_digest
 
 FILE, FOLDER, VARIABLE = "file", "folder", "variable"
 _MOST_NAMES = 10_000
@@ -50,8 +52,8 @@ def content_of(path: str) -> str:
     """Returns what a file counts by."""
     if not os.path.isfile(path):
         return "no file"
-    with open(path, "rb") as file:
-        return f"{_is_shared(os.fstat(file.fileno()))} {file_digest(file, 'sha256').hexdigest()}"
+    with open(path, "rb", buffering=0) as file:
+        return f"{_is_shared(os.fstat(file.fileno()))} {content_digest(file)}"
 
 
 def tree_of(folder: str, file: Callable[[str], str]) -> str:

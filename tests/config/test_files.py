@@ -58,10 +58,15 @@ def test_different_questions_about_a_file_have_different_answers(tmp_path: Path)
     assert files.once(cache, TEXTS, file, lambda: "3", depends_on="a") == "3"
 
 
-def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("one\n")
+@pytest.mark.parametrize("size", [0, 4, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1])
+def test_a_digest_is_of_the_content(tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * 257
+    (tmp_path / "file").write_bytes(content[:size])
     digest = files.sha256(RunCache(), tmp_path / "file")
-    assert digest == hashlib.sha256(b"one\n").hexdigest()
+    assert digest == hashlib.sha256(content[:size]).hexdigest()
+
+
+def test_a_file_that_does_not_exist_has_no_digest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.sha256(RunCache(), tmp_path / "none")
 

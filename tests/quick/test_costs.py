@@ -22,6 +22,7 @@ MODULES = {
     "bootstrapper",
     "bootstrapper.__main__",
     "bootstrapper.config",
+    "bootstrapper.config.content_digest",
     "bootstrapper.config.env_lines",
     "bootstrapper.postgres",
     "bootstrapper.postgres.connection",

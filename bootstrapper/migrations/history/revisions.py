@@ -55,7 +55,7 @@ class Revision:
         return cls(facts["id"], down, depends, labels, facts["message"], Path(facts["file"]))
 
 
-_READ = Recent[tuple[Path, bytes], Revision](most=4096)
+_READ = Recent[tuple[Path, str], Revision](most=4096)
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,21 @@ class _Declared:
     values: dict[str, tuple[str, ...]]
 
 
-def read_revision(file: Path) -> Revision:
-    """Raises DynamicProject if the identifiers are not literals, InvalidFileError if the file cannot be read."""
+def read_revision(file: Path, digest: str | None = None) -> Revision:
+    """Raises DynamicProject if the identifiers are not literals, InvalidFileError if the file cannot be read.
+
+    Args:
+        digest: The SHA-256 of the content in hex if it is known: then the same content is not read once more.
+    """
+    known = _READ.known((file, digest)) if digest is not None else None
+    if known is not None:
+        return known
     try:
         require_regular(file)
         content = file.read_bytes()
     except OSError as error:
         raise InvalidFileError([Problem(f"{file} cannot be read: {error.strerror or error}")]) from error
-    key = (file, hashlib.sha256(content).digest())
+    key = (file, hashlib.sha256(content).hexdigest())
     return _READ.get(key, partial(_revision, content, file))
 
 

@@ -25,6 +25,7 @@ _LISTS = {
 }
 """Options with several values: the options that name their separator, and how they are split without one."""
 _TABLES = Recent[str, dict[str, Any]](most=16)
+_SECTIONS = Recent[tuple[str, Path, str], tuple[dict[str, str], str | None]](most=16)
 
 
 class BadConfiguration(Exception):  # noqa: N818 - the caller, which knows the step, makes an error of it
@@ -134,20 +135,27 @@ def _fill(value: object, here: Mapping[str, str]) -> object:
 
 
 def _ini_options(file: Path, section: str) -> tuple[dict[str, str], str | None]:
-    """Returns the section's options about places of files, and the driver of its address.
+    """Returns the section's options about places of files, and the driver of its address."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadConfiguration(f"{file.name}: {error}") from error
+    except OSError as error:
+        raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
+    return _SECTIONS.get((text, file, section), partial(_ini_section, text, file, section))
+
+
+def _ini_section(text: str, file: Path, section: str) -> tuple[dict[str, str], str | None]:
+    """Returns the options of an alembic.ini, for which a run asks several times.
 
     Others may have placeholders that only Alembic fills in, as the address may.
     """
     parser = configparser.ConfigParser({"here": file.absolute().parent.as_posix().replace("%", "%%")})
     wanted = ("script_location", "recursive_version_locations", "sourceless", *_LISTS, *_LISTS["version_locations"][0])
     try:
-        parser.read_string(file.read_text(encoding="utf-8"), file.name)
+        parser.read_string(text, file.name)
         found = {name: parser.get(section, name) for name in wanted if parser.has_option(section, name)}
         url = parser.get(section, "sqlalchemy.url", raw=True, fallback="")
-    except UnicodeDecodeError as error:
-        raise BadConfiguration(f"{file.name}: {error}") from error
-    except OSError as error:
-        raise BadConfiguration(f"{file.name} cannot be read: {error.strerror or error}") from error
     except configparser.Error as error:  # its later lines quote the file, which may contain a password
         raise BadConfiguration(f"{file.name}: {error.message.splitlines()[0]}") from error
     return found, url.partition("://")[0].partition("+")[2] or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError, RevisionMap
 from alembic.script.revision import Revision as OracleRevision
 
+from bootstrapper.errors import InvalidFileError
 from bootstrapper.migrations.history.history import BrokenHistory, History
 from bootstrapper.migrations.history.revisions import Revision, read_revision
 from bootstrapper.migrations.project import layout
@@ -300,3 +302,14 @@ def test_the_file_name_is_the_identifier_of_an_old_file_without_one(tmp_path: Pa
     file = tmp_path / "1a2b3c.py"
     file.write_text("down_revision = None\n")
     assert read_revision(file).id == "1a2b3c"
+
+
+def test_what_was_read_of_the_same_content_is_not_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "1a2b3c.py"
+    file.write_text(WRITTEN_BY_THE_TEMPLATE)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    found = read_revision(file, digest)
+    file.unlink()
+    assert read_revision(file, digest) is found
+    with pytest.raises(InvalidFileError):
+        read_revision(file)
