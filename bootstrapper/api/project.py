@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bootstrapper.api import revision_files
 from bootstrapper.builtin import registry
 from bootstrapper.config import load
 from bootstrapper.config.load import Loaded
@@ -63,7 +62,11 @@ def validate(request: Request, revisions: Collection[Path] = ()) -> Validation:
     steps = tuple(f"{entry.name} ({entry.unit.uses})" for entry in resolved.entries)
     is_protected = resolved.project.protected
     allowed = {entry.name: entry.allowed for entry in resolved.entries if entry.allowed and is_protected}
-    hazards = revision_files.hazards(request, resolved, revisions) if revisions else ()
+    hazards: tuple[Hazard, ...] = ()
+    if revisions:
+        from bootstrapper.api import revision_files  # noqa: PLC0415 - the linter takes as long to load as all else
+
+        hazards = revision_files.hazards(request, resolved, revisions)
     return Validation(request.file, resolved.project.environment, steps, rows, allowed, len({*revisions}), hazards)
 
 

@@ -9,14 +9,12 @@ from typing import Unpack
 
 import click
 
-from bootstrapper.api import plan_files, run
+from bootstrapper.api import run
 from bootstrapper.api.event_text import phrase
 from bootstrapper.api.outcomes import Outcome
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import Specifics, request
-from bootstrapper.cli.formats import print_formatted, renderer
 from bootstrapper.cli.options import Invocation, takes
-from bootstrapper.cli.plan import show_plan
 from bootstrapper.cli.reporter import Reporter
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import ExitCode
@@ -64,6 +62,8 @@ def apply(invocation: Invocation, *, plan: Path | None, dry_run: bool, follow: b
 
 
 def _apply_saved(invocation: Invocation, file: Path, *, dry_run: bool) -> ExitCode:
+    from bootstrapper.api import plan_files  # noqa: PLC0415 - most runs have no saved plan
+
     saved = plan_files.read(file)
     selection = saved.plan.selection
     environment = invocation.environment if invocation.environment is not None else saved.plan.environment
@@ -80,15 +80,25 @@ def apply_or_show(
         nothing: The summary if there was nothing to do.
     """
     if dry_run:
+        from bootstrapper.cli.plan import show_plan  # noqa: PLC0415 - needed for a dry run alone
+
         return show_plan(invocation, command, **specifics)
     is_program = invocation.format == "json"
     with Reporter(invocation, command, as_data=is_program) as reporter:
         asked = request(invocation, reporter.emit, **specifics)
-        render = renderer(invocation, asked, "outcome", ["json"]) if invocation.format and not is_program else None
-        outcome = apply_asked(invocation, reporter, asked, nothing)
-        if render:
-            print_formatted(invocation, render.outcome(outcome))
+        if invocation.format is None or is_program:
+            apply_asked(invocation, reporter, asked, nothing)
+        else:
+            _apply_formatted(invocation, reporter, asked, nothing)
     return ExitCode.DONE
+
+
+def _apply_formatted(invocation: Invocation, reporter: Reporter, asked: Request, nothing: str | None) -> None:
+    """Prints the outcome in the format that was asked for; an unknown one is refused before anything is done."""
+    from bootstrapper.cli.formats import print_formatted, renderer  # noqa: PLC0415 - most runs print lines alone
+
+    render = renderer(invocation, asked, "outcome", ["json"])
+    print_formatted(invocation, render.outcome(apply_asked(invocation, reporter, asked, nothing)))
 
 
 def apply_asked(invocation: Invocation, reporter: Reporter, asked: Request, nothing: str | None = None) -> Outcome:

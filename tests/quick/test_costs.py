@@ -41,7 +41,17 @@ MODULES = {
     "bootstrapper.quick.look",
     "bootstrapper.quick.record",
 }
-OTHERS = ("_yaml", "yaml", "_cython", "cython_runtime", "__main__", "sitecustomize", "_distutils_hack", "__editable__")
+OTHERS = (
+    "_yaml",
+    "yaml",
+    "_sysconfigdata",
+    "_cython",
+    "cython_runtime",
+    "__main__",
+    "sitecustomize",
+    "_distutils_hack",
+    "__editable__",
+)
 SHOW = """
 import sys
 from bootstrapper.__main__ import answer
@@ -49,6 +59,30 @@ found = answer(sys.argv[1:], __import__("os").environ, sys.stderr)
 assert found is not None
 print(*sorted(sys.modules))
 """
+
+
+ORDINARY = """
+import sys
+from bootstrapper.cli import main
+assert main(sys.argv[1:]) == 0
+print(*sorted(sys.modules))
+"""
+NEEDED = {"annotated_types", "click", "pluggy", "psycopg", "psycopg_binary", "pydantic", "pydantic_core"}
+NEEDED |= {"typing_extensions", "typing_inspection"}
+WORKS = {
+    "bootstrapper.api.plan_files",
+    "bootstrapper.api.project",
+    "bootstrapper.backups.restore",
+    "bootstrapper.cli.formats",
+    "bootstrapper.cli.live",
+    "bootstrapper.cli.plan",
+    "bootstrapper.engine.json_schema",
+    "bootstrapper.fleet",
+    "bootstrapper.migrations.linting",
+    "bootstrapper.scaffold",
+    "multiprocessing",
+}
+"""What makes changes, or shows what most runs do not show: loaded by those alone that need it."""
 
 
 @pytest.fixture
@@ -77,6 +111,24 @@ def test_a_quick_look_loads_nothing_but_what_is_listed_here(looks: Looks, asked:
     assert {name for name in loaded if name.partition(".")[0] == "bootstrapper"} == MODULES
     others = {name for name in loaded if not name.startswith(("bootstrapper", *OTHERS))}
     assert {name for name in others if name.partition(".")[0] not in sys.stdlib_module_names} == set()
+
+
+def test_an_ordinary_run_with_nothing_to_do_loads_nothing_that_works(looks: Looks) -> None:
+    """Neither SQLAlchemy nor Alembic, nor rich: the libraries below are all that it needs."""
+    looks.apply()
+    done = subprocess.run(
+        [sys.executable, "-c", ORDINARY, "apply", *ENVIRONMENT, "-q"],
+        cwd=looks.folder,
+        env=looks.variables(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    loaded = set(done.stdout.split())
+    packages = {name.partition(".")[0] for name in loaded if not name.startswith(("bootstrapper", *OTHERS))}
+    assert packages - sys.stdlib_module_names == NEEDED
+    assert loaded & WORKS == set()
 
 
 def test_the_program_prints_what_the_ordinary_run_prints(looks: Looks) -> None:
