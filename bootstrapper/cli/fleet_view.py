@@ -162,5 +162,6 @@ def summary_line(done: Summary) -> str:
     parts = _counted(done.outcomes)
     parts += [f"{done.unplanned:,} not in the plan"] if done.unplanned else []
     parts += [f"{done.unlisted:,} of the plan not listed any more"] if done.unlisted else []
-    parts += [f"{done.left:,} not done: wave {one_line(done.stopped_in or '')} is over its budget"] if done.left else []
+    why = f": wave {one_line(done.stopped_in)} is over its budget" if done.stopped_in is not None else ""
+    parts += [f"{done.left:,} not done{why}"] if done.left else []
     return f"fleet: {', '.join(parts) or 'no targets'} in {show_seconds(done.seconds)}"

@@ -62,7 +62,10 @@ def apply(asked: Asked, watcher: Watcher, work: Work = apply_one, look: Look | N
             goes_on = asked.wave is None and asked.plan is None
             while summary.stopped_in is None and goes_on and (new := run.new_targets()):
                 run.wave(Wave(NEW, new))
-        finally:  # also if a wave is not confirmed
+        except BaseException:  # a wave that is not confirmed, or an interruption
+            summary.left = max(0, targets - summary.outcomes.total())
+            raise
+        finally:
             summary.seconds = time.monotonic() - started
             watcher.finished(summary)
     return summary

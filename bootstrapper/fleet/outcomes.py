@@ -47,10 +47,10 @@ class Summary:
     Attributes:
         outcomes: How many ended how.
         failures: The first of those that failed.
-        left: How many were not done since a wave was over its budget.
+        left: How many were not done, or not to the end, since a wave was over its budget or the run was ended.
         unplanned: How many are not in the plan of the fleet.
         unlisted: How many of that plan are not listed any more, and were not done.
-        stopped_in: That wave.
+        stopped_in: The wave that was over its budget.
         list_error: Why the list of targets could not be read again at the end; None if it was.
     """
 
