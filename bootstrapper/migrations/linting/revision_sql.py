@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bootstrapper.config.run_cache import Kept
 from bootstrapper.dataclass import dataclass
-from bootstrapper.errors import Source
+from bootstrapper.errors import MigrationError, Source
 from bootstrapper.events import Event
 from bootstrapper.migrations.history.revisions import Revision
 from bootstrapper.migrations.linting import review
@@ -56,12 +56,16 @@ class Rendering:
         return found
 
     def hazards(self, items: Sequence[Change | Deferred]) -> list[Hazard | TableLock]:
-        """Returns hazards and locks of the revisions; none in a database without rows, where nothing is rendered."""
+        """Returns hazards and locks of the revisions; none in a database without rows, where nothing is rendered.
+
+        Raises MigrationError for a revision whose own code is wrong.
+        """
         if not review.has_much_to_lose(self.context):
             return []
         rendered = self._rendered(replace(self.context, emit=_drop))  # the reader did not ask for what env.py prints
         files = {revision_of(item): item.after.get("file") or "" for item in items if isinstance(item, Change)}
         revisions = [move.revision for move in payloads(items, Move)]
+        _require_unbroken(rendered, revisions)
         found = review.hazards(
             self.context,
             _scripts(rendered, revisions, files),
@@ -82,7 +86,8 @@ def hazards_of_files(
 ) -> tuple[list[Path], list[Hazard]]:
     """Returns those files that are revisions of the step, and the hazards in them, without a database.
 
-    Each table that these revisions do not create counts as one with rows. Runs env.py, which cannot connect.
+    Each table that these revisions do not create counts as one with rows. Runs env.py, which cannot connect. Raises
+    MigrationError for a revision whose own code is wrong.
     """
     project = context.project
     declared = read_declared(settings, project, deadline=context.deadline, report=context.report, source=source)
@@ -94,10 +99,22 @@ def hazards_of_files(
         return [], []
     walks = [(history.rows_after((), history.parents(each.id)), each.id) for each in chosen]
     rendered = render(settings, declared.layout, replace(context, emit=_drop), walks)
+    _require_unbroken(rendered, list(chosen))
     files: dict[str | None, str] = {each.id: os.path.relpath(path, project.directory) for each, path in chosen.items()}
     scripts = _scripts(rendered, list(chosen), files)
     found = lint_unseen(scripts, transaction_per_script=settings.transaction_per_migration)
     return list(chosen.values()), [*_unread(rendered, list(chosen), files), *found]
+
+
+def _require_unbroken(rendered: Rendered, revisions: Sequence[Revision]) -> None:
+    """Raises MigrationError for the first revision that no database could run: nothing is to be allowed about it."""
+    for name in ("", *(revision.id for revision in revisions)):
+        if name in rendered.broken:
+            raise MigrationError(
+                rendered.broken[name],
+                revision=name or None,
+                hint="Correct the file; with a database it fails likewise.",
+            )
 
 
 def _scripts(rendered: Rendered, revisions: Sequence[Revision], files: Mapping[str | None, str]) -> list[Script]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from bootstrapper.errors import MigrationError
-from bootstrapper.migrations.project.layout import Layout
+from bootstrapper.migrations.project.layout import DynamicProject, Layout
 from bootstrapper.migrations.settings import MigrationSettings
 from bootstrapper.migrations.worker.launch import conversation, start
 from bootstrapper.migrations.worker.process import Reported
@@ -30,12 +31,15 @@ class Rendered:
         lines: By revision, the line of its file that each statement comes from; nothing if that is unknown.
         reasons: By revision, why its SQL is missing.
         whole: Why all others are missing, if env.py itself failed.
+        broken: What is wrong with the code of revisions, and would be with a database as well: by revision; with an
+            empty name for a file that cannot be loaded.
     """
 
     sql: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[int | None]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     whole: str = ""
+    broken: dict[str, str] = field(default_factory=dict)
 
     def text(self, revision: str) -> str:
         """Returns the SQL, or a comment that says why it is missing."""
@@ -70,11 +74,24 @@ def render(
                         rendered.lines[facts["revision"]] = _lines(facts["sql"], facts["lines"])
                     case Reported("unrendered", facts):
                         rendered.reasons[facts["revision"]] = context.masker.quote(facts["reason"])
+                        if facts["broken"]:
+                            rendered.broken[facts["revision"]] = rendered.reason(facts["revision"])
                     case Reported("failed", facts):
                         rendered.whole = context.masker.quote(facts["reason"])
+                        if _is_of_revision(layout, facts.get("broken") or ()):
+                            rendered.broken[""] = rendered.reason("")
     except (MigrationError, TimeoutError) as error:
         rendered.whole = context.masker.mask(str(error)) or "deadline exceeded while Alembic rendered it"
     return rendered
+
+
+def _is_of_revision(layout: Layout, files: Sequence[str]) -> bool:
+    """Returns whether one of these files is a revision, and not env.py or what that imports."""
+    try:
+        folders = [folder.resolve() for folder in layout.version_folders]
+    except DynamicProject:
+        return False
+    return any(folder in Path(file).resolve().parents for file in files for folder in folders)
 
 
 def _lines(text: str, marks: Sequence[tuple[int, int]]) -> list[int | None]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from bootstrapper.errors import MigrationError
 from bootstrapper.plans import SQL, Change, Hazard, HazardName
 from bootstrapper.plugin.context import Context
 from tests.migrations.contexts import Trial, trial
@@ -121,6 +123,30 @@ with engine.begin() as connection:
     with trial(tmp_path, database, script_location="migrations") as migrate:
         shown(migrate)
         assert migrate.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'sneaked'") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "said"),
+    [
+        (
+            "op.add_colum('a')",
+            r"^revision third: AttributeError: .* has no attribute 'add_colum' \(migrations/versions/third_.py:16\)$",
+        ),
+        ("op.execute(", r"^SyntaxError: '\(' was never closed \(migrations/versions/third_.py:16\)$"),
+    ],
+)
+def test_a_revision_whose_code_is_wrong_is_an_error_and_no_question_of_hazards(
+    tmp_path: Path, database: str, upgrade: str, said: str
+) -> None:
+    write_env(tmp_path, OFFLINE)
+    write_revision(tmp_path, "first", upgrade=create_table("a"))
+    with trial(tmp_path, database, script_location="migrations") as migrate:
+        migrate.apply()
+        migrate.query("INSERT INTO a VALUES (1)")
+        write_revision(tmp_path, "second", "first", upgrade="op.get_bind().execute(sa.text('SELECT 1')).fetchall()")
+        write_revision(tmp_path, "third", "second", upgrade=upgrade)
+        with pytest.raises(MigrationError, match=said):
+            shown(migrate)
 
 
 def test_revisions_that_cannot_be_rendered_for_one_reason_are_one_hazard(tmp_path: Path, database: str) -> None:

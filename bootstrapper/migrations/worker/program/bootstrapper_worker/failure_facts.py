@@ -8,6 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import alembic
@@ -37,7 +38,9 @@ def attempt(work: Callable[[], None]) -> dict[str, Any] | None:
 
 def describe(error: BaseException) -> dict[str, Any]:
     """Returns the facts, without the parameters of a statement; DETAIL, which quotes rows, is filtered later."""
-    return {**_reason(error), "traceback": _traceback(error), "is_of_driver": any(map(_is_of_driver, _chain(error)))}
+    is_of_driver = any(map(_is_of_driver, _chain(error)))
+    files = _files(error) if _is_broken(error) else []
+    return {**_reason(error), "traceback": _traceback(error), "is_of_driver": is_of_driver, "broken": files}
 
 
 def _reason(error: BaseException) -> dict[str, Any]:
@@ -49,7 +52,23 @@ def _reason(error: BaseException) -> dict[str, Any]:
         return {"kind": "alembic", "reason": str(error)}
     if isinstance(error, ModuleNotFoundError):
         return {"kind": "project", "reason": f"{error}{_place(error)}", "module": error.name}
+    if isinstance(error, SyntaxError) and error.filename:
+        place = os.path.relpath(error.filename)
+        return {"kind": "project", "reason": f"{type(error).__name__}: {error.msg} ({place}:{error.lineno})"}
     return {"kind": "project", "reason": f"{type(error).__name__}: {error}{_place(error)}"}
+
+
+def _is_broken(error: BaseException) -> bool:
+    """Whether the code itself is wrong, with or without a database: not the absence of what a database would give."""
+    if isinstance(error, AttributeError):  # of a module, such as `op`; None has no `fetchall` without a database
+        return isinstance(getattr(error, "obj", None), ModuleType) or str(error).startswith("module ")
+    return isinstance(error, (SyntaxError, ImportError)) or type(error) is NameError
+
+
+def _files(error: BaseException) -> list[str]:
+    """Returns the files that the error went through, the innermost last."""
+    found = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return [*found, *([error.filename] if isinstance(error, SyntaxError) and error.filename else [])]
 
 
 def _is_of_driver(error: BaseException) -> bool:

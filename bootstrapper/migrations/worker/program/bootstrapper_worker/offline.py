@@ -102,7 +102,7 @@ class Rendering:
             failure = attempt(lambda: run(**options))
             self.buffer.file = None
             if failure is not None:
-                self.events.send("unrendered", revision=revision, reason=failure["reason"])
+                self.events.send("unrendered", revision=revision, reason=failure["reason"], broken=failure["broken"])
                 return
             lines = [(position - start, line) for position, line in self.buffer.marks]
             self.events.send("rendered", revision=revision, sql=self.buffer.getvalue()[start:], lines=lines)
