@@ -12,7 +12,7 @@ from bootstrapper.engine.planner import runs_always
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.step import Step
 from bootstrapper.plugin.traits import HasHeads, SeedsFixtures
-from bootstrapper.postgres.ledger.declarations import WHOLE
+from bootstrapper.postgres.ledger.declarations import UNNAMED, WHOLE
 
 _DIGITS = 32
 _BESIDE = ("timeout",)  # decides nothing about the state of the database
@@ -22,13 +22,17 @@ def declared(loaded: Loaded, project: Project, entries: Sequence[Entry]) -> Mapp
     """Returns a digest for each step of a run that writes data, and for each fixture.
 
     Left out are steps with revisions, whose order the database itself knows, and steps as `backup`, which change
-    nothing in it. If all steps of the file are there, it says so: what it does not name then is not declared.
+    nothing in it. If all steps of the file are there, it says so: what it does not name then is not declared. A file
+    without a name of its own is known again by its fixtures and their tables.
     """
     names = {entry.name for entry in entries}
     found = {WHOLE: ""} if all(config.name in names for config in loaded.config.steps) else {}
     for entry in entries:
         if isinstance(entry.unit, Step) and not isinstance(entry.unit, HasHeads) and not entry.unit.leaves_others_alone:
             found |= _of_step(loaded, project, entry, entry.unit)
+    if loaded.document.data.get("name") is None:
+        fixtures = [(name, config) for name, config in project.fixtures.items() if f"fixture {name}" in found]
+        found |= {f"{UNNAMED}fixture {name} of {config.table or name}": "" for name, config in fixtures}
     return found
 
 

@@ -290,6 +290,36 @@ def test_a_run_of_single_steps_does_not_make_all_of_its_release_the_latest(relea
     assert [step.name for step in new.apply(startup=True).applied] == ["seed", "other"]
 
 
+def unnamed(project: TrialProject, **roles: str) -> TrialProject:
+    seed(project, **roles)
+    file = project.folder / "bootstrap.yaml"
+    file.write_text(file.read_text().replace("name: trial\n", "", 1))
+    return project
+
+
+def test_without_a_name_a_release_is_known_in_a_folder_of_any_name(releases: Releases) -> None:
+    old, new = unnamed(releases("old"), ada="reader"), unnamed(releases("new"), ada="admin")
+    old.apply()
+    new.apply()
+    assert leaves_alone(old)
+    assert old.rows(USERS) == [("ada", "admin")]
+
+
+@pytest.mark.parametrize(
+    "change", [("fixtures:\n  users:\n", "fixtures:\n  users:\n    table: others\n"), ("", "name: b\n")]
+)
+def test_another_table_or_a_name_tells_projects_apart(releases: Releases, change: tuple[str, str]) -> None:
+    one, other = unnamed(releases("one"), ada="reader"), unnamed(releases("other"), ada="admin")
+    one.rows("CREATE TABLE others (name text PRIMARY KEY, role text)")
+    file = other.folder / "bootstrap.yaml"
+    file.write_text(file.read_text().replace(*change, 1))
+    one.apply()
+    other.apply()
+    one.rows("DELETE FROM users")
+    assert not leaves_alone(one)
+    assert one.rows(USERS) == [("ada", "reader")]
+
+
 def test_other_projects_and_environments_do_not_count(releases: Releases) -> None:
     first, second = seed(releases("first"), ada="user"), seed(releases("second"), ada="admin")
     first.apply(startup=True)

@@ -16,6 +16,8 @@ from bootstrapper.postgres.ledger.past_run import PastRun
 
 WHOLE = "file"
 """Among the declarations of a run of all steps: what is not beside it was not declared."""
+UNNAMED = "unnamed "
+"""Begins what a run of a file without a name seeds: fixtures with their tables, whatever its folder is called."""
 
 # A run counts if it ended well or began to write, unless a restore took back what it wrote. That a declaration is known
 # from before is shown by any run that had the lock with it: before the runs began, without another one in between that
@@ -28,8 +30,10 @@ WITH restored AS MATERIALIZED (
     SELECT r.*, (r.outcome = 'done' OR EXISTS (SELECT FROM {steps} AS s WHERE s.run_id = r.run_id)) IS TRUE
             AND NOT EXISTS (SELECT FROM restored AS b WHERE r.started_at > b.as_of AND r.started_at < b.recorded_at)
         AS counts
-    FROM {runs} AS r WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s
-      AND (%(marks)s::text[] IS NULL OR r.declared ?| %(marks)s::text[])
+    FROM {runs} AS r WHERE r.environment IS NOT DISTINCT FROM %(environment)s AND (
+        r.project = %(project)s AND (%(marks)s::text[] IS NULL OR r.declared ?| %(marks)s::text[])
+        OR r.declared ?| %(unnamed)s::text[]
+    )
 ), differing AS MATERIALIZED (
     SELECT o.item, o.digest, l.declared ->> o.item AS latest, l.serial, l.command, l.environment, l.version, l.role,
            l.host, to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at
@@ -65,8 +69,8 @@ _UNDECLARED = """
 SELECT EXISTS (
     SELECT FROM jsonb_each_text(%(declared)s::text::jsonb) AS o(item, digest) WHERE NOT EXISTS (
         SELECT FROM {runs} AS r
-        WHERE r.project = %(project)s AND r.environment IS NOT DISTINCT FROM %(environment)s AND r.serial < %(before)s
-          AND r.declared ->> o.item = o.digest
+        WHERE (r.project = %(project)s OR r.declared ?| %(unnamed)s::text[]) AND r.serial < %(before)s
+          AND r.environment IS NOT DISTINCT FROM %(environment)s AND r.declared ->> o.item = o.digest
     )
 )
 """
@@ -87,7 +91,8 @@ class Whose:
         project: Its name, or that of its folder.
         declared: What a project without a name of its own declares; None for one with a name. Files in folders of the
             same name share a database then: a run is of the same one only if it declared one of its fixtures, or, if
-            it has none, one of its steps.
+            it has none, one of its steps. A run of a file in another folder, without a name either, is of the same one
+            if it declared one of its fixtures for the same table.
     """
 
     project: str
@@ -97,13 +102,15 @@ class Whose:
     @property
     def values(self) -> dict[str, object]:
         """Parameters of statements."""
-        return {"project": self.project, "environment": self.environment, "marks": self._marks}
+        unnamed = [item for item in self.declared or () if item.startswith(UNNAMED)]
+        marks = {"marks": self._marks, "unnamed": unnamed or None}
+        return {"project": self.project, "environment": self.environment, **marks}
 
     @property
     def _marks(self) -> list[str] | None:
         if self.declared is None:
             return None
-        items = [item for item in self.declared if item != WHOLE]
+        items = list(_items(self.declared))
         return [item for item in items if item.startswith("fixture ")] or items
 
 
@@ -126,12 +133,16 @@ def declared_later(
     connection: Connection[Any], names: LedgerNames, declared: Mapping[str, str], whose: Whose
 ) -> list[Later]:
     """Returns what later runs declared differently, the latest first; empty without a readable ledger."""
-    items = {item: digest for item, digest in declared.items() if item != WHOLE}
-    values = {**whose.values, "declared": json.dumps(items), "whole": WHOLE, "mark": RESTORED_AS_OF}
+    values = {**whose.values, "declared": json.dumps(_items(declared)), "whole": WHOLE, "mark": RESTORED_AS_OF}
     with suppress(*UNREADABLE), connection.transaction():
         rows = connection.execute(names.fill(_LATER), values).fetchall()
         return [Later(item, not is_there, PastRun(*run)) for item, is_there, *run in rows]
     return []
+
+
+def _items(declared: Mapping[str, str]) -> dict[str, str]:
+    """Returns the fixtures and steps among what a run declares."""
+    return {item: digest for item, digest in declared.items() if item != WHOLE and not item.startswith(UNNAMED)}
 
 
 def has_undeclared(
