@@ -48,6 +48,11 @@ def explain(code: str) -> int:
     found = known.get(name if name.startswith("BOOT-") else f"BOOT-{name}")
     if found is None:
         raise UsageError(f"unknown code {code!r}", hint=did_you_mean(name, known))
-    paragraphs = (found.title, found.meaning, f"What to do: {found.remedy}", f"See docs/{found.page}")
+    paragraphs = (
+        found.title,
+        found.meaning,
+        f"What to do: {found.remedy}",
+        f"Documentation: {found.page.removesuffix('.md')}",
+    )
     print_data("\n\n".join("\n".join(wrapped(text.replace("`", ""))) for text in paragraphs))
     return ExitCode.DONE

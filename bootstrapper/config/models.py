@@ -148,7 +148,7 @@ class ChangeLimitsConfig(Section):
     updates: int | None = Field(None, ge=0, description="Of updates.")
     allow: list[HazardText] = Field(
         default_factory=list,
-        description="Hazards that a protected environment permits in the step (docs/reference/hazards.md).",
+        description="Hazards, by the names in plans, that a protected environment permits in the step.",
     )
 
 

@@ -194,7 +194,7 @@ class Collector:
         except pluggy.PluginValidationError as error:
             reason = str(error).replace("\n", " ")
             raise PluginError(
-                item.origin, reason, hint="Write the hook with the signature in docs/reference/hooks.md."
+                item.origin, reason, hint="Write the hook with the signature in the module bootstrapper.plugin.hooks."
             ) from error
 
     def _require_known_hook(self, item: Found, name: str) -> None:

@@ -56,8 +56,8 @@ class HazardError(BootstrapperError):
         super().__init__(
             f"environment {environment!r} is protected and does not allow these hazards; none of them was started:",
             details=lines,
-            hint=f"Choose a safer way (docs/reference/hazards.md), or allow them once with {options}, or always with"
-            f" {' and '.join(limits)}.",
+            hint=f"Choose the safer way that `bootstrapper plan` names, or allow them once with {options}, or always"
+            f" with {' and '.join(limits)}.",
         )
 
 

@@ -130,6 +130,7 @@ class MigrationError(StepError):
     """A revision, env.py or Alembic failed.
 
     Attributes:
+        place: File and line of the revision's statement that the server refused.
         detail: The server's DETAIL about the key that broke a constraint.
         traceback: Frames of the project's own code, on several lines; not part of the message.
     """
@@ -143,6 +144,7 @@ class MigrationError(StepError):
         revision: str | None = None,
         statement: str | None = None,
         sqlstate: str | None = None,
+        place: str | None = None,
         detail: str | None = None,
         traceback: str | None = None,
         hint: str | None = None,
@@ -150,11 +152,13 @@ class MigrationError(StepError):
         self.reason = reason
         self.revision = revision
         self.statement = statement
+        self.place = place
         self.detail = detail
         self.traceback = traceback
         at = f"revision {revision}: " if revision else ""
         first, *more = (statement or "").split("\n")
-        details = [*_detail(detail), *([f"statement: {first}", *more] if statement else [])]
+        at_place = [f"at {place}"] if place else []
+        details = [*at_place, *_detail(detail), *([f"statement: {first}", *more] if statement else [])]
         super().__init__(f"{at}{reason}", hint=hint, details=details, sqlstate=sqlstate)
 
 

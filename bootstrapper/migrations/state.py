@@ -16,7 +16,7 @@ from bootstrapper.deadline import Deadline
 from bootstrapper.errors import AheadError, InvalidFileError, MigrationError, Problem, Source
 from bootstrapper.migrations.history.history import BrokenHistory, History
 from bootstrapper.migrations.history.origin import brought_by
-from bootstrapper.migrations.history.revisions import Revision, read_revision
+from bootstrapper.migrations.history.revisions import Revision, line_of, read_revision
 from bootstrapper.migrations.history.versions import Versions, read_versions
 from bootstrapper.migrations.project.configuration import BadConfiguration
 from bootstrapper.migrations.project.layout import DynamicProject, Layout, read
@@ -160,7 +160,7 @@ def read_declared(
         history = _history(revisions)
         return Declared(layout, history, tuple((text, history.targets(text)) for text in settings.targets))
     except BrokenHistory as error:
-        raise InvalidFileError([Problem(str(error), source, error.hint)]) from error
+        raise InvalidFileError([_problem(error, project, source)]) from error
 
 
 def is_written_down(settings: MigrationSettings, project: Project, source: Source | None = None) -> bool:
@@ -192,14 +192,23 @@ def misnamed(
     except InvalidFileError as error:
         return list(error.problems)
     except BrokenHistory as error:
-        return [Problem(str(error), source, error.hint)]
+        return [_problem(error, project, source)]
     problems = []
     for name in names:
         try:
             history.targets(name)
         except BrokenHistory as error:
-            problems.append(Problem(str(error), source, error.hint))
+            problems.append(_problem(error, project, source))
     return problems
+
+
+def _problem(error: BrokenHistory, project: Project, source: Source | None) -> Problem:
+    """Returns the problem at the file of the revision that is wrong, else at the step."""
+    file = error.revision.file if error.revision is not None else None
+    if file is not None:
+        shown = file.relative_to(project.directory) if file.is_relative_to(project.directory) else file
+        source = Source(str(shown), line_of(file, "down_revision"), 1)
+    return Problem(str(error), source, error.hint)
 
 
 def _history(revisions: Sequence[Revision]) -> History:

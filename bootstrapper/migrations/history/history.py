@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from typing import Self
 
 from bootstrapper.migrations.history.order import Walk
 from bootstrapper.migrations.history.revisions import Revision
@@ -15,6 +16,14 @@ class BrokenHistory(Exception):  # noqa: N818 - the caller, which knows the step
     """Revisions that contradict each other, or a target that is not one of them."""
 
     hint: str | None = None
+    revision: Revision | None = None
+    """The one that is wrong, if it is one."""
+
+    @classmethod
+    def of(cls, revision: Revision, reason: str, hint: str | None = None) -> Self:
+        error = cls(reason)
+        error.revision, error.hint = revision, hint
+        return error
 
 
 class NoSuchRevision(BrokenHistory):
@@ -44,7 +53,7 @@ class History:
         self.revisions: dict[str, Revision] = {}
         for revision in revisions:
             if revision.id in self.revisions:
-                raise BrokenHistory(f"revision {revision.id} is declared by two files")
+                raise BrokenHistory.of(revision, f"revision {revision.id} is declared by two files")
             self.revisions[revision.id] = revision
         self._labels = {label: revision.id for revision in self.revisions.values() for label in revision.labels}
         self._depends = {revision.id: self._dependencies(revision) for revision in self.revisions.values()}
@@ -58,7 +67,9 @@ class History:
         for revision in self.revisions.values():
             for parent in self._parents(revision.id):
                 if parent not in self.revisions:
-                    raise BrokenHistory(f"revision {revision.id} follows {parent}, which does not exist")
+                    hint = did_you_mean(parent, self.revisions, "Correct its down_revision, or add the missing file.")
+                    said = f"revision {revision.id} follows {parent}, which does not exist"
+                    raise BrokenHistory.of(revision, said, hint)
 
     def _require_no_cycle(self) -> None:
         graph = {name: self._parents(name) for name in self.revisions}

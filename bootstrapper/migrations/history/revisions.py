@@ -84,6 +84,15 @@ def read_revision(file: Path, digest: str | None = None) -> Revision:
     return _READ.get(key, partial(_revision, content, file))
 
 
+def line_of(file: Path, name: str) -> int:
+    """Returns the line on which a file first assigns a name; 1 if that is unknown."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return 1
+    return next((number for number, line in enumerate(lines, start=1) if line.startswith(name)), 1)
+
+
 def _revision(content: bytes, file: Path) -> Revision:
     declared = _read_lines(content) or _read_tree(content, file)
     values = declared.values

@@ -50,6 +50,7 @@ def failed(failure: Mapping[str, Any], context: RunContext) -> MigrationError | 
         revision=failure.get("revision"),
         statement=shorten(quote(statement)) or None,
         sqlstate=sqlstate,
+        place=failure.get("place"),
         detail=key_detail(sqlstate, failure.get("detail"), context.masker),
         traceback=quote(failure.get("traceback") or "") or None,
     )

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError, RevisionMap
 from alembic.script.revision import Revision as OracleRevision
 
+from bootstrapper.api.project import validate
 from bootstrapper.errors import InvalidFileError
 from bootstrapper.migrations.history.history import BrokenHistory, History
 from bootstrapper.migrations.history.revisions import Revision, read_revision
@@ -20,6 +21,7 @@ from bootstrapper.migrations.project.layout import DynamicProject
 from bootstrapper.migrations.settings import MigrationSettings
 from tests.migrations.contexts import make_project
 from tests.migrations.projects import write_env, write_revision
+from tests.projects import TrialProject
 
 URL = "postgresql://nobody@localhost/nowhere"
 
@@ -190,6 +192,19 @@ def test_two_heads_are_ambiguous_for_head() -> None:
 def test_a_missing_parent_is_named() -> None:
     with pytest.raises(BrokenHistory, match="revision b follows a, which does not exist"):
         History([Revision("b", ("a",))])
+
+
+def test_a_missing_parent_is_reported_in_the_file_of_its_revision(tmp_path: Path) -> None:
+    write_env(tmp_path)
+    file = write_revision(tmp_path, "b", "nosuch")
+    project = TrialProject(tmp_path, "postgresql://nowhere/nothing")
+    project.write("steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations}}]\n")
+    with pytest.raises(InvalidFileError) as caught:
+        validate(project.request())
+    (problem,) = caught.value.problems
+    line = file.read_text().splitlines().index("down_revision = 'nosuch'") + 1
+    assert str(problem) == f"migrations/versions/b_.py:{line}:1: revision b follows nosuch, which does not exist"
+    assert problem.hint == "Correct its down_revision, or add the missing file."
 
 
 def test_a_dependency_cycle_is_refused() -> None:

@@ -94,7 +94,18 @@ def _database_error(error: BaseException) -> dict[str, Any]:
         "detail": _detail(original),
         "statement": statement,
         "sqlstate": _sqlstate(original),
+        "place": _revision_place(error),
     }
+
+
+def _revision_place(error: BaseException) -> str | None:
+    """Returns file and line of the innermost frame in the revision's own file; None if none is."""
+    here, place = f"{Path.cwd()}{os.sep}", None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if "down_revision" in frame.f_globals:
+            name = os.path.abspath(frame.f_code.co_filename)  # noqa: PTH100 - resolves no links
+            place = f"{name.removeprefix(here)}:{line}"
+    return place
 
 
 def _sqlstate(error: Any) -> str | None:
