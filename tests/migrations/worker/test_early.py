@@ -79,8 +79,19 @@ def apply(project: Project, **variables: str) -> dict[str, Any]:
     return found
 
 
+def apply_early(project: Project) -> dict[str, Any]:
+    """Tries again where the login took so long that the quick look left it to the ordinary run."""
+    for _ in range(3):
+        found = apply(project)
+        if found["is_early"]:
+            break
+        for place in project.folder.glob("bootstrapper-*/quick.*"):
+            place.unlink()  # it may say that the server was not reached just now
+    return found
+
+
 def test_env_py_sees_the_same_in_a_worker_that_was_started_early(project: Project) -> None:
-    started = [apply(project), apply(project, BOOTSTRAPPER_QUICK="off")]
+    started = [apply_early(project), apply(project, BOOTSTRAPPER_QUICK="off")]
     assert [each.pop("is_early") for each in started] == [early.helps(), False]
     modules = [set(each.pop("modules")) for each in started]
     started[1]["environment"].pop("BOOTSTRAPPER_QUICK")
@@ -97,6 +108,15 @@ def test_a_step_with_variables_of_its_own_gets_a_worker_that_is_started_with_the
     found = apply(project)
     assert found["environment"]["COLOUR"] == "red"
     assert not found["is_early"]
+
+
+CHILDREN = "import os; print(open(f'/proc/self/task/{os.getpid()}/children').read().split())"
+
+
+def test_a_worker_that_was_not_needed_is_gone_before_the_process_becomes_another_program(project: Project) -> None:
+    project.write(BOOTSTRAP.replace("{revision: head}", '{sql: "SELECT true"}'))
+    done = project.spawn("run", "--", sys.executable, "-c", CHILDREN, TMPDIR=str(project.folder))
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 @contextmanager
