@@ -202,7 +202,7 @@ def carry_out(trial: Trial, fleet: Fleet, targets: Sequence[Target], found: Sequ
         if process.poll() is not None:
             process = begin(fleet, "--resume", "report.jsonl", *trial.again)
     process.wait(at_most(3600))
-    again = fleet.spawn("fleet", "apply", "--shard", "0/1", "--resume", "report.jsonl")
+    again = fleet.run("fleet", "apply", "--shard", "0/1", "--resume", "report.jsonl")
     assert again.returncode == 0, again.stderr
     verify(fleet, targets)
 

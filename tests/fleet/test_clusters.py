@@ -1,4 +1,4 @@
-"""Tests of the processes that do targets: without Dask, of a cluster on this machine, and of one that runs already."""
+"""Tests of what does targets: parts without Dask, and a cluster that runs already; test_kills.py has the others."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tests.servers import Server, free_port
 from tests.waiting import at_most
 
 
+@pytest.mark.usefixtures("in_process")
 def test_databases_are_done_without_dask_in_two_parts(
     tmp_path: Path, server: Server, new_database: Callable[[], str]
 ) -> None:
@@ -41,20 +42,6 @@ def test_databases_are_done_without_dask_in_two_parts(
     assert len(first) + len(second) == 3
     assert [fleet.notes("own", url) for url in urls] == [[(1, f"note of {url.rpartition('/')[2]}")] for url in urls]
     assert "correct horse" not in (fleet.folder / "0.jsonl").read_text()
-
-
-def test_schemas_of_one_database_are_done_by_a_cluster_of_dask(fleet: Fleet) -> None:
-    fleet.declare("parallel: 2")
-    fleet.list_schemas(6)
-    done = fleet.spawn("fleet", "apply", "--report", "report.jsonl")
-    assert done.returncode == 0, done.stderr
-    assert "fleet: 6 changed in" in done.stderr
-    for number in range(6):
-        assert fleet.notes(f"t{number}") == [(1, f"note of tenant-{number}")]
-        told = fleet.results()[f"tenant-{number}"]
-        assert [(told["run_id"], told["outcome"])] == fleet.runs(f"t{number}"), "report and ledger agree"
-    again = fleet.spawn("fleet", "apply", "--shard", "0/1")
-    assert "fleet: 6 with nothing to do in" in again.stderr, again.stderr
 
 
 def test_a_cluster_that_runs_already(fleet: Fleet) -> None:

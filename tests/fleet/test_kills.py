@@ -44,6 +44,7 @@ def mortal() -> Iterator[Running]:
         yield found
 
 
+@pytest.mark.usefixtures("in_process")  # of the last run, which looks at what the others left
 @pytest.mark.parametrize("name", TRIALS)
 def test_each_target_is_done_exactly_once_whatever_is_killed(
     name: str, tmp_path: Path, server: Server, mortal: Running
