@@ -183,8 +183,9 @@ def _drop_old(invocation: Invocation, consent: Consent, *, dry_run: bool) -> int
             reporter.say(f"nothing to drop: no database was kept by a restore of {database}")
         if dry_run or not found:
             return ExitCode.DONE
-        question = f"Drop {counted(len(found), 'database')} permanently?"
-        consent.require(invocation, question, database, "nothing was dropped")
+        kept = f"{counted(len(found), 'database')} that restores of {database} kept"
+        name = next(iter(found)) if len(found) == 1 else database
+        consent.require(invocation, f"Drop {kept} permanently?", name, "nothing was dropped")
         restoring.drop_kept(asked, list(found))
         reporter.say(f"dropped: {', '.join(found)}")
     return ExitCode.DONE

@@ -24,4 +24,6 @@ def _defer(answer: Answer, changes: tuple[Change, ...], deferred: tuple[Deferred
     at_most = (total(changes) + sum(known) or None) if len(known) == len(counts) else None
     unset = unset_in(changes, deferred)
     targets = (*(change.target for change in changes), *(target for item in deferred for target in item.targets))
-    return (Deferred("an answer", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),)
+    return (
+        Deferred("what earlier steps create", answer.reason, may or frozenset({Action.RUN}), at_most, unset, targets),
+    )

@@ -28,7 +28,7 @@ def excesses(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterato
 
 def _of(target: str, found: Iterator[tuple[Action, int, int]]) -> Iterator[Finding]:
     for action, count, most in found:
-        said = f"{count:,} rows to {action}, and its limit is {most:,}"
+        said = f"{count:,} rows to {action}, more than its limit of {most:,}"
         yield Finding(target, said, f"Raise `limits: {{{_KEYS[action]}: ...}}` if that is meant.")
 
 
@@ -36,5 +36,5 @@ def require_within(entry: Entry, planned: PlannedStep, context: RunContext) -> N
     """Raises GuardError for the first excess."""
     excess = next(excesses(entry, planned, context), None)
     if excess is not None:
-        said = f"{excess.target}: {excess.message}; the step was not started"
+        said = f"{excess.target}: {excess.message}; nothing was changed by this step"
         raise GuardError(said, hint=excess.remedy, source=entry.source)

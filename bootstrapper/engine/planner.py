@@ -154,7 +154,7 @@ class Planner:
     def _plan(self, entry: Entry, *, is_turn: bool = False) -> PlannedStep:
         match entry.unit:
             case Gate():
-                return PlannedStep(entry.name, entry.unit.uses, State.DONE, "open")
+                return PlannedStep(entry.name, entry.unit.uses, State.DONE, "passed")
             case LockScope():
                 return self._plan_scope(entry, "will be taken")
             case Scope():

@@ -6,6 +6,7 @@ app = FastAPI(lifespan=bootstrapper.integrations.asgi.lifespan("bootstrap.yaml")
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -20,6 +21,9 @@ from bootstrapper.integrations.readiness import STATE, Readiness, ReadinessMiddl
 from bootstrapper.integrations.startup import Mode, Startup, end_process, stopped_by_signals
 
 __all__ = ["ReadinessMiddleware", "lifespan"]
+
+_UVICORN = "uvicorn.error"
+"""Its logger, to which Starlette's tracebacks go as well."""
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 State = dict[str, Any]
@@ -126,6 +130,12 @@ async def _bring_up(startup: Startup, readiness: Readiness) -> None:
     await _end(failure, code)
 
 
+def _says_more(record: logging.LogRecord) -> bool:
+    """Whether a record of the server says more than that a task was cancelled, as all are when the process ends."""
+    raised = record.exc_info[1] if record.exc_info else None
+    return not isinstance(raised, asyncio.CancelledError) and "CancelledError" not in record.getMessage()
+
+
 async def _end(error: Exception, code: ExitCode) -> NoReturn:
     """Ends the process in the main thread; elsewhere, as in a test client, raises the error.
 
@@ -135,6 +145,7 @@ async def _end(error: Exception, code: ExitCode) -> NoReturn:
     if threading.current_thread() is not threading.main_thread():
         raise error
     loop = asyncio.get_running_loop()
+    logging.getLogger(_UVICORN).addFilter(_says_more)
     loop.call_soon(end_process, code)
     try:
         await loop.create_future()

@@ -62,7 +62,7 @@ def test_a_plan_names_the_hazard_with_its_revision_and_line(migrated: Project) -
     shown = " ".join(migrated.run("plan", *LIVE).stdout.split())
     assert f"! drop-column (not allowed): revision second, {line_of(migrated, 'drop_column')}: ALTER TABLE" in shown
     assert "DROP COLUMN nick; takes" not in shown
-    assert "Apply refuses this plan without --allow drop-column" in shown
+    assert "`bootstrapper apply` refuses this plan without --allow drop-column" in shown
     allowed = migrated.run("plan", "--allow", "drop-column", *LIVE).stdout
     assert "drop-column (allowed)" in allowed
     assert "refuses" not in allowed

@@ -53,12 +53,12 @@ def excesses(project: TrialProject) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"fixture": "{deletes: 1}"}, "fixture countries: 2 rows to delete, and its limit is 1"),
-        ({"fixture": "{updates: 25%}"}, "fixture countries: 2 rows to update, and its limit is 1"),
-        ({"fixture": "{updates: 49.9 %}"}, "fixture countries: 2 rows to update, and its limit is 1"),
-        ({"fixture": "{deletes: 0%}"}, "fixture countries: 2 rows to delete, and its limit is 0"),
-        ({"step": "{deletes: 1}"}, "step seed: 2 rows to delete, and its limit is 1"),
-        ({"step": "{updates: 0}"}, "step seed: 2 rows to update, and its limit is 0"),
+        ({"fixture": "{deletes: 1}"}, "fixture countries: 2 rows to delete, more than its limit of 1"),
+        ({"fixture": "{updates: 25%}"}, "fixture countries: 2 rows to update, more than its limit of 1"),
+        ({"fixture": "{updates: 49.9 %}"}, "fixture countries: 2 rows to update, more than its limit of 1"),
+        ({"fixture": "{deletes: 0%}"}, "fixture countries: 2 rows to delete, more than its limit of 0"),
+        ({"step": "{deletes: 1}"}, "step seed: 2 rows to delete, more than its limit of 1"),
+        ({"step": "{updates: 0}"}, "step seed: 2 rows to update, more than its limit of 0"),
     ],
 )
 def test_more_than_the_limit_is_shown_and_refused_before_any_step(
@@ -88,7 +88,7 @@ def test_rows_that_an_earlier_step_brings_count_at_the_turn(countries: TrialProj
     declare(countries, fixture="{updates: 2}")
     text = (countries.folder / "bootstrap.yaml").read_text()
     countries.write(text.replace("CREATE TABLE note ()", "CREATE TABLE note (); UPDATE countries SET name = 'y'"))
-    with pytest.raises(GuardError, match="fixture countries: 3 rows to update, and its limit is 2"):
+    with pytest.raises(GuardError, match="fixture countries: 3 rows to update, more than its limit of 2"):
         countries.apply()
     assert countries.rows("SELECT count(*) FROM countries WHERE name = 'y'") == [(5,)]
 

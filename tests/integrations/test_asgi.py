@@ -81,6 +81,13 @@ def test_one_of_eight_workers_does_the_work(tmp_path: Path, database: str) -> No
     assert rows(database, "SELECT count(*) FROM bootstrapper.runs") == [(1,)]
 
 
+def test_sigterm_during_the_start_of_several_workers_prints_no_traceback(tmp_path: Path, database: str) -> None:
+    with serving([*UVICORN, "--workers", "2"], slow(tmp_path, 600), database) as server:
+        assert eventually(lambda: is_asleep(database), 20), server.output
+        server.end()
+        assert "Traceback" not in server.output
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_failure_ends_the_process_with_its_reason_and_exit_code(tmp_path: Path, database: str, loop: str) -> None:
     missing = database.rpartition("/")[0] + "/missing"
@@ -89,6 +96,7 @@ def test_a_failure_ends_the_process_with_its_reason_and_exit_code(tmp_path: Path
         assert "the database is not ready (exit code 6, BOOT-601): " in server.output
         assert "hint: Create the database" in server.output
         assert "RefusedError" not in server.output, "the reason is told once"
+        assert "Traceback" not in server.output
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -97,6 +105,7 @@ def test_sigterm_ends_the_start_within_two_seconds(tmp_path: Path, database: str
     with serving(UVICORN, slow(tmp_path, 600), database, **variables) as server:
         assert eventually(lambda: is_asleep(database), 20), server.output
         assert server.end(seconds=2) == 143
+        assert "Traceback" not in server.output
     assert not is_asleep(database)
     assert rows(database, "SELECT outcome FROM bootstrapper.runs") == [("interrupted",)]
     assert rows(database, "SELECT run_id FROM bootstrapper.lock") == [(None,)]

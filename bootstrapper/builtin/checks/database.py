@@ -8,6 +8,7 @@ from typing import Any, Literal
 from bootstrapper.plans import Answer
 from bootstrapper.plugin.check import Check, Probe
 from bootstrapper.postgres.ledger.table_names import DEFAULT_SCHEMA
+from bootstrapper.text import counted
 
 # Row types and array types belong to what they are the type of. ts_stat is the one function of every server that runs a
 # query given as text (query_to_xml needs a server built with libxml); so one statement can look into tables whose names
@@ -68,5 +69,5 @@ class DatabaseCheck(Check[Literal["empty"]]):
         count, first = rows[0]
         if not count:
             return Answer.yes("the database is empty")
-        more = f" and {count - 1} more" if count > 1 else ""
+        more = f" and {counted(count - 1, 'more object')}" if count > 1 else ""
         return Answer.no(f"the database has {first}{more}")

@@ -45,7 +45,7 @@ def _details(step: PlannedStep, *, is_full: bool) -> Iterator[str]:
     lines = [line for group in wording.groups(step, is_full=is_full) for line in _group(group)]
     lines += [line for deferred in step.deferred for line in _deferred(deferred)]
     lines += [f"# {line}" for line in wording.locks(step)]
-    lines += [line for hazard in step.hazards for line in _noted(wording.hazard(hazard), hazard.remedy)]
+    lines += [line for hazard in step.hazards for line in _noted(wording.hazard(hazard), wording.remedy(hazard))]
     lines += [line for finding in step.findings for line in _noted(wording.finding(finding), finding.remedy)]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0))
     yield from (f"#### {_escaped(wording.step_name(step))}", "", f"{fence}diff", *lines, fence, "")

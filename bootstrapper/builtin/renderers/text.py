@@ -55,7 +55,7 @@ class _Lines:
             yield from self._deferred(deferred)
         for line in wording.locks(step):
             yield from self._wrapped(line, _STEP, hang=2)
-        notes = [(wording.hazard(hazard), hazard.remedy) for hazard in step.hazards]
+        notes = [(wording.hazard(hazard), wording.remedy(hazard)) for hazard in step.hazards]
         notes += [(wording.finding(finding), finding.remedy) for finding in step.findings]
         for (line, remedy), following in zip_longest(notes, notes[1:], fillvalue=("", "")):
             yield from self._note(line, "" if following[1] == remedy else remedy)

@@ -38,6 +38,11 @@ def hazard(found: Hazard) -> str:
     return f"! {found.name.value}{said}: {one_line(found.where)}: {one_line(found.message)}"
 
 
+def remedy(found: Hazard) -> str:
+    """Returns the safer way; empty where the hazard is allowed."""
+    return "" if found.allowed else found.remedy
+
+
 def locks(step: PlannedStep) -> Iterator[str]:
     """Yields a line for each revision or step: `revision 4f1c locks public.users (ACCESS EXCLUSIVE)`."""
     for target in dict.fromkeys(lock.target for lock in step.locks):
@@ -48,8 +53,13 @@ def locks(step: PlannedStep) -> Iterator[str]:
 def refusal(plan: Plan) -> str:
     """Returns what apply refuses the plan for; empty if it does not."""
     names = [name.value for name in plan.refused]
+    if not names:
+        return ""
     options = " ".join(f"--allow {name}" for name in names)
-    return f"Apply refuses this plan without {options}, or `limits: {{allow: [...]}}` of the step." if names else ""
+    command = next((step.uses for step in plan.steps if step.uses in _DELETIONS), None)
+    if command is not None:
+        return f"`bootstrapper {command}` refuses this plan without {options}."
+    return f"`bootstrapper apply` refuses this plan without {options}, or `limits: {{allow: [...]}}` of the step."
 
 
 def columns(change: Change) -> Iterator[str]:
@@ -154,8 +164,15 @@ def totals(plan: Plan) -> str:
         return "Nothing to do."
     by_action = verbs({step.uses for step in plan.steps})
     parts = [f"{plan.count(action):,} {verb}" for action, verb in by_action.items()]
-    deferred = sum(len(step.deferred) for step in plan.steps)
-    return f"Plan: {', '.join([*parts, *([f'{deferred} deferred'] if deferred else [])])}."
+    deferred = [item for step in plan.steps for item in step.deferred]
+    return f"Plan: {', '.join([*parts, *_deferred(deferred)])}."
+
+
+def _deferred(items: Sequence[Deferred]) -> list[str]:
+    """Returns how many there are; of several, with the sum of their bounds, which differ line by line."""
+    most = [item.at_most for item in items]
+    bound = f" (at most {sum(filter(None, most)):,} changes)" if len(items) > 1 and None not in most else ""
+    return [f"{len(items)} deferred{bound}"] if items else []
 
 
 def headline(step: PlannedStep) -> str:
@@ -165,7 +182,7 @@ def headline(step: PlannedStep) -> str:
     if not step.has_own_changes:
         return _own_reason(step)
     parts = [_counts(step.changes, step.uses)] if step.changes else []
-    counts = ", ".join([*parts, *([f"{len(step.deferred)} deferred"] if step.deferred else [])])
+    counts = ", ".join([*parts, *_deferred(step.deferred)])
     return counts + (f"; took {show_seconds(step.last_seconds)} last time" if step.last_seconds is not None else "")
 
 

@@ -77,9 +77,9 @@ class Backup(Step[BackupSettings], Bounded, Explained):
     def findings(self, context: Context, changes: Sequence[Change | Deferred]) -> Sequence[Finding]:
         run = run_of(context)
         folder = folder_in_container(self.options, run) if changes else None
-        if folder is None:
+        if folder is None or store_of(self.options, run).backups():  # said until the first backup is there
             return ()
-        return [Finding(f"folder {folder}", "is inside this container and is lost with it", _CONTAINER_HINT)]
+        return [Finding(f"folder {folder}", "is lost with this container", _CONTAINER_HINT)]
 
     def bounds(self, context: Context, changes: Sequence[Change | Deferred]) -> Bounds | None:
         return None if changes else Bounds(frozenset({Action.RUN}), 1)

@@ -101,7 +101,7 @@ class Table:
         if self.is_empty:
             return "empty"
         noun = "row" if self.rows == 1 else "rows"
-        rows = f"about {_rounded(self.rows)} {noun}" if self.rows else "rows never counted"
+        rows = f"about {_rounded(self.rows)} {noun}" if self.rows else "row count unknown"
         return f"{rows}, {show_size(self.total_bytes)}"
 
 

@@ -67,7 +67,7 @@ class Holder:
 
     def __str__(self) -> str:
         if self.run_id is None:
-            return "held by a run that is not identified yet"
+            return "held by another run, which has just taken it"
         since = f" since {self.since:%Y-%m-%d %H:%M:%S %Z}" if self.since else ""
         step = f", in step {self.step!r}" if self.step else ""
         return f"held by run {self.run_id} (host {self.host}, process {self.pid}){step}{since}"

@@ -188,7 +188,9 @@ def test_the_old_database_is_kept_until_it_is_dropped(corner_shop: Shop) -> None
     assert (refused.returncode, kept in refused.stdout, corner_shop.kept) == (9, True, [kept])
     assert corner_shop.run("restore", "--drop-old", "--dry-run", "--yes").returncode == 0
     assert corner_shop.kept == [kept]
-    assert corner_shop.run("restore", "--drop-old", "--yes").returncode == 0
+    wrong = corner_shop.run("restore", "--drop-old", "--confirm", kept.partition("_before_")[0])
+    assert (wrong.returncode, f"hint: Pass --confirm {kept}." in wrong.stderr, corner_shop.kept) == (9, True, [kept])
+    assert corner_shop.run("restore", "--drop-old", "--confirm", kept).returncode == 0
     assert corner_shop.kept == []
     again = corner_shop.run("restore", "--drop-old", "--yes")
     assert (again.returncode, "nothing to drop" in again.stderr) == (0, True)

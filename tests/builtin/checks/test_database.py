@@ -71,7 +71,7 @@ def test_a_version_table_counts_only_with_a_row(bench: Bench, name: str) -> None
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("CREATE TABLE t (id serial PRIMARY KEY)", "table public.t and 1 more"),
+        ("CREATE TABLE t (id serial PRIMARY KEY)", "table public.t and 1 more object"),
         ("CREATE TABLE t (id int) PARTITION BY RANGE (id)", "table public.t"),
         ("CREATE VIEW v AS SELECT 1", "view public.v"),
         ("CREATE MATERIALIZED VIEW m AS SELECT 1", "materialized view public.m"),

@@ -8,12 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from bootstrapper.builtin.renderers import wording
 from bootstrapper.builtin.renderers.json import JSONRenderer
 from bootstrapper.builtin.renderers.markdown import MarkdownRenderer
 from bootstrapper.builtin.renderers.text import TextRenderer
-from bootstrapper.plans import Finding, Plan
+from bootstrapper.plans import (
+    Action,
+    Change,
+    Deferred,
+    Finding,
+    Hazard,
+    HazardName,
+    Plan,
+    PlannedStep,
+    State,
+)
 from bootstrapper.plugin.renderer import Renderer
-from bootstrapper.testing.sample_plans import EVERY_ACTION, FIRST_RUN, HOSTILE, MANY_ROWS, NOTHING_TO_DO, PLANS
+from bootstrapper.testing.sample_plans import EVERY_ACTION, FIRST_RUN, HOSTILE, MANY_ROWS, NOTHING_TO_DO, PLANS, plan
 
 GOLDEN = Path(__file__).parent / "golden"
 RENDERERS = {"text": (TextRenderer(), "txt"), "markdown": (MarkdownRenderer(), "md")}
@@ -84,8 +95,8 @@ def test_text_ends_without_a_newline_and_no_line_ends_in_blanks(name: str) -> No
 def test_a_remedy_of_findings_in_a_row_is_shown_once_below_them() -> None:
     (step, *others) = NOTHING_TO_DO.steps
     found = (Finding("a", "is dropped", "Keep a backup."), Finding("b", "is dropped", "Keep a backup."))
-    plan = replace(NOTHING_TO_DO, steps=(replace(step, findings=(*found, Finding("c", "is slow"))), *others))
-    shown = [line.strip() for line in TextRenderer().plan(plan).splitlines()]
+    noted = replace(NOTHING_TO_DO, steps=(replace(step, findings=(*found, Finding("c", "is slow"))), *others))
+    shown = [line.strip() for line in TextRenderer().plan(noted).splitlines()]
     assert shown.index("Keep a backup.") == shown.index("! b: is dropped") + 1
     assert shown.count("Keep a backup.") == 1
 
@@ -95,3 +106,30 @@ def test_a_wide_terminal_is_used() -> None:
     (reason,) = [line for line in lines if "no such row no such row" in line and "everyone" in line]
     assert 80 < len(reason) <= 160
     assert len(lines) < len(TextRenderer().plan(HOSTILE).splitlines())
+
+
+def test_several_bounds_are_added_up() -> None:
+    bounded = [Deferred("table a", "", frozenset({Action.CREATE}), most) for most in (1, 2)]
+    step = PlannedStep("seed", "seed", State.DEFERRED, deferred=tuple(bounded))
+    assert wording.headline(step) == "2 deferred (at most 3 changes)"
+    assert wording.totals(plan(step)).endswith(", 2 deferred (at most 3 changes).")
+    assert wording.headline(replace(step, deferred=(bounded[0],))) == "1 deferred"
+    assert wording.headline(replace(step, deferred=(*bounded, Deferred("table b", "")))) == "3 deferred"
+
+
+def test_a_hazard_that_is_allowed_has_no_advice() -> None:
+    hazard = Hazard(HazardName.DELETE_ROWS, "fixture docs", "2 rows to delete", "Set limits.", "bootstrap.yaml:4")
+    assert [wording.remedy(replace(hazard, allowed=allowed)) for allowed in (True, False, None)] == [
+        "",
+        "Set limits.",
+        "Set limits.",
+    ]
+
+
+@pytest.mark.parametrize(("uses", "command"), [("migrate", "apply"), ("downgrade", "downgrade")])
+def test_a_refusal_names_its_command(uses: str, command: str) -> None:
+    hazard = Hazard(HazardName.DOWNGRADE, "r2", "is reverted", "", "r2.py", allowed=False)
+    step = PlannedStep("migrate", uses, State.PENDING, changes=(Change.run("r2"),), hazards=(hazard,))
+    assert wording.refusal(plan(step)).startswith(
+        f"`bootstrapper {command}` refuses this plan without --allow downgrade"
+    )

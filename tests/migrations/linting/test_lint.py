@@ -105,7 +105,7 @@ def test_a_hazard_names_the_lock_the_table_its_size_its_line_and_what_to_do(conn
         ("ALTER TABLE public.users ADD CHECK (age > 0)", "on public.users (about 45,000 rows"),
         ("ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES empty", "and empty (empty): blocks writes while all rows"),
         ("ALTER TABLE events ADD c int DEFAULT random()", "on events (about 2,000 rows"),
-        ("ALTER TABLE hidden.things ALTER id SET NOT NULL", "on hidden.things (rows never counted, 8.0 kB)"),
+        ("ALTER TABLE hidden.things ALTER id SET NOT NULL", "on hidden.things (row count unknown, 8.0 kB)"),
         ("ALTER TABLE users ALTER phone SET NOT NULL", "while all rows are checked"),
         ("DROP TYPE mood", "takes ACCESS EXCLUSIVE on type mood: blocks its use, and the dropped data is lost"),
         ("DROP TYPE public.mood", "on type public.mood: blocks its use"),

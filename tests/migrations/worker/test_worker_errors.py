@@ -42,8 +42,8 @@ def test_a_conflicting_key_is_shown(tmp_path: Path, database: str) -> None:
     with trial(tmp_path, database, script_location="migrations") as migrate:
         error = failure(migrate)
     assert error.sqlstate == "23505"
-    assert error.place == "migrations/versions/first_.py:17"
-    assert error.lines[1] == "  at migrations/versions/first_.py:17"
+    assert error.place == "migrations/versions/first_.py:18"
+    assert error.lines[1] == "  at migrations/versions/first_.py:18"
     assert error.detail == "Key (id)=(twice) already exists."
     assert "\n  detail: Key (id)=(twice) already exists.\n" in str(error)
 
