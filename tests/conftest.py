@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_report_header() -> str:
-    return f"deadlines: {pace():g} times as long as on a quiet machine"
+    part, parts = part_of_long_tests()
+    return f"deadlines: {pace():g} times as long as on a quiet machine; long tests: part {part} of {parts}"
 
 
 @pytest.fixture(scope="session")
@@ -114,14 +116,28 @@ def role(server: Server, project: TrialProject) -> Iterator[Callable[..., None]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With a server of choice, what is asked of that server alone is left."""
+    """Leaves one part of the long tests, and with a server of choice what is asked of that server."""
+    part, parts = part_of_long_tests()
+    kept = [item for item in items if parts == 1 or not item.get_closest_marker("long") or part == turn(item, parts)]
     chosen = chosen_bin()
-    if chosen is None:
-        return
-    major = major_of(chosen)
-    kept = [item for item in items if is_about_the_server(item) and is_possible(item, chosen, major)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    if chosen is not None:
+        major = major_of(chosen)
+        kept = [item for item in kept if is_about_the_server(item) and is_possible(item, chosen, major)]
+    left_out = set(items) - set(kept)
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = kept
+
+
+def part_of_long_tests() -> tuple[int, int]:
+    """Which part of the long tests is run, of how many: all of them, unless BOOTSTRAPPER_TEST_PART is such as 2/3."""
+    part, _, parts = os.environ.get("BOOTSTRAPPER_TEST_PART", "1/1").partition("/")
+    return int(part), int(parts)
+
+
+def turn(item: pytest.Item, parts: int) -> int:
+    """The part that the test belongs to, the same on every machine."""
+    return zlib.crc32(item.nodeid.encode()) % parts + 1
 
 
 def is_about_the_server(item: pytest.Item) -> bool:
