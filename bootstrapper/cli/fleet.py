@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from bootstrapper import cli
 from bootstrapper.api import project
 from bootstrapper.cli import options
 from bootstrapper.cli.api_request import request
@@ -19,7 +21,8 @@ from bootstrapper.cli.options import Invocation, Option, takes
 from bootstrapper.cli.output import columns, print_data
 from bootstrapper.errors import ExitCode, UsageError
 from bootstrapper.fleet import contract, coordinator, survey
-from bootstrapper.fleet.asked import Asked
+from bootstrapper.fleet.asked import Asked, load_fleet, target_named
+from bootstrapper.masking import Masker
 
 
 def _shard(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -169,6 +172,26 @@ def apply(
     with FleetView(invocation, sys.stderr) as view:
         done = coordinator.apply(asked, view)
     return ExitCode.FAILED if done.failed or done.left or done.unlisted or done.list_error else ExitCode.DONE
+
+
+@fleet.command("run", context_settings={"ignore_unknown_options": True})
+@options.file
+@options.environment
+@click.argument("target", callback=options.refuse_empty)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_obj
+def run_command(masker: Masker, *, file: Path, environment: str | None, target: str, command: tuple[str, ...]) -> int:
+    """Run another command of bootstrapper for one target.
+
+    COMMAND is that command with its options, such as: fleet run acme -- history --last 3
+    """
+    if command[0] == fleet.name:
+        raise UsageError("a command for one target cannot be one of the fleet")
+    invocation = Invocation(file=file, environment=environment, masker=masker)
+    found = target_named(load_fleet(Asked(request=request(invocation))), target)
+    chosen = {} if environment is None else {options.ENVIRONMENT_VARIABLE: environment}
+    os.environ.update({**found.of_request, options.FILE_VARIABLE: str(file), **chosen})
+    return cli.main(command)
 
 
 def _asked(

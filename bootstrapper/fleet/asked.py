@@ -83,6 +83,14 @@ def _require_valid(request: Request, targets: Sequence[Target]) -> None:
         raise errors[0]
 
 
+def target_named(loaded: Loaded, name: str) -> Target:
+    """Returns the target of the list that has this name. Raises UsageError if there is none."""
+    found = next((each for each in read_targets(loaded) if each.name == name), None)
+    if found is None:
+        raise UsageError(f"no target is named {name!r}", hint="`bootstrapper fleet status` lists all targets.")
+    return found
+
+
 def waves_of(loaded: Loaded, asked: Asked, listed: Sequence[Placed]) -> list[Wave]:
     """Returns the waves with the listed targets that are asked for; the shares are those of all targets."""
     fleet = fleet_of(loaded)

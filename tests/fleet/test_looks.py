@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import psycopg
 import pytest
@@ -164,3 +165,25 @@ def test_targets_of_a_plan_that_are_not_listed_any_more_are_counted_as_failures(
     assert "fleet: 1 changed, 2 of the plan not listed any more in" in done.stderr
     named = fleet.run("fleet", "apply", *SHARD, "fleet.plan", "--target", "tenant-0")
     assert named.returncode == 0, named.stderr
+
+
+def test_any_command_runs_for_one_target(mixed: Fleet) -> None:
+    done = mixed.run("fleet", "run", "tenant-2", "--", "plan", "--exit-code", "--format", "json")
+    assert done.returncode == 4, done.stderr
+    assert [step["state"] for step in json.loads(done.stdout)["steps"]][-1] == "pending"
+    assert mixed.run("fleet", "run", "tenant-2", "--", "freeze", "incident").returncode == 0
+    assert mixed.run("fleet", "run", "tenant-2", "apply").returncode == 9
+    assert mixed.run("fleet", "run", "tenant-1", "apply").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tenant-9", "--", "plan"), "no target is named 'tenant-9'"),
+        (("tenant-1", "--", "fleet", "plan"), "a command for one target cannot be one of the fleet"),
+        (("tenant-5", "--", "stamp", "nowhere"), "has no step"),
+    ],
+)
+def test_a_command_that_cannot_run_for_a_target_is_refused(mixed: Fleet, arguments: Sequence[str], said: str) -> None:
+    done = mixed.run("fleet", "run", *arguments)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr

@@ -48,7 +48,7 @@ def _hint(name: str, *, of_fleet: bool) -> str:
     if name.startswith(OF_TARGET) and of_fleet:
         return f"Set it in the list of targets, or write a default: ${{{name}:-default}}."
     if name.startswith(OF_TARGET):
-        return "Use `bootstrapper fleet apply`, with `--target NAME` for one target; each must have this variable."
+        return "Use `bootstrapper fleet apply`; for one target, `bootstrapper fleet run TARGET -- COMMAND`."
     return f"Set {name}, or write a default: ${{{name}:-default}}."
 
 
