@@ -39,7 +39,7 @@ def explanations() -> dict[str, Explanation]:
 @click.command()
 @click.argument("code", metavar="CODE")
 def explain(code: str) -> int:
-    """Explain the CODE of an error, such as BOOT-701, or 701 for short.
+    """Explain the CODE of an error, such as BOOT-701 or 701.
 
     Each error ends with its code; as JSON, the error has it as `code`.
     """
