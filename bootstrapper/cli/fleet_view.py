@@ -115,7 +115,8 @@ class FleetView(Watcher):
             seconds=done.seconds,
         )
         if done.list_error is not None:
-            told = f"error: the list of targets cannot be read again: {one_line(done.list_error.headline)}"
+            why = f"{one_line(done.list_error.headline)} [{done.list_error.code}]"
+            told = f"error: the list of targets cannot be read again: {why}"
             self._tell("list_failed", told, important=True, exit_code=int(done.list_error.exit_code))
             self.say("hint: Run again for targets that were listed during this run.")
 
