@@ -209,7 +209,7 @@ def status(
     on_event: OnEvent | None = None,
     stop: Stop | None = None,
 ) -> Status:
-    """Returns how the database stands, as far as that can be told now; waits for nothing, writes nothing.
+    """Returns the state of the database, as far as it is known now; waits for nothing, writes nothing.
 
     A standby is as good as its primary, and a pooler as a direct connection.
 

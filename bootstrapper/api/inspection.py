@@ -1,4 +1,4 @@
-"""Reads how a database stands and what its ledger tells of earlier runs; writes nothing."""
+"""Reads the state of a database and the earlier runs in its ledger; writes nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def status(request: Request, *, health: bool = False) -> Status:
     Waits for nothing, and takes a standby as well as a primary.
 
     Args:
-        health: Whether the server is asked how the database fares, too.
+        health: Whether to read the health of the database too.
     """
     fares, invalid = None, []
     with stoppable(request.stop), opened(request, "status", writes=False) as run:

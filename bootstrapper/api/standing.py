@@ -20,7 +20,7 @@ from bootstrapper.plugin.traits import HasHeads, SeedsFixtures
 
 @dataclass(frozen=True)
 class Position:
-    """Where a database stands in the history of a step.
+    """The position of a database in the history of a step.
 
     Attributes:
         current: The revisions that it is at, empty before the first one; None if the role may not read them.
@@ -65,7 +65,7 @@ class LastBackup:
 
 
 def positions(run: Opened, connection: Connection[Any]) -> tuple[Position, ...]:
-    """Reads where the database stands, for each step with revisions."""
+    """Reads the position of the database for each step with revisions."""
     found = []
     for entry in run.entries:
         settings = getattr(entry.unit, "options", None)

@@ -77,7 +77,7 @@ def is_secret_variable(name: str) -> bool:
 
 @cache
 def is_hash_column(name: str) -> bool:
-    """Whether the name promises a hash: password_hash, encryptedPassword, pwd, sha_digest; not password_set_at."""
+    """Whether the name suggests a hash: password_hash, encryptedPassword, pwd, sha_digest; not password_set_at."""
     found = words(name)
     if not found or found[-1] in _ABOUT or found[-1] == "salt":
         return False

@@ -59,7 +59,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the needs of a project hang on.
+    """What the needs of a project depend on.
 
     Attributes:
         owner: Of the database.

@@ -86,7 +86,7 @@ class StepRights:
 
 
 _OF_RUNS = tuple(name for name in TABLES if name != "digests")
-_UNKNOWN = "what hangs on earlier runs is unknown"
+_UNKNOWN = "what depends on earlier runs is unknown"
 _CONNECT = Right(("CONNECT",), On.DATABASE)
 _READ_IF_THERE = (
     Right(("USAGE",), On.LEDGER_SCHEMA, without=_UNKNOWN),

@@ -105,7 +105,7 @@ class _Renewal:
             found = _find(self._loaded, replace(self._context, deadline=deadline)).target
         except InvalidFileError as error:
             reason = "; ".join(str(problem) for problem in error.problems)
-            raise UnreachableError(self._where, reason, hint="Mend what gives the address, and run again.") from error
+            raise UnreachableError(self._where, reason, hint="Fix the source of the address, and run again.") from error
         if found is None:
             raise UnreachableError(self._where, "its address has become that of an embedded server")
         return replace(found, source=self)

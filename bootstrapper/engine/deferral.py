@@ -1,4 +1,4 @@
-"""Changes that hang on an unknown answer, as one bound."""
+"""Changes that depend on an unknown answer, as one bound."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def writing(path: Path | None, *, overwrite: bool, goes_on: bool, inputs: Iterab
 
 
 def ended_waves(path: Path, asked: Mapping[str, Any]) -> frozenset[str]:
-    """Returns the names of the waves that the report tells as ended.
+    """Returns the names of the waves that are complete in the report.
 
     Raises UsageError for any other file, and for the report of a run that was asked for something else: its waves had
     other targets, or were confirmed for another environment.

@@ -55,7 +55,7 @@ class Check(ABC, Generic[Argument]):
         only_in_when: Whether the question is about this run, so that it is allowed in `when` only.
         is_settled: Whether the answer stays the same during a run, because it does not depend on the database's
             content.
-        pure: Whether the answer hangs on nothing but the argument and what the connection answers; not on the time,
+        pure: Whether the answer depends only on the argument and what the connection answers; not on the time,
             files or the network. Only then does the quick look answer for the check.
     """
 

@@ -73,7 +73,7 @@ class Step(Unit[With], ABC):
         needs_check: Whether the file must declare a `check`, because the step cannot compare by itself.
         leaves_others_alone: Whether applying it never gives a later step more to do, like a backup; otherwise plans
             say that it may.
-        pure: Whether `changes` and `findings` hang on nothing but the options, the files of `inputs`, and what the
+        pure: Whether `changes` and `findings` depend only on the options, the files of `inputs`, and what the
             connection answers; not on the time, other files or the network. Only then does the quick look answer for
             the step.
     """

@@ -32,7 +32,7 @@ class Value(ABC):
         runs_program: Whether it starts a program; then `validate` only checks its argument.
         is_path_to_secret: Whether the argument of a secret only tells where to find it, so that its variables
             are not secrets.
-        pure: Whether the value hangs on nothing but the argument, `variables` and `files`. Only then does the quick
+        pure: Whether the value depends only on the argument, `variables` and `files`. Only then does the quick
             look answer where it is compared.
     """
 

@@ -1,4 +1,4 @@
-"""Reads how a database fares: connections, long transactions, blocked sessions, sequences, slow statements."""
+"""Reads the health of a database: connections, long transactions, blocked sessions, sequences, slow statements."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class SlowStatement:
 
 @dataclass(frozen=True)
 class Health:
-    """How a database fares.
+    """The health of a database.
 
     Attributes:
         connections: Those of the whole server.

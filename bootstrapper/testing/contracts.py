@@ -34,7 +34,7 @@ def assert_check_contract(trial: Trial, check: str, yes: str, *, entries: Sequen
 
     Args:
         check: As `when` and `check` take it: `{role: reader}`.
-        yes: SQL after which the answer is yes; empty for a check whose answer does not hang on the database.
+        yes: SQL after which the answer is yes; empty for a check whose answer does not depend on the database.
         entries: Further entries of `steps:`, which the check is about.
         more: Further keys of the file, such as `fixtures`.
 

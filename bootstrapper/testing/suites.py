@@ -146,7 +146,7 @@ class CheckSuite(Suite):
 
     Attributes:
         check: As `when` and `check` take it: `{role: reader}`.
-        yes: SQL after which the answer is yes; empty if it does not hang on the database.
+        yes: SQL after which the answer is yes; empty if it does not depend on the database.
         entries: Further entries of `steps:`, which the check is about.
         refused: Checks whose argument must be refused.
     """

@@ -141,7 +141,7 @@ class Session:
         self._is_proven = not self._server.pooled
 
     def prove(self) -> None:
-        """Raises RefusedError for a pooler that takes no transactions, before anything hangs on one."""
+        """Raises RefusedError for a pooler that takes no transactions, before anything depends on one."""
         if not self._is_proven and not self._is_looking:
             with self.read_only():
                 pass

@@ -93,7 +93,7 @@ def lent(connection: Connection[Any], lending: bytes | None = None) -> Iterator[
 
 
 def ask_lent(connection: Connection[Any], query: str | sql.Composed, parameters: Any = None) -> Cursor[Any]:
-    """Asks what hangs on the search_path of the project's own sessions; one round trip, inside a transaction or not."""
+    """Asks what depends on the search_path of the project's own sessions; one round trip, in a transaction or not."""
     with round_trip(connection):
         connection.execute(LEND_PATH)
         cursor = connection.execute(query.encode() if isinstance(query, str) else query, parameters)

@@ -256,5 +256,5 @@ def last_run(connection: Connection[Any], names: LedgerNames) -> RunRecord | Non
         "SELECT run_id, serial, command, environment, started_at, finished_at, outcome"
         " FROM {runs} ORDER BY serial DESC LIMIT 1"
     )
-    row = connection.execute(query, binary=True).fetchone()  # as text it hangs on the role's DateStyle
+    row = connection.execute(query, binary=True).fetchone()  # as text it depends on the role's DateStyle
     return RunRecord(*row) if row else None

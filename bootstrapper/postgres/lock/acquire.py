@@ -167,7 +167,7 @@ def _take_row(session: Session, names: LedgerNames, details: RunDetails, key: in
         if freeze is not None:
             raise FrozenError(session.server.database, str(freeze))
         rights.grant(connection, names)
-        row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # as text it hangs on the role's DateStyle
+        row = connection.execute(names.fill(_TAKE), binary=True).fetchone()  # text depends on the role's DateStyle
         if row is None and not connection.execute(names.fill("SELECT 1 FROM {lock}")).fetchone():
             ledger.create(connection, names)  # a restored dump brought the table without its row
             row = connection.execute(names.fill(_TAKE), binary=True).fetchone()

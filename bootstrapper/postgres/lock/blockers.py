@@ -67,4 +67,4 @@ def _client(blocker: Blocker) -> Iterator[str]:
 def read_blockers(connection: Connection[Any], pids: Sequence[int], names: Sequence[str]) -> tuple[Blocker, ...]:
     """Returns the sessions that block sessions with one of these backends, or one of these application names."""
     cursor = connection.execute(_QUERY, (list(pids), list(names)), binary=True)
-    return tuple(Blocker(*row) for row in cursor.fetchall())  # as text, times hang on DateStyle
+    return tuple(Blocker(*row) for row in cursor.fetchall())  # as text, times depend on DateStyle

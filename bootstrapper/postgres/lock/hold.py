@@ -127,7 +127,7 @@ class Hold(FencedConnection):
         self.on_loss(worker.cancel_safe)
         if self._pooled:
             return
-        row = worker.execute(_SELF, binary=True).fetchone()  # as text it hangs on DateStyle
+        row = worker.execute(_SELF, binary=True).fetchone()  # as text it depends on DateStyle
         assert row is not None
         statement = self.fence.ledger.fill(_NOTE_WORKER)
         if not self.connection.execute(statement, (*row, self.fence.run_id, self.fence.token)).rowcount:

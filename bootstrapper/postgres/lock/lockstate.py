@@ -80,7 +80,7 @@ def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | N
     """Returns the lock's state; None if it is free, or the ledger does not exist."""
     try:
         with settings.transaction(connection):
-            row = connection.execute(names.fill(_STATE), binary=True).fetchone()  # as text it hangs on DateStyle
+            row = connection.execute(names.fill(_STATE), binary=True).fetchone()  # as text it depends on DateStyle
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return None
     if row is None:

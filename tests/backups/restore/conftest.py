@@ -18,7 +18,7 @@ def shop(server: Server, tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture
 def corner_shop(server: Server, tmp_path: Path) -> Iterator[Shop]:
-    """A small one, for what does not hang on what is in it."""
+    """A small one, for what does not depend on what is in it."""
     content = "CREATE TABLE artist (name text); INSERT INTO artist VALUES ('AC/DC')"
     with opened_shop(server, tmp_path, content=content) as made:
         yield made

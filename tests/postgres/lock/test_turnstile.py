@@ -85,7 +85,7 @@ def test_a_process_that_looked_before_needs_a_place_near_its_deadline(tmp_path: 
     blocking = [through(tmp_path), through(tmp_path)]
     assert [each.has_place for each in blocking] == [True, True]
     waiter = Turnstile("server/database", tmp_path)
-    assert waiter.enter(Deadline.after(0.1)), "the first look hangs on no queue"
+    assert waiter.enter(Deadline.after(0.1)), "the first look does not wait for the queue"
     assert not waiter.has_place
     assert waiter.enter(Deadline.after(60.0)), "nor does it wait again before it"
     waiter.step_back()
