@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,11 @@ from bootstrapper.text import one_line
 _CONNECT_SECONDS = "10s"
 _KEY = "bootstrapper-"
 """Begins the keys of our calls, by which the scheduler tells them from those of others."""
+_DEAF = {"distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"]}
+"""What workers that are started again begin with, for the same reason as `_deaf_children`."""
+
 _QUIET = {
+    **_DEAF,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
@@ -28,6 +33,9 @@ _QUIET = {
     "distributed.worker.http.routes": [],
 }
 """Without these, Dask's processes watch themselves for as long as a target's quick look takes, and tell it by HTTP."""
+
+_LIVELY = {**_DEAF, "distributed.worker.profile.enabled": sys.version_info >= (3, 11, 9)}
+"""Before that, a worker that profiles itself may hang while it starts a thread (python/cpython#106883)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,9 @@ def dask_pool(size: int, *, dashboard: bool) -> Iterator[Pool]:
 
     quiet_tracker()
     with ExitStack() as stack:
-        with _deaf_children(), nullcontext() if dashboard else dask.config.set(_QUIET):
+        # for as long as the cluster: a worker that is started again gets what is set at that time
+        stack.enter_context(dask.config.set(_LIVELY if dashboard else _QUIET))
+        with _deaf_children():
             cluster = distributed.LocalCluster(
                 n_workers=size,
                 threads_per_worker=1,

@@ -1,31 +1,36 @@
 """Kills what does a fleet, in every wave, runs it again, and looks whether each target was done exactly once.
 
-    python -m tests.fleet.campaign [--schemas 1000] [--databases 200] [--servers 4]
+    python -m tests.fleet.campaign [--schemas 1000] [--databases 200] [--servers 4] [--workers 3] [--rounds 5]
 
-The tests do the same with tens of targets.
+A scheduler and workers of Dask run as processes of their own. The tests do the same with tens of targets.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import psycopg
 
+from tests.fleet.clusters import cluster
+from tests.fleet.scene import FAULTS, Scene, Target, servers, targets_of
 from tests.fleet.tenants import Fleet
-from tests.servers import Server, create_cluster, free_port, server_bin, server_folder, start, stop
-from tests.waiting import at_most, eventually
+from tests.waiting import at_most
+
+_TELLS_SECONDS = 15.0
+CANARIES = 4
+"""Enough of them for each fault."""
 
 ONCE = """\
 version: 1
@@ -35,7 +40,7 @@ ledger: {schema: "${target.schema}_ledger"}
 fleet:
   targets: {file: targets.csv}
   waves:
-    - {name: canary, first: 2}
+    - {name: canary, first: CANARIES}
     - {name: half, share: 50%}
   parallel: PARALLEL
   per_server: 2
@@ -61,167 +66,140 @@ steps:
 """
 
 
-class Running:
-    """A server that can be stopped and started again on its port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = Server(server_bin(), folder / "data", free_port())
-        create_cluster(self.server)
-        self._process = self._start()
-
-    def restart(self, after_seconds: float) -> None:
-        """Stops it at once, as a crash does, and starts it again later."""
-        stop(self._process)
-        time.sleep(after_seconds)
-        self._process = self._start()
-
-    def close(self) -> None:
-        stop(self._process)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return start(self.server, max_connections="100", synchronous_commit="on")  # it crashes
-
-
-@contextmanager
-def servers(number: int) -> Iterator[list[Running]]:
-    with ExitStack() as stack:
-        found = [Running(stack.enter_context(server_folder())) for _ in range(number)]
-        for each in found:
-            stack.callback(each.close)
-        yield found
-
-
-@dataclass(frozen=True)
-class Target:
-    name: str
-    url: str
-    schema: str
-
-
-class Standing(Protocol):
-    """A server of targets."""
-
-    @property
-    def server(self) -> Server: ...
-
-
-def targets_of(found: Sequence[Standing], schemas: int, databases: int) -> list[Target]:
-    """Returns schemas of one database of the first server, and databases of all servers, which are made."""
-    first = found[0].server
-    first.create_database("tenants")
-    made = [Target(f"schema-{number}", first.url("tenants"), f"s{number}") for number in range(schemas)]
-    for number in range(databases):
-        server = found[number % len(found)].server
-        server.create_database(f"tenant_{number}")
-        made.append(Target(f"database-{number}", server.url(f"tenant_{number}"), "app"))
-    return made
-
-
-def declare(fleet: Fleet, targets: Sequence[Target], parallel: int) -> None:
-    fleet.write(ONCE.replace("PARALLEL", str(parallel)))
+def declare(fleet: Fleet, targets: Sequence[Target], canaries: int, parallel: int) -> None:
+    fleet.write(ONCE.replace("CANARIES", str(canaries)).replace("PARALLEL", str(parallel)))
     fleet.list([{"name": each.name, "url": each.url, "schema": each.schema} for each in targets])
 
 
-def begin(fleet: Fleet, *options: str) -> subprocess.Popen[bytes]:
-    """Starts a run in a session of its own; what it prints goes to a file."""
-    with (fleet.folder / "printed").open("ab") as printed:
-        command = fleet.command("fleet", "apply", *options)
-        return subprocess.Popen(
-            command, cwd=fleet.folder, env=fleet.variables(), stdout=printed, stderr=printed, start_new_session=True
-        )
+class Progress:
+    """Which targets the report tells as done; reads only the lines that are new."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._path = fleet.folder / "report.jsonl"
+        self._read_bytes = 0
+        self.done: set[str] = set()
+        self.again = 0
+
+    def read(self) -> int:
+        """Returns how many targets are done."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._read_bytes)
+                for line in file:
+                    if line.endswith(b"\n"):  # a run that is killed may leave the last one unfinished
+                        self._read_bytes += len(line)
+                        self._take(json.loads(line))
+        return len(self.done)
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        if line["kind"] == "target":
+            self.again += line["attempts"] - 1
+            if line["outcome"] != "failed":
+                self.done.add(line["target"])
 
 
-def ended(fleet: Fleet) -> int:
-    """Returns how many targets the report tells."""
-    report = fleet.folder / "report.jsonl"
-    return report.read_bytes().count(b'"kind": "target"') if report.exists() else 0
-
-
-def await_targets(fleet: Fleet, process: subprocess.Popen[bytes], number: int) -> None:
-    eventually(lambda: ended(fleet) >= number or process.poll() is not None, at_most(300))
-
-
-def workers(process: subprocess.Popen[bytes]) -> list[int]:
-    """Returns the processes that work for a coordinator."""
-    found = []
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
+def in_every_wave(total: int, rounds: int) -> list[tuple[int, str]]:
+    """Returns each fault for each wave, so many times but for the canaries, and after how many targets it comes."""
+    found = [(number, fault) for number, fault in enumerate(FAULTS, 1)]
+    for begin, end in pairwise([CANARIES, CANARIES + (total + 1) // 2, total]):
+        faults = list(FAULTS) * rounds
+        found += [(begin + (end - begin) * n // (len(faults) + 1), fault) for n, fault in enumerate(faults, 1)]
     return found
 
 
-def kill_workers(fleet: Fleet, process: subprocess.Popen[bytes], found: Sequence[Running]) -> None:
-    for pid in workers(process)[1:]:
-        os.kill(pid, signal.SIGKILL)
-
-
-def kill_coordinator(fleet: Fleet, process: subprocess.Popen[bytes], found: Sequence[Running]) -> None:
-    left = workers(process)
-    process.kill()
-    process.wait()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), at_most(60))
-
-
-def restart_server(fleet: Fleet, process: subprocess.Popen[bytes], found: Sequence[Running]) -> None:
-    found[-1].restart(after_seconds=1.0)
-
-
-Fault = Callable[[Fleet, subprocess.Popen[bytes], Sequence[Running]], None]
-FAULTS: dict[str, Fault] = {
-    "workers": kill_workers,
-    "coordinator": kill_coordinator,
-    "server": restart_server,
-}
-
-
 @dataclass(frozen=True)
-class Trial:
-    """A fault, whenever so many targets are done.
+class Verified:
+    """What was found in the databases and the report."""
 
-    Attributes:
-        first: Options of the first run.
-        again: Options of those that continue it.
-    """
-
-    fault: Fault
-    at: Sequence[int]
-    parallel: int = 3
-    first: Sequence[str] = ()
-    again: Sequence[str] = ()
+    targets: int
+    runs: int
+    cut_off: int
 
 
-def carry_out(trial: Trial, fleet: Fleet, targets: Sequence[Target], found: Sequence[Running]) -> None:
-    """Does the fleet with the faults, then again until all targets are done; verifies the end."""
-    declare(fleet, targets, trial.parallel)
-    process = begin(fleet, "--report", "report.jsonl", *trial.first)
-    for number in trial.at:
-        await_targets(fleet, process, number)
-        if process.poll() is None:
-            trial.fault(fleet, process, found)
-        if process.poll() is not None:
-            process = begin(fleet, "--resume", "report.jsonl", *trial.again)
-    process.wait(at_most(3600))
-    again = fleet.run("fleet", "apply", "--shard", "0/1", "--resume", "report.jsonl")
-    assert again.returncode == 0, again.stderr
-    verify(fleet, targets)
-
-
-def verify(fleet: Fleet, targets: Sequence[Target]) -> None:
+def verify(fleet: Fleet, targets: Sequence[Target]) -> Verified:
     """Raises AssertionError unless each target was done exactly once, and the report agrees with the ledgers."""
     runs: dict[str, set[str]] = {}
     for line in fleet.report():
-        if line["kind"] == "target" and line["run_id"] is not None:
-            runs.setdefault(line["target"], set()).add(line["run_id"])
+        if line["kind"] == "target":
+            runs.setdefault(line["target"], set()).update([line["run_id"]] if line["run_id"] else [])
+    assert runs.keys() == {each.name for each in targets}
+    found: Counter[bool] = Counter()
     for each in targets:
         with psycopg.connect(each.url, autocommit=True) as connection:
             rows = connection.execute(f'SELECT id FROM "{each.schema}".log'.encode()).fetchall()
-            ledger = f'"{each.schema}_ledger".bootstrapper_runs'
-            query = f"SELECT run_id::text FROM {ledger} WHERE outcome = 'done'"
-            done = {str(run) for (run,) in connection.execute(query.encode()).fetchall()}
+            query = f'SELECT run_id::text, outcome FROM "{each.schema}_ledger".bootstrapper_runs'
+            outcomes = dict(connection.execute(query.encode()).fetchall())
+        done = {run for run, outcome in outcomes.items() if outcome == "done"}
         assert rows == [(1,)], f"{each.name} was not done exactly once: {rows}"
-        assert runs.get(each.name, set()) <= done, f"{each.name}: the report has runs that its ledger does not have"
-    assert {line["target"] for line in fleet.report() if line["kind"] == "target"} == {each.name for each in targets}
+        assert done, f"{each.name}: no run of its ledger is done: {outcomes}"
+        assert runs[each.name] <= done, f"{each.name}: the report has runs that its ledger does not have"
+        found.update(run in done for run in outcomes)
+    return Verified(len(targets), found[True], found[False])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial went.
+
+    Attributes:
+        runs: How many were begun.
+        again: How many attempts were not the first one of their run.
+    """
+
+    kills: Counter[str]
+    runs: int
+    again: int
+    verified: Verified
+
+
+def silent(text: str) -> None:
+    """Says nothing."""
+
+
+def trial(
+    scene: Scene,
+    targets: Sequence[Target],
+    faults: Sequence[tuple[int, str]],
+    say: Callable[[str], None] = silent,
+    *,
+    canaries: int = CANARIES,
+    parallel: int = 3,
+) -> Ended:
+    """Does the fleet with faults, each after so many targets, and again until all are done; verifies the end."""
+    declare(scene.fleet, targets, canaries, parallel)
+    progress = Progress(scene.fleet)
+    try:
+        _go_through(scene, len(targets), faults, progress, say)
+        scene.await_end()
+    finally:
+        scene.close()
+    say("all done; runs once more, then looks at every target")
+    again = scene.fleet.run("fleet", "apply", "--shard", "0/1", "--resume", "report.jsonl")
+    assert again.returncode == 0, again.stderr
+    assert " changed" not in again.stdout + again.stderr, again.stderr
+    return Ended(Counter(fault for _, fault in faults), scene.runs, progress.again, verify(scene.fleet, targets))
+
+
+def _go_through(
+    scene: Scene, total: int, faults: Sequence[tuple[int, str]], progress: Progress, say: Callable[[str], None]
+) -> None:
+    scene.begin()
+    left, until, told_at = list(faults), time.monotonic() + at_most(3600), time.monotonic()
+    while (done := progress.read()) < total:
+        assert time.monotonic() < until, f"{done} of {total} targets were done in time"
+        if left and done >= left[0][0]:
+            _, fault = left.pop(0)
+            time.sleep(random.uniform(0.0, 0.5))  # a target has just ended: some way into the next one
+            say(f"{done:5} of {total}: killed: {fault}")
+            FAULTS[fault](scene)
+        elif time.monotonic() > told_at + _TELLS_SECONDS:
+            told_at = time.monotonic()
+            say(f"{done:5} of {total}")
+        if not scene.goes_on():
+            scene.begin()
+            say(f"{done:5} of {total}: run {scene.runs} begins")
+        time.sleep(0.05)
+    assert not left, f"not killed: {left}"
 
 
 def simulated(folder: Path, number: int, way: str) -> dict[str, object]:
@@ -237,27 +215,57 @@ def simulated(folder: Path, number: int, way: str) -> dict[str, object]:
 
 
 def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schemas", type=int, default=1000)
     parser.add_argument("--databases", type=int, default=200)
     parser.add_argument("--servers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is killed in a wave")
+    parser.add_argument("--simulated", type=int, default=10_000, help="targets that do nothing, for the memory")
     asked = parser.parse_args()
-    total = asked.schemas + asked.databases
-    for name, fault in FAULTS.items():
-        with servers(asked.servers) as found, tempfile.TemporaryDirectory() as folder:
-            fleet = Fleet(Path(folder), found[0].server.url())
-            targets = targets_of(found, asked.schemas, asked.databases)
-            began = time.monotonic()
-            carry_out(Trial(fault, [1, total // 4, total * 3 // 4]), fleet, targets, found)
-            say(f"{name}: {total} targets, each exactly once, in {time.monotonic() - began:.0f} s")
-    for way in ("shard", "dask"):
+    began = time.monotonic()
+    with servers(asked.servers) as found, tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet(Path(folder), found[0].server.url())
+        say(f"makes {asked.databases} databases on {asked.servers} servers")
+        targets = targets_of(found, asked.schemas, asked.databases)
+        random.shuffle(targets)  # databases in every wave
+        with cluster(fleet, workers=asked.workers, replaces=True) as dask:
+            ended = trial(
+                Scene(fleet, found, dask),
+                targets,
+                in_every_wave(len(targets), asked.rounds),
+                say,
+                parallel=asked.workers,
+            )
+    seconds = time.monotonic() - began
+    peaks = {}
+    for way in ("shard", "dask") if asked.simulated else ():
         with tempfile.TemporaryDirectory() as folder:
-            say(f"10,000 simulated targets, {way}: {simulated(Path(folder), 10_000, way)}")
+            say(f"{asked.simulated} simulated targets, {way}")
+            peaks[way] = simulated(Path(folder), asked.simulated, way)["peak_mib"]
+    say("done\n\n" + summary(asked, ended, seconds, peaks))
+
+
+def summary(asked: argparse.Namespace, ended: Ended, seconds: float, peaks: Mapping[str, object]) -> str:
+    verified = ended.verified
+    kills = ", ".join(f"{number} x {fault}" for fault, number in ended.kills.items())
+    lines = {
+        "targets": f"{asked.schemas} schemas and {asked.databases} databases on {asked.servers} servers",
+        "processes": f"1 coordinator, 1 scheduler and {asked.workers} workers, over TCP",
+        "killed": f"{kills}; each in each of 3 waves",
+        "runs": f"{ended.runs} until all was done, then one that found nothing to do",
+        "tried again": f"{ended.again} attempts within runs; {verified.cut_off} runs of targets cut off",
+        "verified": f"{verified.targets} targets: each done exactly once, none half; report and ledgers agree on all",
+        "took": f"{seconds:.0f} s",
+    }
+    for way, peak in peaks.items():
+        lines[f"memory, {way}"] = f"{peak:.0f} MiB at most for {asked.simulated} simulated targets"
+    return "".join(f"{name:<15}{text}\n" for name, text in lines.items())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -17,18 +17,21 @@ from tests.waiting import at_most
 
 @dataclass(frozen=True)
 class Cluster:
+    """`workers` are the processes of the workers, or those that start them again."""
+
     address: str
     scheduler: subprocess.Popen[bytes]
+    workers: Sequence[subprocess.Popen[bytes]]
 
 
 @contextmanager
-def cluster(fleet: Fleet, *, workers: int, threads: int = 1) -> Iterator[Cluster]:
-    """Starts the processes; a worker that dies is not replaced."""
+def cluster(fleet: Fleet, *, workers: int, threads: int = 1, replaces: bool = False) -> Iterator[Cluster]:
+    """Starts the processes; `replaces` says whether a worker that dies is started again."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    variables = fleet.variables()
+    variables = {**fleet.variables(), "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
     dask = [sys.executable, "-m", "dask"]
     commands = [[*dask, "scheduler", "--host", address, "--no-dashboard", "--no-jupyter"]]
-    options = ["--no-nanny", "--nthreads", str(threads), "--no-dashboard"]
+    options = ["--nanny" if replaces else "--no-nanny", "--nthreads", str(threads), "--no-dashboard"]
     commands += [[*dask, "worker", address, *options]] * workers
     with ExitStack() as stack:
         started = []
@@ -39,4 +42,4 @@ def cluster(fleet: Fleet, *, workers: int, threads: int = 1) -> Iterator[Cluster
             started.append(process)
         with Client(address, timeout=at_most(60), set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=at_most(60))
-        yield Cluster(address, started[0])
+        yield Cluster(address, started[0], started[1:])
