@@ -1,11 +1,15 @@
 """Many schemas and databases, done by a fleet and by loops over them. Prints a table.
 
-python benchmarks/fleet.py [--schemas 1000] [--databases 200] [--servers 4] [--parallel 2] [--only NAME]
+python benchmarks/fleet.py [--schemas 1000] [--databases 200] [--servers 4] [--parallel 2] [--part 50] [--rounds 1]
+                           [--only NAME] [--works first,second,nothing]
 
 Schemas of one database, and databases spread over the servers, get a first revision and a row, then one more
 revision, then nothing. `hand-parallel` starts `bootstrapper apply` for each target by `xargs -P`, as a person would.
-The rate of a way is relative to that. CPU is the processor time of all processes of a way, without the servers, for
-each target.
+The rate of a way, in targets a second, is relative to that. CPU is the processor time of all processes of a way,
+without the servers, for each target. The ways that start a process for each target do only a part of them. The ways
+take turns at each work, in as many rounds as asked for, each with targets of its own.
+
+GNU parallel is Debian's package `parallel` (apt-get install parallel); its row is left out without it.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +35,7 @@ from benchmarks.tools import BIN, print_table, show
 from tests.migrations.projects import write_env, write_revision
 from tests.servers import Server, path_bin, running_server, wheel_bin
 
-HEAD = ("", "first", "rate", "CPU each", "one revision", "rate", "CPU each", "nothing to do", "rate", "CPU each")
+WORKS = {"first": "first", "second": "one revision", "nothing": "nothing to do"}
 YARDSTICK = "bootstrapper, hand-parallel"
 ENV = """
 import os
@@ -78,8 +83,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Measured:
-    seconds: float
-    cpu_seconds: float
+    targets: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __add__(self, other: Measured) -> Measured:
+        return Measured(
+            self.targets + other.targets, self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds
+        )
+
+    @property
+    def rate(self) -> float:
+        return self.targets / self.seconds
 
 
 def main() -> None:
@@ -88,19 +103,56 @@ def main() -> None:
     parser.add_argument("--databases", type=int, default=200)
     parser.add_argument("--servers", type=int, default=4)
     parser.add_argument("--parallel", type=int, default=2)
+    parser.add_argument("--part", type=int, default=50, help="how many targets the ways do that are not a fleet")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", default="", help="only ways whose name contains this, and the yardstick")
+    parser.add_argument("--works", type=lambda text: text.split(","), default=list(WORKS))
     asked = parser.parse_args()
     show(f"{asked.schemas} schemas and {asked.databases} databases on {asked.servers} servers, {os.cpu_count()} cores")
+    ways = [name for name in WAYS if asked.only in name or name == YARDSTICK]
+    if "GNU parallel" in ways and not shutil.which("parallel"):
+        ways.remove("GNU parallel")
+    found: dict[tuple[str, str], Measured] = defaultdict(Measured)
     with ExitStack() as stack:
         servers = [stack.enter_context(running_server(path_bin() or wheel_bin())) for _ in range(asked.servers)]
         urls = made(servers, asked.schemas, asked.databases)
-        ways = [name for name in WAYS if asked.only in name or name == YARDSTICK]
-        found = {
-            name: measured(name, urls, asked.parallel)
-            for name in ways
-            if name != "GNU parallel" or shutil.which("parallel")
-        }
-    print_table([HEAD, *(row(name, works, found[YARDSTICK], len(urls)) for name, works in found.items())])
+        for number in range(asked.rounds):
+            for key, measured in round_of(number, ways, urls, asked):
+                found[key] += measured
+                show(f"{key[1]}, {key[0]}: {measured.targets} targets in {measured.seconds:.0f} s")
+    head = ("", "targets", *(cell for work in asked.works for cell in (WORKS[work], "rate", "CPU each")))
+    print_table([head, *(row(name, asked.works, found) for name in ways)])
+
+
+def round_of(
+    number: int, ways: Sequence[str], urls: Sequence[str], asked: argparse.Namespace
+) -> Iterator[tuple[tuple[str, str], Measured]]:
+    """Yields what each work took, of each way in turn; in schemas of this round's and the way's own."""
+    with tempfile.TemporaryDirectory() as place:
+        targets: dict[str, list[Target]] = {}
+        for name in ways:
+            kept = urls if "fleet" in name else part(urls, asked.part)
+            schema = f"r{number}w{list(WAYS).index(name)}"
+            targets[name] = [Target(f"t{n}", url, f"{schema}_{n}") for n, url in enumerate(kept)]
+            prepare(folder_of(place, name), targets[name], asked.parallel)
+        for work in asked.works:
+            for name in ways if number % 2 == 0 else reversed(ways):
+                folder = folder_of(place, name)
+                if work == "second":
+                    write_revision(folder, "second", "first", upgrade=SECOND)
+                command = [each.format(parallel=asked.parallel) for each in WAYS[name]]
+                yield (name, work), timed(command, folder, len(targets[name]))
+
+
+def folder_of(place: str, name: str) -> Path:
+    folder = Path(place, str(list(WAYS).index(name)))
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def part(urls: Sequence[str], number: int) -> Sequence[str]:
+    """Returns at most so many of the targets, spread over all."""
+    return urls if len(urls) <= number else [urls[len(urls) * n // number] for n in range(number)]
 
 
 def made(servers: Sequence[Server], schemas: int, databases: int) -> list[str]:
@@ -112,20 +164,6 @@ def made(servers: Sequence[Server], schemas: int, databases: int) -> list[str]:
         server.create_database(f"tenant_{number}")
         urls.append(server.url(f"tenant_{number}"))
     return urls
-
-
-def measured(name: str, urls: Sequence[str], parallel: int) -> list[Measured]:
-    """Returns what the three works took, in schemas of this way's own."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        targets = [Target(f"t{n}", url, f"w{list(WAYS).index(name)}_{n}") for n, url in enumerate(urls)]
-        prepare(folder, targets, parallel)
-        works = []
-        for second in (False, True, False):
-            if second:
-                write_revision(folder, "second", "first", upgrade=SECOND)
-            works.append(timed([each.format(parallel=parallel) for each in WAYS[name]], folder))
-        return works
 
 
 def prepare(folder: Path, targets: Sequence[Target], parallel: int) -> None:
@@ -163,20 +201,21 @@ WAYS: dict[str, Sequence[str]] = {
 }
 
 
-def timed(command: Sequence[str], folder: Path) -> Measured:
+def timed(command: Sequence[str], folder: Path, targets: int) -> Measured:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(seconds, cpu)
+    return Measured(targets, seconds, cpu)
 
 
-def row(name: str, works: Sequence[Measured], yardstick: Sequence[Measured], targets: int) -> tuple[str, ...]:
-    cells = [name]
-    for work, other in zip(works, yardstick, strict=True):
-        each = work.cpu_seconds / targets * 1000
-        cells += [f"{work.seconds:.1f} s", f"{other.seconds / work.seconds:.2f}", f"{each:.1f} ms"]
+def row(name: str, works: Sequence[str], found: Mapping[tuple[str, str], Measured]) -> tuple[str, ...]:
+    cells = [name, str(found[name, works[0]].targets)]
+    for work in works:
+        own, yardstick = found[name, work], found[YARDSTICK, work]
+        each = own.cpu_seconds / own.targets * 1000
+        cells += [f"{own.rate:.2f}/s", f"{own.rate / yardstick.rate:.2f}", f"{each:.1f} ms"]
     return tuple(cells)
 
 
