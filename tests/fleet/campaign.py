@@ -109,7 +109,11 @@ def in_every_wave(total: int, rounds: int) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found in the databases and the report."""
+    """What was found in the databases and the report.
+
+    Attributes:
+        cut_off: How many runs of the ledgers have no end, maybe as one was killed after its last step.
+    """
 
     targets: int
     runs: int
@@ -131,7 +135,6 @@ def verify(fleet: Fleet, targets: Sequence[Target]) -> Verified:
             outcomes = dict(connection.execute(query.encode()).fetchall())
         done = {run for run, outcome in outcomes.items() if outcome == "done"}
         assert rows == [(1,)], f"{each.name} was not done exactly once: {rows}"
-        assert done, f"{each.name}: no run of its ledger is done: {outcomes}"
         assert runs[each.name] <= done, f"{each.name}: the report has runs that its ledger does not have"
         found.update(run in done for run in outcomes)
     return Verified(len(targets), found[True], found[False])
