@@ -7,25 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bootstrapper.api import saved_plans
+from bootstrapper.api.decision import Decision
 from bootstrapper.api.interruption import stoppable
 from bootstrapper.api.outcomes import Followed, Outcome, Ready
-from bootstrapper.api.planning import identity_of, look, plan_of
+from bootstrapper.api.planning import identity_of, look
 from bootstrapper.api.repeated import once
 from bootstrapper.api.run_end import run_end
 from bootstrapper.engine import follow as following
 from bootstrapper.engine import freeze, hazards, identity, reconnect
-from bootstrapper.engine.busy_tables import while_held
 from bootstrapper.engine.contract import Standing, key_needed
 from bootstrapper.engine.guard import left_alone
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
 from bootstrapper.errors import (
     AheadError,
-    BlockedError,
-    BootstrapperError,
-    RunInterrupted,
-    UnreachableError,
-    UnsetVariablesError,
 )
 from bootstrapper.masking import masked
 from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
@@ -111,51 +106,17 @@ def apply(request: Request, command: str = "apply") -> Outcome:
 
 def _bring_up(run: Opened, request: Request) -> tuple[Plan, bool]:
     """Looks, and makes the changes; returns the plan, and whether the database was left alone since it is ahead."""
-    planned: Plan | None = None
-    is_last = run.contract is None and not request.records
+    decision = Decision(run, request)
     try:
-        planned = while_held(run.session, run.project.ledger, run.deadline, lambda: _first_look(run, is_last=is_last))
-        if planned.pending and run.guard is not None:
-            while_held(run.session, run.project.ledger, run.deadline, run.guard.require_current)
-        if run.contract is not None:
-            saved_plans.require_as_planned(run, run.contract, planned)
-            planned = saved_plans.with_permissions(run.contract, planned)
-        if planned.pending:
-            freeze.require_unfrozen(run.session, run.project)
-        if planned.unset:
-            raise UnsetVariablesError(planned.unset, run.project.document.messages_for(planned.unset))
-        if planned.pending or (request.records and not _is_frozen(run, request)):
-            identity.require_own_environment(run.session, run.project, request.confirmed)
-            hazards.require_allowed(run.project.environment, planned.steps)
-            run.executor.require_within(planned.steps)
-            run.executor.keep_to(planned.steps)
+        decision.decide()
+        if decision.has_work:
             reconnect.apply(run.executor, run.deadline, request.tell)
     except AheadError as error:
         if run.guard is None or not run.guard.accepts(error):
             raise
         request.tell(left_alone(error, is_partly_done=bool(run.executor.applied)))
-        return planned or plan_of(run, run.session.server, (), None, is_result=False), True
-    return planned, False
-
-
-def _is_frozen(run: Opened, request: Request) -> bool:
-    """Returns whether the database is frozen, and warns of it: a run with nothing to do does not fail for that."""
-    frozen = freeze.freeze_of(run.session, run.project)
-    if frozen is not None:
-        request.tell(freeze.told(run.session, frozen))
-    return frozen is not None
-
-
-def _first_look(run: Opened, *, is_last: bool) -> Plan:
-    """A database that is ahead of the code is reported as that, whatever else of it the code does not understand."""
-    try:
-        return look(run, is_result=False, is_last=is_last)
-    except (AheadError, BlockedError, RunInterrupted, UnreachableError):
-        raise
-    except BootstrapperError:
-        if run.guard is not None:
-            run.guard.require_current()
-        raise
+        return decision.planned or decision.nothing_planned(), True
+    return decision.planned or decision.nothing_planned(), False
 
 
 def follow(request: Request, *, looks_once: bool = False) -> Followed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from bootstrapper.engine.look import Looker
 from bootstrapper.errors import AheadError
@@ -51,11 +50,6 @@ class Guard:
         project = self._project
         is_named = project.document.data.get("name") is not None
         return Whose(project.name, project.environment, None if is_named else project.declared())
-
-    def was_overtaken(self, run_id: UUID) -> bool:
-        """Returns whether another run than this one, which has the lock now, had it since this one began."""
-        with self._looker.read_only() as connection:
-            return declarations.has_other_run(connection, self._project.ledger, run_id, self._session.began_at)
 
     @staticmethod
     def accepts(error: BaseException) -> bool:

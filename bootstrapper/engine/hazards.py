@@ -11,6 +11,7 @@ from bootstrapper.engine.planner import Planner
 from bootstrapper.errors import HazardError, Source
 from bootstrapper.plans import Action, Hazard, HazardName, PlannedStep, TableLock, refused, total
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.judgement import LOCKED
 from bootstrapper.plugin.project import Project
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.plugin.step import Step
@@ -21,15 +22,22 @@ from bootstrapper.text import counted
 def judged(planner: Planner, entry: Entry, planned: PlannedStep) -> PlannedStep:
     """Returns a step with its hazards as it stands, what is allowed of them, and its locks.
 
-    Reads in the planner's transaction. What is deferred is judged at its turn.
+    Reads in the planner's transaction. What is deferred is judged at its turn. Where another session has locked the
+    tables, a finding says so.
     """
     if not isinstance(entry.unit, Step) or not planned.has_own_changes:
         return planned
     context = planner.context(entry)
+    unknown = context.project.cache.of(LOCKED)
+    unknown.pop(entry.name, None)
     with planner.reading(entry, context, borrows=False):
         found = list(_hazards(entry, planned, context))
-    hazards = tuple(each for each in found if isinstance(each, Hazard))
-    return replace(planned, hazards=hazards, locks=tuple(each for each in found if isinstance(each, TableLock)))
+    return replace(
+        planned,
+        hazards=tuple(each for each in found if isinstance(each, Hazard)),
+        locks=tuple(each for each in found if isinstance(each, TableLock)),
+        findings=(*planned.findings, *([unknown[entry.name]] if entry.name in unknown else [])),
+    )
 
 
 def _hazards(entry: Entry, planned: PlannedStep, context: RunContext) -> Iterator[Hazard | TableLock]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,7 +25,7 @@ from bootstrapper.postgres.connection.sqlstates import LOCK_NOT_FREE
 from bootstrapper.postgres.connection.target import Target
 from bootstrapper.postgres.lock.blockers import Blocker, read_blockers
 
-FIRST_SECONDS = 1.5
+FIRST_SECONDS = 1.0
 POLL_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 4.0
 _CONNECT_SECONDS = 5.0
@@ -36,12 +36,15 @@ AnyError = TypeVar("AnyError", bound=BaseException)
 
 
 @contextmanager
-def watched(context: RunContext, step: Callable[[], str], *, works_beside: bool = False) -> Iterator[LockWatch]:
+def watched(
+    context: RunContext, step: Callable[[], str], *, works_beside: bool = False, is_watched: bool = True
+) -> Iterator[LockWatch]:
     """Reports the sessions that block the run, within the context.
 
     Args:
         step: Tells which step is at work.
         works_beside: Whether it uses other sessions than the run's own.
+        is_watched: False where who blocks the run does not matter, so that no second connection is made.
     """
     session, connection, is_held = context.session, context.connection, context.hold is not None
     is_pooled = session.server.pooled
@@ -59,14 +62,15 @@ def watched(context: RunContext, step: Callable[[], str], *, works_beside: bool 
         works_beside=works_beside,
         quote=context.masker.quote,
     )
-    with LockWatch(watched, tell) as watch:
+    watch = LockWatch(watched, tell)
+    with watch if is_watched else nullcontext():
         yield watch
 
 
 @contextmanager
-def told(context: RunContext, step: Callable[[], str]) -> Iterator[LockWatch]:
+def told(context: RunContext, step: Callable[[], str], *, is_watched: bool = True) -> Iterator[LockWatch]:
     """Wraps a look: reports the sessions that block it, and names them in the error if a lock was not free in time."""
-    with watched(context, step) as watch:
+    with watched(context, step, is_watched=is_watched) as watch:
         try:
             yield watch
         except (BootstrapperError, psycopg.Error) as error:

@@ -15,13 +15,12 @@ from bootstrapper.engine.hazards import judged
 from bootstrapper.engine.limits import excesses
 from bootstrapper.engine.lock_waits import LockWatch
 from bootstrapper.engine.planner import MakeContext, Planner, runs_always
+from bootstrapper.engine.undecided import impatient
 from bootstrapper.errors import (
     AheadError,
     BlockedError,
     BootstrapperError,
-    FixtureError,
     InvalidFileError,
-    NotConvergedError,
     RunInterrupted,
     UnreachableError,
 )
@@ -178,24 +177,31 @@ class Looker:
                 yield connection
 
     def any_pending(self, entries: Sequence[Entry]) -> bool:
-        """Returns whether a step has changes; one that cannot be looked at during another run counts as pending."""
+        """Returns whether a step has changes; one that cannot be looked at during another run counts as pending.
+
+        Nothing is refused here: that is decided under the lock. The look does not wait for what the other run locks.
+
+        Raises AheadError if the database is ahead of a step.
+        """
         try:
-            with self.looking() as (planner, _):
+            with impatient(self._session), self.looking(is_watched=False) as (planner, _):
                 return any(planner.plan_entry(entry.name).has_changes for entry in entries)
-        except (NotConvergedError, BlockedError):
-            return True
-        except FixtureError as error:
-            if not error.may_come:
-                raise
+        except (AheadError, InvalidFileError, RunInterrupted, UnreachableError):
+            raise
+        except BootstrapperError:
             return True
 
     @contextmanager
     def looking(
-        self, make_context: MakeContext | None = None, *, lock_timeout_seconds: float | None = None
+        self,
+        make_context: MakeContext | None = None,
+        *,
+        lock_timeout_seconds: float | None = None,
+        is_watched: bool = True,
     ) -> Iterator[tuple[Planner, LockWatch]]:
         """Opens a planner inside a READ ONLY transaction, and a watch for the sessions that block it."""
         planner = Planner(self._entries, make_context or self.context, force=self._force)
-        with self._begin(planner, lock_timeout_seconds) as watch:
+        with self._begin(planner, lock_timeout_seconds, is_watched=is_watched) as watch:
             planner.served = self._served()
             try:
                 yield planner, watch
@@ -203,19 +209,19 @@ class Looker:
                 planner.forget()
 
     @contextmanager
-    def _begin(self, planner: Planner, lock_timeout_seconds: float | None) -> Iterator[LockWatch]:
+    def _begin(self, planner: Planner, lock_timeout_seconds: float | None, *, is_watched: bool) -> Iterator[LockWatch]:
         """Opens the transaction; the planner begins it with its own questions, unless that is a matter of the hold."""
         if self.hold is not None:
-            with self.hold.read_only(), self._told(planner) as watch:
+            with self.hold.read_only(), self._told(planner, is_watched=is_watched) as watch:
                 yield watch
         else:
             looking = self._session.looking(lock_timeout_seconds=lock_timeout_seconds)
-            with looking as (connection, statements), self._told(planner) as watch:
+            with looking as (connection, statements), self._told(planner, is_watched=is_watched) as watch:
                 planner.begin(connection, statements)
                 yield watch
 
-    def _told(self, planner: Planner) -> AbstractContextManager[LockWatch]:
-        return lock_waits.told(self.context(self._entries[0]), lambda: planner.at)
+    def _told(self, planner: Planner, *, is_watched: bool) -> AbstractContextManager[LockWatch]:
+        return lock_waits.told(self.context(self._entries[0]), lambda: planner.at, is_watched=is_watched)
 
     def read_only(self) -> AbstractContextManager[psycopg.Connection[Any]]:
         """Opens a READ ONLY transaction for a question about the ledger."""

@@ -17,7 +17,6 @@ from bootstrapper.engine.contract import Contract, Standing
 from bootstrapper.engine.entry import Entry
 from bootstrapper.engine.freeze import require_unfrozen
 from bootstrapper.engine.guard import Guard
-from bootstrapper.engine.hazards import require_allowed
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.masked_errors import told
 from bootstrapper.engine.run_end import note_end, note_end_anew, tend_ledger
@@ -25,6 +24,7 @@ from bootstrapper.engine.scopes import Scopes
 from bootstrapper.engine.server_errors import explained
 from bootstrapper.engine.turn import AfterApply, TurnTaker
 from bootstrapper.errors import (
+    AheadError,
     BootstrapperError,
     ForeignDatabaseError,
     RefusedError,
@@ -74,6 +74,7 @@ class Executor:
         self._came_back = False
         self._record = record
         self._records = records
+        self.decide: Callable[[], None] = lambda: None  # under the lock; raises what refuses the changes
 
     @property
     def applied(self) -> list[PlannedStep]:
@@ -182,12 +183,9 @@ class Executor:
                 identity.require_not_restored(self._session, self._looker.context(entry).project)
                 if self._guard is not None:
                     self._guard.require_current()  # a newer release may have been at work until now
-                    if self._guard.was_overtaken(hold.fence.run_id):
-                        project = self._looker.context(entry).project
-                        steps = self._looker.look(judges=project.protected)  # no reader saw the plan before
-                        require_allowed(project.environment, steps)
-                        self.keep_to(steps)
                 if not self._is_fulfilled(hold):
+                    if not self._came_back:
+                        self.decide()
                     self._note_environment(hold)
                     self._go_through(later)
             except BaseException as error:
@@ -214,7 +212,12 @@ class Executor:
 
     def _is_pending(self, entries: Sequence[Entry]) -> bool:
         """Returns whether the lock is still needed; before it is taken on a new connection, that one is looked at."""
-        is_pending = self._looker.any_pending(entries) or self._records
+        try:
+            is_pending = self._looker.any_pending(entries) or self._records
+        except AheadError as error:
+            if self._guard is not None and self._guard.accepts(error):
+                raise
+            return True  # the run at work may be reverting revisions
         if is_pending:
             self._require_own_database()
             require_unfrozen(self._session, self._looker.context(self._entries[0]).project)

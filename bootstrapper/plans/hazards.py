@@ -84,7 +84,7 @@ _FACTS = {
     ),
     HazardName.UNKNOWN_SQL: (
         Danger.DESTROYS,
-        "The SQL of a revision cannot be rendered, it runs code by DO or CALL, or its tables are locked meanwhile.",
+        "The SQL of a revision cannot be rendered, or it runs code by DO or CALL.",
         "Read the revision. To make its SQL visible, use `op` and `sa.text` without reading from the database.",
     ),
     HazardName.REWRITE: (

@@ -16,6 +16,7 @@ from bootstrapper.migrations.linting.known import Known, Relation
 from bootstrapper.migrations.linting.locks import Effect, effects_of
 from bootstrapper.migrations.linting.tables import Table
 from bootstrapper.plans import Hazard, HazardName, TableLock
+from bootstrapper.postgres.connection.relations import locate
 from bootstrapper.postgres.connection.statements import Statement, split
 from bootstrapper.text import listed
 
@@ -102,6 +103,12 @@ def _linted(
                 if key not in locks or lock > locks[key][0]:
                     locks[key] = lock, taken
     return [*found, *(taken for _, taken in locks.values())]
+
+
+def located(connection: Connection[Any], scripts: Iterable[Script]) -> list[int]:
+    """Returns the oids of the existing relations that the statements name; waits for no lock."""
+    named = dict.fromkeys(_named(split(script.text) for script in scripts))
+    return list(locate(connection, [(item.schema, item.name) for item in named if item.has_rows]).values())
 
 
 def _named(statements: Iterable[list[Statement]]) -> Iterator[Relation]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from psycopg import errors
 
-from bootstrapper.config.run_cache import Kept
 from bootstrapper.errors import Source
 from bootstrapper.migrations.linting import squawk
 from bootstrapper.migrations.linting.contents import holds_rows
-from bootstrapper.migrations.linting.lint import Script, lint
-from bootstrapper.plans import Finding, Hazard, HazardName, TableLock
+from bootstrapper.migrations.linting.lint import Script, lint, located
+from bootstrapper.plans import Finding, Hazard, TableLock
+from bootstrapper.plugin.judgement import HELD_ROWS, LOCKED
 from bootstrapper.plugin.run_context import RunContext
 from bootstrapper.postgres.connection.statements import line_and_column, split
-
-_HELD_ROWS = Kept[None, bool]()
+from bootstrapper.postgres.lock.blockers import read_exclusive_holders
+from bootstrapper.text import listed
 
 
 def has_much_to_lose(context: RunContext) -> bool:
@@ -24,14 +25,14 @@ def has_much_to_lose(context: RunContext) -> bool:
 
     What the run itself writes later does not count. Where another session has locked a table, it holds rows.
     """
-    kept = context.project.cache.of(_HELD_ROWS)
+    kept = context.project.cache.of(HELD_ROWS)
     if None not in kept:
         try:
             with context.connection.transaction(force_rollback=True):
                 context.connection.execute("SET LOCAL lock_timeout = '2s'")
                 kept[None] = holds_rows(context.connection, context.project)
         except errors.LockNotAvailable:
-            kept[None] = True
+            return True
     return kept[None]
 
 
@@ -40,16 +41,22 @@ def hazards(
 ) -> list[Hazard | TableLock]:
     """Returns the hazards and locks of the statements. Only reads.
 
-    Reading the size of a table waits for a session with an exclusive lock; a plan must not wait.
+    Reading the size of a table waits for a session with an exclusive lock. Before the run has its own lock, it does not
+    wait for long: then nothing is returned, the finding is kept, and all is judged again under the lock.
     """
     connection = context.connection
+    if context.hold is not None:
+        return lint(connection, scripts, transaction_per_script=transaction_per_script)
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL lock_timeout = '2s'")
             return lint(connection, scripts, transaction_per_script=transaction_per_script)
     except errors.LockNotAvailable:
-        said = "its tables are locked by another session, so that locks and sizes could not be checked"
-        return [Hazard(HazardName.UNKNOWN_SQL, each.target, said, place=each.file) for each in scripts]
+        blockers = read_exclusive_holders(connection, located(connection, scripts))
+        by = listed([str(replace(each, statement=None)) for each in blockers] or ["another session"])
+        said = f"locked by {by}: locks and sizes could not be checked"
+        context.project.cache.of(LOCKED)[context.step] = Finding(listed([each.target for each in scripts]), said)
+        return []
 
 
 def hazards_of_text(

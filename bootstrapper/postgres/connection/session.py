@@ -68,6 +68,7 @@ class Session:
         self._is_looking = False
         self._is_proven = False
         self._look: tuple[bytes, ...] = ()
+        self.patience_seconds: float | None = None  # other than LOOK_LOCK_SECONDS
 
     @property
     def connection(self) -> Connection[Any]:
@@ -254,7 +255,7 @@ class Session:
     def _begin_look(self, lock_timeout_seconds: float | None) -> tuple[bytes, ...]:
         """Returns what begins a look. What the role's settings would cut short is ours to limit, by the deadline."""
         ours = settings.for_transaction(self._opened()) if self.server.pooled else ()
-        patience = LOOK_LOCK_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds
+        patience = lock_timeout_seconds or self.patience_seconds or LOOK_LOCK_SECONDS
         limits = dict.fromkeys(self.timeouts, 0) | {b"lock_timeout": round(patience * 1000)}
         limited = b", ".join(b"pg_catalog.set_config('%b', '%d', true)" % limit for limit in limits.items())
         return (BEGIN_LOOK, *ours, b"SELECT " + limited)

@@ -25,6 +25,19 @@ WHERE w.wait_event_type OPERATOR(pg_catalog.=) 'Lock'
 ORDER BY b.pid
 """
 
+# The indexes of a table are locked with it. Only ACCESS EXCLUSIVE blocks what only reads.
+_EXCLUSIVE = """
+SELECT DISTINCT l.pid, a.usename::pg_catalog.text, a.application_name, pg_catalog.host(a.client_addr), a.state,
+       a.xact_start, a.query
+FROM pg_catalog.pg_locks AS l
+LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) l.pid
+WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
+  AND l.relation OPERATOR(pg_catalog.=) ANY(%s::pg_catalog.oid[])
+  AND l.database OPERATOR(pg_catalog.=)
+      (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+ORDER BY l.pid
+"""
+
 
 @dataclass(frozen=True)
 class Blocker:
@@ -68,3 +81,9 @@ def read_blockers(connection: Connection[Any], pids: Sequence[int], names: Seque
     """Returns the sessions that block sessions with one of these backends, or one of these application names."""
     cursor = connection.execute(_QUERY, (list(pids), list(names)), binary=True)
     return tuple(Blocker(*row) for row in cursor.fetchall())  # as text, times depend on DateStyle
+
+
+def read_exclusive_holders(connection: Connection[Any], relations: Sequence[int]) -> tuple[Blocker, ...]:
+    """Returns the sessions that keep others from reading one of these relations."""
+    cursor = connection.execute(_EXCLUSIVE, (list(relations),), binary=True)
+    return tuple(Blocker(pid or 0, *rest) for pid, *rest in cursor.fetchall())
