@@ -73,7 +73,7 @@ class Decision:
         return plan_of(self._run, self._run.session.server, (), None, is_result=False)
 
     def _decide_under_lock(self) -> None:
-        """Decides what is open, and anew what another run may have changed since.
+        """Decides what is open, and again what another run may have changed since.
 
         Raises UnplannedChangeError for a deletion that the first plan did not show; no reader saw that of a start.
         """

@@ -136,7 +136,7 @@ def test_hazards_that_could_not_be_told_before_the_lock_are_refused_under_it(ord
     assert orders.rows("SELECT version_num FROM alembic_version") == [("second",)]
 
 
-def test_a_table_that_a_foreign_session_keeps_locked_is_no_hazard_but_retryable(
+def test_a_table_that_a_foreign_session_keeps_locked_is_not_a_hazard_but_retryable(
     orders: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "LOOK_LOCK_SECONDS", 3.0)
