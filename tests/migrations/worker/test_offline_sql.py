@@ -10,6 +10,7 @@ import pytest
 from bootstrapper.errors import MigrationError
 from bootstrapper.plans import SQL, Change, Hazard, HazardName
 from bootstrapper.plugin.context import Context
+from bootstrapper.plugin.judgement import LOCKED
 from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
@@ -104,9 +105,11 @@ def test_a_locked_table_does_not_block_a_plan(tmp_path: Path, database: str) -> 
         write_revision(tmp_path, "second", "first", upgrade="op.create_index('a_n', 'a', ['n'])")
         with psycopg.connect(database) as other:
             other.execute("LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+            pid = other.info.backend_pid
             _, hazards = shown(migrate)
-    assert [hazard.name for hazard in hazards] == [HazardName.UNKNOWN_SQL]
-    assert "locked by another session" in hazards[0].message
+        assert hazards == []
+        [finding] = migrate.context.project.cache.of(LOCKED).values()
+    assert finding.message.startswith(f"locked by process {pid} of role postgres")
 
 
 def test_an_engine_with_a_creator_of_its_own_is_stopped(tmp_path: Path, database: str) -> None:
