@@ -20,7 +20,8 @@ def lines(health: Health, invalid: Sequence[InvalidObject]) -> Iterator[str]:
         are = "is" if health.hidden_sessions == 1 else "are"
         sessions = counted(health.hidden_sessions, "session")
         yield f"{sessions} of other roles {are} hidden: grant pg_read_all_stats"
-    yield from _section("long transactions", map(_long, health.long_transactions))
+    none = "none that this role can see" if health.hidden_sessions else "none"
+    yield from _section("long transactions", map(_long, health.long_transactions), none)
     yield from _section("blocked sessions", map(_blocked, health.blocked))
     yield from _section("invalid objects", (f"{each.kind} {each.name} {each.reason}" for each in invalid))
     near = (
@@ -43,9 +44,9 @@ def as_data(health: Health, invalid: Sequence[InvalidObject]) -> dict[str, objec
     return {**asdict(health), "invalid_objects": [asdict(each) for each in invalid]}
 
 
-def _section(title: str, found: Iterable[str]) -> Iterator[str]:
+def _section(title: str, found: Iterable[str], none: str = "none") -> Iterator[str]:
     shown = [line for each in found for line in wrapped(f"  {one_line(each)}", hang=4)]
-    yield from (f"{title}:", *shown) if shown else (f"{title}: none",)
+    yield from (f"{title}:", *shown) if shown else (f"{title}: {none}",)
 
 
 def _long(each: LongTransaction) -> str:

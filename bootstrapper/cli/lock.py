@@ -17,7 +17,7 @@ from bootstrapper.cli.reporter import Reporter
 from bootstrapper.config.units import show_seconds
 from bootstrapper.errors import ExitCode
 from bootstrapper.postgres.ledger.run_ids import SHORTEST_END
-from bootstrapper.postgres.lock.lockstate import LockState
+from bootstrapper.postgres.lock.lockstate import HIDDEN, LockState
 from bootstrapper.text import counted, dumps, one_line
 
 
@@ -89,8 +89,12 @@ def _text(state: LockState | None) -> str:
 def _connection(state: LockState) -> str:
     if state.mode == "pooled":
         return "through a pooler, state unknown"
+    if state.connection == HIDDEN:
+        return "unknown (needs pg_read_all_stats)"
     if state.connection is not None:
         return state.connection
+    if state.in_transaction:
+        return "lost: the next run takes over when its transaction ends"
     has_lease = state.lease_seconds is not None and state.lease_seconds > 0
     return "lost: the next run takes over" + (" when the lease expires" if has_lease else "")
 
@@ -98,6 +102,8 @@ def _connection(state: LockState) -> str:
 def _lease(state: LockState) -> str:
     if state.lease_seconds is None:
         return "none: the connection holds the lock"
+    if state.in_transaction:
+        return "none needed: a transaction of the run is open, and no other run takes over before it ends"
     if state.lease_seconds < 0:
         return (
             f"expired {show_seconds(-state.lease_seconds)} ago: the next run takes over between two of its transactions"

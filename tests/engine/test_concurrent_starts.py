@@ -11,7 +11,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from bootstrapper.api import run
+from bootstrapper.api import inspection, locking, run
+from bootstrapper.cli import health_text
+from bootstrapper.cli.lock import _text as lock_text
 from bootstrapper.errors import BlockedError, ExitCode, HazardError
 from bootstrapper.events import Event, LockAwaited, StepStarted
 from bootstrapper.postgres.connection import session
@@ -119,6 +121,26 @@ def test_a_run_that_starts_while_another_one_has_locked_the_table_waits_for_it(o
     with migrating(orders) as let_finish:
         assert "held by run" in apply_meanwhile(orders, let_finish)
     assert orders.rows("SELECT count(*), count(DISTINCT run_id) FROM bootstrapper.runs") == [(2, 2)]
+
+
+def test_a_long_revision_of_another_role_is_shown_as_running_not_as_lost(
+    orders: TrialProject, role: Callable[..., None]
+) -> None:
+    owner = TrialProject(orders.folder, orders.database)
+    role("GRANT USAGE ON SCHEMA bootstrapper TO {role}", "GRANT SELECT ON ALL TABLES IN SCHEMA bootstrapper TO {role}")
+    with migrating(owner):
+        seen = locking.lock_state(orders.request(**LIVE))
+        health = inspection.status(orders.request(**LIVE), health=True).health
+    assert seen is not None
+    assert health is not None
+    assert (seen.connection, seen.in_transaction) == ("unknown", True)
+    shown = lock_text(seen)
+    assert "connection  unknown (needs pg_read_all_stats)" in shown
+    assert "a transaction of the run is open, and no other run takes over before it ends" in shown
+    assert "takes over when" not in shown
+    told = list(health_text.lines(health, ()))
+    assert "long transactions: none that this role can see" in told
+    assert any("waits for process" in line for line in told)  # locks are shown to every role
 
 
 def test_a_refusal_of_what_another_run_is_allowed_to_do_waits_for_that_run(orders: TrialProject) -> None:

@@ -18,11 +18,22 @@ from bootstrapper.postgres.ledger.run_ids import is_end_of
 
 _BREAK_LOCK_TIMEOUT = "10s"
 
+HIDDEN = "unknown"
+
+# What a session of another role does is hidden from roles without pg_read_all_stats; its pid is not, and neither are
+# locks. Each of our transactions that writes, such as that of a revision, keeps the row locked until it ends: meanwhile
+# the lease is not renewed, and no other run takes over.
 _STATE = """
 SELECT l.run_id, l.token, l.mode, l.host, l.pid, l.step, l.acquired_at, l.expires_at, clock_timestamp(),
-       l.backend_pid, h.state, l.worker_backend_pid
+       l.backend_pid, CASE WHEN h.backend_start IS NULL AND h.pid IS NOT NULL THEN 'unknown' ELSE h.state END,
+       l.worker_backend_pid, EXISTS (
+           SELECT FROM pg_catalog.pg_locks AS k
+           WHERE k.locktype = 'relation' AND k.relation = l.tableoid AND k.mode = 'RowShareLock' AND k.granted
+             AND k.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
+       )
 FROM {lock} AS l
-LEFT JOIN pg_catalog.pg_stat_activity AS h ON h.pid = l.backend_pid AND h.backend_start = l.backend_start
+LEFT JOIN pg_catalog.pg_stat_activity AS h
+    ON h.pid = l.backend_pid AND (h.backend_start = l.backend_start OR h.backend_start IS NULL)
 WHERE l.run_id IS NOT NULL
 """
 _BLOCKED = """
@@ -59,9 +70,10 @@ class LockState:
         mode: "direct" or "pooled".
         lease_seconds: Seconds until the lease expires, negative once it has; None without a lease, since a direct
             holder's own connection is its lease.
-        connection: State of the holder's connection: "active", "idle", ...; None if it is closed, or
-            behind a pooler.
+        connection: State of the holder's connection: "active", "idle", ...; "unknown" if the role may not see it; None
+            if it is closed, or behind a pooler.
         blocked: Queries that wait for the holder's locks.
+        in_transaction: Whether a transaction of the run is open: no other run takes over before that ends.
     """
 
     run_id: UUID
@@ -74,6 +86,7 @@ class LockState:
     lease_seconds: float | None
     connection: str | None
     blocked: tuple[BlockedQuery, ...]
+    in_transaction: bool = False
 
 
 def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | None:
@@ -85,11 +98,11 @@ def read_state(connection: Connection[Any], names: LedgerNames) -> LockState | N
         return None
     if row is None:
         return None
-    run_id, token, mode, host, pid, step, since, expires_at, now, backend_pid, state, worker_pid = row
+    run_id, token, mode, host, pid, step, since, expires_at, now, backend_pid, state, worker_pid, is_open = row
     lease = (expires_at - now).total_seconds() if expires_at is not None else None
     blocked = _blocked(connection, [found for found in (backend_pid, worker_pid) if found is not None])
     connected = state if mode == "direct" else None
-    return LockState(run_id, token, mode, host, pid, step, since, lease, connected, blocked)
+    return LockState(run_id, token, mode, host, pid, step, since, lease, connected, blocked, is_open)
 
 
 def _blocked(connection: Connection[Any], backends: Sequence[int]) -> tuple[BlockedQuery, ...]:
