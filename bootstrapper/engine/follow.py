@@ -11,6 +11,7 @@ from bootstrapper.engine.freeze import FreezeWatch
 from bootstrapper.engine.guard import Guard, left_alone
 from bootstrapper.engine.look import Looker
 from bootstrapper.engine.run import Executor
+from bootstrapper.engine.undecided import impatient
 from bootstrapper.errors import (
     AheadError,
     BlockedError,
@@ -48,16 +49,19 @@ def follow(
     A frozen database is waited for as well: it may be unfrozen in time.
 
     Raises PendingError at the deadline, or after one look if that is all, FrozenError if the database is frozen then,
-    AheadError if the file does not accept that.
+    BlockedError if another session has locked what is to be looked at, AheadError if the file does not accept that.
     """
     started, until, longest = time.monotonic(), deadline.sooner(LONGEST_SECONDS), _FIRST_PAUSE_SECONDS
     pending: list[str] = []
+    blocked: BlockedError | None = None
     while True:
-        if pending and (once or until.has_passed):
-            raise freeze.explained(PendingError(pending, None if once else time.monotonic() - started))
+        if (pending or blocked) and (once or until.has_passed):
+            raise blocked or freeze.explained(PendingError(pending, None if once else time.monotonic() - started))
         try:
             executor.open_gates()
-            before, pending = pending, _pending(looker)
+            before = pending
+            with impatient(session):
+                pending, blocked = _pending(looker)
             if pending and guard is not None:
                 with suppress(BlockedError):  # by the run at work: asked again at the next look
                     guard.require_current()
@@ -66,7 +70,7 @@ def follow(
             if pending:
                 freeze.look()
         except UnreachableError:
-            if not pending:
+            if not (pending or blocked):
                 raise
         except AheadError as error:
             if not error.is_acceptable:
@@ -74,7 +78,7 @@ def follow(
             emit(left_alone(error))
             return False
         else:
-            if not pending:
+            if not (pending or blocked):
                 return True
         session.close()
         if not once:
@@ -82,17 +86,22 @@ def follow(
         longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
 
 
-def _pending(looker: Looker) -> list[str]:
-    """Returns the names of the steps that still have changes; one that cannot be looked at now counts as well."""
+def _pending(looker: Looker) -> tuple[list[str], BlockedError | None]:
+    """Returns the names of the steps that still have changes; one that cannot be looked at now counts as well.
+
+    What another session has locked, such as the run at work, is unknown: then the error is returned.
+    """
     try:
-        return [step.name for step in looker.look(is_last=True) if step.has_changes]
-    except (NotConvergedError, BlockedError) as error:
-        return [error.step]  # the run at work may be between two states, or hold a lock on a table
+        return [step.name for step in looker.look(is_last=True) if step.has_changes], None
+    except BlockedError as error:
+        return [], error
+    except NotConvergedError as error:
+        return [error.step], None  # the run at work may be between two states
     except RefusedError as error:
         if error.step is None:
             raise
-        return [error.step]  # the run at work may have the privilege that this one needs only to make the changes
+        return [error.step], None  # the run at work may have the privilege that this one needs only to make the changes
     except FixtureError as error:
         if not error.may_come:
             raise
-        return [f"fixture {error.fixture}"]
+        return [f"fixture {error.fixture}"], None

@@ -29,7 +29,6 @@ FIRST_SECONDS = 1.0
 POLL_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 4.0
 _CONNECT_SECONDS = 5.0
-_NAME = "bootstrapper lock watch"
 _LONGEST_STATEMENT = 120
 
 AnyError = TypeVar("AnyError", bound=BaseException)
@@ -58,6 +57,7 @@ def watched(
         connection=connection,
         pids=[] if is_pooled else [connection.info.backend_pid],
         names=[context.application_name] if is_held or is_pooled else [],
+        name=context.application_name,
         holds_lock=is_held,
         works_beside=works_beside,
         quote=context.masker.quote,
@@ -122,6 +122,7 @@ class Watched:
         connection: Of the run itself.
         pids: Backends that are the run's alone; none behind a pooler.
         names: Application names of its sessions.
+        name: Application name of the watching session, which is that of the run.
         holds_lock: Whether the run holds the lock, so that there is one such watch at a time.
         works_beside: Whether other sessions than `connection` may work for the run, too.
         quote: Takes secrets out of what another session runs.
@@ -131,6 +132,7 @@ class Watched:
     connection: Connection[Any]
     pids: Sequence[int]
     names: Sequence[str]
+    name: str
     holds_lock: bool
     works_beside: bool
     quote: Callable[[str], str]
@@ -205,7 +207,7 @@ class LockWatch:
 
     def _connect(self) -> Connection[Any]:
         deadline = Deadline.after(_CONNECT_SECONDS)
-        connection = connect(self._watched.target, deadline=deadline, application_name=_NAME)
+        connection = connect(self._watched.target, deadline=deadline, application_name=self._watched.name)
         settings.greet(connection)
         return connection
 

@@ -112,9 +112,14 @@ class BlockedError(StepError):
             cause.headline,
             hint=cause.hint or f"Run again once {_ended(self.blockers)}.",
             source=cause.source,
-            details=[*(f"blocked by {blocker}" for blocker in self.blockers), *cause.details],
+            details=[*(f"blocked by {blocker}" for blocker in self.blockers), *_hidden(self.blockers), *cause.details],
         )
         self.sqlstate = cause.sqlstate  # the headline has it already
+
+
+def _hidden(blockers: Sequence[Blocker]) -> list[str]:
+    is_hidden = any(blocker.pid and blocker.statement is None for blocker in blockers)
+    return ["what it runs is shown to members of its role and of pg_read_all_stats"] if is_hidden else []
 
 
 def _ended(blockers: Sequence[Blocker]) -> str:

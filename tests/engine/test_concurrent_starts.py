@@ -18,7 +18,7 @@ from bootstrapper.errors import BlockedError, ExitCode, HazardError
 from bootstrapper.events import Event, LockAwaited, StepStarted
 from bootstrapper.postgres.connection import session
 from tests.projects import TrialProject
-from tests.waiting import at_most
+from tests.waiting import at_most, eventually
 
 LIVE = {"environment": "live"}
 FILE = """
@@ -121,6 +121,28 @@ def test_a_run_that_starts_while_another_one_has_locked_the_table_waits_for_it(o
     with migrating(orders) as let_finish:
         assert "held by run" in apply_meanwhile(orders, let_finish)
     assert orders.rows("SELECT count(*), count(DISTINCT run_id) FROM bootstrapper.runs") == [(2, 2)]
+
+
+def test_a_run_that_migrates_has_three_connections_all_with_its_name(orders: TrialProject) -> None:
+    query = (
+        "SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND application_name <> ''"
+    )
+    with migrating(orders):
+        assert eventually(lambda: len(orders.rows(query)) == 3), orders.rows(query)
+        [(run_id,)] = orders.rows("SELECT run_id FROM bootstrapper.lock")
+        assert set(orders.rows(query)) == {(f"bootstrapper/trial/{run_id}",)}
+
+
+def test_a_follower_that_cannot_look_names_the_session_in_the_way(project: TrialProject) -> None:
+    project.write("steps: [{uses: lock}, {uses: seed}]\nfixtures: {users: {key: [name], rows: [{name: ada}]}}\n")
+    project.rows("CREATE TABLE users (name text PRIMARY KEY)")
+    project.apply()
+    with psycopg.connect(project.database) as other:
+        other.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(BlockedError) as caught:
+            run.follow(project.request(timeout_seconds=at_most(4)))
+        pid = other.info.backend_pid
+    assert [blocker.pid for blocker in caught.value.blockers] == [pid]
 
 
 def test_a_long_revision_of_another_role_is_shown_as_running_not_as_lost(

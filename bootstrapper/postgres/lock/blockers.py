@@ -14,7 +14,7 @@ from bootstrapper.dataclass import dataclass
 # session of another role does is hidden from roles without pg_read_all_stats.
 _QUERY = """
 SELECT DISTINCT b.pid, a.usename::pg_catalog.text, a.application_name, pg_catalog.host(a.client_addr), a.state,
-       a.xact_start, a.query
+       a.xact_start, nullif(a.query, '<insufficient privilege>')
 FROM pg_catalog.pg_stat_activity AS w
 CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b(pid)
 LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) b.pid
@@ -28,7 +28,7 @@ ORDER BY b.pid
 # The indexes of a table are locked with it. Only ACCESS EXCLUSIVE blocks what only reads.
 _EXCLUSIVE = """
 SELECT DISTINCT l.pid, a.usename::pg_catalog.text, a.application_name, pg_catalog.host(a.client_addr), a.state,
-       a.xact_start, a.query
+       a.xact_start, nullif(a.query, '<insufficient privilege>')
 FROM pg_catalog.pg_locks AS l
 LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) l.pid
 WHERE l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.granted
