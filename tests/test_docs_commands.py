@@ -345,9 +345,12 @@ def test_the_commands_about_rolling_back_work(reader: Reader, database: str) -> 
     reader.variables = {"DATABASE_URL": database, **SEED_PASSWORDS}
     reader.follow("bootstrapper apply -e production")
     bad = write_revision(reader.folder, "002", "001_initial", upgrade='op.execute("CREATE TABLE bad (id int)")')
+    bad.write_text(f'{bad.read_text()}\n\ndef downgrade() -> None:\n    op.execute("DROP TABLE bad")\n')
     reader.follow("bootstrapper apply -e production")
-    reader.replaced = {"--confirm app": f"--confirm {database.rpartition('/')[2]}"}
-    freezing, looking, restoring, lifting = [typed for typed, _ in commands_of("docs/how-to/roll-back.md")]
+    reader.replaced = {"--confirm app": f"--confirm {database.rpartition('/')[2]}", "4f1c": "001_initial"}
+    reverting, freezing, looking, restoring, lifting = [typed for typed, _ in commands_of("docs/how-to/roll-back.md")]
+    reader.follow(reverting)
+    reader.follow("bootstrapper apply -e production")
     reader.follow(freezing)
     reader.follow(looking)
     reader.follow(restoring)

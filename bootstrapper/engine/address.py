@@ -121,18 +121,18 @@ def find_address(loaded: Loaded, context: RunContext, given: str | None = None, 
     """
     if given is not None:
         return _at(loaded, context, given, None)
-    if not connects and runs_program(_written(loaded), context.project.values):
+    if not connects and runs_program(_written(loaded, context), context.project.values):
         _check(loaded, context)
         return Address()
     found = _find(loaded, context)
-    if found.target is None or not may_change(_written(loaded), context.project.values):
+    if found.target is None or not may_change(_written(loaded, context), context.project.values):
         return found
     return Address(target=_Renewal(loaded, context, found.target).first)
 
 
 def _check(loaded: Loaded, context: RunContext) -> None:
     context = replace(context, project=replace(context.project, validates=True))
-    if (key := _url_key(loaded)) is not None:
+    if (key := _url_key(loaded, context)) is not None:
         _resolved(loaded, context, ("database", key), getattr(loaded.config.database, key))
         return
     parts, values = _parts(loaded), context.project.values
@@ -142,16 +142,19 @@ def _check(loaded: Loaded, context: RunContext) -> None:
         raise InvalidFileError(problems)
 
 
-def _written(loaded: Loaded) -> object:
+def _written(loaded: Loaded, context: RunContext) -> object:
     """Returns the address in use as the file writes it: a value for a URL, a mapping of separate keys."""
-    key = _url_key(loaded)
+    key = _url_key(loaded, context)
     return list(_parts(loaded).values()) if key is None else getattr(loaded.config.database, key)
 
 
-def _url_key(loaded: Loaded) -> str | None:
-    """Returns the key of the URL in use; None for separate keys."""
+def _url_key(loaded: Loaded, context: RunContext) -> str | None:
+    """Returns the key of the URL in use; None for separate keys. An empty `direct_url` counts as absent."""
     database = loaded.config.database
-    return next((key for key in ("direct_url", "url") if getattr(database, key) is not None), None)
+    direct = database.direct_url
+    if isinstance(direct, str) and _resolved(loaded, context, ("database", "direct_url"), direct) == "":
+        direct = None
+    return "direct_url" if direct is not None else "url" if database.url is not None else None
 
 
 def _parts(loaded: Loaded) -> dict[str, object]:
@@ -159,7 +162,7 @@ def _parts(loaded: Loaded) -> dict[str, object]:
 
 
 def _find(loaded: Loaded, context: RunContext) -> Address:
-    key = _url_key(loaded)
+    key = _url_key(loaded, context)
     if key is None:
         return Address(target=_from_parts(loaded, context))
     place: Place = ("database", key)

@@ -158,8 +158,10 @@ def _written(database: Mapping[str, object], variables: Mapping[str, str]) -> st
     several = [name for name in ("PGHOST", "PGHOSTADDR", "PGPORT") if "," in variables.get(name, "")]
     if several:
         raise NotReadError(f"variable {several[0]} names several servers")
-    name = "direct_url" if database.get("direct_url") else "url"
-    return _expanded(database.get(name), variables, f"database.{name}").strip()
+    direct = database.get("direct_url")
+    if direct and (found := _expanded(direct, variables, "database.direct_url").strip()):
+        return found
+    return _expanded(database.get("url"), variables, "database.url").strip()
 
 
 def _expanded(written: object, variables: Mapping[str, str], name: str) -> str:

@@ -10,10 +10,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from bootstrapper import cli
 from bootstrapper.api import project as api
 from bootstrapper.api import run as runs
 from bootstrapper.errors import ExitCode, InvalidFileError, RefusedError, UnreachableError
 from bootstrapper.events import AttemptFailed, LockAwaited, StepReported, Warned
+from bootstrapper.quick import declared
 from tests import peers
 from tests.engine.notes import locked
 from tests.migrations.projects import create_table, write_env, write_revision
@@ -321,3 +323,19 @@ def test_the_url_for_other_programs_has_the_password_as_it_is_now(rotating: Rota
     rotating.write(f"  - uses: lock\n{ONE}")
     rotating.rotate()
     assert conninfo_to_dict(api.url(rotating.project.request()))["password"] == "rotated-1-secret"
+
+
+@pytest.mark.parametrize(
+    ("direct", "used"),
+    [("", "postgresql://pool.example.com/app"), ("postgresql://db.example.com/app", "postgresql://db.example.com/app")],
+)
+def test_an_empty_direct_url_counts_as_absent(
+    direct: str, used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bootstrap.yaml"
+    address = '{url: "postgresql://pool.example.com/app", direct_url: "${DIRECT_URL:-}"}'
+    file.write_text(f"version: 1\ndatabase: {address}\nsteps: [{{uses: wait}}]\n")
+    monkeypatch.setenv("DIRECT_URL", direct)
+    assert cli.main(["url", "-f", str(file)]) == 0
+    assert capsys.readouterr().out.strip() == used
+    assert declared.read(str(file), None, {"DIRECT_URL": direct}, "1").url == used
