@@ -14,7 +14,7 @@ import pytest
 from bootstrapper.api import inspection, locking, run
 from bootstrapper.cli import health_text
 from bootstrapper.cli.lock import _text as lock_text
-from bootstrapper.errors import BlockedError, ExitCode, HazardError
+from bootstrapper.errors import BlockedError, ExitCode, HazardError, LockTimeoutError
 from bootstrapper.events import Event, LockAwaited, StepStarted
 from bootstrapper.postgres.connection import session
 from tests.projects import TrialProject
@@ -121,6 +121,13 @@ def test_a_run_that_starts_while_another_one_has_locked_the_table_waits_for_it(o
     with migrating(orders) as let_finish:
         assert "held by run" in apply_meanwhile(orders, let_finish)
     assert orders.rows("SELECT count(*), count(DISTINCT run_id) FROM bootstrapper.runs") == [(2, 2)]
+
+
+def test_the_timeout_of_the_lock_holds_while_the_other_run_has_locked_the_table(orders: TrialProject) -> None:
+    other = TrialProject(shutil.copytree(orders.folder, orders.folder.with_name("other")), orders.database)
+    other.write(FILE.replace("- uses: lock", "- {uses: lock, with: {timeout: 1s}}"))
+    with migrating(orders), pytest.raises(LockTimeoutError):
+        other.apply(**LIVE, timeout_seconds=at_most(15))
 
 
 def test_a_run_that_migrates_has_three_connections_all_with_its_name(orders: TrialProject) -> None:
