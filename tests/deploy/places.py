@@ -43,6 +43,10 @@ def manifest(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8")))
 
 
+def container(name: str, kind: str = "containers") -> dict[str, Any]:
+    return dict(manifest(name)["spec"]["template"]["spec"][kind][0])
+
+
 def image_environment() -> dict[str, str]:
     """Returns what ENV of the Dockerfile sets, with PATH aside."""
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.places import DEPLOY, ROOT, manifest
+from tests.deploy.places import DEPLOY, ROOT, container, manifest
 from tests.deploy.test_linted import check
 
 HOW_TO = ROOT / "docs" / "how-to"
@@ -46,6 +46,27 @@ def test_the_unit_of_the_page_depends_on_that_of_the_database(tmp_path: Path) ->
     assert check("systemd-analyze", "verify", tmp_path / "app.service", tmp_path / "app-database.service") == ""
     required = re.findall(r"^Requires=(\S+)$", shown, re.MULTILINE)
     assert required == ["app-database.service"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Dockerfile", "dockerfile"),
+        (".dockerignore", "text .dockerignore"),
+        ("requirements.txt", "text requirements.txt"),
+        ("bootstrap.yaml", "yaml manifest bootstrap"),
+    ],
+)
+def test_the_page_shows_what_the_build_needs(name: str, kind: str) -> None:
+    (shown,) = blocks("deploy-with-containers.md", kind)
+    lines = (DEPLOY / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    assert shown == "".join(lines[2:] if name == "bootstrap.yaml" else lines)  # without its first comment
+
+
+def test_only_the_job_has_the_direct_address() -> None:
+    (shown,) = blocks("deploy-with-kubernetes.md", "yaml manifest direct-url")
+    assert yaml.safe_load(shown)[0] in container("kubernetes/job.yaml")["env"]
+    assert "env" not in container("kubernetes/deployment.yaml", "initContainers")
 
 
 def test_the_policy_of_the_page_is_that_of_the_job() -> None:

@@ -6,14 +6,13 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.deploy.places import DEPLOY, Place, Unit, manifest
+from tests.deploy.places import DEPLOY, Place, Unit, container, manifest
 from tests.migrations.projects import write_revision
 
 READER = "app_reader"
@@ -33,10 +32,6 @@ def place(tmp_path: Path, database: str) -> Iterator[Place]:
 def reader_url(database: str) -> str:
     found = conninfo_to_dict(database)
     return f"postgresql://{READER}:reader@{found['host']}:{found['port']}/{found['dbname']}"
-
-
-def container(name: str, kind: str = "containers") -> dict[str, Any]:
-    return dict(manifest(name)["spec"]["template"]["spec"][kind][0])
 
 
 JOB, FOLLOW = container("kubernetes/job.yaml"), container("kubernetes/deployment.yaml", "initContainers")
