@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -42,17 +43,28 @@ _LIVELY = {**_DEAF, "distributed.worker.profile.enabled": sys.version_info >= (3
 class _DaskPool:
     size: int
     client: Any
-    executor: Any
 
     def submit(self, function: Callable[[Any], Any], task: object, /) -> Future[Any]:
         """Raises UnreachableError if the scheduler is lost."""
         try:
-            found: Future[Any] = self.executor.submit(function, task, key=f"{_KEY}{uuid4().hex}")
+            call = self.client.submit(function, task, key=f"{_KEY}{uuid4().hex}", pure=False, retries=0)
         except Exception as error:
             if self.client.status != "closed":
                 raise
             raise UnreachableError("the scheduler of Dask", one_line(str(error))) from error
-        return found
+        ended: Future[Any] = Future()
+        call.add_done_callback(partial(_pass_on, ended))
+        return ended
+
+
+def _pass_on(ended: Future[Any], call: Any) -> None:
+    """Ends a future as the call ended. Dask's own executor never does where the result is lost before it is fetched."""
+    try:
+        result = call.result()
+    except BaseException as error:  # noqa: BLE001 - what waits for it gets it
+        ended.set_exception(error)
+    else:
+        ended.set_result(result)
 
 
 @contextmanager
@@ -130,7 +142,7 @@ def _distributed() -> Any:
 
 def _pool(size: int, client: Any) -> _DaskPool:
     client.run_on_scheduler(_starts_once(_KEY))
-    return _DaskPool(size, client, client.get_executor(pure=False, retries=0))
+    return _DaskPool(size, client)
 
 
 def _starts_once(prefix: str) -> Callable[[Any], None]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bootstrapper.engine.request import Request
 from bootstrapper.fleet import coordinator
@@ -74,6 +74,17 @@ def looked_at(_: object) -> tuple[int, bool, bool]:
 
     is_deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     return os.getpid(), "profile" in get_worker().periodic_callbacks, is_deaf
+
+
+class DiesWhenFetched:
+    """A result whose worker dies after the call has ended, and before anyone has the result."""
+
+    def __reduce__(self) -> NoReturn:
+        os._exit(1)
+
+
+def lost(_: object) -> DiesWhenFetched:
+    return DiesWhenFetched()
 
 
 def main() -> None:

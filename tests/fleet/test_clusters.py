@@ -18,6 +18,7 @@ from bootstrapper.fleet import clusters, coordinator
 from bootstrapper.fleet.asked import Asked
 from bootstrapper.fleet.clusters import connected_pool
 from bootstrapper.fleet.outcomes import Summary, Watcher
+from bootstrapper.fleet.pools import death
 from bootstrapper.fleet.work import Result, Task
 from tests.fleet import stubs
 from tests.fleet.clusters import cluster
@@ -48,7 +49,8 @@ def test_a_cluster_that_runs_already(fleet: Fleet) -> None:
     """In one test, since three processes have to start.
 
     It does real targets; keeps within a limit that two coordinators share; leaves it to the file how often the target
-    of a worker that died is tried; and a scheduler that is lost is unreachable.
+    of a worker that died is tried; does not wait for a result that is lost with its worker; and a scheduler that is
+    lost is unreachable.
     """
     with cluster(fleet, workers=2, threads=3) as dask, ThreadPoolExecutor(2) as threads:
 
@@ -74,6 +76,9 @@ def test_a_cluster_that_runs_already(fleet: Fleet) -> None:
         assert stubs.noted(fleet.folder)[40:] == ["began"], "Dask would start it again on the other worker"
 
         with connected_pool(None, dask.address) as pool:
+            error = pool.submit(stubs.lost, None).exception(at_most(60))
+            assert error is not None
+            assert death(error) == "its worker was lost"
             dask.scheduler.kill()
             until = time.monotonic() + at_most(60)
             with pytest.raises(UnreachableError, match="the scheduler of Dask cannot be reached"):

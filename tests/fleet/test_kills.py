@@ -22,7 +22,7 @@ from tests.servers import Server
 from tests.waiting import at_most
 
 SHARD = ("--shard", "0/1")
-IN_EACH_WAVE = [1, 3, 7]  # of eight targets: two, then four, then two
+IN_EACH_WAVE = [1, 3, 6]  # of eight targets: two, then four, then two
 OPTIONS: dict[str, dict[str, Sequence[str]]] = {
     "workers": {},
     "coordinator": {"again": SHARD},  # first that of a cluster
