@@ -63,7 +63,7 @@ def _rules(hazards: Sequence[Hazard], findings: Sequence[Finding]) -> Iterator[d
         yield _rule(name.value, name.meaning, _LEVELS[name.danger]) | {"help": {"text": name.safer}}
     if findings:
         yield _rule(
-            _FINDING, "Something that the reader of a plan should know, and that apply does not mend.", "warning"
+            _FINDING, "Something that the reader of a plan should know, and that apply does not fix.", "warning"
         )
 
 
