@@ -23,6 +23,7 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {folder}/users
+admin_users = {admin}
 pool_mode = {mode}
 default_pool_size = {pool_size}
 max_client_conn = 500
@@ -53,9 +54,8 @@ class PgBouncer:
         self._folder = Path(tempfile.mkdtemp(prefix="bouncer-"))
         known = {server.user: server.password, **(users or {})}
         (self._folder / "users").write_text("".join(f'"{name}" "{secret}"\n' for name, secret in known.items()))
-        text = SETTINGS.format(
-            server_port=server.port, port=self.port, folder=self._folder, mode=mode, pool_size=pool_size
-        )
+        given = {"port": self.port, "folder": self._folder, "mode": mode, "pool_size": pool_size}
+        text = SETTINGS.format(server_port=server.port, admin=server.user, **given)
         (self._folder / "ini").write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
 

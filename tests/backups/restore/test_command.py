@@ -421,3 +421,23 @@ def test_a_member_of_the_owner_with_createdb_needs_no_more_rights(corner_shop: S
         for name in (corner_shop.name, *corner_shop.kept):
             corner_shop.execute("REASSIGN OWNED BY builder TO postgres; DROP OWNED BY builder", name)
         corner_shop.execute("DROP ROLE builder")
+
+
+@pytest.mark.faults
+def test_a_pooler_that_is_paused_keeps_no_connection_that_blocks_a_restore(corner_shop: Shop) -> None:
+    """As docs/how-to/roll-back.md says."""
+    taken = changed(corner_shop)
+    with PgBouncer(corner_shop.server, "transaction") as pooler:
+        url = corner_shop.project.url.replace(str(corner_shop.server.port), str(pooler.port))
+        with psycopg.connect(url) as connection:
+            connection.execute("SELECT 1")
+        busy = corner_shop.run("restore", str(taken), "--yes")
+        name = url.rpartition("/")[2]
+        console = psycopg.connect(url.replace(f"/{name}", "/pgbouncer"), autocommit=True)
+        with console:
+            psycopg.ClientCursor(console).execute(b"PAUSE")
+            restored = corner_shop.run("restore", str(taken), "--yes")
+            psycopg.ClientCursor(console).execute(b"RESUME")
+        with psycopg.connect(url) as connection:
+            connection.execute("SELECT 1")
+    assert (busy.returncode, restored.returncode) == (9, 0), busy.stderr + restored.stderr
