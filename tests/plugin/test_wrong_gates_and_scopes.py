@@ -84,7 +84,7 @@ def test_a_fault_of_a_scope_is_a_failure(author: Author, fault: str, said: str) 
         ("context.connection.execute('SELECT * FROM nowhere'); yield", 'relation "nowhere" does not exist'),
         ("return; yield", "Around.around() does not yield, line"),
         ("pass", "Around.around() does not yield, line"),
-        ("import json; json.dumps({1}); yield", "is not JSON serializable, line 17\n"),
+        ("import json; json.dumps({1}); yield", "is not JSON serializable, line 17 [BOOT-110]\n"),
     ],
 )
 def test_a_fault_while_a_scope_is_entered_is_a_failure_before_any_step(author: Author, around: str, said: str) -> None:

@@ -43,7 +43,7 @@ def test_an_error_in_changes_names_plugin_method_and_line(author: Author, comman
     path = author.step(changes=f"x = 1\n{RAISES}")
     said = author.refused(command)
     line = author.line_of("no luck")
-    wanted = f"bootstrap.yaml:8:5: plugin {path}: Mark.changes() raised KeyError: 'no luck', line {line}\n"
+    wanted = f"bootstrap.yaml:8:5: plugin {path}: Mark.changes() raised KeyError: 'no luck', line {line} [BOOT-110]\n"
     assert wanted in said
 
 
@@ -51,7 +51,7 @@ def test_an_error_deeper_in_other_code_names_the_line_of_the_method(author: Auth
     author.step(changes="import json\njson.loads('{')")
     said = author.refused("plan")
     assert "Mark.changes() raised JSONDecodeError: Expecting property name" in said
-    assert f", line {author.line_of('json.loads')}\n" in said
+    assert f", line {author.line_of('json.loads')} [BOOT-110]\n" in said
 
 
 def test_an_error_in_a_file_beside_the_plugin_and_the_standard_library_names_the_line_of_that_file(
@@ -62,20 +62,20 @@ def test_an_error_in_a_file_beside_the_plugin_and_the_standard_library_names_the
     beside.write_text("import json\n\nclass Base:\n    def changes(self, context):\n        return json.dumps({1})\n")
     text = author.plugin.read_text().replace("class Mark(Step", "from ._beside import Base\nclass Mark(Base, Step")
     author.plugin.write_text(text.replace("def changes", "def unused"))
-    assert f"is not JSON serializable, line 5 of {beside}\n" in author.refused("plan")
+    assert f"is not JSON serializable, line 5 of {beside} [BOOT-110]\n" in author.refused("plan")
 
 
 @pytest.mark.parametrize("failing", ["changes", "apply"])
 def test_an_error_whose_text_fails_is_named_by_its_type(author: Author, failing: str) -> None:
     author.step(**{failing: "class Mute(Exception):\n    __str__ = None\nraise Mute"})
     said = author.refused("apply")
-    assert f"Mark.{failing}() raised Mute, line {author.line_of('raise Mute')}\n" in said
+    assert f"Mark.{failing}() raised Mute, line {author.line_of('raise Mute')} [BOOT-110]\n" in said
 
 
 def test_an_error_in_apply_is_a_failed_step_that_leaves_nothing(author: Author) -> None:
     author.step(apply=f"{APPLY}\n{RAISES}")
     said = author.refused("apply")
-    assert f"Mark.apply() raised KeyError: 'no luck', line {author.line_of('no luck')}\n" in said
+    assert f"Mark.apply() raised KeyError: 'no luck', line {author.line_of('no luck')} [BOOT-110]\n" in said
     assert author.tables() == []
 
 
@@ -214,7 +214,7 @@ def test_what_the_server_refuses_is_an_error_of_the_step(author: Author) -> None
     author.step(changes="context.connection.execute('SELECT * FROM nowhere')\nreturn []")
     line = author.line_of("nowhere")
     assert (
-        "step 'mark': relation \"nowhere\" does not exist (SQLSTATE 42P01)\n"
+        "step 'mark': relation \"nowhere\" does not exist (SQLSTATE 42P01) [BOOT-101]\n"
         f"  in plugin {author.plugin}: Mark.changes(), line {line}\n"
     ) in author.refused("plan")
 
