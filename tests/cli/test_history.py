@@ -41,7 +41,10 @@ def test_history_prints_the_lines_of_an_error(project: Project) -> None:
     project.run("stamp", "base", "-e", "here")
     assert project.run("upgrade", "-e", "here").returncode == 1
     told = project.run("history", "--most", "1", "-e", "here").stdout
-    assert '    error: revision second: relation "b" already exists (SQLSTATE 42P07)\n      statement: CREATE' in told
+    error, at, statement = told.splitlines()[-3:]
+    assert error == '    error: revision second: relation "b" already exists (SQLSTATE 42P07)'
+    assert at == "      at migrations/versions/second_.py:16"
+    assert statement.startswith("      statement: CREATE")
 
 
 def test_history_of_an_older_ledger_lists_the_runs(project: Project) -> None:
