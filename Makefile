@@ -31,7 +31,7 @@ plan: $(STAMPS)/tool
 	"$(BIN)/bootstrapper" plan -e $(ENVIRONMENT)
 
 test: $(STAMPS)/dev
-	BOOTSTRAPPER_TEST_PART=$(PART) "$(BIN)/python" -m pytest -n 2 --dist worksteal -m 'not faults and not environments'
+	BOOTSTRAPPER_TEST_PART=$(PART) "$(BIN)/python" -m pytest -n 3 --dist worksteal -m 'not faults and not environments'
 
 smoke: $(STAMPS)/dev
 	"$(BIN)/python" -m pytest -n 2 --dist worksteal -m smoke

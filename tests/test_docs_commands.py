@@ -24,6 +24,8 @@ from tests.migrations.projects import write_env, write_revision
 from tests.test_docs import PAGES, ROOT, copy_sample
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 _BLOCK = re.compile(r"^ *```(console|sh|yaml workflow)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _FREEZE = r"\(by .*\)|database \S+[:,]"
 _FLEET = re.compile(r"[0-9.]+ m?s\b|(?<=slowest to answer: ).*|(?<=A: 3 targets: ).*|\d of 3 targets, .*\n")

@@ -149,10 +149,10 @@ def _written(loaded: Loaded, context: RunContext) -> object:
 
 
 def _url_key(loaded: Loaded, context: RunContext) -> str | None:
-    """Returns the key of the URL in use; None for separate keys. An empty `direct_url` counts as absent."""
+    """Returns the key of the URL in use; None for separate keys. An empty value of `direct_url` counts as absent."""
     database = loaded.config.database
     direct = database.direct_url
-    if isinstance(direct, str) and _resolved(loaded, context, ("database", "direct_url"), direct) == "":
+    if direct and isinstance(direct, str) and not _resolved(loaded, context, ("database", "direct_url"), direct):
         direct = None
     return "direct_url" if direct is not None else "url" if database.url is not None else None
 

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 from bootstrapper import __version__
+from bootstrapper.config.files import require_regular
 from bootstrapper.errors import PluginError
 from bootstrapper.plugin.contracts import API_VERSION
 
@@ -23,6 +24,7 @@ def require_file_supported(path: Path) -> None:
     What cannot be read is left to the error of the import.
     """
     try:
+        require_regular(path)
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return

@@ -29,7 +29,12 @@ def may_change(error: BootstrapperError, session: Session, names: LedgerNames) -
 
 
 def is_other_at_work(session: Session, names: LedgerNames) -> bool:
-    """Returns whether another run has the lock, did not end, or ended since this one began; false if unknown."""
+    """Returns whether another run has the lock, did not end, or ended since this one began; false if unknown.
+
+    Never logs in again for that: a password that was refused would be given twice.
+    """
+    if not session.is_open:
+        return False
     with suppress(UnreachableError), session.read_only() as connection, suppress(*ledger.UNREADABLE):
         return declarations.has_other_run(connection, names, _NO_RUN, session.began_at)
     return False

@@ -13,6 +13,8 @@ from tests.cli.project import Project
 from tests.cli.revisions import BOOTSTRAP, rows, three_revisions
 from tests.migrations.projects import write_revision
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def project(tmp_path: Path, database: str) -> Project:

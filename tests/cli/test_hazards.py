@@ -19,6 +19,8 @@ from tests.cli.revisions import rows, versions
 from tests.migrations.projects import write_env, write_revision
 from tests.migrations.worker.test_offline_sql import OFFLINE
 
+pytestmark = pytest.mark.long
+
 LIVE = ("-e", "live")
 FIRST = "op.execute('CREATE TABLE users (id int PRIMARY KEY, nick text)'); op.execute('CREATE TABLE empty (id int)')"
 

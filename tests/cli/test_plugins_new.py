@@ -14,6 +14,8 @@ import pytest
 from tests.cli.project import ROOT, Project
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 ONE_STEP = 'version: 1\ndatabase: {url: "${DATABASE_URL}"}\n'
 STEPS = """\
 steps:

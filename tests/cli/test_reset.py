@@ -26,6 +26,8 @@ from tests.migrations.projects import write_revision
 from tests.servers import Server
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 SEEDS = """\
   - uses: seed
 fixtures:

@@ -14,6 +14,8 @@ from tests.cli.revisions import BOOTSTRAP, TABLES, rows, three_revisions, versio
 from tests.migrations.projects import write_env, write_revision
 from tests.migrations.worker.test_offline_sql import OFFLINE
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def project(tmp_path: Path, database: str) -> Project:

@@ -20,6 +20,8 @@ from tests.cli.project import BOOTSTRAP, Project
 from tests.migrations.projects import write_env, write_revision
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 SLEEPING = BOOTSTRAP.replace("INSERT INTO notes VALUES (1, 'Grüße')", "SELECT pg_sleep(60)")
 LOOK = """
     import json, os, signal, sys

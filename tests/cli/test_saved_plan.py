@@ -21,6 +21,8 @@ from tests.migrations.projects import create_table, write_revision
 from tests.servers import Server
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 BOOTSTRAP = """\
 version: 1
 name: sample

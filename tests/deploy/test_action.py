@@ -22,6 +22,8 @@ from tests.migrations.projects import write_env, write_revision
 from tests.migrations.worker.test_offline_sql import OFFLINE
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = sorted((ROOT / "action").glob("*.sh"))
 PAGE = (ROOT / "docs" / "how-to" / "run-in-ci.md").read_text(encoding="utf-8")
 MARKER = "<!-- bootstrapper plan: bootstrap.yaml live -->"

@@ -14,6 +14,8 @@ from bootstrapper.errors import BootstrapperError, ExitCode
 from tests.migrations.projects import write_env, write_revision
 from tests.projects import TrialProject
 
+pytestmark = pytest.mark.long
+
 TABLES = """op.execute('''CREATE SCHEMA "Shop";
 CREATE TABLE "Shop".tenants (id serial PRIMARY KEY, slug text UNIQUE, name text);
 CREATE TABLE "Shop".users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text UNIQUE, "Rank" int, note text,

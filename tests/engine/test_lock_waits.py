@@ -24,6 +24,8 @@ from tests.peers import eventually
 from tests.projects import TrialProject
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 SEED = """
 steps:
   - uses: lock

@@ -35,6 +35,8 @@ from tests.engine.releases import (
 from tests.projects import TrialProject
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def releases(tmp_path: Path, database: str) -> Releases:

@@ -21,6 +21,8 @@ from tests.fleet.tenants import Fleet
 from tests.servers import Server
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 SHARD = ("--shard", "0/1")
 IN_EACH_WAVE = [1, 3, 6]  # of eight targets: two, then four, then two
 OPTIONS: dict[str, dict[str, Sequence[str]]] = {

@@ -21,6 +21,8 @@ from bootstrapper.integrations.asgi import ReadinessMiddleware, lifespan
 from tests.integrations.servers import example, serving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 UVICORN = ["uvicorn", "app:app", "--port", "{port}"]
 GREETINGS = ["Good morning", "Guten Morgen"]
 SLOW = """\

@@ -10,6 +10,8 @@ import pytest
 
 from tests.integrations.servers import documented, example, run, serving
 
+pytestmark = pytest.mark.long
+
 GREETINGS = ["Good morning", "Guten Morgen"]
 MANAGE = ["python", "manage.py"]
 NOTHING_ANSWERS = "postgresql://app:p@127.0.0.1:1/app"

@@ -17,6 +17,8 @@ from tests.integrations.servers import RunningServer, example, run, serving
 from tests.migrations.projects import write_env, write_revision
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 BOOTSTRAP = """\
 version: 1
 name: greetings

@@ -14,6 +14,8 @@ import pytest
 from tests.cli.project import Project
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
+pytestmark = pytest.mark.long
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "custom-migration-commands.md"
 HEAD = 'version: 1\nname: shop\ndatabase: {url: "${DATABASE_URL}"}\nsteps:\n'
 

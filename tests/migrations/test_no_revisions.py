@@ -10,6 +10,8 @@ from tests.cli.project import Project
 from tests.migrations.contexts import trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 
+pytestmark = pytest.mark.long
+
 MIGRATES = """\
 version: 1
 name: sample

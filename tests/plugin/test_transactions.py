@@ -8,6 +8,8 @@ import pytest
 
 from tests.plugin.authors import APPLY, CHANGES, Author
 
+pytestmark = pytest.mark.long
+
 CREATE = "context.connection.execute('CREATE TABLE public.sneaked ()')"
 LEAVES = [
     "context.connection.rollback()",

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from tests.pytest_plugin.sessions import NAMED, STEPS, TestedApplication
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 COUNTED = "  - {uses: command, name: count, with: {run: [sh, -c, 'echo x >> made']}, check: {once: counted}}\n"
 HANGING = "  - {uses: command, name: hang, with: {run: [sh, -c, 'test -e go || sleep 600']}, check: {once: hung}}\n"

@@ -7,6 +7,8 @@ import pytest
 from tests.faults.pgbouncer import PgBouncer
 from tests.pytest_plugin.sessions import STEPS, TestedApplication
 
+pytestmark = pytest.mark.long
+
 WORDS = """
 import psycopg, pytest
 

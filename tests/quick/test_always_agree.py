@@ -23,6 +23,8 @@ from tests.quick.conftest import BACKUP, BOOTSTRAP, write_project
 from tests.quick.looks import ENVIRONMENT, READERS, Looks
 from tests.servers import Server
 
+pytestmark = pytest.mark.long
+
 PLUGIN = """
 from bootstrapper import Answer, Check, hookimpl
 

@@ -18,6 +18,8 @@ from tests.quick.looks import ENVIRONMENT, TIME, Looks
 from tests.round_trips import CountingProxy
 from tests.servers import Server
 
+pytestmark = pytest.mark.long
+
 MODULES = {
     "bootstrapper",
     "bootstrapper.__main__",

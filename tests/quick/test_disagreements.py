@@ -13,6 +13,8 @@ import pytest
 
 from tests.quick.looks import Looks
 
+pytestmark = pytest.mark.long
+
 BOOTSTRAP = """\
 version: 1
 name: trial

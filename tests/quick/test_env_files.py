@@ -12,6 +12,8 @@ from tests.quick.conftest import write_project
 from tests.quick.looks import Looks
 from tests.servers import Server
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def envied(looks: Looks) -> Looks:

@@ -17,6 +17,8 @@ from bootstrapper.api.functions import request_of
 from bootstrapper.quick import inputs
 from tests.quick.looks import Looks
 
+pytestmark = pytest.mark.long
+
 OFF = {"BOOTSTRAPPER_QUICK": "off"}
 
 

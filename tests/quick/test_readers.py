@@ -10,6 +10,8 @@ import pytest
 from tests.quick.conftest import BACKUP
 from tests.quick.looks import ENVIRONMENT, READERS, Looks
 
+pytestmark = pytest.mark.long
+
 SILENT = (0, "", "")
 PLUGIN = """
 from bootstrapper import Change, Finding, Step, Warned, hookimpl

@@ -9,6 +9,8 @@ import pytest
 
 from tests.quick.looks import ENVIRONMENT, Looks
 
+pytestmark = pytest.mark.long
+
 Change = Callable[[Looks], object]
 
 

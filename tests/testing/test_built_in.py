@@ -15,6 +15,8 @@ import pytest
 
 from bootstrapper.testing import CheckSuite, GateSuite, RendererSuite, StepSuite, Trial, ValueSuite
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 WORDS = "CREATE TABLE words (word text PRIMARY KEY, kind text)"
 

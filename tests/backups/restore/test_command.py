@@ -22,6 +22,8 @@ from tests.faults.pgbouncer import PgBouncer
 from tests.servers import running_server, wheel_bin
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 NAMES = "SELECT name FROM artist ORDER BY 1"
 
 

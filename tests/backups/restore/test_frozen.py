@@ -17,6 +17,8 @@ from tests.migrations.projects import create_table, write_env, write_revision
 from tests.servers import Server
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 MIGRATING = FILE.replace("timeout: 5s", "timeout: 60s") + "  - {uses: migrate, with: {script_location: migrations}}\n"
 IN_BOTH_WAYS = pytest.mark.parametrize("way", [("--terminate",), ("--in-place",)])
 

@@ -17,6 +17,8 @@ from bootstrapper.postgres.ledger.ledger import LedgerNames
 from tests.backups.restore.shops import CHANGES, FILE, Shop, opened_shop
 from tests.servers import Server
 
+pytestmark = pytest.mark.long
+
 
 def in_place(shop: Shop, *options: str) -> None:
     done = shop.run("restore", *options, "--in-place", "--yes")

@@ -13,6 +13,8 @@ import pytest
 from tests.backups.restore.shops import Shop
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 OLD, NEW = [("AC/DC",), ("too much",)], [("AC/DC",)]
 RENAME = "ALTER DATABASE .* RENAME"
 PLACES = {

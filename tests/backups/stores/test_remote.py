@@ -24,6 +24,8 @@ from tests.backups.contexts import Bench, make_bench, take_into, threads_left
 from tests.backups.remotes import SFTP_PASSWORD, s3_server, sftp_server
 from tests.projects import TrialProject
 
+pytestmark = pytest.mark.long
+
 RICH = (Path(__file__).parents[1] / "rich.sql").read_text()
 AWS = {"key": "testing", "secret": "testing"}
 

@@ -20,6 +20,8 @@ from tests.cli.project import Project
 from tests.servers import Server, create_cluster, free_port, start, stop, wheel_bin
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 STEPS = """\
 version: 1
 name: faults

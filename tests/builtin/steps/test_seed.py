@@ -14,6 +14,8 @@ from tests.projects import TrialProject
 from tests.servers import Server
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 FILE = """
 steps:
   - uses: lock

@@ -16,6 +16,8 @@ from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import create_table, write_env, write_revision
 from tests.waiting import at_most
 
+pytestmark = pytest.mark.long
+
 BUILDS = """
 with op.get_context().autocommit_block():
     op.execute("CREATE INDEX CONCURRENTLY a_id ON a (id)")

@@ -21,6 +21,8 @@ from tests.migrations.projects import create_table, write_env, write_revision
 from tests.projects import TrialProject
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 FIRST = "op.create_table('users', sa.Column('id', sa.Integer, primary_key=True), sa.Column('email', sa.String(50)))"
 
 

@@ -16,6 +16,8 @@ from tests.programs.test_runner import is_running
 from tests.projects import TrialProject
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 STEPS = "steps: [{uses: lock}, {uses: migrate, with: {script_location: migrations}}]"
 PLACE = "import os; open('here', 'w').write(f'{os.getpid()}\\n')\n"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -24,6 +24,8 @@ from tests.migrations.contexts import Trial, trial
 from tests.migrations.projects import ENV, create_table, write_env, write_revision
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 TAKE_OVER = "UPDATE bootstrapper.lock SET token = token + 1"
 SEEN = "CREATE TABLE {} AS SELECT expires_at > clock_timestamp() AS lives FROM bootstrapper.lock"
 TAKEN_BEFORE_THE_REVISIONS = ENV.replace(

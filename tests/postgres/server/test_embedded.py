@@ -26,6 +26,8 @@ from tests.majors import major_of
 from tests.postgres.server.embedding import FAST, ended
 from tests.servers import path_bin
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=[0o700, 0o755], ids=["for us only", "for everybody"])
 def place_mode(request: pytest.FixtureRequest) -> int:

@@ -22,6 +22,8 @@ from bootstrapper.postgres.server.embedded import EmbeddedServer
 from tests.postgres.server.embedding import FAST, START, ended, python
 from tests.waiting import at_most, eventually
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
