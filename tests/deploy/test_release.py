@@ -38,7 +38,8 @@ def test_the_files_and_targets_of_the_workflow_exist() -> None:
     assert [name for name in re.findall(r"python (\S+\.py)", text) if not (ROOT / name).exists()] == []
     targets = re.findall(r"^(\S+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     (made,) = re.findall(r"^make (.*)$", text, re.MULTILINE)
-    assert set(made.split()) <= set(targets)
+    words = {word for word in made.split() if "=" not in word}  # the others are variables
+    assert words <= set(targets)
 
 
 def test_actions_of_others_are_pinned_by_commit_beside_their_tag() -> None:
