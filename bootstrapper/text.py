@@ -42,7 +42,7 @@ def error_lines(error: BootstrapperError, mask: Callable[[str], str]) -> list[st
 def report_lines(error: BootstrapperError, mask: Callable[[str], str], label: str = "") -> list[str]:
     """Returns the error as it leaves the program: its lines, hints and code.
 
-    The code ends the hint, or the first line if there is no hint; several problems of a file share one at the end.
+    The code comes last in the hint, or in the first line of an error without one. Several problems end with one code.
 
     Args:
         label: What comes before the first line, and before each problem of a file.

@@ -19,9 +19,7 @@ from bootstrapper.engine.contract import Standing, key_needed
 from bootstrapper.engine.guard import left_alone
 from bootstrapper.engine.open import Opened, opened
 from bootstrapper.engine.request import Request
-from bootstrapper.errors import (
-    AheadError,
-)
+from bootstrapper.errors import AheadError
 from bootstrapper.masking import masked
 from bootstrapper.migrations.commands.relative import RELATIVE, resolve_relative
 from bootstrapper.plans import Plan
